@@ -1,0 +1,61 @@
+# Every command of the project. `make run` and `make test` are the two a newcomer needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+          --custom-compile-command "make lock"
+
+.PHONY: run dev install test check format lint types contracts bench lock vendor clean
+
+run: install ## Serve the demo on http://127.0.0.1:8700
+	$(BIN)/tocsin serve --demo
+
+dev: $(VENV)/dev.stamp ## Serve the demo and start again when a source file changes
+	$(BIN)/watchfiles --filter python --sigint-timeout 25 "$(BIN)/tocsin serve --demo" src
+
+install: $(VENV)/run.stamp ## Make the environment only
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+test: $(VENV)/dev.stamp ## Every test, browser and real senders included
+	@$(BIN)/python tools/test_tools.py
+	$(BIN)/pytest
+
+check: format lint types contracts ## Everything that reads the code without running the product
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check src tests bench tools
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check src tests bench tools
+	$(BIN)/codespell src tests docs README.md CHANGELOG.md
+
+types: $(VENV)/dev.stamp
+	$(BIN)/basedpyright
+
+contracts: $(VENV)/dev.stamp
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/contracts
+
+bench: $(VENV)/dev.stamp ## Measure, print a table and write docs/performance.md
+	$(BIN)/python -m bench
+
+lock: $(VENV)/dev.stamp ## Resolve the dependencies anew and write both lock files
+	$(LOCK) pyproject.toml --group build -o requirements.lock
+	$(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+vendor: $(VENV)/dev.stamp ## Fetch the pinned browser assets anew
+	$(BIN)/python tools/vendor.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
