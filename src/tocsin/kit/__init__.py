@@ -1,0 +1,1 @@
+"""Helpers without any Tocsin word: clock, ids, errors, labels, text, crypto, conditions."""

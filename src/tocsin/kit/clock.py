@@ -1,0 +1,21 @@
+"""The only module that reads a clock. Transactions and jobs use the database's time instead (`Tx.now`)."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Return this machine's time, aware and in UTC. For logs and for deadlines inside one process only."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Return seconds on a clock that never goes back."""
+    return time.monotonic()
+
+
+def stamp(at: datetime) -> str:
+    """Write a time as the API does: RFC 3339, UTC, milliseconds, `Z`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"

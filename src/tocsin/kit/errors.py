@@ -1,0 +1,142 @@
+"""What can go wrong, said in types: problems a user can mend, and failures of outside products.
+
+Everything that is neither of these is a bug or an outage and is left to rise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class Problem(Exception):
+    """Something the user can do about. The message is a sentence for that user.
+
+    `code` is stable and dotted; surfaces show it beside the message so that programs can tell cases apart.
+    """
+
+    status = 400
+    code = "problem"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class Unreadable(Problem):
+    """The request could not be read at all."""
+
+    status = 400
+    code = "request.unreadable"
+
+
+class Unauthenticated(Problem):
+    """Nobody is signed in, or the credential is unknown, expired or revoked."""
+
+    status = 401
+    code = "auth.required"
+
+
+class Denied(Problem):
+    """The caller is known and may not do this."""
+
+    status = 403
+    code = "auth.denied"
+
+
+class NotFound(Problem):
+    """There is no such thing, or the caller may not see it."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(Problem):
+    """The thing is in a state that does not allow this."""
+
+    status = 409
+    code = "conflict"
+
+
+class Stale(Problem):
+    """The caller's copy is older than the stored one; nothing was changed."""
+
+    status = 412
+    code = "stale"
+
+
+class TooLarge(Problem):
+    """The request is larger than the limit that the message names."""
+
+    status = 413
+    code = "request.too_large"
+
+
+class TooMany(Problem):
+    """The caller must wait `retry_after` seconds."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field that is wrong: a JSON pointer such as `#/title`, a sentence and a stable code."""
+
+    pointer: str
+    detail: str
+    code: str = "invalid"
+
+
+class Invalid(Problem):
+    """One or more fields are wrong.
+
+    `Invalid("title", "Give the incident a title.")` names one field; `Invalid.of(errors)` names several.
+    """
+
+    status = 422
+    code = "invalid"
+
+    def __init__(self, field: str, message: str, *, code: str = "invalid") -> None:
+        super().__init__(message)
+        self.errors = (FieldError(pointer=f"#/{field}" if field else "#", detail=message, code=code),)
+
+    @classmethod
+    def of(cls, errors: tuple[FieldError, ...]) -> Invalid:
+        """Name several fields at once; the message is the first one's."""
+        problem = cls("", errors[0].detail)
+        problem.errors = errors
+        return problem
+
+
+class Unavailable(Problem):
+    """Tocsin itself cannot do this right now; the caller should try again in `retry_after` seconds."""
+
+    status = 503
+    code = "unavailable"
+
+    def __init__(self, message: str, *, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OutsideFailure(Exception):
+    """An outside product did not do what was asked. Never carries a secret in its message."""
+
+
+class Transient(OutsideFailure):
+    """It may work later: a time-out, a 5xx, a 429. `retry_after` is in seconds when the other side said so."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Refused(OutsideFailure):
+    """It will never work as asked: an unknown address, a forbidden target, a 4xx."""

@@ -1,0 +1,49 @@
+"""Identifiers: UUIDv7 inside, a prefix and 26 characters of Crockford base 32 outside. Both sort by time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from uuid import UUID
+
+from tocsin.kit.errors import NotFound
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUE = {c: i for i, c in enumerate(_ALPHABET)}
+_LENGTH = 26
+
+
+def new_id() -> UUID:
+    """Make a UUIDv7 (RFC 9562): 48 bits of milliseconds, then 74 random bits."""
+    millis = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (millis & (1 << 48) - 1) << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)
+
+
+def public(prefix: str, id: UUID) -> str:
+    """Write an id as people and programs see it: `inc_01j…`."""
+    value = id.int
+    digits = [_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5)]
+    return f"{prefix}_{''.join(digits)}"
+
+
+def parse(prefix: str, text: str) -> UUID:
+    """Read a public id back; raises `NotFound` for anything that is not one of this kind."""
+    head, _, tail = text.partition("_")
+    if head != prefix or len(tail) != _LENGTH or any(c not in _VALUE for c in tail):
+        raise NotFound(f"There is no “{text[:60]}”.")
+    value = 0
+    for c in tail:
+        value = value << 5 | _VALUE[c]
+    if value >> 128:
+        raise NotFound(f"There is no “{text[:60]}”.")
+    return UUID(int=value)
+
+
+def parse_all(prefix: str, texts: Iterable[str]) -> list[UUID]:
+    """Read several public ids of one kind."""
+    return [parse(prefix, text) for text in texts]
