@@ -1,0 +1,77 @@
+"""How pages write times, durations and people. Pure: every function that needs the present takes `now`.
+
+`now` carries the reader's zone; times are shown in the zone of `now`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zlib import crc32
+
+# The hues that an avatar may have; red is left out because it means trouble everywhere else.
+_HUES = ("violet", "teal", "blue", "green", "amber", "orange", "slate")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """Write `14:32` today, `18 Nov` on another day of this year, `18 Nov 2025` otherwise."""
+    local = at.astimezone(now.tzinfo)
+    if local.date() == now.date():
+        return f"{local:%H:%M}"
+    day = f"{local.day} {_MONTHS[local.month - 1]}"
+    return day if local.year == now.year else f"{day} {local.year}"
+
+
+def exact(at: datetime, now: datetime) -> str:
+    """Write a time to the second and with its zone, as `21 Nov 2026, 14:32:05 CET`."""
+    local = at.astimezone(now.tzinfo)
+    return f"{local.day} {_MONTHS[local.month - 1]} {local.year}, {local:%H:%M:%S %Z}"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Write how far away a time is in one unit, as `41 min ago` or `in 2 h`."""
+    seconds = (now - at).total_seconds()
+    size = abs(seconds)
+    if size < 45:
+        return "just now" if seconds >= 0 else "in a moment"
+    if size < 45 * 60:
+        words = f"{max(1, round(size / 60))} min"
+    elif size < 36 * 3600:
+        words = f"{max(1, round(size / 3600))} h"
+    else:
+        words = f"{round(size / 86400)} d"
+    return f"{words} ago" if seconds >= 0 else f"in {words}"
+
+
+def duration(seconds: float) -> str:
+    """Write a length in its two largest units, as `48s`, `41m 12s`, `3h 18m` or `2d 4h`; a zero is left out."""
+    whole = max(0, int(seconds))
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (left, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    (count, unit), *smaller = parts[:2]
+    return f"{count}{unit}" + "".join(f" {n}{u}" for n, u in smaller if n)
+
+
+def countdown(at: datetime, now: datetime) -> str:
+    """Write the time left as `3:42` or `1:03:42`, never below `0:00`."""
+    left = max(0, int((at - now).total_seconds()))
+    hours, rest = divmod(left, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def initials(name: str) -> str:
+    """Take the first letters of the first and the last word, as `AO` for Amara Okafor."""
+    words = [word for word in name.split() if word[0].isalnum()]
+    if not words:
+        return "?"
+    return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
+
+
+def hue(name: str) -> str:
+    """Choose a colour that stays the same for the same name in every process and release."""
+    return _HUES[crc32(name.encode()) % len(_HUES)]
