@@ -1,0 +1,1 @@
+"""The database: engine and transactions, the bell, the embedded server, migrations."""

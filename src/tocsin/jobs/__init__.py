@@ -1,0 +1,1 @@
+"""What a job, a timer and a reaction are, and the worker that runs them."""

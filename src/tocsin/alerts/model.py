@@ -1,0 +1,143 @@
+"""Alerts, the sources they come from, the signals they are made of and the routes they take. Rows and words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tocsin.kit.record import JsonList, JsonObject, Record, one_of
+
+AlertId = NewType("AlertId", UUID)
+SourceId = NewType("SourceId", UUID)
+RouteId = NewType("RouteId", UUID)
+
+
+class AlertStatus(StrEnum):
+    """The three states of an alert. Resolved is final: the same key afterwards opens a new alert."""
+
+    TRIGGERED = "triggered"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class SourceKind(StrEnum):
+    """The formats a source can speak."""
+
+    ALERTMANAGER = "alertmanager"
+    GENERIC = "generic"
+    PAGERDUTY = "pagerduty"
+
+
+class AlertSource(Record):
+    """A monitoring tool that may send signals; its token is the credential."""
+
+    __tablename__ = "alert_source"
+    __table_args__ = (CheckConstraint(one_of("kind", SourceKind), name="kind"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    # Kept readable, as people have to copy it into their tools again; only those who manage sources see it.
+    token: Mapped[str] = mapped_column(unique=True)
+    is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    rotated_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+
+class AlertRoute(Record):
+    """A condition and the escalation policy that alerts go to when it is the first that holds."""
+
+    __tablename__ = "alert_route"
+    __table_args__ = (Index("alert_route_position_idx", "position"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    # The catch-all has an empty condition and is tried after all others.
+    position: Mapped[int]
+    condition: Mapped[str] = mapped_column(server_default="")
+    is_catch_all: Mapped[bool] = mapped_column(server_default=text("false"))
+    is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    # None records the alert without paging anybody.
+    escalation_policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("escalation_policy.id"), index=True)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+
+class Alert(Record):
+    """One problem as one source sees it, from its first signal until it is resolved."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        CheckConstraint(one_of("status", AlertStatus), name="status"),
+        CheckConstraint("severity BETWEEN 1 AND 5", name="severity"),
+        CheckConstraint("urgency IN ('high', 'low')", name="urgency"),
+        # One open alert per source and key, whatever races.
+        Index("alert_open_key", "source_id", "dedup_key", unique=True, postgresql_where=text("status <> 'resolved'")),
+        Index("alert_status_idx", "status", text("created_at DESC"), text("id DESC")),
+        Index("alert_created_at_idx", text("created_at DESC"), text("id DESC")),
+        Index("alert_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
+        # Intake writes thousands of rows a second; the pending list of a fast-update GIN index keeps that cheap.
+        Index("alert_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Identity(), unique=True)
+    source_id: Mapped[UUID] = mapped_column(ForeignKey("alert_source.id"))
+    dedup_key: Mapped[str]
+    status: Mapped[str]
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    severity: Mapped[int]
+    native_severity: Mapped[str] = mapped_column(server_default="")
+    urgency: Mapped[str]
+    labels: Mapped[JsonObject]
+    links: Mapped[JsonList]
+    count: Mapped[int] = mapped_column(server_default="1")
+    # created_at is also "first seen".
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None]
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]
+    # Set once by routing. Not routed: routed_at set and route_id empty.
+    routed_at: Mapped[datetime | None]
+    route_id: Mapped[UUID | None]
+    # The incident this alert belongs to; the incident domain is above this one, so it is a plain id.
+    incident_id: Mapped[UUID | None]
+
+
+class Signal(Record):
+    """One request that a source sent, as it came, and what became of it."""
+
+    __tablename__ = "signal"
+    __table_args__ = (Index("signal_source_id_idx", "source_id", text("received_at DESC"), text("id DESC")),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    source_id: Mapped[UUID]
+    received_at: Mapped[datetime] = mapped_column(index=True)
+    content_type: Mapped[str] = mapped_column(server_default="")
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    # accepted, partly_accepted or rejected
+    outcome: Mapped[str]
+    detail: Mapped[str] = mapped_column(server_default="")
+
+
+class AlertSignal(Record):
+    """Which signal touched which alert, and how."""
+
+    __tablename__ = "alert_signal"
+
+    alert_id: Mapped[UUID] = mapped_column(primary_key=True)
+    signal_id: Mapped[UUID] = mapped_column(primary_key=True, index=True)
+    # opened, repeated, acknowledged, resolved
+    effect: Mapped[str] = mapped_column(primary_key=True)

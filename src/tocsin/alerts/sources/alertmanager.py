@@ -1,0 +1,220 @@
+"""Alertmanager's webhook, version 4, and Grafana alerting, which sends the same body with more in it.
+
+https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
+
+Each alert of the group is a signal of its own, with its own status; its key is `fingerprint`, or a hash of
+the labels where a sender leaves it out. `startsAt` may differ between the two messages of one alert and never
+takes part in the key. An alert that is missing from a message is not resolved by that.
+
+- title: annotation `summary` or `title`, else label `alertname` and the place; description: annotation
+  `description` or `message`
+- severity: label `severity` or `priority`, see `SEVERITIES`; critical, page, error, unknown and none are urgent
+- links: `generatorURL`, `dashboardURL`, `panelURL`, `silenceURL`, annotations `runbook_url`, `dashboard_url`
+- limits: 10,000 alerts in a body
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from tocsin.alerts.sources.base import (
+    MAX_ITEMS,
+    MAX_NATIVE_SEVERITY,
+    Action,
+    Link,
+    Object,
+    Parsed,
+    RejectedItem,
+    Signal,
+    WebhookAnswers,
+    as_key,
+    as_list,
+    as_moment,
+    as_object,
+    as_text,
+    decode,
+    fit_labels,
+    fit_links,
+    fit_title,
+    hash_of,
+    is_clean,
+    link,
+    read_each,
+    refuse_if_nothing_is_left,
+    severity_note,
+    severity_of,
+)
+from tocsin.kit.errors import Invalid
+from tocsin.kit.text import storable, truncate
+
+
+# The fields have the vendor's names so that no renaming table is needed.
+class _Alert(msgspec.Struct, gc=False):
+    status: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    startsAt: str = ""  # noqa: N815
+    generatorURL: str = ""  # noqa: N815
+    fingerprint: str = ""
+    dashboardURL: str = ""  # noqa: N815
+    panelURL: str = ""  # noqa: N815
+    silenceURL: str = ""  # noqa: N815
+
+
+class _Group(msgspec.Struct, gc=False):
+    alerts: list[_Alert]
+    status: str = ""
+    truncatedAlerts: int = 0  # noqa: N815
+
+
+_DECODER = msgspec.json.Decoder(_Group)
+_ACTIONS: Mapping[str, Action] = {
+    "firing": Action.TRIGGER,
+    "alerting": Action.TRIGGER,
+    "resolved": Action.RESOLVE,
+    "ok": Action.RESOLVE,
+}
+_PLACES = ("instance", "service", "job", "pod", "namespace", "grafana_folder")
+
+
+@dataclass(frozen=True, slots=True)
+class Alertmanager(WebhookAnswers):
+    """The adapter for both products; they differ in name only."""
+
+    kind: str = "alertmanager"
+    label: str = "Prometheus Alertmanager"
+
+    def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
+        """Read a group of alerts. An empty group is fine and holds no signals."""
+        try:
+            group = _DECODER.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return _parse_patiently(body)
+        _refuse_too_many(len(group.alerts))
+        clean = is_clean(body)
+        notes = _truncation(group.truncatedAlerts)
+        signals: list[Signal] = []
+        rejected: list[RejectedItem] = []
+        for index, alert in enumerate(group.alerts):
+            try:
+                signals.append(_signal(alert, group.status, notes, clean=clean))
+            except Invalid as problem:
+                rejected.append(RejectedItem(index, problem.message))
+        refuse_if_nothing_is_left(signals, rejected, "alerts")
+        return Parsed(tuple(signals), tuple(rejected), tuple(dict.fromkeys(notes)))
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MAX_ITEMS:
+        raise Invalid("alerts", f"Send at most {MAX_ITEMS:,} alerts in one body; this one has {count:,}.")
+
+
+def _truncation(count: int) -> list[str]:
+    return [f"{count} more alerts of this group were left out by the sender (truncatedAlerts)"] if count > 0 else []
+
+
+def _signal(alert: _Alert, group_status: str, notes: list[str], *, clean: bool) -> Signal:
+    labels = fit_labels(alert.labels, clean=clean)
+    status = alert.status or group_status
+    action = _ACTIONS.get(status) or _ACTIONS.get(status.lower())
+    if action is None:
+        raise Invalid("status", f"The status “{truncate(storable(status), 60)}” is neither firing nor resolved.")
+    if not alert.fingerprint and not labels:
+        raise Invalid("fingerprint", "It has no fingerprint and no labels, so it cannot be told from others.")
+
+    native = labels.get("severity") or labels.get("priority") or ""
+    severity, urgency, known = severity_of(native)
+    if not known:
+        notes.append(severity_note(native))
+    annotations = alert.annotations
+    title = annotations.get("summary") or annotations.get("title") or _name(labels)
+    description = annotations.get("description") or annotations.get("message") or ""
+    if not clean:
+        title, description = storable(title), storable(description)
+    title, description = fit_title(title, description)
+    return Signal(
+        action,
+        as_key(alert.fingerprint) if alert.fingerprint else hash_of(alert.labels),
+        title,
+        description,
+        severity,
+        native if len(native) <= MAX_NATIVE_SEVERITY else truncate(native, MAX_NATIVE_SEVERITY),
+        urgency,
+        labels,
+        _links(alert, annotations),
+        _observed(alert.startsAt),
+    )
+
+
+def _observed(starts_at: str) -> datetime | None:
+    return as_moment(starts_at) if starts_at else None
+
+
+def _name(labels: dict[str, str]) -> str:
+    """Name an alert that has no summary: what, and where."""
+    name = labels.get("alertname") or "Alert"
+    for place in _PLACES:
+        if labels.get(place):
+            return f"{name} on {labels[place]}"
+    return name
+
+
+def _links(alert: _Alert, annotations: dict[str, str]) -> tuple[Link, ...]:
+    links: list[Link | None] = []
+    if alert.generatorURL:
+        links.append(link(alert.generatorURL, "Source"))
+    if "runbook_url" in annotations:
+        links.append(link(annotations["runbook_url"], "Runbook"))
+    if "dashboard_url" in annotations:
+        links.append(link(annotations["dashboard_url"], "Dashboard"))
+    if alert.dashboardURL:
+        links.append(link(alert.dashboardURL, "Dashboard"))
+    if alert.panelURL:
+        links.append(link(alert.panelURL, "Panel"))
+    if alert.silenceURL:
+        links.append(link(alert.silenceURL, "Silence"))
+    return fit_links(links) if links else ()
+
+
+def _parse_patiently(body: bytes) -> Parsed:
+    """Read a body in which something has a type that Alertmanager never sends, item by item."""
+    group = as_object(decode(body))
+    items = as_list(group.get("alerts")) if group is not None else None
+    if group is None or items is None:
+        raise Invalid("alerts", "The body is not a message of Alertmanager: it has no list “alerts”.")
+    _refuse_too_many(len(items))
+    count = group.get("truncatedAlerts")
+    notes = _truncation(count if isinstance(count, int) else 0)
+    group_status = as_text(group.get("status"))
+    return read_each(
+        items, lambda item: _signal(_alert(item), group_status, [], clean=True), field="alerts", notes=notes
+    )
+
+
+def _alert(item: Object) -> _Alert:
+    return _Alert(
+        status=as_text(item.get("status")),
+        labels=_texts(item, "labels"),
+        annotations=_texts(item, "annotations"),
+        startsAt=as_text(item.get("startsAt")),
+        generatorURL=as_text(item.get("generatorURL")),
+        fingerprint=as_text(item.get("fingerprint")),
+        dashboardURL=as_text(item.get("dashboardURL")),
+        panelURL=as_text(item.get("panelURL")),
+        silenceURL=as_text(item.get("silenceURL")),
+    )
+
+
+def _texts(item: Object, field: str) -> dict[str, str]:
+    value = item.get(field)
+    if value is None:
+        return {}
+    found = as_object(value)
+    if found is None:
+        raise Invalid(field, f"Its “{field}” are not a JSON object.")
+    return {name: as_text(each) for name, each in found.items()}

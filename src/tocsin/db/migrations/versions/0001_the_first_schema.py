@@ -1,0 +1,651 @@
+"""The first schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import UserDefinedType
+
+revision = "0001"
+down_revision = None
+
+
+class _Xid8(UserDefinedType[int]):
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+# Every time that decides something comes from this function, so that tests can move it.
+_BEFORE = """
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE FUNCTION tocsin_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()';
+CREATE SEQUENCE worker_number;
+"""
+
+_AFTER = (
+    # The record cannot be changed, not even by this program.
+    """
+    CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'The table % is append-only.', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+    END $$
+    """,
+    """
+    CREATE TRIGGER event_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON event
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+    """,
+    # Job rows live for milliseconds: leave room for updates in place, and clear the dead ones away early.
+    """
+    ALTER TABLE job SET (
+        fillfactor = 60, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 2000, autovacuum_vacuum_cost_delay = 0
+    )
+    """,
+    "ALTER TABLE delivery SET (fillfactor = 80)",
+    "ALTER TABLE escalation_run SET (fillfactor = 80)",
+    "ALTER TABLE alert SET (fillfactor = 85)",
+)
+
+
+def upgrade() -> None:
+    """The first schema."""
+    op.execute(_BEFORE)
+    op.create_table(
+        "alert_signal",
+        sa.Column("alert_id", sa.Uuid(), nullable=False),
+        sa.Column("signal_id", sa.Uuid(), nullable=False),
+        sa.Column("effect", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("alert_id", "signal_id", "effect", name=op.f("alert_signal_pkey")),
+    )
+    op.create_index(op.f("alert_signal_signal_id_idx"), "alert_signal", ["signal_id"], unique=False)
+    op.create_table(
+        "alert_source",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("is_enabled", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.CheckConstraint("kind IN ('alertmanager', 'generic', 'pagerduty')", name=op.f("alert_source_kind_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("alert_source_pkey")),
+        sa.UniqueConstraint("token", name=op.f("alert_source_token_key")),
+    )
+    op.create_table(
+        "escalation_policy",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("repeat", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.CheckConstraint("repeat BETWEEN 0 AND 9", name=op.f("escalation_policy_repeat_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("escalation_policy_pkey")),
+        sa.UniqueConstraint("name", name=op.f("escalation_policy_name_key")),
+    )
+    op.create_table(
+        "event",
+        sa.Column("position", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("transaction", _Xid8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor_kind", sa.Text(), nullable=False),
+        sa.Column("actor_id", sa.Uuid(), nullable=True),
+        sa.Column("actor_name", sa.Text(), nullable=False),
+        sa.Column("alert_id", sa.Uuid(), nullable=True),
+        sa.Column("incident_id", sa.Uuid(), nullable=True),
+        sa.Column("data", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("depth", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("event_pkey")),
+    )
+    op.create_index(
+        "event_alert_id_idx",
+        "event",
+        ["alert_id", "position"],
+        unique=False,
+        postgresql_where=sa.text("alert_id IS NOT NULL"),
+    )
+    op.create_index(
+        "event_incident_id_idx",
+        "event",
+        ["incident_id", "position"],
+        unique=False,
+        postgresql_where=sa.text("incident_id IS NOT NULL"),
+    )
+    op.create_index("event_transaction_idx", "event", ["transaction", "position"], unique=False)
+    op.create_table(
+        "idempotency_key",
+        sa.Column("caller", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("request_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.BigInteger(), nullable=True),
+        sa.Column("headers", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("caller", "key", name=op.f("idempotency_key_pkey")),
+    )
+    op.create_index(op.f("idempotency_key_created_at_idx"), "idempotency_key", ["created_at"], unique=False)
+    op.create_table(
+        "job",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("dedup", sa.Text(), nullable=True),
+        sa.Column("due", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempt", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("max_attempts", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.BigInteger(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("tocsin_now()"), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.CheckConstraint("lane IN ('page', 'default', 'bulk', 'probe')", name=op.f("job_lane_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("job_pkey")),
+    )
+    op.create_index("job_dedup_key", "job", ["dedup"], unique=True, postgresql_where=sa.text("dedup IS NOT NULL"))
+    op.create_index("job_due_idx", "job", ["lane", "due"], unique=False, postgresql_where=sa.text("owner IS NULL"))
+    op.create_index("job_key_idx", "job", ["key"], unique=False, postgresql_where=sa.text("key IS NOT NULL"))
+    op.create_index("job_owner_idx", "job", ["owner"], unique=False, postgresql_where=sa.text("owner IS NOT NULL"))
+    op.create_table(
+        "job_dead",
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("attempt", sa.BigInteger(), nullable=False),
+        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("died_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("job_dead_pkey")),
+    )
+    op.create_index(op.f("job_dead_died_at_idx"), "job_dead", ["died_at"], unique=False)
+    op.create_table(
+        "organisation",
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("incident_prefix", sa.Text(), server_default="INC", nullable=False),
+        sa.Column("last_incident_number", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("organisation_single_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("organisation_pkey")),
+    )
+    op.create_table(
+        "schedule",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("schedule_pkey")),
+    )
+    op.create_table(
+        "secret",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("secret_pkey")),
+    )
+    op.create_table(
+        "sign_in_throttle",
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("failures", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("sign_in_throttle_pkey")),
+    )
+    op.create_table(
+        "signal",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("content_type", sa.Text(), server_default="", nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("signal_pkey")),
+    )
+    op.create_index(op.f("signal_received_at_idx"), "signal", ["received_at"], unique=False)
+    op.create_index(
+        "signal_source_id_idx",
+        "signal",
+        ["source_id", sa.literal_column("received_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_table(
+        "team",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("team_pkey")),
+        sa.UniqueConstraint("name", name=op.f("team_name_key")),
+    )
+    op.create_table(
+        "user_account",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("time_zone", sa.Text(), server_default="UTC", nullable=False),
+        sa.Column("is_active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.CheckConstraint("role IN ('admin', 'responder', 'stakeholder')", name=op.f("user_account_role_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("user_account_pkey")),
+    )
+    op.create_index("user_account_email_key", "user_account", [sa.literal_column("lower(email)")], unique=True)
+    op.create_table(
+        "alert",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("dedup_key", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("severity", sa.BigInteger(), nullable=False),
+        sa.Column("native_severity", sa.Text(), server_default="", nullable=False),
+        sa.Column("urgency", sa.Text(), nullable=False),
+        sa.Column("labels", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("links", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("count", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resolved_by", sa.Text(), nullable=True),
+        sa.Column("routed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("route_id", sa.Uuid(), nullable=True),
+        sa.Column("incident_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("status IN ('triggered', 'acknowledged', 'resolved')", name=op.f("alert_status_check")),
+        sa.CheckConstraint("urgency IN ('high', 'low')", name=op.f("alert_urgency_check")),
+        sa.CheckConstraint("severity BETWEEN 1 AND 5", name=op.f("alert_severity_check")),
+        sa.ForeignKeyConstraint(["source_id"], ["alert_source.id"], name=op.f("alert_source_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("alert_pkey")),
+        sa.UniqueConstraint("number", name=op.f("alert_number_key")),
+    )
+    op.create_index(
+        "alert_created_at_idx",
+        "alert",
+        [sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index(
+        "alert_incident_id_idx",
+        "alert",
+        ["incident_id"],
+        unique=False,
+        postgresql_where=sa.text("incident_id IS NOT NULL"),
+    )
+    op.create_index(
+        "alert_open_key",
+        "alert",
+        ["source_id", "dedup_key"],
+        unique=True,
+        postgresql_where=sa.text("status <> 'resolved'"),
+    )
+    op.create_index(
+        "alert_status_idx",
+        "alert",
+        ["status", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index(
+        "alert_title_idx",
+        "alert",
+        ["title"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"title": "gin_trgm_ops"},
+    )
+    op.create_table(
+        "alert_route",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("condition", sa.Text(), server_default="", nullable=False),
+        sa.Column("is_catch_all", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("is_enabled", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("escalation_policy_id", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["escalation_policy_id"], ["escalation_policy.id"], name=op.f("alert_route_escalation_policy_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("alert_route_pkey")),
+    )
+    op.create_index(op.f("alert_route_escalation_policy_id_idx"), "alert_route", ["escalation_policy_id"], unique=False)
+    op.create_index("alert_route_position_idx", "alert_route", ["position"], unique=False)
+    op.create_table(
+        "api_token",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("token_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("scopes", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("api_token_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("api_token_pkey")),
+        sa.UniqueConstraint("token_digest", name=op.f("api_token_token_digest_key")),
+    )
+    op.create_index(op.f("api_token_user_id_idx"), "api_token", ["user_id"], unique=False)
+    op.create_table(
+        "contact_method",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("contact_method_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("contact_method_pkey")),
+        sa.UniqueConstraint("user_id", "kind", "address", name=op.f("contact_method_user_id_kind_address_key")),
+    )
+    op.create_table(
+        "escalation_run",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("alert_id", sa.Uuid(), nullable=True),
+        sa.Column("incident_id", sa.Uuid(), nullable=True),
+        sa.Column("policy_id", sa.Uuid(), nullable=True),
+        sa.Column("policy_name", sa.Text(), nullable=False),
+        sa.Column("direct_user_id", sa.Uuid(), nullable=True),
+        sa.Column("urgency", sa.Text(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
+        sa.Column("next_step_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("end_reason", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('running', 'answered', 'exhausted', 'cancelled')", name=op.f("escalation_run_state_check")
+        ),
+        sa.CheckConstraint("(alert_id IS NULL) <> (incident_id IS NULL)", name=op.f("escalation_run_subject_check")),
+        sa.CheckConstraint("(policy_id IS NULL) <> (direct_user_id IS NULL)", name=op.f("escalation_run_whom_check")),
+        sa.ForeignKeyConstraint(
+            ["direct_user_id"], ["user_account.id"], name=op.f("escalation_run_direct_user_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(["policy_id"], ["escalation_policy.id"], name=op.f("escalation_run_policy_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("escalation_run_pkey")),
+    )
+    op.create_index(
+        "escalation_run_alert_id_idx",
+        "escalation_run",
+        ["alert_id"],
+        unique=False,
+        postgresql_where=sa.text("alert_id IS NOT NULL"),
+    )
+    op.create_index(
+        "escalation_run_incident_id_idx",
+        "escalation_run",
+        ["incident_id"],
+        unique=False,
+        postgresql_where=sa.text("incident_id IS NOT NULL"),
+    )
+    op.create_index(
+        "escalation_run_open_key",
+        "escalation_run",
+        ["alert_id"],
+        unique=True,
+        postgresql_where=sa.text("state = 'running'"),
+    )
+    op.create_index(op.f("escalation_run_policy_id_idx"), "escalation_run", ["policy_id"], unique=False)
+    op.create_table(
+        "escalation_step",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("wait_minutes", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("wait_minutes BETWEEN 1 AND 1440", name=op.f("escalation_step_wait_check")),
+        sa.ForeignKeyConstraint(
+            ["policy_id"], ["escalation_policy.id"], name=op.f("escalation_step_policy_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("escalation_step_pkey")),
+        sa.UniqueConstraint("policy_id", "position", name=op.f("escalation_step_policy_id_position_key")),
+    )
+    op.create_table(
+        "incident",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), server_default="", nullable=False),
+        sa.Column("severity", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("round", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("reporter_id", sa.Uuid(), nullable=True),
+        sa.Column("reporter_name", sa.Text(), nullable=False),
+        sa.Column("commander_id", sa.Uuid(), nullable=True),
+        sa.Column("lead_id", sa.Uuid(), nullable=True),
+        sa.Column("communicator_id", sa.Uuid(), nullable=True),
+        sa.Column("resolution_note", sa.Text(), server_default="", nullable=False),
+        sa.Column("cancel_reason", sa.Text(), nullable=True),
+        sa.Column("duplicate_of_id", sa.Uuid(), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("declared_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mitigated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.CheckConstraint(
+            "status <> 'resolved' OR resolution_note <> ''", name=op.f("incident_resolved_with_note_check")
+        ),
+        sa.CheckConstraint(
+            "status IN ('declared', 'investigating', 'identified', 'mitigated', 'monitoring', 'resolved', 'closed', 'cancelled')",
+            name=op.f("incident_status_check"),
+        ),
+        sa.CheckConstraint("severity BETWEEN 1 AND 5", name=op.f("incident_severity_check")),
+        sa.ForeignKeyConstraint(["commander_id"], ["user_account.id"], name=op.f("incident_commander_id_fkey")),
+        sa.ForeignKeyConstraint(["communicator_id"], ["user_account.id"], name=op.f("incident_communicator_id_fkey")),
+        sa.ForeignKeyConstraint(["duplicate_of_id"], ["incident.id"], name=op.f("incident_duplicate_of_id_fkey")),
+        sa.ForeignKeyConstraint(["lead_id"], ["user_account.id"], name=op.f("incident_lead_id_fkey")),
+        sa.ForeignKeyConstraint(["reporter_id"], ["user_account.id"], name=op.f("incident_reporter_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("incident_pkey")),
+        sa.UniqueConstraint("number", name=op.f("incident_number_key")),
+        sa.UniqueConstraint("reference", name=op.f("incident_reference_key")),
+    )
+    op.create_index(
+        "incident_declared_at_idx",
+        "incident",
+        [sa.literal_column("declared_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index(
+        "incident_status_idx",
+        "incident",
+        ["status", sa.literal_column("declared_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index(
+        "incident_title_idx",
+        "incident",
+        ["title"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"title": "gin_trgm_ops"},
+    )
+    op.create_table(
+        "one_time_link",
+        sa.Column("token_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("one_time_link_user_id_fkey")),
+        sa.PrimaryKeyConstraint("token_digest", name=op.f("one_time_link_pkey")),
+    )
+    op.create_index(op.f("one_time_link_user_id_idx"), "one_time_link", ["user_id"], unique=False)
+    op.create_table(
+        "session",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("token_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ip", sa.Text(), server_default="", nullable=False),
+        sa.Column("user_agent", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("session_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("session_pkey")),
+        sa.UniqueConstraint("token_digest", name=op.f("session_token_digest_key")),
+    )
+    op.create_index(op.f("session_user_id_idx"), "session", ["user_id"], unique=False)
+    op.create_table(
+        "team_member",
+        sa.Column("team_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["team_id"], ["team.id"], name=op.f("team_member_team_id_fkey"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("team_member_user_id_fkey")),
+        sa.PrimaryKeyConstraint("team_id", "user_id", name=op.f("team_member_pkey")),
+    )
+    op.create_index(op.f("team_member_user_id_idx"), "team_member", ["user_id"], unique=False)
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("page_id", sa.Uuid(), nullable=True),
+        sa.Column("alert_id", sa.Uuid(), nullable=True),
+        sa.Column("incident_id", sa.Uuid(), nullable=True),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("contact_method_id", sa.Uuid(), nullable=True),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempt", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("sending_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.Column("provider_id", sa.Text(), nullable=True),
+        sa.Column("possible_duplicate", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("kind IN ('page', 'test')", name=op.f("delivery_kind_check")),
+        sa.CheckConstraint(
+            "state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'cancelled')",
+            name=op.f("delivery_state_check"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["contact_method_id"],
+            ["contact_method.id"],
+            name=op.f("delivery_contact_method_id_fkey"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("delivery_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("delivery_pkey")),
+    )
+    op.create_index("delivery_alert_id_idx", "delivery", ["alert_id"], unique=False)
+    op.create_index(
+        "delivery_incident_id_idx",
+        "delivery",
+        ["incident_id"],
+        unique=False,
+        postgresql_where=sa.text("incident_id IS NOT NULL"),
+    )
+    op.create_index("delivery_page_id_idx", "delivery", ["page_id"], unique=False)
+    op.create_index("delivery_user_id_idx", "delivery", ["user_id", "created_at"], unique=False)
+    op.create_table(
+        "escalation_target",
+        sa.Column("step_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.CheckConstraint("kind IN ('user')", name=op.f("escalation_target_kind_check")),
+        sa.ForeignKeyConstraint(
+            ["step_id"], ["escalation_step.id"], name=op.f("escalation_target_step_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("escalation_target_user_id_fkey")),
+        sa.PrimaryKeyConstraint("step_id", "position", name=op.f("escalation_target_pkey")),
+    )
+    op.create_index(op.f("escalation_target_user_id_idx"), "escalation_target", ["user_id"], unique=False)
+    op.create_table(
+        "notification_rule",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("urgency", sa.Text(), nullable=False),
+        sa.Column("delay_minutes", sa.BigInteger(), nullable=False),
+        sa.Column("contact_method_id", sa.Uuid(), nullable=False),
+        sa.CheckConstraint("urgency IN ('high', 'low')", name=op.f("notification_rule_urgency_check")),
+        sa.CheckConstraint("delay_minutes BETWEEN 0 AND 1440", name=op.f("notification_rule_delay_check")),
+        sa.ForeignKeyConstraint(
+            ["contact_method_id"],
+            ["contact_method.id"],
+            name=op.f("notification_rule_contact_method_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("notification_rule_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("notification_rule_pkey")),
+    )
+    op.create_index(
+        op.f("notification_rule_contact_method_id_idx"), "notification_rule", ["contact_method_id"], unique=False
+    )
+    op.create_index("notification_rule_user_id_idx", "notification_rule", ["user_id"], unique=False)
+    op.create_table(
+        "page",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("alert_id", sa.Uuid(), nullable=True),
+        sa.Column("incident_id", sa.Uuid(), nullable=True),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("paged_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('paging', 'acknowledged', 'declined', 'no_answer', 'unreachable', 'cancelled')",
+            name=op.f("page_state_check"),
+        ),
+        sa.ForeignKeyConstraint(["run_id"], ["escalation_run.id"], name=op.f("page_run_id_fkey")),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("page_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("page_pkey")),
+    )
+    op.create_index(
+        "page_alert_id_idx", "page", ["alert_id"], unique=False, postgresql_where=sa.text("alert_id IS NOT NULL")
+    )
+    op.create_index(
+        "page_incident_id_idx",
+        "page",
+        ["incident_id"],
+        unique=False,
+        postgresql_where=sa.text("incident_id IS NOT NULL"),
+    )
+    op.create_index("page_run_id_idx", "page", ["run_id"], unique=False)
+    op.create_index("page_user_id_idx", "page", ["user_id", "paged_at"], unique=False)
+    op.create_table(
+        "responder",
+        sa.Column("incident_id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("paged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("joined_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("source IN ('paged', 'linked_alert', 'self', 'role')", name=op.f("responder_source_check")),
+        sa.CheckConstraint("state IN ('paged', 'joined', 'declined', 'left')", name=op.f("responder_state_check")),
+        sa.ForeignKeyConstraint(["incident_id"], ["incident.id"], name=op.f("responder_incident_id_fkey")),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("responder_user_id_fkey")),
+        sa.PrimaryKeyConstraint("incident_id", "user_id", name=op.f("responder_pkey")),
+    )
+    op.create_index(op.f("responder_user_id_idx"), "responder", ["user_id"], unique=False)
+    for statement in _AFTER:
+        op.execute(statement)

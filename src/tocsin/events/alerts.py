@@ -1,0 +1,65 @@
+"""What can happen to an alert."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from tocsin.events.base import Change, Event
+
+
+class AlertTriggered(Event, frozen=True, kw_only=True):
+    """The first signal for a key with no open alert. Repeats only count up and are not events."""
+
+    name: ClassVar[str] = "alert.triggered"
+    title: str
+    severity: int
+    urgency: str
+    source_name: str
+    native_severity: str = ""
+
+
+class AlertRouted(Event, frozen=True, kw_only=True):
+    """A route held and says which policy is paged; `policy_name` is empty when the route pages nobody."""
+
+    name: ClassVar[str] = "alert.routed"
+    route_id: UUID
+    route_name: str
+    policy_id: UUID | None
+    policy_name: str
+    reason: str
+
+
+class AlertNotRouted(Event, frozen=True, kw_only=True):
+    """No route held: nobody was paged, and `reason` says what was tried."""
+
+    name: ClassVar[str] = "alert.not_routed"
+    reason: str
+
+
+class AlertAcknowledged(Event, frozen=True, kw_only=True):
+    """Somebody took it on; its escalation has ended."""
+
+    name: ClassVar[str] = "alert.acknowledged"
+    reason: str = ""
+
+
+class AlertUnacknowledged(Event, frozen=True, kw_only=True):
+    """Whoever had it gave it back; it is triggered again."""
+
+    name: ClassVar[str] = "alert.unacknowledged"
+    reason: str = ""
+
+
+class AlertResolved(Event, frozen=True, kw_only=True):
+    """It is over. Final: the same key afterwards opens a new alert."""
+
+    name: ClassVar[str] = "alert.resolved"
+    reason: str
+
+
+class AlertUpdated(Event, frozen=True, kw_only=True):
+    """Fields of an open alert changed, by a person or because a repeated signal was more severe."""
+
+    name: ClassVar[str] = "alert.updated"
+    changes: list[Change]

@@ -1,0 +1,43 @@
+"""What an event is: a fact that happened, in the past tense, never changed afterwards. No database here."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact. Subclasses set `name` (`incident.resolved`) and declare what happened as fields.
+
+    `alert_id` and `incident_id` say whose record it belongs to; an event of an alert that is linked to an incident
+    carries both, and so stands on the incident's timeline as well. Fields are only ever added, never renamed.
+    """
+
+    name: ClassVar[str]
+
+    actor: ActorRef
+    alert_id: UUID | None = None
+    incident_id: UUID | None = None
+
+    def data(self) -> dict[str, Any]:
+        """Return the fields that are particular to this kind of event."""
+        common = {"actor", "alert_id", "incident_id"}
+        return {f: getattr(self, f) for f in self.__struct_fields__ if f not in common}
+
+
+class ActorRef(msgspec.Struct, frozen=True):
+    """Who caused it, as it is written into the record: kind, id and the name they had at the time."""
+
+    kind: str
+    name: str
+    id: UUID | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One field's old and new value, as the record shows them."""
+
+    field: str
+    old: str | None
+    new: str | None

@@ -1,0 +1,149 @@
+"""The append-only log: writing events with the reactions they cause, and reading them back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Identity, Index, Select, func, insert, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from tocsin.db.engine import Tx, decode_json, encode_json
+from tocsin.events.base import Event
+from tocsin.jobs.queue import NewJob, enqueue
+from tocsin.kit.ids import new_id
+from tocsin.kit.record import JsonObject, Record
+
+log = structlog.stdlib.get_logger(__name__)
+
+TOPIC = "events"
+# A reaction may cause events that cause reactions. Beyond this depth something runs in a circle.
+DEEPEST = 8
+
+
+class Xid8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+class LoggedEvent(Record):
+    """One event as it was written. A trigger refuses every change and deletion."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("event_incident_id_idx", "incident_id", "position", postgresql_where=text("incident_id IS NOT NULL")),
+        Index("event_alert_id_idx", "alert_id", "position", postgresql_where=text("alert_id IS NOT NULL")),
+        # The live stream reads in the order of transactions, see `live.py`.
+        Index("event_transaction_idx", "transaction", "position"),
+    )
+
+    position: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    id: Mapped[UUID]
+    transaction: Mapped[int] = mapped_column(Xid8(), server_default=text("pg_current_xact_id()"))
+    name: Mapped[str]
+    at: Mapped[datetime]
+    actor_kind: Mapped[str]
+    actor_id: Mapped[UUID | None]
+    actor_name: Mapped[str]
+    alert_id: Mapped[UUID | None]
+    incident_id: Mapped[UUID | None]
+    data: Mapped[JsonObject]
+    depth: Mapped[int] = mapped_column(server_default="0")
+
+
+async def emit(tx: Tx, *events: Event) -> None:
+    """Write events and, in the same transaction, one job for every reaction that listens to them."""
+    if not events:
+        return
+    rows = [_row(tx, event) for event in events]
+    await tx.session.execute(insert(LoggedEvent), rows)
+    await enqueue(tx, *reactions(tx, rows))
+    tx.ring(TOPIC)
+
+
+def reactions(tx: Tx, rows: Iterable[dict[str, Any]]) -> list[NewJob]:
+    """Return the jobs for the reactions to these event rows."""
+    jobs: list[NewJob] = []
+    for row in rows:
+        listeners = tx.listeners.get(row["name"], ())
+        if listeners and tx.depth >= DEEPEST:
+            log.error("events.chain_too_long", event_name=row["name"], depth=tx.depth)
+            continue
+        for lane, kind in listeners:
+            jobs.append(NewJob(kind=kind, lane=lane, payload=_envelope(row, tx.depth + 1), dedup=f"{kind}:{row['id']}"))
+    return jobs
+
+
+def _row(tx: Tx, event: Event) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "name": event.name,
+        "at": tx.now,
+        "actor_kind": event.actor.kind,
+        "actor_id": event.actor.id,
+        "actor_name": event.actor.name,
+        "alert_id": event.alert_id,
+        "incident_id": event.incident_id,
+        "data": decode_json(encode_json(event.data())),
+        "depth": tx.depth,
+    }
+
+
+def _envelope(row: dict[str, Any], depth: int) -> dict[str, Any]:
+    return {
+        "event": row["name"],
+        "depth": depth,
+        "fields": {
+            **row["data"],
+            "actor": {"kind": row["actor_kind"], "name": row["actor_name"], "id": row["actor_id"]},
+            "alert_id": row["alert_id"],
+            "incident_id": row["incident_id"],
+        },
+    }
+
+
+def _of_subject(alert_id: UUID | None, incident_id: UUID | None) -> Select[LoggedEvent]:
+    query = select(LoggedEvent)
+    if alert_id is not None:
+        query = query.where(LoggedEvent.alert_id == alert_id)
+    if incident_id is not None:
+        query = query.where(LoggedEvent.incident_id == incident_id)
+    return query
+
+
+async def newest_first(
+    tx: Tx,
+    *,
+    alert_id: UUID | None = None,
+    incident_id: UUID | None = None,
+    before: int | None = None,
+    names: tuple[str, ...] = (),
+    limit: int = 50,
+) -> list[LoggedEvent]:
+    """Return events of one alert or incident, newest first, older than position `before`."""
+    query = _of_subject(alert_id, incident_id)
+    if before is not None:
+        query = query.where(LoggedEvent.position < before)
+    if names:
+        query = query.where(LoggedEvent.name.in_(names))
+    return list((await tx.session.scalars(query.order_by(LoggedEvent.position.desc()).limit(limit))).all())
+
+
+async def oldest_first(tx: Tx, *, alert_id: UUID, limit: int = 500) -> list[LoggedEvent]:
+    """Return the whole chain of one alert in the order it happened."""
+    query = _of_subject(alert_id, None).order_by(LoggedEvent.position).limit(limit)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def count(tx: Tx, *, incident_id: UUID) -> int:
+    """Count the events of one incident."""
+    query = select(func.count()).where(LoggedEvent.incident_id == incident_id)
+    return (await tx.session.execute(query)).scalar_one()

@@ -1,0 +1,244 @@
+"""People, teams, what they may do, and the credentials they hold. Rules and rows; no clock, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tocsin.kit.errors import Denied, Unauthenticated
+from tocsin.kit.record import JsonObject, Record, one_of
+
+UserId = NewType("UserId", UUID)
+TeamId = NewType("TeamId", UUID)
+
+
+class Role(StrEnum):
+    """What a person may do in the organisation."""
+
+    ADMIN = "admin"
+    RESPONDER = "responder"
+    STAKEHOLDER = "stakeholder"
+
+
+class ActorKind(StrEnum):
+    """Who or what caused a change."""
+
+    USER = "user"
+    SOURCE = "source"
+    SYSTEM = "system"
+
+
+_VIEW = frozenset({"incident.view", "alert.view", "oncall.view", "user.view", "self.edit"})
+_RESPOND = _VIEW | {
+    "incident.declare",
+    "incident.edit",
+    "incident.resolve",
+    "incident.page",
+    "alert.edit",
+    "source.view",
+}
+_ADMIN = _RESPOND | {"oncall.manage", "source.manage", "user.manage", "admin.view"}
+
+PERMISSIONS: Mapping[Role, frozenset[str]] = {
+    Role.STAKEHOLDER: _VIEW,
+    Role.RESPONDER: _RESPOND,
+    Role.ADMIN: _ADMIN,
+}
+ALL_PERMISSIONS = _ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: a person in the browser, a person's token, an alert source, or Tocsin itself."""
+
+    kind: ActorKind
+    name: str
+    user_id: UserId | None = None
+    role: Role | None = None
+    email: str = ""
+    permissions: frozenset[str] = field(default=frozenset())
+    session_id: UUID | None = None
+    token_id: UUID | None = None
+
+    @classmethod
+    def system(cls, name: str) -> Actor:
+        """Tocsin itself, named after the part that acts; may do everything."""
+        return cls(kind=ActorKind.SYSTEM, name=name, permissions=ALL_PERMISSIONS)
+
+    @classmethod
+    def source(cls, name: str) -> Actor:
+        """An alert source; it opens and resolves its own alerts and nothing else."""
+        return cls(kind=ActorKind.SOURCE, name=name)
+
+    @classmethod
+    def person(
+        cls,
+        user: User,
+        *,
+        session_id: UUID | None = None,
+        token_id: UUID | None = None,
+        scopes: list[str] | None = None,
+    ) -> Actor:
+        """A person; a token's scopes narrow what the person's role allows (no scopes: everything it allows)."""
+        granted = PERMISSIONS[Role(user.role)]
+        return cls(
+            kind=ActorKind.USER,
+            name=user.name,
+            user_id=UserId(user.id),
+            role=Role(user.role),
+            email=user.email,
+            permissions=granted & frozenset(scopes) if scopes else granted,
+            session_id=session_id,
+            token_id=token_id,
+        )
+
+    def may(self, permission: str) -> bool:
+        return permission in self.permissions
+
+    def must(self, permission: str) -> None:
+        """Raise `Denied` unless the permission is granted."""
+        if permission not in self.permissions:
+            raise Denied(f"You need the permission “{permission}” for this.", hint="Ask an administrator for the role.")
+
+    def must_be_someone(self) -> UserId:
+        """Return the person's id; raises `Unauthenticated` for a source or for Tocsin itself."""
+        if self.user_id is None:
+            raise Unauthenticated("Only a person can do this.")
+        return self.user_id
+
+
+class Organisation(Record):
+    """The one organisation of this installation, and the counter behind incident numbers."""
+
+    __tablename__ = "organisation"
+    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    incident_prefix: Mapped[str] = mapped_column(server_default="INC")
+    last_incident_number: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime]
+
+
+class User(Record):
+    """A person who can sign in, be paged and take roles."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        CheckConstraint(one_of("role", Role), name="role"),
+        Index("user_account_email_key", text("lower(email)"), unique=True),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    name: Mapped[str]
+    role: Mapped[str]
+    password_hash: Mapped[str | None]
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+
+class Team(Record):
+    """People who own something together."""
+
+    __tablename__ = "team"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime]
+
+
+class TeamMember(Record):
+    """One person's place in one team."""
+
+    __tablename__ = "team_member"
+
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("team.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
+
+
+class Session(Record):
+    """A browser that is signed in. Only the digest of its cookie is stored."""
+
+    __tablename__ = "session"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ip: Mapped[str] = mapped_column(server_default="")
+    user_agent: Mapped[str] = mapped_column(server_default="")
+
+
+class ApiToken(Record):
+    """A credential for programs, acting as its person within its scopes. Only its digest is stored."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    hint: Mapped[str]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
+    name: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class OneTimeLink(Record):
+    """A link that signs somebody in, or lets the first person set Tocsin up, once."""
+
+    __tablename__ = "one_time_link"
+
+    token_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class SignInThrottle(Record):
+    """Failed sign-ins per e-mail address and per network address."""
+
+    __tablename__ = "sign_in_throttle"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    failures: Mapped[int]
+    since: Mapped[datetime]
+
+
+class Secret(Record):
+    """Keys that all processes of this installation share, such as the one that signs acknowledge links."""
+
+    __tablename__ = "secret"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class IdempotencyKey(Record):
+    """The answer to a request that carried an Idempotency-Key, kept for 24 hours."""
+
+    __tablename__ = "idempotency_key"
+
+    caller: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int | None]
+    headers: Mapped[JsonObject | None]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,125 @@
+"""The incident and the people on it. Rows and words; which way it may go stands in `lifecycle`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tocsin.kit.record import Record, one_of
+
+IncidentId = NewType("IncidentId", UUID)
+
+
+class Status(StrEnum):
+    """Where an incident stands. The first five are open; closed and cancelled are final, but can be reopened."""
+
+    DECLARED = "declared"
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MITIGATED = "mitigated"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+OPEN = (Status.DECLARED, Status.INVESTIGATING, Status.IDENTIFIED, Status.MITIGATED, Status.MONITORING)
+
+
+class CancelReason(StrEnum):
+    """Why an incident was none."""
+
+    FALSE_ALARM = "false_alarm"
+    DUPLICATE = "duplicate"
+    OTHER = "other"
+
+
+class ResponderState(StrEnum):
+    """Where one responder stands."""
+
+    PAGED = "paged"
+    JOINED = "joined"
+    DECLINED = "declined"
+    LEFT = "left"
+
+
+class ResponderSource(StrEnum):
+    """How somebody came to be a responder."""
+
+    PAGED = "paged"
+    LINKED_ALERT = "linked_alert"
+    SELF = "self"
+    ROLE = "role"
+
+
+class IncidentRole(StrEnum):
+    """Roles that one person holds: coordinates, is responsible for the fix, speaks outward."""
+
+    COMMANDER = "commander"
+    LEAD = "lead"
+    COMMUNICATOR = "communicator"
+
+
+class Incident(Record):
+    """The internal record of something that went wrong."""
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        CheckConstraint(one_of("status", Status), name="status"),
+        CheckConstraint("severity BETWEEN 1 AND 5", name="severity"),
+        CheckConstraint("status <> 'resolved' OR resolution_note <> ''", name="resolved_with_note"),
+        Index("incident_status_idx", "status", text("declared_at DESC"), text("id DESC")),
+        Index("incident_declared_at_idx", text("declared_at DESC"), text("id DESC")),
+        Index("incident_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    # The number as people say it, such as INC-7; the prefix is fixed at the time of declaring.
+    reference: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]
+    summary: Mapped[str] = mapped_column(server_default="")
+    severity: Mapped[int]
+    status: Mapped[str]
+    # How often it has been reopened; each round has its own stamps in the timeline.
+    round: Mapped[int] = mapped_column(server_default="0")
+    reporter_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    reporter_name: Mapped[str]
+    commander_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    lead_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    communicator_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    resolution_note: Mapped[str] = mapped_column(server_default="")
+    cancel_reason: Mapped[str | None]
+    duplicate_of_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
+    started_at: Mapped[datetime]
+    declared_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime | None]
+    mitigated_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+
+class Responder(Record):
+    """One person on one incident."""
+
+    __tablename__ = "responder"
+    __table_args__ = (
+        CheckConstraint(one_of("state", ResponderState), name="state"),
+        CheckConstraint(one_of("source", ResponderSource), name="source"),
+    )
+
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
+    state: Mapped[str]
+    source: Mapped[str]
+    paged_at: Mapped[datetime | None]
+    joined_at: Mapped[datetime | None]
+    left_at: Mapped[datetime | None]

@@ -1,0 +1,179 @@
+"""The job table: putting jobs in, taking them out of a transaction, finishing them inside one.
+
+A timer, a retry and an orphan are the same thing: a row with a `due`. Completing a job deletes its row in the
+transaction that holds its effect, fenced by owner and attempt, so that a job taken over by somebody else cannot be
+completed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Identity, Index, delete, func, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tocsin.db.engine import Tx, encode_json
+from tocsin.kit.record import JsonObject, Record
+
+LANES = ("page", "default", "bulk", "probe")
+
+
+class JobRow(Record):
+    """A job that is due at some time; `owner` is the worker that runs it now."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        CheckConstraint("lane IN ('page', 'default', 'bulk', 'probe')", name="lane"),
+        Index("job_due_idx", "lane", "due", postgresql_where=text("owner IS NULL")),
+        Index("job_owner_idx", "owner", postgresql_where=text("owner IS NOT NULL")),
+        Index("job_dedup_key", "dedup", unique=True, postgresql_where=text("dedup IS NOT NULL")),
+        Index("job_key_idx", "key", postgresql_where=text("key IS NOT NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    lane: Mapped[str]
+    kind: Mapped[str]
+    key: Mapped[str | None]
+    dedup: Mapped[str | None]
+    due: Mapped[datetime]
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    max_attempts: Mapped[int]
+    owner: Mapped[int | None]
+    lease_until: Mapped[datetime | None]
+    payload: Mapped[JsonObject]
+    created_at: Mapped[datetime] = mapped_column(server_default=text("tocsin_now()"))
+    last_error: Mapped[str | None]
+
+
+class DeadJob(Record):
+    """A job that was given up, for administrators to see."""
+
+    __tablename__ = "job_dead"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    lane: Mapped[str]
+    kind: Mapped[str]
+    key: Mapped[str | None]
+    attempt: Mapped[int]
+    payload: Mapped[JsonObject]
+    created_at: Mapped[datetime]
+    died_at: Mapped[datetime] = mapped_column(index=True)
+    last_error: Mapped[str]
+
+
+class ScheduleRow(Record):
+    """Periodic work: whoever finds `next_at` in the past enqueues one job and moves it on."""
+
+    __tablename__ = "schedule"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    next_at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be. `dedup`: at most one waits or runs with it; `key`: for cancelling all of one subject."""
+
+    kind: str
+    payload: dict[str, Any]
+    lane: str = "default"
+    due: datetime | None = None
+    key: str | None = None
+    dedup: str | None = None
+    max_attempts: int = 20
+
+
+@dataclass(slots=True)
+class Job:
+    """A job that this worker has claimed. `finished` is set once its row is gone."""
+
+    id: int
+    lane: str
+    kind: str
+    key: str | None
+    due: datetime
+    attempt: int
+    max_attempts: int
+    owner: int
+    payload: dict[str, Any]
+    finished: bool = field(default=False)
+
+
+class Fenced(Exception):
+    """Another worker has taken the job over in the meantime; what this one did must roll back."""
+
+
+INSERT_JOBS = """
+INSERT INTO job (lane, kind, key, dedup, due, max_attempts, payload)
+SELECT lane, kind, key, dedup, coalesce(due, tocsin_now()), max_attempts, payload
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::jsonb[])
+     AS new (lane, kind, key, dedup, due, max_attempts, payload)
+ON CONFLICT (dedup) WHERE dedup IS NOT NULL DO NOTHING
+"""
+
+
+def insert_arguments(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
+    """Return the arguments of `INSERT_JOBS` for these jobs."""
+    return (
+        [j.lane for j in jobs],
+        [j.kind for j in jobs],
+        [j.key for j in jobs],
+        [j.dedup for j in jobs],
+        [j.due for j in jobs],
+        [j.max_attempts for j in jobs],
+        [encode_json(j.payload) for j in jobs],
+    )
+
+
+async def enqueue(tx: Tx, *jobs: NewJob) -> None:
+    """Put jobs into the queue; they become visible, and the bell rings, when the transaction commits."""
+    if not jobs:
+        return
+    connection = await tx.raw()
+    await connection.execute(INSERT_JOBS, *insert_arguments(jobs))
+    for job in jobs:
+        if job.due is None or job.due <= tx.now:
+            tx.ring(f"lane:{job.lane}")
+
+
+async def cancel(tx: Tx, *keys: str) -> None:
+    """Remove every waiting job with one of these keys. One that runs now meets the changed state instead."""
+    if keys:
+        await tx.session.execute(delete(JobRow).where(JobRow.key.in_(keys), JobRow.owner.is_(None)))
+
+
+async def finish(tx: Tx, job: Job) -> None:
+    """Complete the job in this transaction; raises `Fenced` when it is no longer ours."""
+    connection = await tx.raw()
+    done = await connection.execute(
+        "DELETE FROM job WHERE id = $1 AND attempt = $2 AND owner = $3", job.id, job.attempt, job.owner
+    )
+    if done != "DELETE 1":
+        raise Fenced(f"job {job.id} ({job.kind}) was taken over")
+    job.finished = True
+
+
+async def waiting(tx: Tx) -> dict[str, tuple[int, float]]:
+    """Return, per lane, how many jobs are due and the age in seconds of the oldest of them."""
+    age = func.coalesce(func.extract("epoch", func.tocsin_now() - func.min(JobRow.due)), 0)
+    query = (
+        select(JobRow.lane, func.count(), age)
+        .where(JobRow.owner.is_(None), JobRow.due <= func.tocsin_now())
+        .group_by(JobRow.lane)
+    )
+    found = {lane: (number, float(seconds)) for lane, number, seconds in (await tx.session.execute(query)).all()}
+    return {lane: found.get(lane, (0, 0.0)) for lane in LANES}
+
+
+async def dead(tx: Tx, *, limit: int = 50) -> list[DeadJob]:
+    """Return the jobs that were given up last."""
+    return list((await tx.session.scalars(select(DeadJob).order_by(DeadJob.died_at.desc()).limit(limit))).all())
+
+
+def subject(kind: str, id: UUID) -> str:
+    """Write the key under which the jobs of one thing are found again."""
+    return f"{kind}:{id}"

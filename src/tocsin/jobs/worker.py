@@ -1,0 +1,327 @@
+"""The worker: claims due jobs lane by lane, runs them, retries them, and takes over from workers that died.
+
+Two rules keep a job from being run by two workers. The lease: a claimed job belongs to its worker for 30 seconds,
+renewed every 10. The lock: each worker holds a session advisory lock; when it is gone, its jobs are free after a
+second look, so that a killed worker is noticed in about two seconds. Neither is believed in the first seconds after
+PostgreSQL itself has started again, because then every worker has just lost its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from tocsin.db.engine import Connection, Database, decode_json
+from tocsin.jobs.queue import LANES, Fenced, Job
+from tocsin.kit.clock import monotonic
+
+log = structlog.stdlib.get_logger(__name__)
+
+Handler = Callable[[Job], Awaitable[None]]
+
+LEASE = timedelta(seconds=30)
+RENEW_EVERY = 10.0
+POLL = 1.0
+SWEEP_EVERY = 1.0
+# No takeover until PostgreSQL has been up for this long: living workers need a moment to come back.
+SETTLE = timedelta(seconds=8)
+STOP_WITHIN = 20.0
+# First half of the advisory lock's key: "tocs" as a number.
+LOCK_SPACE = 0x746F6373
+
+_OUTAGE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    TimeoutError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of job: its name, what runs it, and how long to wait after a failed attempt (1, 2, …)."""
+
+    name: str
+    handler: Handler
+    retry_after: Callable[[int], timedelta]
+
+
+def backoff(attempt: int) -> timedelta:
+    """Wait 1, 2, 4 … seconds, at most 5 minutes, spread by a quarter so that failures do not come back together."""
+    return timedelta(seconds=min(2 ** (attempt - 1), 300) * random.uniform(0.75, 1.25))  # noqa: S311
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Work that is due again and again; each slot fires exactly once over all workers."""
+
+    name: str
+    kind: str
+    every: timedelta
+    lane: str = "bulk"
+
+
+SLOTS: Mapping[str, int] = {"page": 32, "default": 8, "bulk": 4, "probe": 4}
+
+_CLAIM = """
+WITH picked AS (
+    SELECT id FROM job
+    WHERE lane = $1 AND owner IS NULL AND due <= tocsin_now()
+    ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE job SET owner = $3, lease_until = tocsin_now() + $4, attempt = attempt + 1
+FROM picked WHERE job.id = picked.id
+RETURNING job.id, job.lane, job.kind, job.key, job.due, job.attempt, job.max_attempts, job.payload
+"""
+_NEXT_DUE = """
+SELECT extract(epoch FROM min(due) - tocsin_now())::float8 FROM job WHERE lane = $1 AND owner IS NULL
+"""
+_RENEW = "UPDATE job SET lease_until = tocsin_now() + $2 WHERE owner = $1"
+_RETRY = """
+UPDATE job SET owner = NULL, lease_until = NULL, due = tocsin_now() + $4, last_error = $5
+WHERE id = $1 AND attempt = $2 AND owner = $3
+"""
+_GIVE_UP = """
+WITH gone AS (DELETE FROM job WHERE id = $1 AND attempt = $2 AND owner = $3 RETURNING *)
+INSERT INTO job_dead (id, lane, kind, key, attempt, payload, created_at, died_at, last_error)
+SELECT id, lane, kind, key, attempt, payload, created_at, tocsin_now(), $4 FROM gone
+"""
+_RELEASE = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = $1 AND NOT id = ANY($2::bigint[])"
+_EXPIRED = """
+UPDATE job SET owner = NULL, lease_until = NULL
+WHERE owner IS NOT NULL AND lease_until < tocsin_now()
+  AND pg_postmaster_start_time() < clock_timestamp() - $1::interval
+RETURNING lane
+"""
+_OWNERS_WITHOUT_LOCK = """
+SELECT DISTINCT owner FROM job
+WHERE owner IS NOT NULL AND pg_postmaster_start_time() < clock_timestamp() - $1::interval
+  AND NOT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = $2::oid AND objid = job.owner::oid AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  )
+"""
+_TAKE_FROM = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = ANY($1::bigint[]) RETURNING lane"
+_FIRE = """
+WITH slot AS (
+    SELECT name, next_at FROM schedule WHERE name = $1 AND next_at <= tocsin_now() FOR UPDATE SKIP LOCKED
+), moved AS (
+    UPDATE schedule SET next_at = tocsin_now() + $2 FROM slot WHERE schedule.name = slot.name
+)
+INSERT INTO job (lane, kind, dedup, due, max_attempts, payload)
+SELECT $3, $4, 'schedule:' || name || ':' || next_at, tocsin_now(), 5, '{}' FROM slot
+ON CONFLICT (dedup) WHERE dedup IS NOT NULL DO NOTHING
+"""
+
+
+class Worker:
+    """Runs jobs in this process until it is stopped. Survives restarts of PostgreSQL."""
+
+    def __init__(
+        self,
+        db: Database,
+        kinds: Sequence[Kind],
+        periodic: Sequence[Periodic] = (),
+        *,
+        locks: bool = True,
+        slots: Mapping[str, int] = SLOTS,
+    ) -> None:
+        self.number = 0
+        self.lateness: Callable[[str, float], None] = lambda _lane, _seconds: None
+        self._db = db
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._periodic = periodic
+        self._locks = locks
+        self._free = {lane: slots.get(lane, 1) for lane in LANES}
+        self._wake = {lane: asyncio.Event() for lane in LANES}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+        self._missing: set[int] = set()
+        self._seen_at = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether this worker reached the database within the last 15 seconds."""
+        return bool(self._tasks) and monotonic() - self._seen_at < 15
+
+    async def start(self) -> None:
+        """Take a number and begin to work."""
+        self.number = int(await self._db.pool.fetchval("SELECT nextval('worker_number')"))
+        self._seen_at = monotonic()
+        for lane in LANES:
+            self._db.bell.listen(f"lane:{lane}", self._wake[lane].set)
+            self._tasks.append(asyncio.create_task(self._serve(lane), name=f"lane-{lane}"))
+        self._tasks.append(asyncio.create_task(self._forever(self._renew, RENEW_EVERY), name="renew"))
+        self._tasks.append(asyncio.create_task(self._forever(self._sweep, SWEEP_EVERY), name="sweep"))
+        self._tasks.append(asyncio.create_task(self._forever(self._fire, POLL), name="schedules"))
+        if self._locks:
+            self._tasks.append(asyncio.create_task(self._hold_lock(), name="worker-lock"))
+        log.info("worker.started", worker=self.number)
+
+    async def stop(self) -> None:
+        """Stop claiming, give running jobs up to 20 seconds, then hand everything back."""
+        self._stopping.set()
+        for task in self._tasks:
+            if task.get_name() != "worker-lock":
+                task.cancel()
+        if self._running:
+            await asyncio.wait(set(self._running.values()), timeout=STOP_WITHIN)
+        for task in [*self._tasks, *self._running.values()]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._running.values(), return_exceptions=True)
+        with contextlib.suppress(*_OUTAGE, asyncpg.PostgresError):
+            await self._db.pool.execute(_RELEASE, self.number, [])
+        self._tasks.clear()
+        log.info("worker.stopped", worker=self.number)
+
+    async def _forever(self, step: Callable[[], Awaitable[None]], every: float) -> None:
+        while True:
+            try:
+                await step()
+            except (*_OUTAGE, asyncpg.PostgresError) as error:
+                log.warning("worker.database_unreachable", worker=self.number, error=type(error).__name__)
+            await asyncio.sleep(every)
+
+    async def _serve(self, lane: str) -> None:
+        wake = self._wake[lane]
+        while True:
+            wait = POLL
+            try:
+                wake.clear()
+                if self._free[lane] > 0:
+                    claimed = await self._claim(lane)
+                    self._seen_at = monotonic()
+                    if claimed == 0:
+                        wait = await self._until_next(lane)
+                    elif self._free[lane] > 0:
+                        wait = 0.0
+            except (*_OUTAGE, asyncpg.PostgresError) as error:
+                log.warning("worker.database_unreachable", worker=self.number, lane=lane, error=type(error).__name__)
+            if wait > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await wake.wait()
+
+    async def _until_next(self, lane: str) -> float:
+        seconds = await self._db.pool.fetchval(_NEXT_DUE, lane)
+        return POLL if seconds is None else min(POLL, max(0.001, float(seconds)))
+
+    async def _claim(self, lane: str) -> int:
+        rows = await self._db.pool.fetch(_CLAIM, lane, self._free[lane], self.number, LEASE)
+        for row in sorted(rows, key=lambda row: row["due"]):
+            job = Job(
+                id=row["id"],
+                lane=row["lane"],
+                kind=row["kind"],
+                key=row["key"],
+                due=row["due"],
+                attempt=row["attempt"],
+                max_attempts=row["max_attempts"],
+                owner=self.number,
+                payload=decode_json(row["payload"]),
+            )
+            self._free[lane] -= 1
+            self._running[job.id] = asyncio.create_task(self._run(job), name=f"job-{job.kind}")
+        return len(rows)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await self.run(job)
+        finally:
+            self._running.pop(job.id, None)
+            self._free[job.lane] += 1
+            self._wake[job.lane].set()
+
+    async def run(self, job: Job) -> None:
+        """Run one claimed job to its end: finished, put back for another attempt, or given up."""
+        kind = self._kinds.get(job.kind)
+        try:
+            if kind is None:
+                raise LookupError(f"no handler for jobs of kind {job.kind}")
+            await kind.handler(job)
+            if not job.finished:
+                raise RuntimeError(f"the handler of {job.kind} returned without finishing its job")
+        except Fenced:
+            log.warning("job.taken_over", kind=job.kind, job=job.id, worker=self.number)
+        except Exception as error:  # noqa: BLE001  Whatever a handler raises must end in a retry, not in silence.
+            await self._failed(job, kind, error)
+
+    async def _failed(self, job: Job, kind: Kind | None, error: Exception) -> None:
+        if job.finished:
+            # It ended in a transaction that then failed to commit, so the row is still there.
+            job.finished = False
+        words = f"{type(error).__name__}: {error}"[:2000]
+        log.warning("job.failed", kind=job.kind, job=job.id, attempt=job.attempt, exc_info=error)
+        while True:
+            try:
+                if job.attempt >= job.max_attempts:
+                    await self._db.pool.execute(_GIVE_UP, job.id, job.attempt, job.owner, words)
+                    log.error("job.given_up", kind=job.kind, job=job.id, attempt=job.attempt)
+                else:
+                    wait = (kind.retry_after if kind else backoff)(job.attempt)
+                    await self._db.pool.execute(_RETRY, job.id, job.attempt, job.owner, wait, words)
+            except (*_OUTAGE, asyncpg.PostgresError):
+                if self._stopping.is_set():
+                    return
+                await asyncio.sleep(POLL)
+            else:
+                return
+
+    async def _renew(self) -> None:
+        await self._db.pool.execute(_RENEW, self.number, LEASE)
+        self._seen_at = monotonic()
+
+    async def _sweep(self) -> None:
+        """Free the jobs of workers that are gone."""
+        freed = list(await self._db.pool.fetch(_EXPIRED, SETTLE))
+        if self._locks:
+            rows = await self._db.pool.fetch(_OWNERS_WITHOUT_LOCK, SETTLE, LOCK_SPACE)
+            missing = {int(row["owner"]) for row in rows} - {self.number}
+            # Seen twice in a row, a second apart: the worker is gone and not merely reconnecting.
+            if gone := missing & self._missing:
+                log.warning("worker.takeover", workers=sorted(gone), by=self.number)
+                freed += await self._db.pool.fetch(_TAKE_FROM, sorted(gone))
+            self._missing = missing
+        if freed:
+            self._db.bell.ring({f"lane:{row['lane']}" for row in freed})
+
+    async def _fire(self) -> None:
+        for work in self._periodic:
+            done = await self._db.pool.execute(_FIRE, work.name, work.every, work.lane, work.kind)
+            if done != "INSERT 0 0":
+                self._wake[work.lane].set()
+
+    async def _hold_lock(self) -> None:
+        """Hold this worker's advisory lock on a connection of its own, and take it again after an outage."""
+        while True:
+            connection: Connection | None = None
+            lost = asyncio.Event()
+            try:
+                connection = await asyncpg.connect(self._db.dsn, timeout=10)
+                connection.add_termination_listener(lambda _, gone=lost: gone.set())
+                await connection.execute("SELECT pg_advisory_lock($1::int, $2::int)", LOCK_SPACE, self.number)
+                await lost.wait()
+            except (*_OUTAGE, asyncpg.PostgresError) as error:
+                log.warning("worker.lock_lost", worker=self.number, error=type(error).__name__)
+            finally:
+                if connection is not None:
+                    connection.terminate()
+            await asyncio.sleep(0.2)
+
+
+async def ensure_schedules(db: Database, periodic: Sequence[Periodic]) -> None:
+    """Make sure that every periodic work has its row; a new one is due after its first interval."""
+    await db.pool.executemany(
+        "INSERT INTO schedule (name, next_at) VALUES ($1, tocsin_now() + $2) ON CONFLICT DO NOTHING",
+        [(work.name, work.every) for work in periodic],
+    )

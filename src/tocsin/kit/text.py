@@ -1,0 +1,134 @@
+"""Text as it may be stored and shown: cleaning, shortening, hashing, and Markdown. Knows no Tocsin word."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import math
+import re
+from collections.abc import Sequence
+from typing import cast
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup
+
+REPLACEMENT = "\ufffd"
+MAX_DEPTH = 100
+TOO_DEEP = "(nested too deeply)"
+
+# Rendering is quadratic for some hostile texts; 20,000 characters keep the worst known one under a second.
+MAX_MARKDOWN = 20_000
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """Replace what a PostgreSQL text cannot hold, NUL and lone surrogates, with U+FFFD."""
+    if "\0" not in text:
+        if text.isascii():
+            return text
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
+    return _UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def storable_json(value: object) -> object:
+    """Copy a decoded JSON value so that `jsonb` can hold it.
+
+    Texts and keys are made storable, NaN and the infinities become texts, and whatever lies deeper than
+    `MAX_DEPTH` becomes a text that says so. Does not recurse, so no input can exhaust the stack.
+    """
+    todo: list[tuple[object, dict[str, object] | list[object], int]] = []
+
+    def copy(child: object, depth: int) -> object:
+        if isinstance(child, str):
+            return storable(child)
+        if isinstance(child, float) and not math.isfinite(child):
+            return str(child)
+        if not isinstance(child, dict | list | tuple):
+            return child
+        if depth >= MAX_DEPTH:
+            return TOO_DEEP
+        empty: dict[str, object] | list[object] = {} if isinstance(child, dict) else []
+        todo.append((cast("object", child), empty, depth + 1))
+        return empty
+
+    result = copy(value, 0)
+    while todo:
+        source, target, depth = todo.pop()
+        if isinstance(target, dict):
+            for name, child in cast("dict[object, object]", source).items():
+                target[storable(str(name))] = copy(child, depth)
+        else:
+            for child in cast("Sequence[object]", source):
+                target.append(copy(child, depth))
+    return result
+
+
+def truncate(text: str, limit: int) -> str:
+    """Shorten to at most `limit` characters, the last of them an ellipsis when something was cut off."""
+    return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"[:limit]
+
+
+def sha256_hex(data: str | bytes) -> str:
+    """Return the SHA-256 of bytes, or of a text's UTF-8, as 64 hex digits. Accepts lone surrogates."""
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(data).hexdigest()
+
+
+def markdown(text: str) -> Markup:
+    """Render CommonMark with tables and strikethrough as HTML that is safe to show.
+
+    HTML in the text is shown as text. Links go to http, https, mailto or this site and carry
+    `rel="noopener nofollow"`. An image of another site becomes a link to it, so that no reader's browser
+    is made to call there. A text longer than `MAX_MARKDOWN` characters is shown unformatted.
+    """
+    text = storable(text)
+    if len(text) > MAX_MARKDOWN:
+        return Markup(f"<pre>{html.escape(text)}</pre>")  # noqa: S704 - escaped in this line
+    return Markup(_CLEANER.clean(_RENDERER.render(text)))  # noqa: S704 - cleaned in this line
+
+
+def _is_local(url: str) -> bool:
+    # Browsers read both `//host` and `/\host` as an address on another site.
+    return url.startswith("/") and url[1:2] not in ("/", "\\") and not _CONTROL.search(url)
+
+
+_CONTROL = re.compile(r"[\x00-\x20]")
+
+
+def _image(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+    token = tokens[at]
+    source = str(token.attrGet("src") or "")
+    described = renderer.renderInlineAsText(token.children, options, env) or source
+    if _is_local(source):
+        return f'<img src="{html.escape(source)}" alt="{html.escape(described)}">'
+    return f'<a href="{html.escape(source)}">{html.escape(described)}</a>'
+
+
+def _only_local_images(tag: str, attribute: str, value: str) -> str | None:
+    return None if (tag, attribute) == ("img", "src") and not _is_local(value) else value
+
+
+_RENDERER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_RENDERER.add_render_rule("image", _image)
+
+_CLEANER = nh3.Cleaner(
+    tags={
+        *("a", "blockquote", "br", "code", "del", "em", "hr", "img", "li", "ol", "p", "pre", "s", "strong", "ul"),
+        *("h1", "h2", "h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr"),
+    },
+    attributes={"a": {"href", "title"}, "img": {"src", "alt"}, "ol": {"start"}},
+    attribute_filter=_only_local_images,
+    url_schemes={"http", "https", "mailto"},
+    link_rel="noopener nofollow",
+)

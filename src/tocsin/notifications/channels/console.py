@@ -1,0 +1,53 @@
+"""Pages as a few lines on the terminal of the server: for demos and for trying out rules (F059–F061)."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from tocsin.kit.errors import Invalid, Transient
+from tocsin.notifications.channels.base import PageMessage, Receipt, one_line
+
+
+class Console:
+    """Writes each page as a block of four to six lines; titles cannot move the cursor or colour the screen."""
+
+    kind = "console"
+    label = "Server console"
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def check_address(self, address: str) -> str:
+        """Return the name that is printed beside the page, `console` when none is given."""
+        name = one_line(address)
+        if len(name) > 100:
+            raise Invalid("address", "Use a name of at most 100 characters.")
+        return name or "console"
+
+    async def send(self, address: str, message: PageMessage) -> Receipt:
+        """Print the page. Writing is immediate, so a printed page counts as delivered."""
+        encoding = self._stream.encoding or "utf-8"
+        text = block(address, message).encode(encoding, "replace").decode(encoding)
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            # ValueError is what a closed stream raises.
+            raise Transient("The console of the server is closed.") from None
+        return Receipt(detail="Printed on the server's console.", provider_id=None, delivered=True)
+
+
+def block(address: str, message: PageMessage) -> str:
+    """Lay out the page: title, addressee and reason, source, links."""
+    what = "TEST PAGE" if message.kind == "test" else "PAGE"
+    again = f" (attempt {message.attempt}, may be a repeat)" if message.possible_duplicate else ""
+    lines = [
+        f"━━ {what} [{one_line(message.severity, 20)}] {one_line(message.title)}{again}",
+        f"   to   {one_line(message.recipient_name, 80)} ({one_line(address, 80)})",
+        f"   why  {one_line(message.reason)}",
+        f"   from {one_line(message.source, 80)}, {one_line(message.urgency, 20)} urgency",
+        f"   see  {one_line(message.url, 2000)}",
+    ]
+    if message.acknowledge_url:
+        lines.append(f"   ack  {one_line(message.acknowledge_url, 2000)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,144 @@
+"""Pages as mail: plain text and simple HTML with one big Acknowledge link (F059–F061).
+
+All mail about one alert forms one thread. A server that took the mail has not shown it to anyone, so a mail
+never counts as delivered.
+"""
+
+from __future__ import annotations
+
+import re
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from html import escape
+from urllib.parse import urlsplit
+
+from tocsin.kit.errors import Invalid, Refused
+from tocsin.net.smtp import Mailer
+from tocsin.net.targets import BadTarget, read_host
+from tocsin.notifications.channels.base import PageMessage, Receipt, clean, one_line
+
+# The dot-atom of RFC 5322; quoted local parts and address comments are not worth their ambiguity.
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+
+
+class Email:
+    """Sends a page as mail."""
+
+    kind = "email"
+    label = "E-mail"
+
+    def __init__(self, mailer: Mailer) -> None:
+        self._mailer = mailer
+
+    def check_address(self, address: str) -> str:
+        """Return `local@domain` with the domain in lower case and in its ASCII form."""
+        local, at, domain = address.strip(" ").rpartition("@")
+        if not at or not _LOCAL.fullmatch(local) or len(local) > 64 or len(address) > 254:
+            raise Invalid("address", "Give one mail address such as ada@example.org.")
+        try:
+            name = read_host(domain)
+        except BadTarget:
+            raise Invalid("address", "The part of the mail address after the @ is not a domain.") from None
+        if re.fullmatch(r"[0-9.]+", name):
+            raise Invalid("address", "Use a domain after the @, not an IP address.")
+        return f"{local}@{name}"
+
+    async def send(self, address: str, message: PageMessage) -> Receipt:
+        """Hand the mail to the server; its `Message-ID` is made of the delivery id."""
+        try:
+            to = self.check_address(address)
+        except Invalid as problem:
+            raise Refused(problem.message) from None
+        mail = self.compose(to, message)
+        reply = await self._mailer.send(mail)
+        return Receipt(
+            detail=f"The mail server took it: {reply}" if reply else "The mail server took it.",
+            provider_id=str(mail["Message-ID"]),
+            delivered=False,
+        )
+
+    def compose(self, to: str, message: PageMessage) -> EmailMessage:
+        """Write the mail. `Auto-Submitted` (RFC 3834) keeps holiday responders quiet."""
+        mail = EmailMessage()
+        mail["Subject"] = f"[{one_line(message.severity, 20)}] {one_line(message.title)}"
+        mail["To"] = Address(display_name=one_line(message.recipient_name, 80), addr_spec=to)
+        mail["Date"] = format_datetime(message.sent_at)
+        mail["Message-ID"] = self._mailer.message_id(message.delivery_id)
+        if thread := message.alert_id or message.incident_id:
+            # The root of the thread is never sent; mail programs group by the shared reference all the same.
+            mail["In-Reply-To"] = mail["References"] = self._mailer.message_id(f"thread.{thread}")
+        mail["Auto-Submitted"] = "auto-generated"
+        mail["X-Auto-Response-Suppress"] = "All"
+        mail["X-Tocsin-Delivery"] = one_line(message.delivery_id)
+        mail["X-Tocsin-Severity"] = one_line(message.severity, 20)
+        mail["X-Tocsin-Kind"] = message.kind
+        if message.alert_id:
+            mail["X-Tocsin-Alert"] = one_line(message.alert_id)
+        if message.urgency == "high":
+            mail["X-Priority"] = "1"
+            mail["Importance"] = "high"
+        mail.set_content(text_of(message))
+        mail.add_alternative(html_of(message), subtype="html")
+        return mail
+
+
+def text_of(message: PageMessage) -> str:
+    """Write the plain text: what, why you, what to click, then the details."""
+    parts = [one_line(message.title)]
+    if message.kind == "test":
+        parts.append("This is a test page. Nothing is wrong.")
+    if message.possible_duplicate:
+        parts.append("You may have received this page before.")
+    parts.append(f"{one_line(message.reason)}.".replace("..", "."))
+    if message.acknowledge_url:
+        parts.append(f"Acknowledge: {_link(message.acknowledge_url)}")
+    parts.append(f"Details: {_link(message.url)}")
+    parts.append("\n".join(f"{name}: {value}" for name, value in _facts(message)))
+    if message.body.strip():
+        parts.append(clean(message.body).strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def html_of(message: PageMessage) -> str:
+    """Write the HTML: no images, no scripts, no outside styles; every value is escaped."""
+    notes = ["This is a test page. Nothing is wrong."] if message.kind == "test" else []
+    if message.possible_duplicate:
+        notes.append("You may have received this page before.")
+    acknowledge = (
+        f'<p><a href="{escape(_link(message.acknowledge_url))}" style="display:inline-block;padding:14px 28px;'
+        'background:#b42318;color:#ffffff;font-size:18px;font-weight:bold;text-decoration:none">'
+        "Acknowledge</a></p>"
+        if message.acknowledge_url
+        else ""
+    )
+    facts = "".join(
+        f'<tr><th align="left">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in _facts(message)
+    )
+    body = f"<pre>{escape(clean(message.body).strip())}</pre>" if message.body.strip() else ""
+    return (
+        '<!doctype html><html lang="en"><body style="font-family:sans-serif">'
+        f"<h1>{escape(one_line(message.title))}</h1>"
+        + "".join(f"<p><strong>{escape(note)}</strong></p>" for note in notes)
+        + f"<p>{escape(one_line(message.reason))}</p>{acknowledge}"
+        f'<p><a href="{escape(_link(message.url))}">Open in Tocsin</a></p>'
+        f'<table cellpadding="4">{facts}</table>{body}</body></html>\n'
+    )
+
+
+def _facts(message: PageMessage) -> list[tuple[str, str]]:
+    facts = [
+        ("Severity", message.severity),
+        ("Urgency", message.urgency),
+        ("Status", message.status),
+        ("Source", message.source),
+    ]
+    if message.incident_number:
+        facts.append(("Incident", message.incident_number))
+    facts += [(name, value) for name, value in sorted(message.labels.items())]
+    return [(one_line(name, 80), one_line(value, 500)) for name, value in facts if value]
+
+
+def _link(url: str) -> str:
+    """Pass only web links; anything else would make the mail a carrier for `javascript:`."""
+    return one_line(url, 2000) if urlsplit(url).scheme in ("http", "https") else ""

@@ -1,0 +1,67 @@
+"""Pages as one JSON object, posted to a URL of the user's choice (F059–F061)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tocsin.kit import clock
+from tocsin.net.http import USER_AGENT, OutboundHttp
+from tocsin.notifications.channels.base import PageMessage, Receipt
+
+
+class Webhook:
+    """Posts a page; any 2xx answer within 15 s confirms that it arrived.
+
+    The header `Idempotency-Key` and the field `delivery_id` are the same for every attempt of one delivery, so
+    a receiver that remembers them sees each page once.
+    """
+
+    kind = "webhook"
+    label = "Webhook"
+
+    def __init__(self, http: OutboundHttp) -> None:
+        self._http = http
+
+    def check_address(self, address: str) -> str:
+        """Return the URL in its normal spelling; only http and https, no user name, no forbidden network."""
+        return self._http.check_url(address)
+
+    async def send(self, address: str, message: PageMessage) -> Receipt:
+        """Post the page. Redirects and 4xx answers are final; 408, 425, 429 and 5xx may be tried again."""
+        reply = await self._http.post(
+            address,
+            body=body_of(message),
+            headers={
+                "Content-Type": "application/json",
+                "Idempotency-Key": message.delivery_id,
+                "User-Agent": USER_AGENT,
+            },
+        )
+        return Receipt(detail=f"The receiver answered {reply.status}.", provider_id=None, delivered=True)
+
+
+def body_of(message: PageMessage) -> bytes:
+    """Write the JSON object. Keys are always present; what is not known is null. Times are RFC 3339 in UTC."""
+    return msgspec.json.encode(
+        {
+            "delivery_id": message.delivery_id,
+            "kind": message.kind,
+            "title": message.title,
+            "body": message.body,
+            "severity": message.severity,
+            "urgency": message.urgency,
+            "status": message.status,
+            "alert_id": message.alert_id,
+            "incident_id": message.incident_id,
+            "incident_number": message.incident_number,
+            "url": message.url,
+            "acknowledge_url": message.acknowledge_url,
+            "reason": message.reason,
+            "source": message.source,
+            "labels": dict(message.labels),
+            "attempt": message.attempt,
+            "possible_duplicate": message.possible_duplicate,
+            "sent_at": clock.stamp(message.sent_at),
+            "recipient_name": message.recipient_name,
+        }
+    )

