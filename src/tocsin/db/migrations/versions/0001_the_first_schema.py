@@ -19,11 +19,11 @@ class _Xid8(UserDefinedType[int]):
 
 
 # Every time that decides something comes from this function, so that tests can move it.
-_BEFORE = """
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
-CREATE FUNCTION tocsin_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()';
-CREATE SEQUENCE worker_number;
-"""
+_BEFORE = (
+    "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE FUNCTION tocsin_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()'",
+    "CREATE SEQUENCE worker_number",
+)
 
 _AFTER = (
     # The record cannot be changed, not even by this program.
@@ -52,7 +52,8 @@ _AFTER = (
 
 def upgrade() -> None:
     """The first schema."""
-    op.execute(_BEFORE)
+    for statement in _BEFORE:
+        op.execute(statement)
     op.create_table(
         "alert_signal",
         sa.Column("alert_id", sa.Uuid(), nullable=False),
