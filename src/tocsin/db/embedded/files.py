@@ -168,6 +168,20 @@ def serves(pid: int, cluster: Path) -> bool | None:
     return True if str(cluster) in words else None
 
 
+def clear_stale_locks(cluster: Path, directory: Path) -> None:
+    """Remove the server's own lock files where the process they name is not a server, for the owner of `Lock` only.
+
+    PostgreSQL sees itself that nobody has an old process id. It does not see that somebody else has it, or that the
+    process ended uncollected; in a container, where ids start from 1 again, that would keep it out for ever.
+    """
+    for path in (cluster / "postmaster.pid", directory / f".s.PGSQL.{PORT}.lock"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError, IndexError, ValueError):
+            pid = int(path.read_text(errors="replace").splitlines()[0])
+            os.kill(pid, 0)
+            if not is_alive(pid) or serves(pid, cluster) is False:
+                path.unlink()
+
+
 def command_line(pid: int) -> list[str] | None:
     """Return the words of the process's command line, or nothing when this system does not tell."""
     try:

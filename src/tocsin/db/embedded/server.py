@@ -95,6 +95,7 @@ class EmbeddedServer:
         Waits as long as PostgreSQL recovers. Raises `EmbeddedError` and leaves nothing running when it cannot.
         """
         async with self._busy:
+            self._stopping.clear()
             try:
                 with _in_words():
                     await _in_thread(self._claim)
@@ -187,10 +188,8 @@ class EmbeddedServer:
         """Take over the server that a killed Tocsin left behind, if it is what we would start; else end it."""
         plan = self._known
         found = await _in_thread(lambda: files.read_postmaster(plan.cluster))
-        if found is None:
-            return False
-        if not files.is_alive(found.pid) or files.serves(found.pid, plan.cluster) is False:
-            await _in_thread(lambda: self._forget(found.pid))
+        if found is None or not files.is_alive(found.pid) or files.serves(found.pid, plan.cluster) is False:
+            await _in_thread(lambda: files.clear_stale_locks(plan.cluster, plan.socket_dir))
             return False
         if files.serves(found.pid, plan.cluster) is None and not await self._answers(found):
             # The command line does not tell, and neither does a connection. PostgreSQL itself decides what this means.
@@ -208,13 +207,6 @@ class EmbeddedServer:
             )
         await self._halt()
         return False
-
-    def _forget(self, pid: int) -> None:
-        # PostgreSQL sees itself that nobody has the id of an old postmaster.pid. It does not see that somebody else
-        # has it, and in a container, where ids start from 1 again, that would keep it out for ever.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, 0)
-            (self._known.cluster / "postmaster.pid").unlink(missing_ok=True)
 
     def _is_as_planned(self, found: files.Postmaster) -> bool:
         words = files.command_line(found.pid)
