@@ -1,0 +1,1 @@
+"""Intake, deduplication and routing of alerts."""

@@ -13,6 +13,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, te
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tocsin.events.base import ActorRef
 from tocsin.kit.errors import Denied, Unauthenticated
 from tocsin.kit.record import JsonObject, Record, one_of
 
@@ -99,6 +100,11 @@ class Actor:
             session_id=session_id,
             token_id=token_id,
         )
+
+    @property
+    def ref(self) -> ActorRef:
+        """How this actor is written into events."""
+        return ActorRef(kind=self.kind.value, name=self.name, id=self.user_id)
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions

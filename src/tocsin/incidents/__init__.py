@@ -1,0 +1,1 @@
+"""Declare, lifecycle, roles, responders and the timeline of incidents."""

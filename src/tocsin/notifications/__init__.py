@@ -1,0 +1,1 @@
+"""Contact methods, personal rules, deliveries and their attempts."""

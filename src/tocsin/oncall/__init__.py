@@ -1,0 +1,1 @@
+"""Escalation policies, the runs that work through them, and pages."""

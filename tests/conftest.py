@@ -1,0 +1,35 @@
+"""Fixtures that every test may use: a PostgreSQL for the run, a database for the test, a world to tell stories in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests import postgres
+from tocsin.db.engine import Database
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """The DSN of the run's server with `{}` where the database's name goes."""
+    with postgres.server() as dsn:
+        asyncio.run(postgres.make_template(dsn))
+        yield dsn
+
+
+@pytest.fixture
+async def dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    """The DSN of a fresh, migrated database."""
+    async with postgres.fresh(postgres_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def db(dsn: str) -> AsyncIterator[Database]:
+    """An open database that is empty but for the schema."""
+    db = Database(dsn, bell=False, pool_size=5)
+    await db.open()
+    yield db
+    await db.close()

