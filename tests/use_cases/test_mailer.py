@@ -17,7 +17,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tocsin.kit.errors import Refused, Transient
-from tocsin.net.smtp import Mailer, Security, SmtpSettings
+from tocsin.net.smtp import MAX_CONNECTIONS, Mailer, Security, SmtpSettings
 
 
 class Post:
@@ -138,7 +138,7 @@ async def test_many_messages_share_a_few_connections() -> None:
         await asyncio.gather(*(mailer.send(letter(f"<dlv_{n}@example.org>")) for n in range(40)))
 
     assert len(post.mail) == 40
-    assert len(post.transports) <= 4
+    assert len(post.transports) <= MAX_CONNECTIONS
 
 
 @pytest.mark.parametrize("where", ["at_rcpt", "at_data"])

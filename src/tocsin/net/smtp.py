@@ -22,7 +22,7 @@ import aiosmtplib
 from tocsin.kit import clock
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
 
-MAX_CONNECTIONS = 4
+MAX_CONNECTIONS = 10
 IDLE_FOR = 20.0
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._+-]+@[A-Za-z0-9._-]+>")
 
@@ -88,16 +88,10 @@ class Mailer:
             raise _failure(error.recipients[0]) from None
         except aiosmtplib.SMTPResponseException as error:
             raise _failure(error) from None
-        except aiosmtplib.SMTPNotSupported:
-            raise Refused("The mail server does not offer what the settings ask for, such as STARTTLS.") from None
         except TimeoutError:
             raise Transient(f"The mail server did not answer within {self._settings.timeout:g} s.") from None
         except (aiosmtplib.SMTPException, OSError) as error:
-            if isinstance(error, ssl.SSLCertVerificationError) or isinstance(
-                error.__cause__, ssl.SSLCertVerificationError
-            ):
-                raise Refused("The mail server has no valid certificate for its name.") from None
-            raise Transient("The connection to the mail server failed.") from None
+            raise _breakdown(error) from None
 
     async def aclose(self) -> None:
         """Say goodbye to the server on every idle connection."""
@@ -191,6 +185,16 @@ def _failure(error: aiosmtplib.SMTPResponseException) -> OutsideFailure:
     else:
         said = f"The mail server answered {error.code} {_one_line(error.message)}".rstrip()
     return Refused(said) if 500 <= error.code < 600 else Transient(said)
+
+
+def _breakdown(error: aiosmtplib.SMTPException | OSError) -> OutsideFailure:
+    """Judge a failure that came without an answer of the server."""
+    if isinstance(error, ssl.SSLCertVerificationError) or isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return Refused("The mail server has no valid certificate for its name.")
+    # The library raises its bare base class when STARTTLS or a login is asked for and not on offer.
+    if type(error) in (aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported):
+        return Refused("The mail server does not offer what the settings ask for, such as STARTTLS or login.")
+    return Transient("The connection to the mail server failed.")
 
 
 def _one_line(text: str) -> str:
