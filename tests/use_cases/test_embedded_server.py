@@ -253,6 +253,18 @@ async def test_data_of_another_version_stops_with_an_instruction(data_dir: Path,
     assert "TOCSIN_PG_BIN" in str(refused.value)
 
 
+@pytest.mark.skipif(not Path("/usr/lib/postgresql/15/bin/initdb").exists(), reason="needs the system's PostgreSQL 15")
+async def test_data_stays_with_the_version_that_wrote_it_while_that_is_installed(data_dir: Path, serve: Serve) -> None:
+    """G09"""
+    first, _ = serve(data_dir, bin_dir=Path("/usr/lib/postgresql/15/bin"))
+    await first.start()
+    await first.stop()
+    second, said = serve(data_dir)
+    dsn = await second.start()
+    assert "PostgreSQL 15." in said[-1]
+    assert str(await ask(dsn, "SHOW server_version")).startswith("15.")
+
+
 async def test_a_directory_without_binaries_is_named(data_dir: Path, serve: Serve) -> None:
     """G09"""
     supervisor, _ = serve(data_dir, bin_dir=data_dir)

@@ -123,11 +123,12 @@ def _examine(directory: Path, origin: str, account: Account) -> Binaries | str:
 
 
 def _other_version(cluster: Path, written_by: int, here: Binaries) -> str:
+    reach = f"--host={cluster.parent / 'run'} --username=tocsin"
     return (
         f"The database in {cluster} was written by PostgreSQL {written_by}, but {here.origin} has {here.version} "
         f"({here.directory}). Nothing was changed. To go on: install PostgreSQL {written_by} "
         f"(Debian: apt install postgresql-{written_by}) and set TOCSIN_PG_BIN to its bin directory "
         f"(/usr/lib/postgresql/{written_by}/bin). To move to {here.major} then: dump while that server runs "
-        f"(pg_dump --format=custom --file=tocsin.dump tocsin), stop Tocsin, move {cluster} aside, start Tocsin with "
-        "TOCSIN_PG_BIN unset, and load the dump (pg_restore --clean --if-exists --dbname=tocsin tocsin.dump)."
+        f"(pg_dump {reach} --format=custom --file=tocsin.dump tocsin), stop Tocsin, move {cluster} aside, start Tocsin with "
+        f"TOCSIN_PG_BIN unset, and load the dump (pg_restore {reach} --clean --if-exists --dbname=tocsin tocsin.dump)."
     )

@@ -255,8 +255,8 @@ class Log:
         os.truncate(self.path, 0)
         self._seen = 0
 
-    def last_words(self) -> str:
-        """Return the gravest lines since `open`, else the last one; empty when there are none."""
+    def last_words(self, *, only_grave: bool = False) -> str:
+        """Return the last grave lines since `open`, else the last ones of any kind; empty when there are none."""
         try:
             with self.path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -265,4 +265,4 @@ class Log:
         except OSError as error:
             return "" if error.errno == errno.ENOENT else str(error)
         grave = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "HINT:" in line]
-        return " ".join(line.strip() for line in (grave or lines)[-3:])
+        return " ".join(line.strip() for line in (grave if grave or only_grave else lines)[-3:])

@@ -320,7 +320,7 @@ class EmbeddedServer:
     async def _restart(self) -> None:
         began = clock.monotonic()
         how = _how(self._child.returncode if self._child else None)
-        words = await _in_thread(self._log.last_words)
+        words = await _in_thread(lambda: self._log.last_words(only_grave=True))
         self._report(
             f"PostgreSQL (process {self._pid}) ended unexpectedly ({how}); starting it again. {words}".rstrip()
         )
