@@ -129,6 +129,7 @@ def _other_version(cluster: Path, written_by: int, here: Binaries) -> str:
         f"({here.directory}). Nothing was changed. To go on: install PostgreSQL {written_by} "
         f"(Debian: apt install postgresql-{written_by}) and set TOCSIN_PG_BIN to its bin directory "
         f"(/usr/lib/postgresql/{written_by}/bin). To move to {here.major} then: dump while that server runs "
-        f"(pg_dump {reach} --format=custom --file=tocsin.dump tocsin), stop Tocsin, move {cluster} aside, start Tocsin with "
-        f"TOCSIN_PG_BIN unset, and load the dump (pg_restore {reach} --clean --if-exists --dbname=tocsin tocsin.dump)."
+        f"(pg_dump {reach} --format=custom --file=tocsin.dump tocsin), stop Tocsin, move {cluster} aside, "
+        f"start Tocsin with TOCSIN_PG_BIN unset, and load the dump "
+        f"(pg_restore {reach} --clean --if-exists --dbname=tocsin tocsin.dump)."
     )
