@@ -1,0 +1,129 @@
+"""Which route a signal takes: the first whose condition holds. No clock, no database, no logging.
+
+A condition is CEL (see `kit.conditions`) over the fields of `facts`:
+
+    severity <= 2 && labels.team == "payments"
+    title.matches("^Disk .* full") || source_kind == "pagerduty"
+    has(labels.env) && labels.env != "staging"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from tocsin.alerts.sources.base import Signal
+from tocsin.kit.conditions import Condition, Facts, Vocabulary
+from tocsin.kit.errors import Invalid
+
+# Patterns take time in proportion to the text, so a condition sees the head of a long description only.
+MAX_DESCRIPTION = 4_000
+
+VOCABULARY = Vocabulary(
+    {
+        "title": "Disk is full",
+        "severity": 3,
+        "urgency": "high",
+        "labels": {},
+        "source": "Prometheus",
+        "source_kind": "alertmanager",
+        "description": "",
+        "dedup_key": "disk-db1",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule of the routing table. `policy_id` None means: record the alert and page nobody.
+
+    The catch-all takes whatever no other route took; its position and its condition do not count.
+    """
+
+    id: UUID
+    name: str
+    position: int
+    condition: str
+    policy_id: UUID | None
+    enabled: bool = True
+    is_catch_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TriedRoute:
+    """A route that was looked at and what came of it."""
+
+    name: str
+    matched: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a signal goes, in words that the user can follow; `route` is None when nothing took it."""
+
+    route: Route | None
+    reason: str
+    tried: tuple[TriedRoute, ...]
+
+
+def facts(signal: Signal, *, source: str, source_kind: str) -> dict[str, object]:
+    """Lay out what a condition may ask about a signal."""
+    return {
+        "title": signal.title,
+        "severity": signal.severity,
+        "urgency": signal.urgency,
+        "labels": signal.labels,
+        "source": source,
+        "source_kind": source_kind,
+        "description": signal.description[:MAX_DESCRIPTION],
+        "dedup_key": signal.dedup_key,
+    }
+
+
+def read_condition(text: str) -> Condition:
+    """Compile the condition of a route; raises `Invalid("condition", …)`."""
+    return Condition.compile(text, VOCABULARY)
+
+
+def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Decision:
+    """Find the first enabled route, by position, whose condition holds, and else the catch-all.
+
+    A route whose condition is broken is passed over and named in the reason: one bad rule must not keep a
+    signal from the others.
+    """
+    known = Facts(signal_context)
+    tried: list[TriedRoute] = []
+    broken: list[str] = []
+    for candidate in sorted(routes, key=_order):
+        if not candidate.enabled:
+            tried.append(TriedRoute(candidate.name, False, "It is switched off."))
+            continue
+        if candidate.is_catch_all:
+            tried.append(TriedRoute(candidate.name, True, "It takes whatever no other route took."))
+            return Decision(
+                candidate, f"No other route matched, so “{candidate.name}” took it.{_named(broken)}", tuple(tried)
+            )
+        try:
+            outcome = read_condition(candidate.condition).explain(known)
+        except Invalid as problem:
+            tried.append(TriedRoute(candidate.name, False, f"Its condition is broken: {problem.message}"))
+            broken.append(candidate.name)
+            continue
+        tried.append(TriedRoute(candidate.name, outcome.matched, outcome.reason))
+        if outcome.matched:
+            return Decision(
+                candidate, f"“{candidate.name}” is the first route that matched.{_named(broken)}", tuple(tried)
+            )
+    return Decision(None, f"No route matched.{_named(broken)}", tuple(tried))
+
+
+def _order(candidate: Route) -> tuple[bool, int]:
+    return candidate.is_catch_all, candidate.position
+
+
+def _named(broken: list[str]) -> str:
+    if not broken:
+        return ""
+    return f" Passed over because their condition is broken: {', '.join(f'“{name}”' for name in broken)}."

@@ -1,0 +1,270 @@
+"""PagerDuty's Events API v2, so that whatever can page PagerDuty can page Tocsin by a changed address.
+
+https://developer.pagerduty.com/docs/events-api-v2/overview/
+
+- `routing_key` (32 characters; the header `X-Routing-Key` serves too) names the source; `event_action` is
+  trigger, acknowledge or resolve; `dedup_key` is needed for the last two and made up for a trigger without one.
+  A key over 255 characters is replaced by its SHA-256, also in the answer, so either finds the alert again.
+- Severity: critical is SEV1, error SEV2 (both urgent), warning SEV3 (not urgent), info SEV5 (recorded only).
+- On acknowledge and resolve a `payload` may be missing, null or complete; without one the title is empty.
+- Labels: `source`, `component`, `group`, `class`, `client`, then the entries of `custom_details`.
+- Answers: 202, 400, 413, 429 and 503 with the bodies that PagerDuty's clients know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+
+from tocsin.alerts.sources.base import (
+    DEFAULT_SEVERITY,
+    MAX_LABELS,
+    Action,
+    Link,
+    Object,
+    Parsed,
+    Signal,
+    Urgency,
+    as_key,
+    as_list,
+    as_moment,
+    as_object,
+    as_text,
+    decode,
+    fit_labels,
+    fit_links,
+    fit_title,
+    is_clean,
+    link,
+)
+from tocsin.kit import ids
+from tocsin.kit.errors import FieldError, Invalid, Problem, TooLarge, TooMany, Unavailable, Unreadable
+from tocsin.kit.text import storable
+
+ROUTING_KEY_LENGTH = 32
+
+_WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
+_WRONG_ACTION = "event_action is invalid (must be one of: trigger acknowledge resolve)"
+_WRONG_SEVERITY = (
+    "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"
+)
+
+_ACTIONS: Mapping[str, Action] = {str(action): action for action in Action}
+_SEVERITIES: Mapping[str, tuple[int, Urgency, bool]] = {
+    "critical": (1, "high", False),
+    "error": (2, "high", False),
+    "warning": (3, "low", False),
+    "info": (5, "low", True),
+}
+
+
+class _Payload(msgspec.Struct, gc=False):
+    summary: str = ""
+    source: str = ""
+    severity: str = ""
+    timestamp: str | int | float | None = None
+    component: str | None = None
+    group: str | None = None
+    class_: str | None = msgspec.field(default=None, name="class")
+    # `object` keeps whatever it is: an object by the specification, a text from some senders.
+    custom_details: object = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    routing_key: str | None = None
+    event_action: str | None = None
+    dedup_key: str | None = None
+    payload: _Payload | None = None
+    client: str | None = None
+    client_url: str | None = None
+    links: list[dict[str, object]] | None = None
+    images: list[dict[str, object]] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+_JSON = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class PagerDuty:
+    """The adapter for `POST /v2/enqueue`. A body holds one event."""
+
+    kind: str = "pagerduty"
+    label: str = "PagerDuty Events API v2"
+
+    def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
+        """Read one event; the caller finds the source by `Parsed.routing_key`."""
+        clean = is_clean(body)
+        errors: list[str] = []
+        try:
+            event = _DECODER.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            event = _read_patiently(body, errors)
+        routing_key = event.routing_key or headers.get("x-routing-key") or ""
+        action = _check(event, routing_key, errors)
+        if errors or action is None:
+            raise Invalid.of(tuple(FieldError("#", error) for error in errors))
+        return Parsed((_signal(event, action, clean=clean),), routing_key=routing_key)
+
+    def accepted(self, parsed: Parsed) -> tuple[int, bytes]:
+        """Answer 202 with the key under which the alert is found again."""
+        return 202, _JSON.encode(
+            {"status": "success", "message": "Event processed", "dedup_key": parsed.signals[0].dedup_key}
+        )
+
+    def refused(self, problem: Problem) -> tuple[int, bytes]:
+        """Answer as PagerDuty does. An unknown routing key is a 400 here: 202 would lose alerts silently."""
+        if isinstance(problem, TooMany):
+            return 429, _error("throttle exceeded", "Request Limit Exceeded", [problem.message])
+        if isinstance(problem, Unavailable):
+            return 503, _error("unavailable", "Try again later", [problem.message])
+        if isinstance(problem, TooLarge):
+            return 413, _error("invalid event", "Event object is invalid", [problem.message])
+        if isinstance(problem, Unreadable):
+            return 400, _error("Unrecognized object", "Event object format is unrecognized", ["JSON parse error"])
+        errors = [error.detail for error in problem.errors] if isinstance(problem, Invalid) else [problem.message]
+        return 400, _error("invalid event", "Event object is invalid", errors)
+
+
+def _error(status: str, message: str, errors: list[str]) -> bytes:
+    return _JSON.encode({"status": status, "message": message, "errors": [storable(error) for error in errors]})
+
+
+def _check(event: _Event, routing_key: str, errors: list[str]) -> Action | None:
+    """Name everything that is wrong with the event, in the order of its fields."""
+    if len(routing_key) != ROUTING_KEY_LENGTH:
+        errors.append(_WRONG_LENGTH)
+    action = _ACTIONS.get(event.event_action or "")
+    if action is None:
+        errors.append(_WRONG_ACTION if event.event_action else "'event_action' is missing or blank")
+    elif action is not Action.TRIGGER and not event.dedup_key:
+        errors.append("'dedup_key' is missing or blank")
+    elif action is Action.TRIGGER and event.payload is None:
+        errors.append("'payload' is missing or blank")
+    elif action is Action.TRIGGER and event.payload is not None:
+        if not event.payload.summary.strip():
+            errors.append("'payload.summary' is missing or blank")
+        if not event.payload.source.strip():
+            errors.append("'payload.source' is missing or blank")
+        if event.payload.severity not in _SEVERITIES:
+            errors.append(_WRONG_SEVERITY if event.payload.severity else "'payload.severity' is missing or blank")
+    return action
+
+
+def _signal(event: _Event, action: Action, *, clean: bool) -> Signal:
+    payload = event.payload or _Payload()
+    severity, urgency, record_only = _SEVERITIES.get(payload.severity, (DEFAULT_SEVERITY, "high", False))
+    title, description = payload.summary, _description(payload.custom_details)
+    if not clean:
+        title, description = storable(title), storable(description)
+    title, description = fit_title(title, description)
+    return Signal(
+        action,
+        as_key(event.dedup_key) if event.dedup_key else ids.new_id().hex,
+        title,
+        description,
+        severity,
+        payload.severity if payload.severity in _SEVERITIES else "",
+        urgency,
+        _labels(event, payload, clean=clean),
+        _links(event),
+        as_moment(payload.timestamp),
+        record_only,
+    )
+
+
+def _description(details: object) -> str:
+    """Return the text among the details; everything else of them becomes labels."""
+    if details is None:
+        return ""
+    named = as_object(details)
+    if named is None:
+        return as_text(details)
+    for name in ("description", "message", "firing", "body"):
+        value = named.get(name)
+        if value and isinstance(value, str):
+            return value
+    return ""
+
+
+def _labels(event: _Event, payload: _Payload, *, clean: bool) -> dict[str, str]:
+    labels: dict[str, str] = {"source": payload.source} if payload.source else {}
+    if payload.component:
+        labels["component"] = payload.component
+    if payload.group:
+        labels["group"] = payload.group
+    if payload.class_:
+        labels["class"] = payload.class_
+    if event.client:
+        labels["client"] = event.client
+    details = as_object(payload.custom_details)
+    if details:
+        for name, value in details.items():
+            if len(labels) == MAX_LABELS:
+                break
+            # The event's own fields win: routes rely on `source`.
+            if name not in labels:
+                labels[name] = value if isinstance(value, str) else as_text(value)
+    return fit_labels(labels, clean=clean)
+
+
+def _links(event: _Event) -> tuple[Link, ...]:
+    if not (event.client_url or event.links or event.images):
+        return ()
+    links: list[Link | None] = [link(event.client_url, event.client or "")]
+    links += [link(each.get("href"), each.get("text")) for each in (event.links or [])[:100]]
+    links += [link(each.get("src"), each.get("alt")) for each in (event.images or [])[:100]]
+    return fit_links(links)
+
+
+def _read_patiently(body: bytes, errors: list[str]) -> _Event:
+    """Read an event in which something has an unexpected type: numbers pass for texts, containers do not."""
+    event = as_object(decode(body))
+    if event is None:
+        raise Unreadable("The body is not a JSON object.", code="request.json")
+    payload: _Payload | None = None
+    if event.get("payload") is not None:
+        found = as_object(event["payload"])
+        if found is None:
+            errors.append("'payload' is invalid (must be an object)")
+        payload = _payload(found or {}, errors)
+    return _Event(
+        routing_key=_text(event, "routing_key", "", errors),
+        event_action=_text(event, "event_action", "", errors),
+        dedup_key=_text(event, "dedup_key", "", errors),
+        payload=payload,
+        client=_text(event, "client", "", errors),
+        client_url=_text(event, "client_url", "", errors),
+        links=_objects(event, "links"),
+        images=_objects(event, "images"),
+    )
+
+
+def _payload(found: Object, errors: list[str]) -> _Payload:
+    moment = found.get("timestamp")
+    return _Payload(
+        summary=_text(found, "summary", "payload.", errors),
+        source=_text(found, "source", "payload.", errors),
+        severity=_text(found, "severity", "payload.", errors),
+        timestamp=moment if isinstance(moment, str | int | float) else None,
+        component=as_text(found.get("component")),
+        group=as_text(found.get("group")),
+        class_=as_text(found.get("class")),
+        custom_details=found.get("custom_details"),
+    )
+
+
+def _text(found: Object, name: str, prefix: str, errors: list[str]) -> str:
+    value = found.get(name)
+    if isinstance(value, dict | list):
+        errors.append(f"'{prefix}{name}' is invalid (must be a string)")
+        return ""
+    return as_text(cast("object", value))
+
+
+def _objects(event: Object, name: str) -> list[dict[str, object]]:
+    found = map(as_object, as_list(event.get(name)) or [])
+    return [dict(each) for each in found if each is not None]
