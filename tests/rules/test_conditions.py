@@ -117,6 +117,7 @@ _MANY = "[" + ",".join(["1"] * 900) + "]"
         _MANY + ".filter(a,true)" * 8 + " == []",
         "description.matches('(d{100}){100}')",
         "description.matches('a{99999999999}')",
+        r"labels.all(k, title.matches('d\x7b1000}\173 1000}'))",
         "||".join([r"title.matches('\\w{90}')"] * 8),
         "labels.all(k, description.matches('[a-z]{500}.*x'))",
         f"{_MANY}.all(a, title.matches('\\\\w{{100}}'))",

@@ -304,6 +304,9 @@ def _pattern_weight(tokens: list[tuple[str, str]], at: int) -> int:
     literal = inside[0][1]
     if len(literal) > MAX_PATTERN + 4:
         raise _invalid(f"A pattern for matches may have {MAX_PATTERN} characters at most.")
+    # Written as an escape, the brace of a repetition would not be seen below.
+    if re.search(r"\\[xXuU0-7]", literal):
+        raise _invalid("Write the characters of a pattern themselves, not as \\x, \\u or octal numbers.")
     weight = len(literal)
     for least, most in _REPEAT.findall(literal):
         weight *= max(int(least or 0), int(most or 0), 1) if len(least) < 5 and len(most) < 5 else 100_000
