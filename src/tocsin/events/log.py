@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Identity, Index, Select, func, insert, select, text
+from msgspec import to_builtins
+from sqlalchemy import Identity, Index, Select, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
-from tocsin.db.engine import Tx, decode_json, encode_json
+from tocsin.db.engine import Tx, encode_json
 from tocsin.events.base import Event
 from tocsin.jobs.queue import NewJob, enqueue
 from tocsin.kit.ids import new_id
@@ -59,55 +60,50 @@ class LoggedEvent(Record):
     depth: Mapped[int] = mapped_column(server_default="0")
 
 
+INSERT_EVENTS = """
+INSERT INTO event (id, name, at, actor_kind, actor_id, actor_name, alert_id, incident_id, data, depth)
+SELECT new.id, new.name, $10, new.actor_kind, new.actor_id, new.actor_name, new.alert_id, new.incident_id, new.data, $9
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::jsonb[])
+     AS new (id, name, actor_kind, actor_id, actor_name, alert_id, incident_id, data)
+"""
+
+
 async def emit(tx: Tx, *events: Event) -> None:
     """Write events and, in the same transaction, one job for every reaction that listens to them."""
     if not events:
         return
-    rows = [_row(tx, event) for event in events]
-    await tx.session.execute(insert(LoggedEvent), rows)
-    await enqueue(tx, *reactions(tx, rows))
+    await tx.session.flush()
+    ids = [new_id() for _ in events]
+    connection = await tx.raw()
+    await connection.execute(
+        INSERT_EVENTS,
+        ids,
+        [event.name for event in events],
+        [event.actor.kind for event in events],
+        [event.actor.id for event in events],
+        [event.actor.name for event in events],
+        [event.alert_id for event in events],
+        [event.incident_id for event in events],
+        [encode_json(event.data()) for event in events],
+        tx.depth,
+        tx.now,
+    )
+    await enqueue(tx, *_reactions(tx, zip(ids, events, strict=True)))
     tx.ring(TOPIC)
 
 
-def reactions(tx: Tx, rows: Iterable[dict[str, Any]]) -> list[NewJob]:
-    """Return the jobs for the reactions to these event rows."""
+def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:
+    """Return the jobs for the reactions to these events."""
     jobs: list[NewJob] = []
-    for row in rows:
-        listeners = tx.listeners.get(row["name"], ())
+    for id, event in events:
+        listeners = tx.listeners.get(event.name, ())
         if listeners and tx.depth >= DEEPEST:
-            log.error("events.chain_too_long", event_name=row["name"], depth=tx.depth)
+            log.error("events.chain_too_long", event_name=event.name, depth=tx.depth)
             continue
         for lane, kind in listeners:
-            jobs.append(NewJob(kind=kind, lane=lane, payload=_envelope(row, tx.depth + 1), dedup=f"{kind}:{row['id']}"))
+            payload = {"event": event.name, "depth": tx.depth + 1, "fields": to_builtins(event)}
+            jobs.append(NewJob(kind=kind, lane=lane, payload=payload, dedup=f"{kind}:{id}"))
     return jobs
-
-
-def _row(tx: Tx, event: Event) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "name": event.name,
-        "at": tx.now,
-        "actor_kind": event.actor.kind,
-        "actor_id": event.actor.id,
-        "actor_name": event.actor.name,
-        "alert_id": event.alert_id,
-        "incident_id": event.incident_id,
-        "data": decode_json(encode_json(event.data())),
-        "depth": tx.depth,
-    }
-
-
-def _envelope(row: dict[str, Any], depth: int) -> dict[str, Any]:
-    return {
-        "event": row["name"],
-        "depth": depth,
-        "fields": {
-            **row["data"],
-            "actor": {"kind": row["actor_kind"], "name": row["actor_name"], "id": row["actor_id"]},
-            "alert_id": row["alert_id"],
-            "incident_id": row["incident_id"],
-        },
-    }
 
 
 def _of_subject(alert_id: UUID | None, incident_id: UUID | None) -> Select[LoggedEvent]:

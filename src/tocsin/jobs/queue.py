@@ -157,6 +157,21 @@ async def finish(tx: Tx, job: Job) -> None:
     job.finished = True
 
 
+async def postpone(tx: Tx, job: Job, due: datetime) -> None:
+    """Give the job back for a later time in this transaction; raises `Fenced` when it is no longer ours."""
+    connection = await tx.raw()
+    done = await connection.execute(
+        "UPDATE job SET owner = NULL, lease_until = NULL, due = $4 WHERE id = $1 AND attempt = $2 AND owner = $3",
+        job.id,
+        job.attempt,
+        job.owner,
+        due,
+    )
+    if done != "UPDATE 1":
+        raise Fenced(f"job {job.id} ({job.kind}) was taken over")
+    job.finished = True
+
+
 async def waiting(tx: Tx) -> dict[str, tuple[int, float]]:
     """Return, per lane, how many jobs are due and the age in seconds of the oldest of them."""
     age = func.coalesce(func.extract("epoch", func.tocsin_now() - func.min(JobRow.due)), 0)

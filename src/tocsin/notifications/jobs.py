@@ -1,0 +1,241 @@
+"""Sending: one job per delivery. Read and mark, call out with no transaction open, record.
+
+A delivery that is found in `sending` was in the hands of a worker that died. Whether it went out is unknown, so it
+goes out again, marked as a possible duplicate, but not before the dead worker's call must have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from tocsin.db.engine import Database, decode_json
+from tocsin.events.base import ActorRef
+from tocsin.events.log import emit
+from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
+from tocsin.jobs import queue
+from tocsin.jobs.queue import Job
+from tocsin.kit.crypto import sign_id
+from tocsin.kit.errors import OutsideFailure, Refused, Transient
+from tocsin.kit.ids import public
+from tocsin.notifications.channels.base import Channel, PageMessage, Receipt
+from tocsin.notifications.model import MOST_ATTEMPTS, RETRY_AFTER, DeliveryState
+
+log = structlog.stdlib.get_logger(__name__)
+
+ACK_PURPOSE = "ack"
+SEND_WITHIN = 15.0
+# Longer than any call can last, so that two workers never have the same message in their hands.
+UNSURE_FOR = timedelta(seconds=20)
+SYSTEM = ActorRef(kind="system", name="Tocsin")
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What sending needs to know: where links lead, how they are signed, and the channels there are."""
+
+    db: Database
+    channels: Mapping[str, Channel]
+    base_url: str
+    link_key: bytes
+    link_valid_for: timedelta
+    measure: Callable[[str, str], None] = lambda _channel, _result: None
+
+
+_BEGIN = """
+UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_at = tocsin_now(),
+       possible_duplicate = delivery.possible_duplicate OR delivery.state = 'sending'
+FROM user_account
+WHERE delivery.id = $1 AND user_account.id = delivery.user_id
+  AND (delivery.state = 'queued' OR (delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval))
+RETURNING delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.channel,
+          delivery.address, delivery.content, delivery.attempt, delivery.possible_duplicate, delivery.sending_at,
+          user_account.name AS user_name
+"""
+_STATE = "SELECT state, sending_at FROM delivery WHERE id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    id: UUID
+    kind: Literal["page", "test"]
+    page_id: UUID | None
+    alert_id: UUID | None
+    incident_id: UUID | None
+    channel: str
+    address: str
+    content: dict[str, Any]
+    attempt: int
+    possible_duplicate: bool
+    sending_at: datetime
+    user_name: str
+
+
+async def send(sender: Sender, job: Job) -> None:
+    """Send one message, or find that it is no longer wanted."""
+    started = await _begin(sender.db, UUID(job.payload["delivery_id"]))
+    if started is None:
+        await _leave(sender.db, job)
+        return
+    try:
+        receipt = await _call(sender, started)
+    except OutsideFailure as failure:
+        await _failed(sender, job, started, failure)
+    else:
+        await _succeeded(sender, job, started, receipt)
+
+
+async def _begin(db: Database, id: UUID) -> _Started | None:
+    row = await db.pool.fetchrow(_BEGIN, id, UNSURE_FOR)
+    return _Started(**{**row, "content": decode_json(row["content"])}) if row else None
+
+
+async def _leave(db: Database, job: Job) -> None:
+    """End the job of a delivery that is at its end, or look again when another worker may still be sending it."""
+    row = await db.pool.fetchrow(_STATE, UUID(job.payload["delivery_id"]))
+    async with db.begin() as tx:
+        if row is not None and row["state"] == DeliveryState.SENDING:
+            await queue.postpone(tx, job, row["sending_at"] + UNSURE_FOR + timedelta(milliseconds=50))
+        else:
+            await queue.finish(tx, job)
+
+
+async def _call(sender: Sender, started: _Started) -> Receipt:
+    channel = sender.channels.get(started.channel)
+    if channel is None:
+        raise Refused(f"The channel “{started.channel}” is not set up on this installation.")
+    try:
+        async with asyncio.timeout(SEND_WITHIN):
+            return await channel.send(started.address, message_of(sender, started))
+    except TimeoutError:
+        raise Transient(f"No answer within {SEND_WITHIN:.0f} seconds.") from None
+    except OutsideFailure:
+        raise
+    except Exception as error:
+        log.exception("channel.broken", channel=started.channel)
+        raise Transient(f"The channel failed: {type(error).__name__}.") from error
+
+
+def message_of(sender: Sender, started: _Started) -> PageMessage:
+    """Say what the page says."""
+    content = started.content
+    reference = content.get("incident_number")
+    if started.incident_id is not None and reference:
+        path = f"/incidents/{reference}"
+    else:
+        path = f"/alerts/{public('alt', started.alert_id)}" if started.alert_id else "/"
+    acknowledge = None
+    if started.kind == "page":
+        token = sign_id(sender.link_key, ACK_PURPOSE, started.id, started.sending_at + sender.link_valid_for)
+        acknowledge = f"{sender.base_url}/p/{token}"
+    return PageMessage(
+        delivery_id=public("dlv", started.id),
+        kind=started.kind,
+        title=content["title"],
+        body=content["body"],
+        severity=f"SEV{content['severity']}",
+        urgency=content["urgency"],
+        status="triggered",
+        alert_id=public("alt", started.alert_id) if started.alert_id else None,
+        incident_id=public("inc", started.incident_id) if started.incident_id else None,
+        incident_number=reference,
+        url=sender.base_url + path,
+        acknowledge_url=acknowledge,
+        reason=content["reason"],
+        source=content["source"],
+        labels=content["labels"],
+        attempt=started.attempt,
+        possible_duplicate=started.possible_duplicate,
+        sent_at=started.sending_at,
+        recipient_name=started.user_name,
+    )
+
+
+_SUCCEEDED = text("""
+UPDATE delivery SET state = :state, sent_at = :now, delivered_at = :delivered_at, ended_at = :now, last_error = NULL,
+       detail = :detail, provider_id = :provider_id WHERE id = :id
+""")
+
+
+async def _succeeded(sender: Sender, job: Job, started: _Started, receipt: Receipt) -> None:
+    event = PageDelivered if receipt.delivered else PageSent
+    async with sender.db.begin() as tx:
+        await queue.finish(tx, job)
+        await tx.session.execute(
+            _SUCCEEDED,
+            {
+                "state": DeliveryState.DELIVERED if receipt.delivered else DeliveryState.SENT,
+                "now": tx.now,
+                "delivered_at": tx.now if receipt.delivered else None,
+                "detail": receipt.detail,
+                "provider_id": receipt.provider_id,
+                "id": started.id,
+            },
+        )
+        if started.kind == "page":
+            await emit(
+                tx,
+                event(
+                    actor=SYSTEM,
+                    alert_id=started.alert_id,
+                    incident_id=started.incident_id,
+                    delivery_id=started.id,
+                    page_id=started.page_id,
+                    user_name=started.user_name,
+                    channel=started.channel,
+                    detail=receipt.detail,
+                    attempt=started.attempt,
+                    possible_duplicate=started.possible_duplicate,
+                ),
+            )
+    sender.measure(started.channel, "delivered" if receipt.delivered else "sent")
+
+
+_FAILED = text("""
+UPDATE delivery SET state = :state, last_error = :error, ended_at = :ended_at, due_at = :due_at WHERE id = :id
+""")
+
+
+async def _failed(sender: Sender, job: Job, started: _Started, failure: OutsideFailure) -> None:
+    error = str(failure)[:1000]
+    again = isinstance(failure, Transient) and started.attempt < MOST_ATTEMPTS
+    async with sender.db.begin() as tx:
+        retry_at = tx.now
+        if isinstance(failure, Transient) and again:
+            # The other side may ask for more patience, but a page cannot wait for ever.
+            asked = timedelta(seconds=min(failure.retry_after or 0, 300))
+            retry_at = tx.now + max(RETRY_AFTER[started.attempt - 1], asked)
+            await queue.postpone(tx, job, retry_at)
+        else:
+            await queue.finish(tx, job)
+        await tx.session.execute(
+            _FAILED,
+            {
+                "state": DeliveryState.QUEUED if again else DeliveryState.FAILED,
+                "error": error,
+                "ended_at": None if again else tx.now,
+                "due_at": retry_at,
+                "id": started.id,
+            },
+        )
+        if started.kind == "page":
+            common: dict[str, Any] = {
+                "actor": SYSTEM,
+                "alert_id": started.alert_id,
+                "incident_id": started.incident_id,
+                "delivery_id": started.id,
+                "page_id": started.page_id,
+                "user_name": started.user_name,
+                "channel": started.channel,
+                "error": error,
+                "attempt": started.attempt,
+            }
+            await emit(tx, PageAttemptFailed(**common, retry_at=retry_at) if again else PageFailed(**common))
+    sender.measure(started.channel, "retried" if again else "failed")

@@ -1,0 +1,103 @@
+"""Every query about contact methods, personal rules and deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from tocsin.db.engine import Tx
+from tocsin.identity.model import User
+from tocsin.kit.errors import NotFound
+from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState, Method, NotificationRule, Rule, Urgency
+
+
+async def contact_methods(tx: Tx, user_id: UUID) -> list[ContactMethod]:
+    """Return one person's contact methods, the oldest first."""
+    query = select(ContactMethod).where(ContactMethod.user_id == user_id).order_by(ContactMethod.id)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def contact_method(tx: Tx, id: UUID, *, user_id: UUID) -> ContactMethod:
+    """Return one contact method of this person; raises `NotFound`."""
+    found = await tx.session.get(ContactMethod, id)
+    if found is None or found.user_id != user_id:
+        raise NotFound("There is no such contact method.")
+    return found
+
+
+async def rules(tx: Tx, user_id: UUID) -> list[NotificationRule]:
+    """Return one person's rules by urgency and delay."""
+    query = (
+        select(NotificationRule)
+        .where(NotificationRule.user_id == user_id)
+        .order_by(NotificationRule.urgency, NotificationRule.delay_minutes, NotificationRule.id)
+    )
+    return list((await tx.session.scalars(query)).all())
+
+
+async def ways_to_reach(tx: Tx, user_ids: Collection[UUID]) -> tuple[dict[UUID, list[Method]], dict[UUID, list[Rule]]]:
+    """Return the contact methods and the rules of these people."""
+    methods: dict[UUID, list[Method]] = {}
+    rules: dict[UUID, list[Rule]] = {}
+    if not user_ids:
+        return methods, rules
+    m = ContactMethod
+    query = select(m.id, m.user_id, m.kind, m.address, m.name).where(m.user_id.in_(user_ids)).order_by(m.id)
+    for row in (await tx.session.execute(query)).tuples():
+        methods.setdefault(row[1], []).append(Method(*row))
+    r = NotificationRule
+    query2 = select(r.user_id, r.urgency, r.delay_minutes, r.contact_method_id).where(r.user_id.in_(user_ids))
+    for user_id, urgency, delay, method_id in (await tx.session.execute(query2.order_by(r.id))).tuples():
+        rules.setdefault(user_id, []).append(Rule(user_id, Urgency(urgency), delay, method_id))
+    return methods, rules
+
+
+async def delivery(tx: Tx, id: UUID) -> Delivery:
+    """Return one delivery; raises `NotFound`."""
+    found = await tx.session.get(Delivery, id)
+    if found is None:
+        raise NotFound("There is no such delivery.")
+    return found
+
+
+async def deliveries(
+    tx: Tx,
+    *,
+    alert_id: UUID | None = None,
+    incident_id: UUID | None = None,
+    page_ids: Sequence[UUID] | None = None,
+    user_id: UUID | None = None,
+    limit: int = 100,
+) -> list[tuple[Delivery, str]]:
+    """Return deliveries with the names of the people they are for, the newest first."""
+    query = select(Delivery, User.name).join(User, User.id == Delivery.user_id)
+    if alert_id is not None:
+        query = query.where(Delivery.alert_id == alert_id)
+    if incident_id is not None:
+        query = query.where(Delivery.incident_id == incident_id)
+    if page_ids is not None:
+        query = query.where(Delivery.page_id.in_(page_ids))
+    if user_id is not None:
+        query = query.where(Delivery.user_id == user_id)
+    found = await tx.session.execute(query.order_by(Delivery.id.desc()).limit(limit))
+    return [(delivery, name) for delivery, name in found.tuples()]
+
+
+async def states_of_page(tx: Tx, page_id: UUID) -> list[DeliveryState]:
+    """Return where each delivery of a page stands."""
+    query = select(Delivery.state).where(Delivery.page_id == page_id)
+    return [DeliveryState(state) for state in (await tx.session.scalars(query)).all()]
+
+
+async def count_by_state(tx: Tx) -> dict[str, int]:
+    """Count the deliveries that are not at an end, by state."""
+    query = (
+        select(Delivery.state, func.count())
+        .where(Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)))
+        .group_by(Delivery.state)
+    )
+    rows: Sequence[Any] = (await tx.session.execute(query)).all()
+    return {state: number for state, number in rows}

@@ -1,0 +1,217 @@
+"""Use cases of reaching people: contact methods, personal rules, queueing and cancelling deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, insert, update
+
+from tocsin.db.engine import Tx
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
+from tocsin.events.log import emit
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor
+from tocsin.jobs import queue
+from tocsin.jobs.queue import NewJob
+from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.ids import new_id
+from tocsin.notifications import queries
+from tocsin.notifications.channels.base import Channel
+from tocsin.notifications.model import (
+    ContactMethod,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Method,
+    NotificationRule,
+    Planned,
+    Rule,
+    Urgency,
+    plan,
+)
+
+MOST_METHODS = 20
+MOST_RULES = 40
+SEND = "notifications.send"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One person who is to be reached for one page."""
+
+    page_id: UUID
+    user_id: UUID
+    urgency: Urgency
+    content: Mapping[str, Any]
+    alert_id: UUID | None = None
+    incident_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDraft:
+    """One step of a person's rules as they write it."""
+
+    urgency: Urgency
+    delay_minutes: int
+    contact_method_id: UUID
+
+
+async def queue_deliveries(
+    tx: Tx,
+    requests: Sequence[Request],
+    methods: Mapping[UUID, Sequence[Method]],
+    rules: Mapping[UUID, Sequence[Rule]],
+) -> dict[UUID, list[str]]:
+    """Queue what each request's person wants to get and when; returns the channels by page."""
+    rows: list[dict[str, Any]] = []
+    jobs: list[NewJob] = []
+    channels: dict[UUID, list[str]] = {}
+    for request in requests:
+        planned = plan(methods.get(request.user_id, ()), rules.get(request.user_id, ()), request.urgency)
+        channels[request.page_id] = [step.method.kind for step in planned]
+        for step in planned:
+            row = _row(tx, step, kind=DeliveryKind.PAGE, content=request.content, user_id=request.user_id)
+            row |= {"page_id": request.page_id, "alert_id": request.alert_id, "incident_id": request.incident_id}
+            rows.append(row)
+            jobs.append(_job(row, step, queue.subject("page", request.page_id)))
+    if rows:
+        await tx.session.execute(insert(Delivery), rows)
+        await queue.enqueue(tx, *jobs)
+    return channels
+
+
+def _row(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, Any], user_id: UUID) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "kind": kind,
+        "page_id": None,
+        "alert_id": None,
+        "incident_id": None,
+        "user_id": user_id,
+        "contact_method_id": step.method.id,
+        "channel": step.method.kind,
+        "address": step.method.address,
+        "content": dict(content),
+        "state": DeliveryState.QUEUED,
+        "due_at": tx.now + step.delay,
+        "created_at": tx.now,
+    }
+
+
+def _job(row: Mapping[str, Any], step: Planned, key: str | None) -> NewJob:
+    # The delivery counts its attempts itself, so the job may be claimed as often as it takes.
+    return NewJob(
+        kind=SEND,
+        lane="page",
+        payload={"delivery_id": str(row["id"])},
+        due=row["due_at"] if step.delay else None,
+        key=key,
+        dedup=f"delivery:{row['id']}",
+        max_attempts=1000,
+    )
+
+
+async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
+    """Take back what has not gone out yet for these pages."""
+    if not page_ids:
+        return
+    await tx.session.execute(
+        update(Delivery)
+        .where(Delivery.page_id.in_(page_ids), Delivery.state == DeliveryState.QUEUED)
+        .values(state=DeliveryState.CANCELLED, ended_at=tx.now)
+    )
+    await queue.cancel(tx, *(queue.subject("page", id) for id in page_ids))
+
+
+async def add_contact_method(
+    tx: Tx, who: Actor, channels: Mapping[str, Channel], *, user_id: UUID, kind: str, address: str, name: str = ""
+) -> ContactMethod:
+    """Give a person another way to be reached. Address forms are the channel's (e-mail address, https URL, …)."""
+    _must_own(who, user_id)
+    await identity.user(tx, user_id)
+    channel = channels.get(kind)
+    if channel is None:
+        known = ", ".join(sorted(channels))
+        raise Invalid("kind", f"“{kind}” is not a channel of this installation. It has: {known}.")
+    normal = channel.check_address(address)
+    mine = await queries.contact_methods(tx, user_id)
+    if len(mine) >= MOST_METHODS:
+        raise Conflict(f"A person can have {MOST_METHODS} contact methods. Remove one first.")
+    if any(method.kind == kind and method.address == normal for method in mine):
+        raise Conflict("This contact method is there already.")
+    title = name.strip()[:100] or channel.label
+    method = ContactMethod(id=new_id(), user_id=user_id, kind=kind, address=normal, name=title, created_at=tx.now)
+    tx.session.add(method)
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="contact_method", id=method.id, title=title))
+    return method
+
+
+async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID) -> None:
+    """Take a contact method away, with the rules that use it; messages under way keep their address."""
+    _must_own(who, user_id)
+    method = await queries.contact_method(tx, method_id, user_id=user_id)
+    await tx.session.delete(method)
+    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="contact_method", id=method.id, title=method.name))
+
+
+async def set_rules(tx: Tx, who: Actor, *, user_id: UUID, rules: Sequence[RuleDraft]) -> list[NotificationRule]:
+    """Replace a person's rules. No rules for an urgency: all contact methods at once."""
+    _must_own(who, user_id)
+    await identity.lock_user(tx, user_id)
+    mine = {method.id for method in await queries.contact_methods(tx, user_id)}
+    if len(rules) > MOST_RULES:
+        raise Invalid("rules", f"A person can have {MOST_RULES} rules.")
+    for index, rule in enumerate(rules):
+        if rule.contact_method_id not in mine:
+            raise Invalid(f"rules/{index}/contact_method_id", "Choose one of this person's contact methods.")
+        if not 0 <= rule.delay_minutes <= 1440:
+            raise Invalid(f"rules/{index}/delay_minutes", "Wait between 0 and 1440 minutes.")
+    await tx.session.execute(delete(NotificationRule).where(NotificationRule.user_id == user_id))
+    rows = [
+        NotificationRule(
+            id=new_id(),
+            user_id=user_id,
+            urgency=rule.urgency,
+            delay_minutes=rule.delay_minutes,
+            contact_method_id=rule.contact_method_id,
+        )
+        for rule in rules
+    ]
+    tx.session.add_all(rows)
+    await emit(
+        tx, ConfigurationChanged(actor=who.ref, kind="notification_rules", id=user_id, title="rules", changes=[])
+    )
+    return rows
+
+
+async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID | None = None) -> list[Delivery]:
+    """Send a message that says it is only a test, on one contact method or on all; returns the deliveries."""
+    _must_own(who, user_id)
+    methods = await queries.contact_methods(tx, user_id)
+    if method_id is not None:
+        methods = [await queries.contact_method(tx, method_id, user_id=user_id)]
+    if not methods:
+        raise Conflict("There is no contact method to test. Add one first.")
+    content: dict[str, Any] = {
+        "title": "Test page",
+        "body": f"{who.name} sent this to see whether pages reach you. There is nothing to do.",
+        "severity": 5,
+        "urgency": "high",
+        "source": "Tocsin",
+        "labels": {},
+        "reason": "This is only a test",
+    }
+    planned = plan([Method(m.id, m.user_id, m.kind, m.address, m.name) for m in methods], (), Urgency.HIGH)
+    rows = [_row(tx, step, kind=DeliveryKind.TEST, content=content, user_id=user_id) for step in planned]
+    deliveries = [Delivery(**row) for row in rows]
+    tx.session.add_all(deliveries)
+    await tx.session.flush()
+    await queue.enqueue(tx, *(_job(row, step, None) for row, step in zip(rows, planned, strict=True)))
+    return deliveries
+
+
+def _must_own(who: Actor, user_id: UUID) -> None:
+    who.must("self.edit" if who.user_id == user_id else "user.manage")

@@ -1,0 +1,126 @@
+"""What an escalation run does next. No clock, no database, no logging.
+
+A run is at a step of a round: step 0 before the first one, round 0 until the policy has started over once. `decide`
+looks for the next step on which somebody can be reached, and says which ones it passed over and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from tocsin.notifications.model import Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """What a page says, whatever it is about. `severity` is 1 (critical) to 5 (info)."""
+
+    title: str
+    body: str
+    severity: int
+    urgency: Urgency
+    source: str
+    labels: Mapping[str, str]
+    incident_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageTarget:
+    """Whom to page: one person, or whoever a policy reaches."""
+
+    kind: Literal["user", "escalation_policy"]
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: these people, then this wait."""
+
+    user_ids: tuple[UUID, ...]
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A policy as the run sees it, or a direct page (one step, no repeat)."""
+
+    name: str
+    repeat: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A step that was passed over because nobody on it can be reached."""
+
+    step: int
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now. `page` is empty when the run has come to its end; `end` then says why."""
+
+    step: int
+    round: int
+    page: tuple[UUID, ...]
+    wait: timedelta | None
+    skipped: tuple[Skipped, ...]
+    end: str = ""
+
+
+def decide(
+    plan: Plan,
+    *,
+    step: int,
+    round: int,
+    urgency: Urgency,
+    reachable: Collection[UUID],
+    names: Mapping[UUID, str],
+) -> Decision:
+    """Say what follows after `step` of `round`."""
+    if not plan.steps:
+        return Decision(step, round, (), None, (), f"“{plan.name}” has no steps, so nobody could be paged.")
+    skipped: list[Skipped] = []
+    # Each step is looked at once at most: when a whole turn finds nobody, further turns would not either.
+    for _ in plan.steps:
+        step += 1
+        if step > len(plan.steps):
+            if round >= plan.repeat:
+                break
+            step, round = 1, round + 1
+        here = plan.steps[step - 1]
+        if people := tuple(id for id in here.user_ids if id in reachable):
+            # Low urgency notifies once and does not climb, so nothing is waited for.
+            wait = here.wait if urgency is Urgency.HIGH else None
+            return Decision(step, round, people, wait, tuple(skipped))
+        skipped.append(Skipped(step, round, _nobody(here, names)))
+    if len(skipped) == len(plan.steps):
+        return Decision(step, round, (), None, tuple(skipped), "Nobody on any step can be reached.")
+    return Decision(step, round, (), None, tuple(skipped), _unanswered(plan, round))
+
+
+def _nobody(step: Step, names: Mapping[UUID, str]) -> str:
+    if not step.user_ids:
+        return "the step names nobody"
+    people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
+    return f"{people} cannot be reached: no contact method, or the account is switched off"
+
+
+def _unanswered(plan: Plan, round: int) -> str:
+    steps = "Its only step" if len(plan.steps) == 1 else f"All {len(plan.steps)} steps"
+    turns = f", {round + 1} times over" if round else ""
+    return f"{steps} of “{plan.name}” went by without an answer{turns}."
+
+
+def reason_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
+    """Say to the person who is paged why it is them."""
+    if direct:
+        return "You were paged directly"
+    again = f", repeat {round}" if round else ""
+    return f"You are step {step} of {plan_name}{again}"

@@ -1,0 +1,209 @@
+"""Every query about policies, runs and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+
+from tocsin.db.engine import Tx
+from tocsin.identity.model import User
+from tocsin.kit.errors import NotFound
+from tocsin.oncall.escalation import Plan, Step
+from tocsin.oncall.model import (
+    EscalationPolicy,
+    EscalationRun,
+    EscalationStep,
+    EscalationTarget,
+    Page,
+    PageState,
+    RunState,
+)
+
+
+async def policy(tx: Tx, id: UUID) -> EscalationPolicy:
+    """Return one policy; raises `NotFound`."""
+    found = await tx.session.get(EscalationPolicy, id)
+    if found is None:
+        raise NotFound("There is no such escalation policy.")
+    return found
+
+
+async def lock_policy(tx: Tx, id: UUID) -> EscalationPolicy:
+    """Return one policy for changing; raises `NotFound`."""
+    found = await tx.session.get(EscalationPolicy, id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such escalation policy.")
+    return found
+
+
+async def policies(tx: Tx, *, after: str = "", limit: int = 100) -> list[EscalationPolicy]:
+    """Return policies by name, after the given name."""
+    query = select(EscalationPolicy).where(EscalationPolicy.name > after).order_by(EscalationPolicy.name).limit(limit)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def policy_names(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Return the names of these policies."""
+    query = select(EscalationPolicy.id, EscalationPolicy.name).where(EscalationPolicy.id.in_(set(ids)))
+    return {id: name for id, name in (await tx.session.execute(query)).all()}
+
+
+async def plans(tx: Tx, policy_ids: Collection[UUID]) -> dict[UUID, Plan]:
+    """Return policies with their steps and people, as runs work through them."""
+    if not policy_ids:
+        return {}
+    query = (
+        select(
+            EscalationPolicy.id,
+            EscalationPolicy.name,
+            EscalationPolicy.repeat,
+            EscalationStep.position,
+            EscalationStep.wait_minutes,
+            EscalationTarget.user_id,
+        )
+        .outerjoin(EscalationStep, EscalationStep.policy_id == EscalationPolicy.id)
+        .outerjoin(EscalationTarget, EscalationTarget.step_id == EscalationStep.id)
+        .where(EscalationPolicy.id.in_(policy_ids))
+        .order_by(EscalationPolicy.id, EscalationStep.position, EscalationTarget.position)
+    )
+    heads: dict[UUID, tuple[str, int]] = {}
+    steps: dict[UUID, dict[int, tuple[int, list[UUID]]]] = {}
+    # The outer joins leave position and user empty for a policy without steps and a step without people.
+    rows: Sequence[Any] = (await tx.session.execute(query)).all()
+    for id, name, repeat, position, wait, user_id in rows:
+        heads[id] = (name, repeat)
+        mine = steps.setdefault(id, {})
+        if position is None:
+            continue
+        _, people = mine.setdefault(position, (wait, []))
+        if user_id is not None:
+            people.append(user_id)
+    return {
+        id: Plan(
+            name=name,
+            repeat=repeat,
+            steps=tuple(Step(tuple(people), timedelta(minutes=wait)) for wait, people in steps[id].values()),
+        )
+        for id, (name, repeat) in heads.items()
+    }
+
+
+async def people(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, tuple[str, bool]]:
+    """Return name and whether the account is on, for these people."""
+    if not user_ids:
+        return {}
+    query = select(User.id, User.name, User.is_active).where(User.id.in_(user_ids))
+    return {id: (name, active) for id, name, active in (await tx.session.execute(query)).tuples()}
+
+
+async def run(tx: Tx, id: UUID) -> EscalationRun:
+    """Return one run; raises `NotFound`."""
+    found = await tx.session.get(EscalationRun, id)
+    if found is None:
+        raise NotFound("There is no such page.")
+    return found
+
+
+async def lock_run(tx: Tx, id: UUID) -> EscalationRun:
+    """Return one run for changing; raises `NotFound`."""
+    found = await tx.session.get(EscalationRun, id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such page.")
+    return found
+
+
+async def lock_running(
+    tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None
+) -> list[EscalationRun]:
+    """Return the running runs of these alerts or of this incident for changing, in the order of their ids."""
+    which = or_(EscalationRun.alert_id.in_(alert_ids), EscalationRun.incident_id == incident_id)
+    query = (
+        select(EscalationRun)
+        .where(EscalationRun.state == RunState.RUNNING, which)
+        .order_by(EscalationRun.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list((await tx.session.scalars(query)).all())
+
+
+async def runs_of(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None) -> list[EscalationRun]:
+    """Return every run of these alerts or of this incident, the newest first."""
+    which = or_(EscalationRun.alert_id.in_(alert_ids), EscalationRun.incident_id == incident_id)
+    query = select(EscalationRun).where(which).order_by(EscalationRun.id.desc()).limit(200)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def page(tx: Tx, id: UUID) -> Page:
+    """Return one page; raises `NotFound`."""
+    found = await tx.session.get(Page, id)
+    if found is None:
+        raise NotFound("There is no such page.")
+    return found
+
+
+async def open_pages(tx: Tx, run_ids: Sequence[UUID]) -> list[Page]:
+    """Return the pages of these runs that wait for an answer."""
+    query = select(Page).where(Page.run_id.in_(run_ids), Page.state == PageState.PAGING).order_by(Page.id)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def pages_of_step(tx: Tx, run: EscalationRun) -> list[Page]:
+    """Return the pages that the run's present step made."""
+    query = select(Page).where(Page.run_id == run.id, Page.step == run.step, Page.round == run.round)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def pages_of(
+    tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None, limit: int = 200
+) -> list[tuple[Page, str]]:
+    """Return the pages of these alerts or of this incident with the people's names, the newest first."""
+    query = (
+        select(Page, User.name)
+        .join(User, User.id == Page.user_id)
+        .where(or_(Page.alert_id.in_(alert_ids), Page.incident_id == incident_id))
+        .order_by(Page.id.desc())
+        .limit(limit)
+    )
+    return [(page, name) for page, name in (await tx.session.execute(query)).tuples()]
+
+
+async def open_pages_of_user(
+    tx: Tx, user_id: UUID, *, incident_id: UUID | None = None, alert_id: UUID | None = None
+) -> list[Page]:
+    """Return one person's pages about one incident or alert that wait for an answer."""
+    query = select(Page).where(Page.user_id == user_id, Page.state == PageState.PAGING)
+    if incident_id is not None:
+        query = query.where(Page.incident_id == incident_id)
+    if alert_id is not None:
+        query = query.where(Page.alert_id == alert_id)
+    return list((await tx.session.scalars(query.order_by(Page.id))).all())
+
+
+async def people_paged_for(tx: Tx, alert_ids: Collection[UUID]) -> list[UUID]:
+    """Return everybody who was paged for these alerts, in the order in which they were."""
+    query = select(Page.user_id).where(Page.alert_id.in_(alert_ids)).group_by(Page.user_id).order_by(func.min(Page.id))
+    return list((await tx.session.scalars(query)).all())
+
+
+async def policies_of_user(tx: Tx, user_id: UUID) -> list[str]:
+    """Return the names of the policies that page this person."""
+    query = (
+        select(EscalationPolicy.name)
+        .join(EscalationStep, EscalationStep.policy_id == EscalationPolicy.id)
+        .join(EscalationTarget, EscalationTarget.step_id == EscalationStep.id)
+        .where(EscalationTarget.user_id == user_id)
+        .distinct()
+        .order_by(EscalationPolicy.name)
+    )
+    return list((await tx.session.scalars(query)).all())
+
+
+async def unused(tx: Tx, policy_id: UUID) -> bool:
+    """Say whether no run ever used the policy."""
+    query = select(EscalationRun.id).where(EscalationRun.policy_id == policy_id).limit(1)
+    return (await tx.session.execute(query)).first() is None
