@@ -1,0 +1,251 @@
+"""Which way an incident may go, what each move needs, and what it stamps. No clock, no database, no logging."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from tocsin.incidents.model import OPEN, CancelReason, Incident, IncidentRole, Status
+from tocsin.kit.errors import Conflict, Invalid, Stale
+
+NOTE_LIMIT = 10_000
+
+
+class Way(StrEnum):
+    """How an incident gets from one status to another; each way but the first has a verb of its own."""
+
+    STAY = "stay"
+    MOVE = "move"
+    RESOLVE = "resolve"
+    CLOSE = "close"
+    CANCEL = "cancel"
+    REOPEN = "reopen"
+
+
+# An open incident may move freely, also backwards: responders learn as they go.
+_OPEN_WAYS: Mapping[Status, Way] = {
+    **dict.fromkeys(OPEN, Way.MOVE),
+    Status.RESOLVED: Way.RESOLVE,
+    Status.CLOSED: Way.CLOSE,
+    Status.CANCELLED: Way.CANCEL,
+}
+_WAYS: Mapping[Status, Mapping[Status, Way]] = {
+    **dict.fromkeys(OPEN, _OPEN_WAYS),
+    Status.RESOLVED: {Status.CLOSED: Way.CLOSE, Status.INVESTIGATING: Way.REOPEN},
+    Status.CLOSED: {Status.INVESTIGATING: Way.REOPEN},
+    Status.CANCELLED: {Status.INVESTIGATING: Way.REOPEN},
+}
+
+
+def way(status: Status, to: Status) -> Way | None:
+    """Say how an incident gets from one status to another; None when it cannot."""
+    return Way.STAY if status is to else _WAYS[status].get(to)
+
+
+def is_open(incident: Incident) -> bool:
+    return Status(incident.status) in OPEN
+
+
+def effective_lead(incident: Incident) -> UUID | None:
+    """Return who answers for the fix: the lead, else the commander; small incidents have one person for both."""
+    return incident.lead_id or incident.commander_id
+
+
+def effective_commander(incident: Incident) -> UUID | None:
+    """Return who coordinates: the commander, else the lead."""
+    return incident.commander_id or incident.lead_id
+
+
+def holder(incident: Incident, role: IncidentRole) -> UUID | None:
+    """Return who has the role."""
+    match role:
+        case IncidentRole.COMMANDER:
+            return incident.commander_id
+        case IncidentRole.LEAD:
+            return incident.lead_id
+        case IncidentRole.COMMUNICATOR:
+            return incident.communicator_id
+
+
+def give_role(incident: Incident, role: IncidentRole, user_id: UUID | None, *, at: datetime) -> None:
+    """Put the person, or nobody, into the role."""
+    match role:
+        case IncidentRole.COMMANDER:
+            incident.commander_id = user_id
+        case IncidentRole.LEAD:
+            incident.lead_id = user_id
+        case IncidentRole.COMMUNICATOR:
+            incident.communicator_id = user_id
+    touch(incident, at=at)
+
+
+def roles_of(incident: Incident, user_id: UUID) -> list[IncidentRole]:
+    """Return the roles that the person has."""
+    return [role for role in IncidentRole if holder(incident, role) == user_id]
+
+
+def touch(incident: Incident, *, at: datetime) -> None:
+    """Make every older copy of the incident stale."""
+    incident.version += 1
+    incident.updated_at = at
+
+
+def must_be_current(incident: Incident, if_version: int | None) -> None:
+    """Raise `Stale` when the caller has seen another version than the stored one; None does not ask."""
+    if if_version is not None and if_version != incident.version:
+        raise Stale(
+            f"Somebody changed {incident.reference} after you opened it. Nothing was saved.",
+            code="incident.stale",
+            hint="Look at the current state and make your change again.",
+        )
+
+
+def must_be_open(incident: Incident) -> None:
+    """Raise `Conflict` for an incident that is over."""
+    if not is_open(incident):
+        raise Conflict(f"{incident.reference} is {incident.status}. Reopen it first.", code="incident.not_open")
+
+
+def move(incident: Incident, to: Status, *, at: datetime) -> bool:
+    """Move between open states; returns whether anything changed.
+
+    The end states have verbs of their own, as each of them asks for something. `mitigated_at` keeps the first time
+    of a round, so that going back and forth does not make the record look better or worse.
+    """
+    status = Status(incident.status)
+    match way(status, to):
+        case Way.STAY:
+            return False
+        case Way.MOVE:
+            pass
+        case Way.RESOLVE | Way.CLOSE | Way.CANCEL as verb:
+            raise Invalid("status", f"Use “{verb}” for this: it asks for what the record needs.", code=f"use_{verb}")
+        case Way.REOPEN | None:
+            raise _not_from(incident, to)
+    _must_have_lead(incident)
+    incident.status = to
+    if to is Status.MITIGATED and incident.mitigated_at is None:
+        incident.mitigated_at = at
+    touch(incident, at=at)
+    return True
+
+
+def acknowledge(incident: Incident, *, at: datetime) -> bool:
+    """Stamp the first acknowledgement and begin to investigate; returns whether this was the first one."""
+    if not is_open(incident) or incident.acknowledged_at is not None:
+        return False
+    incident.acknowledged_at = at
+    if incident.status == Status.DECLARED:
+        _must_have_lead(incident)
+        incident.status = Status.INVESTIGATING
+    touch(incident, at=at)
+    return True
+
+
+def resolve(incident: Incident, note: str, *, at: datetime) -> bool:
+    """End the incident with a note on what was done; returns False when it is resolved already."""
+    match way(Status(incident.status), Status.RESOLVED):
+        case Way.STAY:
+            return False
+        case Way.RESOLVE:
+            pass
+        case _:
+            raise _not_from(incident, Status.RESOLVED)
+    _must_have_lead(incident)
+    _resolve(incident, note, at=at)
+    touch(incident, at=at)
+    return True
+
+
+def close(incident: Incident, note: str, *, at: datetime) -> bool:
+    """Declare that nothing more is to be done; returns False when it is closed already.
+
+    An open incident is resolved on the way and needs the same note.
+    """
+    match way(Status(incident.status), Status.CLOSED):
+        case Way.STAY:
+            return False
+        case Way.CLOSE:
+            pass
+        case _:
+            raise _not_from(incident, Status.CLOSED)
+    if is_open(incident):
+        _must_have_lead(incident)
+        _resolve(incident, note, at=at)
+    incident.status = Status.CLOSED
+    incident.closed_at = at
+    touch(incident, at=at)
+    return True
+
+
+def cancel(incident: Incident, reason: CancelReason, *, duplicate_of_id: UUID | None, at: datetime) -> bool:
+    """Declare that it was no incident; returns False when it is cancelled already.
+
+    A duplicate names the incident that goes on, and only a duplicate does.
+    """
+    match way(Status(incident.status), Status.CANCELLED):
+        case Way.STAY:
+            return False
+        case Way.CANCEL:
+            pass
+        case _:
+            raise _not_from(incident, Status.CANCELLED)
+    _must_have_lead(incident)
+    if reason is CancelReason.DUPLICATE and duplicate_of_id is None:
+        raise Invalid("duplicate_of", "Say which incident this one duplicates.", code="required")
+    if reason is not CancelReason.DUPLICATE and duplicate_of_id is not None:
+        raise Invalid("duplicate_of", "Only a duplicate names another incident.", code="unexpected")
+    if duplicate_of_id == incident.id:
+        raise Invalid("duplicate_of", "An incident cannot be a duplicate of itself.", code="itself")
+    incident.status = Status.CANCELLED
+    incident.cancel_reason = reason
+    incident.duplicate_of_id = duplicate_of_id
+    incident.cancelled_at = at
+    touch(incident, at=at)
+    return True
+
+
+def reopen(incident: Incident, *, at: datetime) -> bool:
+    """Begin another round of an incident that was not over after all; returns False when it is open already.
+
+    The stamps of the round that ended are cleared; whoever calls keeps them in the record first. The
+    acknowledgement stays, as the time to the first answer is measured once, from the declaration.
+    """
+    if is_open(incident):
+        return False
+    incident.status = Status.INVESTIGATING
+    incident.round += 1
+    incident.resolution_note = ""
+    incident.cancel_reason = None
+    incident.duplicate_of_id = None
+    incident.mitigated_at = incident.resolved_at = incident.closed_at = incident.cancelled_at = None
+    touch(incident, at=at)
+    return True
+
+
+def _resolve(incident: Incident, note: str, *, at: datetime) -> None:
+    note = note.strip()
+    if not note:
+        raise Invalid("resolution_note", "Say what was done before you resolve the incident.", code="required")
+    if len(note) > NOTE_LIMIT:
+        raise Invalid("resolution_note", f"The note is longer than {NOTE_LIMIT:,} characters.", code="too_long")
+    incident.status = Status.RESOLVED
+    incident.resolution_note = note
+    incident.resolved_at = at
+
+
+def _must_have_lead(incident: Incident) -> None:
+    """Work on a declared incident begins, and ends, with somebody who answers for it."""
+    if incident.status == Status.DECLARED and effective_lead(incident) is None:
+        raise Conflict(
+            f"{incident.reference} has no lead. Give somebody the lead, or join it yourself, first.",
+            code="incident.lead_required",
+        )
+
+
+def _not_from(incident: Incident, to: Status) -> Conflict:
+    return Conflict(
+        f"{incident.reference} is {incident.status} and cannot become {to}. Reopen it first.", code="incident.not_open"
+    )
