@@ -1,0 +1,314 @@
+"""How an event reads, for the timeline of an incident and for the panel that explains an alert. Pure; no database.
+
+Texts are plain: whoever shows them escapes them, and shows `detail` of a comment as Markdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from tocsin.events import alerts, configuration, incidents, oncall
+from tocsin.events.base import ActorRef, Change, Event
+
+Kind = Literal["comment", "change", "page", "system"]
+# The hues of the design; red and green only where something went wrong or well.
+Tone = Literal["slate", "blue", "violet", "teal", "green", "amber", "orange", "red"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a timeline: a Lucide icon, a sentence with the names in it, a hue, and what stands below it."""
+
+    icon: str
+    text: str
+    tone: Tone
+    kind: Kind
+    detail: str = ""
+
+
+def _classes(base: type[Event]) -> Iterable[type[Event]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _classes(kind)
+
+
+# The modules are imported above for this: a class that nobody imported would not be found.
+_MODULES = (alerts, configuration, incidents, oncall)
+CLASSES: Mapping[str, type[Event]] = {
+    kind.name: kind for kind in _classes(Event) if kind.__module__ in {module.__name__ for module in _MODULES}
+}
+COMMENTS: tuple[str, ...] = (incidents.CommentAdded.name,)
+ALL_BUT_COMMENTS: tuple[str, ...] = tuple(sorted(set(CLASSES) - set(COMMENTS)))
+
+
+def describe(name: str, actor_name: str, data: Mapping[str, Any]) -> Line:
+    """Say what happened in one line.
+
+    `data` is what the log keeps of the event. An event that this version does not know, or that was written by one
+    with other fields, still gets a line: its name, spelled out.
+    """
+    kind = CLASSES.get(name)
+    if kind is None:
+        return _unknown(name, actor_name)
+    try:
+        event = msgspec.convert({**data, "actor": ActorRef(kind="", name=actor_name)}, type=kind, strict=False)
+    except msgspec.ValidationError:
+        return _unknown(name, actor_name)
+    for words in (_alert, _escalation, _page, _delivery, _incident, _ending, _people, _configuration):
+        if line := words(event, actor_name):
+            return line
+    return _unknown(name, actor_name)
+
+
+def _unknown(name: str, actor_name: str) -> Line:
+    spelled = name.replace(".", " ").replace("_", " ").strip() or "something happened"
+    return Line("circle-dot", f"{actor_name}: {spelled}" if actor_name else spelled.capitalize(), "slate", "system")
+
+
+def _alert(event: Event, who: str) -> Line | None:
+    match event:
+        case alerts.AlertTriggered():
+            native = f" (“{event.native_severity}” at the source)" if event.native_severity else ""
+            detail = f"SEV{event.severity}{native}, {event.urgency} urgency"
+            return Line("bell", f"{event.source_name} triggered “{event.title}”", "red", "system", detail)
+        case alerts.AlertRouted(policy_name=""):
+            text = f"Nobody was paged because the route “{event.route_name}” only records alerts"
+            return Line("route", text, "slate", "system", event.reason)
+        case alerts.AlertRouted():
+            text = f"The route “{event.route_name}” pages {event.policy_name}"
+            return Line("route", text, "slate", "system", event.reason)
+        case alerts.AlertNotRouted():
+            text = f"Nobody was paged because no route matched: {event.reason}"
+            return Line("triangle-alert", text, "red", "system")
+        case alerts.AlertAcknowledged():
+            return Line("check", f"{who} acknowledged the alert", "green", "change", event.reason)
+        case alerts.AlertUnacknowledged():
+            return Line("rotate-ccw", f"{who} gave the alert back", "amber", "change", event.reason)
+        case alerts.AlertResolved():
+            return Line("circle-check", f"{who} resolved the alert", "green", "change", event.reason)
+        case alerts.AlertUpdated():
+            text = f"{who} changed {_fields(event.changes)} of the alert"
+            return Line("pencil", text, "slate", "change", _changes(event.changes))
+        case _:
+            return None
+
+
+def _escalation(event: Event, who: str) -> Line | None:
+    match event:
+        case oncall.EscalationStarted():
+            return Line("bell-ring", f"The escalation “{event.policy_name}” started", "amber", "page", event.reason)
+        case oncall.EscalationStepSkipped():
+            text = f"Step {event.step} was skipped because nobody on it can be reached"
+            return Line("triangle-alert", text, "orange", "page", event.reason)
+        case oncall.EscalationRepeated():
+            text = f"Nobody answered; the escalation started again (round {event.round + 1})"
+            return Line("repeat", text, "orange", "page")
+        case oncall.EscalationExhausted():
+            text = "The escalation ended without an answer; somebody has to look"
+            return Line("triangle-alert", text, "red", "page", event.reason)
+        case oncall.EscalationEnded():
+            return Line("bell-off", "The escalation ended", "slate", "page", event.reason)
+        case oncall.PageEscalated():
+            text = f"The escalation went on to step {event.step}"
+            return Line("arrow-up-from-line", text, "orange", "page", event.reason)
+        case _:
+            return None
+
+
+def _page(event: Event, who: str) -> Line | None:
+    match event:
+        case oncall.PageStarted():
+            then = f"Without an answer by {_time(event.next_step_at)}, it goes on." if event.next_step_at else ""
+            text = f"{event.user_name} was paged{_by(event.channels)}"
+            return Line("bell-ring", text, "amber", "page", _sentences(event.reason, then))
+        case oncall.PageUnreachable():
+            return Line("phone-off", f"{event.user_name} could not be reached", "red", "page", event.reason)
+        case oncall.PageAcknowledged():
+            channel = _by([event.channel] if event.channel else [])
+            return Line("check", f"{event.user_name} acknowledged the page{channel}", "green", "page")
+        case oncall.PageDeclined():
+            return Line("phone-off", f"{event.user_name} declined the page", "orange", "page")
+        case _:
+            return None
+
+
+def _delivery(event: Event, who: str) -> Line | None:
+    match event:
+        case oncall.PageSent():
+            text = f"{_channel(event.channel)} to {event.user_name} was sent"
+            return Line("send", text, "slate", "page", _delivery_detail(event))
+        case oncall.PageDelivered():
+            text = f"{_channel(event.channel)} to {event.user_name} arrived"
+            return Line("check", text, "slate", "page", _delivery_detail(event))
+        case oncall.PageAttemptFailed():
+            text = f"{_channel(event.channel)} to {event.user_name} failed and will be tried again"
+            detail = _sentences(event.error, f"Attempt {event.attempt}; the next one is at {_time(event.retry_at)}.")
+            return Line("triangle-alert", text, "orange", "page", detail)
+        case oncall.PageFailed():
+            times = "attempt" if event.attempt == 1 else "attempts"
+            text = f"{_channel(event.channel)} to {event.user_name} was given up after {event.attempt} {times}"
+            return Line("circle-x", text, "red", "page", event.error)
+        case _:
+            return None
+
+
+def _incident(event: Event, who: str) -> Line | None:
+    match event:
+        case incidents.IncidentDeclared():
+            origin = f"from the alert “{event.from_alert}”" if event.from_alert else ""
+            text = f"{who} declared {event.reference} as SEV{event.severity}"
+            return Line("siren", text, "red", "change", origin)
+        case incidents.IncidentUpdated():
+            return Line("pencil", f"{who} changed {_fields(event.changes)}", "slate", "change", _changes(event.changes))
+        case incidents.IncidentSeverityChanged():
+            direction = "raised" if event.new < event.old else "lowered"
+            icon, tone = ("arrow-up", "red") if event.new < event.old else ("arrow-down", "slate")
+            text = f"{who} {direction} the severity from SEV{event.old} to SEV{event.new}"
+            return Line(icon, text, tone, "change")
+        case incidents.IncidentStatusChanged():
+            text = f"{who} changed the status from {event.old} to {event.new}"
+            return Line("circle-dot", text, _STATUS_TONES.get(event.new, "slate"), "change")
+        case incidents.IncidentAcknowledged():
+            return Line("check", f"{who} acknowledged the incident", "green", "change")
+        case incidents.CommentAdded():
+            return Line("message-square", f"{who} wrote", "slate", "comment", event.body)
+        case incidents.AlertLinked():
+            return Line("link", f"{who} linked the alert “{event.alert_title}”", "slate", "change")
+        case incidents.AlertUnlinked():
+            return Line("unlink", f"{who} unlinked the alert “{event.alert_title}”", "slate", "change")
+        case _:
+            return None
+
+
+def _ending(event: Event, who: str) -> Line | None:
+    match event:
+        case incidents.IncidentResolved():
+            with_it = {0: "", 1: " and one alert with it"}.get(
+                event.alerts_resolved, f" and {event.alerts_resolved} alerts with it"
+            )
+            return Line("circle-check", f"{who} resolved the incident{with_it}", "green", "change", event.note)
+        case incidents.IncidentClosed():
+            return Line("lock", f"{who} closed the incident", "slate", "change")
+        case incidents.IncidentCancelled(reason="false_alarm"):
+            return Line("x", f"{who} cancelled the incident: a false alarm", "slate", "change", event.note)
+        case incidents.IncidentCancelled(reason="duplicate"):
+            text = f"{who} cancelled the incident: a duplicate of {event.duplicate_of or 'another one'}"
+            return Line("git-merge", text, "slate", "change", event.note)
+        case incidents.IncidentCancelled():
+            return Line("x", f"{who} cancelled the incident", "slate", "change", event.note)
+        case incidents.IncidentReopened():
+            before = f"It was {event.old}." if not event.resolution_note else f"It was {event.old}:"
+            text = f"{who} reopened the incident: {event.reason}"
+            return Line("rotate-ccw", text, "orange", "change", _sentences(before, event.resolution_note))
+        case _:
+            return None
+
+
+def _people(event: Event, who: str) -> Line | None:
+    match event:
+        case incidents.RoleChanged(new=None):
+            text = f"{event.old or 'Nobody'} is no longer {event.role}" + (f", by {who}" if who != event.old else "")
+            return Line("user-x", text, "slate", "change")
+        case incidents.RoleChanged():
+            took = (
+                f"{who} took the role of {event.role}" if event.new == who else f"{who} made {event.new} {event.role}"
+            )
+            return Line("user-check", took, "violet", "change", f"before: {event.old}" if event.old else "")
+        case incidents.ResponderPaged():
+            return Line("bell-plus", f"{who} paged {event.target}", "amber", "page", event.message)
+        case incidents.ResponderJoined():
+            return Line("user-round-plus", f"{event.user_name} joined", "teal", "change", _JOINED.get(event.source, ""))
+        case incidents.ResponderDeclined():
+            return Line("user-x", f"{event.user_name} cannot help with this", "orange", "change")
+        case incidents.ResponderLeft():
+            return Line("log-out", f"{event.user_name} left", "slate", "change")
+        case _:
+            return None
+
+
+def _configuration(event: Event, who: str) -> Line | None:
+    match event:
+        case configuration.ConfigurationCreated():
+            return Line("plus", f"{who} added the {_plain(event.kind)} “{event.title}”", "slate", "system")
+        case configuration.ConfigurationChanged():
+            text = f"{who} changed {_fields(event.changes)} of the {_plain(event.kind)} “{event.title}”"
+            return Line("pencil", text, "slate", "system", _changes(event.changes))
+        case configuration.ConfigurationDeleted():
+            return Line("trash-2", f"{who} deleted the {_plain(event.kind)} “{event.title}”", "slate", "system")
+        case configuration.SignedIn():
+            return Line("log-in", f"{who} signed in", "slate", "system", f"with a {_plain(event.how)}, from {event.ip}")
+        case configuration.SignInFailed():
+            return Line("lock", f"A sign-in from {event.ip} was refused", "amber", "system")
+        case configuration.SessionRevoked():
+            return Line("log-out", f"{who} ended a session", "slate", "system")
+        case _:
+            return None
+
+
+_STATUS_TONES: Mapping[str, Tone] = {
+    "declared": "red",
+    "investigating": "orange",
+    "identified": "violet",
+    "mitigated": "teal",
+    "monitoring": "blue",
+}
+_JOINED: Mapping[str, str] = {
+    "paged": "after a page",
+    "linked_alert": "after a page for a linked alert",
+    "role": "through a role",
+}
+_CHANNELS: Mapping[str, str] = {"email": "e-mail", "sms": "SMS", "voice": "phone", "webhook": "webhook"}
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", " ")
+
+
+def _channel(kind: str) -> str:
+    """Name a channel at the beginning of a sentence."""
+    word = _CHANNELS.get(kind, _plain(kind)) or "message"
+    return f"The {word}" if word == "message" else word[0].upper() + word[1:]
+
+
+def _by(channels: Iterable[str]) -> str:
+    words = [_CHANNELS.get(kind, _plain(kind)) for kind in dict.fromkeys(channels)]
+    return f" by {_listed(words)}" if words else ""
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _fields(changes: list[Change]) -> str:
+    names = ["the start" if change.field == "started_at" else f"the {_plain(change.field)}" for change in changes]
+    return _listed(names) if names else "nothing"
+
+
+def _changes(changes: list[Change]) -> str:
+    return "\n".join(f"{_plain(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
+
+
+def _value(value: str | None) -> str:
+    return "none" if value is None else value or "empty"
+
+
+def _delivery_detail(event: oncall.PageSent | oncall.PageDelivered) -> str:
+    tries = f"Attempt {event.attempt}." if event.attempt > 1 else ""
+    twice = "It may have arrived twice." if event.possible_duplicate else ""
+    return _sentences(event.detail, tries, twice)
+
+
+def _sentences(*parts: str) -> str:
+    """Put parts that may be empty one after the other, with a full stop between them."""
+    told = [part for part in parts if part]
+    ended = [part if part.endswith((".", ":", "?", "!")) else f"{part}." for part in told[:-1]]
+    return " ".join([*ended, *told[-1:]])
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%H:%M:%S} UTC"

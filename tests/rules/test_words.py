@@ -1,0 +1,215 @@
+"""Every event has words, and they are the ones a person would use."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_type_hints
+from uuid import UUID, uuid4
+
+import pytest
+
+from tocsin import web
+from tocsin.events import alerts, configuration, incidents, oncall, words
+from tocsin.events.base import Change, Event
+from tocsin.events.words import describe
+
+EVENTS = [
+    kind
+    for module in (alerts, configuration, incidents, oncall)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+]
+ICONS = set(re.findall(r'id="([a-z0-9-]+)"', (Path(web.__path__[0]) / "static/vendor/icons.svg").read_text()))
+
+
+def example(kind: type[Event]) -> dict[str, Any]:
+    """Make up the data of an event as the log would keep it."""
+    made: dict[Any, Any] = {
+        str: "word",
+        int: 2,
+        bool: True,
+        UUID: str(uuid4()),
+        UUID | None: str(uuid4()),
+        str | None: "word",
+        list[str]: ["email"],
+        list[Change]: [{"field": "title", "old": "a", "new": "b"}],
+        datetime: "2026-11-21T14:32:05Z",
+        datetime | None: "2026-11-21T14:32:05Z",
+    }
+    hints = get_type_hints(kind)
+    return {f: made[hints[f]] for f in kind.__struct_fields__ if f not in {"actor", "alert_id", "incident_id"}}
+
+
+def test_there_are_events() -> None:
+    assert len(EVENTS) > 35
+    assert {kind.name for kind in EVENTS} == set(words.CLASSES)
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.name)
+def test_every_event_has_words_and_an_icon(kind: type[Event]) -> None:
+    """F075: nothing in the record shows as a bare name."""
+    line = describe(kind.name, "Ada", example(kind))
+
+    assert line != words._unknown(kind.name, "Ada")
+    assert line.text and "_" not in line.text and not line.text.endswith(".")
+    assert line.icon in ICONS
+    assert (line.kind == "comment") == (kind.name in words.COMMENTS)
+
+
+CHANGES = [{"field": "title", "old": "a", "new": "b"}, {"field": "started_at", "old": None, "new": ""}]
+PERSON = {"user_id": str(uuid4()), "user_name": "Luca"}
+RUN = {"run_id": str(uuid4())}
+PAGE = {"page_id": str(uuid4())} | PERSON
+DELIVERY = {"delivery_id": str(uuid4()), "page_id": None, "user_name": "Luca", "channel": "email", "attempt": 1}
+STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "channels": ["email", "webhook"]}
+AT = "2026-11-21T14:32:05Z"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "text", "detail"),
+    [
+        (
+            "alert.triggered",
+            {"title": "Disk", "severity": 2, "urgency": "high", "source_name": "Prometheus", "native_severity": "p1"},
+            "Prometheus triggered “Disk”",
+            "SEV2 (“p1” at the source), high urgency",
+        ),
+        (
+            "alert.not_routed",
+            {"reason": "3 routes were tried"},
+            "Nobody was paged because no route matched: 3 routes were tried",
+            "",
+        ),
+        (
+            "alert.routed",
+            {"route_id": str(uuid4()), "route_name": "Quiet", "policy_id": None, "policy_name": "", "reason": "x"},
+            "Nobody was paged because the route “Quiet” only records alerts",
+            "x",
+        ),
+        (
+            "page.started",
+            STARTED | {"next_step_at": AT},
+            "Luca was paged by e-mail and webhook",
+            "step 1 of Payments. Without an answer by 14:32:05 UTC, it goes on.",
+        ),
+        (
+            "page.started",
+            STARTED | {"next_step_at": None, "channels": []},
+            "Luca was paged",
+            "step 1 of Payments",
+        ),
+        ("page.declined", PAGE, "Luca declined the page", ""),
+        ("page.acknowledged", PAGE | {"channel": "email"}, "Luca acknowledged the page by e-mail", ""),
+        ("page.failed", DELIVERY | {"error": "550"}, "E-mail to Luca was given up after 1 attempt", "550"),
+        (
+            "page.attempt_failed",
+            DELIVERY | {"error": "421 later", "retry_at": AT},
+            "E-mail to Luca failed and will be tried again",
+            "421 later. Attempt 1; the next one is at 14:32:05 UTC.",
+        ),
+        (
+            "page.sent",
+            DELIVERY | {"detail": "250 OK", "attempt": 2, "possible_duplicate": True},
+            "E-mail to Luca was sent",
+            "250 OK. Attempt 2. It may have arrived twice.",
+        ),
+        (
+            "escalation.repeated",
+            RUN | {"round": 1},
+            "Nobody answered; the escalation started again (round 2)",
+            "",
+        ),
+        (
+            "incident.declared",
+            {"reference": "INC-7", "title": "Checkout", "severity": 2, "from_alert": "Disk"},
+            "Ada declared INC-7 as SEV2",
+            "from the alert “Disk”",
+        ),
+        (
+            "incident.updated",
+            {"changes": CHANGES},
+            "Ada changed the title and the start",
+            "title: a → b\nstarted at: none → empty",
+        ),
+        ("incident.severity_changed", {"old": 3, "new": 1}, "Ada raised the severity from SEV3 to SEV1", ""),
+        ("incident.severity_changed", {"old": 1, "new": 5}, "Ada lowered the severity from SEV1 to SEV5", ""),
+        (
+            "incident.status_changed",
+            {"old": "declared", "new": "identified"},
+            "Ada changed the status from declared to identified",
+            "",
+        ),
+        (
+            "incident.resolved",
+            {"old": "identified", "note": "Rolled back.", "alerts_resolved": 0},
+            "Ada resolved the incident",
+            "Rolled back.",
+        ),
+        (
+            "incident.resolved",
+            {"old": "identified", "note": "n", "alerts_resolved": 1},
+            "Ada resolved the incident and one alert with it",
+            "n",
+        ),
+        (
+            "incident.resolved",
+            {"old": "identified", "note": "n", "alerts_resolved": 3},
+            "Ada resolved the incident and 3 alerts with it",
+            "n",
+        ),
+        (
+            "incident.cancelled",
+            {"old": "declared", "reason": "duplicate", "duplicate_of": "INC-3"},
+            "Ada cancelled the incident: a duplicate of INC-3",
+            "",
+        ),
+        (
+            "incident.cancelled",
+            {"old": "declared", "reason": "false_alarm", "note": "A test."},
+            "Ada cancelled the incident: a false alarm",
+            "A test.",
+        ),
+        (
+            "incident.reopened",
+            {"old": "resolved", "reason": "it is back", "round": 1, "resolution_note": "Rolled back."},
+            "Ada reopened the incident: it is back",
+            "It was resolved: Rolled back.",
+        ),
+        ("incident.comment_added", {"body": "**Look**"}, "Ada wrote", "**Look**"),
+        ("incident.role_changed", {"role": "lead", "old": None, "new": "Ada"}, "Ada took the role of lead", ""),
+        (
+            "incident.role_changed",
+            {"role": "commander", "old": "Ada", "new": "Luca"},
+            "Ada made Luca commander",
+            "before: Ada",
+        ),
+        ("incident.role_changed", {"role": "lead", "old": "Ada", "new": None}, "Ada is no longer lead", ""),
+        ("incident.role_changed", {"role": "lead", "old": "Luca", "new": None}, "Luca is no longer lead, by Ada", ""),
+        ("incident.responder_paged", {"target": "Payments", "message": "Help"}, "Ada paged Payments", "Help"),
+        ("incident.responder_joined", PERSON | {"source": "paged"}, "Luca joined", "after a page"),
+    ],
+)
+def test_an_event_reads_as_a_sentence(name: str, data: dict[str, Any], text: str, detail: str) -> None:
+    """F075."""
+    line = describe(name, "Ada", data)
+    assert (line.text, line.detail) == (text, detail)
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "data", "text"),
+    [
+        ("runbook.step_completed", "Ada", {"step": 3}, "Ada: runbook step completed"),
+        ("runbook.step_completed", "", {}, "Runbook step completed"),
+        ("incident.resolved", "Ada", {"from": "another version"}, "Ada: incident resolved"),
+        ("", "", {}, "Something happened"),
+    ],
+)
+def test_an_unknown_event_still_has_a_line(name: str, who: str, data: dict[str, Any], text: str) -> None:
+    """F075: a record written by a newer version stays readable."""
+    assert describe(name, who, data).text == text
+
+
+def test_the_time_of_a_retry_is_in_utc() -> None:
+    assert words._time(datetime(2026, 11, 21, 14, 32, 5, tzinfo=UTC)) == "14:32:05 UTC"
