@@ -1,0 +1,177 @@
+"""Reading and locking people, teams and credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+
+from tocsin.db.engine import Tx
+from tocsin.identity.accounts import is_email
+from tocsin.identity.model import (
+    ApiToken,
+    OneTimeLink,
+    Organisation,
+    Role,
+    Session,
+    Team,
+    TeamMember,
+    User,
+)
+from tocsin.kit.errors import NotFound
+
+
+def _no_user() -> NotFound:
+    return NotFound("There is no such person.")
+
+
+async def organisation(tx: Tx) -> Organisation | None:
+    """Return the organisation, or None before the set-up."""
+    return await tx.session.get(Organisation, 1)
+
+
+async def user(tx: Tx, user_id: UUID) -> User:
+    """Return the person, active or not; raises `NotFound`."""
+    found = await tx.session.get(User, user_id)
+    if found is None:
+        raise _no_user()
+    return found
+
+
+async def lock_user(tx: Tx, user_id: UUID) -> User:
+    """Return the person as they are now and keep everybody else from changing them; raises `NotFound`."""
+    query = select(User).where(User.id == user_id).with_for_update().execution_options(populate_existing=True)
+    found = (await tx.session.scalars(query)).one_or_none()
+    if found is None:
+        raise _no_user()
+    return found
+
+
+async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]:
+    """Lock the person and every active administrator, in the order of their ids; the person stands apart."""
+    query = (
+        select(User)
+        .where(or_(User.id == user_id, (User.role == Role.ADMIN) & User.is_active))
+        .order_by(User.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    rows = list((await tx.session.scalars(query)).all())
+    found = next((row for row in rows if row.id == user_id), None)
+    if found is None:
+        raise _no_user()
+    return found, [row for row in rows if row.id != user_id]
+
+
+async def user_by_email(tx: Tx, email: str) -> User | None:
+    """Return the person with this address in any case of letters; None for anything that is not an address."""
+    wanted = email.strip().lower()
+    if not is_email(wanted):
+        return None
+    return (await tx.session.scalars(select(User).where(func.lower(User.email) == wanted))).one_or_none()
+
+
+async def users(tx: Tx, *, after: UUID | None = None, limit: int = 100, active_only: bool = False) -> list[User]:
+    """Return people in the order they were created, those after the id `after`."""
+    query = select(User)
+    if after is not None:
+        query = query.where(User.id > after)
+    if active_only:
+        query = query.where(User.is_active)
+    return list((await tx.session.scalars(query.order_by(User.id).limit(limit))).all())
+
+
+async def users_by_id(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, User]:
+    """Return these people by their ids; unknown ids are left out."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    return {row.id: row for row in (await tx.session.scalars(select(User).where(User.id.in_(wanted)))).all()}
+
+
+async def has_users(tx: Tx) -> bool:
+    """Say whether anybody exists, active or not."""
+    return (await tx.session.execute(select(select(User.id).exists()))).scalar_one()
+
+
+async def sessions_of(tx: Tx, user_id: UUID, *, limit: int = 100) -> list[Session]:
+    """Return the person's sessions that have not expired, the most recently used first."""
+    query = select(Session).where(Session.user_id == user_id, Session.expires_at > tx.now)
+    query = query.order_by(Session.last_seen_at.desc(), Session.id).limit(limit)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User] | None:
+    """Return a session that is good now, and its active person."""
+    query = select(Session, User).join(User, User.id == Session.user_id)
+    query = query.where(Session.token_digest == token_digest, Session.expires_at > tx.now, User.is_active)
+    row = (await tx.session.execute(query)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def tokens_of(
+    tx: Tx, user_id: UUID | None, *, after: UUID | None = None, limit: int = 100, with_revoked: bool = False
+) -> list[ApiToken]:
+    """Return the person's tokens, or everybody's for None, in the order they were created, those after `after`."""
+    query = select(ApiToken)
+    if user_id is not None:
+        query = query.where(ApiToken.user_id == user_id)
+    if after is not None:
+        query = query.where(ApiToken.id > after)
+    if not with_revoked:
+        query = query.where(ApiToken.revoked_at.is_(None))
+    return list((await tx.session.scalars(query.order_by(ApiToken.id).limit(limit))).all())
+
+
+async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
+    """Return the token, revoked or not, and keep everybody else from changing it; raises `NotFound`."""
+    query = select(ApiToken).where(ApiToken.id == token_id).with_for_update()
+    found = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such token.")
+    return found
+
+
+async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User] | None:
+    """Return a token that is not revoked, and its active person."""
+    query = select(ApiToken, User).join(User, User.id == ApiToken.user_id)
+    query = query.where(ApiToken.token_digest == token_digest, ApiToken.revoked_at.is_(None), User.is_active)
+    row = (await tx.session.execute(query)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def link(tx: Tx, token_digest: bytes) -> OneTimeLink | None:
+    """Return a one-time link that is good now."""
+    query = select(OneTimeLink).where(OneTimeLink.token_digest == token_digest, OneTimeLink.expires_at > tx.now)
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def teams(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[Team]:
+    """Return teams in the order they were created, those after the id `after`."""
+    query = select(Team)
+    if after is not None:
+        query = query.where(Team.id > after)
+    return list((await tx.session.scalars(query.order_by(Team.id).limit(limit))).all())
+
+
+async def lock_team(tx: Tx, team_id: UUID) -> Team:
+    """Return the team and keep everybody else from changing it; raises `NotFound`."""
+    query = select(Team).where(Team.id == team_id).with_for_update().execution_options(populate_existing=True)
+    found = (await tx.session.scalars(query)).one_or_none()
+    if found is None:
+        raise NotFound("There is no such team.")
+    return found
+
+
+async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dict[UUID, list[User]]:
+    """Return the members of these teams by name; a team without members has an empty list."""
+    wanted = sorted(set(team_ids))
+    result: dict[UUID, list[User]] = {team_id: [] for team_id in wanted}
+    if not wanted:
+        return result
+    query = select(TeamMember.team_id, User).join(User, User.id == TeamMember.user_id)
+    query = query.where(TeamMember.team_id.in_(wanted)).order_by(User.name, User.id).limit(limit)
+    for team_id, person in (await tx.session.execute(query)).tuples():
+        result[team_id].append(person)
+    return result

@@ -1,0 +1,51 @@
+"""What can be done with people and credentials, one module per subject; callers import this package only."""
+
+from tocsin.identity.service.idempotency import (
+    Stored,
+    claim_idempotency,
+    complete_idempotency,
+    forget_idempotency,
+)
+from tocsin.identity.service.organisation import (
+    ensure_organisation,
+    make_set_up_link,
+    needs_set_up,
+    next_incident_number,
+    secret,
+    set_up,
+    sweep,
+)
+from tocsin.identity.service.people import create_user, set_password, update_user
+from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out
+from tocsin.identity.service.sign_in import make_sign_in_link, sign_in, sign_in_with_link
+from tocsin.identity.service.teams import create_team, update_members
+from tocsin.identity.service.tokens import authenticate_token, create_token, revoke_token
+
+__all__ = [
+    "Stored",
+    "authenticate_session",
+    "authenticate_token",
+    "claim_idempotency",
+    "complete_idempotency",
+    "create_team",
+    "create_token",
+    "create_user",
+    "ensure_organisation",
+    "forget_idempotency",
+    "make_set_up_link",
+    "make_sign_in_link",
+    "needs_set_up",
+    "next_incident_number",
+    "open_session",
+    "revoke_session",
+    "revoke_token",
+    "secret",
+    "set_password",
+    "set_up",
+    "sign_in",
+    "sign_in_with_link",
+    "sign_out",
+    "sweep",
+    "update_members",
+    "update_user",
+]

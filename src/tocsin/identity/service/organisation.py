@@ -1,0 +1,143 @@
+"""The installation itself: its set-up, its incident numbers, its shared keys, and tidying up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tocsin.db.engine import Tx
+from tocsin.events.configuration import ConfigurationCreated
+from tocsin.events.log import emit
+from tocsin.identity import queries
+from tocsin.identity.accounts import clean_name
+from tocsin.identity.model import (
+    Actor,
+    IdempotencyKey,
+    OneTimeLink,
+    Organisation,
+    Role,
+    Secret,
+    Session,
+    SignInThrottle,
+    User,
+)
+from tocsin.identity.service.idempotency import KEPT_FOR
+from tocsin.identity.service.people import check_user, store_user
+from tocsin.identity.service.sign_in import THROTTLED_FOR
+from tocsin.kit.crypto import digest, new_secret
+from tocsin.kit.errors import Conflict, Unauthenticated
+from tocsin.kit.record import Record
+
+SET_UP_LINK_VALID_FOR = timedelta(hours=24)
+
+
+async def needs_set_up(tx: Tx) -> bool:
+    """Say whether nobody exists yet, so that the first person must be made by the set-up link."""
+    return not await queries.has_users(tx)
+
+
+async def make_set_up_link(tx: Tx) -> str:
+    """Return the token of the link that makes the first administrator; earlier ones stop working. Valid for 24 h."""
+    if not await needs_set_up(tx):
+        raise _already_set_up()
+    await tx.session.execute(
+        delete(OneTimeLink).where(OneTimeLink.user_id.is_(None)).execution_options(synchronize_session=False)
+    )
+    token = new_secret()
+    expires_at = tx.now + SET_UP_LINK_VALID_FOR
+    tx.session.add(OneTimeLink(token_digest=digest(token), user_id=None, created_at=tx.now, expires_at=expires_at))
+    await tx.session.flush()
+    return token
+
+
+async def set_up(tx: Tx, token: str, *, organisation: str, name: str, email: str, password: str) -> User:
+    """Name the organisation and make its first administrator, once; uses the set-up link up.
+
+    Raises `Unauthenticated` for a link that is not good and `Conflict` when somebody was faster. Of two at once,
+    one wins. The caller opens the session.
+    """
+    link = await queries.link(tx, digest(token))
+    if link is None or link.user_id is not None:
+        raise _already_set_up() if not await needs_set_up(tx) else _bad_link()
+    title = clean_name(organisation, field="organisation")
+    new = await check_user(email=email, name=name, role=Role.ADMIN, password=password, time_zone="UTC")
+
+    # The one row that everybody who sets up must write: the second waits here until the first is done.
+    named = insert(Organisation).values(id=1, name=title, created_at=tx.now)
+    await tx.session.execute(named.on_conflict_do_update(index_elements=[Organisation.id], set_={"name": title}))
+    if not await needs_set_up(tx):
+        raise _already_set_up()
+    used = delete(OneTimeLink).where(OneTimeLink.token_digest == digest(token)).returning(OneTimeLink.created_at)
+    if (await tx.session.execute(used.execution_options(synchronize_session=False))).first() is None:
+        raise _bad_link()
+    user = await store_user(tx, new)
+    await emit(tx, ConfigurationCreated(actor=Actor.person(user).ref, kind="user", id=user.id, title=user.name))
+    return user
+
+
+async def ensure_organisation(tx: Tx, name: str) -> Organisation:
+    """Return the organisation; give it this name if there is none yet."""
+    new = insert(Organisation).values(id=1, name=clean_name(name), created_at=tx.now).on_conflict_do_nothing()
+    await tx.session.execute(new)
+    return (await tx.session.scalars(select(Organisation).where(Organisation.id == 1))).one()
+
+
+async def next_incident_number(tx: Tx) -> tuple[int, str]:
+    """Take the next number and return it with its reference, such as `INC-7`.
+
+    Numbers have no gaps: a roll-back gives the number back. So the row stays locked until the commit; take the
+    number as late in the transaction as possible.
+    """
+    statement = (
+        update(Organisation)
+        .where(Organisation.id == 1)
+        .values(last_incident_number=Organisation.last_incident_number + 1)
+        .returning(Organisation.last_incident_number, Organisation.incident_prefix)
+        .execution_options(synchronize_session=False)
+    )
+    row = (await tx.session.execute(statement)).tuples().one_or_none()
+    if row is None:
+        raise Conflict("Tocsin has not been set up yet. Open the set-up link that it printed when it started.")
+    number, prefix = row
+    return number, f"{prefix}-{number}"
+
+
+async def secret(tx: Tx, name: str) -> bytes:
+    """Return the 32-byte key of this name that all processes share, and make it when it is asked for first.
+
+    A key that was made in this transaction counts once it commits: do not sign with it before.
+    """
+    query = select(Secret.value).where(Secret.name == name)
+    value = (await tx.session.scalars(query)).one_or_none()
+    if value is not None:
+        return value
+    # The hash of 256 random bits is 32 bytes that are as random.
+    new = insert(Secret).values(name=name, value=digest(new_secret())).on_conflict_do_nothing()
+    await tx.session.execute(new)
+    return (await tx.session.scalars(query)).one()
+
+
+async def sweep(tx: Tx) -> None:
+    """Delete what time has made worthless: sessions, links, counters of failed sign-ins, idempotency keys."""
+    dead: list[tuple[type[Record], ColumnElement[bool]]] = [
+        (Session, Session.expires_at <= tx.now),
+        (OneTimeLink, OneTimeLink.expires_at <= tx.now),
+        (SignInThrottle, SignInThrottle.since <= tx.now - THROTTLED_FOR),
+        (IdempotencyKey, IdempotencyKey.created_at <= tx.now - KEPT_FOR),
+    ]
+    for record, condition in dead:
+        await tx.session.execute(delete(record).where(condition).execution_options(synchronize_session=False))
+
+
+def _already_set_up() -> Conflict:
+    return Conflict("Tocsin has been set up already. Sign in instead.", code="set_up.done")
+
+
+def _bad_link() -> Unauthenticated:
+    return Unauthenticated(
+        "This set-up link is wrong or has expired.",
+        code="auth.link_invalid",
+        hint="Start Tocsin again and open the link that it prints.",
+    )

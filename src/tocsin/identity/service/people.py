@@ -1,0 +1,188 @@
+"""People: creating them, changing them, setting their passwords."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from tocsin.db.engine import Tx
+from tocsin.events.base import Change
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
+from tocsin.events.log import emit
+from tocsin.identity import queries
+from tocsin.identity.accounts import (
+    UserChanges,
+    check_new_password,
+    clean_email,
+    clean_name,
+    clean_role,
+    clean_time_zone,
+    is_password,
+)
+from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.permission import must_manage
+from tocsin.identity.service.sessions import end_sessions
+from tocsin.identity.service.sign_in import delete_links
+from tocsin.identity.service.tokens import revoke_tokens
+from tocsin.kit.crypto import check_password, hash_password
+from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A checked account that is ready to be stored."""
+
+    email: str
+    name: str
+    role: Role
+    time_zone: str
+    password_hash: str | None
+
+
+async def create_user(
+    tx: Tx,
+    who: Actor,
+    *,
+    email: str,
+    name: str,
+    role: str,
+    password: str | None = None,
+    time_zone: str = "UTC",
+) -> User:
+    """Create a person; without a password they sign in by link. Raises `Invalid`, `taken` for a known address."""
+    who.must("user.manage")
+    new = await check_user(email=email, name=name, role=role, password=password, time_zone=time_zone)
+    user = await store_user(tx, new)
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="user", id=user.id, title=user.name))
+    return user
+
+
+async def check_user(*, email: str, name: str, role: str, password: str | None, time_zone: str) -> NewUser:
+    """Check the fields and hash the password off the event loop; touches no row, so nothing is locked meanwhile."""
+    address, person = clean_email(email), clean_name(name)
+    parsed, zone = clean_role(role), clean_time_zone(time_zone)
+    if password is None:
+        return NewUser(address, person, parsed, zone, None)
+    check_new_password(password, email=address, name=person)
+    return NewUser(address, person, parsed, zone, await asyncio.to_thread(hash_password, password))
+
+
+async def store_user(tx: Tx, new: NewUser) -> User:
+    """Insert the person; raises `Invalid` when the address belongs to somebody, also when they came first just now."""
+    statement = (
+        insert(User)
+        .values(
+            id=new_id(),
+            email=new.email,
+            name=new.name,
+            role=new.role.value,
+            password_hash=new.password_hash,
+            time_zone=new.time_zone,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        .on_conflict_do_nothing()
+        .returning(User)
+    )
+    user = (await tx.session.scalars(statement)).one_or_none()
+    if user is None:
+        raise _taken()
+    return user
+
+
+async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, if_version: int | None = None) -> User:
+    """Change a person: name and time zone of oneself, everything of anybody with `user.manage`.
+
+    A deactivation ends the person's sessions, tokens and links. Raises `Stale` when `if_version` is not the stored
+    version, `Conflict` when nobody would be left to administer, `Invalid` for a field. Nothing new: nothing happens.
+    """
+    must_manage(who, user_id)
+    if (changes.email, changes.role, changes.is_active) != (None, None, None):
+        who.must("user.manage")
+    user, other_admins = await queries.lock_user_and_admins(tx, user_id)
+    if if_version is not None and user.version != if_version:
+        raise Stale("This person was changed in the meantime. Load them again and repeat your change.")
+    was_active_admin = user.is_active and user.role == Role.ADMIN
+    changed = _apply(user, changes)
+    if not changed:
+        return user
+    if was_active_admin and not other_admins and not (user.is_active and user.role == Role.ADMIN):
+        raise Conflict("This is the last active administrator. Make somebody else an administrator first.")
+    user.version += 1
+    user.updated_at = tx.now
+    try:
+        await tx.session.flush()
+    except IntegrityError as error:
+        # The address is the only thing that can clash; the transaction is lost and rolls back at the edge.
+        raise _taken() from error
+    await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=changed))
+    if not user.is_active and any(change.field == "is_active" for change in changed):
+        await end_sessions(tx, who, user.id)
+        await revoke_tokens(tx, who, user.id)
+        await delete_links(tx, user.id)
+    return user
+
+
+def _apply(user: User, changes: UserChanges) -> list[Change]:
+    """Change the fields that differ and return them with their old and new values."""
+    before = (user.email, user.name, user.role, user.time_zone, user.is_active)
+    if changes.email is not None:
+        user.email = clean_email(changes.email)
+    if changes.name is not None:
+        user.name = clean_name(changes.name)
+    if changes.role is not None:
+        user.role = clean_role(changes.role).value
+    if changes.time_zone is not None:
+        user.time_zone = clean_time_zone(changes.time_zone)
+    if changes.is_active is not None:
+        user.is_active = changes.is_active
+    after = (user.email, user.name, user.role, user.time_zone, user.is_active)
+    fields = ("email", "name", "role", "time_zone", "is_active")
+    return [
+        Change(field=field, old=_shown(old), new=_shown(new))
+        for field, old, new in zip(fields, before, after, strict=True)
+        if old != new
+    ]
+
+
+def _shown(value: str | bool) -> str:
+    return value if isinstance(value, str) else ("yes" if value else "no")
+
+
+async def set_password(tx: Tx, who: Actor, user_id: UUID, new: str, current: str | None = None) -> User:
+    """Set the password and end the person's other sessions and unused links; tokens stay.
+
+    Without `user.manage` it is one's own, and `current` must be right if there is one. argon2 runs off the event
+    loop and before any row is locked. Raises `Conflict` when somebody else has set the password meanwhile.
+    """
+    must_manage(who, user_id)
+    user = await queries.user(tx, user_id)
+    checked = user.password_hash
+    check_new_password(new, email=user.email, name=user.name)
+    if checked is not None and not who.may("user.manage"):
+        is_right = is_password(current or "") and await asyncio.to_thread(check_password, checked, current or "")
+        if not is_right:
+            raise Invalid("current", "This is not your current password.", code="wrong")
+    hashed = await asyncio.to_thread(hash_password, new)
+
+    user = await queries.lock_user(tx, user_id)
+    if user.password_hash != checked:
+        raise Conflict("The password was changed in the meantime. Try again.")
+    user.password_hash = hashed
+    user.version += 1
+    user.updated_at = tx.now
+    await tx.session.flush()
+    change = Change(field="password", old=None, new=None)
+    await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=[change]))
+    await end_sessions(tx, who, user.id, keep=who.session_id)
+    await delete_links(tx, user.id)
+    return user
+
+
+def _taken() -> Invalid:
+    return Invalid("email", "Somebody has this e-mail address already.", code="taken")

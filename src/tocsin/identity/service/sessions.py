@@ -1,0 +1,101 @@
+"""Browsers that are signed in: opening, recognising and ending their sessions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, select, update
+
+from tocsin.db.engine import Tx
+from tocsin.events.configuration import SessionRevoked, SignedIn
+from tocsin.events.log import emit
+from tocsin.identity import queries
+from tocsin.identity.model import Actor, Session, User
+from tocsin.identity.permission import must_manage
+from tocsin.kit.crypto import digest, new_secret
+from tocsin.kit.errors import Denied, NotFound
+from tocsin.kit.ids import new_id
+
+# How exact “last seen” and “last used” are; a write per request would buy nothing.
+SEEN_EVERY = timedelta(minutes=1)
+_LONGEST_IP = 64
+_LONGEST_USER_AGENT = 300
+
+
+async def open_session(tx: Tx, user: User, *, ip: str, user_agent: str, how: str, days: int = 14) -> str:
+    """Sign the person in and return the cookie's value; only its digest is stored.
+
+    `how` is what the record shows: `password`, `link` or `set-up`. The caller has checked the credential and holds
+    the person's lock, so that a deactivation at the same moment ends this session too.
+    """
+    if not user.is_active:
+        raise Denied("This account is deactivated. Ask an administrator.")
+    cookie = new_secret()
+    session = Session(
+        id=new_id(),
+        token_digest=digest(cookie),
+        user_id=user.id,
+        created_at=tx.now,
+        last_seen_at=tx.now,
+        expires_at=tx.now + timedelta(days=days),
+        ip=_printable(ip, _LONGEST_IP),
+        user_agent=_printable(user_agent, _LONGEST_USER_AGENT),
+    )
+    tx.session.add(session)
+    await tx.session.flush()
+    await emit(tx, SignedIn(actor=Actor.person(user).ref, ip=session.ip, how=how))
+    return cookie
+
+
+async def authenticate_session(tx: Tx, cookie: str, *, days: int = 14) -> Actor | None:
+    """Return who holds this cookie; None when it is unknown or expired or the person is deactivated.
+
+    Every use moves the expiry to `days` from now, written at most once a minute.
+    """
+    found = await queries.session_with_user(tx, digest(cookie))
+    if found is None:
+        return None
+    session, user = found
+    if session.last_seen_at <= tx.now - SEEN_EVERY:
+        # A row that another request is just writing is left to it: requests of one browser must not queue up here.
+        free = select(Session.id).where(Session.id == session.id).with_for_update(skip_locked=True).scalar_subquery()
+        await tx.session.execute(
+            update(Session)
+            .where(Session.id == free)
+            .values(last_seen_at=tx.now, expires_at=tx.now + timedelta(days=days))
+            .execution_options(synchronize_session=False)
+        )
+    return Actor.person(user, session_id=session.id)
+
+
+async def sign_out(tx: Tx, who: Actor) -> None:
+    """End the session that asks. Does nothing for a token, or when it has ended already."""
+    if who.session_id is not None:
+        await _end(tx, who, Session.id == who.session_id)
+
+
+async def revoke_session(tx: Tx, who: Actor, session_id: UUID) -> None:
+    """End one's own session, or anybody's with `user.manage`. Raises `NotFound`, also for what one may not see."""
+    session = await tx.session.get(Session, session_id)
+    if session is None or not (who.may("user.manage") or who.user_id == session.user_id):
+        raise NotFound("There is no such session. It may have ended already.")
+    must_manage(who, session.user_id)
+    await _end(tx, who, Session.id == session_id)
+
+
+async def end_sessions(tx: Tx, who: Actor, user_id: UUID, *, keep: UUID | None = None) -> None:
+    """End every session of the person except `keep`. The caller holds the person's lock."""
+    condition = Session.user_id == user_id
+    await _end(tx, who, condition if keep is None else condition & (Session.id != keep))
+
+
+async def _end(tx: Tx, who: Actor, condition: ColumnElement[bool]) -> None:
+    ended = await tx.session.scalars(
+        delete(Session).where(condition).returning(Session.id).execution_options(synchronize_session=False)
+    )
+    await emit(tx, *(SessionRevoked(actor=who.ref, session_id=id) for id in ended.all()))
+
+
+def _printable(text: str, longest: int) -> str:
+    return "".join(c for c in text if c.isprintable())[:longest]

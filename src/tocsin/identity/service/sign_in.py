@@ -1,0 +1,172 @@
+"""Proving who one is: by password, with a brake on guessing, or by a link that works once."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+from uuid import UUID
+
+from sqlalchemy import case, delete, func, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tocsin.db.engine import Database, Tx
+from tocsin.events.base import ActorRef
+from tocsin.events.configuration import SignInFailed
+from tocsin.events.log import emit
+from tocsin.identity import queries
+from tocsin.identity.accounts import is_password
+from tocsin.identity.model import Actor, ActorKind, OneTimeLink, SignInThrottle, User
+from tocsin.identity.service.sessions import open_session
+from tocsin.kit.crypto import check_password, digest, hash_password, needs_rehash, new_secret
+from tocsin.kit.errors import Conflict, TooMany, Unauthenticated
+
+THROTTLED_FOR = timedelta(minutes=15)
+FAILURES_PER_EMAIL = 10
+FAILURES_PER_IP = 50
+
+
+async def sign_in(
+    db: Database, email: str, password: str, ip: str, user_agent: str, *, days: int = 14
+) -> tuple[User, str]:
+    """Check the password and open a session; returns the person and the cookie's value.
+
+    Opens its own transactions: the attempt is counted and committed before the password is compared, so that neither
+    a roll-back nor many guesses at once get around the limit, and no transaction is open during the tens of
+    milliseconds that argon2 takes. Success takes the count back.
+    Raises `Unauthenticated`, the same for an unknown address, a wrong password and a deactivated person, and
+    `TooMany` after 10 failures for one address or 50 from one network address (IPv6: one /64) in 15 minutes.
+    """
+    async with db.begin() as tx:
+        await _count_attempt(tx, email, ip)
+        user = await queries.user_by_email(tx, email)
+    checked = user.password_hash if user is not None else None
+
+    is_right, rehashed = await asyncio.to_thread(_compare, checked, password)
+
+    if user is not None and is_right:
+        async with db.begin() as tx:
+            user = await queries.lock_user(tx, user.id)
+            # Deactivated, or the password changed, while it was compared: then it is refused below.
+            if user.is_active and user.password_hash == checked:
+                user.password_hash = rehashed or checked
+                await _forgive_attempt(tx, email, ip)
+                return user, await open_session(tx, user, ip=ip, user_agent=user_agent, how="password", days=days)
+
+    async with db.begin() as tx:
+        # The address that was typed is not recorded unless it is somebody's: people type passwords into it.
+        by = Actor.person(user).ref if user is not None else ActorRef(kind=ActorKind.SYSTEM.value, name="sign-in")
+        await emit(tx, SignInFailed(actor=by, ip=ip))
+    raise Unauthenticated(
+        "The e-mail address or the password is wrong.",
+        code="auth.sign_in_failed",
+        hint="An administrator can send you a link that signs you in.",
+    )
+
+
+async def make_sign_in_link(tx: Tx, user_id: UUID, valid_for: timedelta) -> str:
+    """Return the token of a link that signs the person in once. Whoever holds it is that person."""
+    user = await queries.lock_user(tx, user_id)
+    if not user.is_active:
+        raise Conflict("This account is deactivated. Activate it before you make a link for it.")
+    token = new_secret()
+    tx.session.add(
+        OneTimeLink(token_digest=digest(token), user_id=user.id, created_at=tx.now, expires_at=tx.now + valid_for)
+    )
+    await tx.session.flush()
+    return token
+
+
+async def sign_in_with_link(tx: Tx, token: str, ip: str, user_agent: str, *, days: int = 14) -> tuple[User, str]:
+    """Use the link up and open a session; of two at once, one gets in.
+
+    Only a POST may call this: mail scanners and link previews follow links with GET.
+    Raises `Unauthenticated` when the link is unknown, used or expired or the person is deactivated.
+    """
+    found = await queries.link(tx, digest(token))
+    if found is None or found.user_id is None:
+        raise _bad_link()
+    # The person before the link, as in a deactivation, which deletes the links of the person it has locked.
+    user = await queries.lock_user(tx, found.user_id)
+    used = delete(OneTimeLink).where(OneTimeLink.token_digest == found.token_digest).returning(OneTimeLink.user_id)
+    gone = (await tx.session.execute(used.execution_options(synchronize_session=False))).first()
+    if gone is None or not user.is_active:
+        raise _bad_link()
+    return user, await open_session(tx, user, ip=ip, user_agent=user_agent, how="link", days=days)
+
+
+async def delete_links(tx: Tx, user_id: UUID) -> None:
+    """Make the person's unused links worthless. The caller holds the person's lock."""
+    await tx.session.execute(
+        delete(OneTimeLink).where(OneTimeLink.user_id == user_id).execution_options(synchronize_session=False)
+    )
+
+
+def _bad_link() -> Unauthenticated:
+    return Unauthenticated("This link has been used or has expired. Ask for a new one.", code="auth.link_invalid")
+
+
+def _compare(stored: str | None, password: str) -> tuple[bool, str | None]:
+    """Say whether the password is right, and make a new hash when the stored one is of an older kind."""
+    comparable = is_password(password)
+    is_right = check_password(stored if comparable else None, password if comparable else "")
+    if is_right and stored is not None and needs_rehash(stored):
+        return True, hash_password(password)
+    return is_right, None
+
+
+def _network(ip: str) -> str:
+    """Return what one subscriber holds: an IPv4 address, or the /64 of an IPv6 address."""
+    try:
+        address = ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, 64), strict=False))
+
+
+def _email_key(email: str) -> bytes:
+    return digest(f"email:{email.strip().lower()}")
+
+
+def _ip_key(ip: str) -> bytes:
+    return digest(f"ip:{_network(ip)}")
+
+
+async def _count_attempt(tx: Tx, email: str, ip: str) -> None:
+    """Count an attempt, or raise `TooMany` when there have been enough; a refused attempt is not counted."""
+    limits = {_email_key(email): FAILURES_PER_EMAIL, _ip_key(ip): FAILURES_PER_IP}
+    # In the order of the keys, or two attempts could wait for each other.
+    for key in sorted(limits):
+        new = insert(SignInThrottle).values(key=key, failures=1, since=tx.now)
+        is_over = SignInThrottle.since <= tx.now - THROTTLED_FOR
+        count = new.on_conflict_do_update(
+            index_elements=[SignInThrottle.key],
+            set_={
+                "failures": case((is_over, 1), else_=SignInThrottle.failures + 1),
+                "since": case((is_over, tx.now), else_=SignInThrottle.since),
+            },
+        ).returning(SignInThrottle.failures, SignInThrottle.since)
+        failures, since = (await tx.session.execute(count)).tuples().one()
+        if failures > limits[key]:
+            wait = (since + THROTTLED_FOR - tx.now).total_seconds()
+            raise TooMany(
+                "There were too many failed sign-ins. Wait a few minutes and try again.",
+                retry_after=max(1, math.ceil(wait)),
+            )
+
+
+async def _forgive_attempt(tx: Tx, email: str, ip: str) -> None:
+    """Take the successful attempt back: the address starts anew, the network keeps the failures of others."""
+    keys = {_email_key(email): 0, _ip_key(ip): SignInThrottle.failures - 1}
+    for key in sorted(keys):
+        await tx.session.execute(
+            update(SignInThrottle)
+            .where(SignInThrottle.key == key)
+            .values(failures=func.greatest(0, keys[key]))
+            .execution_options(synchronize_session=False)
+        )

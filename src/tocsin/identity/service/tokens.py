@@ -1,0 +1,119 @@
+"""Credentials for programs: making, recognising and revoking API tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from tocsin.db.engine import Tx
+from tocsin.events.configuration import ConfigurationCreated, ConfigurationDeleted
+from tocsin.events.log import emit
+from tocsin.identity import queries
+from tocsin.identity.accounts import clean_name
+from tocsin.identity.model import ALL_PERMISSIONS, PERMISSIONS, Actor, ApiToken, Role, User
+from tocsin.identity.permission import must_manage
+from tocsin.identity.service.sessions import SEEN_EVERY
+from tocsin.kit.crypto import digest, new_secret
+from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
+from tocsin.kit.ids import new_id
+
+PREFIX = "tcs_"
+# How much of the secret stays readable, so that a person can tell tokens apart.
+_HINT = len(PREFIX) + 4
+
+
+async def create_token(tx: Tx, who: Actor, *, user_id: UUID, name: str, scopes: Iterable[str]) -> tuple[ApiToken, str]:
+    """Make a token that acts as the person within its scopes, and return it with its secret, shown only now.
+
+    For oneself, or for anybody with `user.manage`. No scopes: everything the person's role allows, also later.
+    """
+    must_manage(who, user_id)
+    title = clean_name(name)
+    wanted = sorted(set(scopes))
+    user = await queries.lock_user(tx, user_id)
+    if not user.is_active:
+        raise Conflict("This account is deactivated. Activate it before you make a token for it.")
+    _check_scopes(who, user, wanted)
+    secret = new_secret(PREFIX)
+    token = ApiToken(
+        id=new_id(),
+        token_digest=digest(secret),
+        hint=secret[:_HINT],
+        user_id=user.id,
+        name=title,
+        scopes=wanted,
+        created_at=tx.now,
+    )
+    tx.session.add(token)
+    await tx.session.flush()
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="token", id=token.id, title=title))
+    return token, secret
+
+
+async def revoke_token(tx: Tx, who: Actor, token_id: UUID) -> ApiToken:
+    """End one's own token, or anybody's with `user.manage`; a revoked token stays revoked.
+
+    Raises `NotFound`, also for what one may not see.
+    """
+    token = await queries.lock_token(tx, token_id)
+    if not (who.may("user.manage") or who.user_id == token.user_id):
+        raise NotFound("There is no such token.")
+    must_manage(who, token.user_id)
+    if token.revoked_at is None:
+        token.revoked_at = tx.now
+        await tx.session.flush()
+        await emit(tx, ConfigurationDeleted(actor=who.ref, kind="token", id=token.id, title=token.name))
+    return token
+
+
+async def revoke_tokens(tx: Tx, who: Actor, user_id: UUID) -> None:
+    """End every token of the person. The caller holds the person's lock."""
+    ended = await tx.session.execute(
+        update(ApiToken)
+        .where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
+        .values(revoked_at=tx.now)
+        .returning(ApiToken.id, ApiToken.name)
+        .execution_options(synchronize_session=False)
+    )
+    await emit(
+        tx, *(ConfigurationDeleted(actor=who.ref, kind="token", id=id, title=name) for id, name in ended.tuples())
+    )
+
+
+async def authenticate_token(tx: Tx, secret: str) -> Actor | None:
+    """Return whom this token acts as; None when it is unknown or revoked or the person is deactivated.
+
+    The time of the last use is written at most once a minute.
+    """
+    if not secret.startswith(PREFIX):
+        return None
+    found = await queries.token_with_user(tx, digest(secret))
+    if found is None:
+        return None
+    token, user = found
+    if token.last_used_at is None or token.last_used_at <= tx.now - SEEN_EVERY:
+        # A row that another request is just writing is left to it: a busy program must not queue up here.
+        free = select(ApiToken.id).where(ApiToken.id == token.id).with_for_update(skip_locked=True).scalar_subquery()
+        await tx.session.execute(
+            update(ApiToken)
+            .where(ApiToken.id == free)
+            .values(last_used_at=tx.now)
+            .execution_options(synchronize_session=False)
+        )
+    return Actor.person(user, token_id=token.id, scopes=token.scopes)
+
+
+def _check_scopes(who: Actor, user: User, wanted: list[str]) -> None:
+    unknown = [scope for scope in wanted if scope not in ALL_PERMISSIONS]
+    if unknown:
+        raise Invalid(
+            "scopes", f"There is no scope “{unknown[0][:60]}”. Choose from {', '.join(sorted(ALL_PERMISSIONS))}."
+        )
+    beyond = [scope for scope in wanted if scope not in PERMISSIONS[Role(user.role)]]
+    if beyond:
+        raise Invalid("scopes", f"The role {user.role} does not allow “{beyond[0]}”.")
+    # A token must not make one that may do more than itself.
+    if who.token_id is not None and not (wanted and who.permissions.issuperset(wanted)):
+        raise Denied("A token can only make tokens whose scopes are named and within its own.")
