@@ -172,6 +172,6 @@ async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dic
         return result
     query = select(TeamMember.team_id, User).join(User, User.id == TeamMember.user_id)
     query = query.where(TeamMember.team_id.in_(wanted)).order_by(User.name, User.id).limit(limit)
-    for team_id, person in (await tx.session.execute(query)).tuples():
+    for team_id, person in await tx.session.execute(query):
         result[team_id].append(person)
     return result

@@ -97,7 +97,7 @@ async def next_incident_number(tx: Tx) -> tuple[int, str]:
         .returning(Organisation.last_incident_number, Organisation.incident_prefix)
         .execution_options(synchronize_session=False)
     )
-    row = (await tx.session.execute(statement)).tuples().one_or_none()
+    row = (await tx.session.execute(statement)).one_or_none()
     if row is None:
         raise Conflict("Tocsin has not been set up yet. Open the set-up link that it printed when it started.")
     number, prefix = row

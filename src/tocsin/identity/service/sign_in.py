@@ -151,7 +151,7 @@ async def _count_attempt(tx: Tx, email: str, ip: str) -> None:
                 "since": case((is_over, tx.now), else_=SignInThrottle.since),
             },
         ).returning(SignInThrottle.failures, SignInThrottle.since)
-        failures, since = (await tx.session.execute(count)).tuples().one()
+        failures, since = (await tx.session.execute(count)).one()
         if failures > limits[key]:
             wait = (since + THROTTLED_FOR - tx.now).total_seconds()
             raise TooMany(

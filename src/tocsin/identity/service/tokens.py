@@ -77,9 +77,7 @@ async def revoke_tokens(tx: Tx, who: Actor, user_id: UUID) -> None:
         .returning(ApiToken.id, ApiToken.name)
         .execution_options(synchronize_session=False)
     )
-    await emit(
-        tx, *(ConfigurationDeleted(actor=who.ref, kind="token", id=id, title=name) for id, name in ended.tuples())
-    )
+    await emit(tx, *(ConfigurationDeleted(actor=who.ref, kind="token", id=id, title=name) for id, name in ended))
 
 
 async def authenticate_token(tx: Tx, secret: str) -> Actor | None:
