@@ -29,6 +29,7 @@ class SourceKind(StrEnum):
     """The formats a source can speak."""
 
     ALERTMANAGER = "alertmanager"
+    GRAFANA = "grafana"
     GENERIC = "generic"
     PAGERDUTY = "pagerduty"
 

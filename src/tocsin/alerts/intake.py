@@ -1,0 +1,452 @@
+"""Durable intake: many requests, one transaction.
+
+Invariant: a request is answered only after the commit that holds its raw body and everything that follows from it.
+While one batch commits, the next one gathers; there is no timer. Within a batch equal signals are merged and rows are
+written in the order of their keys, so that several writers cannot deadlock. Signals of one key keep their order: a
+trigger, a resolve and another trigger in one batch are three rounds of the same transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tocsin.alerts.model import AlertStatus
+from tocsin.alerts.service import SYSTEM, routing_jobs
+from tocsin.alerts.sources.base import Action, Parsed, Signal
+from tocsin.db.engine import Connection, Database, Tx, encode_json
+from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
+from tocsin.events.base import ActorRef, Event
+from tocsin.events.log import emit
+from tocsin.jobs.queue import enqueue
+from tocsin.kit.clock import monotonic
+from tocsin.kit.errors import Invalid, Unavailable
+from tocsin.kit.ids import new_id
+from tocsin.oncall import service as oncall
+from tocsin.oncall.model import RunState
+
+log = structlog.stdlib.get_logger(__name__)
+
+MOST_SIGNALS = 512
+RETRY_AFTER = 5
+_SOURCE_TTL = 5.0
+_UNKNOWN_TTL = 1.0
+_DEADLOCK = ("40P01", "40001")
+_ATTEMPTS = 3
+
+_OUTAGE = (
+    OSError,
+    TimeoutError,
+    PoolTimeout,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What intake needs to know about a source."""
+
+    id: UUID
+    name: str
+    kind: str
+    is_enabled: bool
+
+
+class Sources:
+    """Finds sources by token. Known ones are remembered for seconds, and forgotten at once when the bell rings."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._known: dict[str, tuple[float, Source | None]] = {}
+        db.bell.listen("sources", self._known.clear)
+
+    async def find(self, token: str) -> Source | None:
+        """Return the source with this token; raises `Unavailable` when that cannot be said right now."""
+        now = monotonic()
+        if (known := self._known.get(token)) and known[0] > now:
+            return known[1]
+        try:
+            async with asyncio.timeout(5):
+                row = await self._db.pool.fetchrow(
+                    "SELECT id, name, kind, is_enabled FROM alert_source WHERE token = $1", token
+                )
+        except (*_OUTAGE, asyncpg.PostgresError) as error:
+            log.warning("intake.store_unreachable", error=type(error).__name__)
+            raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error
+        found = Source(row["id"], row["name"], row["kind"], row["is_enabled"]) if row else None
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[token] = (now + (_SOURCE_TTL if found else _UNKNOWN_TTL), found)
+        return found
+
+
+@dataclass(slots=True)
+class _Item:
+    """One request that waits for its commit."""
+
+    source: Source
+    body: bytes
+    content_type: str
+    signals: tuple[Signal, ...]
+    outcome: str
+    detail: str
+    done: asyncio.Future[None]
+    id: UUID = field(default_factory=new_id)
+
+
+@dataclass(slots=True)
+class _Merged:
+    """All signals of one key and one action in one round."""
+
+    source: Source
+    signal: Signal
+    count: int
+    items: list[_Item]
+
+
+Key = tuple[UUID, str]
+
+
+class Intake:
+    """The group-commit writer of one web process."""
+
+    def __init__(self, db: Database, *, limit: int) -> None:
+        self.measure: Callable[[str, int], None] = lambda _result, _number: None
+        self._db = db
+        self._limit = limit
+        self._waiting: deque[_Item] = deque()
+        self._signals = 0
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """How many signals wait for the next commit."""
+        return self._signals
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._run(), name="intake")
+
+    async def stop(self) -> None:
+        """Write what has been taken in, then end; later requests are turned away."""
+        self._stopping = True
+        self._arrived.set()
+        if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await self._task
+            self._task = None
+
+    async def submit(self, source: Source, body: bytes, content_type: str, parsed: Parsed) -> None:
+        """Store a request and what it asks for; returns after the commit.
+
+        Raises `Unavailable` when the queue is full (a resolve always finds a place) or the store is down.
+        """
+        problems = "; ".join(f"item {item.index}: {item.reason}" for item in parsed.rejected)
+        outcome = "partly_accepted" if parsed.rejected else "accepted"
+        detail = "; ".join(part for part in (problems, *parsed.notes) if part)
+        await self._store(source, body, content_type, parsed.signals, outcome, detail)
+        self.measure("accepted", len(parsed.signals))
+
+    async def submit_rejected(self, source: Source, body: bytes, content_type: str, reason: str) -> None:
+        """Store a request that could not be read, so that people can see what their tool sent."""
+        await self._store(source, body, content_type, (), "rejected", reason)
+        self.measure("rejected", 1)
+
+    async def _store(
+        self, source: Source, body: bytes, content_type: str, signals: tuple[Signal, ...], outcome: str, detail: str
+    ) -> None:
+        resolves = any(signal.action is Action.RESOLVE for signal in signals)
+        if self._stopping or (self._signals >= self._limit and not resolves):
+            self.measure("shed", max(1, len(signals)))
+            raise Unavailable("Too many signals wait to be stored. Try again.", retry_after=RETRY_AFTER)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Item(source, body, content_type[:200], signals, outcome, detail[:2000], done))
+        self._signals += max(1, len(signals))
+        self._arrived.set()
+        await done
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                batch = self._take()
+                try:
+                    await self._write(batch)
+                except Exception as error:
+                    log.exception("intake.broken")
+                    _fail(batch, error)
+            if self._stopping:
+                return
+
+    def _take(self) -> list[_Item]:
+        batch: list[_Item] = []
+        size = 0
+        while self._waiting and size < MOST_SIGNALS:
+            item = self._waiting.popleft()
+            size += max(1, len(item.signals))
+            batch.append(item)
+        self._signals -= size
+        return batch
+
+    async def _write(self, batch: list[_Item]) -> None:
+        """Write a batch; when one request spoils it, write each alone so that only that one fails."""
+        try:
+            await self._attempt(batch)
+        except _OUTAGE as error:
+            log.warning("intake.store_unreachable", error=type(error).__name__, requests=len(batch))
+            self.measure("unavailable", sum(max(1, len(item.signals)) for item in batch))
+            _fail(batch, Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER))
+        except (asyncpg.PostgresError, DBAPIError, ValueError) as error:
+            if len(batch) > 1:
+                log.warning("intake.batch_split", error=type(error).__name__, requests=len(batch))
+                for item in batch:
+                    await self._write([item])
+                return
+            log.exception("intake.refused_by_store", source=str(batch[0].source.id))
+            _fail(batch, Invalid("", "The store cannot keep this signal."))
+        else:
+            for item in batch:
+                if not item.done.done():
+                    item.done.set_result(None)
+
+    async def _attempt(self, batch: list[_Item]) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with asyncio.timeout(30), self._db.begin() as tx:
+                    await _store_batch(tx, batch)
+                return
+            except (asyncpg.PostgresError, DBAPIError) as error:
+                cause = _cause(error)
+                if _is_outage(error, cause):
+                    raise ConnectionError(str(cause)) from error
+                if getattr(cause, "sqlstate", None) not in _DEADLOCK or attempt == _ATTEMPTS:
+                    raise
+                log.info("intake.deadlock_retried", attempt=attempt)
+
+
+def _cause(error: BaseException) -> BaseException:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return (original.__cause__ or original) if isinstance(original, BaseException) else error
+
+
+def _is_outage(error: BaseException, cause: BaseException) -> bool:
+    return isinstance(cause, _OUTAGE) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def _fail(batch: Sequence[_Item], error: Exception) -> None:
+    for item in batch:
+        if not item.done.done():
+            item.done.set_exception(error)
+
+
+def _rounds(batch: Sequence[_Item]) -> list[dict[Key, _Merged]]:
+    """Merge equal signals and keep the order of different ones: a key stands at most once in a round."""
+    rounds: list[dict[Key, _Merged]] = []
+    latest: dict[Key, int] = {}
+    for item in batch:
+        for signal in item.signals:
+            key = (item.source.id, signal.dedup_key)
+            at = latest.get(key)
+            if at is not None and rounds[at][key].signal.action is signal.action:
+                merged = rounds[at][key]
+                merged.count += 1
+                merged.items.append(item)
+                continue
+            at = 0 if at is None else at + 1
+            if at == len(rounds):
+                rounds.append({})
+            rounds[at][key] = _Merged(item.source, signal, 1, [item])
+            latest[key] = at
+    return rounds
+
+
+_SIGNALS = """
+INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
+SELECT new.id, new.source_id, $7, new.content_type, new.body, new.outcome, new.detail
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
+     AS new (id, source_id, content_type, body, outcome, detail)
+"""
+_EFFECTS = """
+INSERT INTO alert_signal (alert_id, signal_id, effect)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING
+"""
+_UPSERT = """
+INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
+                   links, count, created_at, last_seen_at, updated_at, routed_at)
+SELECT new.id, new.source_id, new.dedup_key, 'triggered', new.title, new.description, new.severity,
+       new.native_severity, new.urgency, new.labels, new.links, new.count, $13, $13, $13,
+       CASE WHEN new.record_only THEN $13 END
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
+            $9::jsonb[], $10::jsonb[], $11::int[], $12::bool[])
+     AS new (id, source_id, dedup_key, title, description, severity, native_severity, urgency, labels, links, count,
+             record_only)
+ON CONFLICT (source_id, dedup_key) WHERE status <> 'resolved'
+DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last_seen_at,
+              severity = least(alert.severity, EXCLUDED.severity)
+RETURNING id, source_id, dedup_key
+"""
+_CHANGE = """
+UPDATE alert SET status = $3, updated_at = $4,
+       acknowledged_at = CASE WHEN $3 = 'acknowledged' THEN $4 ELSE acknowledged_at END,
+       acknowledged_by = CASE WHEN $3 = 'acknowledged' THEN named.name ELSE acknowledged_by END,
+       resolved_at = CASE WHEN $3 = 'resolved' THEN $4 ELSE resolved_at END,
+       resolved_by = CASE WHEN $3 = 'resolved' THEN named.name ELSE resolved_by END
+FROM unnest($1::uuid[], $2::text[], $5::text[]) AS named (source_id, dedup_key, name)
+WHERE alert.source_id = named.source_id AND alert.dedup_key = named.dedup_key
+  AND alert.status = ANY($6::text[])
+RETURNING alert.id, alert.source_id, alert.dedup_key, alert.incident_id
+"""
+# What a status may be before each change.
+_BEFORE = {
+    AlertStatus.ACKNOWLEDGED: ["triggered"],
+    AlertStatus.RESOLVED: ["triggered", "acknowledged"],
+}
+
+
+@dataclass(slots=True)
+class _Written:
+    """What a batch did, gathered for the events and jobs at its end."""
+
+    events: list[Event] = field(default_factory=list[Event])
+    to_route: list[UUID] = field(default_factory=list[UUID])
+    effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
+
+    def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
+        self.effects.update((alert_id, item.id, effect) for item in merged.items)
+
+
+async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
+    connection = await tx.raw()
+    written = _Written()
+    for round in _rounds(batch):
+        await _trigger(tx, connection, round, written)
+        await _change(tx, connection, round, AlertStatus.ACKNOWLEDGED, written)
+        await _change(tx, connection, round, AlertStatus.RESOLVED, written)
+    await connection.execute(
+        _SIGNALS,
+        [item.id for item in batch],
+        [item.source.id for item in batch],
+        [item.content_type for item in batch],
+        [item.body for item in batch],
+        [item.outcome for item in batch],
+        [item.detail for item in batch],
+        tx.now,
+    )
+    if written.effects:
+        alert_ids, signal_ids, effects = zip(*sorted(written.effects), strict=True)
+        await connection.execute(_EFFECTS, alert_ids, signal_ids, effects)
+    await emit(tx, *written.events)
+    await enqueue(tx, *routing_jobs(written.to_route))
+
+
+async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], written: _Written) -> None:
+    wanted = sorted(((k, m) for k, m in round.items() if m.signal.action is Action.TRIGGER), key=_by_key)
+    if not wanted:
+        return
+    ids = {key: new_id() for key, _ in wanted}
+    signals = [m.signal for _, m in wanted]
+    rows = await connection.fetch(
+        _UPSERT,
+        list(ids.values()),
+        [key[0] for key, _ in wanted],
+        [key[1] for key, _ in wanted],
+        [s.title for s in signals],
+        [s.description for s in signals],
+        [s.severity for s in signals],
+        [s.native_severity for s in signals],
+        [s.urgency for s in signals],
+        [encode_json(s.labels) for s in signals],
+        [encode_json([{"href": link.href, "text": link.text} for link in s.links]) for s in signals],
+        [m.count for _, m in wanted],
+        [s.record_only for s in signals],
+        tx.now,
+    )
+    for row in rows:
+        key = (row["source_id"], row["dedup_key"])
+        merged = round[key]
+        if row["id"] != ids[key]:
+            written.note(row["id"], merged, "repeated")
+            continue
+        written.note(row["id"], merged, "opened")
+        _opened(row["id"], merged, written)
+
+
+def _by_key(pair: tuple[Key, _Merged]) -> Key:
+    return pair[0]
+
+
+def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
+    signal, source = merged.signal, merged.source
+    written.events.append(
+        AlertTriggered(
+            actor=ActorRef(kind="source", name=source.name, id=source.id),
+            alert_id=alert_id,
+            title=signal.title,
+            severity=signal.severity,
+            urgency=signal.urgency,
+            source_name=source.name,
+            native_severity=signal.native_severity,
+        )
+    )
+    if signal.record_only:
+        reason = "The source marks this signal as information only, so it is recorded and nobody is paged."
+        written.events.append(AlertNotRouted(actor=SYSTEM, alert_id=alert_id, reason=reason))
+    else:
+        written.to_route.append(alert_id)
+
+
+_ACTION = {AlertStatus.ACKNOWLEDGED: Action.ACKNOWLEDGE, AlertStatus.RESOLVED: Action.RESOLVE}
+
+
+async def _change(
+    tx: Tx, connection: Connection, round: dict[Key, _Merged], to: AlertStatus, written: _Written
+) -> None:
+    wanted = sorted(((k, m) for k, m in round.items() if m.signal.action is _ACTION[to]), key=_by_key)
+    if not wanted:
+        return
+    rows = await connection.fetch(
+        _CHANGE,
+        [key[0] for key, _ in wanted],
+        [key[1] for key, _ in wanted],
+        to.value,
+        tx.now,
+        [m.source.name for _, m in wanted],
+        _BEFORE[to],
+    )
+    for row in rows:
+        merged = round[(row["source_id"], row["dedup_key"])]
+        written.note(row["id"], merged, to.value)
+        common: dict[str, Any] = {
+            "actor": ActorRef(kind="source", name=merged.source.name, id=merged.source.id),
+            "alert_id": row["id"],
+            "incident_id": row["incident_id"],
+            "reason": f"{merged.source.name} says so.",
+        }
+        resolved = to is AlertStatus.RESOLVED
+        written.events.append(AlertResolved(**common) if resolved else AlertAcknowledged(**common))
+    if rows:
+        resolved = to is AlertStatus.RESOLVED
+        await oncall.end_runs(
+            tx,
+            alert_ids=[row["id"] for row in rows],
+            state=RunState.CANCELLED if resolved else RunState.ANSWERED,
+            reason="The alert is resolved." if resolved else "The alert was acknowledged at its source.",
+        )

@@ -1,0 +1,34 @@
+"""Routing of new alerts, and clearing away old raw signals."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from tocsin.alerts import service
+from tocsin.db.engine import Database
+from tocsin.jobs import queue
+from tocsin.jobs.queue import Job
+
+# After so many failures of a whole batch, each alert gets a job of its own, so that one cannot hold up the others.
+_SPLIT_AFTER = 2
+
+
+async def route(db: Database, job: Job) -> None:
+    """Route the alerts of one intake batch."""
+    ids = [UUID(id) for id in job.payload["alert_ids"]]
+    async with db.begin() as tx:
+        if job.attempt > _SPLIT_AFTER and len(ids) > 1:
+            for id in ids:
+                await service.enqueue_routing(tx, [id])
+        else:
+            await service.route(tx, ids)
+        await queue.finish(tx, job)
+
+
+async def sweep_signals(db: Database, retention_days: int, job: Job) -> None:
+    """Delete raw signals past their retention, a portion at a time."""
+    while True:
+        async with db.begin() as tx:
+            if await service.sweep_signals(tx, older_than_days=retention_days) == 0:
+                await queue.finish(tx, job)
+                return

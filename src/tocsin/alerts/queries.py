@@ -1,0 +1,234 @@
+"""Every query about alerts, sources, routes and signals, except the intake batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, func, or_, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from tocsin.alerts.model import Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
+from tocsin.db.engine import Tx
+from tocsin.kit.errors import NotFound
+
+OPEN = (AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED)
+
+
+async def get(tx: Tx, id: UUID) -> Alert:
+    """Return one alert; raises `NotFound`."""
+    found = await tx.session.get(Alert, id)
+    if found is None:
+        raise NotFound("There is no such alert.")
+    return found
+
+
+async def lock(tx: Tx, id: UUID) -> Alert:
+    """Return one alert for changing; raises `NotFound`."""
+    found = await tx.session.get(Alert, id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such alert.")
+    return found
+
+
+async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
+    """Return these alerts for changing, in the order of their ids; raises `NotFound` when one is missing."""
+    query = (
+        select(Alert)
+        .where(Alert.id.in_(set(ids)))
+        .order_by(Alert.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    found = list((await tx.session.scalars(query)).all())
+    if len(found) != len(set(ids)):
+        raise NotFound("There is no such alert.")
+    return found
+
+
+async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
+    """Return those of these alerts that routing has not looked at yet, for changing."""
+    query = select(Alert).where(Alert.id.in_(ids), Alert.routed_at.is_(None)).order_by(Alert.id).with_for_update()
+    return list((await tx.session.scalars(query)).all())
+
+
+async def of_incident(tx: Tx, incident_id: UUID) -> list[Alert]:
+    """Return the alerts that belong to an incident, the oldest first."""
+    query = select(Alert).where(Alert.incident_id == incident_id).order_by(Alert.id).limit(500)
+    return list((await tx.session.scalars(query)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list of alerts shows. Values of one field are alternatives; fields narrow each other."""
+
+    statuses: Sequence[AlertStatus] = ()
+    severities: Sequence[int] = ()
+    urgencies: Sequence[str] = ()
+    source_ids: Sequence[UUID] = ()
+    incident_id: UUID | None = None
+    # True: routed to nobody or not yet acknowledged, and in no incident.
+    needs_action: bool = False
+    labels: Mapping[str, str] | None = None
+    q: str = ""
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+async def page(
+    tx: Tx, wanted: Filter, *, before: tuple[datetime, UUID] | None = None, limit: int = 25
+) -> list[tuple[Alert, str, str]]:
+    """Return alerts with the name and the kind of their source, the newest first, older than `before`."""
+    query = select(Alert, AlertSource.name, AlertSource.kind).join(AlertSource, AlertSource.id == Alert.source_id)
+    if wanted.statuses:
+        query = query.where(Alert.status.in_(wanted.statuses))
+    if wanted.severities:
+        query = query.where(Alert.severity.in_(wanted.severities))
+    if wanted.urgencies:
+        query = query.where(Alert.urgency.in_(wanted.urgencies))
+    if wanted.source_ids:
+        query = query.where(Alert.source_id.in_(wanted.source_ids))
+    if wanted.incident_id is not None:
+        query = query.where(Alert.incident_id == wanted.incident_id)
+    if wanted.needs_action:
+        query = query.where(Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None))
+    if wanted.labels:
+        query = query.where(Alert.labels.cast(JSONB).contains(dict(wanted.labels)))
+    if wanted.q:
+        query = query.where(Alert.title.ilike(f"%{_escape(wanted.q)}%", escape="\\"))
+    if wanted.created_from is not None:
+        query = query.where(Alert.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        query = query.where(Alert.created_at < wanted.created_to)
+    if before is not None:
+        at, id = before
+        query = query.where(or_(Alert.created_at < at, and_(Alert.created_at == at, Alert.id < id)))
+    found = await tx.session.execute(query.order_by(Alert.created_at.desc(), Alert.id.desc()).limit(limit))
+    return [(alert, name, kind) for alert, name, kind in found.tuples()]
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+# Counting stops here: beyond it a badge says "999+", and the count never has to walk a large table.
+MOST_COUNTED = 1000
+
+
+async def counts(tx: Tx) -> dict[str, int]:
+    """Count what is open and what needs somebody, at most `MOST_COUNTED` each."""
+    triggered = select(Alert.id).where(Alert.status == AlertStatus.TRIGGERED).limit(MOST_COUNTED).subquery()
+    unowned = (
+        select(Alert.id)
+        .where(Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None))
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    acknowledged = select(Alert.id).where(Alert.status == AlertStatus.ACKNOWLEDGED).limit(MOST_COUNTED).subquery()
+    query = select(
+        select(func.count()).select_from(triggered).scalar_subquery(),
+        select(func.count()).select_from(acknowledged).scalar_subquery(),
+        select(func.count()).select_from(unowned).scalar_subquery(),
+    )
+    one, two, three = (await tx.session.execute(query)).one()
+    return {"open": one + two, "triggered": one, "needs_action": three}
+
+
+async def linked_counts(tx: Tx, incident_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Count the alerts of each of these incidents."""
+    query = (
+        select(Alert.incident_id, func.count()).where(Alert.incident_id.in_(incident_ids)).group_by(Alert.incident_id)
+    )
+    return {id: number for id, number in (await tx.session.execute(query)).tuples() if id is not None}
+
+
+async def source(tx: Tx, id: UUID) -> AlertSource:
+    """Return one source; raises `NotFound`."""
+    found = await tx.session.get(AlertSource, id)
+    if found is None:
+        raise NotFound("There is no such alert source.")
+    return found
+
+
+async def lock_source(tx: Tx, id: UUID) -> AlertSource:
+    """Return one source for changing; raises `NotFound`."""
+    found = await tx.session.get(AlertSource, id, with_for_update=True, populate_existing=True)
+    if found is None:
+        raise NotFound("There is no such alert source.")
+    return found
+
+
+async def sources(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[AlertSource]:
+    """Return sources, the oldest first, after the given one."""
+    query = select(AlertSource).order_by(AlertSource.id).limit(limit)
+    if after is not None:
+        query = query.where(AlertSource.id > after)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def source_names(tx: Tx, ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
+    """Return name and kind of these sources."""
+    query = select(AlertSource.id, AlertSource.name, AlertSource.kind).where(AlertSource.id.in_(ids))
+    return {id: (name, kind) for id, name, kind in (await tx.session.execute(query)).tuples()}
+
+
+async def source_has_alerts(tx: Tx, id: UUID) -> bool:
+    """Say whether a source ever opened an alert."""
+    return (await tx.session.execute(select(Alert.id).where(Alert.source_id == id).limit(1))).first() is not None
+
+
+async def routes(tx: Tx) -> list[AlertRoute]:
+    """Return all routes in the order in which they are tried; the catch-all is last."""
+    query = select(AlertRoute).order_by(AlertRoute.is_catch_all, AlertRoute.position, AlertRoute.id)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def lock_routes(tx: Tx) -> list[AlertRoute]:
+    """Return all routes for changing their order; others that want to change routes wait."""
+    await tx.session.execute(text("LOCK TABLE alert_route IN SHARE ROW EXCLUSIVE MODE"))
+    return await routes(tx)
+
+
+async def route(tx: Tx, id: UUID) -> AlertRoute:
+    """Return one route; raises `NotFound`."""
+    found = await tx.session.get(AlertRoute, id)
+    if found is None:
+        raise NotFound("There is no such route.")
+    return found
+
+
+async def signals_of_source(
+    tx: Tx, source_id: UUID, *, before: tuple[datetime, UUID] | None = None, limit: int = 25
+) -> list[Signal]:
+    """Return what a source sent, the newest first."""
+    query = select(Signal).where(Signal.source_id == source_id)
+    if before is not None:
+        at, id = before
+        query = query.where(or_(Signal.received_at < at, and_(Signal.received_at == at, Signal.id < id)))
+    query = query.order_by(Signal.received_at.desc(), Signal.id.desc()).limit(limit)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def effects_of(tx: Tx, signal_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID, str]]]:
+    """Return which alerts each of these signals touched, and how."""
+    query = select(AlertSignal.signal_id, AlertSignal.alert_id, AlertSignal.effect).where(
+        AlertSignal.signal_id.in_(signal_ids)
+    )
+    effects: dict[UUID, list[tuple[UUID, str]]] = {}
+    for signal_id, alert_id, effect in (await tx.session.execute(query)).tuples():
+        effects.setdefault(signal_id, []).append((alert_id, effect))
+    return effects
+
+
+async def signals_of_alert(tx: Tx, alert_id: UUID, *, limit: int = 25) -> list[tuple[Signal, str]]:
+    """Return the signals that touched an alert and how, the newest first."""
+    query = (
+        select(Signal, AlertSignal.effect)
+        .join(AlertSignal, AlertSignal.signal_id == Signal.id)
+        .where(AlertSignal.alert_id == alert_id)
+        .order_by(Signal.received_at.desc(), Signal.id.desc())
+        .limit(limit)
+    )
+    return [(signal, effect) for signal, effect in (await tx.session.execute(query)).tuples()]
