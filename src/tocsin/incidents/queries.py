@@ -1,0 +1,262 @@
+"""Every query about incidents and the people on them. Lists page by key; nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+
+from tocsin.alerts.model import Alert
+from tocsin.db.engine import Tx
+from tocsin.events import log, words
+from tocsin.events.log import LoggedEvent
+from tocsin.identity.model import User
+from tocsin.incidents.model import OPEN, Incident, Responder, ResponderState, Status
+from tocsin.kit import ids
+from tocsin.kit.errors import NotFound
+
+# A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
+Ref = UUID | str
+Sort = Literal["-declared_at", "declared_at", "severity", "-severity"]
+Show = Literal["all", "comments", "events"]
+
+_LARGEST_NUMBER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of the list ended: the keys of its last incident."""
+
+    severity: int
+    declared_at: datetime
+    id: UUID
+
+    @classmethod
+    def of(cls, incident: Incident) -> Place:
+        return cls(incident.severity, incident.declared_at, incident.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many incidents stand where."""
+
+    by_status: Mapping[Status, int]
+    open_by_severity: Mapping[int, int]
+
+    @property
+    def open(self) -> int:
+        return sum(self.open_by_severity.values())
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_status.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Turnout:
+    """How many of the people who were asked, or came by themselves, have joined. Those who left are not counted."""
+
+    joined: int
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamedResponder:
+    """A responder and what they are called."""
+
+    responder: Responder
+    name: str
+
+
+def _by_ref(ref: Ref) -> Select[Incident]:
+    query = select(Incident)
+    if isinstance(ref, UUID):
+        return query.where(Incident.id == ref)
+    if ref.startswith("inc_"):
+        return query.where(Incident.id == ids.parse("inc", ref))
+    return query.where(Incident.reference.in_({ref, ref.upper()}))
+
+
+def _missing(ref: Ref) -> NotFound:
+    return NotFound("There is no such incident." if isinstance(ref, UUID) else f"There is no incident “{ref[:60]}”.")
+
+
+async def get(tx: Tx, ref: Ref) -> Incident:
+    """Return an incident; raises `NotFound`."""
+    found = (await tx.session.scalars(_by_ref(ref))).one_or_none()
+    if found is None:
+        raise _missing(ref)
+    return found
+
+
+async def lock(tx: Tx, ref: Ref) -> Incident:
+    """Return an incident as it is now, and keep others from changing it until the commit; raises `NotFound`."""
+    query = _by_ref(ref).with_for_update().execution_options(populate_existing=True)
+    found = (await tx.session.scalars(query)).one_or_none()
+    if found is None:
+        raise _missing(ref)
+    return found
+
+
+async def lock_many(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
+    """Lock several incidents in the order of their ids; raises `NotFound` when one is missing."""
+    wanted = sorted(set(incident_ids))
+    query = select(Incident).where(Incident.id.in_(wanted)).order_by(Incident.id).with_for_update()
+    found = {row.id: row for row in await tx.session.scalars(query.execution_options(populate_existing=True))}
+    if len(found) < len(wanted):
+        raise NotFound("There is no such incident.")
+    return found
+
+
+async def by_id(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
+    """Return these incidents by their ids; unknown ids are left out."""
+    wanted = sorted(set(incident_ids))
+    if not wanted:
+        return {}
+    return {row.id: row for row in await tx.session.scalars(select(Incident).where(Incident.id.in_(wanted)))}
+
+
+async def list_page(
+    tx: Tx,
+    *,
+    statuses: Collection[Status] = (),
+    severities: Collection[int] = (),
+    q: str = "",
+    sort: Sort = "-declared_at",
+    declared_from: datetime | None = None,
+    declared_to: datetime | None = None,
+    lead_ids: Collection[UUID] = (),
+    commander_ids: Collection[UUID] = (),
+    reporter_ids: Collection[UUID] = (),
+    after: Place | None = None,
+    limit: int = 25,
+) -> list[Incident]:
+    """Return one page of incidents; different filters must all hold, the values of one are alternatives.
+
+    `q` is looked for in title and summary, or is the number. `declared_to` is exclusive. Sorting by `severity` puts
+    SEV1 first, by `-severity` SEV5; within a severity the newest comes first.
+    """
+    filters: list[ColumnElement[bool]] = []
+    if statuses:
+        filters.append(Incident.status.in_([status.value for status in statuses]))
+    if severities:
+        filters.append(Incident.severity.in_(severities))
+    if declared_from is not None:
+        filters.append(Incident.declared_at >= declared_from)
+    if declared_to is not None:
+        filters.append(Incident.declared_at < declared_to)
+    people = (
+        (Incident.lead_id, lead_ids),
+        (Incident.commander_id, commander_ids),
+        (Incident.reporter_id, reporter_ids),
+    )
+    filters += [column.in_(wanted) for column, wanted in people if wanted]
+    if wanted := q.strip():
+        filters.append(_matches(wanted))
+    if after is not None:
+        filters.append(_after(sort, after))
+    query = select(Incident).where(*filters).order_by(*_order(sort)).limit(limit)
+    return list((await tx.session.scalars(query)).all())
+
+
+def _matches(wanted: str) -> ColumnElement[bool]:
+    either: list[ColumnElement[bool]] = [
+        Incident.title.icontains(wanted, autoescape=True),
+        Incident.summary.icontains(wanted, autoescape=True),
+        Incident.reference == wanted.upper(),
+    ]
+    digits = wanted.removeprefix("#")
+    if digits.isdecimal() and digits.isascii() and len(digits) < 20 and int(digits) <= _LARGEST_NUMBER:
+        either.append(Incident.number == int(digits))
+    return or_(*either)
+
+
+def _order(sort: Sort) -> tuple[ColumnElement[Any], ...]:
+    newest = (Incident.declared_at.desc(), Incident.id.desc())
+    match sort:
+        case "-declared_at":
+            return newest
+        case "declared_at":
+            return (Incident.declared_at.asc(), Incident.id.asc())
+        case "severity":
+            return (Incident.severity.asc(), *newest)
+        case "-severity":
+            return (Incident.severity.desc(), *newest)
+
+
+def _after(sort: Sort, place: Place) -> ColumnElement[bool]:
+    here = tuple_(Incident.declared_at, Incident.id)
+    there = tuple_(place.declared_at, place.id)
+    match sort:
+        case "-declared_at":
+            return here < there
+        case "declared_at":
+            return here > there
+        case "severity":
+            return or_(Incident.severity > place.severity, and_(Incident.severity == place.severity, here < there))
+        case "-severity":
+            return or_(Incident.severity < place.severity, and_(Incident.severity == place.severity, here < there))
+
+
+async def counts(tx: Tx) -> Counts:
+    """Count incidents by status, and the open ones by severity, in one pass."""
+    query = select(Incident.status, Incident.severity, func.count()).group_by(Incident.status, Incident.severity)
+    by_status: dict[Status, int] = dict.fromkeys(Status, 0)
+    open_by_severity: dict[int, int] = dict.fromkeys(range(1, 6), 0)
+    for word, severity, number in (await tx.session.execute(query)).tuples():
+        status = Status(word)
+        by_status[status] += number
+        if status in OPEN:
+            open_by_severity[severity] += number
+    return Counts(by_status, open_by_severity)
+
+
+async def responder(tx: Tx, incident_id: UUID, user_id: UUID) -> Responder | None:
+    """Return one person's place on one incident, or None; lock the incident before you change it."""
+    query = select(Responder).where(Responder.incident_id == incident_id, Responder.user_id == user_id)
+    return (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def responders(tx: Tx, *incident_ids: UUID) -> list[NamedResponder]:
+    """Return the people on these incidents: who joined in the order they did, then everybody else by name."""
+    if not incident_ids:
+        return []
+    query = (
+        select(Responder, User.name)
+        .join(User, User.id == Responder.user_id)
+        .where(Responder.incident_id.in_(incident_ids))
+        .order_by((Responder.state != ResponderState.JOINED), Responder.joined_at.nulls_last(), User.name, User.id)
+    )
+    return [NamedResponder(row, name) for row, name in (await tx.session.execute(query)).tuples()]
+
+
+async def joined_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, Turnout]:
+    """Return how many people joined and how many there are, for each of these incidents."""
+    joined = func.count().filter(Responder.state == ResponderState.JOINED)
+    query = (
+        select(Responder.incident_id, joined, func.count())
+        .where(Responder.incident_id.in_(incident_ids), Responder.state != ResponderState.LEFT)
+        .group_by(Responder.incident_id)
+    )
+    found = {id: Turnout(here, asked) for id, here, asked in (await tx.session.execute(query)).tuples()}
+    return {id: found.get(id, Turnout(0, 0)) for id in incident_ids}
+
+
+async def linked_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many alerts are linked to each of these incidents."""
+    query = select(Alert.incident_id, func.count()).where(Alert.incident_id.in_(incident_ids))
+    rows = (await tx.session.execute(query.group_by(Alert.incident_id))).tuples()
+    found = {id: number for id, number in rows if id is not None}
+    return {id: found.get(id, 0) for id in incident_ids}
+
+
+async def timeline(
+    tx: Tx, incident_id: UUID, *, before: int | None = None, show: Show = "all", limit: int = 50
+) -> list[LoggedEvent]:
+    """Return the record of an incident, newest first, older than the position `before`."""
+    names: Mapping[Show, tuple[str, ...]] = {"all": (), "comments": words.COMMENTS, "events": words.ALL_BUT_COMMENTS}
+    return await log.newest_first(tx, incident_id=incident_id, before=before, names=names[show], limit=limit)
