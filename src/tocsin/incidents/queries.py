@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 
-from tocsin.alerts.model import Alert
+from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
@@ -207,7 +207,7 @@ async def counts(tx: Tx) -> Counts:
     query = select(Incident.status, Incident.severity, func.count()).group_by(Incident.status, Incident.severity)
     by_status: dict[Status, int] = dict.fromkeys(Status, 0)
     open_by_severity: dict[int, int] = dict.fromkeys(range(1, 6), 0)
-    for word, severity, number in (await tx.session.execute(query)).tuples():
+    for word, severity, number in (await tx.session.execute(query)).all():
         status = Status(word)
         by_status[status] += number
         if status in OPEN:
@@ -231,7 +231,7 @@ async def responders(tx: Tx, *incident_ids: UUID) -> list[NamedResponder]:
         .where(Responder.incident_id.in_(incident_ids))
         .order_by((Responder.state != ResponderState.JOINED), Responder.joined_at.nulls_last(), User.name, User.id)
     )
-    return [NamedResponder(row, name) for row, name in (await tx.session.execute(query)).tuples()]
+    return [NamedResponder(row, name) for row, name in (await tx.session.execute(query)).all()]
 
 
 async def joined_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, Turnout]:
@@ -242,16 +242,24 @@ async def joined_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, Turn
         .where(Responder.incident_id.in_(incident_ids), Responder.state != ResponderState.LEFT)
         .group_by(Responder.incident_id)
     )
-    found = {id: Turnout(here, asked) for id, here, asked in (await tx.session.execute(query)).tuples()}
+    found = {id: Turnout(here, asked) for id, here, asked in (await tx.session.execute(query)).all()}
     return {id: found.get(id, Turnout(0, 0)) for id in incident_ids}
 
 
 async def linked_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return how many alerts are linked to each of these incidents."""
     query = select(Alert.incident_id, func.count()).where(Alert.incident_id.in_(incident_ids))
-    rows = (await tx.session.execute(query.group_by(Alert.incident_id))).tuples()
+    rows = (await tx.session.execute(query.group_by(Alert.incident_id))).all()
     found = {id: number for id, number in rows if id is not None}
     return {id: found.get(id, 0) for id in incident_ids}
+
+
+async def linked_alert_ids(tx: Tx, incident_id: UUID, *, open_only: bool = False) -> list[UUID]:
+    """Return all alerts of an incident, however many: what ends or moves with it must not depend on a limit."""
+    query = select(Alert.id).where(Alert.incident_id == incident_id).order_by(Alert.id)
+    if open_only:
+        query = query.where(Alert.status != AlertStatus.RESOLVED)
+    return list((await tx.session.scalars(query)).all())
 
 
 async def timeline(

@@ -356,7 +356,7 @@ async def cancel(
     if reason is CancelReason.FALSE_ALARM:
         await _resolve_alerts(tx, who, incident, f"{incident.reference} was a false alarm")
     if other is not None:
-        moved = await _lock_alerts(tx, [alert.id for alert in await alert_queries.of_incident(tx, incident.id)])
+        moved = await _lock_alerts(tx, await queries.linked_alert_ids(tx, incident.id))
         await _unlink(tx, who, incident, moved)
         await _link(tx, who, other, moved)
     await _stop_paging(tx, incident, f"{incident.reference} was cancelled.")
@@ -507,8 +507,11 @@ async def note_page(tx: Tx, page_id: UUID) -> None:
         return
     row = await queries.responder(tx, incident.id, sent.user_id)
     if row is None or (row.state != ResponderState.JOINED and (row.paged_at is None or row.paged_at < sent.paged_at)):
-        source = ResponderSource.LINKED_ALERT if sent.alert_id is not None else ResponderSource.PAGED
-        await _note_paged(tx, incident, [sent.user_id], source)
+        await _note_paged(tx, incident, [sent.user_id], _source_of(sent))
+
+
+def _source_of(sent: Page) -> ResponderSource:
+    return ResponderSource.LINKED_ALERT if sent.alert_id is not None else ResponderSource.PAGED
 
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
@@ -536,15 +539,21 @@ async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
     if sent.state != PageState.PAGING:
         return sent
     await oncall.decline_page(tx, who, page_id)
-    if incident is None:
-        return await _fresh_page(tx, page_id)
-    await _note_paged(tx, incident, [sent.user_id], ResponderSource.PAGED)
-    row = await queries.responder(tx, incident.id, sent.user_id)
-    if row is not None and row.state != ResponderState.JOINED:
-        row.state = ResponderState.DECLINED
-        declined = ResponderDeclined(actor=who.ref, incident_id=incident.id, user_id=sent.user_id, user_name=who.name)
-        await emit(tx, declined)
+    if incident is not None:
+        await _decline(tx, who, incident, sent)
     return await _fresh_page(tx, page_id)
+
+
+async def _decline(tx: Tx, who: Actor, incident: Incident, sent: Page) -> None:
+    row = await queries.responder(tx, incident.id, sent.user_id)
+    if row is None:
+        await _note_paged(tx, incident, [sent.user_id], _source_of(sent))
+        row = await queries.responder(tx, incident.id, sent.user_id)
+    if row is None or row.state in (ResponderState.JOINED, ResponderState.DECLINED):
+        return
+    row.state = ResponderState.DECLINED
+    declined = ResponderDeclined(actor=who.ref, incident_id=incident.id, user_id=sent.user_id, user_name=who.name)
+    await emit(tx, declined)
 
 
 async def escalate_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
@@ -653,8 +662,7 @@ async def _must_be_free(tx: Tx, wanted: Iterable[Alert]) -> None:
 
 
 async def _resolve_alerts(tx: Tx, who: Actor, incident: Incident, reason: str) -> int:
-    linked = await alert_queries.of_incident(tx, incident.id)
-    open_ids = [alert.id for alert in linked if alert.status != AlertStatus.RESOLVED]
+    open_ids = await queries.linked_alert_ids(tx, incident.id, open_only=True)
     return await alerts.resolve_many(tx, who, open_ids, reason=reason) if open_ids else 0
 
 

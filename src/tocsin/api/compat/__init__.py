@@ -1,0 +1,1 @@
+"""Other products' protocols, spoken as their senders expect."""

@@ -1,0 +1,159 @@
+"""Machine intake: `POST /in/<kind>/<token>` and `POST /compat/pagerduty/v2/enqueue`.
+
+A raw ASGI application, because this path has to keep up when everything fires at once. The rule of the house:
+2xx means durably stored. A full queue or an unreachable store answers 503 with `Retry-After`, never 4xx; what is
+wrong with a request is said in the protocol's own error body.
+
+Limits: a body of `TOCSIN_INTAKE_MAX_BYTES` (1 MiB), for PagerDuty 512,000 bytes; `application/json` or no content
+type. Answers: 202 stored, 400 unreadable, 403 source switched off, 404 unknown token, 405, 413, 415, 422, 503.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from litestar.types import HTTPScope, Receive, Send
+
+from tocsin.alerts.intake import Intake, Source, Sources
+from tocsin.alerts.sources import ADAPTERS
+from tocsin.alerts.sources.base import Adapter
+from tocsin.edge.metrics import Metrics
+from tocsin.kit.clock import monotonic
+from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, TooLarge, TooMany, Unavailable, Unreadable
+
+PAGERDUTY_PATH = "/compat/pagerduty/v2/enqueue"
+PAGERDUTY_MAX_BYTES = 512_000
+_PREFIX = "/in/"
+_TYPES = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
+
+
+class WrongType(Problem):
+    """The body is of a type that this path does not take."""
+
+    status = 415
+    code = "request.content_type"
+
+
+class WrongMethod(Problem):
+    """Only POST brings signals."""
+
+    status = 405
+    code = "request.method"
+
+
+class Disconnected(Exception):
+    """The sender went away before its body was complete."""
+
+
+class IntakeApp:
+    """Takes signals in; one instance per web process."""
+
+    def __init__(self, intake: Intake, sources: Sources, metrics: Metrics, *, max_bytes: int) -> None:
+        self._intake = intake
+        self._sources = sources
+        self._metrics = metrics
+        self._max_bytes = max_bytes
+
+    @staticmethod
+    def takes(path: str) -> bool:
+        """Say whether this path is machine intake."""
+        return path.startswith(_PREFIX) or path == PAGERDUTY_PATH
+
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        began = monotonic()
+        path = scope["path"]
+        kind, token = ("pagerduty", "") if path == PAGERDUTY_PATH else _kind_and_token(path)
+        adapter = ADAPTERS.get(kind) or ADAPTERS["generic"]
+        method: str = scope["method"]
+        extra: dict[str, str] = {}
+        try:
+            if kind not in ADAPTERS or (token == "" and path != PAGERDUTY_PATH):
+                raise NotFound("There is no such alert source. Check the address that you copied.")
+            if method != "POST":
+                extra["allow"] = "POST"
+                raise WrongMethod("Send signals with POST.")
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            status, answer = await self._take(adapter, token, headers, receive)
+        except Disconnected:
+            return
+        except Problem as problem:
+            status, answer = adapter.refused(problem)
+            if isinstance(problem, Unavailable | TooMany):
+                extra["retry-after"] = str(problem.retry_after)
+        ok = status < 400
+        if not ok and kind != "pagerduty":
+            extra["content-type"] = "application/problem+json"
+        self._metrics.intake_seconds.labels(adapter.kind).observe(monotonic() - began)
+        await _answer(send, status, answer, extra)
+
+    async def _take(
+        self, adapter: Adapter, token: str, headers: Mapping[str, str], receive: Receive
+    ) -> tuple[int, bytes]:
+        source = await self._source(token, adapter) if token else None
+        limit = min(self._max_bytes, PAGERDUTY_MAX_BYTES) if adapter.kind == "pagerduty" else self._max_bytes
+        _check_type(headers.get("content-type", ""))
+        body = await _read(receive, headers, limit)
+        content_type = headers.get("content-type", "")
+        try:
+            parsed = adapter.parse(body, headers)
+        except (Unreadable, Invalid) as problem:
+            if source is not None:
+                await self._intake.submit_rejected(source, body, content_type, problem.message)
+            raise
+        source = source or await self._source(parsed.routing_key, adapter)
+        await self._intake.submit(source, body, content_type, parsed)
+        return adapter.accepted(parsed)
+
+    async def _source(self, token: str, adapter: Adapter) -> Source:
+        source = await self._sources.find(token) if len(token) <= 100 else None
+        if source is None or source.kind != adapter.kind:
+            what = "routing_key not found" if adapter.kind == "pagerduty" else "There is no such alert source."
+            raise NotFound(what, hint="The token may have been rotated. Copy the address again.")
+        if not source.is_enabled:
+            raise Denied("This alert source is switched off.", code="source.disabled")
+        return source
+
+
+def _kind_and_token(path: str) -> tuple[str, str]:
+    kind, _, token = path.removeprefix(_PREFIX).strip("/").partition("/")
+    return kind, token
+
+
+def _check_type(content_type: str) -> None:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in ("", "application/json", "text/json", "text/plain", "application/octet-stream") or kind.endswith(
+        "+json"
+    ):
+        return
+    raise WrongType(f"Send JSON (application/json), not {kind[:80]}.")
+
+
+async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise TooLarge(f"The body is larger than {limit:,} bytes.")
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"The body is larger than {limit:,} bytes.")
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _answer(send: Send, status: int, body: bytes, extra: Mapping[str, str]) -> None:
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **extra}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})

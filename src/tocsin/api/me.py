@@ -1,0 +1,39 @@
+"""Who the caller is."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import get
+
+from tocsin.edge.context import Ctx, Who
+from tocsin.identity import queries
+from tocsin.kit.ids import public
+
+
+class Me(msgspec.Struct):
+    """The person behind the credential and what they may do with it."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    time_zone: str
+    permissions: list[str]
+
+
+@get("/api/v1/me", tags=["people"])
+async def me(context: Ctx, who: Who) -> Me:
+    """Say who the credential belongs to."""
+    async with context.db.begin() as tx:
+        user = await queries.user(tx, who.must_be_someone())
+    return Me(
+        id=public("usr", user.id),
+        name=user.name,
+        email=user.email,
+        role=user.role,
+        time_zone=user.time_zone,
+        permissions=sorted(who.permissions),
+    )
+
+
+HANDLERS = [me]

@@ -1,0 +1,219 @@
+"""The composition root: settings and a database become the parts of a running Tocsin, wired to each other."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any, TextIO
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from tocsin import api, web
+from tocsin.alerts import jobs as alerts_jobs
+from tocsin.alerts import service as alerts
+from tocsin.alerts.intake import Intake, Sources
+from tocsin.api.http import answer_problem
+from tocsin.api.intake import IntakeApp
+from tocsin.db import migrate
+from tocsin.db.engine import Database
+from tocsin.edge import csrf
+from tocsin.edge.auth import Authentication
+from tocsin.edge.context import AppRequest, Context, Keys, provide_context, provide_who
+from tocsin.edge.metrics import Metrics
+from tocsin.edge.middleware import Surroundings
+from tocsin.events.live import Live
+from tocsin.identity import jobs as identity_jobs
+from tocsin.identity import service as identity
+from tocsin.jobs.queue import Job
+from tocsin.jobs.worker import Kind, Periodic, Worker, backoff, ensure_schedules
+from tocsin.net.http import OutboundHttp
+from tocsin.net.smtp import Mailer, Security, SmtpSettings
+from tocsin.notifications import service as notifications
+from tocsin.notifications.channels import channels
+from tocsin.notifications.jobs import Sender, send
+from tocsin.oncall import jobs as oncall_jobs
+from tocsin.oncall import service as oncall
+from tocsin.settings import Settings
+
+GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
+SWEEP_IDENTITY = "identity.sweep"
+SWEEP_SIGNALS = "alerts.sweep_signals"
+
+# Event name → the lane and the kind of job that reacts to it.
+LISTENERS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "page.failed": [("page", GIVE_UP_ON_PAGE)],
+}
+PERIODIC = (
+    Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),
+    Periodic(SWEEP_SIGNALS, SWEEP_SIGNALS, timedelta(hours=1)),
+)
+
+
+def soon(attempt: int) -> timedelta:
+    """Wait little before trying again: somebody may have to be woken. At most 10 seconds."""
+    return min(backoff(attempt), timedelta(seconds=10))
+
+
+class App:
+    """One process of Tocsin: web, worker or both."""
+
+    def __init__(self, settings: Settings, dsn: str, *, console: TextIO | None = None, pool_size: int = 10) -> None:
+        self.settings = settings
+        self.db = Database(dsn, bell=settings.bell, pool_size=pool_size)
+        self.db.listeners = LISTENERS
+        self.metrics = Metrics()
+        self.live = Live(self.db)
+        self.intake = Intake(self.db, limit=settings.intake_queue)
+        self.sources = Sources(self.db)
+        self.worker: Worker | None = None
+        self._http = OutboundHttp(settings.outbound_allow)
+        self._mailer = _mailer(settings)
+        self._stopping = False
+        self.channels = channels(
+            http=self._http,
+            mailer=self._mailer,
+            console=(console or sys.stdout) if settings.console_pages else None,
+        )
+        self.intake.measure = lambda result, number: self.metrics.intake_signals.labels(result).inc(number)
+        self.context: Context | None = None
+
+    async def start(self, *, web: bool = True, worker: bool = True) -> None:
+        """Connect, check the schema and begin to work."""
+        await self.db.open()
+        await migrate.check(self.db)
+        async with self.db.begin() as tx:
+            keys = Keys(link=await identity.secret(tx, "link"), form=await identity.secret(tx, "form"))
+        if worker:
+            await ensure_schedules(self.db, PERIODIC)
+            self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
+            self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
+            await self.worker.start()
+        self.context = Context(
+            settings=self.settings,
+            db=self.db,
+            intake=self.intake,
+            sources=self.sources,
+            live=self.live,
+            channels=self.channels,
+            keys=keys,
+            metrics=self.metrics,
+            worker_is_alive=lambda: self.worker.is_alive if self.worker else None,
+            stopping=lambda: self._stopping,
+        )
+        if web:
+            self.intake.start()
+            self.live.start()
+        # What has been loaded by now stays for good; leaving it out keeps the collector's pauses short.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    def say_goodbye(self) -> None:
+        """Tell long-lived streams to end, so that the web server can stop."""
+        self._stopping = True
+
+    async def stop(self) -> None:
+        """Finish what is under way and close everything."""
+        self._stopping = True
+        await self.live.stop()
+        await self.intake.stop()
+        if self.worker is not None:
+            await self.worker.stop()
+        await self._http.aclose()
+        if self._mailer is not None:
+            await self._mailer.aclose()
+        await self.db.close()
+
+    def asgi(self) -> ASGIApp:
+        """Return the ASGI application: machine intake first, then pages and API."""
+        if self.context is None:
+            raise RuntimeError("Start the app before you serve it.")
+        site = make_site(self.context)
+        intake = IntakeApp(self.intake, self.sources, self.metrics, max_bytes=self.settings.intake_max_bytes)
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and intake.takes(scope["path"]):
+                await intake(scope, receive, send)
+            else:
+                await site(scope, receive, send)
+
+        return application
+
+    def _kinds(self, keys: Keys) -> list[Kind]:
+        db, settings = self.db, self.settings
+        sender = Sender(
+            db=db,
+            channels=self.channels,
+            base_url=settings.base_url,
+            link_key=keys.link,
+            link_valid_for=timedelta(hours=settings.ack_link_hours),
+            measure=lambda channel, result: self.metrics.deliveries.labels(channel, result).inc(),
+        )
+
+        async def sweep_signals(job: Job) -> None:
+            await alerts_jobs.sweep_signals(db, settings.signal_retention_days, job)
+
+        return [
+            Kind(alerts.ROUTE, partial(alerts_jobs.route, db), soon),
+            Kind(oncall.ADVANCE, partial(oncall_jobs.advance, db), soon),
+            Kind(GIVE_UP_ON_PAGE, partial(oncall_jobs.give_up_on_page, db), soon),
+            Kind(notifications.SEND, partial(send, sender), soon),
+            Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),
+            Kind(SWEEP_SIGNALS, sweep_signals, backoff),
+        ]
+
+
+def _mailer(settings: Settings) -> Mailer | None:
+    if settings.smtp_host is None:
+        return None
+    return Mailer(
+        SmtpSettings(
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            username=settings.smtp_username,
+            password=settings.smtp_password,
+            security=Security(settings.smtp_tls),
+            sender=settings.smtp_from,
+        )
+    )
+
+
+# A form or a JSON document of a person; machine intake has its own limit.
+MAX_BODY = 1024 * 1024
+
+
+def make_site(context: Context) -> Litestar:
+    """Put pages and API together behind one middleware stack."""
+
+    async def check_form(request: AppRequest) -> None:
+        await csrf.check(context, request)
+
+    def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        answerer = answer_problem if request.url.path.startswith(("/api/", "/in/")) else web.answer_error
+        return answerer(request, error)
+
+    return Litestar(
+        route_handlers=[*web.HANDLERS, *api.HANDLERS],
+        dependencies={
+            "context": Provide(provide_context, sync_to_thread=False),
+            "who": Provide(provide_who, sync_to_thread=False),
+        },
+        middleware=[
+            DefineMiddleware(Surroundings, metrics=context.metrics),
+            DefineMiddleware(Authentication, context=context),
+        ],
+        before_request=check_form,
+        exception_handlers={Exception: answer},
+        openapi_config=api.OPENAPI,
+        request_max_body_size=MAX_BODY,
+        state=State({"context": context}),
+        logging_config=None,
+        pdb_on_exception=False,
+    )

@@ -1,0 +1,51 @@
+"""How log lines look: for people on a terminal, as JSON everywhere else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from tocsin.settings import Settings
+
+
+def set_up_logs(settings: Settings) -> None:
+    """Send every log line, ours and the libraries', through one formatter to standard error."""
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    # Local variables of a traceback may hold secrets, so they are never written.
+    plain = structlog.dev.plain_traceback
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(exception_formatter=plain)
+    )
+    last: list[structlog.typing.Processor] = [structlog.processors.format_exc_info] if as_json else []
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for noisy in ("uvicorn.access", "uvicorn.error", "asyncio", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # One line per request is for the file, not for somebody who waits for a page on the terminal.
+    if not as_json and settings.log_level == "info":
+        logging.getLogger("tocsin.http").setLevel(logging.WARNING)

@@ -1,0 +1,65 @@
+"""Who is asking: a token in the Authorization header, or the session cookie of a browser."""
+
+from __future__ import annotations
+
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+
+from litestar.datastructures import Headers
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from tocsin.identity import service as identity
+from tocsin.kit.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from tocsin.edge.context import Context
+
+COOKIE = "tocsin_session"
+
+
+class Authentication:
+    """ASGI middleware: sets the request's user to an actor or to None, and its auth to the session's cookie.
+
+    A token that is sent and not valid is an error at once, so that a program never acts as nobody by mistake.
+    """
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app = app
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith(("/static/", "/healthz", "/readyz", "/metrics")):
+            await self._identify(scope)
+        else:
+            scope["user"] = scope["auth"] = None
+        await self._app(scope, receive, send)
+
+    async def _identify(self, scope: Scope) -> None:
+        scope["user"] = scope["auth"] = None
+        headers = Headers.from_scope(scope)
+        authorization = headers.get("authorization")
+        if authorization is not None:
+            scheme, _, secret = authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                raise Unauthenticated("Send the token as `Authorization: Bearer tcs_…`.")
+            async with self._context.db.begin() as tx:
+                scope["user"] = await identity.authenticate_token(tx, secret.strip())
+            if scope["user"] is None:
+                raise Unauthenticated("This token is unknown or was revoked.")
+            return
+        cookie = read_cookie(headers.get("cookie", ""), COOKIE)
+        if cookie:
+            async with self._context.db.begin() as tx:
+                days = self._context.settings.session_days
+                scope["user"] = await identity.authenticate_session(tx, cookie, days=days)
+            if scope["user"] is not None:
+                scope["auth"] = cookie
+
+
+def read_cookie(header: str, name: str) -> str:
+    """Return one cookie's value, empty when it is not there or the header is broken."""
+    try:
+        morsel = SimpleCookie(header).get(name)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""

@@ -1,0 +1,84 @@
+"""Around every request: a request id, the security headers, a log line and its time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from tocsin.edge.metrics import Metrics
+from tocsin.kit.clock import monotonic
+from tocsin.kit.ids import new_id
+
+log = structlog.stdlib.get_logger("tocsin.http")
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+# The token of an acknowledge link is a credential, so it does not go into the log.
+_SECRET_PATH = re.compile(r"^/(p|in/[^/]+|set-up|link)/[^/]+")
+
+
+def trace_id(scope: MutableMapping[str, Any]) -> str:
+    """Return the id of this request, which stands in the log and in error answers."""
+    return str(scope.get("tocsin.trace_id", ""))
+
+
+def loggable(path: str) -> str:
+    """Return the path without the secret it may carry."""
+    return _SECRET_PATH.sub(lambda found: f"/{found[1]}/…", path)
+
+
+class Surroundings:
+    """ASGI middleware for pages and API (machine intake has its own, leaner way)."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = monotonic()
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        id = given.decode() if _REQUEST_ID.fullmatch(given) else new_id().hex
+        raw: MutableMapping[str, Any] = scope  # type: ignore[assignment]
+        raw["tocsin.trace_id"] = id
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", []))
+                names = {name.lower() for name, _ in headers}
+                headers += [(name, value) for name, value in _HEADERS if name not in names]
+                if b"content-security-policy" not in names:
+                    headers.append((b"content-security-policy", CONTENT_SECURITY_POLICY.encode()))
+                headers.append((b"x-request-id", id.encode()))
+                message["headers"] = headers
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                seconds = monotonic() - began
+                path = scope["path"]
+                surface = "api" if path.startswith("/api/") else "web"
+                self._metrics.http_seconds.labels(surface, str(status)).observe(seconds)
+                log.info(
+                    "request", method=scope["method"], path=loggable(path), status=status, ms=round(seconds * 1000, 1)
+                )
