@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import cast
 
 from litestar import Request
 from litestar.datastructures import State
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from tocsin.alerts.intake import Intake, Sources
 from tocsin.db.engine import Database
@@ -61,5 +62,5 @@ def provide_who(request: AppRequest) -> Actor:
 
 
 # What a handler declares to get them; they are our own objects, so there is nothing to validate or to document.
-Ctx = Annotated[Context, Dependency(skip_validation=True)]
-Who = Annotated[Actor, Dependency(skip_validation=True)]
+Ctx = NamedDependency[SkipValidation[Context]]
+Who = NamedDependency[SkipValidation[Actor]]
