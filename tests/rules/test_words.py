@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tocsin import web
+import tocsin
 from tocsin.events import alerts, configuration, incidents, oncall, words
 from tocsin.events.base import Change, Event
 from tocsin.events.words import describe
@@ -21,7 +21,7 @@ EVENTS = [
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
 ]
-ICONS = set(re.findall(r'id="([a-z0-9-]+)"', (Path(web.__path__[0]) / "static/vendor/icons.svg").read_text()))
+ICONS = set(re.findall(r'id="([a-z0-9-]+)"', (Path(tocsin.__path__[0]) / "web/static/vendor/icons.svg").read_text()))
 
 
 def example(kind: type[Event]) -> dict[str, Any]:

@@ -168,6 +168,7 @@ async def test_a_declared_incident_has_a_number_defaults_and_a_lead(team: Team) 
     [
         ({"title": " "}, "#/title"),
         ({"title": "x" * 201}, "#/title"),
+        ({"severity": 0}, "#/severity"),
         ({"severity": 6}, "#/severity"),
         ({"summary": "x" * 20_001}, "#/summary"),
     ],
@@ -753,7 +754,7 @@ async def test_an_incident_is_found_by_number_public_id_and_id(team: Team) -> No
     async with team.db.begin() as tx:
         for ref in ("INC-1", "inc-1", public("inc", incident.id), incident.id):
             assert (await queries.get(tx, ref)).id == incident.id
-        for ref in ("INC-2", "", "inc_x", "1", uuid4()):
+        for ref in ("INC-2", "", "inc_x", "1", "\0", uuid4()):
             with pytest.raises(NotFound):
                 await queries.get(tx, ref)
             with pytest.raises(NotFound):
@@ -820,7 +821,7 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
     assert await found(q="disk_m") == ["INC-2"]
     assert await found(q="0%") == ["INC-1"]
     assert await found(q="inc-2") == await found(q="#2") == await found(q="2") == ["INC-2"]
-    assert await found(q="9" * 30) == await found(q="²") == []
+    assert await found(q="9" * 30) == await found(q="²") == await found(q="a\0b") == []
     assert await found(declared_from=two.declared_at) == ["INC-2"]
     assert await found(declared_to=two.declared_at) == ["INC-1"]
     assert await found(q="disk", severities=[5]) == []

@@ -18,6 +18,7 @@ from tocsin.identity.model import User
 from tocsin.incidents.model import OPEN, Incident, Responder, ResponderState, Status
 from tocsin.kit import ids
 from tocsin.kit.errors import NotFound
+from tocsin.kit.text import storable
 
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
 Ref = UUID | str
@@ -78,7 +79,8 @@ def _by_ref(ref: Ref) -> Select[Incident]:
         return query.where(Incident.id == ref)
     if ref.startswith("inc_"):
         return query.where(Incident.id == ids.parse("inc", ref))
-    return query.where(Incident.reference.in_({ref, ref.upper()}))
+    said = storable(ref)
+    return query.where(Incident.reference.in_({said, said.upper()}))
 
 
 def _missing(ref: Ref) -> NotFound:
@@ -155,7 +157,7 @@ async def list_page(
         (Incident.reporter_id, reporter_ids),
     )
     filters += [column.in_(wanted) for column, wanted in people if wanted]
-    if wanted := q.strip():
+    if wanted := storable(q).strip():
         filters.append(_matches(wanted))
     if after is not None:
         filters.append(_after(sort, after))

@@ -1,0 +1,37 @@
+"""What people do with an incident: declare it, move it, take it on, ask for help, link alerts, end it.
+
+Every use case locks the incident first, then alerts, then escalation runs. A change of the incident itself makes older
+copies stale; people, comments and links do not, so that somebody joining never spoils somebody else's edit.
+"""
+
+from tocsin.incidents.service.declaring import Draft, declare, prefill
+from tocsin.incidents.service.editing import change_severity, comment, update, update_status
+from tocsin.incidents.service.ending import cancel, close, reopen, resolve
+from tocsin.incidents.service.linking import link_alerts, unlink_alert
+from tocsin.incidents.service.paging import answer_page, decline_page, escalate_page, note_page, page
+from tocsin.incidents.service.people import acknowledge, assign_role, join, leave
+
+__all__ = [
+    "Draft",
+    "acknowledge",
+    "answer_page",
+    "assign_role",
+    "cancel",
+    "change_severity",
+    "close",
+    "comment",
+    "declare",
+    "decline_page",
+    "escalate_page",
+    "join",
+    "leave",
+    "link_alerts",
+    "note_page",
+    "page",
+    "prefill",
+    "reopen",
+    "resolve",
+    "unlink_alert",
+    "update",
+    "update_status",
+]

@@ -1,0 +1,56 @@
+"""What people may write into an incident, checked and tidied. No query; every refusal names its field."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tocsin.db.engine import Tx
+from tocsin.incidents.model import Incident
+from tocsin.kit.errors import Invalid
+from tocsin.kit.text import storable
+
+TITLE_LIMIT = 200
+SUMMARY_LIMIT = 20_000
+
+
+def title(title: str) -> str:
+    """Return the title on one line, 1 to 200 characters."""
+    one_line = " ".join(storable(title).split())
+    if not one_line:
+        raise Invalid("title", "Give the incident a title.", code="required")
+    if len(one_line) > TITLE_LIMIT:
+        raise Invalid("title", f"The title is longer than {TITLE_LIMIT} characters.", code="too_long")
+    return one_line
+
+
+def summary(summary: str) -> str:
+    """Return the summary, at most 20,000 characters of Markdown."""
+    return text("summary", summary, SUMMARY_LIMIT, required=False)
+
+
+def severity(severity: int) -> int:
+    """Return the severity if it is one, 1 (critical) to 5 (info)."""
+    if not 1 <= severity <= 5:
+        raise Invalid("severity", "Severity goes from 1 (critical) to 5 (info).", code="range")
+    return severity
+
+
+def started_at(tx: Tx, at: datetime | None, incident: Incident | None = None) -> datetime | None:
+    """Return a start that is not in the future and not after the end; None stays None."""
+    if at is None:
+        return None
+    if at > tx.now:
+        raise Invalid("started_at", "It cannot have started in the future.", code="range")
+    if incident is not None and incident.resolved_at is not None and at > incident.resolved_at:
+        raise Invalid("started_at", "It cannot have started after it was resolved.", code="range")
+    return at
+
+
+def text(field: str, text: str, limit: int, *, required: bool = True) -> str:
+    """Return the text without the space around it; `field` names it in the message."""
+    told = storable(text).strip()
+    if required and not told:
+        raise Invalid(field, f"The {field} is missing. Write at least one character.", code="required")
+    if len(told) > limit:
+        raise Invalid(field, f"The {field} is longer than {limit:,} characters.", code="too_long")
+    return told

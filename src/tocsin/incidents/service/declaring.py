@@ -1,0 +1,127 @@
+"""Declaring an incident, by hand or from an alert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.db.engine import Tx
+from tocsin.events.incidents import IncidentDeclared
+from tocsin.events.log import emit
+from tocsin.identity import service as organisation
+from tocsin.identity.model import Actor
+from tocsin.incidents.model import Incident, ResponderSource, Status
+from tocsin.incidents.service import checks
+from tocsin.incidents.service.linking import link, lock_alerts, must_be_free
+from tocsin.incidents.service.people import add_joined
+from tocsin.kit.ids import new_id
+
+DEFAULT_SEVERITY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an incident would begin with when it is declared from an alert; people may change all of it."""
+
+    alert_id: UUID
+    title: str
+    summary: str
+    severity: int
+
+
+async def prefill(tx: Tx, who: Actor, alert_id: UUID) -> Draft:
+    """Return what declaring from this alert would fill in; raises `Conflict` when it belongs to an incident already."""
+    who.must("incident.declare")
+    alert = await alert_queries.get(tx, alert_id)
+    await must_be_free(tx, [alert])
+    return _draft(alert)
+
+
+async def declare(
+    tx: Tx,
+    who: Actor,
+    *,
+    title: str = "",
+    summary: str = "",
+    severity: int | None = None,
+    alert_id: UUID | None = None,
+    page_others: bool = False,
+    started_at: datetime | None = None,
+) -> Incident:
+    """Declare an incident; the person who does becomes its lead and a joined responder.
+
+    From an alert, what is left empty is filled in from it and the alert is linked. The person takes the alert on by
+    this, which ends its escalation; with `page_others` it goes on. Everybody paged for it becomes a responder.
+    """
+    who.must("incident.declare")
+    alert = (await lock_alerts(tx, [alert_id]))[0] if alert_id is not None else None
+    await must_be_free(tx, [alert] if alert else [])
+    draft = _draft(alert) if alert is not None else None
+    incident = _new_incident(
+        tx,
+        who,
+        title=checks.title(title.strip() or (draft.title if draft else "")),
+        summary=checks.summary(summary.strip() or (draft.summary if draft else "")),
+        severity=checks.severity(severity) if severity is not None else draft.severity if draft else DEFAULT_SEVERITY,
+        started_at=checks.started_at(tx, started_at) or (alert.created_at if alert else tx.now),
+    )
+    incident.number, incident.reference = await organisation.next_incident_number(tx)
+    tx.session.add(incident)
+    await tx.session.flush()
+    declared = IncidentDeclared(
+        actor=who.ref,
+        incident_id=incident.id,
+        alert_id=alert.id if alert else None,
+        reference=incident.reference,
+        title=incident.title,
+        severity=incident.severity,
+        from_alert=alert.title if alert else "",
+    )
+    await emit(tx, declared)
+    if who.user_id is not None:
+        await add_joined(tx, who, incident, who.user_id, who.name, ResponderSource.SELF)
+    if alert is not None:
+        await link(tx, who, incident, [alert])
+        if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
+            await alerts.acknowledge(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
+    return incident
+
+
+def _new_incident(tx: Tx, who: Actor, *, title: str, summary: str, severity: int, started_at: datetime) -> Incident:
+    return Incident(
+        id=new_id(),
+        number=0,
+        reference="",
+        title=title,
+        summary=summary,
+        severity=severity,
+        status=Status.DECLARED,
+        round=0,
+        reporter_id=who.user_id,
+        reporter_name=who.name,
+        commander_id=None,
+        lead_id=who.user_id,
+        communicator_id=None,
+        resolution_note="",
+        cancel_reason=None,
+        duplicate_of_id=None,
+        started_at=started_at,
+        declared_at=tx.now,
+        acknowledged_at=None,
+        mitigated_at=None,
+        resolved_at=None,
+        closed_at=None,
+        cancelled_at=None,
+        updated_at=tx.now,
+        version=1,
+    )
+
+
+def _draft(alert: Alert) -> Draft:
+    labels = "\n".join(f"- {key}: {value}" for key, value in sorted(alert.labels.items()))
+    summary = "\n\n".join(part for part in (alert.description.strip(), labels) if part)
+    return Draft(alert.id, alert.title.strip()[: checks.TITLE_LIMIT], summary[: checks.SUMMARY_LIMIT], alert.severity)

@@ -1,0 +1,80 @@
+"""Changing what an incident says and where it stands, and writing into its timeline."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tocsin.db.engine import Tx
+from tocsin.events.base import Change
+from tocsin.events.incidents import CommentAdded, IncidentSeverityChanged, IncidentStatusChanged, IncidentUpdated
+from tocsin.events.log import emit
+from tocsin.identity.model import Actor
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import Incident, Status
+from tocsin.incidents.queries import Ref
+from tocsin.incidents.service import checks
+
+COMMENT_LIMIT = 10_000
+
+
+async def update(
+    tx: Tx,
+    who: Actor,
+    ref: Ref,
+    *,
+    title: str | None = None,
+    summary: str | None = None,
+    started_at: datetime | None = None,
+    if_version: int | None = None,
+) -> Incident:
+    """Change title, summary or the time it started; None leaves a field as it is."""
+    who.must("incident.edit")
+    incident = await queries.lock(tx, ref)
+    lifecycle.must_be_current(incident, if_version)
+    changes: list[Change] = []
+    if title is not None and (new := checks.title(title)) != incident.title:
+        changes.append(Change("title", incident.title, new))
+        incident.title = new
+    if summary is not None and (new := checks.summary(summary)) != incident.summary:
+        changes.append(Change("summary", incident.summary, new))
+        incident.summary = new
+    if (start := checks.started_at(tx, started_at, incident)) is not None and start != incident.started_at:
+        changes.append(Change("started_at", incident.started_at.isoformat(), start.isoformat()))
+        incident.started_at = start
+    if changes:
+        lifecycle.touch(incident, at=tx.now)
+        await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=changes))
+    return incident
+
+
+async def change_severity(tx: Tx, who: Actor, ref: Ref, severity: int, *, if_version: int | None = None) -> Incident:
+    """Judge the incident to be worse or better, 1 (critical) to 5 (info); also afterwards, to set the record right."""
+    who.must("incident.edit")
+    incident = await queries.lock(tx, ref)
+    lifecycle.must_be_current(incident, if_version)
+    old, new = incident.severity, checks.severity(severity)
+    if new != old:
+        incident.severity = new
+        lifecycle.touch(incident, at=tx.now)
+        await emit(tx, IncidentSeverityChanged(actor=who.ref, incident_id=incident.id, old=old, new=new))
+    return incident
+
+
+async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: int | None = None) -> Incident:
+    """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state."""
+    who.must("incident.edit")
+    incident = await queries.lock(tx, ref)
+    lifecycle.must_be_current(incident, if_version)
+    old = incident.status
+    if lifecycle.move(incident, to, at=tx.now):
+        await emit(tx, IncidentStatusChanged(actor=who.ref, incident_id=incident.id, old=old, new=to))
+    return incident
+
+
+async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> Incident:
+    """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
+    who.must("incident.edit")
+    text = checks.text("body", body, COMMENT_LIMIT)
+    incident = await queries.get(tx, ref)
+    await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))
+    return incident

@@ -1,0 +1,89 @@
+"""Which alerts belong to an incident."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import Alert
+from tocsin.db.engine import Tx
+from tocsin.events.incidents import AlertLinked, AlertUnlinked
+from tocsin.events.log import emit
+from tocsin.identity.model import Actor
+from tocsin.incidents import queries
+from tocsin.incidents.model import Incident, ResponderSource, Status
+from tocsin.incidents.queries import Ref
+from tocsin.incidents.service.people import add_paged
+from tocsin.kit.errors import Conflict, Invalid, NotFound
+from tocsin.oncall import queries as oncall_queries
+
+# How many things one request may name.
+MANY = 100
+
+
+async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -> Incident:
+    """Link alerts; those linked already stay, one that belongs to another incident is a `Conflict` and links none."""
+    who.must("incident.edit")
+    if not 1 <= len(alert_ids) <= MANY:
+        raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
+    incident = await queries.lock(tx, ref)
+    if incident.status == Status.CANCELLED:
+        raise Conflict(f"{incident.reference} is cancelled. Reopen it first.", code="incident.not_open")
+    wanted = [alert for alert in await lock_alerts(tx, alert_ids) if alert.incident_id != incident.id]
+    await must_be_free(tx, wanted)
+    await link(tx, who, incident, wanted)
+    return incident
+
+
+async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident:
+    """Take an alert out of the incident; one that is not in it stays where it is."""
+    who.must("incident.edit")
+    incident = await queries.lock(tx, ref)
+    alert = (await lock_alerts(tx, [alert_id]))[0]
+    if alert.incident_id == incident.id:
+        await unlink(tx, who, incident, [alert])
+    return incident
+
+
+async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
+    if not wanted:
+        return
+    ids = [alert.id for alert in wanted]
+    await alerts.link(tx, ids, incident.id)
+    for alert in wanted:
+        linked = AlertLinked(actor=who.ref, incident_id=incident.id, alert_id=alert.id, alert_title=alert.title)
+        await emit(tx, linked)
+    known = {person.responder.user_id for person in await queries.responders(tx, incident.id)}
+    paged = [id for id in await oncall_queries.people_paged_for(tx, ids) if id not in known]
+    await add_paged(tx, incident, paged, ResponderSource.LINKED_ALERT)
+
+
+async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
+    if not wanted:
+        return
+    await alerts.link(tx, [alert.id for alert in wanted], None)
+    for alert in wanted:
+        gone = AlertUnlinked(actor=who.ref, incident_id=incident.id, alert_id=alert.id, alert_title=alert.title)
+        await emit(tx, gone)
+
+
+async def lock_alerts(tx: Tx, alert_ids: Iterable[UUID]) -> list[Alert]:
+    ids = sorted(set(alert_ids))
+    found = await alert_queries.lock_many(tx, ids)
+    if len(found) < len(ids):
+        raise NotFound("There is no such alert.")
+    return found
+
+
+async def must_be_free(tx: Tx, wanted: Iterable[Alert]) -> None:
+    """Raise `Conflict` when one of these alerts belongs to an incident, and name both."""
+    for alert in wanted:
+        if alert.incident_id is not None:
+            owner = await queries.get(tx, alert.incident_id)
+            raise Conflict(
+                f"The alert “{alert.title}” belongs to {owner.reference} already.",
+                code="alert.linked",
+                hint=f"Work in {owner.reference}, or unlink the alert there first.",
+            )

@@ -1,0 +1,166 @@
+"""Asking for help from an incident, and answering the pages about incidents and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.db.engine import Tx
+from tocsin.events.incidents import ResponderDeclined, ResponderPaged
+from tocsin.events.log import emit
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import Incident, ResponderSource, ResponderState
+from tocsin.incidents.queries import Ref
+from tocsin.incidents.service import checks
+from tocsin.incidents.service.linking import lock_alerts
+from tocsin.incidents.service.people import add_paged, take_on
+from tocsin.kit.errors import Denied, Invalid
+from tocsin.notifications.model import Urgency
+from tocsin.oncall import queries as oncall_queries
+from tocsin.oncall import service as oncall
+from tocsin.oncall.escalation import PageContent, PageTarget
+from tocsin.oncall.model import EscalationRun, Page, PageState
+
+REASON_LIMIT = 1_000
+# How many things one request may name.
+MANY = 100
+
+
+async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], message: str = "") -> list[EscalationRun]:
+    """Ask people or policies for help, each with a run of its own; whoever is reached first becomes a responder."""
+    who.must("incident.page")
+    wanted = list(dict.fromkeys(targets))
+    if not 1 <= len(wanted) <= MANY:
+        raise Invalid("targets", f"Say whom to page: between 1 and {MANY} people or policies.", code="count")
+    said = checks.text("message", message, REASON_LIMIT, required=False)
+    incident = await queries.lock(tx, ref)
+    lifecycle.must_be_open(incident)
+    for name in await _target_names(tx, wanted):
+        await emit(tx, ResponderPaged(actor=who.ref, incident_id=incident.id, target=name, message=said))
+    content = PageContent(
+        title=incident.title,
+        body=said or incident.summary,
+        severity=incident.severity,
+        urgency=Urgency.HIGH,
+        source=who.name,
+        labels={},
+        incident_number=incident.reference,
+    )
+    runs = await oncall.page(tx, who, incident_id=incident.id, content=content, targets=wanted, message=said)
+    await tx.session.flush()
+    started = {run.id for run in runs}
+    reached = [sent for sent, _ in await oncall_queries.pages_of(tx, incident_id=incident.id) if sent.run_id in started]
+    people = [sent.user_id for sent in reached] + [target.id for target in wanted if target.kind == "user"]
+    await add_paged(tx, incident, people, ResponderSource.PAGED)
+    return runs
+
+
+async def _target_names(tx: Tx, targets: Sequence[PageTarget]) -> list[str]:
+    people = await identity.users_by_id(tx, [target.id for target in targets if target.kind == "user"])
+    policies = await oncall_queries.policy_names(tx, [target.id for target in targets if target.kind != "user"])
+    names: list[str] = []
+    for index, target in enumerate(targets):
+        person = people.get(target.id)
+        if target.kind == "user" and (person is None or not person.is_active):
+            raise Invalid(f"targets/{index}", "Choose a person who can sign in.", code="unknown")
+        if target.kind != "user" and target.id not in policies:
+            raise Invalid(f"targets/{index}", "There is no such escalation policy.", code="unknown")
+        names.append(person.name if person is not None else policies[target.id])
+    return names
+
+
+async def note_page(tx: Tx, page_id: UUID) -> None:
+    """Make somebody whom a later step of an escalation pages a responder of the incident that it is about.
+
+    Only a page that still waits for its answer counts: an answer has made them a responder already.
+    """
+    incident, _, sent = await _lock_for_page(tx, page_id)
+    if incident is None or sent.state != PageState.PAGING or not lifecycle.is_open(incident):
+        return
+    row = await queries.responder(tx, incident.id, sent.user_id)
+    if row is None or (row.state != ResponderState.JOINED and (row.paged_at is None or row.paged_at < sent.paged_at)):
+        await add_paged(tx, incident, [sent.user_id], _source_of(sent))
+
+
+async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
+    """Acknowledge the page that one was sent, and by it the alert or the incident that it is about.
+
+    Idempotent: a second answer, or one after somebody else's, changes nothing and returns what happened first.
+    `channel` says where the answer came from, such as `email`.
+    """
+    incident, alert, sent = await _lock_for_page(tx, page_id)
+    _must_be_theirs(who, sent)
+    if sent.state in (PageState.ACKNOWLEDGED, PageState.CANCELLED):
+        return sent
+    await oncall.answer_page(tx, who, page_id, channel)
+    if alert is not None and alert.status == AlertStatus.TRIGGERED:
+        await alerts.acknowledge(tx, who, alert.id)
+    if incident is not None and lifecycle.is_open(incident):
+        await take_on(tx, who, incident)
+    return await _fresh_page(tx, page_id)
+
+
+async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
+    """Say that one cannot take it; the escalation goes on when nobody else is being asked. Idempotent."""
+    incident, _, sent = await _lock_for_page(tx, page_id)
+    _must_be_theirs(who, sent)
+    if sent.state != PageState.PAGING:
+        return sent
+    await oncall.decline_page(tx, who, page_id)
+    if incident is not None:
+        await _decline(tx, who, incident, sent)
+    return await _fresh_page(tx, page_id)
+
+
+async def _decline(tx: Tx, who: Actor, incident: Incident, sent: Page) -> None:
+    row = await queries.responder(tx, incident.id, sent.user_id)
+    if row is None:
+        await add_paged(tx, incident, [sent.user_id], _source_of(sent))
+        row = await queries.responder(tx, incident.id, sent.user_id)
+    if row is None or row.state in (ResponderState.JOINED, ResponderState.DECLINED):
+        return
+    row.state = ResponderState.DECLINED
+    declined = ResponderDeclined(actor=who.ref, incident_id=incident.id, user_id=sent.user_id, user_name=who.name)
+    await emit(tx, declined)
+
+
+async def escalate_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
+    """Ask for the next step of the escalation now; one's own page, or with the right to page people any page."""
+    _, _, sent = await _lock_for_page(tx, page_id)
+    if who.user_id != sent.user_id:
+        who.must("incident.page")
+    await oncall.escalate_run(tx, who, sent.run_id)
+    return await _fresh_page(tx, page_id)
+
+
+async def _lock_for_page(tx: Tx, page_id: UUID) -> tuple[Incident | None, Alert | None, Page]:
+    """Lock what a page is about: its incident, or its alert and the incident which that is linked to."""
+    sent = await oncall_queries.page(tx, page_id)
+    if sent.alert_id is None:
+        incident = await queries.lock(tx, sent.incident_id) if sent.incident_id is not None else None
+        return incident, None, await _fresh_page(tx, page_id)
+    linked_to = (await alert_queries.get(tx, sent.alert_id)).incident_id
+    incident = await queries.lock(tx, linked_to) if linked_to is not None else None
+    alert = (await lock_alerts(tx, [sent.alert_id]))[0]
+    # Between the two reads the alert may have been linked elsewhere; locking that now could deadlock.
+    return (incident if alert.incident_id == linked_to else None), alert, await _fresh_page(tx, page_id)
+
+
+async def _fresh_page(tx: Tx, page_id: UUID) -> Page:
+    page = await oncall_queries.page(tx, page_id)
+    await tx.session.refresh(page)
+    return page
+
+
+def _must_be_theirs(who: Actor, page: Page) -> None:
+    if who.must_be_someone() != page.user_id:
+        raise Denied("This page was sent to somebody else.", hint="Acknowledge the alert or the incident itself.")
+
+
+def _source_of(sent: Page) -> ResponderSource:
+    return ResponderSource.LINKED_ALERT if sent.alert_id is not None else ResponderSource.PAGED
