@@ -31,6 +31,7 @@ from tocsin.edge.middleware import Surroundings
 from tocsin.events.live import Live
 from tocsin.identity import jobs as identity_jobs
 from tocsin.identity import service as identity
+from tocsin.incidents import jobs as incident_jobs
 from tocsin.jobs.queue import Job
 from tocsin.jobs.worker import Kind, Periodic, Worker, backoff, ensure_schedules
 from tocsin.net.http import OutboundHttp
@@ -43,12 +44,14 @@ from tocsin.oncall import service as oncall
 from tocsin.settings import Settings
 
 GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
+NOTE_PAGE = "incidents.note_page"
 SWEEP_IDENTITY = "identity.sweep"
 SWEEP_SIGNALS = "alerts.sweep_signals"
 
 # Event name → the lane and the kind of job that reacts to it.
 LISTENERS: Mapping[str, Sequence[tuple[str, str]]] = {
     "page.failed": [("page", GIVE_UP_ON_PAGE)],
+    "page.started": [("default", NOTE_PAGE)],
 }
 PERIODIC = (
     Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),
@@ -164,6 +167,7 @@ class App:
             Kind(alerts.ROUTE, partial(alerts_jobs.route, db), soon),
             Kind(oncall.ADVANCE, partial(oncall_jobs.advance, db), soon),
             Kind(GIVE_UP_ON_PAGE, partial(oncall_jobs.give_up_on_page, db), soon),
+            Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
             Kind(notifications.SEND, partial(send, sender), soon),
             Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),
             Kind(SWEEP_SIGNALS, sweep_signals, backoff),

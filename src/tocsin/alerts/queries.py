@@ -106,7 +106,7 @@ async def page(
         at, id = before
         query = query.where(or_(Alert.created_at < at, and_(Alert.created_at == at, Alert.id < id)))
     found = await tx.session.execute(query.order_by(Alert.created_at.desc(), Alert.id.desc()).limit(limit))
-    return [(alert, name, kind) for alert, name, kind in found.tuples()]
+    return [(alert, name, kind) for alert, name, kind in found.all()]
 
 
 def _escape(text: str) -> str:
@@ -141,7 +141,7 @@ async def linked_counts(tx: Tx, incident_ids: Collection[UUID]) -> dict[UUID, in
     query = (
         select(Alert.incident_id, func.count()).where(Alert.incident_id.in_(incident_ids)).group_by(Alert.incident_id)
     )
-    return {id: number for id, number in (await tx.session.execute(query)).tuples() if id is not None}
+    return {id: number for id, number in (await tx.session.execute(query)).all() if id is not None}
 
 
 async def source(tx: Tx, id: UUID) -> AlertSource:
@@ -171,7 +171,7 @@ async def sources(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> lis
 async def source_names(tx: Tx, ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
     """Return name and kind of these sources."""
     query = select(AlertSource.id, AlertSource.name, AlertSource.kind).where(AlertSource.id.in_(ids))
-    return {id: (name, kind) for id, name, kind in (await tx.session.execute(query)).tuples()}
+    return {id: (name, kind) for id, name, kind in (await tx.session.execute(query)).all()}
 
 
 async def source_has_alerts(tx: Tx, id: UUID) -> bool:
@@ -217,7 +217,7 @@ async def effects_of(tx: Tx, signal_ids: Collection[UUID]) -> dict[UUID, list[tu
         AlertSignal.signal_id.in_(signal_ids)
     )
     effects: dict[UUID, list[tuple[UUID, str]]] = {}
-    for signal_id, alert_id, effect in (await tx.session.execute(query)).tuples():
+    for signal_id, alert_id, effect in (await tx.session.execute(query)).all():
         effects.setdefault(signal_id, []).append((alert_id, effect))
     return effects
 
@@ -231,4 +231,4 @@ async def signals_of_alert(tx: Tx, alert_id: UUID, *, limit: int = 25) -> list[t
         .order_by(Signal.received_at.desc(), Signal.id.desc())
         .limit(limit)
     )
-    return [(signal, effect) for signal, effect in (await tx.session.execute(query)).tuples()]
+    return [(signal, effect) for signal, effect in (await tx.session.execute(query)).all()]

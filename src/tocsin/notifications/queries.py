@@ -46,11 +46,11 @@ async def ways_to_reach(tx: Tx, user_ids: Collection[UUID]) -> tuple[dict[UUID, 
         return methods, rules
     m = ContactMethod
     query = select(m.id, m.user_id, m.kind, m.address, m.name).where(m.user_id.in_(user_ids)).order_by(m.id)
-    for row in (await tx.session.execute(query)).tuples():
+    for row in (await tx.session.execute(query)).all():
         methods.setdefault(row[1], []).append(Method(*row))
     r = NotificationRule
     query2 = select(r.user_id, r.urgency, r.delay_minutes, r.contact_method_id).where(r.user_id.in_(user_ids))
-    for user_id, urgency, delay, method_id in (await tx.session.execute(query2.order_by(r.id))).tuples():
+    for user_id, urgency, delay, method_id in (await tx.session.execute(query2.order_by(r.id))).all():
         rules.setdefault(user_id, []).append(Rule(user_id, Urgency(urgency), delay, method_id))
     return methods, rules
 
@@ -83,7 +83,7 @@ async def deliveries(
     if user_id is not None:
         query = query.where(Delivery.user_id == user_id)
     found = await tx.session.execute(query.order_by(Delivery.id.desc()).limit(limit))
-    return [(delivery, name) for delivery, name in found.tuples()]
+    return [(delivery, name) for delivery, name in found.all()]
 
 
 async def states_of_page(tx: Tx, page_id: UUID) -> list[DeliveryState]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from tocsin.db.engine import Tx
 from tocsin.identity.model import User
@@ -22,6 +22,14 @@ from tocsin.oncall.model import (
     PageState,
     RunState,
 )
+
+
+def _about(
+    record: type[EscalationRun | Page], alert_ids: Sequence[UUID], incident_id: UUID | None
+) -> ColumnElement[bool]:
+    # Comparing with no incident would mean IS NULL, which holds for every alert there is.
+    of_alerts = record.alert_id.in_(alert_ids)
+    return of_alerts if incident_id is None else or_(of_alerts, record.incident_id == incident_id)
 
 
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:
@@ -97,7 +105,7 @@ async def people(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, tuple[str, bo
     if not user_ids:
         return {}
     query = select(User.id, User.name, User.is_active).where(User.id.in_(user_ids))
-    return {id: (name, active) for id, name, active in (await tx.session.execute(query)).tuples()}
+    return {id: (name, active) for id, name, active in (await tx.session.execute(query)).all()}
 
 
 async def run(tx: Tx, id: UUID) -> EscalationRun:
@@ -120,10 +128,9 @@ async def lock_running(
     tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None
 ) -> list[EscalationRun]:
     """Return the running runs of these alerts or of this incident for changing, in the order of their ids."""
-    which = or_(EscalationRun.alert_id.in_(alert_ids), EscalationRun.incident_id == incident_id)
     query = (
         select(EscalationRun)
-        .where(EscalationRun.state == RunState.RUNNING, which)
+        .where(EscalationRun.state == RunState.RUNNING, _about(EscalationRun, alert_ids, incident_id))
         .order_by(EscalationRun.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -133,8 +140,12 @@ async def lock_running(
 
 async def runs_of(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None) -> list[EscalationRun]:
     """Return every run of these alerts or of this incident, the newest first."""
-    which = or_(EscalationRun.alert_id.in_(alert_ids), EscalationRun.incident_id == incident_id)
-    query = select(EscalationRun).where(which).order_by(EscalationRun.id.desc()).limit(200)
+    query = (
+        select(EscalationRun)
+        .where(_about(EscalationRun, alert_ids, incident_id))
+        .order_by(EscalationRun.id.desc())
+        .limit(200)
+    )
     return list((await tx.session.scalars(query)).all())
 
 
@@ -165,11 +176,11 @@ async def pages_of(
     query = (
         select(Page, User.name)
         .join(User, User.id == Page.user_id)
-        .where(or_(Page.alert_id.in_(alert_ids), Page.incident_id == incident_id))
+        .where(_about(Page, alert_ids, incident_id))
         .order_by(Page.id.desc())
         .limit(limit)
     )
-    return [(page, name) for page, name in (await tx.session.execute(query)).tuples()]
+    return [(page, name) for page, name in (await tx.session.execute(query)).all()]
 
 
 async def open_pages_of_user(
@@ -186,7 +197,12 @@ async def open_pages_of_user(
 
 async def people_paged_for(tx: Tx, alert_ids: Collection[UUID]) -> list[UUID]:
     """Return everybody who was paged for these alerts, in the order in which they were."""
-    query = select(Page.user_id).where(Page.alert_id.in_(alert_ids)).group_by(Page.user_id).order_by(func.min(Page.id))
+    query = (
+        select(Page.user_id)
+        .where(Page.alert_id.in_(alert_ids))
+        .group_by(Page.user_id)
+        .order_by(func.min(Page.paged_at))
+    )
     return list((await tx.session.scalars(query)).all())
 
 
