@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TextIO
@@ -22,7 +21,7 @@ from tocsin.alerts.intake import Intake, Sources
 from tocsin.api.http import answer_problem
 from tocsin.api.intake import IntakeApp
 from tocsin.db import migrate
-from tocsin.db.engine import Database
+from tocsin.db.engine import Database, Listener, Listeners
 from tocsin.edge import csrf
 from tocsin.edge.auth import Authentication
 from tocsin.edge.context import AppRequest, Context, Keys, provide_context, provide_who
@@ -48,10 +47,10 @@ NOTE_PAGE = "incidents.note_page"
 SWEEP_IDENTITY = "identity.sweep"
 SWEEP_SIGNALS = "alerts.sweep_signals"
 
-# Event name → the lane and the kind of job that reacts to it.
-LISTENERS: Mapping[str, Sequence[tuple[str, str]]] = {
-    "page.failed": [("page", GIVE_UP_ON_PAGE)],
-    "page.started": [("default", NOTE_PAGE)],
+# Event name → what reacts to it.
+LISTENERS: Listeners = {
+    "page.failed": [Listener("page", GIVE_UP_ON_PAGE)],
+    "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
 }
 PERIODIC = (
     Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),

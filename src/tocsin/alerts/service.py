@@ -122,6 +122,7 @@ async def link(tx: Tx, alert_ids: Sequence[UUID], incident_id: UUID | None) -> N
         await tx.session.execute(
             update(Alert).where(Alert.id.in_(alert_ids)).values(incident_id=incident_id, updated_at=tx.now)
         )
+        await oncall.link_runs(tx, alert_ids, incident_id)
 
 
 async def open_by_hand(
@@ -238,7 +239,13 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
         )
         if policy_id is not None and still_needed:
             starts.append(
-                oncall.Start(content=page_content(alert, name), reason=reason, alert_id=alert.id, policy_id=policy_id)
+                oncall.Start(
+                    content=page_content(alert, name),
+                    reason=reason,
+                    alert_id=alert.id,
+                    linked_incident_id=alert.incident_id,
+                    policy_id=policy_id,
+                )
             )
     await emit(tx, *events)
     if starts:

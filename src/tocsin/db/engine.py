@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from tocsin.db.bell import Bell
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A reaction: the job that is put into a lane when an event is written, or only when it is about an incident."""
+
+    lane: str
+    kind: str
+    only_of_incidents: bool = False
+
+
+Listeners = Mapping[str, Sequence[Listener]]
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -43,12 +56,10 @@ class Tx:
 
     __slots__ = ("_rings", "depth", "listeners", "now", "session")
 
-    def __init__(
-        self, session: AsyncSession, now: datetime, listeners: Mapping[str, Sequence[tuple[str, str]]], depth: int
-    ) -> None:
+    def __init__(self, session: AsyncSession, now: datetime, listeners: Listeners, depth: int) -> None:
         self.session = session
         self.now = now
-        # Event name → the (lane, job kind) of each reaction to it.
+        # Event name → the reactions to it.
         self.listeners = listeners
         # How many reactions led to this transaction; `emit` stops a chain that has become too long.
         self.depth = depth
@@ -85,7 +96,7 @@ class Database:
     ) -> None:
         self.dsn = dsn
         self.bell = Bell(dsn, remote=bell)
-        self.listeners: Mapping[str, Sequence[tuple[str, str]]] = {}
+        self.listeners: Listeners = {}
         self._pool: Pool | None = None
         self._pool_size = pool_size
         self._application = application

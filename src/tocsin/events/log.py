@@ -100,9 +100,11 @@ def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:
         if listeners and tx.depth >= DEEPEST:
             log.error("events.chain_too_long", event_name=event.name, depth=tx.depth)
             continue
-        for lane, kind in listeners:
+        for listener in listeners:
+            if listener.only_of_incidents and event.incident_id is None:
+                continue
             payload = {"event": event.name, "depth": tx.depth + 1, "fields": to_builtins(event)}
-            jobs.append(NewJob(kind=kind, lane=lane, payload=payload, dedup=f"{kind}:{id}"))
+            jobs.append(NewJob(kind=listener.kind, lane=listener.lane, payload=payload, dedup=f"{listener.kind}:{id}"))
     return jobs
 
 

@@ -111,6 +111,8 @@ class EscalationRun(Record):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     alert_id: Mapped[UUID | None]
     incident_id: Mapped[UUID | None]
+    # The incident that the run's alert belongs to, so that what happens stands on its timeline as well.
+    linked_incident_id: Mapped[UUID | None]
     policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("escalation_policy.id"), index=True)
     policy_name: Mapped[str]
     direct_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))

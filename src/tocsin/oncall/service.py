@@ -67,6 +67,7 @@ class Start:
     incident_id: UUID | None = None
     policy_id: UUID | None = None
     user_id: UUID | None = None
+    linked_incident_id: UUID | None = None
     actor: ActorRef = SYSTEM
 
 
@@ -111,7 +112,7 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
         EscalationStarted(
             actor=s.actor,
             alert_id=run.alert_id,
-            incident_id=run.incident_id,
+            incident_id=run.incident_id or run.linked_incident_id,
             run_id=run.id,
             policy_name=run.policy_name,
             reason=s.reason,
@@ -124,11 +125,18 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
     return runs
 
 
+async def link_runs(tx: Tx, alert_ids: Sequence[UUID], incident_id: UUID | None) -> None:
+    """Let what the running runs of these alerts do stand on an incident's timeline, or no longer."""
+    for run in await queries.lock_running(tx, alert_ids=alert_ids):
+        run.linked_incident_id = incident_id
+
+
 def _new_run(tx: Tx, wanted: Start) -> EscalationRun:
     return EscalationRun(
         id=new_id(),
         alert_id=wanted.alert_id,
         incident_id=wanted.incident_id,
+        linked_incident_id=wanted.linked_incident_id,
         policy_id=wanted.policy_id,
         direct_user_id=wanted.user_id,
         policy_name="",
@@ -220,7 +228,7 @@ def _about(run: EscalationRun, decision: Decision) -> list[Any]:
 
 
 def _event(run: EscalationRun, kind: Any, *, actor: ActorRef = SYSTEM, **fields: Any) -> Any:
-    return kind(actor=actor, alert_id=run.alert_id, incident_id=run.incident_id, **fields)
+    return kind(actor=actor, alert_id=run.alert_id, incident_id=run.incident_id or run.linked_incident_id, **fields)
 
 
 def _page_row(tx: Tx, run: EscalationRun, user_id: UUID, reason: str) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
-        sa.CheckConstraint("kind IN ('alertmanager', 'grafana', 'generic', 'pagerduty')", name=op.f("alert_source_kind_check")),
+        sa.CheckConstraint(
+            "kind IN ('alertmanager', 'grafana', 'generic', 'pagerduty')", name=op.f("alert_source_kind_check")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("alert_source_pkey")),
         sa.UniqueConstraint("token", name=op.f("alert_source_token_key")),
     )
@@ -359,6 +361,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("alert_id", sa.Uuid(), nullable=True),
         sa.Column("incident_id", sa.Uuid(), nullable=True),
+        sa.Column("linked_incident_id", sa.Uuid(), nullable=True),
         sa.Column("policy_id", sa.Uuid(), nullable=True),
         sa.Column("policy_name", sa.Text(), nullable=False),
         sa.Column("direct_user_id", sa.Uuid(), nullable=True),
