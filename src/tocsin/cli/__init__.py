@@ -15,5 +15,6 @@ def main() -> None:
 
 
 main.add_command(serve.serve)
+main.add_command(serve.web_process)
 main.add_command(serve.worker)
 main.add_command(serve.migrate)

@@ -53,6 +53,8 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         fail(problem.message)
     except (ConnectionError, OSError) as error:
         fail(f"The database cannot be reached: {error}.")
+    except asyncio.CancelledError:
+        say("Stopped before it had started.")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
+import dataclasses
+import functools
+import os
+import socket
 
 import click
-import uvicorn
 
 from tocsin.app import App
-from tocsin.cli import runtime
+from tocsin.cli import listening, runtime, supervisor, welcome
+from tocsin.cli.stopping import Stop
 from tocsin.db import migrate as migrations
 from tocsin.db.engine import Database
 from tocsin.settings import Settings
@@ -17,25 +21,50 @@ from tocsin.settings import Settings
 
 @click.command()
 @click.option("--host", help="Address to listen on.")
-@click.option("--port", type=int, help="Port to listen on.")
-@click.option("--workers", type=int, help="Number of web processes.")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.")
+@click.option("--workers", type=int, help="Number of web processes; each also runs jobs.")
 @click.option("--no-worker", is_flag=True, help="Serve only; `tocsin worker` runs the jobs elsewhere.")
-@click.option("--demo", is_flag=True, help="Fill an empty data directory with a small organisation to try out.")
+@click.option("--demo", is_flag=True, help="Fill an empty installation with a small organisation to try out.")
 def serve(host: str | None, port: int | None, workers: int | None, no_worker: bool, demo: bool) -> None:
-    """Run everything: the embedded PostgreSQL, the web server and the worker."""
+    """Run everything: the embedded PostgreSQL, the web server and the worker.
+
+    SIGTERM or Ctrl-C stops it in good order within 25 seconds; a second one stops it at once.
+    """
     settings = runtime.read_settings(host=host, port=port, workers=workers, console_pages=True if demo else None)
+    if settings.database_url is None and settings.workers > supervisor.MOST_ON_EMBEDDED:
+        runtime.fail(
+            f"The embedded PostgreSQL has connections for {supervisor.MOST_ON_EMBEDDED} web processes. Start fewer, "
+            "or set TOCSIN_DATABASE_URL to a larger PostgreSQL."
+        )
     runtime.run(lambda: _serve(settings, worker=not no_worker, demo=demo))
 
 
 async def _serve(settings: Settings, *, worker: bool, demo: bool) -> None:
-    async with runtime.embedded(settings, runtime.say) as dsn:
-        await _prepare(settings, dsn)
-        app = App(settings, dsn)
-        await app.start(worker=worker)
-        try:
-            await _listen(app)
-        finally:
-            await app.stop()
+    stop = Stop()
+    stop.listen()
+    with listening.bind(settings) as listener:
+        settings = _with_port(settings, listener)
+        async with runtime.embedded(settings, runtime.say) as dsn:
+            await _prepare(settings, dsn)
+            greeting = await welcome.prepare(settings, dsn, demo=demo)
+            # The words go out once, when the first process answers.
+            greet = functools.cache(lambda: welcome.show(greeting))
+            if settings.workers > 1:
+                stop.started()
+                await supervisor.WebProcesses(settings, dsn, listener, worker=worker).run(stop, greet)
+                return
+            app = App(settings, dsn)
+            await app.start(worker=worker)
+            stop.started()
+            await listening.serve_until_stopped(app, listener, stop, greet)
+
+
+def _with_port(settings: Settings, listener: socket.socket) -> Settings:
+    """Return the settings with the port that was taken, when the operator left the choice to us."""
+    if settings.port != 0:
+        return settings
+    port = int(listener.getsockname()[1])
+    return dataclasses.replace(settings, port=port, base_url=settings.base_url.removesuffix(":0") + f":{port}")
 
 
 async def _prepare(settings: Settings, dsn: str) -> None:
@@ -49,26 +78,42 @@ async def _prepare(settings: Settings, dsn: str) -> None:
         await db.close()
 
 
-async def _listen(app: App) -> None:
-    settings = app.settings
-    config = uvicorn.Config(
-        app.asgi(),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        loop="none",
-        http="httptools",
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=10,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies or None,
-        backlog=4096,
-    )
-    server = uvicorn.Server(config)
-    await server.serve()
+@click.command(supervisor.COMMAND, hidden=True)
+@click.option("--listen-fd", type=int, required=True)
+@click.option("--lifeline-fd", type=int, required=True)
+@click.option("--pool-size", type=int, required=True)
+@click.option("--no-worker", is_flag=True)
+def web_process(listen_fd: int, lifeline_fd: int, pool_size: int, no_worker: bool) -> None:
+    """Be one of the web processes of `tocsin serve --workers`, which starts it."""
+    settings = runtime.read_settings()
+    runtime.run(lambda: _be_web_process(settings, listen_fd, lifeline_fd, pool_size, worker=not no_worker))
+
+
+async def _be_web_process(
+    settings: Settings, listen_fd: int, lifeline_fd: int, pool_size: int, *, worker: bool
+) -> None:
+    stop = Stop()
+    stop.listen()
+    lifeline = socket.socket(fileno=lifeline_fd)
+    lifeline.setblocking(False)
+    loop = asyncio.get_running_loop()
+
+    def notice_end() -> None:
+        # Readable means closed: the other side never writes. Nobody is left to start PostgreSQL again or to stop us.
+        loop.remove_reader(lifeline)
+        stop.ask()
+
+    loop.add_reader(lifeline, notice_end)
+    app = App(settings, settings.database_url or "", pool_size=pool_size)
+    await app.start(worker=worker)
+    stop.started()
+
+    def report_start() -> None:
+        with contextlib.suppress(OSError):
+            lifeline.send(b"r")
+
+    with socket.socket(fileno=os.dup(listen_fd)) as listener:
+        await listening.serve_until_stopped(app, listener, stop, report_start)
 
 
 @click.command()
@@ -79,15 +124,16 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
+    stop = Stop()
+    stop.listen()
     async with runtime.beside(settings) as dsn:
+        await _prepare(settings, dsn)
         app = App(settings, dsn)
         await app.start(web=False)
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stop.set)
-        await stop.wait()
-        await app.stop()
+        stop.started()
+        runtime.say("The worker runs. Stop it with Ctrl-C.")
+        await stop.asked.wait()
+        await listening.stop_app(app, stop)
 
 
 @click.command()

@@ -1,0 +1,347 @@
+"""What happened at Harbourline in the past two weeks, told through the real use cases.
+
+A story is an async generator: it acts, and yields the minutes until it acts again. All stories are told together in
+the order of time, so that the record of the installation reads as if it had been written then. Whoever was paged has
+answered before the transaction ends, so no page of the past goes out.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import Alert, AlertSource
+from tocsin.db.engine import Tx
+from tocsin.identity.model import ALL_PERMISSIONS, Actor, ActorKind, User, UserId
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
+from tocsin.notifications import queries as deliveries
+from tocsin.notifications.model import Urgency
+from tocsin.oncall import queries as oncall_queries
+from tocsin.oncall import service as oncall
+
+Story = AsyncGenerator[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who and what the stories are about."""
+
+    tx: Tx
+    users: dict[str, User]
+    sources: dict[str, AlertSource]
+
+    def person(self, key: str) -> Actor:
+        return Actor.person(self.users[key])
+
+    def id_of(self, key: str) -> UserId:
+        return UserId(self.users[key].id)
+
+    def source(self, key: str) -> Actor:
+        """Return the source as an actor that may do what its signals do."""
+        source = self.sources[key]
+        return Actor(kind=ActorKind.SOURCE, name=source.name, permissions=ALL_PERMISSIONS)
+
+    async def alert(
+        self, source: str, title: str, severity: int, description: str, team: str = "platform", **labels: str
+    ) -> Alert:
+        """Open an alert and route it at once, which pages the first step of its policy."""
+        alert = await alerts.open_by_hand(
+            self.tx,
+            self.source(source),
+            source_id=self.sources[source].id,
+            title=title,
+            description=description,
+            severity=severity,
+            urgency=Urgency.HIGH if severity <= 3 else Urgency.LOW,
+            labels={"team": team, **labels},
+        )
+        await alerts.route(self.tx, [alert.id])
+        return alert
+
+    async def resolve_alert(self, alert_id: UUID, source: str) -> None:
+        await alerts.resolve(self.tx, self.source(source), alert_id, reason="The source says it is over.")
+
+    async def next_step(self, alert_id: UUID) -> None:
+        """Let the wait of the current step be over."""
+        run = (await oncall_queries.lock_running(self.tx, alert_ids=[alert_id]))[0]
+        await oncall.advance(self.tx, run.id, step=run.step, round=run.round)
+
+    async def say(self, key: str, incident: Incident, body: str) -> None:
+        await incidents.comment(self.tx, self.person(key), incident.id, body)
+
+    async def move(self, key: str, incident: Incident, to: Status) -> None:
+        await incidents.update_status(self.tx, self.person(key), incident.id, to)
+
+    async def give(self, key: str, incident: Incident, role: IncidentRole, to: str) -> None:
+        await incidents.assign_role(self.tx, self.person(key), incident.id, role, self.id_of(to))
+
+
+async def tell(cast: Cast, *, present: datetime) -> None:
+    """Tell every story in the order of time; the transaction's time is the present again afterwards."""
+    tx = cast.tx
+    turns = [(present - ago, number, story(cast)) for number, (ago, story) in enumerate(_STORIES)]
+    heapq.heapify(turns)
+    while turns:
+        at, number, story = heapq.heappop(turns)
+        if at > present:
+            raise RuntimeError("A story of the demo goes on into the future.")
+        tx.now = at
+        try:
+            minutes = await anext(story)
+        except StopAsyncIteration:
+            continue
+        heapq.heappush(turns, (at + timedelta(minutes=minutes), number, story))
+    tx.now = present
+    await tx.session.flush()
+    if await deliveries.count_by_state(tx):
+        raise RuntimeError("A story of the demo would page somebody for something of the past.")
+
+
+async def _card_payments(cast: Cast) -> Story:
+    alert = await cast.alert(
+        "prometheus",
+        "Card payments are refused for Belgian banks",
+        2,
+        "Refusals of issuer group BE rose from 2 to 61 in 100 payments.",
+        team="bookings",
+        service="payments",
+        region="antwerp",
+    )
+    yield 3
+    incident = await incidents.declare(cast.tx, cast.person("jonas"), alert_id=alert.id)
+    await incidents.acknowledge(cast.tx, cast.person("jonas"), incident.id)
+    yield 4
+    await incidents.join(cast.tx, cast.person("samuel"), incident.id)
+    await cast.give("samuel", incident, IncidentRole.COMMANDER, "samuel")
+    await cast.say("jonas", incident, "Only issuers behind the **Brussels** gateway are affected; others are fine.")
+    yield 9
+    await cast.move("jonas", incident, Status.IDENTIFIED)
+    await cast.say("jonas", incident, "The gateway's certificate was renewed at 09:00 and our trust store is older.")
+    yield 14
+    await cast.say("samuel", incident, "Customer care knows; Claire answers the terminals.")
+    yield 11
+    await cast.move("jonas", incident, Status.MITIGATED)
+    await cast.say("jonas", incident, "Payments run through the Lille gateway until the new trust store is out.")
+    yield 52
+    await incidents.resolve(
+        cast.tx,
+        cast.person("jonas"),
+        incident.id,
+        "The trust store with the new intermediate certificate is deployed and traffic is back on Brussels.",
+    )
+    yield 22 * 60
+    await incidents.close(cast.tx, cast.person("samuel"), incident.id)
+
+
+async def _tracking_map(cast: Cast) -> Story:
+    alert = await cast.alert(
+        "grafana",
+        "Vessel positions are older than 6 hours",
+        3,
+        "The newest position in the tracking index is from 01:12.",
+        service="tracking",
+        region="rotterdam",
+    )
+    yield 5
+    await cast.next_step(alert.id)
+    yield 2
+    incident = await incidents.declare(
+        cast.tx, cast.person("aiko"), title="The tracking map shows yesterday's positions", alert_id=alert.id
+    )
+    await incidents.acknowledge(cast.tx, cast.person("aiko"), incident.id)
+    yield 12
+    await cast.say("aiko", incident, "The import stopped on one vessel with an empty name and tries it for ever.")
+    await cast.move("aiko", incident, Status.IDENTIFIED)
+    yield 25
+    await cast.move("aiko", incident, Status.MONITORING)
+    yield 40
+    await incidents.resolve(
+        cast.tx,
+        cast.person("aiko"),
+        incident.id,
+        "The import skips records without a name and reports them; the backlog of 9 hours is loaded.",
+    )
+
+
+async def _planned_failover(cast: Cast) -> Story:
+    alert = await cast.alert(
+        "prometheus",
+        "PostgreSQL primary in Rotterdam has changed",
+        2,
+        "db-rtm-2 was promoted.",
+        service="database",
+        region="rotterdam",
+    )
+    yield 2
+    incident = await incidents.declare(cast.tx, cast.person("priya"), alert_id=alert.id)
+    yield 6
+    await cast.say("priya", incident, "This is the failover drill of today; the silence for it was not set.")
+    await incidents.cancel(
+        cast.tx, cast.person("priya"), incident.id, CancelReason.FALSE_ALARM, note="Planned failover drill."
+    )
+
+
+async def _customs_documents(cast: Cast) -> Story:
+    alert = await cast.alert(
+        "batch",
+        "Customs export has waited for 90 minutes",
+        3,
+        "412 documents are in the queue of the Antwerp authority.",
+        service="customs",
+        region="antwerp",
+    )
+    yield 4
+    await alerts.acknowledge(cast.tx, cast.person("priya"), alert.id)
+    yield 18
+    incident = await incidents.declare(
+        cast.tx, cast.person("priya"), title="Customs documents reach Antwerp late", alert_id=alert.id
+    )
+    await incidents.acknowledge(cast.tx, cast.person("priya"), incident.id)
+    yield 10
+    await cast.give("priya", incident, IncidentRole.COMMUNICATOR, "samuel")
+    await cast.say("priya", incident, "The authority throttles us to 5 documents a minute since its update on Friday.")
+    await cast.move("priya", incident, Status.IDENTIFIED)
+    yield 120
+    await cast.say(
+        "samuel", incident, "The authority has promised a higher limit; until then we send the urgent first."
+    )
+    await cast.move("priya", incident, Status.MITIGATED)
+    yield 24 * 60
+    await cast.move("priya", incident, Status.MONITORING)
+    await cast.say("priya", incident, "The limit was raised this morning. Watching one full day before we resolve.")
+
+
+async def _booking_form(cast: Cast) -> Story:
+    first = await cast.alert(
+        "synthetic",
+        "Booking form answers 500 for new customers",
+        1,
+        "Probe “book as new customer” fails from all three locations.",
+        team="bookings",
+        service="booking",
+    )
+    yield 5
+    await cast.next_step(first.id)
+    yield 1
+    incident = await incidents.declare(cast.tx, cast.person("tomas"), alert_id=first.id)
+    await incidents.acknowledge(cast.tx, cast.person("tomas"), incident.id)
+    yield 2
+    second = await cast.alert(
+        "grafana",
+        "Error rate of the booking API is above 20 %",
+        2,
+        "POST /customers fails; everything else is normal.",
+        team="bookings",
+        service="booking",
+    )
+    await incidents.link_alerts(cast.tx, cast.person("tomas"), incident.id, [second.id])
+    await alerts.acknowledge(cast.tx, cast.person("tomas"), second.id)
+    yield 4
+    await incidents.join(cast.tx, cast.person("maren"), incident.id)
+    await cast.give("maren", incident, IncidentRole.COMMANDER, "maren")
+    await cast.say("tomas", incident, "`POST /customers` violates a constraint that came with release 2281.")
+    yield 6
+    await cast.move("tomas", incident, Status.IDENTIFIED)
+    yield 9
+    await cast.say("maren", incident, "We roll back to 2280. Bookings of existing customers were never affected.")
+    await cast.move("tomas", incident, Status.MITIGATED)
+    await cast.resolve_alert(second.id, "grafana")
+    yield 30
+    await incidents.change_severity(cast.tx, cast.person("maren"), incident.id, 2)
+    await cast.say("maren", incident, "Rolled back everywhere. Next: find the customers whose sign-up failed.")
+
+
+async def _invoice_mails(cast: Cast) -> Story:
+    alert = await cast.alert(
+        "prometheus",
+        "Invoice mails have waited for 45 minutes",
+        3,
+        "1,930 mails are queued, the oldest since 45 minutes.",
+        team="bookings",
+        service="invoices",
+    )
+    yield 2
+    incident = await incidents.declare(cast.tx, cast.person("jonas"), title="Invoice mails are late", alert_id=alert.id)
+    await incidents.acknowledge(cast.tx, cast.person("jonas"), incident.id)
+    yield 11
+    await cast.say(
+        "jonas", incident, "Our relay greylists the new sending address. Asking Platform for the allow list."
+    )
+
+
+def _brief(
+    source: str,
+    title: str,
+    severity: int,
+    description: str,
+    *,
+    acknowledged_by: str = "",
+    lasted: float | None = None,
+    team: str = "platform",
+    **labels: str,
+) -> Callable[[Cast], Story]:
+    """Tell of an alert that never became an incident."""
+
+    async def story(cast: Cast) -> Story:
+        alert = await cast.alert(source, title, severity, description, team, **labels)
+        if acknowledged_by:
+            yield 2
+            await alerts.acknowledge(cast.tx, cast.person(acknowledged_by), alert.id)
+        if lasted is not None:
+            yield lasted
+            await cast.resolve_alert(alert.id, source)
+
+    return story
+
+
+_STORIES: tuple[tuple[timedelta, Callable[[Cast], Story]], ...] = (
+    (timedelta(days=13, hours=5), _card_payments),
+    (timedelta(days=8, hours=14), _tracking_map),
+    (timedelta(days=6, hours=3), _planned_failover),
+    (timedelta(days=2, hours=7), _customs_documents),
+    (timedelta(hours=3, minutes=20), _booking_form),
+    (timedelta(minutes=48), _invoice_mails),
+    (
+        timedelta(days=11, hours=2),
+        _brief("prometheus", "Node rtm-14 is not ready", 3, "Kubelet is silent.", acknowledged_by="aiko", lasted=24),
+    ),
+    (
+        timedelta(days=9, hours=20),
+        _brief("synthetic", "Terminal Gdynia cannot be reached", 2, "2 of 3 probes time out.", lasted=3),
+    ),
+    (
+        timedelta(days=5, hours=9),
+        _brief("grafana", "Replication lag is above 30 s", 3, "db-rtm-3.", acknowledged_by="priya", lasted=17),
+    ),
+    (
+        timedelta(days=3, hours=16),
+        _brief("batch", "Night batch ran 20 minutes longer", 4, "Ended at 04:20.", lasted=380, service="batch"),
+    ),
+    (
+        timedelta(days=1, hours=22),
+        _brief(
+            "synthetic",
+            "Checkout answers slowly",
+            3,
+            "The 95th percentile is above 2 s.",
+            acknowledged_by="jonas",
+            lasted=31,
+            team="bookings",
+            service="checkout",
+        ),
+    ),
+    (
+        timedelta(hours=26),
+        _brief("prometheus", "Certificate of files.harbourline.example ends in 12 days", 4, "Issued by the old CA."),
+    ),
+    (
+        timedelta(hours=5, minutes=10),
+        _brief("prometheus", "Disk of the log store is 82 % full", 3, "rtm-log-2.", acknowledged_by="aiko"),
+    ),
+    (timedelta(minutes=95), _brief("grafana", "Cache hit rate is below 80 %", 5, "Region Antwerp.", service="cache")),
+)
