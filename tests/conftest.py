@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests import postgres
+from tests.world import World, make_world
 from tocsin.db.engine import Database
 
 
@@ -33,3 +34,10 @@ async def db(dsn: str) -> AsyncIterator[Database]:
     await db.open()
     yield db
     await db.close()
+
+
+@pytest.fixture
+async def world(dsn: str) -> AsyncIterator[World]:
+    """An installation to tell stories in."""
+    async with make_world(dsn) as world:
+        yield world

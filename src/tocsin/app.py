@@ -92,11 +92,9 @@ class App:
         await migrate.check(self.db)
         async with self.db.begin() as tx:
             keys = Keys(link=await identity.secret(tx, "link"), form=await identity.secret(tx, "form"))
-        if worker:
-            await ensure_schedules(self.db, PERIODIC)
-            self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
-            self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
-            await self.worker.start()
+        await ensure_schedules(self.db, PERIODIC)
+        self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
+        self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
         self.context = Context(
             settings=self.settings,
             db=self.db,
@@ -106,12 +104,14 @@ class App:
             channels=self.channels,
             keys=keys,
             metrics=self.metrics,
-            worker_is_alive=lambda: self.worker.is_alive if self.worker else None,
+            worker_is_alive=lambda: self.worker.is_alive if self.worker and worker else None,
             stopping=lambda: self._stopping,
         )
         if web:
             self.intake.start()
             self.live.start()
+        if worker:
+            await self.worker.start()
         # What has been loaded by now stays for good; leaving it out keeps the collector's pauses short.
         gc.collect()
         gc.freeze()

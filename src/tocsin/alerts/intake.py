@@ -292,8 +292,8 @@ _UPSERT = """
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
                    links, count, created_at, last_seen_at, updated_at, routed_at)
 SELECT new.id, new.source_id, new.dedup_key, 'triggered', new.title, new.description, new.severity,
-       new.native_severity, new.urgency, new.labels, new.links, new.count, $13, $13, $13,
-       CASE WHEN new.record_only THEN $13 END
+       new.native_severity, new.urgency, new.labels, new.links, new.count, $13::timestamptz, $13::timestamptz, $13::timestamptz,
+       CASE WHEN new.record_only THEN $13::timestamptz END
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
             $9::jsonb[], $10::jsonb[], $11::int[], $12::bool[])
      AS new (id, source_id, dedup_key, title, description, severity, native_severity, urgency, labels, links, count,
@@ -304,11 +304,11 @@ DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last
 RETURNING id, source_id, dedup_key
 """
 _CHANGE = """
-UPDATE alert SET status = $3, updated_at = $4,
-       acknowledged_at = CASE WHEN $3 = 'acknowledged' THEN $4 ELSE acknowledged_at END,
-       acknowledged_by = CASE WHEN $3 = 'acknowledged' THEN named.name ELSE acknowledged_by END,
-       resolved_at = CASE WHEN $3 = 'resolved' THEN $4 ELSE resolved_at END,
-       resolved_by = CASE WHEN $3 = 'resolved' THEN named.name ELSE resolved_by END
+UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
+       acknowledged_at = CASE WHEN $3::text = 'acknowledged' THEN $4::timestamptz ELSE acknowledged_at END,
+       acknowledged_by = CASE WHEN $3::text = 'acknowledged' THEN named.name ELSE acknowledged_by END,
+       resolved_at = CASE WHEN $3::text = 'resolved' THEN $4::timestamptz ELSE resolved_at END,
+       resolved_by = CASE WHEN $3::text = 'resolved' THEN named.name ELSE resolved_by END
 FROM unnest($1::uuid[], $2::text[], $5::text[]) AS named (source_id, dedup_key, name)
 WHERE alert.source_id = named.source_id AND alert.dedup_key = named.dedup_key
   AND alert.status = ANY($6::text[])

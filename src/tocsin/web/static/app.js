@@ -120,14 +120,13 @@ function focusFirstBad(within) {
   return bad;
 }
 
-// ---- Dialogs. An open one is left alone by live updates, so that nobody's half-written note is lost.
+// ---- Dialogs and details. An open one is left alone by live updates, so that nobody's half-written note is lost.
 function openDialog(dialog) {
   if (!dialog.open) dialog.showModal();
   dialog.setAttribute("hx-morph-skip", "");
 }
 document.addEventListener("toggle", (e) => {
-  if (e.target.tagName !== "DIALOG") return;
-  e.target.toggleAttribute("hx-morph-skip", e.target.open);
+  if (["DIALOG", "DETAILS"].includes(e.target.tagName)) e.target.toggleAttribute("hx-morph-skip", e.target.open);
 }, true);
 
 document.addEventListener("click", (e) => {

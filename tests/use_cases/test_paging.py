@@ -1,0 +1,301 @@
+"""From a signal to somebody who answers: routing, escalation, pages, deliveries."""
+
+import asyncio
+
+import pytest
+
+from tests.world import World, minutes
+from tocsin.alerts import service as alerts
+from tocsin.kit.errors import Refused, Transient
+from tocsin.notifications import service as notifications
+from tocsin.notifications.model import Urgency
+from tocsin.notifications.service import RuleDraft
+from tocsin.oncall import queries as oncall_queries
+from tocsin.oncall import service as oncall
+
+
+async def test_an_alert_pages_the_first_step(world: World) -> None:
+    """F053, F060: the person on the first step gets the page, with the way to acknowledge it."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+
+    alert = await world.alert("Checkout is down")
+
+    assert world.mail.subjects(ada) == ["Checkout is down"]
+    assert world.mail.subjects(bob) == []
+    page = world.mail.to(ada)[0]
+    assert page.acknowledge_url is not None and page.acknowledge_url.startswith("http://127.0.0.1:8700/p/")
+    assert page.reason == "You are step 1 of Duty"
+    assert await world.history(alert) == [
+        "alert.triggered",
+        "alert.routed",
+        "escalation.started",
+        "page.started: Ada",
+        "page.sent: Ada",
+    ]
+
+
+async def test_an_unanswered_page_goes_to_the_next_step(world: World) -> None:
+    """F053: the wait of a step is kept, then the next one is paged."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob], wait=minutes(5)))
+    alert = await world.alert()
+
+    await world.pass_time(minutes(4.9))
+    assert world.mail.subjects(bob) == []
+    await world.pass_time(minutes(0.2))
+    assert world.mail.subjects(bob) == ["Checkout is down"]
+    assert (await world.history(alert))[5:] == ["page.escalated", "page.started: Bob", "page.sent: Bob"]
+
+
+async def test_acknowledging_stops_the_escalation(world: World) -> None:
+    """F029: nobody is woken after somebody answered."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    alert = await world.alert()
+
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    await world.pass_time(minutes(60))
+
+    assert world.mail.subjects(bob) == []
+    assert (await world.again(alert)).status == "acknowledged"
+    async with world.db.begin() as tx:
+        run = (await oncall_queries.runs_of(tx, alert_ids=[alert.id]))[0]
+        assert (run.state, run.end_reason) == ("answered", "Ada acknowledged the alert.")
+        assert [page.state for page, _ in await oncall_queries.pages_of(tx, alert_ids=[alert.id])] == ["acknowledged"]
+
+
+async def test_resolving_at_the_source_ends_the_escalation(world: World) -> None:
+    """F031, F063: a resolve from the monitoring tool calls everything off."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    alert = await world.alert()
+
+    await world.signal({"title": "Checkout is down", "status": "resolved", "key": "Checkout is down"})
+    await world.pass_time(minutes(60))
+
+    assert (await world.again(alert)).status == "resolved"
+    assert world.mail.subjects(bob) == []
+
+
+async def test_a_policy_repeats_and_then_says_that_nobody_answered(world: World) -> None:
+    """F053, F054: repeats are counted, and running dry is on the record."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada], wait=minutes(5), repeat=1))
+    alert = await world.alert()
+    for _ in range(3):
+        await world.pass_time(minutes(5))
+
+    assert len(world.mail.to(ada)) == 2
+    assert (await world.history(alert))[-2:] == ["page.escalated", "escalation.exhausted"]
+    assert (await world.reasons(alert))[-1] == "Its only step of “Duty” went by without an answer, 2 times over."
+
+
+async def test_a_step_with_nobody_reachable_is_skipped_at_once(world: World) -> None:
+    """F054: no time is lost on somebody who has no contact method."""
+    ada = await world.person("ada", reachable=False)
+    bob = await world.person("bob")
+    await world.route(await world.policy([ada, bob]))
+
+    alert = await world.alert()
+
+    assert world.mail.subjects(bob) == ["Checkout is down"]
+    assert "escalation.step_skipped" in await world.history(alert)
+    assert "Ada cannot be reached: no contact method, or the account is switched off" in await world.reasons(alert)
+
+
+async def test_when_nobody_can_be_reached_the_record_says_so(world: World) -> None:
+    """F054, G01: silence is explained."""
+    ada = await world.person("ada", reachable=False)
+    await world.route(await world.policy([ada]))
+    alert = await world.alert()
+    assert (await world.history(alert))[-1] == "escalation.exhausted"
+    assert (await world.reasons(alert))[-1] == "Nobody on any step can be reached."
+
+
+async def test_without_a_route_nobody_is_paged_and_the_record_says_so(world: World) -> None:
+    """F069, G01: not routed is visible."""
+    alert = await world.alert()
+    assert await world.history(alert) == ["alert.triggered", "alert.not_routed"]
+    assert await world.reasons(alert) == ["There are no routes yet."]
+
+
+async def test_the_first_route_that_holds_decides(world: World) -> None:
+    """F069: order matters, the catch-all comes last."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([bob], name="Rest"))
+    await world.route(await world.policy([ada], name="Shop"), 'labels.team == "shop"', name="Shop alerts")
+
+    await world.alert("Cart", labels={"team": "shop"})
+    await world.alert("Disk", labels={"team": "base"})
+
+    assert world.mail.subjects(ada) == ["Cart"]
+    assert world.mail.subjects(bob) == ["Disk"]
+
+
+async def test_low_urgency_notifies_and_does_not_climb(world: World) -> None:
+    """F053, model C9: low urgency never escalates."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    await world.alert("Certificate expires in 20 days", severity="warning", urgency="low")
+    await world.pass_time(minutes(600))
+    assert len(world.mail.to(ada)) == 1
+    assert world.mail.to(bob) == []
+
+
+async def test_personal_rules_decide_channel_and_delay(world: World) -> None:
+    """F059: first the webhook, five minutes later the e-mail."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        hook = await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address=ada.email
+        )
+        mail = (await notifications.queries.contact_methods(tx, ada.id))[0]
+        rules = [RuleDraft(Urgency.HIGH, 0, hook.id), RuleDraft(Urgency.HIGH, 5, mail.id)]
+        await notifications.set_rules(tx, world.root, user_id=ada.id, rules=rules)
+    await world.route(await world.policy([ada], wait=minutes(30)))
+
+    alert = await world.alert()
+    assert (len(world.hook.to(ada)), len(world.mail.to(ada))) == (1, 0)
+    await world.pass_time(minutes(5))
+    assert (len(world.hook.to(ada)), len(world.mail.to(ada))) == (1, 1)
+    assert sorted(await world.deliveries(alert)) == ["Ada: delivered", "Ada: sent"]
+
+
+async def test_answering_takes_back_what_is_not_sent_yet(world: World) -> None:
+    """F059, F060: a delayed message does not follow an answered page."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        mail = (await notifications.queries.contact_methods(tx, ada.id))[0]
+        await notifications.set_rules(
+            tx,
+            world.root,
+            user_id=ada.id,
+            rules=[RuleDraft(Urgency.HIGH, 0, mail.id), RuleDraft(Urgency.HIGH, 5, mail.id)],
+        )
+    await world.route(await world.policy([ada], wait=minutes(30)))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    await world.pass_time(minutes(10))
+    assert len(world.mail.to(ada)) == 1
+    assert sorted(await world.deliveries(alert)) == ["Ada: cancelled", "Ada: sent"]
+
+
+async def test_a_transient_failure_is_tried_again(world: World) -> None:
+    """F060: retry with growing waits until it works."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    world.mail.failures = [Transient("451 try later"), Transient("451 try later")]
+    alert = await world.alert()
+    assert await world.deliveries(alert) == ["Ada: queued"]
+    await world.pass_time(minutes(0.04))
+    await world.pass_time(minutes(0.2))
+    assert await world.deliveries(alert) == ["Ada: sent"]
+    assert (await world.history(alert))[-3:] == [
+        "page.attempt_failed: Ada",
+        "page.attempt_failed: Ada",
+        "page.sent: Ada",
+    ]
+    assert world.mail.to(ada)[0].attempt == 3
+
+
+async def test_a_refused_page_goes_to_the_next_step_at_once(world: World) -> None:
+    """F054, F060: when every message of a step was refused, waiting would help nobody."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    world.mail.failures = [Refused("550 no such user")]
+    alert = await world.alert()
+    assert world.mail.subjects(bob) == ["Checkout is down"]
+    assert await world.deliveries(alert) == ["Ada: failed", "Bob: sent"]
+    assert "page.unreachable: Ada" in await world.history(alert)
+
+
+async def test_two_people_on_one_step_are_both_paged_and_one_answer_is_enough(world: World) -> None:
+    """F045, F052: the other one's page is called off."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([[ada, bob]]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        pages = {name: page for page, name in await oncall_queries.pages_of(tx, alert_ids=[alert.id])}
+        await oncall.answer_page(tx, world.actor(bob), pages["Bob"].id)
+    async with world.db.begin() as tx:
+        states = {name: page.state for page, name in await oncall_queries.pages_of(tx, alert_ids=[alert.id])}
+    assert states == {"Ada": "cancelled", "Bob": "acknowledged"}
+
+
+async def test_declining_passes_the_page_on_when_nobody_else_is_asked(world: World) -> None:
+    """F061: "can't take it" does not wait for the timer."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        page = (await oncall_queries.pages_of(tx, alert_ids=[alert.id]))[0][0]
+        await oncall.decline_page(tx, world.actor(ada), page.id)
+    await world.settle()
+    assert world.mail.subjects(bob) == ["Checkout is down"]
+
+
+async def test_two_people_who_acknowledge_at_once_make_one_acknowledgement(world: World) -> None:
+    """F029: no double effect."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([[ada, bob]]))
+    alert = await world.alert()
+
+    async def acknowledge(person: object) -> None:
+        async with world.db.begin() as tx:
+            await alerts.acknowledge(tx, world.actor(person), alert.id)  # type: ignore[arg-type]
+
+    await asyncio.gather(acknowledge(ada), acknowledge(bob))
+    assert (await world.history(alert)).count("alert.acknowledged") == 1
+
+
+async def test_the_same_timer_twice_moves_the_run_once(world: World) -> None:
+    """G04: a timer that fires again finds that the run has moved."""
+    ada, bob, cyd = await world.people("ada", "bob", "cyd")
+    await world.route(await world.policy([ada, bob, cyd]))
+    alert = await world.alert()
+    for _ in range(2):
+        async with world.db.begin() as tx:
+            run = (await oncall_queries.runs_of(tx, alert_ids=[alert.id]))[0]
+            await oncall.advance(tx, run.id, step=1, round=0)
+    await world.settle()
+    assert world.mail.subjects(bob) == ["Checkout is down"]
+    assert world.mail.subjects(cyd) == []
+
+
+async def test_giving_an_alert_back_pages_again(world: World) -> None:
+    """F067: unacknowledge routes anew."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    async with world.db.begin() as tx:
+        await alerts.unacknowledge(tx, world.actor(ada), alert.id)
+    await world.settle()
+    assert len(world.mail.to(ada)) == 2
+
+
+async def test_a_test_page_reaches_every_contact_method(world: World) -> None:
+    """F059: people can try their own channels."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        await notifications.send_test_page(tx, world.actor(ada), user_id=ada.id)
+    await world.settle()
+    assert world.mail.subjects(ada) == ["Test page"]
+    assert world.mail.to(ada)[0].acknowledge_url is None
+
+
+@pytest.mark.parametrize("urgency", ["high", "low"])
+async def test_a_person_without_rules_is_reached_on_everything_at_once(world: World, urgency: str) -> None:
+    """F059: the default sequence wakes rather than waits."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address=ada.email
+        )
+    await world.route(await world.policy([ada]))
+    await world.alert(urgency=urgency)
+    assert (len(world.hook.to(ada)), len(world.mail.to(ada))) == (1, 1)
