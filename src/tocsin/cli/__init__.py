@@ -5,16 +5,29 @@ from __future__ import annotations
 import click
 
 from tocsin import __version__
-from tocsin.cli import serve
+from tocsin.cli import backup, doctor, people, serve, settings_page
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="tocsin")
 def main() -> None:
-    """Tocsin: alerts in, people paged, incidents coordinated."""
+    """Tocsin: alerts in, people paged, incidents coordinated.
+
+    Results are on standard output, everything else on standard error. Commands work beside a running server.
+    Status 0: done. 1: not done, and a sentence says why. 2: the command was not written correctly.
+    """
 
 
-main.add_command(serve.serve)
-main.add_command(serve.web_process)
-main.add_command(serve.worker)
-main.add_command(serve.migrate)
+for command in (
+    serve.serve,
+    serve.web_process,
+    serve.worker,
+    serve.migrate,
+    people.user,
+    people.token,
+    doctor.doctor,
+    backup.backup,
+    backup.restore,
+    settings_page.settings,
+):
+    main.add_command(command)

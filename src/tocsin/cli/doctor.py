@@ -1,0 +1,266 @@
+"""`tocsin doctor`: look at everything a page depends on and say how to mend what is not right. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Generator, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import asyncpg
+import click
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from tocsin.alerts import queries as alerts
+from tocsin.cli import runtime
+from tocsin.db import migrate
+from tocsin.db.embedded import EmbeddedError, binaries, files, running_dsn
+from tocsin.db.embedded import account as accounts
+from tocsin.db.embedded.config import DURABLE
+from tocsin.db.embedded.server import REFUSE_BELOW, WARN_BELOW
+from tocsin.db.engine import Database, Tx
+from tocsin.db.migrate import SchemaError
+from tocsin.jobs import queue
+from tocsin.jobs.worker import LOCK_SPACE
+from tocsin.kit import clock
+from tocsin.notifications import queries as contact
+from tocsin.oncall import queries as oncall
+from tocsin.settings import Settings
+
+# A page is late when its job is.
+_LATE = {"page": 10.0, "default": 60.0, "bulk": 600.0, "probe": 60.0}
+_SKEW = 2.0
+_MOST = 1000
+
+
+class Verdict(StrEnum):
+    """How one check came out. Only FAIL makes the command fail."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    verdict: Verdict
+    check: str
+    words: str
+
+
+def _ok(check: str, words: str) -> Finding:
+    return Finding(Verdict.OK, check, words)
+
+
+def _warn(check: str, words: str) -> Finding:
+    return Finding(Verdict.WARN, check, words)
+
+
+def _fail(check: str, words: str) -> Finding:
+    return Finding(Verdict.FAIL, check, words)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print an array of {verdict, check, words}.")
+def doctor(as_json: bool) -> None:
+    """Check everything a page depends on: one line each, ok, warn or FAIL. Status 1 when something FAILs."""
+    settings = runtime.read_settings()
+    findings: list[Finding] = []
+
+    async def examine() -> None:
+        findings.extend([finding async for finding in _examine(settings)])
+
+    runtime.run(examine)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.verdict:<4}  {finding.check}: {finding.words}")
+    if any(finding.verdict is Verdict.FAIL for finding in findings):
+        sys.exit(1)
+
+
+async def _examine(settings: Settings) -> AsyncGenerator[Finding]:
+    for finding in _settings(settings):
+        yield finding
+    try:
+        dsn = settings.database_url or running_dsn(settings.data_dir)
+    except EmbeddedError as error:
+        yield _fail("server", str(error))
+        return
+    if dsn is None:
+        yield _fail("server", "Tocsin does not run on this data directory. Start it (`tocsin serve`) and look again.")
+        return
+    db = Database(dsn, bell=False, pool_size=1, application="tocsin-cli")
+    try:
+        for finding in await _server(db):
+            yield finding
+        await migrate.check(db)
+        yield _ok("schema", f"The schema is at {migrate.newest()}, which this program needs.")
+        async with db.begin() as tx:
+            for finding in [*await _work(tx), *await _paging(tx, settings)]:
+                yield finding
+    except SchemaError as error:
+        yield _fail("schema", str(error))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
+        yield _fail("server", f"The database does not answer: {error}. Look at its log and at TOCSIN_DATABASE_URL.")
+    finally:
+        await db.close()
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    yield _ok("settings", f"They can be read. People reach Tocsin at {settings.base_url}.")
+    if settings.database_url is not None:
+        yield _ok("database", "An external PostgreSQL is used (TOCSIN_DATABASE_URL).")
+    else:
+        yield from _data_dir(settings.data_dir)
+        yield _binaries(settings)
+    if settings.smtp_host is None:
+        yield _warn("e-mail", "Pages cannot go out by mail: set TOCSIN_SMTP_HOST, if people shall be mailed.")
+    else:
+        yield _ok("e-mail", f"Mail goes out through {settings.smtp_host} port {settings.smtp_port}.")
+
+
+def _data_dir(data_dir: Path) -> Generator[Finding]:
+    if not data_dir.is_dir():
+        yield _fail("data directory", f"{data_dir} does not exist. `tocsin serve` makes it; TOCSIN_DATA_DIR names it.")
+        return
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        yield _fail("data directory", f"{data_dir} cannot be written by this account. Run this as its owner.")
+    else:
+        yield _ok("data directory", f"{data_dir} can be written.")
+    free = shutil.disk_usage(data_dir).free
+    words = f"{free // 2**20:,} MB are free on the disk of {data_dir}."
+    if free < REFUSE_BELOW:
+        yield _fail("disk", f"{words} PostgreSQL does not start with so little. Make room.")
+    elif free < WARN_BELOW:
+        yield _warn("disk", f"{words} Make room soon.")
+    else:
+        yield _ok("disk", words)
+
+
+def _binaries(settings: Settings) -> Finding:
+    cluster = settings.data_dir / files.CLUSTER
+    try:
+        me = pwd.getpwuid(os.geteuid())
+        account = (
+            accounts.choose(settings.pg_user, cluster)
+            if me.pw_uid == 0
+            else accounts.Account(me.pw_name, me.pw_uid, me.pw_gid, (), is_other=False)
+        )
+        found = binaries.choose(settings.pg_bin, account, cluster)
+    except (EmbeddedError, KeyError) as error:
+        return _fail("PostgreSQL programs", str(error))
+    return _ok("PostgreSQL programs", f"{found.version} from {found.origin} ({found.directory}).")
+
+
+async def _server(db: Database) -> list[Finding]:
+    found: list[Finding] = []
+    async with db.engine.connect() as connection:
+        version = str((await connection.execute(text("SHOW server_version"))).scalar_one())
+        number = int((await connection.execute(text("SHOW server_version_num"))).scalar_one())
+        if number < migrate.OLDEST_SERVER:
+            found.append(_fail("server", f"PostgreSQL {version} is too old; Tocsin needs 15 or newer."))
+        else:
+            found.append(_ok("server", f"PostgreSQL {version} answers."))
+        off = [
+            name
+            for name in DURABLE
+            if (await connection.execute(text("SELECT current_setting(:name)"), {"name": name})).scalar_one()
+            not in ("on", "remote_apply", "remote_write")
+        ]
+        if off:
+            found.append(_fail("durability", f"{', '.join(off)} is off: a confirmed alert can be lost. Switch it on."))
+        else:
+            found.append(_ok("durability", "What is confirmed is on disk."))
+        theirs = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+        skew = abs((clock.utc_now() - theirs).total_seconds())
+    if skew > _SKEW:
+        found.append(_warn("clock", f"This machine and the database differ by {skew:.1f} s. Run NTP on both."))
+    else:
+        found.append(_ok("clock", "This machine and the database agree on the time."))
+    return found
+
+
+async def _work(tx: Tx) -> list[Finding]:
+    """Say whether jobs get done: workers, the oldest due job of each lane, jobs that were given up."""
+    found: list[Finding] = []
+    held = text(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = CAST(:space AS oid) AND granted"
+    )
+    leased = text("SELECT count(DISTINCT owner) FROM job WHERE lease_until > tocsin_now()")
+    workers = (await tx.session.execute(held, {"space": LOCK_SPACE})).scalar_one()
+    workers = workers or (await tx.session.execute(leased)).scalar_one()
+    if workers:
+        found.append(_ok("worker", f"{workers} alive."))
+    else:
+        found.append(_fail("worker", "None is alive, so nobody is paged. Run `tocsin serve` or `tocsin worker`."))
+    for lane, (number, age) in (await queue.waiting(tx)).items():
+        words = f"{number} due, the oldest for {age:.0f} s."
+        if age > _LATE[lane]:
+            found.append(_fail(f"lane {lane}", f"{words} Jobs are late: run more workers and look at the log."))
+        else:
+            found.append(_ok(f"lane {lane}", words))
+    dead = await queue.dead(tx, limit=_MOST)
+    if dead:
+        last = f"{dead[0].kind}: {dead[0].last_error[:200]}"
+        found.append(_warn("dead jobs", f"{len(dead)} were given up; the last one is {last}"))
+    else:
+        found.append(_ok("dead jobs", "None."))
+    return found
+
+
+async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
+    """Say whether an alert that comes in now would reach somebody."""
+    found: list[Finding] = []
+    enabled = [source for source in await alerts.sources(tx, limit=_MOST) if source.is_enabled]
+    if enabled:
+        found.append(_ok("alert sources", f"{len(enabled)} switched on."))
+    else:
+        found.append(_warn("alert sources", "None is switched on, so no alert can come in. Add one under Sources."))
+    routes = [route for route in await alerts.routes(tx) if route.is_enabled]
+    if any(route.is_catch_all for route in routes):
+        found.append(_ok("routes", f"{len(routes)}, with a catch-all."))
+    else:
+        found.append(_warn("routes", "There is no catch-all: an alert that no route takes pages nobody. Add one."))
+    return [*found, *await _policies(tx), *await _console(tx, settings)]
+
+
+async def _policies(tx: Tx) -> list[Finding]:
+    names = {policy.id: policy.name for policy in await oncall.policies(tx, limit=_MOST)}
+    if not names:
+        return [_warn("escalation policies", "There is none, so nobody is paged. Add one under On call.")]
+    plans = await oncall.plans(tx, list(names))
+    everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
+    active = [id for id, (_, is_active) in (await oncall.people(tx, everybody)).items() if is_active]
+    methods, _ = await contact.ways_to_reach(tx, active)
+    found: list[Finding] = []
+    for plan in plans.values():
+        steps = [any(id in methods for id in step.user_ids) for step in plan.steps]
+        if not any(steps):
+            words = f"“{plan.name}” reaches nobody: give its people contact methods, or other people."
+            found.append(_fail("escalation policies", words))
+        elif not all(steps):
+            number = steps.index(False) + 1
+            found.append(_warn("escalation policies", f"Step {number} of “{plan.name}” reaches nobody."))
+    return found or [_ok("escalation policies", f"{len(plans)}; every step reaches somebody.")]
+
+
+async def _console(tx: Tx, settings: Settings) -> list[Finding]:
+    count = text("SELECT kind, count(*) FROM contact_method WHERE kind IN ('console', 'email') GROUP BY kind")
+    used = {str(kind): int(number) for kind, number in (await tx.session.execute(count)).all()}
+    found: list[Finding] = []
+    if used.get("console") and not settings.console_pages:
+        words = f"{used['console']} contact methods use it, but it is off: set TOCSIN_CONSOLE_PAGES=on, or change them."
+        found.append(_warn("console", words))
+    if used.get("email") and settings.smtp_host is None:
+        found.append(_fail("e-mail", f"{used['email']} contact methods use it, but TOCSIN_SMTP_HOST is not set."))
+    return found

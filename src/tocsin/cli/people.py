@@ -1,0 +1,163 @@
+"""`tocsin user …` and `tocsin token …`: accounts and credentials from the shell of whoever runs the server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
+
+import click
+
+from tocsin.cli import runtime
+from tocsin.db.engine import Tx
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.model import ALL_PERMISSIONS, Actor, Role, User
+from tocsin.kit import clock, ids
+from tocsin.kit.errors import NotFound
+from tocsin.settings import Settings
+
+# Whoever may run commands on the server may do everything; the record says that it was done here.
+OPERATOR = Actor.system("command line")
+_PAGE = 500
+
+
+def _in_transaction(work: Callable[[Tx, Settings], Awaitable[list[str]]]) -> None:
+    """Run one use case in one transaction and print the lines it returns once it is committed."""
+    settings = runtime.read_settings()
+
+    async def run() -> None:
+        async with runtime.database(settings) as db:
+            async with db.begin() as tx:
+                lines = await work(tx, settings)
+            for line in lines:
+                click.echo(line)
+
+    runtime.run(run)
+
+
+async def _by_email(tx: Tx, email: str) -> User:
+    user = await queries.user_by_email(tx, email)
+    if user is None:
+        raise NotFound(f"Nobody has the address {email}. `tocsin user list` shows everybody.")
+    return user
+
+
+@click.group()
+def user() -> None:
+    """Make, list and let in people."""
+
+
+@user.command("create")
+@click.option("--email", required=True, help="Address the person signs in with.")
+@click.option("--name", required=True, help="Name that others see.")
+@click.option("--role", type=click.Choice([role.value for role in Role]), default="responder", show_default=True)
+@click.option("--time-zone", default="UTC", show_default=True, help="IANA name such as Europe/Vienna.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def user_create(email: str, name: str, role: str, time_zone: str, password_stdin: bool) -> None:
+    """Make a person and print the id. Without a password they sign in by a link (`tocsin user link`)."""
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+
+    async def create(tx: Tx, settings: Settings) -> list[str]:
+        made = await identity.create_user(
+            tx, OPERATOR, email=email, name=name, role=role, password=password, time_zone=time_zone
+        )
+        await identity.ensure_organisation(tx, "Tocsin")
+        return [ids.public("usr", made.id)]
+
+    _in_transaction(create)
+
+
+@user.command("list")
+def user_list() -> None:
+    """Print everybody: id, address, role, whether active, name; separated by tabs."""
+
+    async def read(tx: Tx, settings: Settings) -> list[str]:
+        lines: list[str] = []
+        page = await queries.users(tx, limit=_PAGE)
+        while page:
+            lines += ["\t".join(_cells(each)) for each in page]
+            page = await queries.users(tx, after=page[-1].id, limit=_PAGE)
+        return lines
+
+    _in_transaction(read)
+
+
+def _cells(each: User) -> tuple[str, ...]:
+    state = "active" if each.is_active else "deactivated"
+    return ids.public("usr", each.id), each.email, each.role, state, each.name
+
+
+@user.command("link")
+@click.option("--email", required=True, help="Address of the person.")
+@click.option("--hours", type=click.IntRange(1, 168), default=24, show_default=True, help="How long it is good.")
+def user_link(email: str, hours: int) -> None:
+    """Print a link that signs the person in once. Whoever holds it is that person."""
+
+    async def make(tx: Tx, settings: Settings) -> list[str]:
+        token = await identity.make_sign_in_link(tx, (await _by_email(tx, email)).id, timedelta(hours=hours))
+        return [f"{settings.base_url}/link/{token}"]
+
+    _in_transaction(make)
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke API tokens."""
+
+
+@token.command("create")
+@click.option("--email", required=True, help="Person the token acts as.")
+@click.option("--name", required=True, help="What it is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(sorted(ALL_PERMISSIONS)),
+    help="Allow this only; may be repeated. None: everything the person's role allows.",
+)
+def token_create(email: str, name: str, scopes: tuple[str, ...]) -> None:
+    """Make a token and print it, and nothing else. It is shown only now."""
+
+    async def create(tx: Tx, settings: Settings) -> list[str]:
+        owner = await _by_email(tx, email)
+        _, secret = await identity.create_token(tx, OPERATOR, user_id=owner.id, name=name, scopes=scopes)
+        return [secret]
+
+    _in_transaction(create)
+
+
+@token.command("list")
+@click.option("--email", help="Of this person only.")
+def token_list(email: str | None) -> None:
+    """Print the tokens that are good: id, beginning, person, last use, scopes, name; separated by tabs."""
+
+    async def read(tx: Tx, settings: Settings) -> list[str]:
+        owner_id: UUID | None = (await _by_email(tx, email)).id if email else None
+        lines: list[str] = []
+        page = await queries.tokens_of(tx, owner_id, limit=_PAGE)
+        while page:
+            owners = await queries.users_by_id(tx, [each.user_id for each in page])
+            for each in page:
+                used = clock.stamp(each.last_used_at) if each.last_used_at else "never"
+                scopes = ",".join(each.scopes) or "all"
+                cells = (ids.public("tok", each.id), each.hint + "…", owners[each.user_id].email, used, scopes)
+                lines.append("\t".join((*cells, each.name)))
+            page = await queries.tokens_of(tx, owner_id, after=page[-1].id, limit=_PAGE)
+        return lines
+
+    _in_transaction(read)
+
+
+@token.command("revoke")
+@click.argument("token_id")
+def token_revoke(token_id: str) -> None:
+    """End a token by its id, as `tocsin token list` shows it (`tok_…`)."""
+
+    async def revoke(tx: Tx, settings: Settings) -> list[str]:
+        ended = await identity.revoke_token(tx, OPERATOR, ids.parse("tok", token_id))
+        runtime.say(f"The token “{ended.name}” is revoked.")
+        return []
+
+    _in_transaction(revoke)
