@@ -126,7 +126,10 @@ function openDialog(dialog) {
   dialog.setAttribute("hx-morph-skip", "");
 }
 document.addEventListener("toggle", (e) => {
-  if (["DIALOG", "DETAILS"].includes(e.target.tagName)) e.target.toggleAttribute("hx-morph-skip", e.target.open);
+  if (!["DIALOG", "DETAILS"].includes(e.target.tagName)) return;
+  e.target.toggleAttribute("hx-morph-skip", e.target.open);
+  // Not by the attribute autofocus: htmx would obey it again after every live update.
+  if (e.target.tagName === "DIALOG" && e.target.open) (focusFirstBad(e.target) ?? $('input:not([type="hidden"]), select, textarea', e.target))?.focus();
 }, true);
 
 document.addEventListener("click", (e) => {
