@@ -2,10 +2,54 @@
 
 from __future__ import annotations
 
-from litestar.openapi import OpenAPIConfig
+from litestar import Router
 
-from tocsin import __version__
-from tocsin.api import health, me
+from tocsin.api import (
+    alert_routes,
+    alert_sources,
+    alerts,
+    docs,
+    escalation_policies,
+    events,
+    health,
+    incident_actions,
+    incident_people,
+    incident_timeline,
+    incidents,
+    me,
+    openapi,
+    pages,
+    people,
+    stream,
+    teams,
+    tokens,
+)
+from tocsin.api.body import JsonBody
+from tocsin.api.idempotency import Idempotency
 
-HANDLERS = [*health.HANDLERS, *me.HANDLERS]
-OPENAPI = OpenAPIConfig(title="Tocsin", version=__version__, path="/api/v1")
+_MODULES = (
+    me,
+    incidents,
+    incident_actions,
+    incident_people,
+    incident_timeline,
+    alerts,
+    alert_sources,
+    alert_routes,
+    escalation_policies,
+    pages,
+    people,
+    teams,
+    tokens,
+    events,
+    stream,
+)
+API = Router(
+    "/api/v1",
+    route_handlers=[module.ROUTER for module in _MODULES],
+    dto=JsonBody,
+    return_dto=None,
+    middleware=[Idempotency],
+)
+HANDLERS = [*health.HANDLERS, *docs.HANDLERS, API]
+OPENAPI = openapi.CONFIG

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import get
+from litestar import Router, get
 
 from tocsin.edge.context import Ctx, Who
 from tocsin.identity import queries
+from tocsin.identity.model import Role
 from tocsin.kit.ids import public
 
 
@@ -16,13 +17,13 @@ class Me(msgspec.Struct):
     id: str
     name: str
     email: str
-    role: str
+    role: Role
     time_zone: str
     permissions: list[str]
 
 
-@get("/api/v1/me", tags=["people"])
-async def me(context: Ctx, who: Who) -> Me:
+@get("/me")
+async def get_me(context: Ctx, who: Who) -> Me:
     """Say who the credential belongs to."""
     async with context.db.begin() as tx:
         user = await queries.user(tx, who.must_be_someone())
@@ -30,10 +31,10 @@ async def me(context: Ctx, who: Who) -> Me:
         id=public("usr", user.id),
         name=user.name,
         email=user.email,
-        role=user.role,
+        role=Role(user.role),
         time_zone=user.time_zone,
         permissions=sorted(who.permissions),
     )
 
 
-HANDLERS = [me]
+ROUTER = Router("/", route_handlers=[get_me], tags=["people"])

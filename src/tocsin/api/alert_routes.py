@@ -1,0 +1,176 @@
+"""Alert routes: which alerts go to which escalation policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, patch, post
+
+from tocsin.alerts import queries, service
+from tocsin.alerts.model import AlertRoute
+from tocsin.api.body import Body
+from tocsin.api.http import IfMatch, Listing, Time, answer, public_or_none, read_if_match
+from tocsin.edge.context import Ctx, Who
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import parse, public
+
+T = TypeVar("T")
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Condition = Annotated[str, msgspec.Meta(max_length=2000, description="CEL over the fields of an alert.")]
+
+
+class RouteOut(msgspec.Struct):
+    """A condition and where alerts go when it is the first that holds. Without a policy they are only recorded."""
+
+    id: str
+    name: str
+    position: int
+    condition: str
+    is_catch_all: bool
+    is_enabled: bool
+    escalation_policy_id: str | None
+    created_at: Time
+    updated_at: Time
+    version: int
+
+
+class CreateRoute(Body, kw_only=True):
+    """A new route is tried after the others, but before the catch-all, which has no condition."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "name": "Payments",
+        "condition": 'labels.team == "payments" && severity <= 2',
+        "escalation_policy_id": "pol_06b6fyrfa9xsgs9xe3vxkm3j3m",
+    }
+    name: Name
+    condition: Condition = ""
+    escalation_policy_id: str | None = None
+    is_catch_all: bool = False
+    is_enabled: bool = True
+
+
+class EditRoute(Body, kw_only=True):
+    """A merge patch: only the fields that are there change; a null policy records alerts without paging."""
+
+    example: ClassVar[Mapping[str, Any]] = {"is_enabled": False}
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    condition: Condition | msgspec.UnsetType = msgspec.UNSET
+    escalation_policy_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    is_catch_all: bool | msgspec.UnsetType = msgspec.UNSET
+    is_enabled: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class MoveRoute(Body, kw_only=True):
+    """One place earlier or later."""
+
+    example: ClassVar[Mapping[str, Any]] = {"direction": "up"}
+    direction: Literal["up", "down"]
+
+
+def _write(route: AlertRoute) -> RouteOut:
+    return RouteOut(
+        id=public("rte", route.id),
+        name=route.name,
+        position=route.position,
+        condition=route.condition,
+        is_catch_all=route.is_catch_all,
+        is_enabled=route.is_enabled,
+        escalation_policy_id=public_or_none("pol", route.escalation_policy_id),
+        created_at=stamp(route.created_at),
+        updated_at=stamp(route.updated_at),
+        version=route.version,
+    )
+
+
+@get("/")
+async def list_alert_routes(context: Ctx, who: Who) -> Listing[RouteOut]:
+    """List all routes in the order in which they are tried; the catch-all is last."""
+    who.must("oncall.view")
+    async with context.db.begin() as tx:
+        return Listing([_write(row) for row in await queries.routes(tx)])
+
+
+@post("/")
+async def create_alert_route(context: Ctx, who: Who, data: CreateRoute) -> Response[RouteOut]:
+    """Add a route."""
+    draft = service.RouteDraft(
+        name=data.name,
+        condition=data.condition,
+        escalation_policy_id=_policy(data.escalation_policy_id),
+        is_catch_all=data.is_catch_all,
+        is_enabled=data.is_enabled,
+    )
+    async with context.db.begin() as tx:
+        route = await service.create_route(tx, who, draft)
+    return answer(_write(route), version=route.version, status=201)
+
+
+@get("/{id:str}")
+async def get_alert_route(context: Ctx, who: Who, id: str) -> Response[RouteOut]:
+    """Show one route."""
+    who.must("oncall.view")
+    async with context.db.begin() as tx:
+        route = await queries.route(tx, parse("rte", id))
+    return answer(_write(route), version=route.version)
+
+
+@patch("/{id:str}")
+async def edit_alert_route(
+    context: Ctx, who: Who, id: str, data: EditRoute, if_match: IfMatch = None
+) -> Response[RouteOut]:
+    """Change a route (JSON merge patch); alerts that were routed before keep their decision."""
+    who.must("oncall.manage")
+    async with context.db.begin() as tx:
+        await queries.lock_routes(tx)
+        row = await queries.route(tx, parse("rte", id))
+        policy = data.escalation_policy_id
+        draft = service.RouteDraft(
+            name=_or(data.name, row.name),
+            condition=_or(data.condition, row.condition),
+            escalation_policy_id=row.escalation_policy_id if isinstance(policy, msgspec.UnsetType) else _policy(policy),
+            is_catch_all=_or(data.is_catch_all, row.is_catch_all),
+            is_enabled=_or(data.is_enabled, row.is_enabled),
+        )
+        route = await service.update_route(tx, who, row.id, draft, if_version=read_if_match(if_match))
+    return answer(_write(route), version=route.version)
+
+
+@delete("/{id:str}")
+async def delete_alert_route(context: Ctx, who: Who, id: str) -> None:
+    """Remove a route; alerts that took it keep its name in their record."""
+    async with context.db.begin() as tx:
+        await service.delete_route(tx, who, parse("rte", id))
+
+
+@post("/{id:str}/actions/move", status_code=200)
+async def move_alert_route(context: Ctx, who: Who, id: str, data: MoveRoute) -> Listing[RouteOut]:
+    """Try a route one place earlier or later; answers with all routes in their order."""
+    async with context.db.begin() as tx:
+        await service.move_route(tx, who, parse("rte", id), up=data.direction == "up")
+        await tx.session.flush()
+        return Listing([_write(row) for row in await queries.routes(tx)])
+
+
+def _or(value: T | msgspec.UnsetType, otherwise: T) -> T:
+    return otherwise if isinstance(value, msgspec.UnsetType) else value
+
+
+def _policy(id: str | None) -> UUID | None:
+    return parse("pol", id) if id is not None else None
+
+
+ROUTER = Router(
+    "/alert_routes",
+    route_handlers=[
+        list_alert_routes,
+        create_alert_route,
+        get_alert_route,
+        edit_alert_route,
+        delete_alert_route,
+        move_alert_route,
+    ],
+    tags=["alert routes"],
+)

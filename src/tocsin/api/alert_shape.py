@@ -1,0 +1,101 @@
+"""How an alert looks in answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tocsin.alerts import queries
+from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.api.http import Time, public_or_none, when
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Context
+from tocsin.incidents import queries as incidents
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import public
+
+
+class LinkOut(msgspec.Struct):
+    """A web address and the words to show for it."""
+
+    href: str
+    text: str
+
+
+class AlertOut(msgspec.Struct):
+    """One problem as one source sees it. `severity` is 1 (critical) to 5 (info); `count` is its signals so far."""
+
+    id: str
+    number: int
+    title: str
+    description: str
+    status: AlertStatus
+    severity: int
+    severity_label: str
+    native_severity: str
+    urgency: Literal["high", "low"]
+    count: int
+    dedup_key: str
+    source_id: str
+    source_name: str
+    source_kind: str
+    labels: dict[str, str]
+    links: list[LinkOut]
+    incident_id: str | None
+    incident_number: str | None
+    route_id: str | None
+    routed_at: Time | None
+    first_seen_at: Time
+    last_seen_at: Time
+    updated_at: Time
+    acknowledged_at: Time | None
+    acknowledged_by: str | None
+    resolved_at: Time | None
+    resolved_by: str | None
+    url: str
+
+
+def write_alert(
+    alert: Alert, source_name: str, source_kind: str, incident_number: str | None, base_url: str
+) -> AlertOut:
+    """Write an alert with what belongs to it."""
+    id = public("alt", alert.id)
+    return AlertOut(
+        id=id,
+        number=alert.number,
+        title=alert.title,
+        description=alert.description,
+        status=AlertStatus(alert.status),
+        severity=alert.severity,
+        severity_label=f"SEV{alert.severity}",
+        native_severity=alert.native_severity,
+        urgency="high" if alert.urgency == "high" else "low",
+        count=alert.count,
+        dedup_key=alert.dedup_key,
+        source_id=public("src", alert.source_id),
+        source_name=source_name,
+        source_kind=source_kind,
+        labels={str(name): str(value) for name, value in alert.labels.items()},
+        links=[LinkOut(str(link.get("href", "")), str(link.get("text", ""))) for link in alert.links],
+        incident_id=public_or_none("inc", alert.incident_id),
+        incident_number=incident_number,
+        route_id=public_or_none("rte", alert.route_id),
+        routed_at=when(alert.routed_at),
+        first_seen_at=stamp(alert.created_at),
+        last_seen_at=stamp(alert.last_seen_at),
+        updated_at=stamp(alert.updated_at),
+        acknowledged_at=when(alert.acknowledged_at),
+        acknowledged_by=alert.acknowledged_by,
+        resolved_at=when(alert.resolved_at),
+        resolved_by=alert.resolved_by,
+        url=f"{base_url.rstrip('/')}/alerts/{id}",
+    )
+
+
+async def shape(tx: Tx, context: Context, alert: Alert) -> AlertOut:
+    """Write one alert."""
+    sources = await queries.source_names(tx, [alert.source_id])
+    found = await incidents.by_id(tx, [alert.incident_id] if alert.incident_id is not None else [])
+    number = next((incident.reference for incident in found.values()), None)
+    return write_alert(alert, *sources[alert.source_id], number, context.settings.base_url)

@@ -1,0 +1,261 @@
+"""Alert sources: which tools may send signals, where to, and what they sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, patch, post
+
+from tocsin.alerts import queries, service
+from tocsin.alerts.intake import Source
+from tocsin.alerts.model import AlertSource, Signal, SourceKind
+from tocsin.alerts.sources import ADAPTERS
+from tocsin.api.body import Body, NoBody
+from tocsin.api.http import (
+    AwareTime,
+    Cursor,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    given,
+    listing,
+    moment,
+    read_if_match,
+    read_place,
+    when,
+)
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity.model import Actor
+from tocsin.kit.clock import stamp, utc_now
+from tocsin.kit.errors import Conflict
+from tocsin.kit.ids import parse, public
+from tocsin.kit.text import storable
+
+PAGERDUTY_PATH = "/compat/pagerduty/v2/enqueue"
+_JSON = "application/json"
+
+
+class SourceOut(msgspec.Struct):
+    """A tool that may send signals. Token and address are null for those who may not manage sources."""
+
+    id: str
+    name: str
+    kind: SourceKind
+    is_enabled: bool
+    token: str | None
+    url: str | None
+    created_at: Time
+    updated_at: Time
+    rotated_at: Time | None
+    version: int
+
+
+class AlertTouched(msgspec.Struct):
+    """An alert and what a signal did to it."""
+
+    alert_id: str
+    effect: str
+
+
+class SignalOut(msgspec.Struct):
+    """One request as it came. `outcome` is accepted, partly_accepted or rejected; `detail` says why."""
+
+    id: str
+    source_id: str
+    received_at: Time
+    content_type: str
+    outcome: str
+    detail: str
+    body: str
+    alerts: list[AlertTouched]
+
+
+class CreateSource(Body, kw_only=True):
+    """A name for people, and the format that the tool speaks."""
+
+    example: ClassVar[Mapping[str, Any]] = {"name": "Prometheus", "kind": "alertmanager"}
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    kind: SourceKind
+
+
+class EditSource(Body, kw_only=True):
+    """A merge patch: only the fields that are there change."""
+
+    example: ClassVar[Mapping[str, Any]] = {"is_enabled": False}
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | msgspec.UnsetType = msgspec.UNSET
+    is_enabled: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
+    sees = who.may("source.manage")
+    path = PAGERDUTY_PATH if source.kind == SourceKind.PAGERDUTY else f"/in/{source.kind}/{source.token}"
+    return SourceOut(
+        id=public("src", source.id),
+        name=source.name,
+        kind=SourceKind(source.kind),
+        is_enabled=source.is_enabled,
+        token=source.token if sees else None,
+        url=f"{context.settings.base_url.rstrip('/')}{path}" if sees else None,
+        created_at=stamp(source.created_at),
+        updated_at=stamp(source.updated_at),
+        rotated_at=when(source.rotated_at),
+        version=source.version,
+    )
+
+
+def write_signal(signal: Signal, effects: list[tuple[UUID, str]]) -> SignalOut:
+    """Write a signal with the alerts that it touched."""
+    return SignalOut(
+        id=public("sig", signal.id),
+        source_id=public("src", signal.source_id),
+        received_at=stamp(signal.received_at),
+        content_type=signal.content_type,
+        outcome=signal.outcome,
+        detail=signal.detail,
+        body=storable(signal.body.decode("utf-8", "replace")),
+        alerts=[AlertTouched(public("alt", alert_id), effect) for alert_id, effect in effects],
+    )
+
+
+@get("/")
+async def list_alert_sources(
+    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[SourceOut]]:
+    """List the sources, the oldest first."""
+    who.must("source.view")
+    after = read_place(cursor, UUID)
+    async with context.db.begin() as tx:
+        rows = await queries.sources(tx, after=after, limit=limit + 1)
+    return listing(request, rows, limit, lambda row: _write(context, who, row), lambda row: row.id)
+
+
+@post("/")
+async def create_alert_source(context: Ctx, who: Who, data: CreateSource) -> Response[SourceOut]:
+    """Let another tool send signals; answers with the address and the token to copy into it."""
+    async with context.db.begin() as tx:
+        source = await service.create_source(tx, who, name=data.name, kind=data.kind)
+    return answer(_write(context, who, source), version=source.version, status=201)
+
+
+@get("/{id:str}")
+async def get_alert_source(context: Ctx, who: Who, id: str) -> Response[SourceOut]:
+    """Show one source."""
+    who.must("source.view")
+    async with context.db.begin() as tx:
+        source = await queries.source(tx, parse("src", id))
+    return answer(_write(context, who, source), version=source.version)
+
+
+@patch("/{id:str}")
+async def edit_alert_source(
+    context: Ctx, who: Who, id: str, data: EditSource, if_match: IfMatch = None
+) -> Response[SourceOut]:
+    """Rename a source, or switch it off and on (JSON merge patch). Signals to a source that is off get 403."""
+    async with context.db.begin() as tx:
+        source = await service.update_source(
+            tx,
+            who,
+            parse("src", id),
+            name=given(data.name),
+            is_enabled=given(data.is_enabled),
+            if_version=read_if_match(if_match),
+        )
+    return answer(_write(context, who, source), version=source.version)
+
+
+@delete("/{id:str}")
+async def delete_alert_source(context: Ctx, who: Who, id: str) -> None:
+    """Remove a source that never opened an alert; one that did can only be switched off (409)."""
+    async with context.db.begin() as tx:
+        await service.delete_source(tx, who, parse("src", id))
+
+
+@post("/{id:str}/actions/rotate_key", status_code=200)
+async def rotate_alert_source_key(context: Ctx, who: Who, id: str, data: NoBody) -> Response[SourceOut]:
+    """Give the source a new token; the old one stops working at once."""
+    async with context.db.begin() as tx:
+        source = await service.rotate_token(tx, who, parse("src", id))
+    return answer(_write(context, who, source), version=source.version)
+
+
+@post("/{id:str}/actions/test", status_code=200)
+async def test_alert_source(context: Ctx, who: Who, id: str, data: NoBody) -> SignalOut:
+    """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
+    who.must("source.manage")
+    async with context.db.begin() as tx:
+        source = await queries.source(tx, parse("src", id))
+    if not source.is_enabled:
+        raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
+    body = msgspec.json.encode(_sample(source, utc_now()))
+    parsed = ADAPTERS[source.kind].parse(body, {"content-type": _JSON})
+
+    # No transaction is open here: intake commits in its own, together with what else comes in.
+    await context.intake.submit(Source(source.id, source.name, source.kind, True), body, _JSON, parsed)
+    async with context.db.begin() as tx:
+        newest = await queries.signals_of_source(tx, source.id, limit=10)
+        mine = next((signal for signal in newest if signal.body == body), newest[0])
+        effects = await queries.effects_of(tx, [mine.id])
+    return write_signal(mine, effects.get(mine.id, []))
+
+
+def _sample(source: AlertSource, now: datetime) -> dict[str, Any]:
+    """Write what the tool would send: a mild problem with a key of its own."""
+    title, key = f"Test alert from {source.name}", f"tocsin-test-{int(now.timestamp() * 1000)}"
+    match SourceKind(source.kind):
+        case SourceKind.PAGERDUTY:
+            payload = {"summary": title, "source": "tocsin", "severity": "warning"}
+            return {"routing_key": source.token, "event_action": "trigger", "dedup_key": key, "payload": payload}
+        case SourceKind.ALERTMANAGER | SourceKind.GRAFANA:
+            alert = {
+                "status": "firing",
+                "labels": {"alertname": "TocsinTest", "severity": "warning"},
+                "annotations": {"summary": title},
+                "startsAt": stamp(now),
+                "fingerprint": key,
+            }
+            return {"version": "4", "status": "firing", "receiver": "tocsin", "alerts": [alert]}
+        case SourceKind.GENERIC:
+            return {"title": title, "status": "firing", "key": key, "severity": "warning"}
+
+
+@get("/{id:str}/signals")
+async def list_source_signals(
+    request: AppRequest, context: Ctx, who: Who, id: str, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[SignalOut]]:
+    """List what the source sent, as it came, the newest first."""
+    who.must("source.view")
+    place = read_place(cursor, tuple[AwareTime, UUID])
+    before = None if place is None else (moment("cursor", place[0]) or place[0], place[1])
+    async with context.db.begin() as tx:
+        source = await queries.source(tx, parse("src", id))
+        rows = await queries.signals_of_source(tx, source.id, before=before, limit=limit + 1)
+        effects = await queries.effects_of(tx, [row.id for row in rows]) if rows else {}
+    return listing(
+        request,
+        rows,
+        limit,
+        lambda row: write_signal(row, effects.get(row.id, [])),
+        lambda row: (row.received_at, row.id),
+    )
+
+
+ROUTER = Router(
+    "/alert_sources",
+    route_handlers=[
+        list_alert_sources,
+        create_alert_source,
+        get_alert_source,
+        edit_alert_source,
+        delete_alert_source,
+        rotate_alert_source_key,
+        test_alert_source,
+        list_source_signals,
+    ],
+    tags=["alert sources"],
+)

@@ -1,0 +1,338 @@
+"""Alerts: listing and reading them, taking them on, ending them, and why somebody was paged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, get, post
+from litestar.params import Parameter
+
+from tocsin.alerts import queries, service
+from tocsin.alerts.explain import explain
+from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.api.alert_shape import AlertOut, shape, write_alert
+from tocsin.api.alert_sources import SignalOut, write_signal
+from tocsin.api.body import Body, NoBody
+from tocsin.api.deliveries import DeliveryOut, write_delivery
+from tocsin.api.http import (
+    AwareTime,
+    Cursor,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    listing,
+    moment,
+    read_place,
+    reference,
+    searchable,
+)
+from tocsin.api.incident_shape import IncidentOut
+from tocsin.api.incident_shape import shape as shape_incident
+from tocsin.api.incidents import Severity
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.events import log
+from tocsin.identity.model import Actor
+from tocsin.incidents import queries as incidents
+from tocsin.incidents import service as incident_service
+from tocsin.kit.clock import stamp
+from tocsin.kit.errors import Problem
+from tocsin.kit.ids import parse, parse_all, public
+from tocsin.kit.text import storable
+from tocsin.notifications import queries as notifications
+from tocsin.notifications.model import Urgency
+
+_LABEL = re.compile(r"label\[(.+)\]")
+MOST_AT_ONCE = 100
+
+
+class OpenAlert(Body, kw_only=True):
+    """An alert that somebody opens by hand, in the name of a source."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "source_id": "src_06b6fyrfa9xsgs9xe3vxkm3j3m",
+        "title": "Customers cannot pay",
+        "severity": 2,
+        "labels": {"team": "payments"},
+    }
+    source_id: str
+    title: Annotated[str, msgspec.Meta(max_length=1024)]
+    description: Annotated[str, msgspec.Meta(max_length=20_000)] = ""
+    severity: Severity = 3
+    urgency: Urgency = Urgency.HIGH
+    labels: Annotated[dict[str, str], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=dict[str, str])
+
+
+class EndAlert(Body, kw_only=True):
+    """Why, for the record; may be left out."""
+
+    example: ClassVar[Mapping[str, Any]] = {"reason": "The disk was cleaned up."}
+    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+class DeclareFromAlert(Body, kw_only=True):
+    """What is left out is filled in from the alert."""
+
+    example: ClassVar[Mapping[str, Any]] = {"severity": 1}
+    title: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    summary: Annotated[str, msgspec.Meta(max_length=20_000)] = ""
+    severity: Severity | None = None
+    page_others: bool = False
+
+
+class ChangeAlerts(Body, kw_only=True):
+    """One action for several alerts."""
+
+    example: ClassVar[Mapping[str, Any]] = {"action": "acknowledge", "ids": ["alt_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
+    action: Literal["acknowledge", "unacknowledge", "resolve", "escalate"]
+    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class Failure(msgspec.Struct):
+    """An alert that stayed as it was, and why."""
+
+    id: str
+    code: str
+    detail: str
+
+
+class Changed(msgspec.Struct):
+    """What became of each alert."""
+
+    data: list[AlertOut]
+    failed: list[Failure]
+
+
+class AlertSignalOut(msgspec.Struct):
+    """A signal and what it did to this alert: opened, repeated, acknowledged or resolved it."""
+
+    effect: str
+    signal: SignalOut
+
+
+class StepOut(msgspec.Struct):
+    """One thing that happened."""
+
+    at: Time
+    name: str
+    text: str
+    detail: str
+    icon: str
+    tone: str
+    actor: str
+
+
+class ExplanationOut(msgspec.Struct):
+    """Who was paged and who answered, or why nobody was, in one sentence and step by step."""
+
+    alert_id: str
+    summary: str
+    steps: list[StepOut]
+
+
+@get("/")
+async def list_alerts(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    status: list[AlertStatus] | None = None,
+    severity: list[Annotated[int, Parameter(ge=1, le=5)]] | None = None,
+    urgency: list[Urgency] | None = None,
+    source_id: list[str] | None = None,
+    incident: Annotated[str | None, Parameter(description="Alerts of this incident (`INC-7` or `inc_…`).")] = None,
+    needs_action: Annotated[bool, Parameter(description="Triggered and in no incident.")] = False,
+    created_from: Annotated[datetime | None, Parameter(query="created_at[gte]")] = None,
+    created_to: Annotated[datetime | None, Parameter(query="created_at[lt]")] = None,
+    q: Annotated[str | None, Parameter(description="Searches the title.", max_length=200)] = None,
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[AlertOut]]:
+    """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
+    who.must("alert.view")
+    place = read_place(cursor, tuple[AwareTime, UUID])
+    before = None if place is None else (moment("cursor", place[0]) or place[0], place[1])
+    async with context.db.begin() as tx:
+        wanted = queries.Filter(
+            statuses=status or (),
+            severities=severity or (),
+            urgencies=urgency or (),
+            source_ids=parse_all("src", source_id or ()),
+            incident_id=(await incidents.get(tx, reference(incident))).id if incident is not None else None,
+            needs_action=needs_action,
+            labels=_labels(request),
+            q=searchable(q),
+            created_from=moment("created_at[gte]", created_from),
+            created_to=moment("created_at[lt]", created_to),
+        )
+        rows = await queries.page(tx, wanted, before=before, limit=limit + 1)
+        numbers = await incidents.by_id(tx, [row[0].incident_id for row in rows if row[0].incident_id is not None])
+
+    def write(row: tuple[Alert, str, str]) -> AlertOut:
+        owner = numbers.get(row[0].incident_id) if row[0].incident_id is not None else None
+        return write_alert(*row, owner.reference if owner else None, context.settings.base_url)
+
+    return listing(request, rows, limit, write, lambda row: (row[0].created_at, row[0].id))
+
+
+def _labels(request: AppRequest) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if (label := _LABEL.fullmatch(name)) is not None:
+            found[storable(label[1])[:200]] = storable(str(value))[:2000]
+    return found
+
+
+@post("/")
+async def open_alert(context: Ctx, who: Who, data: OpenAlert) -> Response[AlertOut]:
+    """Open an alert by hand; it is routed as any other, so people may be paged."""
+    async with context.db.begin() as tx:
+        alert = await service.open_by_hand(
+            tx,
+            who,
+            source_id=parse("src", data.source_id),
+            title=data.title,
+            description=data.description,
+            severity=data.severity,
+            urgency=data.urgency,
+            labels=data.labels,
+        )
+        shaped = await shape(tx, context, alert)
+    return answer(shaped, status=201)
+
+
+@get("/{id:str}")
+async def get_alert(context: Ctx, who: Who, id: str) -> AlertOut:
+    """Show one alert."""
+    who.must("alert.view")
+    async with context.db.begin() as tx:
+        return await shape(tx, context, await queries.get(tx, parse("alt", id)))
+
+
+@post("/{id:str}/actions/acknowledge", status_code=200)
+async def acknowledge_alert(context: Ctx, who: Who, id: str, data: EndAlert) -> AlertOut:
+    """Take the alert on: its escalation ends."""
+    async with context.db.begin() as tx:
+        alert = await service.acknowledge(tx, who, parse("alt", id), reason=data.reason)
+        return await shape(tx, context, alert)
+
+
+@post("/{id:str}/actions/unacknowledge", status_code=200)
+async def unacknowledge_alert(context: Ctx, who: Who, id: str, data: NoBody) -> AlertOut:
+    """Give the alert back; it is routed anew, so somebody is paged again."""
+    async with context.db.begin() as tx:
+        return await shape(tx, context, await service.unacknowledge(tx, who, parse("alt", id)))
+
+
+@post("/{id:str}/actions/resolve", status_code=200)
+async def resolve_alert(context: Ctx, who: Who, id: str, data: EndAlert) -> AlertOut:
+    """End the alert. This is final: the same key afterwards opens a new alert."""
+    async with context.db.begin() as tx:
+        alert = await service.resolve(tx, who, parse("alt", id), reason=data.reason)
+        return await shape(tx, context, alert)
+
+
+@post("/{id:str}/actions/escalate", status_code=200)
+async def escalate_alert(context: Ctx, who: Who, id: str, data: NoBody) -> AlertOut:
+    """Go on to the next step of the alert's escalation now; 409 when nobody is being paged."""
+    async with context.db.begin() as tx:
+        return await shape(tx, context, await service.escalate(tx, who, parse("alt", id)))
+
+
+@post("/{id:str}/actions/declare_incident")
+async def declare_incident_from_alert(context: Ctx, who: Who, id: str, data: DeclareFromAlert) -> Response[IncidentOut]:
+    """Declare an incident from the alert, which is linked and acknowledged; 409 when it is in one already."""
+    async with context.db.begin() as tx:
+        incident = await incident_service.declare(
+            tx,
+            who,
+            title=data.title,
+            summary=data.summary,
+            severity=data.severity,
+            alert_id=parse("alt", id),
+            page_others=data.page_others,
+        )
+        shaped = await shape_incident(tx, context, incident)
+    return answer(shaped, version=shaped.version, status=201)
+
+
+_ACTIONS: Mapping[str, Callable[[Tx, Actor, UUID], Awaitable[Alert]]] = {
+    "acknowledge": service.acknowledge,
+    "unacknowledge": service.unacknowledge,
+    "resolve": service.resolve,
+    "escalate": service.escalate,
+}
+
+
+@post("/actions/bulk", status_code=200)
+async def change_alerts(context: Ctx, who: Who, data: ChangeAlerts) -> Changed:
+    """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
+    who.must("alert.edit")
+    changed = Changed([], [])
+    for id, alert_id in zip(data.ids, parse_all("alt", data.ids), strict=True):
+        try:
+            async with context.db.begin() as tx:
+                alert = await _ACTIONS[data.action](tx, who, alert_id)
+                changed.data.append(await shape(tx, context, alert))
+        except Problem as problem:
+            changed.failed.append(Failure(id, problem.code, problem.message))
+    return changed
+
+
+@get("/{id:str}/signals")
+async def list_alert_signals(context: Ctx, who: Who, id: str, limit: Limit = 25) -> Listing[AlertSignalOut]:
+    """List the newest signals that touched the alert, as they came."""
+    who.must("source.view")
+    async with context.db.begin() as tx:
+        alert = await queries.get(tx, parse("alt", id))
+        rows = await queries.signals_of_alert(tx, alert.id, limit=limit)
+        effects = await queries.effects_of(tx, [signal.id for signal, _ in rows]) if rows else {}
+    return Listing([AlertSignalOut(effect, write_signal(s, effects.get(s.id, []))) for s, effect in rows])
+
+
+@get("/{id:str}/notifications")
+async def list_alert_notifications(context: Ctx, who: Who, id: str, limit: Limit = 100) -> Listing[DeliveryOut]:
+    """List the messages that were sent about the alert, with their states, the newest first."""
+    who.must("alert.view")
+    async with context.db.begin() as tx:
+        alert = await queries.get(tx, parse("alt", id))
+        rows = await notifications.deliveries(tx, alert_id=alert.id, limit=limit)
+    return Listing([write_delivery(who, delivery, name) for delivery, name in rows])
+
+
+@get("/{id:str}/explain")
+async def explain_alert(context: Ctx, who: Who, id: str) -> ExplanationOut:
+    """Say who was paged and who answered, or why nobody was paged."""
+    who.must("alert.view")
+    async with context.db.begin() as tx:
+        alert = await queries.get(tx, parse("alt", id))
+        told = explain(await log.oldest_first(tx, alert_id=alert.id))
+    steps = [
+        StepOut(stamp(s.at), s.name, s.line.text, s.line.detail, s.line.icon, s.line.tone, s.actor) for s in told.steps
+    ]
+    return ExplanationOut(public("alt", alert.id), told.summary, steps)
+
+
+ROUTER = Router(
+    "/alerts",
+    route_handlers=[
+        list_alerts,
+        open_alert,
+        get_alert,
+        acknowledge_alert,
+        unacknowledge_alert,
+        resolve_alert,
+        escalate_alert,
+        declare_incident_from_alert,
+        change_alerts,
+        list_alert_signals,
+        list_alert_notifications,
+        explain_alert,
+    ],
+    tags=["alerts"],
+)

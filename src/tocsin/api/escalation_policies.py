@@ -1,0 +1,212 @@
+"""Escalation policies: whom to page, in which order, and how long to wait in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, patch, post
+
+from tocsin.api.body import Body
+from tocsin.api.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    given,
+    listing,
+    read_if_match,
+    read_place,
+)
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import parse, public
+from tocsin.oncall import queries, service
+from tocsin.oncall.model import EscalationPolicy
+
+
+class StepTarget(Body, kw_only=True):
+    """One person that a step pages."""
+
+    example: ClassVar[Mapping[str, Any]] = {"type": "user", "id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"}
+    type: Literal["user"] = "user"
+    id: str
+
+
+class PolicyStep(Body, kw_only=True):
+    """Page these people, then wait so long for an answer."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "targets": [{"type": "user", "id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"}],
+        "wait_minutes": 5,
+    }
+    targets: Annotated[list[StepTarget], msgspec.Meta(min_length=1, max_length=50)]
+    wait_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 5
+
+
+Steps = Annotated[list[PolicyStep], msgspec.Meta(min_length=1, max_length=20)]
+Repeat = Annotated[int, msgspec.Meta(ge=0, le=9, description="How often it starts again after its last step.")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class CreatePolicy(Body, kw_only=True):
+    """A policy with a name of its own and at least one step."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "name": "Payments primary",
+        "steps": [PolicyStep.example],
+        "repeat": 1,
+    }
+    name: Name
+    description: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+    steps: Steps
+    repeat: Repeat = 0
+
+
+class EditPolicy(Body, kw_only=True):
+    """A merge patch: only the fields that are there change; steps are replaced as a whole."""
+
+    example: ClassVar[Mapping[str, Any]] = {"repeat": 2}
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    description: Annotated[str, msgspec.Meta(max_length=2000)] | msgspec.UnsetType = msgspec.UNSET
+    steps: Steps | msgspec.UnsetType = msgspec.UNSET
+    repeat: Repeat | msgspec.UnsetType = msgspec.UNSET
+
+
+class StepTargetOut(msgspec.Struct):
+    """One person that a step pages."""
+
+    type: Literal["user"]
+    id: str
+    name: str
+
+
+class PolicyStepOut(msgspec.Struct):
+    """One step; positions count from 1."""
+
+    position: int
+    targets: list[StepTargetOut]
+    wait_minutes: int
+
+
+class PolicyOut(msgspec.Struct):
+    """Whom to page, in which order."""
+
+    id: str
+    name: str
+    description: str
+    steps: list[PolicyStepOut]
+    repeat: int
+    created_at: Time
+    updated_at: Time
+    version: int
+
+
+async def _write(tx: Tx, policies: Sequence[EscalationPolicy]) -> list[PolicyOut]:
+    plans = await queries.plans(tx, [policy.id for policy in policies])
+    people = await queries.people(tx, {id for plan in plans.values() for step in plan.steps for id in step.user_ids})
+    return [
+        PolicyOut(
+            id=public("pol", policy.id),
+            name=policy.name,
+            description=policy.description,
+            steps=[
+                PolicyStepOut(
+                    position=position,
+                    targets=[StepTargetOut("user", public("usr", id), people[id][0]) for id in step.user_ids],
+                    wait_minutes=int(step.wait.total_seconds() // 60),
+                )
+                for position, step in enumerate(plans[policy.id].steps, start=1)
+            ],
+            repeat=policy.repeat,
+            created_at=stamp(policy.created_at),
+            updated_at=stamp(policy.updated_at),
+            version=policy.version,
+        )
+        for policy in policies
+    ]
+
+
+def _drafts(steps: Sequence[PolicyStep]) -> list[service.StepDraft]:
+    return [
+        service.StepDraft([parse("usr", target.id) for target in step.targets], step.wait_minutes) for step in steps
+    ]
+
+
+@get("/")
+async def list_escalation_policies(
+    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[PolicyOut]]:
+    """List policies by name."""
+    who.must("oncall.view")
+    after = read_place(cursor, str) or ""
+    async with context.db.begin() as tx:
+        rows = await _write(tx, await queries.policies(tx, after=after, limit=limit + 1))
+    return listing(request, rows, limit, lambda row: row, lambda row: row.name)
+
+
+@post("/")
+async def create_escalation_policy(context: Ctx, who: Who, data: CreatePolicy) -> Response[PolicyOut]:
+    """Write a new policy."""
+    async with context.db.begin() as tx:
+        policy = await service.create_policy(
+            tx, who, name=data.name, description=data.description, steps=_drafts(data.steps), repeat=data.repeat
+        )
+        shaped = (await _write(tx, [policy]))[0]
+    return answer(shaped, version=shaped.version, status=201)
+
+
+@get("/{id:str}")
+async def get_escalation_policy(context: Ctx, who: Who, id: str) -> Response[PolicyOut]:
+    """Show one policy with its steps."""
+    who.must("oncall.view")
+    async with context.db.begin() as tx:
+        shaped = (await _write(tx, [await queries.policy(tx, parse("pol", id))]))[0]
+    return answer(shaped, version=shaped.version)
+
+
+@patch("/{id:str}")
+async def edit_escalation_policy(
+    context: Ctx, who: Who, id: str, data: EditPolicy, if_match: IfMatch = None
+) -> Response[PolicyOut]:
+    """Change a policy (JSON merge patch). Escalations under way follow the new steps from their next one on."""
+    steps: list[PolicyStep] | None = given(data.steps)
+    policy_id: UUID = parse("pol", id)
+    async with context.db.begin() as tx:
+        policy = await service.update_policy(
+            tx,
+            who,
+            policy_id,
+            name=given(data.name),
+            description=given(data.description),
+            steps=_drafts(steps) if steps is not None else None,
+            repeat=given(data.repeat),
+            if_version=read_if_match(if_match),
+        )
+        shaped = (await _write(tx, [policy]))[0]
+    return answer(shaped, version=shaped.version)
+
+
+@delete("/{id:str}")
+async def delete_escalation_policy(context: Ctx, who: Who, id: str) -> None:
+    """Remove a policy that has paged nobody and that no route uses; else 409."""
+    async with context.db.begin() as tx:
+        await service.delete_policy(tx, who, parse("pol", id))
+
+
+ROUTER = Router(
+    "/escalation_policies",
+    route_handlers=[
+        list_escalation_policies,
+        create_escalation_policy,
+        get_escalation_policy,
+        edit_escalation_policy,
+        delete_escalation_policy,
+    ],
+    tags=["escalation policies"],
+)

@@ -1,0 +1,116 @@
+"""The audit: every event of the log, as a list or as newline-delimited JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from tocsin.api.http import Cursor, Limit, Listing, Time, listing, public_or_none, read_position, reference
+from tocsin.api.incident_timeline import ActorOut, write_actor
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events import log
+from tocsin.events.log import LoggedEvent
+from tocsin.events.words import describe
+from tocsin.incidents import queries as incidents
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import parse, public
+
+NDJSON = "application/x-ndjson"
+_AT_ONCE = 500
+
+
+class EventOut(msgspec.Struct):
+    """A fact that happened. `data` holds the fields of its kind; `text` says it in words."""
+
+    id: str
+    position: int
+    name: str
+    at: Time
+    actor: ActorOut
+    alert_id: str | None
+    incident_id: str | None
+    text: str
+    data: dict[str, Any]
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    names: tuple[str, ...]
+    alert_id: UUID | None
+    incident_id: UUID | None
+
+
+def _write(event: LoggedEvent) -> EventOut:
+    return EventOut(
+        id=public("evt", event.id),
+        position=event.position,
+        name=event.name,
+        at=stamp(event.at),
+        actor=write_actor(event),
+        alert_id=public_or_none("alt", event.alert_id),
+        incident_id=public_or_none("inc", event.incident_id),
+        text=describe(event.name, event.actor_name, event.data).text,
+        data=event.data,
+    )
+
+
+@get("/events")
+async def list_events(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    name: Annotated[list[str] | None, Parameter(description="Only events of this name.")] = None,
+    alert_id: Annotated[str | None, Parameter(max_length=40)] = None,
+    incident: Annotated[str | None, Parameter(description="Only this incident (`INC-7` or `inc_…`).")] = None,
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[EventOut]]:
+    """List events, the newest first. With `Accept: application/x-ndjson` all of them, one JSON object per line."""
+    who.must("admin.view")
+    before = read_position(cursor)
+    async with context.db.begin() as tx:
+        wanted = _Wanted(
+            names=tuple(word for word in name or () if "\0" not in word),
+            alert_id=parse("alt", alert_id) if alert_id is not None else None,
+            incident_id=(await incidents.get(tx, reference(incident))).id if incident is not None else None,
+        )
+        if NDJSON in request.headers.get("accept", ""):
+            return _exported(context, wanted, before)
+        rows = await log.newest_first(
+            tx,
+            alert_id=wanted.alert_id,
+            incident_id=wanted.incident_id,
+            names=wanted.names,
+            before=before,
+            limit=limit + 1,
+        )
+    return listing(request, rows, limit, _write, lambda event: event.position)
+
+
+def _exported(context: Context, wanted: _Wanted, before: int | None) -> Any:
+    return Stream(_lines(context, wanted, before), media_type=NDJSON)
+
+
+async def _lines(context: Context, wanted: _Wanted, before: int | None) -> AsyncIterator[bytes]:
+    while not context.stopping():
+        async with context.db.begin() as tx:
+            rows = await log.newest_first(
+                tx,
+                alert_id=wanted.alert_id,
+                incident_id=wanted.incident_id,
+                names=wanted.names,
+                before=before,
+                limit=_AT_ONCE,
+            )
+        if not rows:
+            return
+        yield b"".join(msgspec.json.encode(_write(row)) + b"\n" for row in rows)
+        before = rows[-1].position
+
+
+ROUTER = Router("/", route_handlers=[list_events], tags=["events"])

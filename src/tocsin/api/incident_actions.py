@@ -1,0 +1,205 @@
+"""What moves an incident: `POST /incidents/{id}/actions/<verb>`. Every verb may be repeated without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from litestar import Response, Router, post
+
+from tocsin.api.body import Body, NoBody
+from tocsin.api.http import IfMatch, Listing, answer, read_if_match, reference
+from tocsin.api.incident_shape import IncidentOut, shape
+from tocsin.api.incidents import Severity
+from tocsin.api.pages import PageOut, write_page
+from tocsin.edge.context import Ctx, Who
+from tocsin.incidents import service
+from tocsin.incidents.model import CancelReason, Status
+from tocsin.kit.ids import parse
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.escalation import PageTarget
+
+Note = Annotated[str, msgspec.Meta(max_length=10_000, description="Markdown.")]
+
+
+class UpdateStatus(Body, kw_only=True):
+    """Where an open incident stands now."""
+
+    example: ClassVar[Mapping[str, Any]] = {"status": "mitigated"}
+    status: Status
+
+
+class ChangeSeverity(Body, kw_only=True):
+    """How bad it is."""
+
+    example: ClassVar[Mapping[str, Any]] = {"severity": 2}
+    severity: Severity
+
+
+class ResolveIncident(Body, kw_only=True):
+    """What was done. Must not be empty."""
+
+    example: ClassVar[Mapping[str, Any]] = {"resolution_note": "Rolled back release 4.2."}
+    resolution_note: Note = ""
+
+
+class CloseIncident(Body, kw_only=True):
+    """The note is needed only for an incident that is not resolved yet."""
+
+    example: ClassVar[Mapping[str, Any]] = {}
+    resolution_note: Note = ""
+
+
+class CancelIncident(Body, kw_only=True):
+    """Why it was none. A duplicate names the incident that goes on."""
+
+    example: ClassVar[Mapping[str, Any]] = {"reason": "duplicate", "duplicate_of": "INC-6"}
+    reason: CancelReason
+    note: Note = ""
+    duplicate_of: str | None = None
+
+
+class ReopenIncident(Body, kw_only=True):
+    """Why it was not over."""
+
+    example: ClassVar[Mapping[str, Any]] = {"reason": "The errors came back."}
+    reason: Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+class Target(Body, kw_only=True):
+    """A person or a policy."""
+
+    example: ClassVar[Mapping[str, Any]] = {"type": "user", "id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"}
+    type: Literal["user", "escalation_policy"]
+    id: str
+
+
+class PageForIncident(Body, kw_only=True):
+    """Whom to ask for help, and what for."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "targets": [{"type": "user", "id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"}],
+        "message": "We need somebody who knows the database.",
+    }
+    targets: Annotated[list[Target], msgspec.Meta(min_length=1, max_length=100)]
+    message: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+@post("/{id:str}/actions/acknowledge", status_code=200)
+async def acknowledge_incident(
+    context: Ctx, who: Who, id: str, data: NoBody, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Take the incident on: join it, answer one's own pages about it, begin to investigate."""
+    async with context.db.begin() as tx:
+        incident = await service.acknowledge(tx, who, reference(id), if_version=read_if_match(if_match))
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/update_status", status_code=200)
+async def update_incident_status(
+    context: Ctx, who: Who, id: str, data: UpdateStatus, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Move between open states; the states at the end have verbs of their own."""
+    async with context.db.begin() as tx:
+        version = read_if_match(if_match)
+        incident = await service.update_status(tx, who, reference(id), data.status, if_version=version)
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/change_severity", status_code=200)
+async def change_incident_severity(
+    context: Ctx, who: Who, id: str, data: ChangeSeverity, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Judge the incident to be worse or better; also afterwards, to set the record right."""
+    async with context.db.begin() as tx:
+        version = read_if_match(if_match)
+        incident = await service.change_severity(tx, who, reference(id), data.severity, if_version=version)
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/resolve", status_code=200)
+async def resolve_incident(
+    context: Ctx, who: Who, id: str, data: ResolveIncident, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Resolve the incident with a note on what was done; its linked alerts resolve with it."""
+    async with context.db.begin() as tx:
+        version = read_if_match(if_match)
+        incident = await service.resolve(tx, who, reference(id), data.resolution_note, if_version=version)
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/close", status_code=200)
+async def close_incident(
+    context: Ctx, who: Who, id: str, data: CloseIncident, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Say that nothing more is to be done; an open incident is resolved on the way and needs the note."""
+    async with context.db.begin() as tx:
+        version = read_if_match(if_match)
+        incident = await service.close(tx, who, reference(id), data.resolution_note, if_version=version)
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/cancel", status_code=200)
+async def cancel_incident(
+    context: Ctx, who: Who, id: str, data: CancelIncident, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Say that it was no incident: a false alarm, a duplicate or something else."""
+    async with context.db.begin() as tx:
+        incident = await service.cancel(
+            tx,
+            who,
+            reference(id),
+            data.reason,
+            note=data.note,
+            duplicate_of=reference(data.duplicate_of) if data.duplicate_of is not None else None,
+            if_version=read_if_match(if_match),
+        )
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/reopen", status_code=200)
+async def reopen_incident(
+    context: Ctx, who: Who, id: str, data: ReopenIncident, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Begin another round of an incident that was not over after all."""
+    async with context.db.begin() as tx:
+        incident = await service.reopen(tx, who, reference(id), data.reason, if_version=read_if_match(if_match))
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/page", status_code=200)
+async def page_for_incident(context: Ctx, who: Who, id: str, data: PageForIncident) -> Listing[PageOut]:
+    """Ask people or policies for help; answers with the pages that went out at once."""
+    targets = [
+        PageTarget(kind=target.type, id=parse("usr" if target.type == "user" else "pol", target.id))
+        for target in data.targets
+    ]
+    async with context.db.begin() as tx:
+        runs = await service.page(tx, who, reference(id), targets, data.message)
+        mine = {run.id for run in runs}
+        rows = await oncall.pages_of(tx, incident_id=runs[0].incident_id) if runs else []
+    return Listing([write_page(page, name) for page, name in rows if page.run_id in mine])
+
+
+ROUTER = Router(
+    "/incidents",
+    route_handlers=[
+        acknowledge_incident,
+        update_incident_status,
+        change_incident_severity,
+        resolve_incident,
+        close_incident,
+        cancel_incident,
+        reopen_incident,
+        page_for_incident,
+    ],
+    tags=["incidents"],
+)

@@ -1,0 +1,106 @@
+"""Who is on an incident: responders and roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from litestar import Response, Router, get, post, put
+
+from tocsin.api.body import Body, NoBody
+from tocsin.api.http import IfMatch, Listing, Time, answer, read_if_match, reference, when
+from tocsin.api.incident_shape import IncidentOut, Person, shape
+from tocsin.edge.context import Ctx, Who
+from tocsin.incidents import lifecycle, queries, service
+from tocsin.incidents.model import IncidentRole, ResponderSource, ResponderState
+from tocsin.kit.ids import parse, public
+
+
+class ResponderOut(msgspec.Struct):
+    """One person on the incident, how they came to be there, and where they stand."""
+
+    user: Person
+    state: ResponderState
+    source: ResponderSource
+    roles: list[IncidentRole]
+    paged_at: Time | None
+    joined_at: Time | None
+    left_at: Time | None
+
+
+class SetRoles(Body, kw_only=True):
+    """Who has each role. A role that is left out stays as it is; null takes it away."""
+
+    example: ClassVar[Mapping[str, Any]] = {"lead": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m", "communicator": None}
+    commander: str | msgspec.UnsetType | None = msgspec.UNSET
+    lead: str | msgspec.UnsetType | None = msgspec.UNSET
+    communicator: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@get("/{id:str}/responders")
+async def list_responders(context: Ctx, who: Who, id: str) -> Listing[ResponderOut]:
+    """List the people on the incident, those who joined first."""
+    who.must("incident.view")
+    async with context.db.begin() as tx:
+        incident = await queries.get(tx, reference(id))
+        rows = await queries.responders(tx, incident.id)
+    return Listing(
+        [
+            ResponderOut(
+                user=Person(public("usr", row.responder.user_id), row.name),
+                state=ResponderState(row.responder.state),
+                source=ResponderSource(row.responder.source),
+                roles=lifecycle.roles_of(incident, row.responder.user_id),
+                paged_at=when(row.responder.paged_at),
+                joined_at=when(row.responder.joined_at),
+                left_at=when(row.responder.left_at),
+            )
+            for row in rows
+        ]
+    )
+
+
+@post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200)
+async def join_incident(context: Ctx, who: Who, id: str, data: NoBody) -> Response[IncidentOut]:
+    """Become a responder. Joining is an acknowledgement too."""
+    async with context.db.begin() as tx:
+        shaped = await shape(tx, context, await service.join(tx, who, reference(id)))
+    return answer(shaped, version=shaped.version)
+
+
+@post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200)
+async def leave_incident(context: Ctx, who: Who, id: str, data: NoBody) -> Response[IncidentOut]:
+    """Stop being a responder; whoever has a role hands it over first (409)."""
+    async with context.db.begin() as tx:
+        shaped = await shape(tx, context, await service.leave(tx, who, reference(id)))
+    return answer(shaped, version=shaped.version)
+
+
+@put("/{id:str}/roles")
+async def set_incident_roles(
+    context: Ctx, who: Who, id: str, data: SetRoles, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Give roles to people, who join by this, or take them away."""
+    wanted = {
+        IncidentRole.COMMANDER: data.commander,
+        IncidentRole.LEAD: data.lead,
+        IncidentRole.COMMUNICATOR: data.communicator,
+    }
+    who.must("incident.edit")
+    async with context.db.begin() as tx:
+        incident = await queries.lock(tx, reference(id))
+        lifecycle.must_be_current(incident, read_if_match(if_match))
+        for role, user_id in wanted.items():
+            if not isinstance(user_id, msgspec.UnsetType):
+                holder = parse("usr", user_id) if user_id is not None else None
+                incident = await service.assign_role(tx, who, incident.id, role, holder)
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+ROUTER = Router(
+    "/incidents",
+    route_handlers=[list_responders, join_incident, leave_incident, set_incident_roles],
+    tags=["incidents"],
+)

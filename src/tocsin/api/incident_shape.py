@@ -1,0 +1,159 @@
+"""How an incident looks in answers, and how a list of them is put together with few queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from tocsin.api.http import Time, public_or_none, when
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Context
+from tocsin.identity import queries as identity
+from tocsin.identity.model import User
+from tocsin.incidents import queries
+from tocsin.incidents.model import Incident, Status
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import public
+
+REFERENCE_EXAMPLE = "INC-7"
+
+
+class Person(msgspec.Struct):
+    """A person in few words."""
+
+    id: str
+    name: str
+
+
+class Reporter(msgspec.Struct):
+    """Who declared it; the id is null when it was not a person."""
+
+    id: str | None
+    name: str
+
+
+class Roles(msgspec.Struct):
+    """Who coordinates, who is responsible for the fix, who speaks outward."""
+
+    commander: Person | None
+    lead: Person | None
+    communicator: Person | None
+
+
+class Stamps(msgspec.Struct):
+    """When it started, was declared, and reached each state of its present round."""
+
+    started_at: Time
+    declared_at: Time
+    acknowledged_at: Time | None
+    mitigated_at: Time | None
+    resolved_at: Time | None
+    closed_at: Time | None
+    cancelled_at: Time | None
+
+
+class IncidentOut(msgspec.Struct):
+    """An incident. `severity` is 1 (critical) to 5 (info); `duration_seconds` runs until it ended, or until now."""
+
+    id: str
+    number: str
+    title: str
+    summary: str
+    status: Status
+    severity: int
+    severity_label: str
+    round: int
+    reporter: Reporter
+    roles: Roles
+    stamps: Stamps
+    resolution_note: str
+    cancel_reason: str | None
+    duplicate_of_id: str | None
+    linked_alert_count: int
+    responders_joined: int
+    responders_asked: int
+    duration_seconds: int
+    declared_at: Time
+    updated_at: Time
+    version: int
+    url: str
+
+
+async def shape(tx: Tx, context: Context, incident: Incident) -> IncidentOut:
+    """Write one incident."""
+    return (await shape_all(tx, context, [incident]))[0]
+
+
+async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> list[IncidentOut]:
+    """Write several incidents, in their order."""
+    ids = [incident.id for incident in incidents]
+    holders = {id for i in incidents for id in (i.commander_id, i.lead_id, i.communicator_id) if id is not None}
+    people = await identity.users_by_id(tx, holders)
+    alerts = await queries.linked_counts(tx, ids) if ids else {}
+    turnout = await queries.joined_counts(tx, ids) if ids else {}
+    return [
+        _write(
+            incident,
+            people,
+            now=tx.now,
+            base_url=context.settings.base_url,
+            alerts=alerts[incident.id],
+            turnout=turnout[incident.id],
+        )
+        for incident in incidents
+    ]
+
+
+def _write(
+    incident: Incident,
+    people: dict[UUID, User],
+    *,
+    now: datetime,
+    base_url: str,
+    alerts: int,
+    turnout: queries.Turnout,
+) -> IncidentOut:
+    ended = incident.resolved_at or incident.closed_at or incident.cancelled_at or now
+    return IncidentOut(
+        id=public("inc", incident.id),
+        number=incident.reference,
+        title=incident.title,
+        summary=incident.summary,
+        status=Status(incident.status),
+        severity=incident.severity,
+        severity_label=f"SEV{incident.severity}",
+        round=incident.round,
+        reporter=Reporter(public_or_none("usr", incident.reporter_id), incident.reporter_name),
+        roles=Roles(
+            commander=_person(people, incident.commander_id),
+            lead=_person(people, incident.lead_id),
+            communicator=_person(people, incident.communicator_id),
+        ),
+        stamps=Stamps(
+            started_at=stamp(incident.started_at),
+            declared_at=stamp(incident.declared_at),
+            acknowledged_at=when(incident.acknowledged_at),
+            mitigated_at=when(incident.mitigated_at),
+            resolved_at=when(incident.resolved_at),
+            closed_at=when(incident.closed_at),
+            cancelled_at=when(incident.cancelled_at),
+        ),
+        resolution_note=incident.resolution_note,
+        cancel_reason=incident.cancel_reason,
+        duplicate_of_id=public_or_none("inc", incident.duplicate_of_id),
+        linked_alert_count=alerts,
+        responders_joined=turnout.joined,
+        responders_asked=turnout.asked,
+        duration_seconds=max(0, int((ended - incident.started_at).total_seconds())),
+        declared_at=stamp(incident.declared_at),
+        updated_at=stamp(incident.updated_at),
+        version=incident.version,
+        url=f"{base_url.rstrip('/')}/incidents/{incident.reference}",
+    )
+
+
+def _person(people: dict[UUID, User], id: UUID | None) -> Person | None:
+    return Person(public("usr", id), people[id].name) if id is not None and id in people else None

@@ -1,0 +1,199 @@
+"""The record of an incident: its timeline, its comments and the alerts that belong to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, post
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.api.alert_shape import AlertOut, write_alert
+from tocsin.api.body import Body
+from tocsin.api.http import (
+    AwareTime,
+    Cursor,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    listing,
+    moment,
+    public_or_none,
+    read_place,
+    read_position,
+    reference,
+)
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.events.log import LoggedEvent
+from tocsin.events.words import describe
+from tocsin.incidents import queries, service
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import parse, parse_all, public
+
+
+class ActorOut(msgspec.Struct):
+    """Who did it, as they were called then. `kind` is `user`, `source` or `system`."""
+
+    kind: str
+    name: str
+    id: str | None
+
+
+class EntryOut(msgspec.Struct):
+    """One line of the timeline: the event's name, a sentence, and what stands below it (Markdown for a comment)."""
+
+    id: str
+    at: Time
+    name: str
+    kind: Literal["comment", "change", "page", "system"]
+    text: str
+    detail: str
+    icon: str
+    tone: str
+    actor: ActorOut
+    alert_id: str | None
+
+
+class CommentOut(msgspec.Struct):
+    """What somebody wrote (Markdown)."""
+
+    id: str
+    at: Time
+    author: ActorOut
+    body: str
+
+
+class AddComment(Body, kw_only=True):
+    """What to write into the timeline (Markdown)."""
+
+    example: ClassVar[Mapping[str, Any]] = {"body": "The database failed over at 14:05."}
+    body: Annotated[str, msgspec.Meta(max_length=10_000)]
+
+
+class LinkAlerts(Body, kw_only=True):
+    """Which alerts belong to the incident."""
+
+    example: ClassVar[Mapping[str, Any]] = {"alert_ids": ["alt_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
+    alert_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=100)]
+
+
+def write_actor(event: LoggedEvent) -> ActorOut:
+    """Write who caused an event."""
+    prefix = {"user": "usr", "source": "src"}.get(event.actor_kind)
+    id = public(prefix, event.actor_id) if prefix and event.actor_id is not None else None
+    return ActorOut(event.actor_kind, event.actor_name, id)
+
+
+def _entry(event: LoggedEvent) -> EntryOut:
+    line = describe(event.name, event.actor_name, event.data)
+    return EntryOut(
+        id=public("evt", event.id),
+        at=stamp(event.at),
+        name=event.name,
+        kind=line.kind,
+        text=line.text,
+        detail=line.detail,
+        icon=line.icon,
+        tone=line.tone,
+        actor=write_actor(event),
+        alert_id=public_or_none("alt", event.alert_id),
+    )
+
+
+def _comment(event: LoggedEvent) -> CommentOut:
+    return CommentOut(public("evt", event.id), stamp(event.at), write_actor(event), str(event.data.get("body", "")))
+
+
+@get("/{id:str}/timeline")
+async def list_timeline(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    id: str,
+    show: Literal["all", "comments", "events"] = "all",
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[EntryOut]]:
+    """Show what happened, the newest first."""
+    who.must("incident.view")
+    before = read_position(cursor)
+    async with context.db.begin() as tx:
+        incident = await queries.get(tx, reference(id))
+        rows = await queries.timeline(tx, incident.id, before=before, show=show, limit=limit + 1)
+    return listing(request, rows, limit, _entry, lambda event: event.position)
+
+
+@get("/{id:str}/comments")
+async def list_comments(
+    request: AppRequest, context: Ctx, who: Who, id: str, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[CommentOut]]:
+    """List what people wrote, the newest first."""
+    who.must("incident.view")
+    before = read_position(cursor)
+    async with context.db.begin() as tx:
+        incident = await queries.get(tx, reference(id))
+        rows = await queries.timeline(tx, incident.id, before=before, show="comments", limit=limit + 1)
+    return listing(request, rows, limit, _comment, lambda event: event.position)
+
+
+@post("/{id:str}/comments")
+async def add_comment(context: Ctx, who: Who, id: str, data: AddComment) -> Response[CommentOut]:
+    """Write into the timeline; also when the incident is over."""
+    async with context.db.begin() as tx:
+        incident = await service.comment(tx, who, reference(id), data.body)
+        rows = await queries.timeline(tx, incident.id, show="comments", limit=20)
+        written = next(row for row in rows if row.at == tx.now and row.actor_id == who.user_id)
+    return answer(_comment(written), status=201)
+
+
+@get("/{id:str}/alerts")
+async def list_incident_alerts(
+    request: AppRequest, context: Ctx, who: Who, id: str, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[AlertOut]]:
+    """List the alerts that belong to the incident, the newest first."""
+    who.must("incident.view")
+    place = read_place(cursor, tuple[AwareTime, UUID])
+    before = None if place is None else (moment("cursor", place[0]) or place[0], place[1])
+    async with context.db.begin() as tx:
+        incident = await queries.get(tx, reference(id))
+        wanted = alert_queries.Filter(incident_id=incident.id)
+        rows = await alert_queries.page(tx, wanted, before=before, limit=limit + 1)
+    base_url, number = context.settings.base_url, incident.reference
+    return listing(
+        request,
+        rows,
+        limit,
+        lambda row: write_alert(row[0], row[1], row[2], number, base_url),
+        lambda row: (row[0].created_at, row[0].id),
+    )
+
+
+@post("/{id:str}/alerts", status_code=200)
+async def link_alerts(context: Ctx, who: Who, id: str, data: LinkAlerts) -> Listing[AlertOut]:
+    """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
+    ids = parse_all("alt", data.alert_ids)
+    async with context.db.begin() as tx:
+        incident = await service.link_alerts(tx, who, reference(id), ids)
+        linked = [await alert_queries.get(tx, alert_id) for alert_id in dict.fromkeys(ids)]
+        for alert in linked:
+            await tx.session.refresh(alert)
+        sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked})
+    base_url = context.settings.base_url
+    return Listing([write_alert(a, *sources[a.source_id], incident.reference, base_url) for a in linked])
+
+
+@delete("/{id:str}/alerts/{alert_id:str}")
+async def unlink_alert(context: Ctx, who: Who, id: str, alert_id: str) -> None:
+    """Take an alert out of the incident; one that is not in it stays where it is."""
+    async with context.db.begin() as tx:
+        await service.unlink_alert(tx, who, reference(id), parse("alt", alert_id))
+
+
+ROUTER = Router(
+    "/incidents",
+    route_handlers=[list_timeline, list_comments, add_comment, list_incident_alerts, link_alerts, unlink_alert],
+    tags=["incidents"],
+)

@@ -1,0 +1,166 @@
+"""Incidents: listing, declaring, reading and editing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, get, patch, post
+from litestar.params import Parameter
+
+from tocsin.api.body import Body
+from tocsin.api.http import (
+    AwareTime,
+    Cursor,
+    IfMatch,
+    Limit,
+    Listing,
+    answer,
+    given,
+    listing,
+    moment,
+    read_if_match,
+    read_place,
+    reference,
+    searchable,
+)
+from tocsin.api.incident_shape import IncidentOut, shape, shape_all
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.incidents import queries, service
+from tocsin.incidents.model import Status
+from tocsin.incidents.queries import Place
+from tocsin.kit.ids import parse, parse_all
+
+Severity = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
+_Place = tuple[Severity, AwareTime, UUID]
+
+
+class DeclareIncident(Body, kw_only=True):
+    """What is going wrong. From an alert, what is left out is filled in from it."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "title": "Checkout is down",
+        "summary": "Every payment is refused since 14:02.",
+        "severity": 1,
+    }
+
+    title: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    summary: Annotated[str, msgspec.Meta(max_length=20_000, description="Markdown.")] = ""
+    severity: Severity | None = None
+    alert_id: str | None = None
+    page_others: bool = False
+    started_at: datetime | None = None
+
+
+class EditIncident(Body, kw_only=True):
+    """A merge patch: only the fields that are there change."""
+
+    example: ClassVar[Mapping[str, Any]] = {"title": "Checkout is slow", "severity": 2}
+
+    title: Annotated[str, msgspec.Meta(max_length=200)] | msgspec.UnsetType = msgspec.UNSET
+    summary: Annotated[str, msgspec.Meta(max_length=20_000)] | msgspec.UnsetType = msgspec.UNSET
+    severity: Severity | msgspec.UnsetType = msgspec.UNSET
+    started_at: datetime | msgspec.UnsetType = msgspec.UNSET
+
+
+@get("/")
+async def list_incidents(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    status: list[Status] | None = None,
+    severity: list[Annotated[int, Parameter(ge=1, le=5)]] | None = None,
+    lead_id: list[str] | None = None,
+    commander_id: list[str] | None = None,
+    reporter_id: list[str] | None = None,
+    declared_from: Annotated[datetime | None, Parameter(query="declared_at[gte]")] = None,
+    declared_to: Annotated[datetime | None, Parameter(query="declared_at[lt]")] = None,
+    q: Annotated[str | None, Parameter(description="Searches title, summary and number.", max_length=200)] = None,
+    sort: Literal["-declared_at", "declared_at", "severity", "-severity"] = "-declared_at",
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[IncidentOut]]:
+    """List incidents, the newest first.
+
+    The same parameter twice means either value; different parameters must all hold.
+    """
+    who.must("incident.view")
+    place = read_place(cursor, _Place)
+    after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
+    async with context.db.begin() as tx:
+        rows = await queries.list_page(
+            tx,
+            statuses=status or (),
+            severities=severity or (),
+            q=searchable(q),
+            sort=sort,
+            declared_from=moment("declared_at[gte]", declared_from),
+            declared_to=moment("declared_at[lt]", declared_to),
+            lead_ids=parse_all("usr", lead_id or ()),
+            commander_ids=parse_all("usr", commander_id or ()),
+            reporter_ids=parse_all("usr", reporter_id or ()),
+            after=after,
+            limit=limit + 1,
+        )
+        shaped = await shape_all(tx, context, rows)
+    pairs = list(zip(rows, shaped, strict=True))
+    return listing(request, pairs, limit, lambda p: p[1], lambda p: (p[0].severity, p[0].declared_at, p[0].id))
+
+
+@post("/")
+async def declare_incident(context: Ctx, who: Who, data: DeclareIncident) -> Response[IncidentOut]:
+    """Declare an incident; whoever does becomes its lead and a joined responder.
+
+    With `alert_id` the alert is linked and acknowledged, which ends its escalation; `page_others` lets it go on.
+    """
+    async with context.db.begin() as tx:
+        incident = await service.declare(
+            tx,
+            who,
+            title=data.title,
+            summary=data.summary,
+            severity=data.severity,
+            alert_id=parse("alt", data.alert_id) if data.alert_id is not None else None,
+            page_others=data.page_others,
+            started_at=moment("started_at", data.started_at),
+        )
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version, status=201)
+
+
+@get("/{id:str}")
+async def get_incident(context: Ctx, who: Who, id: str) -> Response[IncidentOut]:
+    """Show one incident, by its id (`inc_…`) or its number (`INC-7`)."""
+    who.must("incident.view")
+    async with context.db.begin() as tx:
+        shaped = await shape(tx, context, await queries.get(tx, reference(id)))
+    return answer(shaped, version=shaped.version)
+
+
+@patch("/{id:str}")
+async def edit_incident(
+    context: Ctx, who: Who, id: str, data: EditIncident, if_match: IfMatch = None
+) -> Response[IncidentOut]:
+    """Change title, summary, severity or the time it started (JSON merge patch)."""
+    async with context.db.begin() as tx:
+        incident = await service.update(
+            tx,
+            who,
+            reference(id),
+            title=given(data.title),
+            summary=given(data.summary),
+            started_at=moment("started_at", given(data.started_at)),
+            if_version=read_if_match(if_match),
+        )
+        if (severity := given(data.severity)) is not None:
+            incident = await service.change_severity(tx, who, incident.id, severity)
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+ROUTER = Router(
+    "/incidents", route_handlers=[list_incidents, declare_incident, get_incident, edit_incident], tags=["incidents"]
+)

@@ -1,0 +1,188 @@
+"""The OpenAPI 3.1 document: what Litestar finds in the handlers, completed with what all of them have in common."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
+
+from tocsin import __version__
+from tocsin.api.body import Body
+from tocsin.api.idempotency import LONGEST_KEY
+from tocsin.edge.auth import COOKIE
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+_TAGS = {
+    "incidents": "The internal record of something that went wrong.",
+    "alerts": "Problems as monitoring sees them.",
+    "alert sources": "The tools that may send signals.",
+    "alert routes": "Which alerts go to which escalation policy.",
+    "escalation policies": "Whom to page, in which order.",
+    "pages": "People being asked, and their answers.",
+    "people": "Accounts, teams, and how people are reached.",
+    "credentials": "API tokens and sessions.",
+    "events": "What happened, as a list and live.",
+}
+_DESCRIPTION = """\
+JSON in snake_case; times are RFC 3339 in UTC with milliseconds; ids carry a prefix and sort by time.
+
+Lists take `limit` and `cursor` and name the next page in `next_cursor` and in a `Link` header. State changes are
+`POST …/actions/<verb>` and may be repeated. `PATCH` takes a JSON merge patch and an optional `If-Match`. Every `POST`
+takes an `Idempotency-Key`. Errors are RFC 9457 problem documents.
+"""
+
+
+def _operation_id(handler: Any, _method: Any, path: Any) -> str:
+    """Name an operation after its handler: `declare_incident` is `declareIncident`."""
+    head, *rest = str(handler.handler_name).split("_")
+    twin = "OfResponders" if "responders" in path and "actions" in path else ""
+    return head + "".join(word.capitalize() for word in rest) + twin
+
+
+# Litestar serves its own copy below this path; the one for people to use stands in `docs`.
+CONFIG = OpenAPIConfig(
+    title="Tocsin",
+    version=__version__,
+    description=_DESCRIPTION,
+    license=License(name="Apache-2.0", identifier="Apache-2.0"),
+    servers=[Server(url="/")],
+    tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
+    components=Components(
+        security_schemes={
+            "token": SecurityScheme(type="http", scheme="bearer", description="An API token: `tcs_…`."),
+            "session": SecurityScheme(
+                type="apiKey",
+                name=COOKIE,
+                security_scheme_in="cookie",
+                description="The browser's session; changes need the `X-CSRF-Token` header too.",
+            ),
+        }
+    ),
+    security=[{"token": []}, {"session": []}],
+    use_handler_docstrings=True,
+    operation_id_creator=_operation_id,
+    path="/api/v1/openapi",
+    render_plugins=[JsonRenderPlugin(path="/raw.json")],
+)
+
+_PROBLEMS = {
+    "400": "The request could not be read.",
+    "401": "Nobody is signed in, or the credential is not good.",
+    "403": "The caller may not do this.",
+    "404": "There is no such thing, or the caller may not see it.",
+    "409": "The thing is in a state that does not allow this.",
+    "412": "Somebody changed it in the meantime; nothing was changed.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "422": "One or more fields are wrong; `errors` names them.",
+    "429": "Too many requests; wait for `Retry-After` seconds.",
+    "503": "Not possible right now; try again after `Retry-After` seconds.",
+}
+_PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "What went wrong, after RFC 9457.",
+    "required": ["type", "title", "status", "detail", "code", "retryable", "trace_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "A sentence for people that says what to do."},
+        "code": {"type": "string", "description": "Stable and dotted, for programs."},
+        "hint": {"type": "string"},
+        "retryable": {"type": "boolean"},
+        "trace_id": {"type": "string", "description": "Finds this request in the log."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail", "code"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "A JSON pointer such as `#/title`."},
+                    "detail": {"type": "string"},
+                    "code": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body within 24 hours get the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+}
+_LABEL: dict[str, Any] = {
+    "name": "label",
+    "in": "query",
+    "required": False,
+    "style": "deepObject",
+    "explode": True,
+    "description": "Keeps alerts with this label: `label[team]=payments`.",
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with problems, idempotency keys, examples and strict request bodies in it."""
+    whole = copy.deepcopy(document)
+    paths: dict[str, Any] = whole["paths"]
+    # These stand for the same operations as `/incidents/{id}/actions/…`.
+    for path in [path for path in paths if "/responders/actions/" in path]:
+        del paths[path]
+    schemas = whole["components"]["schemas"]
+    schemas["Problem"] = _PROBLEM_SCHEMA
+    for kind in _bodies(Body):
+        if (schema := schemas.get(kind.__name__)) is not None:
+            schema["additionalProperties"] = False
+            schema["examples"] = [dict(kind.example)]
+    whole["components"]["responses"] = {status: _problem(text) for status, text in _PROBLEMS.items()}
+    for path, item in paths.items():
+        for method in _METHODS:
+            if method in item:
+                _complete_operation(path, method, item[method])
+    return whole
+
+
+def _bodies(base: type[Body]) -> Iterable[type[Body]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _bodies(kind)
+
+
+def _problem(text: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+    statuses = ["400", "401", "403", "422", "429", "503"]
+    if "{" in path or method in ("get", "post"):
+        statuses.append("404")
+    if method != "get":
+        statuses += ["409", "413", "415"]
+    parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
+    if any(parameter.get("name") == "If-Match" for parameter in parameters):
+        statuses.append("412")
+    if method == "post":
+        parameters.append(_KEY)
+    if operation["operationId"] == "listAlerts":
+        parameters.append(_LABEL)
+    if "requestBody" in operation:
+        _loosen(operation)
+    for status in statuses:
+        operation["responses"][status] = {"$ref": f"#/components/responses/{status}"}
+    if path.endswith("/events") and method == "get":
+        line = {"schema": {"type": "string"}}
+        operation["responses"]["200"]["content"]["application/x-ndjson"] = line
+
+
+def _loosen(operation: dict[str, Any]) -> None:
+    """Let a body be left out where there is nothing that it would have to say."""
+    content = operation["requestBody"]["content"]["application/json"]
+    if content["schema"].get("$ref", "").endswith("/NoBody"):
+        operation["requestBody"]["required"] = False

@@ -1,0 +1,116 @@
+"""Pages: who was asked, and what they said."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, get, post
+from litestar.params import Parameter
+
+from tocsin.api.body import NoBody
+from tocsin.api.http import Cursor, Limit, Listing, Time, listing, public_or_none, read_place, reference, when
+from tocsin.api.incident_shape import Person
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.identity import queries as identity
+from tocsin.incidents import queries as incident_queries
+from tocsin.incidents import service
+from tocsin.kit.clock import stamp
+from tocsin.kit.errors import Invalid
+from tocsin.kit.ids import parse, public
+from tocsin.oncall import queries
+from tocsin.oncall.model import Page, PageState
+
+
+class PageOut(msgspec.Struct):
+    """One person being asked once. `reason` says why it was this person."""
+
+    id: str
+    state: PageState
+    user: Person
+    alert_id: str | None
+    incident_id: str | None
+    step: int
+    round: int
+    reason: str
+    paged_at: Time
+    answered_at: Time | None
+
+
+def write_page(page: Page, user_name: str) -> PageOut:
+    """Write a page."""
+    return PageOut(
+        id=public("pag", page.id),
+        state=PageState(page.state),
+        user=Person(public("usr", page.user_id), user_name),
+        alert_id=public_or_none("alt", page.alert_id),
+        incident_id=public_or_none("inc", page.incident_id),
+        step=page.step,
+        round=page.round,
+        reason=page.reason,
+        paged_at=stamp(page.paged_at),
+        answered_at=when(page.answered_at),
+    )
+
+
+@get("/")
+async def list_pages(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    alert_id: Annotated[list[str] | None, Parameter(description="Pages about these alerts.")] = None,
+    incident: Annotated[str | None, Parameter(description="Pages about this incident (`INC-7` or `inc_…`).")] = None,
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[PageOut]]:
+    """List the pages about alerts or about an incident, the newest first. One of the two has to be named."""
+    who.must("alert.view")
+    if not alert_id and incident is None:
+        raise Invalid("alert_id", "Say which alert or incident the pages are about.", code="required")
+    after = read_place(cursor, UUID)
+    async with context.db.begin() as tx:
+        about = (await incident_queries.get(tx, reference(incident))).id if incident is not None else None
+        alert_ids = [parse("alt", id) for id in alert_id or ()]
+        rows = await queries.pages_of(tx, alert_ids=alert_ids, incident_id=about, limit=1000)
+    older = [row for row in rows if after is None or row[0].id < after]
+    return listing(request, older, limit, lambda row: write_page(*row), lambda row: row[0].id)
+
+
+@get("/{id:str}")
+async def get_page(context: Ctx, who: Who, id: str) -> PageOut:
+    """Show one page."""
+    who.must("alert.view")
+    async with context.db.begin() as tx:
+        return await _named(tx, await queries.page(tx, parse("pag", id)))
+
+
+@post("/{id:str}/actions/acknowledge", status_code=200)
+async def acknowledge_page(context: Ctx, who: Who, id: str, data: NoBody) -> PageOut:
+    """Answer the page that one was sent, and by it the alert or the incident that it is about."""
+    async with context.db.begin() as tx:
+        return await _named(tx, await service.answer_page(tx, who, parse("pag", id), "api"))
+
+
+@post("/{id:str}/actions/decline", status_code=200)
+async def decline_page(context: Ctx, who: Who, id: str, data: NoBody) -> PageOut:
+    """Say that one cannot take it; the next step follows at once when nobody else is being asked."""
+    async with context.db.begin() as tx:
+        return await _named(tx, await service.decline_page(tx, who, parse("pag", id)))
+
+
+@post("/{id:str}/actions/escalate", status_code=200)
+async def escalate_page(context: Ctx, who: Who, id: str, data: NoBody) -> PageOut:
+    """Ask for the next step of the escalation now."""
+    async with context.db.begin() as tx:
+        return await _named(tx, await service.escalate_page(tx, who, parse("pag", id)))
+
+
+async def _named(tx: Tx, page: Page) -> PageOut:
+    return write_page(page, (await identity.user(tx, page.user_id)).name)
+
+
+ROUTER = Router(
+    "/pages", route_handlers=[list_pages, get_page, acknowledge_page, decline_page, escalate_page], tags=["pages"]
+)

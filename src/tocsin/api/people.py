@@ -1,0 +1,335 @@
+"""People: accounts, how they want to be reached, and trying whether pages reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, patch, post, put
+
+from tocsin.api.body import Body
+from tocsin.api.deliveries import DeliveryOut, write_delivery
+from tocsin.api.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    given,
+    listing,
+    read_if_match,
+    read_place,
+)
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.accounts import UserChanges
+from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.permission import must_manage
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import parse, public
+from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
+from tocsin.notifications.model import ContactMethod, NotificationRule, Urgency
+from tocsin.notifications.service import RuleDraft
+
+Password = Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class UserOut(msgspec.Struct):
+    """A person's account."""
+
+    id: str
+    name: str
+    email: str
+    role: Role
+    time_zone: str
+    is_active: bool
+    created_at: Time
+    updated_at: Time
+    version: int
+
+
+class CreateUser(Body, kw_only=True):
+    """A new account. Without a password the person signs in by a link."""
+
+    example: ClassVar[Mapping[str, Any]] = {"email": "ada@example.org", "name": "Ada Lovelace", "role": "responder"}
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+    name: Annotated[str, msgspec.Meta(max_length=80)]
+    role: Role = Role.RESPONDER
+    password: Password | None = None
+    time_zone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
+
+
+class EditUser(Body, kw_only=True):
+    """A merge patch: only the fields that are there change."""
+
+    example: ClassVar[Mapping[str, Any]] = {"time_zone": "Europe/Vienna"}
+    email: Annotated[str, msgspec.Meta(max_length=254)] | msgspec.UnsetType = msgspec.UNSET
+    name: Annotated[str, msgspec.Meta(max_length=80)] | msgspec.UnsetType = msgspec.UNSET
+    role: Role | msgspec.UnsetType = msgspec.UNSET
+    time_zone: Annotated[str, msgspec.Meta(max_length=64)] | msgspec.UnsetType = msgspec.UNSET
+    is_active: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class SetPassword(Body, kw_only=True):
+    """The new password, and the current one when it is one's own."""
+
+    example: ClassVar[Mapping[str, Any]] = {"password": "correct horse battery", "current": "the one before"}
+    password: Password
+    current: Password | None = None
+
+
+class MethodOut(msgspec.Struct):
+    """One address of one person on one channel."""
+
+    id: str
+    kind: str
+    address: str
+    name: str
+    created_at: Time
+
+
+class AddMethod(Body, kw_only=True):
+    """A channel (`email`, `webhook`, …) and an address in its form."""
+
+    example: ClassVar[Mapping[str, Any]] = {"kind": "email", "address": "ada@example.org", "name": "Work"}
+    kind: Annotated[str, msgspec.Meta(max_length=40)]
+    address: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
+    name: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
+class RuleOut(msgspec.Struct):
+    """So long after the page, use this contact method."""
+
+    urgency: Urgency
+    delay_minutes: int
+    contact_method_id: str
+
+
+class Rule(Body, kw_only=True):
+    """So long after the page, use this contact method."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "urgency": "high",
+        "delay_minutes": 0,
+        "contact_method_id": "cm_06b6fyrfa9xsgs9xe3vxkm3j3m",
+    }
+    urgency: Urgency
+    delay_minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)] = 0
+    contact_method_id: str
+
+
+class SetRules(Body, kw_only=True):
+    """All rules of the person. None for an urgency means: all contact methods at once."""
+
+    example: ClassVar[Mapping[str, Any]] = {"rules": [Rule.example]}
+    rules: Annotated[list[Rule], msgspec.Meta(max_length=40)]
+
+
+class SendTestPage(Body, kw_only=True):
+    """One contact method, or all when it is left out."""
+
+    example: ClassVar[Mapping[str, Any]] = {"contact_method_id": "cm_06b6fyrfa9xsgs9xe3vxkm3j3m"}
+    contact_method_id: str | None = None
+
+
+def write_user(user: User) -> UserOut:
+    """Write a person's account."""
+    return UserOut(
+        id=public("usr", user.id),
+        name=user.name,
+        email=user.email,
+        role=Role(user.role),
+        time_zone=user.time_zone,
+        is_active=user.is_active,
+        created_at=stamp(user.created_at),
+        updated_at=stamp(user.updated_at),
+        version=user.version,
+    )
+
+
+def _method(method: ContactMethod) -> MethodOut:
+    return MethodOut(public("cm", method.id), method.kind, method.address, method.name, stamp(method.created_at))
+
+
+def _rule(rule: NotificationRule) -> RuleOut:
+    return RuleOut(Urgency(rule.urgency), rule.delay_minutes, public("cm", rule.contact_method_id))
+
+
+def _theirs(who: Actor, id: str) -> UUID:
+    """Read whose settings are asked for; addresses are shown to their person and to those who manage people."""
+    user_id = parse("usr", id)
+    must_manage(who, user_id)
+    return user_id
+
+
+@get("/")
+async def list_users(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    active_only: bool = False,
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[UserOut]]:
+    """List people in the order in which they were added."""
+    who.must("user.view")
+    after = read_place(cursor, UUID)
+    async with context.db.begin() as tx:
+        rows = await queries.users(tx, after=after, limit=limit + 1, active_only=active_only)
+    return listing(request, rows, limit, write_user, lambda row: row.id)
+
+
+@post("/")
+async def create_user(context: Ctx, who: Who, data: CreateUser) -> Response[UserOut]:
+    """Add a person."""
+    async with context.db.begin() as tx:
+        user = await identity.create_user(
+            tx,
+            who,
+            email=data.email,
+            name=data.name,
+            role=data.role,
+            password=data.password,
+            time_zone=data.time_zone,
+        )
+    return answer(write_user(user), version=user.version, status=201)
+
+
+@get("/{id:str}")
+async def get_user(context: Ctx, who: Who, id: str) -> Response[UserOut]:
+    """Show one person."""
+    who.must("user.view")
+    async with context.db.begin() as tx:
+        user = await queries.user(tx, parse("usr", id))
+    return answer(write_user(user), version=user.version)
+
+
+@patch("/{id:str}")
+async def edit_user(context: Ctx, who: Who, id: str, data: EditUser, if_match: IfMatch = None) -> Response[UserOut]:
+    """Change a person (JSON merge patch): name and time zone of oneself, everything with `user.manage`.
+
+    `is_active: false` ends the person's sessions, tokens and links. The last administrator cannot be lost (409).
+    """
+    changes = UserChanges(
+        email=given(data.email),
+        name=given(data.name),
+        role=given(data.role),
+        time_zone=given(data.time_zone),
+        is_active=given(data.is_active),
+    )
+    async with context.db.begin() as tx:
+        user = await identity.update_user(tx, who, parse("usr", id), changes, read_if_match(if_match))
+    return answer(write_user(user), version=user.version)
+
+
+@post("/{id:str}/actions/set_password", status_code=200)
+async def set_user_password(context: Ctx, who: Who, id: str, data: SetPassword) -> Response[UserOut]:
+    """Set the password; the person's other sessions end, tokens stay."""
+    async with context.db.begin() as tx:
+        user = await identity.set_password(tx, who, parse("usr", id), data.password, data.current)
+    return answer(write_user(user), version=user.version)
+
+
+@get("/{id:str}/contact_methods")
+async def list_contact_methods(context: Ctx, who: Who, id: str) -> Listing[MethodOut]:
+    """List the ways to reach the person, the oldest first."""
+    user_id = _theirs(who, id)
+    async with context.db.begin() as tx:
+        await queries.user(tx, user_id)
+        return Listing([_method(method) for method in await contact.contact_methods(tx, user_id)])
+
+
+@post("/{id:str}/contact_methods")
+async def add_contact_method(context: Ctx, who: Who, id: str, data: AddMethod) -> Response[MethodOut]:
+    """Add a way to reach the person."""
+    async with context.db.begin() as tx:
+        method = await notifications.add_contact_method(
+            tx,
+            who,
+            context.channels,
+            user_id=parse("usr", id),
+            kind=data.kind,
+            address=data.address,
+            name=data.name,
+        )
+    return answer(_method(method), status=201)
+
+
+@get("/{id:str}/contact_methods/{method_id:str}")
+async def get_contact_method(context: Ctx, who: Who, id: str, method_id: str) -> MethodOut:
+    """Show one contact method."""
+    user_id = _theirs(who, id)
+    async with context.db.begin() as tx:
+        return _method(await contact.contact_method(tx, parse("cm", method_id), user_id=user_id))
+
+
+@delete("/{id:str}/contact_methods/{method_id:str}")
+async def remove_contact_method(context: Ctx, who: Who, id: str, method_id: str) -> None:
+    """Take a contact method away, with the rules that use it."""
+    async with context.db.begin() as tx:
+        await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id))
+
+
+@get("/{id:str}/notification_rules")
+async def list_notification_rules(context: Ctx, who: Who, id: str) -> Listing[RuleOut]:
+    """List the person's rules by urgency and delay."""
+    user_id = _theirs(who, id)
+    async with context.db.begin() as tx:
+        await queries.user(tx, user_id)
+        return Listing([_rule(rule) for rule in await contact.rules(tx, user_id)])
+
+
+@put("/{id:str}/notification_rules")
+async def set_notification_rules(context: Ctx, who: Who, id: str, data: SetRules) -> Listing[RuleOut]:
+    """Replace the person's rules."""
+    drafts = [RuleDraft(rule.urgency, rule.delay_minutes, parse("cm", rule.contact_method_id)) for rule in data.rules]
+    async with context.db.begin() as tx:
+        rows = await notifications.set_rules(tx, who, user_id=parse("usr", id), rules=drafts)
+    return Listing([_rule(row) for row in rows])
+
+
+@post("/{id:str}/actions/send_test_page", status_code=200)
+async def send_test_page(context: Ctx, who: Who, id: str, data: SendTestPage) -> Listing[DeliveryOut]:
+    """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
+    user_id = parse("usr", id)
+    method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
+    async with context.db.begin() as tx:
+        rows = await notifications.send_test_page(tx, who, user_id=user_id, method_id=method_id)
+        name = (await queries.user(tx, user_id)).name
+    return Listing([write_delivery(who, row, name) for row in rows])
+
+
+@get("/{id:str}/deliveries")
+async def list_user_deliveries(context: Ctx, who: Who, id: str, limit: Limit = 25) -> Listing[DeliveryOut]:
+    """List the newest messages to the person, pages and tests, with their states."""
+    user_id = _theirs(who, id)
+    async with context.db.begin() as tx:
+        await queries.user(tx, user_id)
+        rows = await contact.deliveries(tx, user_id=user_id, limit=limit)
+    return Listing([write_delivery(who, delivery, name) for delivery, name in rows])
+
+
+ROUTER = Router(
+    "/users",
+    route_handlers=[
+        list_users,
+        create_user,
+        get_user,
+        edit_user,
+        set_user_password,
+        list_contact_methods,
+        add_contact_method,
+        get_contact_method,
+        remove_contact_method,
+        list_notification_rules,
+        set_notification_rules,
+        send_test_page,
+        list_user_deliveries,
+    ],
+    tags=["people"],
+)

@@ -1,0 +1,107 @@
+"""The live stream: Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+Each event has the id of its place, its name and a JSON object; a comment each 15 seconds keeps the line open. Whoever
+comes back with `Last-Event-ID` misses nothing. The stream ends when the process stops or the reader falls behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
+
+import msgspec
+from litestar import Router, get
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from tocsin.api.http import Time, public_or_none, reference
+from tocsin.edge.context import Context, Ctx, Who
+from tocsin.events.live import Seen, follow
+from tocsin.events.words import describe
+from tocsin.incidents import queries as incidents
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import public
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_LOOK_AROUND = 1.0
+
+
+class LiveEvent(msgspec.Struct):
+    """What happened, in the `data` of one server-sent event."""
+
+    id: str
+    name: str
+    at: Time
+    actor: str
+    text: str
+    detail: str
+    alert_id: str | None
+    incident_id: str | None
+
+
+@get("/stream", media_type="text/event-stream")
+async def stream_events(
+    context: Ctx,
+    who: Who,
+    incident: Annotated[str | None, Parameter(description="Only this incident (`INC-7` or `inc_…`).")] = None,
+    last_event_id: Annotated[str | None, Parameter(header="Last-Event-ID", max_length=60)] = None,
+) -> Stream:
+    """Follow what happens to incidents and alerts, as Server-Sent Events."""
+    who.must("incident.view")
+    wanted = None
+    if incident is not None:
+        async with context.db.begin() as tx:
+            wanted = (await incidents.get(tx, reference(incident))).id
+
+    def wants(event: Seen) -> bool:
+        # Sign-ins and configuration are nobody's business but the audit's.
+        return event.incident_id == wanted if wanted else bool(event.incident_id or event.alert_id)
+
+    events = follow(context.live, wants, last_event_id)
+    return Stream(_written(context, events), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _written(context: Context, events: AsyncIterator[Seen | None]) -> AsyncIterator[bytes]:
+    yield b"retry: 2000\n\n"
+    async with aclosing(_until_stopping(context, events)) as live:
+        async for event in live:
+            yield b": still here\n\n" if event is None else _write(event)
+
+
+async def _until_stopping(context: Context, events: AsyncIterator[Seen | None]) -> AsyncGenerator[Seen | None]:
+    """Pass events on, and look now and then whether the process is about to stop."""
+    coming = asyncio.ensure_future(anext(events))
+    try:
+        while not context.stopping():
+            done, _ = await asyncio.wait({coming}, timeout=_LOOK_AROUND)
+            if not done:
+                continue
+            try:
+                event = coming.result()
+            except StopAsyncIteration:
+                return
+            yield event
+            coming = asyncio.ensure_future(anext(events))
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+def _write(event: Seen) -> bytes:
+    line = describe(event.name, event.actor_name, event.data)
+    data = LiveEvent(
+        id=public("evt", event.id),
+        name=event.name,
+        at=stamp(event.at),
+        actor=event.actor_name,
+        text=line.text,
+        detail=line.detail,
+        alert_id=public_or_none("alt", event.alert_id),
+        incident_id=public_or_none("inc", event.incident_id),
+    )
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (event.cursor.encode(), event.name.encode(), msgspec.json.encode(data))
+
+
+ROUTER = Router("/", route_handlers=[stream_events], tags=["events"])

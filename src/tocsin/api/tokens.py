@@ -1,0 +1,145 @@
+"""Credentials: API tokens for programs, and the browsers that are signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, delete, get, post
+from litestar.params import Parameter
+
+from tocsin.api.body import Body
+from tocsin.api.http import Cursor, Limit, Listing, Time, answer, listing, read_place, when
+from tocsin.api.idempotency import SECRET_FIELDS
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.model import ApiToken
+from tocsin.identity.permission import must_manage
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import parse, public
+
+
+class TokenOut(msgspec.Struct):
+    """A credential for programs. `hint` is the beginning of its secret; no scopes: all that the person may do."""
+
+    id: str
+    name: str
+    hint: str
+    user_id: str
+    scopes: list[str]
+    created_at: Time
+    last_used_at: Time | None
+    revoked_at: Time | None
+
+
+class NewTokenOut(TokenOut):
+    """A token with its secret, which is shown only now; null in the answer to a repeated request."""
+
+    token: str | None
+
+
+class CreateToken(Body, kw_only=True):
+    """What the token is for and what it may do; for oneself unless a person is named."""
+
+    example: ClassVar[Mapping[str, Any]] = {"name": "Deploy script", "scopes": ["incident.view", "incident.declare"]}
+    name: Annotated[str, msgspec.Meta(max_length=80)]
+    scopes: Annotated[list[str], msgspec.Meta(max_length=50)] = msgspec.field(default_factory=list[str])
+    user_id: str | None = None
+
+
+class SessionOut(msgspec.Struct):
+    """A browser that is signed in."""
+
+    id: str
+    is_current: bool
+    ip: str
+    user_agent: str
+    created_at: Time
+    last_seen_at: Time
+    expires_at: Time
+
+
+def _fields(token: ApiToken) -> dict[str, Any]:
+    return {
+        "id": public("tok", token.id),
+        "name": token.name,
+        "hint": token.hint,
+        "user_id": public("usr", token.user_id),
+        "scopes": list(token.scopes),
+        "created_at": stamp(token.created_at),
+        "last_used_at": when(token.last_used_at),
+        "revoked_at": when(token.revoked_at),
+    }
+
+
+@get("/api_tokens")
+async def list_api_tokens(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    user_id: Annotated[str | None, Parameter(description="Whose; one's own when left out.", max_length=40)] = None,
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[TokenOut]]:
+    """List a person's tokens that are not revoked."""
+    wanted = parse("usr", user_id) if user_id is not None else who.must_be_someone()
+    must_manage(who, wanted)
+    after = read_place(cursor, UUID)
+    async with context.db.begin() as tx:
+        rows = await queries.tokens_of(tx, wanted, after=after, limit=limit + 1)
+    return listing(request, rows, limit, lambda row: TokenOut(**_fields(row)), lambda row: row.id)
+
+
+@post("/api_tokens", opt={SECRET_FIELDS: ("token",)})
+async def create_api_token(context: Ctx, who: Who, data: CreateToken) -> Response[NewTokenOut]:
+    """Make a token. Its secret is in this answer and nowhere else."""
+    user_id = parse("usr", data.user_id) if data.user_id is not None else who.must_be_someone()
+    async with context.db.begin() as tx:
+        token, secret = await identity.create_token(tx, who, user_id=user_id, name=data.name, scopes=data.scopes)
+    return answer(NewTokenOut(**_fields(token), token=secret), status=201)
+
+
+@delete("/api_tokens/{id:str}")
+async def revoke_api_token(context: Ctx, who: Who, id: str) -> None:
+    """End a token: one's own, or anybody's with `user.manage`. A revoked token stays revoked."""
+    async with context.db.begin() as tx:
+        await identity.revoke_token(tx, who, parse("tok", id))
+
+
+@get("/sessions")
+async def list_sessions(context: Ctx, who: Who) -> Listing[SessionOut]:
+    """List the browsers in which one is signed in, the most recently used first."""
+    who.must("self.edit")
+    async with context.db.begin() as tx:
+        rows = await queries.sessions_of(tx, who.must_be_someone())
+    return Listing(
+        [
+            SessionOut(
+                id=public("ses", row.id),
+                is_current=row.id == who.session_id,
+                ip=row.ip,
+                user_agent=row.user_agent,
+                created_at=stamp(row.created_at),
+                last_seen_at=stamp(row.last_seen_at),
+                expires_at=stamp(row.expires_at),
+            )
+            for row in rows
+        ]
+    )
+
+
+@delete("/sessions/{id:str}")
+async def end_session(context: Ctx, who: Who, id: str) -> None:
+    """Sign a browser out: one's own, or anybody's with `user.manage`."""
+    async with context.db.begin() as tx:
+        await identity.revoke_session(tx, who, parse("ses", id))
+
+
+ROUTER = Router(
+    "/",
+    route_handlers=[list_api_tokens, create_api_token, revoke_api_token, list_sessions, end_session],
+    tags=["credentials"],
+)
