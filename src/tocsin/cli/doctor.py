@@ -194,7 +194,8 @@ async def _work(tx: Tx) -> list[Finding]:
     """Say whether jobs get done: workers, the oldest due job of each lane, jobs that were given up."""
     found: list[Finding] = []
     held = text(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = CAST(:space AS oid) AND granted"
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = CAST(:space AS oid) AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     leased = text("SELECT count(DISTINCT owner) FROM job WHERE lease_until > tocsin_now()")
     workers = (await tx.session.execute(held, {"space": LOCK_SPACE})).scalar_one()

@@ -1,0 +1,111 @@
+"""The commands beside a running server: results on standard output, words on standard error, a status that is true."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests import postgres
+from tests.surfaces.test_cli_serve import tocsin
+from tocsin.db.engine import Database
+from tocsin.identity import service as identity
+
+ADA = ("user", "create", "--email=ada@example.org", "--name=Ada Park", "--role=admin")
+
+
+async def test_a_person_made_with_a_password_can_sign_in(dsn: str, db: Database) -> None:
+    code, out, _ = await tocsin(*ADA, "--password-stdin", stdin="a long password\n", database_url=dsn)
+    assert code == 0
+    assert re.fullmatch(r"usr_[0-9a-z]{26}\n", out)
+    user, _ = await identity.sign_in(db, "ada@example.org", "a long password", "127.0.0.1", "test")
+    assert user.name == "Ada Park"
+    _, listed, _ = await tocsin("user", "list", database_url=dsn)
+    assert listed.rstrip().split("\t") == [out.strip(), "ada@example.org", "admin", "active", "Ada Park"]
+
+
+async def test_a_problem_is_one_sentence_and_status_1(dsn: str) -> None:
+    await tocsin(*ADA, database_url=dsn)
+    code, out, err = await tocsin(*ADA, database_url=dsn)
+    assert (code, out) == (1, "")
+    assert err.startswith("tocsin: ") and err.count("\n") == 1
+
+
+async def test_a_link_signs_its_person_in_once(dsn: str, db: Database) -> None:
+    await tocsin(*ADA, database_url=dsn)
+    _, out, _ = await tocsin("user", "link", "--email=ADA@example.org", database_url=dsn, base_url="https://t.example")
+    token = out.strip().removeprefix("https://t.example/link/")
+    async with db.begin() as tx:
+        user, _ = await identity.sign_in_with_link(tx, token, "127.0.0.1", "test")
+    assert user.email == "ada@example.org"
+
+
+async def test_a_token_is_printed_alone_and_can_be_revoked(dsn: str, db: Database) -> None:
+    await tocsin(*ADA, database_url=dsn)
+    _, out, _ = await tocsin("token", "create", "--email=ada@example.org", "--name=ci", database_url=dsn)
+    secret = out.removesuffix("\n")
+    async with db.begin() as tx:
+        actor = await identity.authenticate_token(tx, secret)
+    assert actor is not None and actor.name == "Ada Park"
+    _, listed, _ = await tocsin("token", "list", database_url=dsn)
+    assert secret not in listed
+    assert (await tocsin("token", "revoke", listed.split("\t")[0], database_url=dsn))[0] == 0
+    async with db.begin() as tx:
+        assert await identity.authenticate_token(tx, secret) is None
+
+
+async def test_the_doctor_fails_where_nobody_would_be_paged(dsn: str) -> None:
+    code, out, _ = await tocsin("doctor", "--json", database_url=dsn)
+    found = {each["check"]: each for each in json.loads(out)}
+    assert code == 1
+    assert found["schema"]["verdict"] == "ok"
+    assert found["worker"]["verdict"] == "FAIL"
+    # The server of the tests runs without fsync, which is just what the doctor is for.
+    assert found["durability"]["verdict"] == "FAIL"
+    _, text, _ = await tocsin("doctor", database_url=dsn)
+    assert "FAIL  worker: None is alive, so nobody is paged. Run `tocsin serve` or `tocsin worker`." in text
+
+
+async def test_what_is_backed_up_is_restored(
+    dsn: str, db: Database, postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tocsin(*ADA, database_url=dsn)
+    file = tmp_path / "tocsin.dump"
+    code, out, err = await tocsin("backup", str(file), database_url=dsn)
+    assert (code, out) == (0, ""), err
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["tocsin.dump"]
+
+    kept = file.read_bytes()
+    code, _, err = await tocsin("backup", str(file), database_url=dsn)
+    assert code == 1 and "exists already" in err and file.read_bytes() == kept
+
+    async with postgres.fresh(postgres_dsn) as other:
+        code, _, err = await tocsin("restore", str(file), database_url=other)
+        assert code == 0, err
+        connection = await asyncpg.connect(other)
+        assert await connection.fetchval("SELECT name FROM user_account") == "Ada Park"
+        with pytest.raises(asyncpg.PostgresError, match="append-only"):
+            await connection.execute("DELETE FROM event")
+        await connection.execute("UPDATE user_account SET name = 'Eve'")
+
+        code, _, err = await tocsin("restore", str(file), database_url=other)
+        assert code == 1 and "not empty" in err
+        (tmp_path / "not").write_text("a backup")
+        code, _, _ = await tocsin("restore", str(tmp_path / "not"), "--replace", "--yes", database_url=other)
+        assert code == 1
+        assert await connection.fetchval("SELECT name FROM user_account") == "Eve"
+        code, _, err = await tocsin("restore", str(file), "--replace", "--yes", database_url=other)
+        assert code == 0, err
+        assert await connection.fetchval("SELECT name FROM user_account") == "Ada Park"
+        await connection.close()
+
+
+async def test_migrate_says_where_the_schema_is(dsn: str) -> None:
+    code, out, _ = await tocsin("migrate", database_url=dsn)
+    assert code == 0
+    assert re.fullmatch(r"The schema is at \w+\.\n", out)
