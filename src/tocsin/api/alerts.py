@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import explain
@@ -147,8 +147,8 @@ async def list_alerts(
     source_id: list[str] | None = None,
     incident: Annotated[str | None, Parameter(description="Alerts of this incident (`INC-7` or `inc_…`).")] = None,
     needs_action: Annotated[bool, Parameter(description="Triggered and in no incident.")] = False,
-    created_from: Annotated[datetime | None, Parameter(query="created_at[gte]")] = None,
-    created_to: Annotated[datetime | None, Parameter(query="created_at[lt]")] = None,
+    created_from: Annotated[datetime | None, QueryParameter(name="created_at[gte]")] = None,
+    created_to: Annotated[datetime | None, QueryParameter(name="created_at[lt]")] = None,
     q: Annotated[str | None, Parameter(description="Searches the title.", max_length=200)] = None,
     limit: Limit = 25,
     cursor: Cursor = None,

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, Parameter
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -38,7 +38,7 @@ U = TypeVar("U")
 Limit = Annotated[int, Parameter(ge=1, le=100, description="How many to return.")]
 Cursor = Annotated[str | None, Parameter(description="`next_cursor` of the page before.", max_length=600)]
 IfMatch = Annotated[
-    str | None, Parameter(header="If-Match", description="The ETag you saw; a stale one changes nothing (412).")
+    str | None, HeaderParameter(name="If-Match", description="The ETag you saw; a stale one changes nothing (412).")
 ]
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 # A moment as it is written: RFC 3339 in UTC with milliseconds.

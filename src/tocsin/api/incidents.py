@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, patch, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from tocsin.api.body import Body
 from tocsin.api.http import (
@@ -76,8 +76,8 @@ async def list_incidents(
     lead_id: list[str] | None = None,
     commander_id: list[str] | None = None,
     reporter_id: list[str] | None = None,
-    declared_from: Annotated[datetime | None, Parameter(query="declared_at[gte]")] = None,
-    declared_to: Annotated[datetime | None, Parameter(query="declared_at[lt]")] = None,
+    declared_from: Annotated[datetime | None, QueryParameter(name="declared_at[gte]")] = None,
+    declared_to: Annotated[datetime | None, QueryParameter(name="declared_at[lt]")] = None,
     q: Annotated[str | None, Parameter(description="Searches title, summary and number.", max_length=200)] = None,
     sort: Literal["-declared_at", "declared_at", "severity", "-severity"] = "-declared_at",
     limit: Limit = 25,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -129,7 +130,7 @@ _LABEL: dict[str, Any] = {
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with problems, idempotency keys, examples and strict request bodies in it."""
-    whole = copy.deepcopy(document)
+    whole: dict[str, Any] = _tidy(copy.deepcopy(document))
     paths: dict[str, Any] = whole["paths"]
     # These stand for the same operations as `/incidents/{id}/actions/…`.
     for path in [path for path in paths if "/responders/actions/" in path]:
@@ -148,6 +149,30 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+_LISTING = re.compile(r"Listing_[\w.]*?(\w+?)(?:Out)?_$")
+
+
+def _tidy(node: Any) -> Any:
+    """Write what Litestar generates more plainly: lists get a name, a type or null is one schema, whole numbers."""
+    if isinstance(node, list):
+        return [_tidy(each) for each in cast("list[Any]", node)]
+    if isinstance(node, float) and node.is_integer():
+        return int(node)
+    if isinstance(node, str) and node.startswith("#/components/schemas/"):
+        return _LISTING.sub(r"\1List", node)
+    if not isinstance(node, dict):
+        return node
+    tidy = {_LISTING.sub(r"\1List", name): _tidy(value) for name, value in cast("dict[str, Any]", node).items()}
+    choices = tidy.get("oneOf")
+    if isinstance(choices, list) and all("$ref" not in choice for choice in cast("list[Any]", choices)):
+        kinds = [choice for choice in cast("list[dict[str, Any]]", choices) if choice.get("type") != "null"]
+        if len(kinds) == 1 and isinstance(kinds[0].get("type"), str) and "enum" not in kinds[0]:
+            del tidy["oneOf"]
+            nullable = [kinds[0]["type"], "null"] if len(kinds) < len(cast("list[Any]", choices)) else kinds[0]["type"]
+            tidy = {**kinds[0], "type": nullable, **tidy}
+    return tidy
+
+
 def _bodies(base: type[Body]) -> Iterable[type[Body]]:
     for kind in base.__subclasses__():
         yield kind
@@ -160,6 +185,13 @@ def _problem(text: str) -> dict[str, Any]:
 
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+    words = re.sub(r"([A-Z])", r" \1", operation["operationId"]).lower()
+    operation["summary"] = words[0].upper() + words[1:]
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        # A parameter is left out or has a value; there is no way to write null.
+        if isinstance(schema.get("type"), list):
+            schema["type"] = schema["type"][0]
     statuses = ["400", "401", "403", "422", "429", "503"]
     if "{" in path or method in ("get", "post"):
         statuses.append("404")
