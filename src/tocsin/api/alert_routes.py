@@ -8,11 +8,12 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
+from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.model import AlertRoute
 from tocsin.api.body import Body
-from tocsin.api.http import IfMatch, Listing, Time, answer, public_or_none, read_if_match
+from tocsin.api.http import Id, IfMatch, Listing, Time, answer, public_or_none, read_if_match
 from tocsin.edge.context import Ctx, Who
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
@@ -94,7 +95,7 @@ async def list_alert_routes(context: Ctx, who: Who) -> Listing[RouteOut]:
 
 
 @post("/")
-async def create_alert_route(context: Ctx, who: Who, data: CreateRoute) -> Response[RouteOut]:
+async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]) -> Response[RouteOut]:
     """Add a route."""
     draft = service.RouteDraft(
         name=data.name,
@@ -109,7 +110,7 @@ async def create_alert_route(context: Ctx, who: Who, data: CreateRoute) -> Respo
 
 
 @get("/{id:str}")
-async def get_alert_route(context: Ctx, who: Who, id: str) -> Response[RouteOut]:
+async def get_alert_route(context: Ctx, who: Who, id: Id) -> Response[RouteOut]:
     """Show one route."""
     who.must("oncall.view")
     async with context.db.begin() as tx:
@@ -119,7 +120,7 @@ async def get_alert_route(context: Ctx, who: Who, id: str) -> Response[RouteOut]
 
 @patch("/{id:str}")
 async def edit_alert_route(
-    context: Ctx, who: Who, id: str, data: EditRoute, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[EditRoute], if_match: IfMatch = None
 ) -> Response[RouteOut]:
     """Change a route (JSON merge patch); alerts that were routed before keep their decision."""
     who.must("oncall.manage")
@@ -139,14 +140,14 @@ async def edit_alert_route(
 
 
 @delete("/{id:str}")
-async def delete_alert_route(context: Ctx, who: Who, id: str) -> None:
+async def delete_alert_route(context: Ctx, who: Who, id: Id) -> None:
     """Remove a route; alerts that took it keep its name in their record."""
     async with context.db.begin() as tx:
         await service.delete_route(tx, who, parse("rte", id))
 
 
 @post("/{id:str}/actions/move", status_code=200)
-async def move_alert_route(context: Ctx, who: Who, id: str, data: MoveRoute) -> Listing[RouteOut]:
+async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRoute]) -> Listing[RouteOut]:
     """Try a route one place earlier or later; answers with all routes in their order."""
     async with context.db.begin() as tx:
         await service.move_route(tx, who, parse("rte", id), up=data.direction == "up")

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
+from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.intake import Source
@@ -18,6 +19,7 @@ from tocsin.api.body import Body, NoBody
 from tocsin.api.http import (
     AwareTime,
     Cursor,
+    Id,
     IfMatch,
     Limit,
     Listing,
@@ -136,7 +138,7 @@ async def list_alert_sources(
 
 
 @post("/")
-async def create_alert_source(context: Ctx, who: Who, data: CreateSource) -> Response[SourceOut]:
+async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSource]) -> Response[SourceOut]:
     """Let another tool send signals; answers with the address and the token to copy into it."""
     async with context.db.begin() as tx:
         source = await service.create_source(tx, who, name=data.name, kind=data.kind)
@@ -144,7 +146,7 @@ async def create_alert_source(context: Ctx, who: Who, data: CreateSource) -> Res
 
 
 @get("/{id:str}")
-async def get_alert_source(context: Ctx, who: Who, id: str) -> Response[SourceOut]:
+async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut]:
     """Show one source."""
     who.must("source.view")
     async with context.db.begin() as tx:
@@ -154,7 +156,7 @@ async def get_alert_source(context: Ctx, who: Who, id: str) -> Response[SourceOu
 
 @patch("/{id:str}")
 async def edit_alert_source(
-    context: Ctx, who: Who, id: str, data: EditSource, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[EditSource], if_match: IfMatch = None
 ) -> Response[SourceOut]:
     """Rename a source, or switch it off and on (JSON merge patch). Signals to a source that is off get 403."""
     async with context.db.begin() as tx:
@@ -170,14 +172,14 @@ async def edit_alert_source(
 
 
 @delete("/{id:str}")
-async def delete_alert_source(context: Ctx, who: Who, id: str) -> None:
+async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
     """Remove a source that never opened an alert; one that did can only be switched off (409)."""
     async with context.db.begin() as tx:
         await service.delete_source(tx, who, parse("src", id))
 
 
 @post("/{id:str}/actions/rotate_key", status_code=200)
-async def rotate_alert_source_key(context: Ctx, who: Who, id: str, data: NoBody) -> Response[SourceOut]:
+async def rotate_alert_source_key(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[SourceOut]:
     """Give the source a new token; the old one stops working at once."""
     async with context.db.begin() as tx:
         source = await service.rotate_token(tx, who, parse("src", id))
@@ -185,7 +187,7 @@ async def rotate_alert_source_key(context: Ctx, who: Who, id: str, data: NoBody)
 
 
 @post("/{id:str}/actions/test", status_code=200)
-async def test_alert_source(context: Ctx, who: Who, id: str, data: NoBody) -> SignalOut:
+async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> SignalOut:
     """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
     who.must("source.manage")
     async with context.db.begin() as tx:
@@ -226,7 +228,7 @@ def _sample(source: AlertSource, now: datetime) -> dict[str, Any]:
 
 @get("/{id:str}/signals")
 async def list_source_signals(
-    request: AppRequest, context: Ctx, who: Who, id: str, limit: Limit = 25, cursor: Cursor = None
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SignalOut]]:
     """List what the source sent, as it came, the newest first."""
     who.must("source.view")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.params import Parameter, QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import explain
@@ -22,6 +22,7 @@ from tocsin.api.deliveries import DeliveryOut, write_delivery
 from tocsin.api.http import (
     AwareTime,
     Cursor,
+    Id,
     Limit,
     Listing,
     Time,
@@ -141,15 +142,15 @@ async def list_alerts(
     request: AppRequest,
     context: Ctx,
     who: Who,
-    status: list[AlertStatus] | None = None,
-    severity: list[Annotated[int, Parameter(ge=1, le=5)]] | None = None,
-    urgency: list[Urgency] | None = None,
-    source_id: list[str] | None = None,
-    incident: Annotated[str | None, Parameter(description="Alerts of this incident (`INC-7` or `inc_…`).")] = None,
-    needs_action: Annotated[bool, Parameter(description="Triggered and in no incident.")] = False,
+    status: FromQuery[list[AlertStatus] | None] = None,
+    severity: FromQuery[list[Annotated[int, msgspec.Meta(ge=1, le=5)]] | None] = None,
+    urgency: FromQuery[list[Urgency] | None] = None,
+    source_id: FromQuery[list[str] | None] = None,
+    incident: Annotated[str | None, QueryParameter(description="Alerts of this incident (`INC-7` or `inc_…`).")] = None,
+    needs_action: Annotated[bool, QueryParameter(description="Triggered and in no incident.")] = False,
     created_from: Annotated[datetime | None, QueryParameter(name="created_at[gte]")] = None,
     created_to: Annotated[datetime | None, QueryParameter(name="created_at[lt]")] = None,
-    q: Annotated[str | None, Parameter(description="Searches the title.", max_length=200)] = None,
+    q: Annotated[str | None, QueryParameter(description="Searches the title.", max_length=200)] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[AlertOut]]:
@@ -189,7 +190,7 @@ def _labels(request: AppRequest) -> dict[str, str]:
 
 
 @post("/")
-async def open_alert(context: Ctx, who: Who, data: OpenAlert) -> Response[AlertOut]:
+async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Response[AlertOut]:
     """Open an alert by hand; it is routed as any other, so people may be paged."""
     async with context.db.begin() as tx:
         alert = await service.open_by_hand(
@@ -207,7 +208,7 @@ async def open_alert(context: Ctx, who: Who, data: OpenAlert) -> Response[AlertO
 
 
 @get("/{id:str}")
-async def get_alert(context: Ctx, who: Who, id: str) -> AlertOut:
+async def get_alert(context: Ctx, who: Who, id: Id) -> AlertOut:
     """Show one alert."""
     who.must("alert.view")
     async with context.db.begin() as tx:
@@ -215,7 +216,7 @@ async def get_alert(context: Ctx, who: Who, id: str) -> AlertOut:
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200)
-async def acknowledge_alert(context: Ctx, who: Who, id: str, data: EndAlert) -> AlertOut:
+async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """Take the alert on: its escalation ends."""
     async with context.db.begin() as tx:
         alert = await service.acknowledge(tx, who, parse("alt", id), reason=data.reason)
@@ -223,14 +224,14 @@ async def acknowledge_alert(context: Ctx, who: Who, id: str, data: EndAlert) -> 
 
 
 @post("/{id:str}/actions/unacknowledge", status_code=200)
-async def unacknowledge_alert(context: Ctx, who: Who, id: str, data: NoBody) -> AlertOut:
+async def unacknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Give the alert back; it is routed anew, so somebody is paged again."""
     async with context.db.begin() as tx:
         return await shape(tx, context, await service.unacknowledge(tx, who, parse("alt", id)))
 
 
 @post("/{id:str}/actions/resolve", status_code=200)
-async def resolve_alert(context: Ctx, who: Who, id: str, data: EndAlert) -> AlertOut:
+async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """End the alert. This is final: the same key afterwards opens a new alert."""
     async with context.db.begin() as tx:
         alert = await service.resolve(tx, who, parse("alt", id), reason=data.reason)
@@ -238,14 +239,16 @@ async def resolve_alert(context: Ctx, who: Who, id: str, data: EndAlert) -> Aler
 
 
 @post("/{id:str}/actions/escalate", status_code=200)
-async def escalate_alert(context: Ctx, who: Who, id: str, data: NoBody) -> AlertOut:
+async def escalate_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Go on to the next step of the alert's escalation now; 409 when nobody is being paged."""
     async with context.db.begin() as tx:
         return await shape(tx, context, await service.escalate(tx, who, parse("alt", id)))
 
 
 @post("/{id:str}/actions/declare_incident")
-async def declare_incident_from_alert(context: Ctx, who: Who, id: str, data: DeclareFromAlert) -> Response[IncidentOut]:
+async def declare_incident_from_alert(
+    context: Ctx, who: Who, id: Id, data: JSONBody[DeclareFromAlert]
+) -> Response[IncidentOut]:
     """Declare an incident from the alert, which is linked and acknowledged; 409 when it is in one already."""
     async with context.db.begin() as tx:
         incident = await incident_service.declare(
@@ -270,7 +273,7 @@ _ACTIONS: Mapping[str, Callable[[Tx, Actor, UUID], Awaitable[Alert]]] = {
 
 
 @post("/actions/bulk", status_code=200)
-async def change_alerts(context: Ctx, who: Who, data: ChangeAlerts) -> Changed:
+async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
     who.must("alert.edit")
     changed = Changed([], [])
@@ -285,7 +288,7 @@ async def change_alerts(context: Ctx, who: Who, data: ChangeAlerts) -> Changed:
 
 
 @get("/{id:str}/signals")
-async def list_alert_signals(context: Ctx, who: Who, id: str, limit: Limit = 25) -> Listing[AlertSignalOut]:
+async def list_alert_signals(context: Ctx, who: Who, id: Id, limit: Limit = 25) -> Listing[AlertSignalOut]:
     """List the newest signals that touched the alert, as they came."""
     who.must("source.view")
     async with context.db.begin() as tx:
@@ -296,7 +299,7 @@ async def list_alert_signals(context: Ctx, who: Who, id: str, limit: Limit = 25)
 
 
 @get("/{id:str}/notifications")
-async def list_alert_notifications(context: Ctx, who: Who, id: str, limit: Limit = 100) -> Listing[DeliveryOut]:
+async def list_alert_notifications(context: Ctx, who: Who, id: Id, limit: Limit = 100) -> Listing[DeliveryOut]:
     """List the messages that were sent about the alert, with their states, the newest first."""
     who.must("alert.view")
     async with context.db.begin() as tx:
@@ -306,7 +309,7 @@ async def list_alert_notifications(context: Ctx, who: Who, id: str, limit: Limit
 
 
 @get("/{id:str}/explain")
-async def explain_alert(context: Ctx, who: Who, id: str) -> ExplanationOut:
+async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     """Say who was paged and who answered, or why nobody was paged."""
     who.must("alert.view")
     async with context.db.begin() as tx:

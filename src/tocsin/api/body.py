@@ -45,7 +45,7 @@ class WrongType(Problem):
     code = "request.content_type"
 
 
-class JsonBody(AbstractDTO):  # pyright: ignore[reportMissingTypeArgument]
+class StrictJson(AbstractDTO):  # pyright: ignore[reportMissingTypeArgument]
     """Decodes the `data` of every handler below the router it is given to."""
 
     def decode_bytes(self, value: bytes) -> Any:

@@ -8,10 +8,12 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
+from litestar.params import JSONBody
 
 from tocsin.api.body import Body
 from tocsin.api.http import (
     Cursor,
+    Id,
     IfMatch,
     Limit,
     Listing,
@@ -151,7 +153,7 @@ async def list_escalation_policies(
 
 
 @post("/")
-async def create_escalation_policy(context: Ctx, who: Who, data: CreatePolicy) -> Response[PolicyOut]:
+async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[CreatePolicy]) -> Response[PolicyOut]:
     """Write a new policy."""
     async with context.db.begin() as tx:
         policy = await service.create_policy(
@@ -162,7 +164,7 @@ async def create_escalation_policy(context: Ctx, who: Who, data: CreatePolicy) -
 
 
 @get("/{id:str}")
-async def get_escalation_policy(context: Ctx, who: Who, id: str) -> Response[PolicyOut]:
+async def get_escalation_policy(context: Ctx, who: Who, id: Id) -> Response[PolicyOut]:
     """Show one policy with its steps."""
     who.must("oncall.view")
     async with context.db.begin() as tx:
@@ -172,7 +174,7 @@ async def get_escalation_policy(context: Ctx, who: Who, id: str) -> Response[Pol
 
 @patch("/{id:str}")
 async def edit_escalation_policy(
-    context: Ctx, who: Who, id: str, data: EditPolicy, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[EditPolicy], if_match: IfMatch = None
 ) -> Response[PolicyOut]:
     """Change a policy (JSON merge patch). Escalations under way follow the new steps from their next one on."""
     steps: list[PolicyStep] | None = given(data.steps)
@@ -193,7 +195,7 @@ async def edit_escalation_policy(
 
 
 @delete("/{id:str}")
-async def delete_escalation_policy(context: Ctx, who: Who, id: str) -> None:
+async def delete_escalation_policy(context: Ctx, who: Who, id: Id) -> None:
     """Remove a policy that has paged nobody and that no route uses; else 409."""
     async with context.db.begin() as tx:
         await service.delete_policy(tx, who, parse("pol", id))

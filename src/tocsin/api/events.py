@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from tocsin.api.http import Cursor, Limit, Listing, Time, listing, public_or_none, read_position, reference
@@ -64,9 +64,9 @@ async def list_events(
     request: AppRequest,
     context: Ctx,
     who: Who,
-    name: Annotated[list[str] | None, Parameter(description="Only events of this name.")] = None,
-    alert_id: Annotated[str | None, Parameter(max_length=40)] = None,
-    incident: Annotated[str | None, Parameter(description="Only this incident (`INC-7` or `inc_…`).")] = None,
+    name: Annotated[list[str] | None, QueryParameter(description="Only events of this name.")] = None,
+    alert_id: Annotated[str | None, QueryParameter(max_length=40)] = None,
+    incident: Annotated[str | None, QueryParameter(description="Only this incident (`INC-7` or `inc_…`).")] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[EventOut]]:

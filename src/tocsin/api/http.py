@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.params import HeaderParameter, Parameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -35,8 +35,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 T = TypeVar("T")
 U = TypeVar("U")
-Limit = Annotated[int, Parameter(ge=1, le=100, description="How many to return.")]
-Cursor = Annotated[str | None, Parameter(description="`next_cursor` of the page before.", max_length=600)]
+Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to return.")]
+Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.", max_length=600)]
+# What stands in a path: a prefixed id or, for incidents, a number as people say it.
+Id = Annotated[str, PathParameter()]
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="The ETag you saw; a stale one changes nothing (412).")
 ]

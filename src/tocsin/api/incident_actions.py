@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from litestar import Response, Router, post
+from litestar.params import JSONBody
 
 from tocsin.api.body import Body, NoBody
-from tocsin.api.http import IfMatch, Listing, answer, read_if_match, reference
+from tocsin.api.http import Id, IfMatch, Listing, answer, read_if_match, reference
 from tocsin.api.incident_shape import IncidentOut, shape
 from tocsin.api.incidents import Severity
 from tocsin.api.pages import PageOut, write_page
@@ -88,7 +89,7 @@ class PageForIncident(Body, kw_only=True):
 
 @post("/{id:str}/actions/acknowledge", status_code=200)
 async def acknowledge_incident(
-    context: Ctx, who: Who, id: str, data: NoBody, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Take the incident on: join it, answer one's own pages about it, begin to investigate."""
     async with context.db.begin() as tx:
@@ -99,7 +100,7 @@ async def acknowledge_incident(
 
 @post("/{id:str}/actions/update_status", status_code=200)
 async def update_incident_status(
-    context: Ctx, who: Who, id: str, data: UpdateStatus, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[UpdateStatus], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Move between open states; the states at the end have verbs of their own."""
     async with context.db.begin() as tx:
@@ -111,7 +112,7 @@ async def update_incident_status(
 
 @post("/{id:str}/actions/change_severity", status_code=200)
 async def change_incident_severity(
-    context: Ctx, who: Who, id: str, data: ChangeSeverity, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[ChangeSeverity], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Judge the incident to be worse or better; also afterwards, to set the record right."""
     async with context.db.begin() as tx:
@@ -123,7 +124,7 @@ async def change_incident_severity(
 
 @post("/{id:str}/actions/resolve", status_code=200)
 async def resolve_incident(
-    context: Ctx, who: Who, id: str, data: ResolveIncident, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[ResolveIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Resolve the incident with a note on what was done; its linked alerts resolve with it."""
     async with context.db.begin() as tx:
@@ -135,7 +136,7 @@ async def resolve_incident(
 
 @post("/{id:str}/actions/close", status_code=200)
 async def close_incident(
-    context: Ctx, who: Who, id: str, data: CloseIncident, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[CloseIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Say that nothing more is to be done; an open incident is resolved on the way and needs the note."""
     async with context.db.begin() as tx:
@@ -147,7 +148,7 @@ async def close_incident(
 
 @post("/{id:str}/actions/cancel", status_code=200)
 async def cancel_incident(
-    context: Ctx, who: Who, id: str, data: CancelIncident, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[CancelIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Say that it was no incident: a false alarm, a duplicate or something else."""
     async with context.db.begin() as tx:
@@ -166,7 +167,7 @@ async def cancel_incident(
 
 @post("/{id:str}/actions/reopen", status_code=200)
 async def reopen_incident(
-    context: Ctx, who: Who, id: str, data: ReopenIncident, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[ReopenIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Begin another round of an incident that was not over after all."""
     async with context.db.begin() as tx:
@@ -176,7 +177,7 @@ async def reopen_incident(
 
 
 @post("/{id:str}/actions/page", status_code=200)
-async def page_for_incident(context: Ctx, who: Who, id: str, data: PageForIncident) -> Listing[PageOut]:
+async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageForIncident]) -> Listing[PageOut]:
     """Ask people or policies for help; answers with the pages that went out at once."""
     targets = [
         PageTarget(kind=target.type, id=parse("usr" if target.type == "user" else "pol", target.id))

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import msgspec
 from litestar import Response, Router, get, post, put
+from litestar.params import JSONBody
 
 from tocsin.api.body import Body, NoBody
-from tocsin.api.http import IfMatch, Listing, Time, answer, read_if_match, reference, when
+from tocsin.api.http import Id, IfMatch, Listing, Time, answer, read_if_match, reference, when
 from tocsin.api.incident_shape import IncidentOut, Person, shape
 from tocsin.edge.context import Ctx, Who
 from tocsin.incidents import lifecycle, queries, service
@@ -39,7 +40,7 @@ class SetRoles(Body, kw_only=True):
 
 
 @get("/{id:str}/responders")
-async def list_responders(context: Ctx, who: Who, id: str) -> Listing[ResponderOut]:
+async def list_responders(context: Ctx, who: Who, id: Id) -> Listing[ResponderOut]:
     """List the people on the incident, those who joined first."""
     who.must("incident.view")
     async with context.db.begin() as tx:
@@ -62,7 +63,7 @@ async def list_responders(context: Ctx, who: Who, id: str) -> Listing[ResponderO
 
 
 @post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200)
-async def join_incident(context: Ctx, who: Who, id: str, data: NoBody) -> Response[IncidentOut]:
+async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Become a responder. Joining is an acknowledgement too."""
     async with context.db.begin() as tx:
         shaped = await shape(tx, context, await service.join(tx, who, reference(id)))
@@ -70,7 +71,7 @@ async def join_incident(context: Ctx, who: Who, id: str, data: NoBody) -> Respon
 
 
 @post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200)
-async def leave_incident(context: Ctx, who: Who, id: str, data: NoBody) -> Response[IncidentOut]:
+async def leave_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Stop being a responder; whoever has a role hands it over first (409)."""
     async with context.db.begin() as tx:
         shaped = await shape(tx, context, await service.leave(tx, who, reference(id)))
@@ -79,7 +80,7 @@ async def leave_incident(context: Ctx, who: Who, id: str, data: NoBody) -> Respo
 
 @put("/{id:str}/roles")
 async def set_incident_roles(
-    context: Ctx, who: Who, id: str, data: SetRoles, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[SetRoles], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Give roles to people, who join by this, or take them away."""
     wanted = {

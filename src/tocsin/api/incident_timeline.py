@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
+from litestar.params import FromQuery, JSONBody
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.api.alert_shape import AlertOut, write_alert
@@ -15,6 +16,7 @@ from tocsin.api.body import Body
 from tocsin.api.http import (
     AwareTime,
     Cursor,
+    Id,
     Limit,
     Listing,
     Time,
@@ -112,8 +114,8 @@ async def list_timeline(
     request: AppRequest,
     context: Ctx,
     who: Who,
-    id: str,
-    show: Literal["all", "comments", "events"] = "all",
+    id: Id,
+    show: FromQuery[Literal["all", "comments", "events"]] = "all",
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[EntryOut]]:
@@ -128,7 +130,7 @@ async def list_timeline(
 
 @get("/{id:str}/comments")
 async def list_comments(
-    request: AppRequest, context: Ctx, who: Who, id: str, limit: Limit = 25, cursor: Cursor = None
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[CommentOut]]:
     """List what people wrote, the newest first."""
     who.must("incident.view")
@@ -140,7 +142,7 @@ async def list_comments(
 
 
 @post("/{id:str}/comments")
-async def add_comment(context: Ctx, who: Who, id: str, data: AddComment) -> Response[CommentOut]:
+async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]) -> Response[CommentOut]:
     """Write into the timeline; also when the incident is over."""
     async with context.db.begin() as tx:
         incident = await service.comment(tx, who, reference(id), data.body)
@@ -151,7 +153,7 @@ async def add_comment(context: Ctx, who: Who, id: str, data: AddComment) -> Resp
 
 @get("/{id:str}/alerts")
 async def list_incident_alerts(
-    request: AppRequest, context: Ctx, who: Who, id: str, limit: Limit = 25, cursor: Cursor = None
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertOut]]:
     """List the alerts that belong to the incident, the newest first."""
     who.must("incident.view")
@@ -172,7 +174,7 @@ async def list_incident_alerts(
 
 
 @post("/{id:str}/alerts", status_code=200)
-async def link_alerts(context: Ctx, who: Who, id: str, data: LinkAlerts) -> Listing[AlertOut]:
+async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]) -> Listing[AlertOut]:
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
     ids = parse_all("alt", data.alert_ids)
     async with context.db.begin() as tx:
@@ -186,7 +188,7 @@ async def link_alerts(context: Ctx, who: Who, id: str, data: LinkAlerts) -> List
 
 
 @delete("/{id:str}/alerts/{alert_id:str}")
-async def unlink_alert(context: Ctx, who: Who, id: str, alert_id: str) -> None:
+async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
     """Take an alert out of the incident; one that is not in it stays where it is."""
     async with context.db.begin() as tx:
         await service.unlink_alert(tx, who, reference(id), parse("alt", alert_id))

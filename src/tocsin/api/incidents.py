@@ -9,12 +9,13 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, patch, post
-from litestar.params import Parameter, QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.api.body import Body
 from tocsin.api.http import (
     AwareTime,
     Cursor,
+    Id,
     IfMatch,
     Limit,
     Listing,
@@ -71,15 +72,15 @@ async def list_incidents(
     request: AppRequest,
     context: Ctx,
     who: Who,
-    status: list[Status] | None = None,
-    severity: list[Annotated[int, Parameter(ge=1, le=5)]] | None = None,
-    lead_id: list[str] | None = None,
-    commander_id: list[str] | None = None,
-    reporter_id: list[str] | None = None,
+    status: FromQuery[list[Status] | None] = None,
+    severity: FromQuery[list[Annotated[int, msgspec.Meta(ge=1, le=5)]] | None] = None,
+    lead_id: FromQuery[list[str] | None] = None,
+    commander_id: FromQuery[list[str] | None] = None,
+    reporter_id: FromQuery[list[str] | None] = None,
     declared_from: Annotated[datetime | None, QueryParameter(name="declared_at[gte]")] = None,
     declared_to: Annotated[datetime | None, QueryParameter(name="declared_at[lt]")] = None,
-    q: Annotated[str | None, Parameter(description="Searches title, summary and number.", max_length=200)] = None,
-    sort: Literal["-declared_at", "declared_at", "severity", "-severity"] = "-declared_at",
+    q: Annotated[str | None, QueryParameter(description="Searches title, summary and number.", max_length=200)] = None,
+    sort: FromQuery[Literal["-declared_at", "declared_at", "severity", "-severity"]] = "-declared_at",
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[IncidentOut]]:
@@ -111,7 +112,7 @@ async def list_incidents(
 
 
 @post("/")
-async def declare_incident(context: Ctx, who: Who, data: DeclareIncident) -> Response[IncidentOut]:
+async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareIncident]) -> Response[IncidentOut]:
     """Declare an incident; whoever does becomes its lead and a joined responder.
 
     With `alert_id` the alert is linked and acknowledged, which ends its escalation; `page_others` lets it go on.
@@ -132,7 +133,7 @@ async def declare_incident(context: Ctx, who: Who, data: DeclareIncident) -> Res
 
 
 @get("/{id:str}")
-async def get_incident(context: Ctx, who: Who, id: str) -> Response[IncidentOut]:
+async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
     """Show one incident, by its id (`inc_…`) or its number (`INC-7`)."""
     who.must("incident.view")
     async with context.db.begin() as tx:
@@ -142,7 +143,7 @@ async def get_incident(context: Ctx, who: Who, id: str) -> Response[IncidentOut]
 
 @patch("/{id:str}")
 async def edit_incident(
-    context: Ctx, who: Who, id: str, data: EditIncident, if_match: IfMatch = None
+    context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Change title, summary, severity or the time it started (JSON merge patch)."""
     async with context.db.begin() as tx:

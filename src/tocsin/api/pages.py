@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.body import NoBody
-from tocsin.api.http import Cursor, Limit, Listing, Time, listing, public_or_none, read_place, reference, when
+from tocsin.api.http import Cursor, Id, Limit, Listing, Time, listing, public_or_none, read_place, reference, when
 from tocsin.api.incident_shape import Person
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -60,8 +60,10 @@ async def list_pages(
     request: AppRequest,
     context: Ctx,
     who: Who,
-    alert_id: Annotated[list[str] | None, Parameter(description="Pages about these alerts.")] = None,
-    incident: Annotated[str | None, Parameter(description="Pages about this incident (`INC-7` or `inc_…`).")] = None,
+    alert_id: Annotated[list[str] | None, QueryParameter(description="Pages about these alerts.")] = None,
+    incident: Annotated[
+        str | None, QueryParameter(description="Pages about this incident (`INC-7` or `inc_…`).")
+    ] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[PageOut]]:
@@ -79,7 +81,7 @@ async def list_pages(
 
 
 @get("/{id:str}")
-async def get_page(context: Ctx, who: Who, id: str) -> PageOut:
+async def get_page(context: Ctx, who: Who, id: Id) -> PageOut:
     """Show one page."""
     who.must("alert.view")
     async with context.db.begin() as tx:
@@ -87,21 +89,21 @@ async def get_page(context: Ctx, who: Who, id: str) -> PageOut:
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200)
-async def acknowledge_page(context: Ctx, who: Who, id: str, data: NoBody) -> PageOut:
+async def acknowledge_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Answer the page that one was sent, and by it the alert or the incident that it is about."""
     async with context.db.begin() as tx:
         return await _named(tx, await service.answer_page(tx, who, parse("pag", id), "api"))
 
 
 @post("/{id:str}/actions/decline", status_code=200)
-async def decline_page(context: Ctx, who: Who, id: str, data: NoBody) -> PageOut:
+async def decline_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Say that one cannot take it; the next step follows at once when nobody else is being asked."""
     async with context.db.begin() as tx:
         return await _named(tx, await service.decline_page(tx, who, parse("pag", id)))
 
 
 @post("/{id:str}/actions/escalate", status_code=200)
-async def escalate_page(context: Ctx, who: Who, id: str, data: NoBody) -> PageOut:
+async def escalate_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Ask for the next step of the escalation now."""
     async with context.db.begin() as tx:
         return await _named(tx, await service.escalate_page(tx, who, parse("pag", id)))

@@ -8,11 +8,13 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post, put
+from litestar.params import FromQuery, JSONBody
 
 from tocsin.api.body import Body
 from tocsin.api.deliveries import DeliveryOut, write_delivery
 from tocsin.api.http import (
     Cursor,
+    Id,
     IfMatch,
     Limit,
     Listing,
@@ -172,7 +174,7 @@ async def list_users(
     request: AppRequest,
     context: Ctx,
     who: Who,
-    active_only: bool = False,
+    active_only: FromQuery[bool] = False,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[UserOut]]:
@@ -185,7 +187,7 @@ async def list_users(
 
 
 @post("/")
-async def create_user(context: Ctx, who: Who, data: CreateUser) -> Response[UserOut]:
+async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Response[UserOut]:
     """Add a person."""
     async with context.db.begin() as tx:
         user = await identity.create_user(
@@ -201,7 +203,7 @@ async def create_user(context: Ctx, who: Who, data: CreateUser) -> Response[User
 
 
 @get("/{id:str}")
-async def get_user(context: Ctx, who: Who, id: str) -> Response[UserOut]:
+async def get_user(context: Ctx, who: Who, id: Id) -> Response[UserOut]:
     """Show one person."""
     who.must("user.view")
     async with context.db.begin() as tx:
@@ -210,7 +212,9 @@ async def get_user(context: Ctx, who: Who, id: str) -> Response[UserOut]:
 
 
 @patch("/{id:str}")
-async def edit_user(context: Ctx, who: Who, id: str, data: EditUser, if_match: IfMatch = None) -> Response[UserOut]:
+async def edit_user(
+    context: Ctx, who: Who, id: Id, data: JSONBody[EditUser], if_match: IfMatch = None
+) -> Response[UserOut]:
     """Change a person (JSON merge patch): name and time zone of oneself, everything with `user.manage`.
 
     `is_active: false` ends the person's sessions, tokens and links. The last administrator cannot be lost (409).
@@ -228,7 +232,7 @@ async def edit_user(context: Ctx, who: Who, id: str, data: EditUser, if_match: I
 
 
 @post("/{id:str}/actions/set_password", status_code=200)
-async def set_user_password(context: Ctx, who: Who, id: str, data: SetPassword) -> Response[UserOut]:
+async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPassword]) -> Response[UserOut]:
     """Set the password; the person's other sessions end, tokens stay."""
     async with context.db.begin() as tx:
         user = await identity.set_password(tx, who, parse("usr", id), data.password, data.current)
@@ -236,7 +240,7 @@ async def set_user_password(context: Ctx, who: Who, id: str, data: SetPassword) 
 
 
 @get("/{id:str}/contact_methods")
-async def list_contact_methods(context: Ctx, who: Who, id: str) -> Listing[MethodOut]:
+async def list_contact_methods(context: Ctx, who: Who, id: Id) -> Listing[MethodOut]:
     """List the ways to reach the person, the oldest first."""
     user_id = _theirs(who, id)
     async with context.db.begin() as tx:
@@ -245,7 +249,7 @@ async def list_contact_methods(context: Ctx, who: Who, id: str) -> Listing[Metho
 
 
 @post("/{id:str}/contact_methods")
-async def add_contact_method(context: Ctx, who: Who, id: str, data: AddMethod) -> Response[MethodOut]:
+async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddMethod]) -> Response[MethodOut]:
     """Add a way to reach the person."""
     async with context.db.begin() as tx:
         method = await notifications.add_contact_method(
@@ -261,7 +265,7 @@ async def add_contact_method(context: Ctx, who: Who, id: str, data: AddMethod) -
 
 
 @get("/{id:str}/contact_methods/{method_id:str}")
-async def get_contact_method(context: Ctx, who: Who, id: str, method_id: str) -> MethodOut:
+async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> MethodOut:
     """Show one contact method."""
     user_id = _theirs(who, id)
     async with context.db.begin() as tx:
@@ -269,14 +273,14 @@ async def get_contact_method(context: Ctx, who: Who, id: str, method_id: str) ->
 
 
 @delete("/{id:str}/contact_methods/{method_id:str}")
-async def remove_contact_method(context: Ctx, who: Who, id: str, method_id: str) -> None:
+async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> None:
     """Take a contact method away, with the rules that use it."""
     async with context.db.begin() as tx:
         await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id))
 
 
 @get("/{id:str}/notification_rules")
-async def list_notification_rules(context: Ctx, who: Who, id: str) -> Listing[RuleOut]:
+async def list_notification_rules(context: Ctx, who: Who, id: Id) -> Listing[RuleOut]:
     """List the person's rules by urgency and delay."""
     user_id = _theirs(who, id)
     async with context.db.begin() as tx:
@@ -285,7 +289,7 @@ async def list_notification_rules(context: Ctx, who: Who, id: str) -> Listing[Ru
 
 
 @put("/{id:str}/notification_rules")
-async def set_notification_rules(context: Ctx, who: Who, id: str, data: SetRules) -> Listing[RuleOut]:
+async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[SetRules]) -> Listing[RuleOut]:
     """Replace the person's rules."""
     drafts = [RuleDraft(rule.urgency, rule.delay_minutes, parse("cm", rule.contact_method_id)) for rule in data.rules]
     async with context.db.begin() as tx:
@@ -294,7 +298,7 @@ async def set_notification_rules(context: Ctx, who: Who, id: str, data: SetRules
 
 
 @post("/{id:str}/actions/send_test_page", status_code=200)
-async def send_test_page(context: Ctx, who: Who, id: str, data: SendTestPage) -> Listing[DeliveryOut]:
+async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTestPage]) -> Listing[DeliveryOut]:
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
     user_id = parse("usr", id)
     method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
@@ -305,7 +309,7 @@ async def send_test_page(context: Ctx, who: Who, id: str, data: SendTestPage) ->
 
 
 @get("/{id:str}/deliveries")
-async def list_user_deliveries(context: Ctx, who: Who, id: str, limit: Limit = 25) -> Listing[DeliveryOut]:
+async def list_user_deliveries(context: Ctx, who: Who, id: Id, limit: Limit = 25) -> Listing[DeliveryOut]:
     """List the newest messages to the person, pages and tests, with their states."""
     user_id = _theirs(who, id)
     async with context.db.begin() as tx:

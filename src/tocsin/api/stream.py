@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Router, get
-from litestar.params import HeaderParameter, Parameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from tocsin.api.http import Time, public_or_none, reference
@@ -45,7 +45,7 @@ class LiveEvent(msgspec.Struct):
 async def stream_events(
     context: Ctx,
     who: Who,
-    incident: Annotated[str | None, Parameter(description="Only this incident (`INC-7` or `inc_…`).")] = None,
+    incident: Annotated[str | None, QueryParameter(description="Only this incident (`INC-7` or `inc_…`).")] = None,
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)] = None,
 ) -> Stream:
     """Follow what happens to incidents and alerts, as Server-Sent Events."""

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post, put
+from litestar.params import JSONBody
 
 from tocsin.api.body import Body
-from tocsin.api.http import Cursor, Limit, Listing, Time, answer, listing, read_place
+from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, read_place
 from tocsin.api.incident_shape import Person
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.identity import queries
@@ -67,7 +68,7 @@ async def list_teams(
 
 
 @post("/")
-async def create_team(context: Ctx, who: Who, data: CreateTeam) -> Response[TeamOut]:
+async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Response[TeamOut]:
     """Create a team."""
     async with context.db.begin() as tx:
         team = await identity.create_team(
@@ -78,7 +79,7 @@ async def create_team(context: Ctx, who: Who, data: CreateTeam) -> Response[Team
 
 
 @get("/{id:str}")
-async def get_team(context: Ctx, who: Who, id: str) -> TeamOut:
+async def get_team(context: Ctx, who: Who, id: Id) -> TeamOut:
     """Show one team."""
     who.must("user.view")
     async with context.db.begin() as tx:
@@ -87,7 +88,7 @@ async def get_team(context: Ctx, who: Who, id: str) -> TeamOut:
 
 
 @put("/{id:str}/members")
-async def set_team_members(context: Ctx, who: Who, id: str, data: SetMembers) -> TeamOut:
+async def set_team_members(context: Ctx, who: Who, id: Id, data: JSONBody[SetMembers]) -> TeamOut:
     """Make exactly these people the team's members."""
     team_id = parse("tem", id)
     async with context.db.begin() as tx:

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.body import Body
-from tocsin.api.http import Cursor, Limit, Listing, Time, answer, listing, read_place, when
+from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, read_place, when
 from tocsin.api.idempotency import SECRET_FIELDS
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.identity import queries
@@ -80,7 +80,7 @@ async def list_api_tokens(
     request: AppRequest,
     context: Ctx,
     who: Who,
-    user_id: Annotated[str | None, Parameter(description="Whose; one's own when left out.", max_length=40)] = None,
+    user_id: Annotated[str | None, QueryParameter(description="Whose; one's own when left out.", max_length=40)] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[TokenOut]]:
@@ -94,7 +94,7 @@ async def list_api_tokens(
 
 
 @post("/api_tokens", opt={SECRET_FIELDS: ("token",)})
-async def create_api_token(context: Ctx, who: Who, data: CreateToken) -> Response[NewTokenOut]:
+async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) -> Response[NewTokenOut]:
     """Make a token. Its secret is in this answer and nowhere else."""
     user_id = parse("usr", data.user_id) if data.user_id is not None else who.must_be_someone()
     async with context.db.begin() as tx:
@@ -103,7 +103,7 @@ async def create_api_token(context: Ctx, who: Who, data: CreateToken) -> Respons
 
 
 @delete("/api_tokens/{id:str}")
-async def revoke_api_token(context: Ctx, who: Who, id: str) -> None:
+async def revoke_api_token(context: Ctx, who: Who, id: Id) -> None:
     """End a token: one's own, or anybody's with `user.manage`. A revoked token stays revoked."""
     async with context.db.begin() as tx:
         await identity.revoke_token(tx, who, parse("tok", id))
@@ -132,7 +132,7 @@ async def list_sessions(context: Ctx, who: Who) -> Listing[SessionOut]:
 
 
 @delete("/sessions/{id:str}")
-async def end_session(context: Ctx, who: Who, id: str) -> None:
+async def end_session(context: Ctx, who: Who, id: Id) -> None:
     """Sign a browser out: one's own, or anybody's with `user.manage`."""
     async with context.db.begin() as tx:
         await identity.revoke_session(tx, who, parse("ses", id))

@@ -1,0 +1,199 @@
+"""What holds for every operation: credentials, problems, lists, versions, idempotency keys, and the document."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from tests.surfaces.conftest import Api
+from tocsin.api.body import Body
+from tocsin.api.openapi import _bodies  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_nobody_gets_in_without_a_credential(api: Api) -> None:
+    answer = await api.client().get("/me")
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "auth.required"
+    assert (await api.client("tcs_wrong").get("/me")).status_code == 401
+
+
+async def test_a_stakeholder_sees_and_does_not_touch(api: Api, admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    cleo = await api.as_(await api.world.person("cleo", role="stakeholder"))
+    assert (await cleo.get("/incidents/INC-1")).status_code == 200
+    assert (await cleo.post("/incidents", json={"title": "x"})).status_code == 403
+    assert (await cleo.patch("/incidents/INC-1", json={"title": "x"})).status_code == 403
+    assert (await cleo.get("/events")).status_code == 403
+    assert (await cleo.get("/alert_sources")).status_code == 403
+    assert (await cleo.post("/alerts/actions/bulk", json={"action": "resolve", "ids": ["x"]})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "pointer"),
+    [
+        (b"{", "application/json", 400, None),
+        (b"[" * 100_000, "application/json", 400, None),
+        (b'"\xff"', "application/json", 400, None),
+        (b"{}", "text/plain", 415, None),
+        (b"title=x", "application/x-www-form-urlencoded", 415, None),
+        (b'{"titel": "x"}', "application/json", 422, "#/titel"),
+        (b'{"title": 5}', "application/json", 422, "#/title"),
+        (b'{"title": "x", "severity": 99999999999999999999999}', "application/json", 422, "#/severity"),
+        (b'{"title": "x", "severity": true}', "application/json", 422, "#/severity"),
+        (b'{"title": "x", "started_at": "0001-01-01T00:00:00+14:00"}', "application/json", 422, "#/started_at"),
+        (b'{"title": ""}', "application/json", 422, "#/title"),
+        (b"[]", "application/json", 422, "#"),
+        (b'{"title": "' + b"x" * 900_000 + b'"}', "application/json", 422, "#/title"),
+        (b'{"title": "' + b"x" * 1_100_000 + b'"}', "application/json", 413, None),
+    ],
+)
+async def test_what_is_wrong_with_a_body_is_said(
+    admin: httpx.AsyncClient, body: bytes, kind: str, status: int, pointer: str | None
+) -> None:
+    answer = await admin.post("/incidents", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    if pointer is not None:
+        assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_texts_that_cannot_be_stored_are_cleaned(admin: httpx.AsyncClient) -> None:
+    raw = b'{"title": "a\\u0000b", "summary": "\\u0000"}'
+    answer = await admin.post("/incidents", content=raw, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["title"] == "a�b"
+    for hostile in ("\x00", "%", "_", "\\", "INC-1\x00"):
+        assert (await admin.get("/incidents", params={"q": hostile})).status_code == 200
+        assert (await admin.get("/alerts", params={"q": hostile, f"label[{hostile}]": hostile})).status_code == 200
+
+
+async def test_malformed_ids_are_not_found_and_wrong_methods_are_named(admin: httpx.AsyncClient) -> None:
+    for path in ("/incidents/%00", "/incidents/INC-999", "/alerts/alt_x", "/users/inc_1", "/pages/\u202e", "/nowhere"):
+        answer = await admin.get(path)
+        assert answer.status_code == 404, path
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert (await admin.delete("/incidents")).status_code == 405
+
+
+async def test_a_list_is_read_page_by_page(admin: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await admin.post("/incidents", json={"title": f"Number {number}", "severity": 1 + number % 2})
+    for sort in ("-declared_at", "declared_at", "severity", "-severity"):
+        whole = [i["number"] for i in (await admin.get("/incidents", params={"sort": sort})).json()["data"]]
+        seen: list[str] = []
+        url: str | None = f"/incidents?sort={sort}&limit=2"
+        while url is not None:
+            answer = await admin.get(url)
+            seen += [incident["number"] for incident in answer.json()["data"]]
+            url = answer.links["next"]["url"].removeprefix("/api/v1") if "next" in answer.links else None
+            assert (url is None) == (answer.json()["next_cursor"] is None)
+        assert seen == whole
+        assert len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    "path", ["incidents", "alerts", "users", "teams", "events", "escalation_policies", "api_tokens"]
+)
+async def test_a_foreign_cursor_is_refused(admin: httpx.AsyncClient, path: str) -> None:
+    for cursor in ("x", "bnVsbA", "W10", "LTE", "WyIwMDAxLTAxLTAxVDAwOjAwOjAwWiJd", "🙂", "x" * 601):
+        answer = await admin.get(f"/{path}", params={"cursor": cursor})
+        assert answer.status_code == 422, (cursor, answer.text)
+    assert (await admin.get(f"/{path}", params={"limit": 101})).status_code == 422
+
+
+async def test_filters_narrow_and_alternatives_widen(admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "One", "severity": 1})
+    await admin.post("/incidents", json={"title": "Two", "severity": 2})
+    await admin.post("/incidents/INC-2/actions/acknowledge")
+
+    async def titles(query: str) -> set[str]:
+        return {i["title"] for i in (await admin.get(f"/incidents?{query}")).json()["data"]}
+
+    assert await titles("severity=1") == {"One"}
+    assert await titles("severity=1&severity=2") == {"One", "Two"}
+    assert await titles("severity=1&status=investigating") == set()
+    assert await titles("declared_at[gte]=2001-01-01T00:00:00Z") == {"One", "Two"}
+    assert await titles("declared_at[lt]=2001-01-01T00:00:00Z") == set()
+    assert await titles("q=INC-2") == {"Two"}
+
+
+async def test_a_stale_edit_changes_nothing(admin: httpx.AsyncClient) -> None:
+    tag = (await admin.post("/incidents", json={"title": "Before"})).headers["etag"]
+    assert (await admin.get("/incidents/INC-1")).headers["etag"] == tag
+    first = await admin.patch("/incidents/INC-1", json={"title": "First"}, headers={"If-Match": tag})
+    assert (first.status_code, first.json()["title"]) == (200, "First")
+    second = await admin.patch("/incidents/INC-1", json={"title": "Second"}, headers={"If-Match": tag})
+    assert (second.status_code, second.json()["code"]) == (412, "incident.stale")
+    assert (await admin.get("/incidents/INC-1")).json()["title"] == "First"
+
+
+async def test_the_same_key_gets_the_same_answer(admin: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "declare-once"}
+    first = await admin.post("/incidents", json={"title": "Once"}, headers=key)
+    again = await admin.post("/incidents", json={"title": "Once"}, headers=key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert again.headers["etag"] == first.headers["etag"]
+    other = await admin.post("/incidents", json={"title": "Other"}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency.mismatch")
+    assert len((await admin.get("/incidents")).json()["data"]) == 1
+
+
+async def test_two_submits_at_once_declare_one_incident(admin: httpx.AsyncClient) -> None:
+    requests = [
+        admin.post("/incidents", json={"title": "Twice"}, headers={"Idempotency-Key": "k" * 20}) for _ in range(6)
+    ]
+    answers = await asyncio.gather(*requests)
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert len((await admin.get("/incidents")).json()["data"]) == 1
+
+
+async def test_keys_belong_to_their_caller_and_secrets_are_not_kept(api: Api, admin: httpx.AsyncClient) -> None:
+    ada = await api.as_(await api.world.person("ada"))
+    key = {"Idempotency-Key": "same"}
+    for client in (admin, ada):
+        assert (await client.post("/incidents", json={"title": "Mine"}, headers=key)).status_code == 201
+    assert len((await admin.get("/incidents")).json()["data"]) == 2
+
+    body = {"name": "Script", "scopes": ["incident.view"]}
+    made = await admin.post("/api_tokens", json=body, headers=key | {"Idempotency-Key": "token"})
+    again = await admin.post("/api_tokens", json=body, headers=key | {"Idempotency-Key": "token"})
+    assert made.json()["token"].startswith("tcs_")
+    assert again.json() == made.json() | {"token": None}
+    unusable = await admin.post("/incidents", json={}, headers={"Idempotency-Key": b"\xe4"})  # pyright: ignore
+    assert unusable.status_code == 422
+
+
+async def test_the_document_is_whole(api: Api) -> None:
+    answer = await api.client().get("/openapi.json")
+    assert answer.status_code == 200
+    document: dict[str, Any] = answer.json()
+    assert document["openapi"].startswith("3.1")
+    names = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
+    assert len(names) == len(set(names))
+    assert {"declareIncident", "getMe", "acknowledgeAlert", "explainAlert", "streamEvents"} <= set(names)
+    for path, item in document["paths"].items():
+        assert path.startswith("/api/v1/")
+        for operation in item.values():
+            assert operation["description"], operation["operationId"]
+            assert operation["tags"]
+            assert "401" in operation["responses"]
+    assert set(document["components"]["securitySchemes"]) == {"token", "session"}
+
+
+async def test_the_page_that_shows_the_document_loads_nothing_from_elsewhere(api: Api) -> None:
+    answer = await api.client().get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "http" not in answer.text.replace("http-equiv", "")
+    assert "script-src 'self';" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("kind", list(_bodies(Body)), ids=lambda kind: kind.__name__)
+def test_the_example_of_a_body_is_one(kind: type[Body]) -> None:
+    msgspec.convert(msgspec.json.decode(msgspec.json.encode(kind.example)), kind)
