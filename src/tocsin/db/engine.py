@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from tocsin.db.bell import Bell
@@ -83,6 +84,12 @@ class Tx:
         return cast("Connection", driver)
 
 
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Have the pool connect anew when PostgreSQL ended a connection that lay idle. Asks nothing over the wire."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
 class Database:
     """The connections of one process to one PostgreSQL."""
 
@@ -108,6 +115,7 @@ class Database:
             json_serializer=encode_json,
             json_deserializer=decode_json,
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
 
     async def _connect(self) -> Connection:
         return await asyncpg.connect(self.dsn, timeout=10, server_settings={"application_name": self._application})

@@ -41,6 +41,7 @@ _OUTAGE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
     TimeoutError,
 )
@@ -86,7 +87,8 @@ RETURNING job.id, job.lane, job.kind, job.key, job.due, job.attempt, job.max_att
 _NEXT_DUE = """
 SELECT extract(epoch FROM min(due) - tocsin_now())::float8 FROM job WHERE lane = $1 AND owner IS NULL
 """
-_RENEW = "UPDATE job SET lease_until = tocsin_now() + $2 WHERE owner = $1"
+# Only what really runs: a claim whose answer was lost on the way stays nobody's work and ends with its lease.
+_RENEW = "UPDATE job SET lease_until = tocsin_now() + $2 WHERE owner = $1 AND id = ANY($3::bigint[])"
 _RETRY = """
 UPDATE job SET owner = NULL, lease_until = NULL, due = tocsin_now() + $4, last_error = $5
 WHERE id = $1 AND attempt = $2 AND owner = $3
@@ -303,7 +305,7 @@ class Worker:
                 return
 
     async def _renew(self) -> None:
-        await self._db.pool.execute(_RENEW, self.number, LEASE)
+        await self._db.pool.execute(_RENEW, self.number, LEASE, list(self._running))
         self._seen_at = monotonic()
 
     async def _sweep(self) -> None:
