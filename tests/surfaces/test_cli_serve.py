@@ -47,7 +47,15 @@ async def tocsin(*words: str, stdin: str = "", **settings: str) -> tuple[int, st
 @contextlib.asynccontextmanager
 async def served(*words: str, err: Path | None = None, **settings: str) -> AsyncIterator[Served]:
     """A `tocsin serve` that answers, with its greeting; it is stopped at the end unless it has ended by itself."""
-    with (err or Path(os.devnull)).open("ab") as errors:
+    with tempfile.TemporaryDirectory(prefix="tocsin-test-") as scratch:
+        said = err or Path(scratch, "said")
+        async with _running(*words, err=said, **settings) as process:
+            yield process, await greeting(process, said)
+
+
+@contextlib.asynccontextmanager
+async def _running(*words: str, err: Path, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    with err.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tocsin.cli", "serve", "--port", "0", *words),
             env=environment(**settings),
@@ -55,7 +63,7 @@ async def served(*words: str, err: Path | None = None, **settings: str) -> Async
             stderr=errors,
         )
     try:
-        yield process, await greeting(process)
+        yield process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
@@ -67,14 +75,14 @@ async def served(*words: str, err: Path | None = None, **settings: str) -> Async
             await process.wait()
 
 
-async def greeting(process: asyncio.subprocess.Process) -> str:
+async def greeting(process: asyncio.subprocess.Process, said: Path) -> str:
     """Read until the paragraph after the last line of the greeting has begun."""
     assert process.stdout is not None
     text = ""
     async with asyncio.timeout(30):
         while "ready at" not in text or not text.endswith("\n\n"):
             line = await process.stdout.readline()
-            assert line, f"it ended early: {text}"
+            assert line, f"it ended early: {text}{said.read_text()}"
             text += line.decode()
             if "ready at" in line.decode() or not text.endswith("\n\n"):
                 continue
