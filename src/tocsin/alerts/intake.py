@@ -18,8 +18,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from tocsin.alerts.model import AlertStatus
 from tocsin.alerts.service import SYSTEM, routing_jobs
@@ -44,16 +43,10 @@ _UNKNOWN_TTL = 1.0
 _DEADLOCK = ("40P01", "40001")
 _ATTEMPTS = 3
 
-_OUTAGE = (
-    OSError,
-    TimeoutError,
-    PoolTimeout,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InternalClientError,
-)
+# SQLSTATE classes that blame what was sent (data exception, integrity, program limit). Everything else that the store
+# or the way to it may say is an outage: the sender has done nothing wrong and should try again.
+_BLAMES_REQUEST = ("22", "23", "54")
+_STORE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +77,7 @@ class Sources:
                 row = await self._db.pool.fetchrow(
                     "SELECT id, name, kind, is_enabled FROM alert_source WHERE token = $1", token
                 )
-        except (*_OUTAGE, asyncpg.PostgresError) as error:
+        except _STORE_ERRORS as error:
             log.warning("intake.store_unreachable", error=type(error).__name__)
             raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error
         found = Source(row["id"], row["name"], row["kind"], row["is_enabled"]) if row else None
@@ -210,18 +203,18 @@ class Intake:
         """Write a batch; when one request spoils it, write each alone so that only that one fails."""
         try:
             await self._attempt(batch)
-        except _OUTAGE as error:
-            log.warning("intake.store_unreachable", error=type(error).__name__, requests=len(batch))
-            self.measure("unavailable", sum(max(1, len(item.signals)) for item in batch))
-            _fail(batch, Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER))
-        except (asyncpg.PostgresError, DBAPIError, ValueError) as error:
-            if len(batch) > 1:
+        except _STORE_ERRORS as error:
+            if not _blames_request(error):
+                log.warning("intake.store_unreachable", error=type(error).__name__, requests=len(batch))
+                self.measure("unavailable", sum(max(1, len(item.signals)) for item in batch))
+                _fail(batch, Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER))
+            elif len(batch) == 1:
+                log.exception("intake.refused_by_store", source=str(batch[0].source.id))
+                _fail(batch, Invalid("", "The store cannot keep this signal."))
+            else:
                 log.warning("intake.batch_split", error=type(error).__name__, requests=len(batch))
                 for item in batch:
                     await self._write([item])
-                return
-            log.exception("intake.refused_by_store", source=str(batch[0].source.id))
-            _fail(batch, Invalid("", "The store cannot keep this signal."))
         else:
             for item in batch:
                 if not item.done.done():
@@ -230,25 +223,29 @@ class Intake:
     async def _attempt(self, batch: list[_Item]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with asyncio.timeout(30), self._db.begin() as tx:
+                # Triggers need no session; ending escalations does.
+                begin = self._db.begin_hot if _only_triggers(batch) else self._db.begin
+                async with asyncio.timeout(30), begin() as tx:
                     await _store_batch(tx, batch)
                 return
             except (asyncpg.PostgresError, DBAPIError) as error:
-                cause = _cause(error)
-                if _is_outage(error, cause):
-                    raise ConnectionError(str(cause)) from error
-                if getattr(cause, "sqlstate", None) not in _DEADLOCK or attempt == _ATTEMPTS:
+                if _sqlstate(error) not in _DEADLOCK or attempt == _ATTEMPTS:
                     raise
                 log.info("intake.deadlock_retried", attempt=attempt)
 
 
-def _cause(error: BaseException) -> BaseException:
+def _only_triggers(batch: Sequence[_Item]) -> bool:
+    return all(signal.action is Action.TRIGGER for item in batch for signal in item.signals)
+
+
+def _sqlstate(error: BaseException) -> str:
     original = error.orig if isinstance(error, DBAPIError) else error
-    return (original.__cause__ or original) if isinstance(original, BaseException) else error
+    return str(getattr(original, "sqlstate", None) or "")
 
 
-def _is_outage(error: BaseException, cause: BaseException) -> bool:
-    return isinstance(cause, _OUTAGE) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+def _blames_request(error: BaseException) -> bool:
+    # The driver's own DataError, raised before anything is sent, is a ValueError.
+    return _sqlstate(error).startswith(_BLAMES_REQUEST) or isinstance(error, ValueError)
 
 
 def _fail(batch: Sequence[_Item], error: Exception) -> None:
@@ -292,8 +289,8 @@ _UPSERT = """
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
                    links, count, created_at, last_seen_at, updated_at, routed_at)
 SELECT new.id, new.source_id, new.dedup_key, 'triggered', new.title, new.description, new.severity,
-       new.native_severity, new.urgency, new.labels, new.links, new.count, $13::timestamptz, $13::timestamptz, $13::timestamptz,
-       CASE WHEN new.record_only THEN $13::timestamptz END
+       new.native_severity, new.urgency, new.labels, new.links, new.count,
+       $13::timestamptz, $13::timestamptz, $13::timestamptz, CASE WHEN new.record_only THEN $13::timestamptz END
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
             $9::jsonb[], $10::jsonb[], $11::int[], $12::bool[])
      AS new (id, source_id, dedup_key, title, description, severity, native_severity, urgency, labels, links, count,

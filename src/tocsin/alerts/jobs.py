@@ -16,7 +16,7 @@ _SPLIT_AFTER = 2
 async def route(db: Database, job: Job) -> None:
     """Route the alerts of one intake batch."""
     ids = [UUID(id) for id in job.payload["alert_ids"]]
-    async with db.begin() as tx:
+    async with db.begin_hot() as tx:
         if job.attempt > _SPLIT_AFTER and len(ids) > 1:
             for id in ids:
                 await service.enqueue_routing(tx, [id])

@@ -11,8 +11,10 @@ from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tocsin.alerts.model import Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
-from tocsin.db.engine import Tx
+from tocsin.alerts.routing import Route
+from tocsin.db.engine import Tx, decode_json
 from tocsin.kit.errors import NotFound
+from tocsin.oncall.queries import policy_names
 
 OPEN = (AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED)
 
@@ -48,10 +50,75 @@ async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
     return found
 
 
-async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
+@dataclass(frozen=True, slots=True)
+class Unrouted:
+    """An alert as routing needs it."""
+
+    id: UUID
+    source_id: UUID
+    dedup_key: str
+    status: str
+    title: str
+    description: str
+    severity: int
+    urgency: str
+    labels: dict[str, str]
+    incident_id: UUID | None
+
+
+async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Unrouted]:
     """Return those of these alerts that routing has not looked at yet, for changing."""
-    query = select(Alert).where(Alert.id.in_(ids), Alert.routed_at.is_(None)).order_by(Alert.id).with_for_update()
-    return list((await tx.session.scalars(query)).all())
+    connection = await tx.raw()
+    rows = await connection.fetch(
+        """
+        SELECT id, source_id, dedup_key, status, title, description, severity, urgency, labels, incident_id
+        FROM alert WHERE id = ANY($1::uuid[]) AND routed_at IS NULL ORDER BY id FOR UPDATE
+        """,
+        list(ids),
+    )
+    return [Unrouted(**{**row, "labels": decode_json(row["labels"])}) for row in rows]
+
+
+async def mark_routed(tx: Tx, decisions: Mapping[UUID, UUID | None]) -> None:
+    """Note for each alert which route took it, None when none did."""
+    connection = await tx.raw()
+    await connection.execute(
+        """
+        UPDATE alert SET routed_at = $3, route_id = decided.route_id
+        FROM unnest($1::uuid[], $2::uuid[]) AS decided (alert_id, route_id) WHERE alert.id = decided.alert_id
+        """,
+        list(decisions.keys()),
+        list(decisions.values()),
+        tx.now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """What routing decides by: the routes and the names around them."""
+
+    routes: Sequence[Route]
+    sources: Mapping[UUID, tuple[str, str]]
+    policies: Mapping[UUID, str]
+
+
+async def routing_table(tx: Tx) -> RoutingTable:
+    """Read the routing table; callers go through `Tx.cached`."""
+    rules = [
+        Route(
+            id=row.id,
+            name=row.name,
+            position=row.position,
+            condition=row.condition,
+            policy_id=row.escalation_policy_id,
+            enabled=row.is_enabled,
+            is_catch_all=row.is_catch_all,
+        )
+        for row in await routes(tx)
+    ]
+    names = (await tx.session.execute(select(AlertSource.id, AlertSource.name, AlertSource.kind))).all()
+    policies = await policy_names(tx, [rule.policy_id for rule in rules if rule.policy_id is not None])
+    return RoutingTable(rules, {id: (name, kind) for id, name, kind in names}, policies)
 
 
 async def of_incident(tx: Tx, incident_id: UUID) -> list[Alert]:

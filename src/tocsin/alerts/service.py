@@ -205,17 +205,14 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     alerts = await queries.lock_unrouted(tx, alert_ids)
     if not alerts:
         return
-    rows = await queries.routes(tx)
-    routes = [_as_rule(row) for row in rows]
-    sources = await queries.source_names(tx, {alert.source_id for alert in alerts})
-    policies = await oncall_queries.policy_names(tx, {r.policy_id for r in routes if r.policy_id is not None})
+    table = await tx.cached("alerts.routing", queries.routing_table)
+    decided: dict[UUID, UUID | None] = {}
     events: list[Any] = []
     starts: list[oncall.Start] = []
     for alert in alerts:
-        name, kind = sources[alert.source_id]
-        decision = routing.route(routes, _facts(alert, name, kind))
-        alert.routed_at = tx.now
-        alert.route_id = decision.route.id if decision.route else None
+        name, kind = table.sources[alert.source_id]
+        decision = routing.route(table.routes, _facts(alert, name, kind))
+        decided[alert.id] = decision.route.id if decision.route else None
         policy_id = decision.route.policy_id if decision.route else None
         still_needed = alert.status == AlertStatus.TRIGGERED
         if decision.route is None:
@@ -233,7 +230,7 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
                 route_id=decision.route.id,
                 route_name=decision.route.name,
                 policy_id=policy_id,
-                policy_name=policies.get(policy_id, "") if policy_id else "",
+                policy_name=table.policies.get(policy_id, "") if policy_id else "",
                 reason=reason,
             )
         )
@@ -247,24 +244,13 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
                     policy_id=policy_id,
                 )
             )
+    await queries.mark_routed(tx, decided)
     await emit(tx, *events)
     if starts:
         await oncall.start(tx, starts)
 
 
-def _as_rule(row: AlertRoute) -> routing.Route:
-    return routing.Route(
-        id=row.id,
-        name=row.name,
-        position=row.position,
-        condition=row.condition,
-        policy_id=row.escalation_policy_id,
-        enabled=row.is_enabled,
-        is_catch_all=row.is_catch_all,
-    )
-
-
-def _facts(alert: Alert, source: str, kind: str) -> dict[str, object]:
+def _facts(alert: queries.Unrouted, source: str, kind: str) -> dict[str, object]:
     return {
         "title": alert.title,
         "severity": alert.severity,
@@ -285,7 +271,7 @@ def _in_words(decision: routing.Decision) -> str:
     return f"{decision.reason} {shown}{more}"
 
 
-def page_content(alert: Alert, source_name: str) -> PageContent:
+def page_content(alert: Alert | queries.Unrouted, source_name: str) -> PageContent:
     """Say what a page about this alert says."""
     return PageContent(
         title=alert.title,
@@ -297,7 +283,7 @@ def page_content(alert: Alert, source_name: str) -> PageContent:
     )
 
 
-def _about(alert: Alert) -> dict[str, Any]:
+def _about(alert: Alert | queries.Unrouted) -> dict[str, Any]:
     return {"alert_id": alert.id, "incident_id": alert.incident_id}
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -36,7 +36,10 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
+T = TypeVar("T")
+
 _NOW = text("SELECT tocsin_now()")
+_VERSION = "SELECT version FROM configuration_version"
 
 
 def encode_json(value: object) -> str:
@@ -50,21 +53,39 @@ def decode_json(value: str | bytes) -> Any:
 
 
 class Tx:
-    """One transaction: a session, the one instant it happens at, and what to ring once it is committed.
+    """One transaction: its one instant, its session, and what to ring once it is committed.
 
-    Use cases take it first and never commit; the edge that opened it does.
+    Use cases take it first and never commit; the edge that opened it does. A hot transaction (`Database.begin_hot`)
+    has only the driver's connection: it costs a third, and is for the few paths that must keep up with a burst.
     """
 
-    __slots__ = ("_rings", "depth", "listeners", "now", "session")
+    __slots__ = ("_connection", "_db", "_rings", "_session", "_version", "depth", "listeners", "now")
 
-    def __init__(self, session: AsyncSession, now: datetime, listeners: Listeners, depth: int) -> None:
-        self.session = session
+    def __init__(
+        self,
+        db: Database,
+        now: datetime,
+        *,
+        session: AsyncSession | None = None,
+        connection: Connection | None = None,
+        depth: int = 0,
+    ) -> None:
+        self._db = db
+        self._session = session
+        self._connection = connection
+        self._version: int | None = None
+        self._rings: set[str] = set()
         self.now = now
         # Event name → the reactions to it.
-        self.listeners = listeners
+        self.listeners = db.listeners
         # How many reactions led to this transaction; `emit` stops a chain that has become too long.
         self.depth = depth
-        self._rings: set[str] = set()
+
+    @property
+    def session(self) -> AsyncSession:
+        if self._session is None:
+            raise RuntimeError("A hot transaction has no session.")
+        return self._session
 
     def ring(self, topic: str) -> None:
         """Ring this topic after the commit."""
@@ -74,14 +95,34 @@ class Tx:
     def rings(self) -> frozenset[str]:
         return frozenset(self._rings)
 
+    async def flush(self) -> None:
+        """Write what the session holds back, so that the statements that follow see it."""
+        if self._session is not None:
+            await self._session.flush()
+
     async def raw(self) -> Connection:
         """Return the driver's connection of this transaction, for the statements that must be fast."""
-        connection = await self.session.connection()
-        fairy = await connection.get_raw_connection()
-        driver = fairy.driver_connection
-        if not isinstance(driver, asyncpg.Connection):
-            raise TypeError("The database driver is not asyncpg.")
-        return cast("Connection", driver)
+        if self._connection is None:
+            fairy = await (await self.session.connection()).get_raw_connection()
+            if not isinstance(fairy.driver_connection, asyncpg.Connection):
+                raise TypeError("The database driver is not asyncpg.")
+            self._connection = cast("Connection", fairy.driver_connection)
+        return self._connection
+
+    async def cached(self, name: str, load: Callable[[Tx], Awaitable[T]]) -> T:
+        """Return a part of the configuration, read anew only when somebody has changed any of it.
+
+        The database counts every committed change (see `configuration_version` in the migrations), so what is
+        returned is never older than this transaction's first look. Changes of this transaction itself are not in it.
+        """
+        if self._version is None:
+            self._version = await (await self.raw()).fetchval(_VERSION)
+        known = self._db.snapshots.get(name)
+        if known is None or known[0] != self._version:
+            async with self._db.begin() as other:
+                version = await (await other.raw()).fetchval(_VERSION)
+                known = self._db.snapshots[name] = (version, await load(other))
+        return cast("T", known[1])
 
 
 def _refuse_closed(connection: Any, *_: object) -> None:
@@ -104,6 +145,8 @@ class Database:
         self.dsn = dsn
         self.bell = Bell(dsn, remote=bell)
         self.listeners: Listeners = {}
+        # Name → the version of the configuration it was read at, and what was read.
+        self.snapshots: dict[str, tuple[int, Any]] = {}
         self._pool: Pool | None = None
         self._pool_size = pool_size
         self._application = application
@@ -135,6 +178,8 @@ class Database:
             max_size=self._pool_size,
             timeout=10,
             command_timeout=60,
+            # Nothing that uses the pool leaves anything behind in a session, so there is nothing to reset.
+            reset=_leave_as_it_is,
             server_settings={"application_name": self._application, "jit": "off"},
         )
         self.bell.start()
@@ -157,7 +202,23 @@ class Database:
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             async with session.begin():
                 now: datetime = (await session.execute(_NOW)).scalar_one()
-                tx = Tx(session, now, self.listeners, depth)
+                tx = Tx(self, now, session=session, depth=depth)
                 yield tx
             if tx.rings:
                 self.bell.ring(tx.rings)
+
+    @contextlib.asynccontextmanager
+    async def begin_hot(self, *, depth: int = 0) -> AsyncGenerator[Tx]:
+        """Open a transaction without a session, for paths that must keep up with a burst."""
+        async with self.pool.acquire() as proxy:
+            connection = cast("Connection", proxy)
+            async with connection.transaction():
+                now: datetime = await connection.fetchval("SELECT tocsin_now()")
+                tx = Tx(self, now, connection=connection, depth=depth)
+                yield tx
+        if tx.rings:
+            self.bell.ring(tx.rings)
+
+
+async def _leave_as_it_is(_: object) -> None:
+    return None

@@ -72,7 +72,7 @@ async def emit(tx: Tx, *events: Event) -> None:
     """Write events and, in the same transaction, one job for every reaction that listens to them."""
     if not events:
         return
-    await tx.session.flush()
+    await tx.flush()
     ids = [new_id() for _ in events]
     connection = await tx.raw()
     await connection.execute(

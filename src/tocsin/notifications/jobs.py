@@ -100,7 +100,7 @@ async def _begin(db: Database, id: UUID) -> _Started | None:
 async def _leave(db: Database, job: Job) -> None:
     """End the job of a delivery that is at its end, or look again when another worker may still be sending it."""
     row = await db.pool.fetchrow(_STATE, UUID(job.payload["delivery_id"]))
-    async with db.begin() as tx:
+    async with db.begin_hot() as tx:
         if row is not None and row["state"] == DeliveryState.SENDING:
             await queue.postpone(tx, job, row["sending_at"] + UNSURE_FOR + timedelta(milliseconds=50))
         else:
@@ -158,27 +158,20 @@ def message_of(sender: Sender, started: _Started) -> PageMessage:
     )
 
 
-_SUCCEEDED = text("""
-UPDATE delivery SET state = :state, sent_at = :now, delivered_at = :delivered_at, ended_at = :now, last_error = NULL,
-       detail = :detail, provider_id = :provider_id WHERE id = :id
-""")
+_SUCCEEDED = """
+UPDATE delivery SET state = $2, sent_at = $3::timestamptz, ended_at = $3::timestamptz, last_error = NULL, detail = $4,
+       provider_id = $5, delivered_at = CASE WHEN $2 = 'delivered' THEN $3::timestamptz END
+WHERE id = $1
+"""
 
 
 async def _succeeded(sender: Sender, job: Job, started: _Started, receipt: Receipt) -> None:
     event = PageDelivered if receipt.delivered else PageSent
-    async with sender.db.begin() as tx:
+    state = DeliveryState.DELIVERED if receipt.delivered else DeliveryState.SENT
+    async with sender.db.begin_hot() as tx:
         await queue.finish(tx, job)
-        await tx.session.execute(
-            _SUCCEEDED,
-            {
-                "state": DeliveryState.DELIVERED if receipt.delivered else DeliveryState.SENT,
-                "now": tx.now,
-                "delivered_at": tx.now if receipt.delivered else None,
-                "detail": receipt.detail,
-                "provider_id": receipt.provider_id,
-                "id": started.id,
-            },
-        )
+        connection = await tx.raw()
+        await connection.execute(_SUCCEEDED, started.id, state, tx.now, receipt.detail, receipt.provider_id)
         if started.kind == "page":
             await emit(
                 tx,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, update
 
+from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
@@ -78,7 +79,7 @@ async def queue_deliveries(
             rows.append(row)
             jobs.append(_job(row, step, queue.subject("page", request.page_id)))
     if rows:
-        await tx.session.execute(insert(Delivery), rows)
+        await insert_rows(tx, Delivery, rows)
         await queue.enqueue(tx, *jobs)
     return channels
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 from tocsin.db.engine import Tx
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
+from tocsin.notifications.model import Method, Rule
+from tocsin.notifications.queries import ways_to_reach
 from tocsin.oncall.escalation import Plan, Step
 from tocsin.oncall.model import (
     EscalationPolicy,
@@ -30,6 +33,35 @@ def _about(
     # Comparing with no incident would mean IS NULL, which holds for every alert there is.
     of_alerts = record.alert_id.in_(alert_ids)
     return of_alerts if incident_id is None else or_(of_alerts, record.incident_id == incident_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Who can be paged and how: the part of the configuration that every run works with."""
+
+    plans: Mapping[UUID, Plan]
+    names: Mapping[UUID, str]
+    # Only of people whose account is on.
+    methods: Mapping[UUID, Sequence[Method]]
+    rules: Mapping[UUID, Sequence[Rule]]
+
+
+async def directory(tx: Tx) -> Directory:
+    """Read the directory; callers go through `Tx.cached`, as it is the whole installation's."""
+    rows = (await tx.session.execute(select(User.id, User.name, User.is_active))).all()
+    methods, rules = await ways_to_reach(tx, [id for id, _, active in rows if active])
+    return Directory(await plans(tx), {id: name for id, name, _ in rows}, methods, rules)
+
+
+async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of these alerts for which somebody is being paged now."""
+    if not alert_ids:
+        return set()
+    connection = await tx.raw()
+    rows = await connection.fetch(
+        "SELECT alert_id FROM escalation_run WHERE state = 'running' AND alert_id = ANY($1::uuid[])", alert_ids
+    )
+    return {row["alert_id"] for row in rows}
 
 
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:
@@ -60,10 +92,8 @@ async def policy_names(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, str]:
     return {id: name for id, name in (await tx.session.execute(query)).all()}
 
 
-async def plans(tx: Tx, policy_ids: Collection[UUID]) -> dict[UUID, Plan]:
-    """Return policies with their steps and people, as runs work through them."""
-    if not policy_ids:
-        return {}
+async def plans(tx: Tx, policy_ids: Collection[UUID] | None = None) -> dict[UUID, Plan]:
+    """Return policies with their steps and people, as runs work through them; all of them when no ids are given."""
     query = (
         select(
             EscalationPolicy.id,
@@ -75,9 +105,10 @@ async def plans(tx: Tx, policy_ids: Collection[UUID]) -> dict[UUID, Plan]:
         )
         .outerjoin(EscalationStep, EscalationStep.policy_id == EscalationPolicy.id)
         .outerjoin(EscalationTarget, EscalationTarget.step_id == EscalationStep.id)
-        .where(EscalationPolicy.id.in_(policy_ids))
         .order_by(EscalationPolicy.id, EscalationStep.position, EscalationTarget.position)
     )
+    if policy_ids is not None:
+        query = query.where(EscalationPolicy.id.in_(policy_ids))
     heads: dict[UUID, tuple[str, int]] = {}
     steps: dict[UUID, dict[int, tuple[int, list[UUID]]]] = {}
     # The outer joins leave position and user empty for a policy without steps and a step without people.

@@ -12,8 +12,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, insert, update
+from sqlalchemy import case, delete, update
 
+from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
 from tocsin.events.base import ActorRef, Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
@@ -38,7 +39,7 @@ from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
-from tocsin.notifications.model import DeliveryState, Method, Rule, Urgency
+from tocsin.notifications.model import DeliveryState, Urgency
 from tocsin.oncall import queries
 from tocsin.oncall.escalation import Decision, PageContent, PageTarget, Plan, Step, decide, reason_for
 from tocsin.oncall.model import (
@@ -51,6 +52,7 @@ from tocsin.oncall.model import (
     RunState,
     TargetKind,
 )
+from tocsin.oncall.queries import Directory
 
 ADVANCE = "oncall.advance"
 SYSTEM = ActorRef(kind="system", name="Tocsin")
@@ -79,35 +81,16 @@ class StepDraft:
     wait_minutes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Directory:
-    """Everything that is known about the people whom a set of runs may page, read once."""
-
-    plans: Mapping[UUID, Plan]
-    names: Mapping[UUID, str]
-    methods: Mapping[UUID, Sequence[Method]]
-    rules: Mapping[UUID, Sequence[Rule]]
-
-    def plan_of(self, run: EscalationRun) -> Plan:
-        if run.direct_user_id is not None:
-            name = self.names.get(run.direct_user_id, run.policy_name)
-            return Plan(name=name, repeat=0, steps=(Step((run.direct_user_id,), DIRECT_WAIT),))
-        if run.policy_id is not None and run.policy_id in self.plans:
-            return self.plans[run.policy_id]
-        return Plan(name=run.policy_name, repeat=0, steps=())
-
-
 async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
     """Begin runs and take their first steps. One alert has at most one running run; a second start is left out."""
-    alert_ids = [s.alert_id for s in starts if s.alert_id is not None]
-    busy = {run.alert_id for run in await queries.lock_running(tx, alert_ids=alert_ids)} if alert_ids else set[Any]()
+    busy = await queries.alerts_with_running_runs(tx, [s.alert_id for s in starts if s.alert_id is not None])
     wanted = [s for s in starts if s.alert_id is None or s.alert_id not in busy]
     if not wanted:
         return []
     runs = [_new_run(tx, s) for s in wanted]
-    directory = await _read_directory(tx, runs)
+    directory = await tx.cached("oncall.directory", queries.directory)
     for run in runs:
-        run.policy_name = directory.plan_of(run).name
+        run.policy_name = _plan_of(directory, run).name
     events = [
         EscalationStarted(
             actor=s.actor,
@@ -119,9 +102,7 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
         )
         for run, s in zip(runs, wanted, strict=True)
     ]
-    tx.session.add_all(runs)
-    await emit(tx, *events)
-    await _take_steps(tx, runs, directory)
+    await _take_steps(tx, runs, directory, events=events, are_new=True)
     return runs
 
 
@@ -150,25 +131,20 @@ def _new_run(tx: Tx, wanted: Start) -> EscalationRun:
     )
 
 
-async def _read_directory(tx: Tx, runs: Sequence[EscalationRun]) -> _Directory:
-    plans = await queries.plans(tx, {run.policy_id for run in runs if run.policy_id is not None})
-    user_ids = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
-    user_ids |= {run.direct_user_id for run in runs if run.direct_user_id is not None}
-    people = await queries.people(tx, user_ids)
-    methods, rules = await contact.ways_to_reach(tx, [id for id, (_, active) in people.items() if active])
-    return _Directory(plans, {id: name for id, (name, _) in people.items()}, methods, rules)
+async def _take_steps(
+    tx: Tx, runs: Sequence[EscalationRun], directory: Directory, *, events: list[Any], are_new: bool = False
+) -> None:
+    """Take the next step of each run: page its people and set the timer, or end the run.
 
-
-async def _take_steps(tx: Tx, runs: Sequence[EscalationRun], directory: _Directory) -> None:
-    """Take the next step of each run: page its people and set the timer, or end the run."""
-    events: list[Any] = []
+    `events` is what happened before; everything is written together, new runs first.
+    """
     pages: list[dict[str, Any]] = []
     requests: list[notifications.Request] = []
     timers: list[NewJob] = []
     paged: list[tuple[EscalationRun, dict[str, Any]]] = []
     for run in runs:
         decision = decide(
-            directory.plan_of(run),
+            _plan_of(directory, run),
             step=run.step,
             round=run.round,
             urgency=Urgency(run.urgency),
@@ -192,8 +168,9 @@ async def _take_steps(tx: Tx, runs: Sequence[EscalationRun], directory: _Directo
             requests.append(_request(run, page))
         if run.next_step_at is not None:
             timers.append(_timer(run))
-    if pages:
-        await tx.session.execute(insert(Page), pages)
+    if are_new:
+        await insert_rows(tx, EscalationRun, [{c: getattr(run, c) for c in _RUN_COLUMNS} for run in runs])
+    await insert_rows(tx, Page, pages)
     channels = await notifications.queue_deliveries(tx, requests, directory.methods, directory.rules)
     for run, page in paged:
         user_id = page["user_id"]
@@ -214,6 +191,18 @@ async def _take_steps(tx: Tx, runs: Sequence[EscalationRun], directory: _Directo
         )
     await queue.enqueue(tx, *timers)
     await emit(tx, *events)
+
+
+_RUN_COLUMNS = tuple(column.key for column in EscalationRun.__table__.columns)
+
+
+def _plan_of(directory: Directory, run: EscalationRun) -> Plan:
+    if run.direct_user_id is not None:
+        name = directory.names.get(run.direct_user_id, run.policy_name)
+        return Plan(name=name, repeat=0, steps=(Step((run.direct_user_id,), DIRECT_WAIT),))
+    if run.policy_id is not None and run.policy_id in directory.plans:
+        return directory.plans[run.policy_id]
+    return Plan(name=run.policy_name, repeat=0, steps=())
 
 
 def _about(run: EscalationRun, decision: Decision) -> list[Any]:
@@ -280,8 +269,8 @@ async def advance(tx: Tx, run_id: UUID, *, step: int, round: int, reason: str = 
 async def _pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> None:
     await _close_pages(tx, [run], PageState.NO_ANSWER)
     await queue.cancel(tx, queue.subject("run", run.id))
-    await emit(tx, _event(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, reason=reason))
-    await _take_steps(tx, [run], await _read_directory(tx, [run]))
+    events = [_event(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, reason=reason)]
+    await _take_steps(tx, [run], await tx.cached("oncall.directory", queries.directory), events=events)
 
 
 async def escalate_run(tx: Tx, who: Actor, run_id: UUID) -> EscalationRun:

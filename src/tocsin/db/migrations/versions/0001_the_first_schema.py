@@ -25,7 +25,36 @@ _BEFORE = (
     "CREATE SEQUENCE worker_number",
 )
 
+# What decides who is paged. Each committed change of it counts, so that processes know when to read it again; the
+# trigger is deferred, so that the counter is locked only for the moment of the commit.
+_CONFIGURATION = (
+    "alert_route",
+    "alert_source",
+    "contact_method",
+    "escalation_policy",
+    "escalation_step",
+    "escalation_target",
+    "notification_rule",
+    "user_account",
+)
+
 _AFTER = (
+    "CREATE TABLE configuration_version (version bigint NOT NULL)",
+    "INSERT INTO configuration_version VALUES (1)",
+    """
+    CREATE FUNCTION count_configuration_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE configuration_version SET version = version + 1;
+        RETURN NULL;
+    END $$
+    """,
+    *(
+        f"""
+        CREATE CONSTRAINT TRIGGER {table}_counts_change AFTER INSERT OR UPDATE OR DELETE ON {table}
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION count_configuration_change()
+        """
+        for table in _CONFIGURATION
+    ),
     # The record cannot be changed, not even by this program.
     """
     CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,0 +1,1 @@
+"""Measures Tocsin on this machine and writes docs/performance.md. Run it with `make bench`."""

@@ -1,0 +1,31 @@
+"""The configuration that paging works with is kept in memory and is never out of date."""
+
+from tests.world import World
+from tocsin.oncall import service as oncall
+
+
+async def test_a_change_is_seen_by_the_next_alert(world: World) -> None:
+    """F053: a policy that was just changed pages the new person, although it is kept in memory."""
+    ada, bob = await world.people("ada", "bob")
+    policy = await world.policy([ada])
+    await world.route(policy)
+    await world.alert("first")
+    async with world.db.begin() as tx:
+        await oncall.update_policy(tx, world.root, policy.id, steps=[oncall.StepDraft([bob.id], 5)])
+    await world.alert("second")
+    assert (world.mail.subjects(ada), world.mail.subjects(bob)) == (["first"], ["second"])
+
+
+async def test_a_change_that_is_rolled_back_is_never_seen(world: World) -> None:
+    """F053: what was read while somebody else was changing it does not stay."""
+    ada, bob = await world.people("ada", "bob")
+    policy = await world.policy([ada])
+    await world.route(policy)
+    async with world.db.begin() as tx:
+        await oncall.update_policy(tx, world.root, policy.id, steps=[oncall.StepDraft([bob.id], 5)])
+        await tx.flush()
+        await world.alert("in between")
+        await tx.session.rollback()
+    await world.alert("afterwards")
+    assert world.mail.subjects(ada) == ["in between", "afterwards"]
+    assert world.mail.subjects(bob) == []
