@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tocsin.alerts.model import Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
 from tocsin.alerts.routing import Route
-from tocsin.db.engine import Tx, decode_json
+from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.kit.errors import NotFound
 from tocsin.oncall.queries import policy_names
 
@@ -29,7 +29,7 @@ async def get(tx: Tx, id: UUID) -> Alert:
 
 async def lock(tx: Tx, id: UUID) -> Alert:
     """Return one alert for changing; raises `NotFound`."""
-    found = await tx.session.get(Alert, id, with_for_update=True, populate_existing=True)
+    found = await tx.session.get(Alert, id, with_for_update=LOCK, populate_existing=True)
     if found is None:
         raise NotFound("There is no such alert.")
     return found
@@ -41,7 +41,7 @@ async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
         select(Alert)
         .where(Alert.id.in_(set(ids)))
         .order_by(Alert.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     found = list((await tx.session.scalars(query)).all())
@@ -72,7 +72,7 @@ async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Unrouted]:
     rows = await connection.fetch(
         """
         SELECT id, source_id, dedup_key, status, title, description, severity, urgency, labels, incident_id
-        FROM alert WHERE id = ANY($1::uuid[]) AND routed_at IS NULL ORDER BY id FOR UPDATE
+        FROM alert WHERE id = ANY($1::uuid[]) AND routed_at IS NULL ORDER BY id FOR NO KEY UPDATE
         """,
         list(ids),
     )
@@ -221,7 +221,7 @@ async def source(tx: Tx, id: UUID) -> AlertSource:
 
 async def lock_source(tx: Tx, id: UUID) -> AlertSource:
     """Return one source for changing; raises `NotFound`."""
-    found = await tx.session.get(AlertSource, id, with_for_update=True, populate_existing=True)
+    found = await tx.session.get(AlertSource, id, with_for_update=LOCK, populate_existing=True)
     if found is None:
         raise NotFound("There is no such alert source.")
     return found

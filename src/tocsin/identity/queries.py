@@ -41,7 +41,7 @@ async def user(tx: Tx, user_id: UUID) -> User:
 
 async def lock_user(tx: Tx, user_id: UUID) -> User:
     """Return the person as they are now and keep everybody else from changing them; raises `NotFound`."""
-    query = select(User).where(User.id == user_id).with_for_update().execution_options(populate_existing=True)
+    query = select(User).where(User.id == user_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
         raise _no_user()
@@ -54,7 +54,7 @@ async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]
         select(User)
         .where(or_(User.id == user_id, (User.role == Role.ADMIN) & User.is_active))
         .order_by(User.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     rows = list((await tx.session.scalars(query)).all())
@@ -126,7 +126,7 @@ async def tokens_of(
 
 async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
     """Return the token, revoked or not, and keep everybody else from changing it; raises `NotFound`."""
-    query = select(ApiToken).where(ApiToken.id == token_id).with_for_update()
+    query = select(ApiToken).where(ApiToken.id == token_id).with_for_update(key_share=True)
     found = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
     if found is None:
         raise NotFound("There is no such token.")
@@ -157,7 +157,7 @@ async def teams(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[
 
 async def lock_team(tx: Tx, team_id: UUID) -> Team:
     """Return the team and keep everybody else from changing it; raises `NotFound`."""
-    query = select(Team).where(Team.id == team_id).with_for_update().execution_options(populate_existing=True)
+    query = select(Team).where(Team.id == team_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
         raise NotFound("There is no such team.")

@@ -97,7 +97,7 @@ async def get(tx: Tx, ref: Ref) -> Incident:
 
 async def lock(tx: Tx, ref: Ref) -> Incident:
     """Return an incident as it is now, and keep others from changing it until the commit; raises `NotFound`."""
-    query = _by_ref(ref).with_for_update().execution_options(populate_existing=True)
+    query = _by_ref(ref).with_for_update(key_share=True).execution_options(populate_existing=True)
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
         raise _missing(ref)
@@ -107,7 +107,7 @@ async def lock(tx: Tx, ref: Ref) -> Incident:
 async def lock_many(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
     """Lock several incidents in the order of their ids; raises `NotFound` when one is missing."""
     wanted = sorted(set(incident_ids))
-    query = select(Incident).where(Incident.id.in_(wanted)).order_by(Incident.id).with_for_update()
+    query = select(Incident).where(Incident.id.in_(wanted)).order_by(Incident.id).with_for_update(key_share=True)
     found = {row.id: row for row in await tx.session.scalars(query.execution_options(populate_existing=True))}
     if len(found) < len(wanted):
         raise NotFound("There is no such incident.")

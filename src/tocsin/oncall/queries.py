@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from tocsin.db.engine import Tx
+from tocsin.db.engine import LOCK, Tx
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import Method, Rule
@@ -74,7 +74,7 @@ async def policy(tx: Tx, id: UUID) -> EscalationPolicy:
 
 async def lock_policy(tx: Tx, id: UUID) -> EscalationPolicy:
     """Return one policy for changing; raises `NotFound`."""
-    found = await tx.session.get(EscalationPolicy, id, with_for_update=True, populate_existing=True)
+    found = await tx.session.get(EscalationPolicy, id, with_for_update=LOCK, populate_existing=True)
     if found is None:
         raise NotFound("There is no such escalation policy.")
     return found
@@ -149,7 +149,7 @@ async def run(tx: Tx, id: UUID) -> EscalationRun:
 
 async def lock_run(tx: Tx, id: UUID) -> EscalationRun:
     """Return one run for changing; raises `NotFound`."""
-    found = await tx.session.get(EscalationRun, id, with_for_update=True, populate_existing=True)
+    found = await tx.session.get(EscalationRun, id, with_for_update=LOCK, populate_existing=True)
     if found is None:
         raise NotFound("There is no such page.")
     return found
@@ -163,7 +163,7 @@ async def lock_running(
         select(EscalationRun)
         .where(EscalationRun.state == RunState.RUNNING, _about(EscalationRun, alert_ids, incident_id))
         .order_by(EscalationRun.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     return list((await tx.session.scalars(query)).all())
