@@ -40,7 +40,7 @@ def serve(host: str | None, port: int | None, workers: int | None, no_worker: bo
 
 
 async def _serve(settings: Settings, *, worker: bool, demo: bool) -> None:
-    stop = Stop()
+    stop = Stop(runtime.say)
     stop.listen()
     with listening.bind(settings) as listener:
         settings = _with_port(settings, listener)
@@ -124,7 +124,7 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    stop = Stop()
+    stop = Stop(runtime.say)
     stop.listen()
     async with runtime.beside(settings) as dsn:
         await _prepare(settings, dsn)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 
 
 class Stop:
     """What the operator has asked for. While the process still starts, the first signal abandons the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[str], None] = lambda _: None) -> None:
+        self._report = report
         self.asked = asyncio.Event()
         self.hurry = asyncio.Event()
         self._starting: asyncio.Task[object] | None = asyncio.current_task()
@@ -30,5 +32,6 @@ class Stop:
             self.hurry.set()
             return
         self.asked.set()
+        self._report("Stopping. Ask once more to stop at once.")
         if self._starting is not None:
             self._starting.cancel()
