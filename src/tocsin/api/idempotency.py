@@ -8,16 +8,18 @@ kept for 24 hours; a failure on our side gives the key back. Fields that are sho
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.edge.context import Context
+from tocsin.edge.middleware import trace_id
+from tocsin.edge.problems import PROBLEM_JSON, body_of, headers_of
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Invalid, TooLarge
+from tocsin.kit.errors import Invalid, Problem, TooLarge
 
 MAX_BODY = 1024 * 1024
 LONGEST_KEY = 200
@@ -34,6 +36,14 @@ class Idempotency:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(scope, receive, send)
+        except Problem as problem:
+            # Answered here, so that what stands around the API (headers, log, figures) sees the answer.
+            body = msgspec.json.encode(body_of(problem, trace_id=trace_id(cast("Any", scope))))
+            await _send(send, problem.status, {"content-type": PROBLEM_JSON, **headers_of(problem)}, body)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = _key_of(scope)
         raw: Any = scope
         user: Actor | None = raw.get("user")

@@ -1,0 +1,148 @@
+"""From a source and a policy to an alert, a page and its explanation, through the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.surfaces.conftest import Api
+from tests.world import minutes
+from tocsin.kit.ids import public
+
+
+async def _wire(api: Api, admin: httpx.AsyncClient, *people: str) -> dict[str, Any]:
+    """A policy that pages these people one after the other, a catch-all that goes there, and a source."""
+    users = [await api.world.person(name) for name in people]
+    steps = [{"targets": [{"type": "user", "id": public("usr", u.id)}], "wait_minutes": 5} for u in users]
+    policy = await admin.post("/escalation_policies", json={"name": "Duty", "steps": steps, "repeat": 1})
+    assert policy.status_code == 201, policy.text
+    route = {"name": "All", "is_catch_all": True, "escalation_policy_id": policy.json()["id"]}
+    assert (await admin.post("/alert_routes", json=route)).status_code == 201
+    source = await admin.post("/alert_sources", json={"name": "Scripts", "kind": "generic"})
+    assert source.status_code == 201
+    return {"policy": policy.json(), "source": source.json(), "users": users}
+
+
+async def _fire(api: Api, source: dict[str, Any], title: str = "Disk is full") -> None:
+    path = source["url"].partition("/in/")[2]
+    client = api.client()
+    client.base_url = httpx.URL("http://tocsin.example")
+    answer = await client.post(f"/in/{path}", json={"title": title, "severity": "critical", "labels": {"team": "pay"}})
+    assert answer.status_code == 202
+    await api.world.settle()
+
+
+async def test_an_alert_pages_is_answered_and_explains_itself(api: Api, admin: httpx.AsyncClient) -> None:
+    made = await _wire(api, admin, "ada", "bob")
+    await _fire(api, made["source"])
+    alert = (await admin.get("/alerts")).json()["data"][0]
+    assert alert["severity_label"] == "SEV1"
+    assert (alert["source_name"], alert["status"], alert["labels"]) == ("Scripts", "triggered", {"team": "pay"})
+    path = f"/alerts/{alert['id']}"
+    told = (await admin.get(f"{path}/explain")).json()
+    assert told["summary"] == "Ada was paged; nobody has answered yet."
+    await api.world.pass_time(minutes(5))
+    assert (await admin.post(f"{path}/actions/acknowledge")).json()["acknowledged_by"] == "Root"
+    told = (await admin.get(f"{path}/explain")).json()
+    assert told["summary"].startswith("Ada and Bob were paged, and Root answered after ")
+    assert [step["at"] for step in told["steps"]] == sorted(step["at"] for step in told["steps"])
+    assert told["steps"][0]["name"] == "alert.triggered"
+    sent = (await admin.get(f"{path}/notifications")).json()["data"]
+    assert {(d["user"]["name"], d["channel"]) for d in sent} == {("Ada", "email"), ("Bob", "email")}
+    signals = (await admin.get(f"{path}/signals")).json()["data"]
+    assert (signals[0]["effect"], signals[0]["signal"]["outcome"]) == ("opened", "accepted")
+    assert "Disk is full" in signals[0]["signal"]["body"]
+
+
+async def test_an_alert_says_why_nobody_was_paged(api: Api, admin: httpx.AsyncClient) -> None:
+    source = (await admin.post("/alert_sources", json={"name": "Scripts", "kind": "generic"})).json()
+    await _fire(api, source)
+    alert = (await admin.get("/alerts")).json()["data"][0]
+    told = (await admin.get(f"/alerts/{alert['id']}/explain")).json()
+    assert told["summary"].startswith("Nobody was paged because ")
+    await admin.post("/alert_routes", json={"name": "Only record", "is_catch_all": True})
+    await _fire(api, source, "Another")
+    alert = (await admin.get("/alerts", params={"q": "Another"})).json()["data"][0]
+    told = (await admin.get(f"/alerts/{alert['id']}/explain")).json()
+    assert told["summary"] == "Nobody was paged because the route “Only record” only records alerts."
+
+
+async def test_an_incident_is_declared_from_an_alert_once(api: Api, admin: httpx.AsyncClient) -> None:
+    made = await _wire(api, admin, "ada")
+    await _fire(api, made["source"])
+    alert = (await admin.get("/alerts", params={"status": "triggered", "label[team]": "pay"})).json()["data"][0]
+    declared = await admin.post(f"/alerts/{alert['id']}/actions/declare_incident", json={})
+    assert (declared.status_code, declared.json()["title"]) == (201, "Disk is full")
+    again = await admin.post(f"/alerts/{alert['id']}/actions/declare_incident", json={})
+    assert (again.status_code, again.json()["code"]) == (409, "alert.linked")
+    alert = (await admin.get(f"/alerts/{alert['id']}")).json()
+    assert (alert["incident_number"], alert["status"]) == ("INC-1", "acknowledged")
+    assert (await admin.get("/alerts", params={"label[team]": "other"})).json()["data"] == []
+
+
+async def test_several_alerts_are_changed_and_each_says_how_it_went(api: Api, admin: httpx.AsyncClient) -> None:
+    made = await _wire(api, admin, "ada")
+    await _fire(api, made["source"], "One")
+    await _fire(api, made["source"], "Two")
+    one, two = [alert["id"] for alert in (await admin.get("/alerts")).json()["data"]]
+    await admin.post(f"/alerts/{one}/actions/resolve", json={"reason": "Cleaned up."})
+    done = (await admin.post("/alerts/actions/bulk", json={"action": "acknowledge", "ids": [one, two]})).json()
+    assert [alert["id"] for alert in done["data"]] == [two]
+    assert [(failure["id"], failure["code"]) for failure in done["failed"]] == [(one, "alert.resolved")]
+
+
+async def test_a_page_is_acknowledged_by_its_person_only(api: Api, admin: httpx.AsyncClient) -> None:
+    made = await _wire(api, admin, "ada", "bob")
+    await _fire(api, made["source"])
+    alert = (await admin.get("/alerts")).json()["data"][0]
+    page = (await admin.get("/pages", params={"alert_id": alert["id"]})).json()["data"][0]
+    ada, bob = made["users"]
+    assert (await (await api.as_(bob)).post(f"/pages/{page['id']}/actions/acknowledge")).status_code == 403
+    answered = await (await api.as_(ada)).post(f"/pages/{page['id']}/actions/acknowledge")
+    assert answered.json()["state"] == "acknowledged"
+    assert (await admin.get(f"/alerts/{alert['id']}")).json()["acknowledged_by"] == "Ada"
+
+
+async def test_a_source_shows_its_token_to_those_who_manage_it(api: Api, admin: httpx.AsyncClient) -> None:
+    for kind in ("alertmanager", "grafana", "generic", "pagerduty"):
+        made = (await admin.post("/alert_sources", json={"name": kind, "kind": kind})).json()
+        end = "/compat/pagerduty/v2/enqueue" if kind == "pagerduty" else f"/in/{kind}/{made['token']}"
+        assert made["url"].startswith("http")
+        assert made["url"].endswith(end)
+        ada = await api.as_(await api.world.person(f"ada{kind}"))
+        seen = (await ada.get(f"/alert_sources/{made['id']}")).json()
+        assert (seen["token"], seen["url"]) == (None, None)
+        rotated = (await admin.post(f"/alert_sources/{made['id']}/actions/rotate_key")).json()
+        assert rotated["token"] != made["token"]
+        tested = await admin.post(f"/alert_sources/{made['id']}/actions/test")
+        assert tested.status_code == 200, tested.text
+        assert tested.json()["alerts"][0]["effect"] == "opened"
+        listed = (await admin.get(f"/alert_sources/{made['id']}/signals")).json()["data"]
+        assert listed == [tested.json()]
+        assert (await admin.delete(f"/alert_sources/{made['id']}")).status_code == 409
+        off = await admin.patch(f"/alert_sources/{made['id']}", json={"is_enabled": False})
+        assert off.json()["is_enabled"] is False
+
+
+async def test_routes_are_written_moved_and_removed(api: Api, admin: httpx.AsyncClient) -> None:
+    first = (await admin.post("/alert_routes", json={"name": "First", "condition": "severity == 1"})).json()
+    second = (await admin.post("/alert_routes", json={"name": "Second", "condition": "severity == 2"})).json()
+    wrong = await admin.post("/alert_routes", json={"name": "Wrong", "condition": "severity =="})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "#/condition")
+    moved = await admin.post(f"/alert_routes/{second['id']}/actions/move", json={"direction": "up"})
+    assert [route["name"] for route in moved.json()["data"]] == ["Second", "First"]
+    edited = await admin.patch(f"/alert_routes/{first['id']}", json={"is_enabled": False})
+    assert (edited.json()["is_enabled"], edited.json()["condition"]) == (False, "severity == 1")
+    assert (await admin.delete(f"/alert_routes/{first['id']}")).status_code == 204
+    assert (await admin.get(f"/alert_routes/{first['id']}")).status_code == 404
+
+
+async def test_a_policy_in_use_stays(api: Api, admin: httpx.AsyncClient) -> None:
+    made = await _wire(api, admin, "ada")
+    path = f"/escalation_policies/{made['policy']['id']}"
+    assert (await admin.delete(path)).status_code == 409
+    assert (await admin.patch(path, json={"repeat": 3})).json()["repeat"] == 3
+    assert (await admin.patch(path, json={"steps": []})).status_code == 422
+    same = await admin.post("/escalation_policies", json={"name": "Duty", "steps": made["policy"]["steps"]})
+    assert same.status_code == 422

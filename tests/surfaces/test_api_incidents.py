@@ -1,0 +1,144 @@
+"""An incident from its declaration to its end, through the API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from tests.surfaces.conftest import Api
+from tocsin.kit.ids import public
+
+
+async def test_an_incident_is_declared_worked_on_resolved_and_reopened(api: Api, admin: httpx.AsyncClient) -> None:
+    declared = await admin.post("/incidents", json={"title": "Checkout is down", "severity": 1})
+    assert declared.status_code == 201
+    incident = declared.json()
+    assert incident["number"] == "INC-1"
+    assert incident["severity_label"] == "SEV1"
+    assert incident["status"] == "declared"
+    assert incident["roles"]["lead"]["name"] == "Root"
+    assert incident["responders_joined"] == 1
+    assert incident["url"].endswith("/incidents/INC-1")
+    assert incident["stamps"]["declared_at"].endswith("Z")
+    assert len(incident["stamps"]["declared_at"]) == len("2026-01-01T00:00:00.000Z")
+
+    path = f"/incidents/{incident['id']}"
+    assert (await admin.post(f"{path}/actions/acknowledge")).json()["status"] == "investigating"
+    assert (await admin.post(f"{path}/actions/acknowledge")).status_code == 200
+    moved = await admin.post(f"{path}/actions/update_status", json={"status": "mitigated"})
+    assert moved.json()["stamps"]["mitigated_at"] is not None
+    assert (await admin.patch(path, json={"severity": 2})).json()["severity"] == 2
+
+    empty = await admin.post(f"{path}/actions/resolve", json={"resolution_note": " "})
+    assert (empty.status_code, empty.json()["errors"][0]["pointer"]) == (422, "#/resolution_note")
+    assert (await admin.post(f"{path}/actions/resolve")).status_code == 422
+    resolved = await admin.post(f"{path}/actions/resolve", json={"resolution_note": "Rolled back."})
+    assert (resolved.json()["status"], resolved.json()["resolution_note"]) == ("resolved", "Rolled back.")
+    assert (await admin.post(f"{path}/actions/page", json={"targets": []})).status_code == 422
+    assert (await admin.post(f"{path}/actions/close")).json()["status"] == "closed"
+    reopened = await admin.post(f"{path}/actions/reopen", json={"reason": "It came back."})
+    assert reopened.json()["round"] == 1
+    cancelled = await admin.post(f"{path}/actions/cancel", json={"reason": "false_alarm"})
+    assert cancelled.json()["status"] == "cancelled"
+
+    lines = (await admin.get(f"{path}/timeline", params={"limit": 100})).json()["data"]
+    assert lines[-1]["text"] == "Root declared INC-1 as SEV1"
+    assert lines[0]["name"] == "incident.cancelled"
+
+
+async def test_people_take_roles_join_and_leave(api: Api, admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    ada = await api.world.person("ada")
+    hers = await api.as_(ada)
+    id = public("usr", ada.id)
+    assert (await hers.post("/incidents/INC-1/actions/join")).status_code == 200
+    roles = (await admin.put("/incidents/INC-1/roles", json={"commander": id})).json()["roles"]
+    assert (roles["commander"]["name"], roles["lead"]["name"]) == ("Ada", "Root")
+    assert (await hers.post("/incidents/INC-1/responders/actions/leave")).json()["code"] == "incident.has_role"
+    assert (await admin.put("/incidents/INC-1/roles", json={"commander": None})).json()["roles"]["commander"] is None
+    assert (await hers.post("/incidents/INC-1/actions/leave")).status_code == 200
+    states = {r["user"]["name"]: r["state"] for r in (await admin.get("/incidents/INC-1/responders")).json()["data"]}
+    assert states == {"Root": "joined", "Ada": "left"}
+
+
+async def test_help_is_asked_for_and_declined(api: Api, admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    ada = await api.world.person("ada")
+    target = {"type": "user", "id": public("usr", ada.id)}
+    paged = await admin.post("/incidents/INC-1/actions/page", json={"targets": [target], "message": "Database?"})
+    page = paged.json()["data"][0]
+    assert (page["state"], page["user"]["name"]) == ("paging", "Ada")
+    hers = await api.as_(ada)
+    assert (await hers.post(f"/pages/{page['id']}/actions/decline")).json()["state"] == "declined"
+    assert (await hers.get("/pages", params={"incident": "INC-1"})).json()["data"][0]["state"] == "declined"
+
+
+async def test_comments_are_written_and_read(admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    written = await admin.post("/incidents/INC-1/comments", json={"body": "Looking at **it**."})
+    assert (written.status_code, written.json()["author"]["name"]) == (201, "Root")
+    assert (await admin.get("/incidents/INC-1/comments")).json()["data"] == [written.json()]
+    assert (await admin.post("/incidents/INC-1/comments", json={"body": " "})).status_code == 422
+
+
+async def test_alerts_are_linked_and_unlinked(api: Api, admin: httpx.AsyncClient) -> None:
+    alert = public("alt", (await api.world.alert()).id)
+    await admin.post("/incidents", json={"title": "One"})
+    await admin.post("/incidents", json={"title": "Two"})
+    linked = await admin.post("/incidents/INC-1/alerts", json={"alert_ids": [alert]})
+    assert linked.json()["data"][0]["incident_number"] == "INC-1"
+    assert (await admin.get("/incidents/INC-1")).json()["linked_alert_count"] == 1
+    again = await admin.post("/incidents/INC-2/alerts", json={"alert_ids": [alert]})
+    assert (again.status_code, again.json()["code"]) == (409, "alert.linked")
+    assert (await admin.get("/incidents/INC-1/alerts")).json()["data"][0]["id"] == alert
+    assert (await admin.delete(f"/incidents/INC-1/alerts/{alert}")).status_code == 204
+    assert (await admin.get("/incidents/INC-1/alerts")).json()["data"] == []
+
+
+async def test_the_stream_tells_what_happens_and_ends_with_the_process(api: Api, admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "One"})
+    await admin.post("/incidents", json={"title": "Two"})
+    reading = asyncio.create_task(_read_stream(api, admin, "incident=INC-2", b"Looking"))
+    await admin.post("/incidents/INC-1/comments", json={"body": "Elsewhere"})
+    await admin.post("/incidents/INC-2/comments", json={"body": "Looking"})
+    text = (await asyncio.wait_for(reading, 20)).decode()
+    assert "event: incident.comment_added" in text
+    assert "Elsewhere" not in text
+    assert text.startswith("retry:")
+    first = next(line for line in text.splitlines() if line.startswith("id: "))
+    assert first.removeprefix("id: ").replace("-", "").isdecimal()
+
+
+async def _read_stream(api: Api, client: httpx.AsyncClient, query: str, until: bytes) -> bytes:
+    """Read server-sent events until some text is there, from the beginning of the log; then stop the process."""
+    got = b""
+    over = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        nonlocal got
+        got += message.get("body", b"")
+        if until in got:
+            api.world.app.say_goodbye()
+
+    token = client.headers["authorization"].encode()
+    scope: Any = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/api/v1/stream",
+        "raw_path": b"/api/v1/stream",
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"x"), (b"authorization", token), (b"last-event-id", b"0-0")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    await api.world.app.asgi()(scope, receive, send)
+    return got

@@ -1,0 +1,80 @@
+"""People, how they are reached, their teams and credentials, and the audit, through the API."""
+
+from __future__ import annotations
+
+import httpx
+
+from tests.surfaces.conftest import Api
+from tocsin.kit.ids import public
+
+
+async def test_a_person_is_added_and_reached(api: Api, admin: httpx.AsyncClient) -> None:
+    made = await admin.post("/users", json={"email": "Ada@example.org", "name": "Ada", "role": "responder"})
+    assert made.status_code == 201, made.text
+    path = f"/users/{made.json()['id']}"
+    hook = {"kind": "webhook", "address": "http://127.0.0.1:9/hook", "name": "Pager"}
+    method = await admin.post(f"{path}/contact_methods", json=hook)
+    assert method.status_code == 201, method.text
+    assert (await admin.post(f"{path}/contact_methods", json=hook)).status_code == 409
+    assert (await admin.post(f"{path}/contact_methods", json=hook | {"kind": "pigeon"})).status_code == 422
+    rules = {"rules": [{"urgency": "high", "delay_minutes": 0, "contact_method_id": method.json()["id"]}]}
+    assert (await admin.put(f"{path}/notification_rules", json=rules)).json()["data"] == rules["rules"]
+    assert (await admin.get(f"{path}/notification_rules")).json()["data"] == rules["rules"]
+    sent = await admin.post(f"{path}/actions/send_test_page", json={})
+    assert [d["state"] for d in sent.json()["data"]] == ["queued"]
+    await api.world.settle()
+    delivered = (await admin.get(f"{path}/deliveries")).json()["data"]
+    assert [(d["kind"], d["state"], d["address"]) for d in delivered] == [("test", "delivered", hook["address"])]
+    assert (await admin.delete(f"{path}/contact_methods/{method.json()['id']}")).status_code == 204
+    assert (await admin.get(f"{path}/contact_methods")).json()["data"] == []
+
+
+async def test_people_see_their_own_addresses_only(api: Api, admin: httpx.AsyncClient) -> None:
+    ada, bob = await api.world.people("ada", "bob")
+    hers = await api.as_(ada)
+    assert (await hers.get(f"/users/{public('usr', ada.id)}/contact_methods")).status_code == 200
+    for path in ("contact_methods", "notification_rules", "deliveries"):
+        assert (await hers.get(f"/users/{public('usr', bob.id)}/{path}")).status_code == 403
+    assert (await hers.get("/api_tokens", params={"user_id": public("usr", bob.id)})).status_code == 403
+    assert (await hers.patch(f"/users/{public('usr', ada.id)}", json={"role": "admin"})).status_code == 403
+    assert (await hers.patch(f"/users/{public('usr', ada.id)}", json={"time_zone": "Europe/Vienna"})).status_code == 200
+
+
+async def test_the_last_administrator_stays(admin: httpx.AsyncClient) -> None:
+    me = (await admin.get("/me")).json()
+    assert (await admin.patch(f"/users/{me['id']}", json={"is_active": False})).status_code == 409
+    short = await admin.post(f"/users/{me['id']}/actions/set_password", json={"password": "short"})
+    assert (short.status_code, short.json()["errors"][0]["pointer"]) == (422, "#/password")
+
+
+async def test_teams_have_members(api: Api, admin: httpx.AsyncClient) -> None:
+    ada = public("usr", (await api.world.person("ada")).id)
+    made = await admin.post("/teams", json={"name": "Payments", "member_ids": [ada]})
+    assert [member["name"] for member in made.json()["members"]] == ["Ada"]
+    changed = await admin.put(f"/teams/{made.json()['id']}/members", json={"member_ids": []})
+    assert changed.json()["members"] == []
+    assert len((await admin.get("/teams")).json()["data"]) == 1
+
+
+async def test_a_token_works_until_it_is_revoked(api: Api, admin: httpx.AsyncClient) -> None:
+    # A token makes only tokens that may do less, so the scopes are named.
+    made = (await admin.post("/api_tokens", json={"name": "Script", "scopes": ["incident.view"]})).json()
+    script = api.client(made["token"])
+    assert (await script.get("/me")).json()["permissions"] == ["incident.view"]
+    assert (await script.post("/incidents", json={"title": "x"})).status_code == 403
+    listed = (await admin.get("/api_tokens")).json()["data"]
+    assert made["id"] in [token["id"] for token in listed]
+    assert all("token" not in token for token in listed)
+    assert (await admin.delete(f"/api_tokens/{made['id']}")).status_code == 204
+    assert (await script.get("/me")).status_code == 401
+    assert (await admin.get("/sessions")).json()["data"] == []
+
+
+async def test_the_audit_is_a_list_or_lines(admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    listed = (await admin.get("/events", params={"name": "incident.declared"})).json()["data"]
+    assert [event["text"] for event in listed] == ["Root declared INC-1 as SEV3"]
+    lines = await admin.get("/events", headers={"Accept": "application/x-ndjson"})
+    assert lines.headers["content-type"].startswith("application/x-ndjson")
+    assert len(lines.text.splitlines()) > 3
+    assert (await admin.get("/events", params={"incident": "INC-1", "limit": 1})).json()["next_cursor"] is not None
