@@ -1,0 +1,261 @@
+"""The screen behind the link of a page: `/p/<token>`. The token is the credential; opening it changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from litestar import HttpMethod, post, route
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx
+from tocsin.events import log, words
+from tocsin.identity import queries as identity
+from tocsin.identity import service as credentials
+from tocsin.identity.model import Actor, User
+from tocsin.incidents import lifecycle
+from tocsin.incidents import queries as incident_queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import Incident, ResponderState
+from tocsin.kit.crypto import digest, read_signed_id
+from tocsin.kit.errors import Conflict, NotFound
+from tocsin.kit.ids import public
+from tocsin.notifications import queries as notifications
+from tocsin.notifications.jobs import ACK_PURPOSE
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
+from tocsin.web import forms, pages
+
+# The address is a credential: it is kept nowhere and handed on to nobody.
+_HEADERS = {"referrer-policy": "no-referrer", "cache-control": "no-store", "x-robots-tag": "noindex"}
+_LATEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """What the screen says about the page."""
+
+    title: str
+    severity: int
+    ref: str
+    url: str
+    source_name: str
+    message: str
+    paged_at: datetime
+    why: str
+    step: str
+    next_at: datetime | None
+    next_after: int
+    may_escalate: bool
+    answered_by: str
+    answered_at: datetime | None
+    took: float | None
+    resolved_at: datetime | None
+    joined: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """One line of what happened lately."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A page and everything that it is about."""
+
+    page: Page
+    person: User
+    run: EscalationRun
+    alert: Alert | None
+    incident: Incident | None
+    channel: str
+
+    @property
+    def actor(self) -> Actor:
+        """Return the paged person. To be paged is the permission to answer, whatever the role."""
+        person = Actor.person(self.person)
+        return replace(person, permissions=person.permissions | {"alert.edit", "incident.edit"})
+
+
+@route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+async def ack_page(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+    """Show what the page is about. Changes nothing: mail scanners and previews open links."""
+    return await _show(request, context, token)
+
+
+@post("/p/{token:str}")
+async def answer(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+    """Answer as the person who was paged. Form field `do`: ack, decline or escalate; `step` guards against a repeat."""
+    form = await forms.read(request)
+    try:
+        async with context.db.begin() as tx:
+            asked = await _find(tx, context, token)
+            if asked is not None:
+                await _answer(tx, asked, form.text("do"), form.text("step"))
+    except Conflict as problem:
+        return await _show(request, context, token, notice=problem.message)
+    return pages.go(f"/p/{token}")
+
+
+async def _answer(tx: Tx, asked: _Asked, do: str, step: str) -> None:
+    who, page = asked.actor, asked.page
+    match do:
+        case "ack":
+            await incidents.answer_page(tx, who, page.id, asked.channel)
+        case "decline":
+            await incidents.decline_page(tx, who, page.id)
+        case "escalate":
+            # Each escalation goes one step further, so pressing twice on the same screen must count once.
+            key = f"escalate:{page.id}:{step[:20]}"
+            if await credentials.claim_idempotency(tx, asked.person.id, key, digest(key)) is None:
+                await incidents.escalate_page(tx, who, page.id)
+                await credentials.complete_idempotency(tx, asked.person.id, key, 303, {}, b"")
+        case _:
+            pass
+
+
+async def _find(tx: Tx, context: Context, token: str) -> _Asked | None:
+    """Return what a link that is good now is about; None when it is not genuine, too old or its person is gone."""
+    read = read_signed_id(context.keys.link, ACK_PURPOSE, token, now=tx.now)
+    return await _read(tx, read[0]) if read is not None and not read[2] else None
+
+
+async def _read(tx: Tx, delivery_id: UUID) -> _Asked | None:
+    try:
+        delivery = await notifications.delivery(tx, delivery_id)
+        if delivery.page_id is None:
+            return None
+        page = await oncall.page(tx, delivery.page_id)
+        person = await identity.user(tx, page.user_id)
+        run = await oncall.run(tx, page.run_id)
+        alert = await alert_queries.get(tx, page.alert_id) if page.alert_id is not None else None
+        incident_id = page.incident_id or (alert.incident_id if alert is not None else None)
+        incident = await incident_queries.get(tx, incident_id) if incident_id is not None else None
+    except NotFound:
+        return None
+    return _Asked(page, person, run, alert, incident, delivery.channel) if person.is_active else None
+
+
+async def _show(request: AppRequest, context: Context, token: str, notice: str = "") -> pages.Page:
+    async with context.db.begin() as tx:
+        read = read_signed_id(context.keys.link, ACK_PURPOSE, token, now=tx.now)
+        asked = await _read(tx, read[0]) if read is not None else None
+        if read is None or asked is None:
+            return _nowhere(request, context, tx, token)
+        state = "expired" if read[2] else _state(asked)
+        values = pages.bare(request, context, tx.now.astimezone(pages.zone(asked.person.time_zone)))
+        values |= {
+            "token": token,
+            "state": state,
+            "page": await _view(tx, asked),
+            "latest": await _latest(tx, asked),
+            "person_name": asked.person.name,
+            "notice": notice,
+        }
+    status = 409 if notice else 410 if state == "expired" else 200
+    return pages.render("ack.html", values, status=status, headers=_HEADERS)
+
+
+def _nowhere(request: AppRequest, context: Context, tx: Tx, token: str) -> pages.Page:
+    values = pages.bare(request, context, tx.now)
+    values |= {"token": token, "state": "unknown", "page": None, "latest": [], "person_name": "", "notice": ""}
+    return pages.render("ack.html", values, status=404, headers=_HEADERS)
+
+
+def _state(asked: _Asked) -> str:
+    """Say how the page stands for its person: what they did comes before what others did."""
+    if asked.page.state == PageState.ACKNOWLEDGED:
+        return "mine"
+    if _resolved_at(asked) is not None:
+        return "resolved"
+    if asked.page.state == PageState.CANCELLED or _is_taken(asked):
+        return "taken"
+    if asked.page.state == PageState.DECLINED:
+        return "declined"
+    return "waiting"
+
+
+def _is_taken(asked: _Asked) -> bool:
+    return asked.alert is not None and asked.alert.status == AlertStatus.ACKNOWLEDGED
+
+
+def _resolved_at(asked: _Asked) -> datetime | None:
+    if asked.alert is not None:
+        return asked.alert.resolved_at
+    if asked.incident is None or lifecycle.is_open(asked.incident):
+        return None
+    return asked.incident.resolved_at or asked.incident.cancelled_at or asked.incident.updated_at
+
+
+async def _view(tx: Tx, asked: _Asked) -> PageView:
+    page, run, content = asked.page, asked.run, asked.run.content
+    is_running = run.state == RunState.RUNNING and run.next_step_at is not None
+    by, at = await _answered(tx, asked)
+    joined = await incident_queries.responders(tx, asked.incident.id) if asked.incident is not None else []
+    return PageView(
+        title=str(content.get("title", "")),
+        severity=_severity(asked),
+        ref=_ref(asked),
+        url=_url(asked),
+        source_name=str(content.get("source", "")),
+        message=str(content.get("body", ""))[:600],
+        paged_at=page.paged_at,
+        why=page.reason,
+        step=f"{run.round}-{run.step}",
+        next_at=run.next_step_at if is_running else None,
+        next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
+        may_escalate=is_running and page.state == PageState.PAGING,
+        answered_by=by,
+        answered_at=at,
+        took=(at - page.paged_at).total_seconds() if at is not None and at >= page.paged_at else None,
+        resolved_at=_resolved_at(asked),
+        joined=[person.name for person in joined if person.responder.state == ResponderState.JOINED],
+    )
+
+
+async def _answered(tx: Tx, asked: _Asked) -> tuple[str, datetime | None]:
+    """Return who answered and when: this person, whoever acknowledged the alert, or another one of the same run."""
+    if asked.page.answered_at is not None:
+        return asked.person.name, asked.page.answered_at
+    if asked.alert is not None and asked.alert.acknowledged_at is not None:
+        return asked.alert.acknowledged_by or "Somebody else", asked.alert.acknowledged_at
+    of = {"alert_ids": [asked.alert.id]} if asked.alert is not None else {"incident_id": asked.page.incident_id}
+    for page, name in await oncall.pages_of(tx, **of):  # pyright: ignore[reportArgumentType]
+        if page.run_id == asked.run.id and page.state == PageState.ACKNOWLEDGED:
+            return name, page.answered_at
+    return "Somebody else", asked.run.ended_at
+
+
+def _severity(asked: _Asked) -> int:
+    about = asked.alert or asked.incident
+    return about.severity if about is not None else 3
+
+
+def _ref(asked: _Asked) -> str:
+    if asked.alert is not None:
+        return f"ALR-{asked.alert.number}"
+    return asked.incident.reference if asked.incident is not None else ""
+
+
+def _url(asked: _Asked) -> str:
+    if asked.incident is not None:
+        return f"/incidents/{asked.incident.reference}"
+    return f"/alerts/{public('alt', asked.alert.id)}" if asked.alert is not None else "/"
+
+
+async def _latest(tx: Tx, asked: _Asked) -> list[Latest]:
+    alert_id = asked.alert.id if asked.alert is not None else None
+    incident_id = asked.incident.id if asked.alert is None and asked.incident is not None else None
+    if alert_id is None and incident_id is None:
+        return []
+    events = await log.newest_first(tx, alert_id=alert_id, incident_id=incident_id, limit=_LATEST)
+    return [Latest(event.at, words.describe(event.name, event.actor_name, event.data).text) for event in events]
+
+
+HANDLERS = [ack_page, answer]

@@ -1,0 +1,355 @@
+"""The inbox of alerts, and one alert with everything that explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from litestar import get, post
+from markupsafe import Markup
+
+from tocsin.alerts import queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import Alert, AlertStatus, Signal
+from tocsin.alerts.queries import Filter
+from tocsin.api.http import read_cursor, write_cursor
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events import log, words
+from tocsin.identity.model import Actor
+from tocsin.incidents import queries as incident_queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import Incident
+from tocsin.kit.errors import Invalid
+from tocsin.kit.ids import parse, public
+from tocsin.kit.text import truncate
+from tocsin.oncall import queries as oncall
+from tocsin.web import forms, pages
+from tocsin.web import queries as figures
+from tocsin.web.forms import Form, Refused
+
+_OPEN = (AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED)
+_TABS: Mapping[str, Filter] = {
+    "open": Filter(statuses=_OPEN),
+    "action": Filter(needs_action=True),
+    "resolved": Filter(statuses=(AlertStatus.RESOLVED,)),
+    "all": Filter(),
+}
+_SIGNALS = 20
+_BODY_SHOWN = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class May:
+    """What the reader may do with alerts."""
+
+    act: bool
+    declare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert in the inbox."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    urgency: str
+    status: str
+    source_name: str
+    triggered_at: datetime
+    count: int
+    is_routed: bool
+    paging_until: datetime | None
+    ack_for: float | None
+    acked_by: str | None
+    incident_ref: str | None
+    incident_severity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """One alert in full."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    urgency: str
+    status: str
+    source_id: str
+    source_name: str
+    dedup_key: str
+    description_html: Markup | None
+    triggered_at: datetime
+    acked_at: datetime | None
+    acked_by: str | None
+    ack_for: float | None
+    resolved_at: datetime | None
+    resolved_by: str | None
+    count: int
+    last_signal_at: datetime
+    is_routed: bool
+    paging_until: datetime | None
+    policy_id: str | None
+    policy_name: str | None
+    incident_ref: str | None
+    incident_title: str | None
+    incident_severity: int | None
+    labels: list[tuple[str, str]]
+    links: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainStep:
+    """One thing that happened to an alert, and why."""
+
+    at: datetime
+    icon: str
+    hue: str
+    words: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawSignal:
+    """A request as it came."""
+
+    id: str
+    at: datetime
+    kind: str
+    body: str
+
+
+@get("/alerts")
+async def alert_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show alerts, the newest first, 50 at a time."""
+    return await _show_list(request, context, who)
+
+
+async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+    who.must("alert.view")
+    query = request.query_params
+    tab = query.get("tab", "open")
+    tab = tab if tab in _TABS else "open"
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        values |= await _list(tx, tab, query.get("q", "").strip()[:200], query.get("before", ""))
+    values |= {"may": _may(who), "live_url": "/alerts/events", "conflict": ""}
+    return pages.render("alerts.html", values, refused=refused)
+
+
+async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
+    of_tab = _TABS[tab]
+    wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, q=q)
+    place = _place(before)
+    found = await queries.page(tx, wanted, before=place, limit=pages.PAGE_SIZE + 1)
+    shown = found[: pages.PAGE_SIZE]
+    last = shown[-1][0] if len(found) > len(shown) else None
+    counts = await queries.counts(tx)
+    return {
+        "tab": tab,
+        "q": q,
+        "counts": {"open": counts["open"], "action": counts["needs_action"]},
+        "alerts": await _rows(tx, shown),
+        "newer": pages.address("/alerts", tab=tab, q=q) if place else None,
+        "older": pages.address("/alerts", tab=tab, q=q, before=write_cursor(last.created_at, last.id))
+        if last
+        else None,
+        "any_source": bool(shown) or await figures.any_source(tx),
+        "refresh_url": pages.address("/alerts", tab=tab, q=q, before=before if place else ""),
+    }
+
+
+def _place(before: str) -> tuple[datetime, UUID] | None:
+    try:
+        return read_cursor(before or None)
+    except Invalid:
+        return None
+
+
+def _may(who: Actor) -> May:
+    return May(act=who.may("alert.edit"), declare=who.may("incident.declare"))
+
+
+async def _rows(tx: Tx, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRow]:
+    found = [alert for alert, _, _ in shown]
+    linked = {alert.incident_id for alert in found if alert.incident_id is not None}
+    incidents_by_id = await incident_queries.by_id(tx, linked)
+    triggered = [alert.id for alert in found if alert.status == AlertStatus.TRIGGERED]
+    until = await figures.next_steps(tx, triggered) if triggered else {}
+    return [_row(alert, name, until.get(alert.id), incidents_by_id) for alert, name, _ in shown]
+
+
+def _row(alert: Alert, source: str, until: datetime | None, known: Mapping[UUID, Incident]) -> AlertRow:
+    incident = known.get(alert.incident_id) if alert.incident_id is not None else None
+    return AlertRow(
+        id=public("alt", alert.id),
+        ref=f"ALR-{alert.number}",
+        title=alert.title,
+        severity=alert.severity,
+        urgency=alert.urgency,
+        status=alert.status,
+        source_name=source,
+        triggered_at=alert.created_at,
+        count=alert.count,
+        is_routed=is_routed(alert),
+        paging_until=until,
+        ack_for=ack_for(alert),
+        acked_by=alert.acknowledged_by,
+        incident_ref=incident.reference if incident else None,
+        incident_severity=incident.severity if incident else None,
+    )
+
+
+def is_routed(alert: Alert) -> bool:
+    """Say whether a route took the alert, or routing has still to look at it."""
+    return alert.routed_at is None or alert.route_id is not None
+
+
+def ack_for(alert: Alert) -> float | None:
+    """Return how many seconds passed until somebody acknowledged."""
+    return (alert.acknowledged_at - alert.created_at).total_seconds() if alert.acknowledged_at else None
+
+
+@get("/alerts/{id:str}")
+async def alert_page(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Show one alert, why it did what it did, and what came in."""
+    return await _show(request, context, who, id)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must("alert.view")
+    async with context.db.begin() as tx:
+        alert = await queries.get(tx, parse("alt", id))
+        values = await pages.shell(tx, request, context, who)
+        values |= {
+            "alert": await _view(tx, alert),
+            "steps": await explain(tx, alert.id),
+            "signals": [
+                _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
+            ],
+        }
+    values |= {"may": _may(who), "live_url": f"/alerts/{id}/events", "conflict": ""}
+    return pages.render("alert.html", values, refused=refused)
+
+
+async def _view(tx: Tx, alert: Alert) -> AlertView:
+    source = await queries.source(tx, alert.source_id)
+    runs = await oncall.runs_of(tx, alert_ids=[alert.id])
+    until = await figures.next_steps(tx, [alert.id])
+    incident = await incident_queries.get(tx, alert.incident_id) if alert.incident_id is not None else None
+    policy = next((run for run in runs if run.policy_id is not None), None)
+    return AlertView(
+        id=public("alt", alert.id),
+        ref=f"ALR-{alert.number}",
+        title=alert.title,
+        severity=alert.severity,
+        urgency=alert.urgency,
+        status=alert.status,
+        source_id=public("src", source.id),
+        source_name=source.name,
+        dedup_key=alert.dedup_key,
+        description_html=pages.prose_or_none(alert.description),
+        triggered_at=alert.created_at,
+        acked_at=alert.acknowledged_at,
+        acked_by=alert.acknowledged_by,
+        ack_for=ack_for(alert),
+        resolved_at=alert.resolved_at,
+        resolved_by=alert.resolved_by,
+        count=alert.count,
+        last_signal_at=alert.last_seen_at,
+        is_routed=is_routed(alert),
+        paging_until=until.get(alert.id),
+        policy_id=public("pol", policy.policy_id) if policy and policy.policy_id else None,
+        policy_name=policy.policy_name if policy else None,
+        incident_ref=incident.reference if incident else None,
+        incident_title=incident.title if incident else None,
+        incident_severity=incident.severity if incident else None,
+        labels=sorted((name, str(value)) for name, value in alert.labels.items()),
+        links=links(alert),
+    )
+
+
+def links(alert: Alert) -> list[tuple[str, str]]:
+    """Return text and address of the links that a page may show: http and https only."""
+    found: list[tuple[str, str]] = []
+    for link in alert.links:
+        href, text = str(link.get("href", "")), str(link.get("text", ""))
+        if href.lower().startswith(("http://", "https://")):
+            found.append((text or href, href))
+    return found
+
+
+async def explain(tx: Tx, alert_id: UUID) -> list[ExplainStep]:
+    """Return what happened to the alert in words, the oldest first."""
+    steps: list[ExplainStep] = []
+    for event in await log.oldest_first(tx, alert_id=alert_id):
+        line = words.describe(event.name, event.actor_name, event.data)
+        steps.append(ExplainStep(event.at, line.icon, line.tone, line.text, line.detail))
+    return steps
+
+
+def _raw(signal: Signal, effect: str) -> RawSignal:
+    return RawSignal(public("sig", signal.id), signal.received_at, effect, body_text(signal))
+
+
+def body_text(signal: Signal) -> str:
+    """Return the beginning of a signal's body as text."""
+    return truncate(signal.body[: _BODY_SHOWN * 4].decode("utf-8", "replace"), _BODY_SHOWN)
+
+
+@post("/alerts/{id:str}/acknowledge")
+async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Take an alert on. Field `from`: `list` leads back to the inbox."""
+    form = await forms.read(request)
+    refused = await forms.attempt(context, form, "acknowledge", partial(_acknowledge, who, id))
+    if form.text("from") == "list":
+        back = pages.address("/alerts", tab=form.text("tab"), q=form.text("q"))
+        return pages.go(back) if refused is None else await _show_list(request, context, who, refused)
+    return pages.go(f"/alerts/{id}") if refused is None else await _show(request, context, who, id, refused)
+
+
+async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
+    await alerts.acknowledge(tx, who, parse("alt", id))
+
+
+@post("/alerts/{id:str}/resolve")
+async def resolve(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """End an alert by hand. No fields."""
+    refused = await forms.attempt(context, Form({}), "resolve", partial(_resolve, who, id))
+    return pages.go(f"/alerts/{id}") if refused is None else await _show(request, context, who, id, refused)
+
+
+async def _resolve(who: Actor, id: str, tx: Tx) -> None:
+    await alerts.resolve(tx, who, parse("alt", id))
+
+
+@post("/alerts/{id:str}/declare")
+async def declare(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Declare an incident from an alert at once, with its title and severity. No fields.
+
+    An alert that belongs to an incident leads there, so a second press declares nothing.
+    """
+    made: list[str] = []
+    refused = await forms.attempt(context, Form({}), "declare", partial(_declare, who, id, made))
+    if refused is None:
+        return pages.go(f"/incidents/{made[0]}")
+    return await _show(request, context, who, id, refused)
+
+
+async def _declare(who: Actor, id: str, made: list[str], tx: Tx) -> None:
+    alert = await queries.lock(tx, parse("alt", id))
+    if alert.incident_id is not None:
+        made.append((await incident_queries.get(tx, alert.incident_id)).reference)
+        return
+    made.append((await incidents.declare(tx, who, alert_id=alert.id)).reference)
+
+
+HANDLERS = [alert_list, alert_page, acknowledge, resolve, declare]

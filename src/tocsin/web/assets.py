@@ -1,0 +1,83 @@
+"""Style sheets, scripts, fonts and pictures, served from memory under addresses that name their content."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from litestar import Response, get
+
+from tocsin.edge.context import AppRequest
+from tocsin.kit.errors import NotFound
+from tocsin.kit.text import sha256_hex
+
+FOLDER = Path(__file__).parent / "static"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain; charset=utf-8",
+}
+_FOR_EVER = "public, max-age=31536000, immutable"
+# A script that another one imports, and a font that a style sheet names, carry no version: these ask again.
+_FOR_AN_HOUR = "public, max-age=3600"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file. `version` is the beginning of its SHA-256."""
+
+    body: bytes
+    media_type: str
+    version: str
+
+
+def _read(folder: Path) -> Mapping[str, Asset]:
+    found: dict[str, Asset] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _TYPES and path.is_file():
+            body = path.read_bytes()
+            found[path.relative_to(folder).as_posix()] = Asset(body, _TYPES[path.suffix], sha256_hex(body)[:12])
+    return found
+
+
+_ASSETS = _read(FOLDER)
+
+
+def url(path: str) -> str:
+    """Return the address of a file in `static/`, which changes with its content; raises `KeyError` for a wrong path."""
+    return f"/static/{path}?v={_ASSETS[path].version}"
+
+
+@lru_cache(maxsize=64)
+def _packed(path: str) -> bytes:
+    return gzip.compress(_ASSETS[path].body, 9, mtime=0)
+
+
+@get("/static/{path:path}", sync_to_thread=False)
+def asset(request: AppRequest, path: str) -> Response[bytes]:
+    """Serve one file; `?v=` with the version of its content may be kept for ever, other addresses for an hour."""
+    name = path.lstrip("/")
+    found = _ASSETS.get(name)
+    if found is None:
+        raise NotFound("There is no such file.")
+    is_versioned = request.query_params.get("v") == found.version
+    headers = {
+        "cache-control": _FOR_EVER if is_versioned else _FOR_AN_HOUR,
+        "etag": f'"{found.version}"',
+        "vary": "accept-encoding",
+    }
+    if request.headers.get("if-none-match", "").removeprefix("W/").strip('"') == found.version:
+        return Response(b"", status_code=304, headers=headers, media_type=found.media_type)
+    body = found.body
+    if "gzip" in request.headers.get("accept-encoding", "") and not found.media_type.startswith("font/"):
+        body = _packed(name)
+        headers["content-encoding"] = "gzip"
+    return Response(body, media_type=found.media_type, headers=headers)
+
+
+HANDLERS = [asset]

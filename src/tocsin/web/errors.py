@@ -1,0 +1,76 @@
+"""What a page says when something is wrong. Bugs are logged under the reference that the page shows, never shown."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import structlog
+from litestar import Request
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tocsin.api.http import as_problem
+from tocsin.edge.middleware import trace_id
+from tocsin.edge.problems import headers_of
+from tocsin.kit.errors import Problem, Unauthenticated, Unavailable
+from tocsin.web import pages
+from tocsin.web.forms import safe_path
+
+log = structlog.stdlib.get_logger(__name__)
+
+_OUTAGES = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OperationalError)
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Page:
+    """Turn whatever a handler raised into a page; nobody signed in leads to the sign-in and back."""
+    if isinstance(error, Unauthenticated) and not request.url.path.endswith("/events"):
+        return _to_sign_in(request)
+    problem = _problem_of(error)
+    raw: Any = request.scope
+    theme = request.cookies.get("theme", "")
+    values = {
+        "now": None,
+        "csrf_token": "",
+        "theme": theme if theme in pages.THEMES else "",
+        "path": request.url.path,
+        "status": problem.status,
+        "message": problem.message if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR else "",
+        "hint": problem.hint or "",
+        "reference": trace_id(raw),
+        "retry_url": _retry_url(request, problem.status),
+    }
+    return pages.render("error.html", values, status=problem.status, headers=headers_of(problem))
+
+
+def _problem_of(error: Exception) -> Problem:
+    problem = as_problem(error)
+    if problem is not None:
+        return problem
+    if isinstance(error, (*_OUTAGES, InterfaceError, PoolTimeout)) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        log.warning("web.database_unreachable", error=type(error).__name__)
+        return Unavailable("The database does not answer.")
+    log.error("web.broken", exc_info=error)
+    broken = Problem("")
+    broken.status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return broken
+
+
+def _to_sign_in(request: Request[Any, Any, Any]) -> pages.Page:
+    """Lead to the sign-in. After a form one comes back to the page that it was on: the form is not sent again."""
+    here = request.url.path
+    if request.method not in ("GET", "HEAD"):
+        referer = urlsplit(request.headers.get("referer", ""))
+        here = referer.path if referer.netloc == request.headers.get("host") else ""
+    elif request.url.query:
+        here += f"?{request.url.query}"
+    return pages.go(pages.address("/sign-in", next=safe_path(here)))
+
+
+def _retry_url(request: Request[Any, Any, Any], status: int) -> str:
+    is_safe = request.method in ("GET", "HEAD")
+    return safe_path(request.url.path) if is_safe and status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""

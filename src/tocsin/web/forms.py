@@ -1,0 +1,157 @@
+"""What people send from a page: reading a form into typed values, and what to show again when it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context
+from tocsin.edge.csrf import FIELD
+from tocsin.identity import service as identity
+from tocsin.identity.model import Actor
+from tocsin.kit import ids
+from tocsin.kit.crypto import digest
+from tocsin.kit.errors import Conflict, Invalid, NotFound, Problem, Stale
+from tocsin.kit.text import storable
+
+_LARGEST = 2**31 - 1
+# The hidden field by which a form that was sent twice is recognised.
+ONE_TIME = "form_id"
+
+
+class Form:
+    """The fields of one form. Every reader raises `Invalid` for the field when it does not hold such a value."""
+
+    def __init__(self, fields: Mapping[str, list[str]]) -> None:
+        self._fields = fields
+
+    def text(self, name: str) -> str:
+        """Return the field's last value as it was sent, empty when it was not."""
+        return self._fields.get(name, [""])[-1]
+
+    def texts(self, name: str) -> list[str]:
+        """Return every value of a repeated field."""
+        return list(self._fields.get(name, ()))
+
+    def whole(self, name: str, *, least: int = 0, most: int = _LARGEST) -> int:
+        """Return a whole number."""
+        text = self.text(name).strip()
+        if not (text.isascii() and text.isdecimal() and len(text) <= 10 and least <= int(text) <= most):
+            raise Invalid(
+                name, f"Give a whole number between {least} and {most}." if most < _LARGEST else "Give a number."
+            )
+        return int(text)
+
+    def version(self) -> int | None:
+        """Return the version that the page showed; None when the form does not say."""
+        return self.whole("version") if self.text("version") else None
+
+    def id(self, name: str, prefix: str) -> UUID:
+        """Return an id of this kind, such as `usr_…`."""
+        try:
+            return ids.parse(prefix, self.text(name))
+        except NotFound:
+            raise Invalid(name, "Choose one of the list.") from None
+
+    def optional_id(self, name: str, prefix: str) -> UUID | None:
+        """Return an id of this kind; None for an empty field."""
+        return self.id(name, prefix) if self.text(name) else None
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """Return what may be shown again: everything but secrets."""
+        return {
+            name: values[-1]
+            for name, values in self._fields.items()
+            if name not in (FIELD, ONE_TIME, "token", "version") and "password" not in name and name != "current"
+        }
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._fields)
+
+
+async def read(request: AppRequest) -> Form:
+    """Read a form that was sent as `application/x-www-form-urlencoded` or `multipart/form-data`; files are left out."""
+    fields: dict[str, list[str]] = {}
+    sent: Any = (await request.form()).multi_items()
+    for name, value in sent:
+        if isinstance(value, str):
+            fields.setdefault(str(name), []).append(storable(value))
+    return Form(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A form that was refused: the page shows it again with what was sent and what is wrong."""
+
+    form_id: str
+    form: Form
+    problem: Problem
+
+    @property
+    def status(self) -> int:
+        """422 when a field is wrong, 409 when the thing has changed or is in a state that does not allow it."""
+        return 422 if isinstance(self.problem, Invalid) else 409
+
+    @property
+    def conflict(self) -> str:
+        """Return the sentence for the top of the page, empty when a field is wrong."""
+        if isinstance(self.problem, Invalid):
+            return ""
+        return " ".join(part for part in (self.problem.message, self.problem.hint) if part)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Return field → sentence; what belongs to no field of the form stands under the empty name."""
+        if not isinstance(self.problem, Invalid):
+            return {"": self.conflict}
+        found: dict[str, str] = {}
+        for error in self.problem.errors:
+            name = error.pointer.removeprefix("#").removeprefix("/")
+            found.setdefault(name if name in self.form.names else "", error.detail)
+        return found
+
+
+UseCase = Callable[[Tx], Awaitable[object]]
+
+
+async def attempt(context: Context, form: Form, form_id: str, use_case: UseCase) -> Refused | None:
+    """Run a use case in a transaction; returns what to show again when the person can mend it."""
+    try:
+        async with context.db.begin() as tx:
+            await use_case(tx)
+    except (Invalid, Conflict, Stale) as problem:
+        return Refused(form_id, form, problem)
+    return None
+
+
+async def once(tx: Tx, who: Actor, form: Form, *content: str) -> bool:
+    """Say whether this form with this content comes for the first time; the answer counts once the caller commits.
+
+    A second one that is sent at the same moment waits for the first. A form without a one-time field is always new.
+    """
+    one_time = form.text(ONE_TIME)[:64]
+    if not one_time or who.user_id is None:
+        return True
+    said = digest("\0".join(content))
+    key = f"form:{one_time}:{said.hex()[:24]}"
+    if await identity.claim_idempotency(tx, who.user_id, key, said) is not None:
+        return False
+    await identity.complete_idempotency(tx, who.user_id, key, 303, {}, b"")
+    return True
+
+
+def safe_path(text: str) -> str:
+    """Return a path on this site, or nothing: what leads elsewhere is dropped.
+
+    Browsers read `//host` and `/\\host` as another site and skip control characters.
+    """
+    if not text.startswith("/") or text[1:2] in ("/", "\\") or any(c <= " " or c == "\x7f" for c in text):
+        return ""
+    parts = urlsplit(text)
+    return "" if parts.scheme or parts.netloc else text[:2000]

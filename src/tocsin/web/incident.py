@@ -1,0 +1,399 @@
+"""The page of one incident: what it shows, put together from the domains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+from litestar import get
+from markupsafe import Markup
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events import words
+from tocsin.events.log import LoggedEvent
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import OPEN, Incident, IncidentRole, ResponderSource, ResponderState, Status
+from tocsin.incidents.queries import NamedResponder, Show
+from tocsin.kit.ids import public
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
+from tocsin.web import pages
+from tocsin.web.forms import Refused
+from tocsin.web.incidents import Choice, elapsed, responder_choices, target_choices
+
+_LINKABLE = 50
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+           "December")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """The incident itself."""
+
+    ref: str
+    title: str
+    severity: int
+    status: str
+    is_open: bool
+    version: int
+    summary: str
+    summary_html: Markup | None
+    resolution_html: Markup | None
+    declared_at: datetime
+    resolved_at: datetime | None
+    elapsed: float
+    reporter_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class May:
+    """What the reader may do here, by role and by the incident's state."""
+
+    edit: bool
+    resolve: bool
+    page: bool
+    comment: bool
+
+
+@dataclass(frozen=True, slots=True)
+class My:
+    """How the reader stands to the incident."""
+
+    is_paged: bool
+    has_joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """One stage of the incident and when it was reached."""
+
+    name: str
+    at: datetime | None
+    after: float | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the record."""
+
+    id: str
+    at: datetime
+    kind: str
+    actor_name: str
+    icon: str
+    hue: str
+    words: str
+    detail: str
+    body_html: Markup | None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The entries of one day in the reader's zone."""
+
+    label: str
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleView:
+    """A role and who has it."""
+
+    key: str
+    name: str
+    person_id: str | None
+    person_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderView:
+    """Somebody who was asked or came."""
+
+    name: str
+    reason: str
+    state: str
+    took: float | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedAlert:
+    """An alert behind the incident."""
+
+    id: str
+    title: str
+    status: str
+    severity: int
+    source_name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Whom one can page."""
+
+    people: list[Choice]
+    policies: list[Choice]
+
+
+@get("/incidents/{ref:str}")
+async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Show one incident; `?show=comments|events` narrows the timeline, `?before=` goes back in it."""
+    return await show(request, context, who, ref)
+
+
+async def show(
+    request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
+) -> pages.Page:
+    """Render the incident as it is now, with a form that was refused."""
+    who.must("incident.view")
+    async with context.db.begin() as tx:
+        incident = await queries.get(tx, ref)
+        values = await pages.shell(tx, request, context, who)
+        values |= await _body(tx, who, incident) | await _timeline(tx, request, incident, values["now"])
+    return pages.render("incident.html", values | {"conflict": ""}, refused=refused)
+
+
+async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
+    is_open = lifecycle.is_open(incident)
+    may_edit = who.may("incident.edit")
+    linked = await alert_queries.of_incident(tx, incident.id)
+    responders = await queries.responders(tx, incident.id)
+    calls = await _Calls.read(tx, incident, linked)
+    views = [_responder(person, calls) for person in responders]
+    people = await responder_choices(tx) if may_edit else []
+    page_people, page_policies = await target_choices(tx, people) if who.may("incident.page") else ([], [])
+    mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
+    return {
+        "incident": _incident(incident, tx.now),
+        "may": May(may_edit, who.may("incident.resolve"), who.may("incident.page"), may_edit),
+        "my": My(
+            is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
+            has_joined=mine is not None and mine.state == ResponderState.JOINED,
+        ),
+        "milestones": milestones(incident),
+        "next_statuses": [status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
+        "roles": await _roles(tx, incident),
+        "people": people,
+        "responders": views,
+        "joined": sum(1 for person in responders if person.responder.state == ResponderState.JOINED),
+        "targets": Targets(page_people, page_policies),
+        "alerts": await _alerts(tx, linked),
+        "linkable": await _linkable(tx) if may_edit else [],
+        "live_url": f"/incidents/{incident.reference}/events",
+    }
+
+
+def _incident(incident: Incident, now: datetime) -> IncidentView:
+    return IncidentView(
+        ref=incident.reference,
+        title=incident.title,
+        severity=incident.severity,
+        status=incident.status,
+        is_open=lifecycle.is_open(incident),
+        version=incident.version,
+        summary=incident.summary,
+        summary_html=pages.prose_or_none(incident.summary),
+        resolution_html=pages.prose_or_none(incident.resolution_note),
+        declared_at=incident.declared_at,
+        resolved_at=incident.resolved_at,
+        elapsed=elapsed(incident, now),
+        reporter_name=incident.reporter_name,
+    )
+
+
+def milestones(incident: Incident) -> list[Milestone]:
+    """Return the stages in order; the first that has not been reached is the present one while the incident is open."""
+    stages = [
+        ("Declared", incident.declared_at),
+        ("Acknowledged", incident.acknowledged_at),
+        ("Mitigated", incident.mitigated_at),
+        ("Resolved", incident.resolved_at),
+    ]
+    if incident.cancelled_at is not None:
+        stages = [stages[0], ("Cancelled", incident.cancelled_at)]
+    found: list[Milestone] = []
+    before = incident.declared_at
+    present = "now" if lifecycle.is_open(incident) else "todo"
+    for name, at in stages:
+        if at is None:
+            found.append(Milestone(name, None, None, present))
+            present = "todo"
+            continue
+        after = (at - before).total_seconds() if found else None
+        found.append(Milestone(name, at, after if after is None or after >= 0 else None, "done"))
+        before = at
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The pages about the incident and its alerts, the newest of each person, and the runs that they belong to."""
+
+    latest: Mapping[UUID, Page]
+    waiting: Sequence[Page]
+    runs: Mapping[UUID, EscalationRun]
+
+    @classmethod
+    async def read(cls, tx: Tx, incident: Incident, linked: Sequence[Alert]) -> _Calls:
+        ids = [alert.id for alert in linked]
+        found = [page for page, _ in await oncall.pages_of(tx, alert_ids=ids, incident_id=incident.id)]
+        runs = (
+            {run.id: run for run in await oncall.runs_of(tx, alert_ids=ids, incident_id=incident.id)} if found else {}
+        )
+        latest: dict[UUID, Page] = {}
+        for page in found:
+            latest.setdefault(page.user_id, page)
+        return cls(latest, [page for page in found if page.state == PageState.PAGING], runs)
+
+
+_OF_PAGE: Mapping[str, str] = {
+    PageState.PAGING: "paging",
+    PageState.ACKNOWLEDGED: "acknowledged",
+    PageState.DECLINED: "declined",
+    PageState.NO_ANSWER: "no_answer",
+    PageState.UNREACHABLE: "failed",
+    PageState.CANCELLED: "not_needed",
+}
+_OF_RESPONDER: Mapping[str, str] = {
+    ResponderState.JOINED: "joined",
+    ResponderState.DECLINED: "declined",
+    ResponderState.LEFT: "left",
+}
+_CAME: Mapping[str, str] = {
+    ResponderSource.SELF: "Came by themselves",
+    ResponderSource.ROLE: "Through a role",
+    ResponderSource.PAGED: "Paged",
+    ResponderSource.LINKED_ALERT: "Paged for a linked alert",
+}
+
+
+def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
+    page = calls.latest.get(person.responder.user_id)
+    of_page = _OF_PAGE[page.state] if page is not None else "no_answer"
+    state = _OF_RESPONDER.get(person.responder.state, of_page)
+    if state == "joined" and of_page == "acknowledged":
+        state = of_page
+    run = calls.runs.get(page.run_id) if page is not None else None
+    took = (page.answered_at - page.paged_at).total_seconds() if page is not None and page.answered_at else None
+    return ResponderView(
+        name=person.name,
+        reason=_reason(person, page, run),
+        state=state,
+        took=took if state == "acknowledged" else None,
+        until=run.next_step_at if run is not None and state == "paging" and run.state == RunState.RUNNING else None,
+    )
+
+
+def _reason(person: NamedResponder, page: Page | None, run: EscalationRun | None) -> str:
+    if page is None or run is None:
+        return _CAME.get(person.responder.source, "")
+    return "Paged directly" if run.direct_user_id is not None else f"{run.policy_name}, step {page.step}"
+
+
+_ROLE_NAMES: Mapping[IncidentRole, str] = {
+    IncidentRole.COMMANDER: "Commander",
+    IncidentRole.LEAD: "Lead",
+    IncidentRole.COMMUNICATOR: "Communicator",
+}
+
+
+async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
+    holders = {role: lifecycle.holder(incident, role) for role in IncidentRole}
+    known = await identity.users_by_id(tx, [id for id in holders.values() if id is not None])
+    return [
+        RoleView(role, _ROLE_NAMES[role], public("usr", id), known[id].name)
+        if id is not None
+        else RoleView(role, _ROLE_NAMES[role], None, None)
+        for role, id in holders.items()
+    ]
+
+
+async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
+    names = await alert_queries.source_names(tx, {alert.source_id for alert in linked}) if linked else {}
+    return [
+        LinkedAlert(
+            id=public("alt", alert.id),
+            title=alert.title,
+            status=alert.status,
+            severity=alert.severity,
+            source_name=names.get(alert.source_id, ("", ""))[0],
+            count=alert.count,
+        )
+        for alert in linked
+    ]
+
+
+async def _linkable(tx: Tx) -> list[Choice]:
+    wanted = alert_queries.Filter(statuses=(AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED))
+    found = await alert_queries.page(tx, wanted, limit=_LINKABLE)
+    return [
+        (public("alt", alert.id), f"ALR-{alert.number} {alert.title[:80]}")
+        for alert, _, _ in found
+        if alert.incident_id is None
+    ]
+
+
+async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: datetime) -> pages.Values:
+    shown: Show = "all"
+    match request.query_params.get("show", ""):
+        case "comments":
+            shown = "comments"
+        case "events":
+            shown = "events"
+        case _:
+            pass
+    before = request.query_params.get("before", "")
+    position = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
+    found = await queries.timeline(tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE + 1)
+    entries = [entry(event) for event in found[: pages.PAGE_SIZE]]
+    url = f"/incidents/{incident.reference}"
+    narrowed = "" if shown == "all" else shown
+    older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
+    return {
+        "days": days(entries, now),
+        "show": shown,
+        "older": pages.address(url, show=narrowed, before=older) + "#panel" if older is not None else None,
+        "refresh_url": pages.address(url, show=narrowed, before=position),
+    }
+
+
+def entry(event: LoggedEvent) -> Entry:
+    """Write one event as a line; what people wrote as Markdown is rendered, all else is shown as it is."""
+    line = words.describe(event.name, event.actor_name, event.data)
+    is_written = line.kind == "comment" or event.name == "incident.resolved"
+    return Entry(
+        id=public("tle", event.id),
+        at=event.at,
+        kind="comment" if line.kind == "comment" else "event",
+        actor_name=event.actor_name,
+        icon=line.icon,
+        hue=line.tone,
+        words=line.text,
+        detail="" if is_written else line.detail,
+        body_html=pages.prose_or_none(line.detail) if is_written else None,
+    )
+
+
+def days(entries: Sequence[Entry], now: datetime) -> list[Day]:
+    """Put entries, the newest first, under the days of the reader's zone."""
+    grouped = groupby(entries, key=lambda each: each.at.astimezone(now.tzinfo).date())
+    today = now.date()
+    found: list[Day] = []
+    for date, group in grouped:
+        label = f"{date.day} {_MONTHS[date.month - 1]}" + (f" {date.year}" if date.year != today.year else "")
+        near = {today: "Today, ", today - timedelta(days=1): "Yesterday, "}.get(date, "")
+        found.append(Day(near + label, list(group)))
+    return found
+
+
+HANDLERS = [incident_page]

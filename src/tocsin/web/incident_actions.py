@@ -1,0 +1,235 @@
+"""What people do on the page of an incident. Every form answers 303 to the page, or the page again when refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from litestar import post
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity.model import Actor
+from tocsin.incidents import queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import CancelReason, IncidentRole, Status
+from tocsin.kit.errors import Invalid
+from tocsin.oncall import queries as oncall
+from tocsin.web import forms, incident, pages
+from tocsin.web.forms import Form
+from tocsin.web.incidents import read_target
+
+Action = Callable[[Tx, Actor, str, Form], Awaitable[object]]
+
+
+async def _act(
+    request: AppRequest, context: Context, who: Actor, ref: str, form_id: str, action: Action, done: str = ""
+) -> pages.Page:
+    form = await forms.read(request)
+    refused = await forms.attempt(context, form, form_id, partial(_run, action, who, ref, form))
+    if refused is not None:
+        return await incident.show(request, context, who, ref, refused)
+    return pages.go(f"/incidents/{ref}", done)
+
+
+async def _run(action: Action, who: Actor, ref: str, form: Form, tx: Tx) -> None:
+    await action(tx, who, ref, form)
+
+
+@post("/incidents/{ref:str}/title")
+async def change_title(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: title, version."""
+    return await _act(request, context, who, ref, "title-form", _change_title)
+
+
+async def _change_title(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.update(tx, who, ref, title=form.text("title"), if_version=form.version())
+
+
+@post("/incidents/{ref:str}/summary")
+async def change_summary(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: summary (Markdown), version."""
+    return await _act(request, context, who, ref, "summary-form", _change_summary)
+
+
+async def _change_summary(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.update(tx, who, ref, summary=form.text("summary"), if_version=form.version())
+
+
+@post("/incidents/{ref:str}/severity")
+async def change_severity(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: severity (1 to 5), version."""
+    return await _act(request, context, who, ref, "severity", _change_severity)
+
+
+async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    severity = form.whole("severity", least=1, most=5)
+    await incidents.change_severity(tx, who, ref, severity, if_version=form.version())
+
+
+@post("/incidents/{ref:str}/status")
+async def change_status(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: status (an open one), version."""
+    return await _act(request, context, who, ref, "status", _change_status)
+
+
+async def _change_status(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    if form.text("status") not in set(Status):
+        raise Invalid("status", "Choose one of the list.")
+    await incidents.update_status(tx, who, ref, Status(form.text("status")), if_version=form.version())
+
+
+@post("/incidents/{ref:str}/roles")
+async def assign_role(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: role, user_id (empty: nobody), version."""
+    return await _act(request, context, who, ref, "role", _assign_role)
+
+
+async def _assign_role(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    if form.text("role") not in set(IncidentRole):
+        raise Invalid("role", "Choose one of the list.")
+    user_id = form.optional_id("user_id", "usr")
+    await incidents.assign_role(tx, who, ref, IncidentRole(form.text("role")), user_id, if_version=form.version())
+
+
+@post("/incidents/{ref:str}/comments")
+async def comment(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: body (Markdown), form_id. The same comment of the same page is written once."""
+    return await _act(request, context, who, ref, "composer", _comment)
+
+
+async def _comment(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    if await forms.once(tx, who, form, "comment", ref, form.text("body")):
+        await incidents.comment(tx, who, ref, form.text("body"))
+
+
+@post("/incidents/{ref:str}/acknowledge")
+async def acknowledge(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Take the incident on, and answer every page that one has about it and its alerts. No fields."""
+    return await _act(request, context, who, ref, "acknowledge", _acknowledge)
+
+
+async def _acknowledge(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    taken = await incidents.acknowledge(tx, who, ref)
+    linked = await queries.linked_alert_ids(tx, taken.id, open_only=True)
+    for page, _ in await oncall.pages_of(tx, alert_ids=linked, incident_id=taken.id):
+        if page.user_id == who.user_id:
+            await incidents.answer_page(tx, who, page.id)
+
+
+@post("/incidents/{ref:str}/join")
+async def join(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Become a responder. No fields."""
+    return await _act(request, context, who, ref, "join", _join)
+
+
+async def _join(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.join(tx, who, ref)
+
+
+@post("/incidents/{ref:str}/leave")
+async def leave(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Stop being a responder. No fields."""
+    return await _act(request, context, who, ref, "leave", _leave)
+
+
+async def _leave(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.leave(tx, who, ref)
+
+
+@post("/incidents/{ref:str}/page")
+async def page(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: target (`user:usr_…` or `policy:pol_…`), message, form_id. Sent twice, it pages once."""
+    return await _act(request, context, who, ref, "page-form", _page, "They are being paged.")
+
+
+async def _page(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    target = read_target(form, "target")
+    if await forms.once(tx, who, form, "page", ref, form.text("target"), form.text("message")):
+        await incidents.page(tx, who, ref, [target], form.text("message"))
+
+
+@post("/incidents/{ref:str}/alerts")
+async def link(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: do (link or unlink), alert_id."""
+    return await _act(request, context, who, ref, "link-alert", _link)
+
+
+async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    alert_id = form.id("alert_id", "alt")
+    match form.text("do"):
+        case "link":
+            await incidents.link_alerts(tx, who, ref, [alert_id])
+        case "unlink":
+            await incidents.unlink_alert(tx, who, ref, alert_id)
+        case _:
+            raise Invalid("do", "Say whether to link or to unlink.")
+
+
+@post("/incidents/{ref:str}/resolve")
+async def resolve(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: resolution_note (Markdown, required), version."""
+    return await _act(request, context, who, ref, "resolve-form", _resolve, "Incident resolved.")
+
+
+async def _resolve(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.resolve(tx, who, ref, form.text("resolution_note"), if_version=form.version())
+
+
+@post("/incidents/{ref:str}/close")
+async def close(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form field: version."""
+    return await _act(request, context, who, ref, "close", _close, "Incident closed.")
+
+
+async def _close(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.close(tx, who, ref, if_version=form.version())
+
+
+@post("/incidents/{ref:str}/cancel")
+async def cancel(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: reason, duplicate_of (INC-n, when a duplicate), note, version."""
+    return await _act(request, context, who, ref, "cancel-form", _cancel, "Incident cancelled.")
+
+
+async def _cancel(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    if form.text("reason") not in set(CancelReason):
+        raise Invalid("reason", "Choose one of the list.")
+    await incidents.cancel(
+        tx,
+        who,
+        ref,
+        CancelReason(form.text("reason")),
+        note=form.text("note"),
+        duplicate_of=form.text("duplicate_of").strip() or None,
+        if_version=form.version(),
+    )
+
+
+@post("/incidents/{ref:str}/reopen")
+async def reopen(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+    """Form fields: reason (required), version."""
+    return await _act(request, context, who, ref, "reopen-form", _reopen, "Incident reopened.")
+
+
+async def _reopen(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.reopen(tx, who, ref, form.text("reason"), if_version=form.version())
+
+
+HANDLERS = [
+    change_title,
+    change_summary,
+    change_severity,
+    change_status,
+    assign_role,
+    comment,
+    acknowledge,
+    join,
+    leave,
+    page,
+    link,
+    resolve,
+    close,
+    cancel,
+    reopen,
+]

@@ -1,0 +1,297 @@
+"""The list of incidents, and declaring one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from litestar import get, post
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.api.http import read_cursor, write_cursor
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor, Role
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import OPEN, Incident, IncidentRole, ResponderState, Status
+from tocsin.incidents.queries import Place
+from tocsin.kit.errors import Invalid
+from tocsin.kit.ids import parse, public
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.escalation import PageTarget
+from tocsin.web import forms, pages
+from tocsin.web import queries as figures
+from tocsin.web.forms import Form, Refused
+
+_TABS: Mapping[str, tuple[Status, ...]] = {
+    "open": OPEN,
+    "resolved": (Status.RESOLVED, Status.CLOSED, Status.CANCELLED),
+    "all": tuple(Status),
+}
+# How many people and policies a menu offers.
+_CHOICES = 500
+Choice = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident in the list."""
+
+    ref: str
+    title: str
+    severity: int
+    status: str
+    is_open: bool
+    declared_at: datetime
+    elapsed: float
+    lead_name: str | None
+    responders: list[str]
+    responders_joined: int
+    responders_asked: int
+    alert_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareAlert:
+    """The alert that an incident is declared from."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """What the form of a declaration begins with and offers."""
+
+    alert: DeclareAlert | None
+    title: str
+    summary: str
+    severity: int
+    people: list[Choice]
+    lead_id: str
+    page_people: list[Choice]
+    page_policies: list[Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    tab: str
+    q: str
+    severities: list[int]
+    statuses: list[Status]
+    before: str
+
+    @classmethod
+    def of(cls, request: AppRequest) -> _Wanted:
+        """Read the address; what it does not know it leaves out."""
+        query = request.query_params
+        tab = query.get("tab", "open")
+        tab = tab if tab in _TABS else "open"
+        severities = [int(text) for text in query.getall("severity", []) if text in ("1", "2", "3", "4", "5")]
+        statuses = [status for status in _TABS[tab] if status in query.getall("status", [])]
+        return cls(tab, query.get("q", "").strip()[:200], severities, statuses, query.get("before", ""))
+
+    def url(self, before: str = "") -> str:
+        words = [status.value for status in self.statuses]
+        return pages.address(
+            "/incidents", tab=self.tab, q=self.q, severity=self.severities, status=words, before=before
+        )
+
+
+@get("/incidents")
+async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show incidents, the newest first, 50 at a time."""
+    who.must("incident.view")
+    wanted = _Wanted.of(request)
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
+    values["counts"] = {"open": values["nav"]["open_incidents"]}
+    return pages.render("incidents.html", values)
+
+
+async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
+    after = _place(wanted.before)
+    found = await queries.list_page(
+        tx,
+        statuses=wanted.statuses or _TABS[wanted.tab],
+        severities=wanted.severities,
+        q=wanted.q,
+        after=after,
+        limit=pages.PAGE_SIZE + 1,
+    )
+    shown = found[: pages.PAGE_SIZE]
+    has_more = len(found) > len(shown)
+    values: pages.Values = {
+        "tab": wanted.tab,
+        "q": wanted.q,
+        "severities": wanted.severities,
+        "statuses": [status.value for status in wanted.statuses],
+        "tab_statuses": [status.value for status in _TABS[wanted.tab]],
+        "incidents": await _rows(tx, shown),
+        "newer": wanted.url() if after else None,
+        "older": wanted.url(write_cursor(shown[-1].declared_at, shown[-1].id)) if has_more else None,
+        "any_incident": bool(shown) or await figures.any_incident(tx),
+        "may_declare": who.may("incident.declare"),
+        "live_url": "/incidents/events",
+        "refresh_url": wanted.url(wanted.before),
+    }
+    if who.may("incident.declare"):
+        values["declare"] = await declare_form(tx, None)
+    return values
+
+
+def _place(before: str) -> Place | None:
+    try:
+        cursor = read_cursor(before or None)
+    except Invalid:
+        return None
+    return Place(0, *cursor) if cursor else None
+
+
+async def _rows(tx: Tx, shown: Sequence[Incident]) -> list[IncidentRow]:
+    ids = [incident.id for incident in shown]
+    people: dict[UUID, list[queries.NamedResponder]] = {}
+    for person in await queries.responders(tx, *ids):
+        people.setdefault(person.responder.incident_id, []).append(person)
+    alerts = await alert_queries.linked_counts(tx, ids)
+    leads = [lead for incident in shown if (lead := lifecycle.effective_lead(incident)) is not None]
+    names = {id: user.name for id, user in (await identity.users_by_id(tx, leads)).items()}
+    return [_row(tx, incident, people.get(incident.id, []), alerts.get(incident.id, 0), names) for incident in shown]
+
+
+def _row(
+    tx: Tx, incident: Incident, people: list[queries.NamedResponder], alerts: int, names: Mapping[UUID, str]
+) -> IncidentRow:
+    lead = lifecycle.effective_lead(incident)
+    there = [person for person in people if person.responder.state != ResponderState.LEFT]
+    joined = [person.name for person in there if person.responder.state == ResponderState.JOINED]
+    return IncidentRow(
+        ref=incident.reference,
+        title=incident.title,
+        severity=incident.severity,
+        status=incident.status,
+        is_open=lifecycle.is_open(incident),
+        declared_at=incident.declared_at,
+        elapsed=elapsed(incident, tx.now),
+        lead_name=names.get(lead) if lead is not None else None,
+        responders=joined,
+        responders_joined=len(joined),
+        responders_asked=len(there),
+        alert_count=alerts,
+    )
+
+
+def elapsed(incident: Incident, now: datetime) -> float:
+    """Return how many seconds the incident lasted, or has lasted so far."""
+    end = incident.resolved_at or incident.cancelled_at or incident.closed_at or now
+    return (end - incident.declared_at).total_seconds()
+
+
+async def responder_choices(tx: Tx) -> list[Choice]:
+    """Return everybody who may take a role, by name."""
+    people = await identity.users(tx, limit=_CHOICES, active_only=True)
+    acting = [(public("usr", person.id), person.name) for person in people if person.role != Role.STAKEHOLDER]
+    return sorted(acting, key=lambda choice: choice[1].casefold())
+
+
+async def target_choices(tx: Tx, people: Sequence[Choice]) -> tuple[list[Choice], list[Choice]]:
+    """Return whom one can page: people and policies."""
+    policies = await oncall.policies(tx, limit=_CHOICES)
+    return (
+        [(f"user:{id}", name) for id, name in people],
+        [(f"policy:{public('pol', policy.id)}", policy.name) for policy in policies],
+    )
+
+
+def read_target(form: Form, name: str) -> PageTarget:
+    """Read whom to page, `user:usr_…` or `policy:pol_…`; raises `Invalid` for the field."""
+    kind, _, _ = form.text(name).partition(":")
+    rest = Form({name: [form.text(name).removeprefix("user:").removeprefix("policy:")]})
+    if kind == "policy":
+        return PageTarget("escalation_policy", rest.id(name, "pol"))
+    return PageTarget("user", rest.id(name, "usr"))
+
+
+async def declare_form(tx: Tx, alert: DeclareAlert | None, summary: str = "", *, lead_id: str = "") -> Declare:
+    """Return what the form offers; from an alert it begins with what that says."""
+    people = await responder_choices(tx)
+    page_people, page_policies = await target_choices(tx, people)
+    return Declare(
+        alert=alert,
+        title=alert.title if alert else "",
+        summary=summary,
+        severity=alert.severity if alert else 3,
+        people=people,
+        lead_id=lead_id,
+        page_people=page_people,
+        page_policies=page_policies,
+    )
+
+
+@get("/incidents/new")
+async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the form of a declaration, from an alert with `?alert=alt_…`."""
+    return await _show_declare(request, context, who, request.query_params.get("alert", ""))
+
+
+async def _show_declare(
+    request: AppRequest, context: Context, who: Actor, alert: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must("incident.declare")
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        values["declare"] = await (_from_alert(tx, who, alert) if alert else declare_form(tx, None))
+    return pages.render("declare.html", values, refused=refused)
+
+
+async def _from_alert(tx: Tx, who: Actor, alert: str) -> Declare:
+    draft = await incidents.prefill(tx, who, parse("alt", alert))
+    row = await alert_queries.get(tx, draft.alert_id)
+    about = DeclareAlert(alert, f"ALR-{row.number}", draft.title, draft.severity)
+    return await declare_form(tx, about, draft.summary)
+
+
+@post("/incidents")
+async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
+    form = await forms.read(request)
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "declare-form", partial(_declare, who, form, made))
+    if refused is not None:
+        return await _show_declare(request, context, who, form.text("alert_id"), refused)
+    return pages.go(f"/incidents/{made[0]}" if made else "/incidents", "Incident declared." if made else "")
+
+
+async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
+    if not await forms.once(tx, who, form, "declare"):
+        made += [incident.reference for incident in await _declared_before(tx, who)]
+        return
+    incident = await incidents.declare(
+        tx,
+        who,
+        title=form.text("title"),
+        summary=form.text("summary"),
+        severity=form.whole("severity", least=1, most=5),
+        alert_id=form.optional_id("alert_id", "alt"),
+    )
+    lead_id = form.optional_id("lead_id", "usr")
+    if lead_id is not None:
+        await incidents.assign_role(tx, who, incident.id, IncidentRole.LEAD, lead_id)
+    if form.text("page"):
+        await incidents.page(tx, who, incident.id, [read_target(form, "page")])
+    made.append(incident.reference)
+
+
+async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
+    """Return what this person declared last: where the first of two equal forms has led."""
+    return await queries.list_page(tx, reporter_ids=[who.must_be_someone()], limit=1)
+
+
+HANDLERS = [incident_list, declare_page, declare]

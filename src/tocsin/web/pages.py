@@ -1,0 +1,158 @@
+"""How a page is made: the templates' environment, what stands around every page, answers and flashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Response
+from litestar.datastructures import Cookie
+from markupsafe import Markup
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context
+from tocsin.edge.csrf import token_of
+from tocsin.identity.model import Actor
+from tocsin.kit.ids import new_id, public
+from tocsin.kit.text import markdown
+from tocsin.web import assets, formatting, queries
+from tocsin.web.forms import Refused
+
+PAGE_SIZE = 50
+FLASH = "flash"
+THEMES = frozenset({"light", "dark"})
+
+Values = dict[str, Any]
+Page = Response[bytes]
+
+
+_FILTERS: Values = {
+    "clock": formatting.clock,
+    "exact": formatting.exact,
+    "ago": formatting.ago,
+    "countdown": formatting.countdown,
+    "duration": formatting.duration,
+    "initials": formatting.initials,
+    "hue": formatting.hue,
+}
+# `new_form_id` makes the value of the hidden field by which a form that was sent twice is recognised.
+_GLOBALS: Values = {"static": assets.url, "new_form_id": lambda: new_id().hex}
+
+
+def _environment() -> Environment:
+    folder = Path(__file__).parent / "templates"
+    made = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, auto_reload=False)
+    made.filters.update(_FILTERS)
+    made.globals.update(_GLOBALS)
+    return made
+
+
+_templates = _environment()
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The reader, as templates know them."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """What the last request did, in a few words."""
+
+    text: str
+
+
+async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Values:
+    """Read what stands around every signed-in page."""
+    around = await queries.surroundings(tx, who.must_be_someone())
+    return {
+        **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
+        "me": Me(public("usr", who.must_be_someone()), who.name, who.email, str(who.role)),
+        "org_name": around.org_name,
+        "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
+    }
+
+
+def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:
+    """Return what a page without the shell needs, readable without a database."""
+    theme = request.cookies.get("theme", "")
+    return {
+        "now": now,
+        "csrf_token": token_of(context, request.auth),
+        "theme": theme if theme in THEMES else "",
+        "path": request.url.path,
+        "flashes": _flashes(request),
+    }
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the zone; UTC for one that this machine does not know."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def _flashes(request: AppRequest) -> list[Flash]:
+    text = unquote(request.cookies.get(FLASH, ""))[:200]
+    return [Flash(text)] if text else []
+
+
+def render(
+    template: str, values: Values, *, status: int = 200, refused: Refused | None = None, headers: Values | None = None
+) -> Page:
+    """Render a page. A refused form is shown again with its own status."""
+    shown = dict(values)
+    if refused is not None:
+        status = refused.status
+        shown |= {
+            "failed": refused.form_id,
+            "form": refused.form.sent,
+            "errors": refused.errors,
+            "conflict": refused.conflict,
+        }
+    answer = Response(
+        _templates.get_template(template).render(shown).encode("utf-8", "replace"),
+        status_code=status,
+        media_type="text/html; charset=utf-8",
+        headers={"cache-control": "no-store", **(headers or {})},
+    )
+    if values.get("flashes"):
+        answer.delete_cookie(FLASH)
+    return answer
+
+
+def go(path: str, flash: str = "") -> Page:
+    """Answer a form that was accepted: 303 to a page, which says once what was done."""
+    answer = Response(b"", status_code=303, headers={"location": path, "cache-control": "no-store"})
+    if flash:
+        answer.set_cookie(Cookie(key=FLASH, value=quote(flash), max_age=60, httponly=True, samesite="lax", path="/"))
+    return answer
+
+
+def address(path: str, **query: object) -> str:
+    """Write a URL of this site; parameters that are empty are left out, lists are repeated."""
+    given = {name: value for name, value in query.items() if value not in (None, "", [])}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+@lru_cache(maxsize=512)
+def prose(text: str) -> Markup:
+    """Render Markdown; kept for a while, as live pages show the same text again and again."""
+    return markdown(text)
+
+
+def prose_or_none(text: str) -> Markup | None:
+    """Render Markdown; None for an empty text."""
+    return prose(text) if text.strip() else None

@@ -1,0 +1,413 @@
+"""People: who has an account, how they are reached, and one's own profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from zoneinfo import available_timezones
+
+from litestar import get, post
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
+from tocsin.identity.model import Actor, Role, User
+from tocsin.kit.errors import Denied, Invalid
+from tocsin.kit.ids import parse, public
+from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
+from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState, Method, NotificationRule, Urgency
+from tocsin.notifications.service import RuleDraft
+from tocsin.web import forms, pages
+from tocsin.web import queries as figures
+from tocsin.web.forms import Form, Refused
+
+_LINK_VALID_FOR = timedelta(days=7)
+_ROLES = (
+    (Role.RESPONDER.value, "Responder: acts on alerts and incidents"),
+    (Role.STAKEHOLDER.value, "Stakeholder: reads"),
+    (Role.ADMIN.value, "Administrator: changes everything"),
+)
+_ICONS: Mapping[str, str] = {"email": "mail", "webhook": "webhook", "console": "monitor"}
+_ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """One person in the list."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    is_active: bool
+    reachable: bool
+    methods: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """One person in full."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    zone: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MethodView:
+    """A contact method; its address is hidden from those who may not change it."""
+
+    id: str
+    kind: str
+    kind_name: str
+    icon: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """One step of a person's rules."""
+
+    id: str
+    method_name: str
+    after_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TestLine:
+    """What became of one message of a test page."""
+
+    method_name: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestPage:
+    """The latest test page."""
+
+    at: datetime
+    lines: list[TestLine]
+
+
+@dataclass(frozen=True, slots=True)
+class May:
+    """What the reader may do with this account."""
+
+    edit: bool
+    manage: bool
+
+
+@get("/people")
+async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show everybody who has an account, 50 at a time."""
+    return await _show_list(request, context, who)
+
+
+async def _show_list(
+    request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, invite_url: str = ""
+) -> pages.Page:
+    who.must("user.view")
+    after = request.query_params.get("after", "")
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        found = await queries.users(tx, after=parse("usr", after) if after else None, limit=pages.PAGE_SIZE + 1)
+        shown = found[: pages.PAGE_SIZE]
+        methods, _ = await contact.ways_to_reach(tx, [person.id for person in shown])
+    more = len(found) > len(shown)
+    values |= {
+        "people": [_row(context, person, methods.get(person.id, [])) for person in shown],
+        "newer": "/people" if after else None,
+        "older": pages.address("/people", after=public("usr", shown[-1].id)) if more else None,
+        "may": {"invite": who.may("user.manage")},
+        "roles": _ROLES,
+        "invite_url": invite_url,
+        "conflict": "",
+    }
+    return pages.render("people.html", values, refused=refused)
+
+
+def _row(context: Context, person: User, methods: Sequence[Method]) -> PersonRow:
+    labels = dict.fromkeys(_label(context, method.kind) for method in methods)
+    return PersonRow(
+        id=public("usr", person.id),
+        name=person.name,
+        email=person.email,
+        role=person.role,
+        is_active=person.is_active,
+        reachable=bool(methods) and person.is_active,
+        methods=", ".join(labels),
+    )
+
+
+def _label(context: Context, kind: str) -> str:
+    channel = context.channels.get(kind)
+    return channel.label if channel is not None else kind.capitalize()
+
+
+@post("/people")
+async def invite(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Make an account and show the link that signs its person in, once. Form fields: name, email, role."""
+    form = await forms.read(request)
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "invite", partial(_invite, who, form, made))
+    url = _link_url(context, made[0]) if made else ""
+    return await _show_list(request, context, who, refused, invite_url=url)
+
+
+async def _invite(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
+    person = await identity.create_user(
+        tx, who, email=form.text("email"), name=form.text("name"), role=form.text("role")
+    )
+    made.append(await identity.make_sign_in_link(tx, person.id, _LINK_VALID_FOR))
+
+
+def _link_url(context: Context, token: str) -> str:
+    return f"{context.settings.base_url}/link/{token}"
+
+
+@get("/people/{id:str}")
+async def person_page(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Show one person; for oneself it is the profile."""
+    return await _show(request, context, who, id)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None, *, link_url: str = ""
+) -> pages.Page:
+    who.must("user.view")
+    async with context.db.begin() as tx:
+        person = await queries.user(tx, parse("usr", id))
+        values = await pages.shell(tx, request, context, who)
+        methods = await contact.contact_methods(tx, person.id)
+        rules = await contact.rules(tx, person.id)
+        test = await figures.latest_test(tx, person.id)
+    is_me = person.id == who.user_id
+    may = May(edit=who.may("user.manage") or (is_me and who.may("self.edit")), manage=who.may("user.manage"))
+    shown = [_method(context, method, may) for method in methods]
+    values |= {
+        "person": PersonView(
+            public("usr", person.id), person.name, person.email, person.role, person.time_zone, person.is_active
+        ),
+        "is_me": is_me,
+        "methods": shown,
+        "method_options": [(method.id, f"{method.kind_name} {method.address}") for method in shown],
+        "method_kinds": [(kind, channel.label) for kind, channel in context.channels.items()],
+        "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
+        "zones": _zones(person.time_zone) if may.edit else [],
+        "test": _test(context, test) if may.edit else None,
+        "roles": _ROLES if may.manage else (),
+        "may": may,
+        "shortest_password": SHORTEST_PASSWORD,
+        "link_url": link_url,
+        "conflict": "",
+    }
+    return pages.render("person.html", values, refused=refused)
+
+
+def _zones(own: str) -> list[tuple[str, str]]:
+    return _ZONES if (own, own) in _ZONES else [(own, own), *_ZONES]
+
+
+def _method(context: Context, method: ContactMethod, may: May) -> MethodView:
+    label = _label(context, method.kind)
+    name = label if method.name == label else f"{label}, {method.name}"
+    icon = _ICONS.get(method.kind, "bell")
+    return MethodView(public("ctm", method.id), method.kind, name, icon, method.address if may.edit else "Hidden")
+
+
+def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequence[MethodView]) -> list[RuleView]:
+    names = {method.id: f"{method.kind_name} {method.address}" for method in methods}
+    return [
+        RuleView(public("nru", rule.id), names.get(public("ctm", rule.contact_method_id), ""), rule.delay_minutes)
+        for rule in rules
+        if rule.urgency == urgency
+    ]
+
+
+_SENT: Mapping[str, tuple[str, str]] = {
+    DeliveryState.QUEUED: ("waiting", "On its way"),
+    DeliveryState.SENDING: ("waiting", "On its way"),
+    DeliveryState.SENT: ("sent", "Handed over; whether it arrived is not reported"),
+    DeliveryState.DELIVERED: ("sent", "Arrived"),
+    DeliveryState.FAILED: ("failed", "Failed"),
+    DeliveryState.CANCELLED: ("failed", "Taken back"),
+}
+
+
+def _test(context: Context, sent: Sequence[Delivery]) -> TestPage | None:
+    if not sent:
+        return None
+    lines: list[TestLine] = []
+    for delivery in sent:
+        state, words = _SENT[delivery.state]
+        name = f"{_label(context, delivery.channel)} {delivery.address}"
+        lines.append(TestLine(name, state, delivery.last_error or words))
+    return TestPage(sent[0].created_at, lines)
+
+
+async def _act(
+    request: AppRequest,
+    context: Context,
+    who: Actor,
+    id: str,
+    form_id: str,
+    form: Form,
+    use_case: forms.UseCase,
+    done: str,
+) -> pages.Page:
+    refused = await forms.attempt(context, form, form_id, use_case)
+    return await _show(request, context, who, id, refused) if refused else pages.go(f"/people/{id}", done)
+
+
+@post("/people/{id:str}")
+async def update(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Change a person. Form fields: name, time_zone, role (only where it may be changed)."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "person-form", form, partial(_update, who, id, form), "Saved.")
+
+
+async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    changes = UserChanges(name=form.text("name"), time_zone=form.text("time_zone"), role=form.text("role") or None)
+    await identity.update_user(tx, who, parse("usr", id), changes)
+
+
+@post("/people/{id:str}/password")
+async def change_password(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Set one's own password and end one's other sessions. Form fields: current, password."""
+    form = await forms.read(request)
+    if parse("usr", id) != who.user_id:
+        raise Denied("You can change your own password only.", hint="Send the person a sign-in link instead.")
+    use_case = partial(_change_password, who, form)
+    return await _act(request, context, who, id, "password-form", form, use_case, "Password changed.")
+
+
+async def _change_password(who: Actor, form: Form, tx: Tx) -> None:
+    await identity.set_password(tx, who, who.must_be_someone(), form.text("password"), form.text("current"))
+
+
+@post("/people/{id:str}/contact-methods")
+async def add_method(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Add a way to be reached. Form fields: kind, address."""
+    form = await forms.read(request)
+    use_case = partial(_add_method, context, who, id, form)
+    return await _act(
+        request, context, who, id, "add-method", form, use_case, "Contact method added. Send a test page."
+    )
+
+
+async def _add_method(context: Context, who: Actor, id: str, form: Form, tx: Tx) -> None:
+    user_id = parse("usr", id)
+    kind, address = form.text("kind"), form.text("address")
+    await notifications.add_contact_method(tx, who, context.channels, user_id=user_id, kind=kind, address=address)
+
+
+@post("/people/{id:str}/contact-methods/{method:str}/delete")
+async def remove_method(request: AppRequest, context: Ctx, who: Who, id: str, method: str) -> pages.Page:
+    """Take a way to be reached away. No fields."""
+    use_case = partial(_remove_method, who, id, method)
+    return await _act(request, context, who, id, "", Form({}), use_case, "Contact method removed.")
+
+
+async def _remove_method(who: Actor, id: str, method: str, tx: Tx) -> None:
+    await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("ctm", method))
+
+
+@post("/people/{id:str}/rules")
+async def change_rules(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Add a rule (do=add, urgency, method_id, after_minutes) or remove one (do=remove, rule_id)."""
+    form = await forms.read(request)
+    form_id = f"rule-{form.text('urgency')}"
+    return await _act(request, context, who, id, form_id, form, partial(_change_rules, who, id, form), "")
+
+
+async def _change_rules(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    user_id = parse("usr", id)
+    # The person is locked, so that two changes at once do not lose each other's rule.
+    await queries.lock_user(tx, user_id)
+    kept = [
+        RuleDraft(Urgency(rule.urgency), rule.delay_minutes, rule.contact_method_id)
+        for rule in await contact.rules(tx, user_id)
+        if form.text("do") != "remove" or public("nru", rule.id) != form.text("rule_id")
+    ]
+    if form.text("do") == "add":
+        new = _read_rule(form)
+        kept += [new] if new not in kept else []
+    await notifications.set_rules(tx, who, user_id=user_id, rules=kept)
+
+
+def _read_rule(form: Form) -> RuleDraft:
+    if form.text("urgency") not in set(Urgency):
+        raise Invalid("urgency", "Choose one of the list.")
+    minutes = form.whole("after_minutes", most=1440)
+    return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", "ctm"))
+
+
+@post("/people/{id:str}/test")
+async def send_test(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Send a page that changes nothing on every contact method. Form field: form_id."""
+    form = await forms.read(request)
+    return await _act(
+        request, context, who, id, "test-page", form, partial(_send_test, who, id, form), "Test page sent."
+    )
+
+
+async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    if await forms.once(tx, who, form, "test"):
+        await notifications.send_test_page(tx, who, user_id=parse("usr", id))
+
+
+@post("/people/{id:str}/link")
+async def make_link(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Make a link that signs the person in and show it, once. No fields; only for those who manage people."""
+    made: list[str] = []
+    refused = await forms.attempt(context, Form({}), "make-link", partial(_make_link, who, id, made))
+    url = _link_url(context, made[0]) if made else ""
+    return await _show(request, context, who, id, refused, link_url=url)
+
+
+async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
+    who.must("user.manage")
+    made.append(await identity.make_sign_in_link(tx, parse("usr", id), _LINK_VALID_FOR))
+
+
+@post("/people/{id:str}/deactivate")
+async def deactivate(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """End the account: sessions, tokens and pages. No fields."""
+    use_case = partial(_switch, who, id, False)
+    return await _act(request, context, who, id, "deactivate", Form({}), use_case, "Account deactivated.")
+
+
+@post("/people/{id:str}/activate")
+async def activate(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Give the account back. No fields."""
+    use_case = partial(_switch, who, id, True)
+    return await _act(request, context, who, id, "activate", Form({}), use_case, "Account activated.")
+
+
+async def _switch(who: Actor, id: str, is_active: bool, tx: Tx) -> None:
+    await identity.update_user(tx, who, parse("usr", id), UserChanges(is_active=is_active))
+
+
+HANDLERS = [
+    people_list,
+    invite,
+    person_page,
+    update,
+    change_password,
+    add_method,
+    remove_method,
+    change_rules,
+    send_test,
+    make_link,
+    deactivate,
+    activate,
+]

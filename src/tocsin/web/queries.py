@@ -1,0 +1,135 @@
+"""Figures that only pages show, read over several domains in one statement each. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, literal, select, true
+
+from tocsin.alerts.model import Alert, AlertSource, AlertStatus, Signal
+from tocsin.db.engine import Tx
+from tocsin.identity.model import Organisation, User
+from tocsin.incidents.model import OPEN, Incident
+from tocsin.notifications.model import Delivery, DeliveryKind
+from tocsin.oncall.model import EscalationRun, RunState
+
+# Counting stops here, so that no badge ever walks a large table.
+MOST_COUNTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around every page."""
+
+    org_name: str
+    time_zone: str
+    open_incidents: int
+    open_alerts: int
+
+
+async def surroundings(tx: Tx, user_id: UUID) -> Surroundings:
+    """Return the organisation, the reader's zone and the two counts of the navigation in one statement."""
+    incidents = select(Incident.id).where(Incident.status.in_(OPEN)).limit(MOST_COUNTED).subquery()
+    is_open = Alert.status.in_((AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED))
+    alerts = select(Alert.id).where(is_open).limit(MOST_COUNTED).subquery()
+    query = select(
+        select(Organisation.name).where(Organisation.id == 1).scalar_subquery(),
+        select(User.time_zone).where(User.id == user_id).scalar_subquery(),
+        select(func.count()).select_from(incidents).scalar_subquery(),
+        select(func.count()).select_from(alerts).scalar_subquery(),
+    )
+    name, zone, open_incidents, open_alerts = (await tx.session.execute(query)).one()
+    return Surroundings(name or "", zone or "UTC", open_incidents, open_alerts)
+
+
+async def any_incident(tx: Tx) -> bool:
+    """Say whether anybody has ever declared an incident."""
+    return (await tx.session.execute(select(Incident.id).limit(1))).first() is not None
+
+
+async def any_source(tx: Tx) -> bool:
+    """Say whether there is an alert source."""
+    return (await tx.session.execute(select(AlertSource.id).limit(1))).first() is not None
+
+
+async def next_steps(tx: Tx, alert_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """Return when the escalation of each of these alerts goes on, for those that are being paged about."""
+    run = EscalationRun
+    query = select(run.alert_id, run.next_step_at).where(
+        run.alert_id.in_(alert_ids), run.state == RunState.RUNNING, run.next_step_at.is_not(None)
+    )
+    rows: Sequence[Any] = (await tx.session.execute(query)).all()
+    return {id: at for id, at in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFigures:
+    """How busy a source is. Counts stop at `MOST_COUNTED`."""
+
+    last_signal_at: datetime | None
+    signals_24h: int
+    open_alerts: int
+
+
+async def source_figures(tx: Tx, source_ids: Collection[UUID]) -> dict[UUID, SourceFigures]:
+    """Return when each of these sources sent last, how much in 24 hours, and how many of its alerts are open."""
+    last = (
+        select(Signal.received_at)
+        .where(Signal.source_id == AlertSource.id)
+        .order_by(Signal.received_at.desc())
+        .limit(1)
+        .correlate(AlertSource)
+        .scalar_subquery()
+    )
+    recent = (
+        select(literal(1))
+        .where(Signal.source_id == AlertSource.id, Signal.received_at > tx.now - timedelta(hours=24))
+        .limit(MOST_COUNTED)
+        .correlate(AlertSource)
+        .lateral()
+    )
+    recent_count = select(func.count().label("number")).select_from(recent).lateral()
+    open_ones = (
+        select(literal(1))
+        .where(Alert.source_id == AlertSource.id, Alert.status != AlertStatus.RESOLVED)
+        .limit(MOST_COUNTED)
+        .correlate(AlertSource)
+        .lateral()
+    )
+    open_count = select(func.count().label("number")).select_from(open_ones).lateral()
+    query = (
+        select(AlertSource.id, last, recent_count.c.number, open_count.c.number)
+        .join(recent_count, true())
+        .join(open_count, true())
+        .where(AlertSource.id.in_(source_ids))
+    )
+    rows: Sequence[Any] = (await tx.session.execute(query)).all()
+    return {id: SourceFigures(at, signals, alerts) for id, at, signals, alerts in rows}
+
+
+async def latest_test(tx: Tx, user_id: UUID) -> list[Delivery]:
+    """Return the messages of the person's latest test page of the last hour, the oldest first."""
+    query = (
+        select(Delivery)
+        .where(
+            Delivery.user_id == user_id,
+            Delivery.kind == DeliveryKind.TEST,
+            Delivery.created_at > tx.now - timedelta(hours=1),
+        )
+        .order_by(Delivery.created_at.desc(), Delivery.id)
+        .limit(20)
+    )
+    found = list((await tx.session.scalars(query)).all())
+    return [delivery for delivery in found if delivery.created_at == found[0].created_at]
+
+
+async def alert_numbers(tx: Tx, alert_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the numbers of these alerts."""
+    if not alert_ids:
+        return {}
+    rows = (await tx.session.execute(select(Alert.id, Alert.number).where(Alert.id.in_(alert_ids)))).all()
+    return {id: number for id, number in rows}

@@ -1,0 +1,175 @@
+"""Getting in and out: sign-in, the first set-up, one-time links, sign-out."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from litestar import get, post
+from litestar.datastructures import Cookie
+
+from tocsin.db.engine import Tx
+from tocsin.edge.auth import COOKIE
+from tocsin.edge.context import AppRequest, Context, Ctx
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated
+from tocsin.web import forms, pages
+from tocsin.web.forms import Form, Refused, safe_path
+
+# The browser keeps the cookie for long; when the session ends is decided on the server.
+_COOKIE_SECONDS = 400 * 24 * 3600
+_START = "/incidents"
+
+
+@get("/sign-in")
+async def sign_in_page(request: AppRequest, context: Ctx) -> pages.Page:
+    """Show the sign-in, or the set-up while nobody exists; who is signed in goes on."""
+    wanted = safe_path(request.query_params.get("next", ""))
+    async with context.db.begin() as tx:
+        needs_set_up = await identity.needs_set_up(tx)
+    if needs_set_up:
+        return pages.go("/set-up")
+    if request.user is not None:
+        return pages.go(wanted or _START)
+    return await _show_sign_in(request, context, wanted)
+
+
+@post("/sign-in")
+async def sign_in(request: AppRequest, context: Ctx) -> pages.Page:
+    """Sign in with e-mail address and password; `next` is where to go, on this site only."""
+    form = await forms.read(request)
+    wanted = safe_path(form.text("next"))
+    try:
+        _, cookie = await identity.sign_in(
+            context.db,
+            form.text("email"),
+            form.text("password"),
+            _ip(request),
+            _user_agent(request),
+            days=context.settings.session_days,
+        )
+    except (Unauthenticated, TooMany) as problem:
+        # Not 401: the browser's own sign-in dialog has no place here, and the form is shown again.
+        refused = Refused("sign-in", form, Invalid("", problem.message))
+        return await _show_sign_in(request, context, wanted, refused)
+    return _signed_in(context, cookie, wanted or _START)
+
+
+async def _show_sign_in(
+    request: AppRequest, context: Context, wanted: str, refused: Refused | None = None
+) -> pages.Page:
+    async with context.db.begin() as tx:
+        organisation = await queries.organisation(tx)
+        values = pages.bare(request, context, tx.now)
+    values |= {"next": wanted, "org_name": organisation.name if organisation else ""}
+    return pages.render("sign_in.html", values, refused=refused)
+
+
+@post("/sign-out")
+async def sign_out(request: AppRequest, context: Ctx) -> pages.Page:
+    """End this session; signing out twice is harmless."""
+    if request.user is not None:
+        async with context.db.begin() as tx:
+            await identity.sign_out(tx, request.user)
+    answer = pages.go("/sign-in", "You are signed out.")
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@get(["/set-up", "/set-up/{token:str}"])
+async def set_up_page(request: AppRequest, context: Ctx, token: str = "") -> pages.Page:
+    """Show the set-up to whoever holds the link that the server printed; once it is done it leads to the sign-in."""
+    return await _show_set_up(request, context, token or request.query_params.get("token", ""))
+
+
+@post("/set-up")
+async def set_up(request: AppRequest, context: Ctx) -> pages.Page:
+    """Make the organisation and its first administrator, who is then signed in."""
+    form = await forms.read(request)
+    opened: list[str] = []
+    try:
+        refused = await forms.attempt(context, form, "set-up", partial(_set_up, request, context, form, opened))
+    except Unauthenticated:
+        return await _show_set_up(request, context, "")
+    if refused is None:
+        return _signed_in(context, opened[0], _START)
+    if isinstance(refused.problem, Conflict):
+        return pages.go("/sign-in")
+    return await _show_set_up(request, context, form.text("token"), refused)
+
+
+async def _set_up(request: AppRequest, context: Context, form: Form, opened: list[str], tx: Tx) -> None:
+    user = await identity.set_up(
+        tx,
+        form.text("token"),
+        organisation=form.text("organisation"),
+        name=form.text("name"),
+        email=form.text("email"),
+        password=form.text("password"),
+    )
+    agent, days = _user_agent(request), context.settings.session_days
+    opened.append(await identity.open_session(tx, user, ip=_ip(request), user_agent=agent, how="set-up", days=days))
+
+
+async def _show_set_up(request: AppRequest, context: Context, token: str, refused: Refused | None = None) -> pages.Page:
+    async with context.db.begin() as tx:
+        needs_set_up = await identity.needs_set_up(tx)
+        values = pages.bare(request, context, tx.now)
+    if not needs_set_up:
+        return pages.go("/sign-in")
+    return pages.render("set_up.html", values | {"token": token}, refused=refused, headers=_SECRET)
+
+
+@get("/link/{token:str}")
+async def link_page(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+    """Ask before a one-time link is used: link previews and mail scanners open links, too."""
+    async with context.db.begin() as tx:
+        values = pages.bare(request, context, tx.now)
+    return pages.render("link.html", values | {"token": token, "message": ""}, headers=_SECRET)
+
+
+@post("/link/{token:str}")
+async def use_link(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+    """Use the link up and sign its person in."""
+    try:
+        async with context.db.begin() as tx:
+            _, cookie = await identity.sign_in_with_link(
+                tx, token, _ip(request), _user_agent(request), days=context.settings.session_days
+            )
+    except Unauthenticated as problem:
+        async with context.db.begin() as tx:
+            values = pages.bare(request, context, tx.now)
+        values |= {"token": token, "message": problem.message}
+        return pages.render("link.html", values, status=422, headers=_SECRET)
+    return _signed_in(context, cookie, _START)
+
+
+# The address itself is a credential: it must not travel on to other pages.
+_SECRET = {"referrer-policy": "no-referrer"}
+
+
+def _signed_in(context: Context, cookie: str, path: str) -> pages.Page:
+    answer = pages.go(path)
+    answer.set_cookie(
+        Cookie(
+            key=COOKIE,
+            value=cookie,
+            max_age=_COOKIE_SECONDS,
+            httponly=True,
+            samesite="lax",
+            secure=context.settings.base_url.startswith("https://"),
+            path="/",
+        )
+    )
+    return answer
+
+
+def _ip(request: AppRequest) -> str:
+    return request.client.host if request.client else ""
+
+
+def _user_agent(request: AppRequest) -> str:
+    return request.headers.get("user-agent", "")
+
+
+HANDLERS = [sign_in_page, sign_in, sign_out, set_up_page, set_up, link_page, use_link]

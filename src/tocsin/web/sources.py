@@ -1,0 +1,286 @@
+"""Sources: where signals come from, their addresses and what came in."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from litestar import get, post
+
+from tocsin.alerts import queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import AlertSource, Signal, SourceKind
+from tocsin.alerts.sources import ADAPTERS
+from tocsin.api.http import read_cursor, write_cursor
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity.model import Actor
+from tocsin.kit.errors import Invalid
+from tocsin.kit.ids import parse, public
+from tocsin.web import forms, pages
+from tocsin.web import queries as figures
+from tocsin.web.alerts import body_text
+from tocsin.web.forms import Form, Refused
+
+_HIDDEN = "…"
+_TRIES = {
+    SourceKind.GENERIC: '{"title": "Test alert", "status": "firing", "severity": "critical"}',
+    SourceKind.PAGERDUTY: (
+        '{"routing_key": "%s", "event_action": "trigger", '
+        '"payload": {"summary": "Test alert", "source": "shell", "severity": "critical"}}'
+    ),
+}
+_TRY_ALERTMANAGER = (
+    '{"version": "4", "status": "firing", "alerts": '
+    '[{"status": "firing", "labels": {"alertname": "TestAlert", "severity": "critical"}}]}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source in the list."""
+
+    id: str
+    name: str
+    kind: str
+    kind_name: str
+    is_enabled: bool
+    last_signal_at: datetime | None
+    signals_24h: int
+    open_alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """One source in full. `url` hides its secret from those who do not manage sources."""
+
+    id: str
+    name: str
+    kind: str
+    kind_name: str
+    is_enabled: bool
+    version: int
+    url: str
+    created_at: datetime
+    rotated_at: datetime | None
+    last_signal_at: datetime | None
+    signals_24h: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """One request that came in, and what became of it."""
+
+    id: str
+    at: datetime
+    outcome: str
+    words: str
+    alert_id: str | None
+    alert_ref: str | None
+    body: str
+
+
+@get("/sources")
+async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the sources."""
+    return await _show_list(request, context, who)
+
+
+async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+    who.must("source.view")
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        rows = await queries.sources(tx, limit=500)
+        busy = await figures.source_figures(tx, [row.id for row in rows])
+    values |= {
+        "sources": [_row(row, busy[row.id]) for row in rows],
+        "kinds": [(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
+        "may": {"edit": who.may("source.manage")},
+        "conflict": "",
+    }
+    return pages.render("sources.html", values, refused=refused)
+
+
+def _row(row: AlertSource, busy: figures.SourceFigures) -> SourceRow:
+    return SourceRow(
+        id=public("src", row.id),
+        name=row.name,
+        kind=row.kind,
+        kind_name=ADAPTERS[row.kind].label,
+        is_enabled=row.is_enabled,
+        last_signal_at=busy.last_signal_at,
+        signals_24h=busy.signals_24h,
+        open_alerts=busy.open_alerts,
+    )
+
+
+@post("/sources")
+async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Make a source. Form fields: name, kind."""
+    form = await forms.read(request)
+    made: list[UUID] = []
+    refused = await forms.attempt(context, form, "new-source", partial(_create, who, form, made))
+    if refused is not None:
+        return await _show_list(request, context, who, refused)
+    return pages.go(f"/sources/{public('src', made[0])}" if made else "/sources")
+
+
+async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
+    if await forms.once(tx, who, form, "source"):
+        made.append((await alerts.create_source(tx, who, name=form.text("name"), kind=form.text("kind"))).id)
+
+
+@get("/sources/{id:str}")
+async def source_page(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Show one source, its address and what came in lately."""
+    return await _show(request, context, who, id)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must("source.view")
+    before = _place(request.query_params.get("before", ""))
+    async with context.db.begin() as tx:
+        row = await queries.source(tx, parse("src", id))
+        values = await pages.shell(tx, request, context, who)
+        busy = (await figures.source_figures(tx, [row.id]))[row.id]
+        found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
+        shown = found[: pages.PAGE_SIZE]
+        signals = await _signals(tx, shown)
+    secret = row.token if who.may("source.manage") else _HIDDEN
+    last = shown[-1] if len(found) > len(shown) else None
+    values |= {
+        "source": _view(context, row, busy, secret),
+        "curl": _curl(context, row, secret),
+        "signals": signals,
+        "older": pages.address(f"/sources/{id}", before=write_cursor(last.received_at, last.id)) if last else None,
+        "may": {"edit": who.may("source.manage")},
+        "conflict": "",
+    }
+    return pages.render("source.html", values, refused=refused)
+
+
+def _place(before: str) -> tuple[datetime, UUID] | None:
+    try:
+        return read_cursor(before or None)
+    except Invalid:
+        return None
+
+
+def _address(context: Context, row: AlertSource, secret: str) -> str:
+    return f"{context.settings.base_url}/in/{row.kind}/{secret}"
+
+
+def _curl(context: Context, row: AlertSource, secret: str) -> str:
+    body = _TRIES.get(SourceKind(row.kind), _TRY_ALERTMANAGER)
+    body = body % secret if "%s" in body else body
+    return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} '{_address(context, row, secret)}'"
+
+
+def _view(context: Context, row: AlertSource, busy: figures.SourceFigures, secret: str) -> SourceView:
+    return SourceView(
+        id=public("src", row.id),
+        name=row.name,
+        kind=row.kind,
+        kind_name=ADAPTERS[row.kind].label,
+        is_enabled=row.is_enabled,
+        version=row.version,
+        url=_address(context, row, secret),
+        created_at=row.created_at,
+        rotated_at=row.rotated_at,
+        last_signal_at=busy.last_signal_at,
+        signals_24h=busy.signals_24h,
+    )
+
+
+async def _signals(tx: Tx, shown: Sequence[Signal]) -> list[SignalRow]:
+    effects = await queries.effects_of(tx, [signal.id for signal in shown]) if shown else {}
+    numbers = await figures.alert_numbers(tx, {alert for each in effects.values() for alert, _ in each})
+    rows: list[SignalRow] = []
+    for signal in shown:
+        touched = effects.get(signal.id, [])
+        alert_id = touched[0][0] if touched else None
+        number = numbers.get(alert_id) if alert_id is not None else None
+        rows.append(
+            SignalRow(
+                id=public("sig", signal.id),
+                at=signal.received_at,
+                outcome=_outcome(signal, [effect for _, effect in touched]),
+                words=signal.detail,
+                alert_id=public("alt", alert_id) if alert_id is not None and number is not None else None,
+                alert_ref=f"ALR-{number}" if number is not None else None,
+                body=body_text(signal),
+            )
+        )
+    return rows
+
+
+def _outcome(signal: Signal, effects: Sequence[str]) -> str:
+    if signal.outcome == "rejected":
+        return "refused"
+    return next((known for known in ("opened", "resolved", "acknowledged", "repeated") if known in effects), "ignored")
+
+
+async def _act(
+    request: AppRequest,
+    context: Context,
+    who: Actor,
+    id: str,
+    form_id: str,
+    form: Form,
+    use_case: forms.UseCase,
+    done: str,
+) -> pages.Page:
+    refused = await forms.attempt(context, form, form_id, use_case)
+    return await _show(request, context, who, id, refused) if refused else pages.go(f"/sources/{id}", done)
+
+
+@post("/sources/{id:str}")
+async def rename(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Give a source another name. Form fields: name, version."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "rename", form, partial(_rename, who, id, form), "Source renamed.")
+
+
+async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    await alerts.update_source(tx, who, parse("src", id), name=form.text("name"), if_version=form.version())
+
+
+@post("/sources/{id:str}/rotate")
+async def rotate(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Give a source a new secret. Form fields: version; a second press of the same page rotates once."""
+    form = await forms.read(request)
+    use_case = partial(_rotate, who, id, form)
+    return await _act(request, context, who, id, "rotate-dialog-form", form, use_case, "The address is new.")
+
+
+async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    row = await queries.lock_source(tx, parse("src", id))
+    if form.version() in (None, row.version):
+        await alerts.rotate_token(tx, who, row.id)
+
+
+@post("/sources/{id:str}/enable")
+async def enable(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Take signals again. No fields."""
+    use_case = partial(_switch, who, id, True)
+    return await _act(request, context, who, id, "enable", Form({}), use_case, "Source enabled.")
+
+
+@post("/sources/{id:str}/disable")
+async def disable(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+    """Refuse signals with 403. No fields."""
+    use_case = partial(_switch, who, id, False)
+    return await _act(request, context, who, id, "disable-dialog-form", Form({}), use_case, "Source disabled.")
+
+
+async def _switch(who: Actor, id: str, is_enabled: bool, tx: Tx) -> None:
+    await alerts.update_source(tx, who, parse("src", id), is_enabled=is_enabled)
+
+
+HANDLERS = [source_list, create, source_page, rename, rotate, enable, disable]

@@ -1,0 +1,115 @@
+"""Live streams of the pages: server-sent events that say that something changed, so that the page asks again.
+
+One message is `event: changed` with the event's name as data and its place in the log as id; a reader that comes back
+with `Last-Event-ID` is told of what it missed. At most two messages a second: in a flood the last one speaks for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+from litestar import get
+from litestar.response import Stream
+
+from tocsin.alerts import queries as alerts
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events.live import Seen, follow
+from tocsin.incidents import queries as incidents
+from tocsin.kit.ids import parse
+
+_GAP = 0.5
+# How soon a stream notices that the process stops.
+_LOOK = 1.0
+
+Wants = Callable[[Seen], bool]
+
+
+@get("/incidents/events")
+async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> Stream:
+    """Tell of everything that happens to any incident."""
+    who.must("incident.view")
+    return _stream(request, context, lambda seen: seen.incident_id is not None)
+
+
+@get("/incidents/{ref:str}/events")
+async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: str) -> Stream:
+    """Tell of everything that happens to one incident and its alerts."""
+    who.must("incident.view")
+    async with context.db.begin() as tx:
+        id = (await incidents.get(tx, ref)).id
+    return _stream(request, context, lambda seen: seen.incident_id == id)
+
+
+@get("/alerts/events")
+async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> Stream:
+    """Tell of everything that happens to any alert."""
+    who.must("alert.view")
+    return _stream(request, context, lambda seen: seen.alert_id is not None)
+
+
+@get("/alerts/{id:str}/events")
+async def alert_events(request: AppRequest, context: Ctx, who: Who, id: str) -> Stream:
+    """Tell of everything that happens to one alert."""
+    who.must("alert.view")
+    async with context.db.begin() as tx:
+        alert_id = (await alerts.get(tx, parse("alt", id))).id
+    return _stream(request, context, lambda seen: seen.alert_id == alert_id)
+
+
+def _stream(request: AppRequest, context: Context, wants: Wants) -> Stream:
+    messages = _messages(context, wants, request.headers.get("last-event-id"))
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return Stream(messages, media_type="text/event-stream", headers=headers)
+
+
+class _News:
+    """What has come in since the last message."""
+
+    def __init__(self) -> None:
+        self.latest: Seen | None = None
+        self.woken = asyncio.Event()
+
+    async def read(self, events: AsyncIterator[Seen | None]) -> None:
+        """Follow the log until it ends; None only keeps the line open."""
+        async for event in events:
+            self.latest = event or self.latest
+            self.woken.set()
+
+    async def wait(self) -> bool:
+        """Wait for news, or for as long as a stopping process may have to wait; says whether there were any."""
+        try:
+            async with asyncio.timeout(_LOOK):
+                await self.woken.wait()
+        except TimeoutError:
+            return False
+        self.woken.clear()
+        return True
+
+
+async def _messages(context: Context, wants: Wants, after: str | None) -> AsyncGenerator[str]:
+    # The first bytes tell the browser, and every proxy in between, that the line is open.
+    yield "retry: 2000\n: open\n\n"
+    news = _News()
+    reading = asyncio.create_task(news.read(follow(context.live, wants, after)), name="stream")
+    reading.add_done_callback(lambda _: news.woken.set())
+    try:
+        while not context.stopping():
+            has_news = await news.wait()
+            if news.latest is not None:
+                latest, news.latest = news.latest, None
+                yield f"id: {latest.cursor}\nevent: changed\ndata: {latest.name}\n\n"
+                await asyncio.sleep(_GAP)
+            elif reading.done():
+                # The reader fell behind or the process stops; it comes back with the last id that it has seen.
+                break
+            elif has_news:
+                yield ": still here\n\n"
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+
+
+HANDLERS = [incident_list_events, incident_events, alert_list_events, alert_events]
