@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from litestar import HttpMethod, post, route
+from litestar.params import FromPath
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import Alert, AlertStatus
@@ -84,13 +85,13 @@ class _Asked:
 
 
 @route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
-async def ack_page(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+async def ack_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Show what the page is about. Changes nothing: mail scanners and previews open links."""
     return await _show(request, context, token)
 
 
 @post("/p/{token:str}")
-async def answer(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+async def answer(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Answer as the person who was paged. Form field `do`: ack, decline or escalate; `step` guards against a repeat."""
     form = await forms.read(request)
     try:

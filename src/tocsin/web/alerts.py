@@ -9,6 +9,7 @@ from functools import partial
 from uuid import UUID
 
 from litestar import get, post
+from litestar.params import FromPath
 from markupsafe import Markup
 
 from tocsin.alerts import queries
@@ -217,7 +218,7 @@ def ack_for(alert: Alert) -> float | None:
 
 
 @get("/alerts/{id:str}")
-async def alert_page(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one alert, why it did what it did, and what came in."""
     return await _show(request, context, who, id)
 
@@ -306,7 +307,7 @@ def body_text(signal: Signal) -> str:
 
 
 @post("/alerts/{id:str}/acknowledge")
-async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take an alert on. Field `from`: `list` leads back to the inbox."""
     form = await forms.read(request)
     refused = await forms.attempt(context, form, "acknowledge", partial(_acknowledge, who, id))
@@ -321,7 +322,7 @@ async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
 
 
 @post("/alerts/{id:str}/resolve")
-async def resolve(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def resolve(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End an alert by hand. No fields."""
     refused = await forms.attempt(context, Form({}), "resolve", partial(_resolve, who, id))
     return pages.go(f"/alerts/{id}") if refused is None else await _show(request, context, who, id, refused)
@@ -332,7 +333,7 @@ async def _resolve(who: Actor, id: str, tx: Tx) -> None:
 
 
 @post("/alerts/{id:str}/declare")
-async def declare(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def declare(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Declare an incident from an alert at once, with its title and severity. No fields.
 
     An alert that belongs to an incident leads there, so a second press declares nothing.

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from tocsin.edge.context import AppRequest
 from tocsin.kit.errors import NotFound
@@ -59,7 +60,7 @@ def _packed(path: str) -> bytes:
 
 
 @get("/static/{path:path}", sync_to_thread=False)
-def asset(request: AppRequest, path: str) -> Response[bytes]:
+def asset(request: AppRequest, path: FromPath[str]) -> Response[bytes]:
     """Serve one file; `?v=` with the version of its content may be kept for ever, other addresses for an hour."""
     name = path.lstrip("/")
     found = _ASSETS.get(name)

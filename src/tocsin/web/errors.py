@@ -56,7 +56,7 @@ def _problem_of(error: Exception) -> Problem:
         return Unavailable("The database does not answer.")
     log.error("web.broken", exc_info=error)
     broken = Problem("")
-    broken.status = HTTPStatus.INTERNAL_SERVER_ERROR
+    broken.status = 500
     return broken
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from uuid import UUID
 
 from litestar import get
+from litestar.params import FromPath
 from markupsafe import Markup
 
 from tocsin.alerts import queries as alert_queries
@@ -146,7 +147,7 @@ class Targets:
 
 
 @get("/incidents/{ref:str}")
-async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show one incident; `?show=comments|events` narrows the timeline, `?before=` goes back in it."""
     return await show(request, context, who, ref)
 

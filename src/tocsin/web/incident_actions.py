@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from litestar import post
+from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -37,7 +38,7 @@ async def _run(action: Action, who: Actor, ref: str, form: Form, tx: Tx) -> None
 
 
 @post("/incidents/{ref:str}/title")
-async def change_title(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def change_title(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: title, version."""
     return await _act(request, context, who, ref, "title-form", _change_title)
 
@@ -47,7 +48,7 @@ async def _change_title(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/summary")
-async def change_summary(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def change_summary(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: summary (Markdown), version."""
     return await _act(request, context, who, ref, "summary-form", _change_summary)
 
@@ -57,7 +58,7 @@ async def _change_summary(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/severity")
-async def change_severity(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def change_severity(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: severity (1 to 5), version."""
     return await _act(request, context, who, ref, "severity", _change_severity)
 
@@ -68,7 +69,7 @@ async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/status")
-async def change_status(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def change_status(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: status (an open one), version."""
     return await _act(request, context, who, ref, "status", _change_status)
 
@@ -80,7 +81,7 @@ async def _change_status(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/roles")
-async def assign_role(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def assign_role(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: role, user_id (empty: nobody), version."""
     return await _act(request, context, who, ref, "role", _assign_role)
 
@@ -93,7 +94,7 @@ async def _assign_role(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/comments")
-async def comment(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def comment(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: body (Markdown), form_id. The same comment of the same page is written once."""
     return await _act(request, context, who, ref, "composer", _comment)
 
@@ -104,7 +105,7 @@ async def _comment(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/acknowledge")
-async def acknowledge(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def acknowledge(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Take the incident on, and answer every page that one has about it and its alerts. No fields."""
     return await _act(request, context, who, ref, "acknowledge", _acknowledge)
 
@@ -118,7 +119,7 @@ async def _acknowledge(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/join")
-async def join(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def join(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Become a responder. No fields."""
     return await _act(request, context, who, ref, "join", _join)
 
@@ -128,7 +129,7 @@ async def _join(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/leave")
-async def leave(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def leave(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Stop being a responder. No fields."""
     return await _act(request, context, who, ref, "leave", _leave)
 
@@ -138,7 +139,7 @@ async def _leave(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/page")
-async def page(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: target (`user:usr_…` or `policy:pol_…`), message, form_id. Sent twice, it pages once."""
     return await _act(request, context, who, ref, "page-form", _page, "They are being paged.")
 
@@ -150,7 +151,7 @@ async def _page(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/alerts")
-async def link(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def link(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: do (link or unlink), alert_id."""
     return await _act(request, context, who, ref, "link-alert", _link)
 
@@ -167,7 +168,7 @@ async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/resolve")
-async def resolve(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def resolve(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: resolution_note (Markdown, required), version."""
     return await _act(request, context, who, ref, "resolve-form", _resolve, "Incident resolved.")
 
@@ -177,7 +178,7 @@ async def _resolve(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/close")
-async def close(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def close(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form field: version."""
     return await _act(request, context, who, ref, "close", _close, "Incident closed.")
 
@@ -187,7 +188,7 @@ async def _close(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/cancel")
-async def cancel(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def cancel(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: reason, duplicate_of (INC-n, when a duplicate), note, version."""
     return await _act(request, context, who, ref, "cancel-form", _cancel, "Incident cancelled.")
 
@@ -207,7 +208,7 @@ async def _cancel(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 @post("/incidents/{ref:str}/reopen")
-async def reopen(request: AppRequest, context: Ctx, who: Who, ref: str) -> pages.Page:
+async def reopen(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: reason (required), version."""
     return await _act(request, context, who, ref, "reopen-form", _reopen, "Incident reopened.")
 

@@ -9,6 +9,7 @@ from functools import partial
 from zoneinfo import available_timezones
 
 from litestar import get, post
+from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -175,7 +176,7 @@ def _link_url(context: Context, token: str) -> str:
 
 
 @get("/people/{id:str}")
-async def person_page(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def person_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one person; for oneself it is the profile."""
     return await _show(request, context, who, id)
 
@@ -269,7 +270,7 @@ async def _act(
 
 
 @post("/people/{id:str}")
-async def update(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Change a person. Form fields: name, time_zone, role (only where it may be changed)."""
     form = await forms.read(request)
     return await _act(request, context, who, id, "person-form", form, partial(_update, who, id, form), "Saved.")
@@ -281,7 +282,7 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
 
 
 @post("/people/{id:str}/password")
-async def change_password(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Set one's own password and end one's other sessions. Form fields: current, password."""
     form = await forms.read(request)
     if parse("usr", id) != who.user_id:
@@ -295,7 +296,7 @@ async def _change_password(who: Actor, form: Form, tx: Tx) -> None:
 
 
 @post("/people/{id:str}/contact-methods")
-async def add_method(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Add a way to be reached. Form fields: kind, address."""
     form = await forms.read(request)
     use_case = partial(_add_method, context, who, id, form)
@@ -310,19 +311,21 @@ async def _add_method(context: Context, who: Actor, id: str, form: Form, tx: Tx)
     await notifications.add_contact_method(tx, who, context.channels, user_id=user_id, kind=kind, address=address)
 
 
-@post("/people/{id:str}/contact-methods/{method:str}/delete")
-async def remove_method(request: AppRequest, context: Ctx, who: Who, id: str, method: str) -> pages.Page:
+@post("/people/{id:str}/contact-methods/{method_id:str}/delete")
+async def remove_method(
+    request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method: FromPath[str]
+) -> pages.Page:
     """Take a way to be reached away. No fields."""
-    use_case = partial(_remove_method, who, id, method)
+    use_case = partial(_remove_method, who, id, method_id)
     return await _act(request, context, who, id, "", Form({}), use_case, "Contact method removed.")
 
 
-async def _remove_method(who: Actor, id: str, method: str, tx: Tx) -> None:
-    await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("ctm", method))
+async def _remove_method(who: Actor, id: str, method_id: str, tx: Tx) -> None:
+    await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("ctm", method_id))
 
 
 @post("/people/{id:str}/rules")
-async def change_rules(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Add a rule (do=add, urgency, method_id, after_minutes) or remove one (do=remove, rule_id)."""
     form = await forms.read(request)
     form_id = f"rule-{form.text('urgency')}"
@@ -352,7 +355,7 @@ def _read_rule(form: Form) -> RuleDraft:
 
 
 @post("/people/{id:str}/test")
-async def send_test(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Send a page that changes nothing on every contact method. Form field: form_id."""
     form = await forms.read(request)
     return await _act(
@@ -366,7 +369,7 @@ async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
 
 
 @post("/people/{id:str}/link")
-async def make_link(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def make_link(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Make a link that signs the person in and show it, once. No fields; only for those who manage people."""
     made: list[str] = []
     refused = await forms.attempt(context, Form({}), "make-link", partial(_make_link, who, id, made))
@@ -380,14 +383,14 @@ async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
 
 
 @post("/people/{id:str}/deactivate")
-async def deactivate(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def deactivate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End the account: sessions, tokens and pages. No fields."""
     use_case = partial(_switch, who, id, False)
     return await _act(request, context, who, id, "deactivate", Form({}), use_case, "Account deactivated.")
 
 
 @post("/people/{id:str}/activate")
-async def activate(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give the account back. No fields."""
     use_case = partial(_switch, who, id, True)
     return await _act(request, context, who, id, "activate", Form({}), use_case, "Account activated.")

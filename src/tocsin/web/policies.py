@@ -10,6 +10,7 @@ from functools import partial
 from uuid import UUID
 
 from litestar import get, post
+from litestar.params import FromPath
 
 from tocsin.alerts import queries as alerts
 from tocsin.db.engine import Tx
@@ -159,7 +160,7 @@ async def new_policy(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 @get("/policies/{id:str}")
-async def policy_page(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def policy_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show the editor, or the policy for those who may not change it."""
     return await _edit(request, context, who, id, None)
 
@@ -251,7 +252,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 @post("/policies/{id:str}")
-async def update(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Save the policy, or apply a button of the editor and show it again."""
     return await _save(request, context, who, id)
 
@@ -368,7 +369,7 @@ def press(sketch: Sketch, do: str, form: Form) -> Sketch:
 
 
 @post("/policies/{id:str}/delete")
-async def delete(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a policy that nothing uses or has used. No fields."""
     refused = await forms.attempt(context, Form({}), "delete-dialog-form", partial(_delete, who, id))
     return (

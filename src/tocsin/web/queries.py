@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, true
+from sqlalchemy import func, select, text
 
-from tocsin.alerts.model import Alert, AlertSource, AlertStatus, Signal
+from tocsin.alerts.model import Alert, AlertSource, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.identity.model import Organisation, User
 from tocsin.incidents.model import OPEN, Incident
@@ -75,39 +75,20 @@ class SourceFigures:
     open_alerts: int
 
 
+_SOURCE_FIGURES = text("""
+SELECT source.id,
+       (SELECT received_at FROM signal WHERE source_id = source.id ORDER BY received_at DESC LIMIT 1),
+       (SELECT count(*) FROM (SELECT FROM signal WHERE source_id = source.id AND received_at > :since LIMIT :most) AS s),
+       (SELECT count(*) FROM
+           (SELECT FROM alert WHERE source_id = source.id AND status <> 'resolved' LIMIT :most) AS a)
+FROM alert_source AS source WHERE source.id = ANY(:ids)
+""")
+
+
 async def source_figures(tx: Tx, source_ids: Collection[UUID]) -> dict[UUID, SourceFigures]:
     """Return when each of these sources sent last, how much in 24 hours, and how many of its alerts are open."""
-    last = (
-        select(Signal.received_at)
-        .where(Signal.source_id == AlertSource.id)
-        .order_by(Signal.received_at.desc())
-        .limit(1)
-        .correlate(AlertSource)
-        .scalar_subquery()
-    )
-    recent = (
-        select(literal(1))
-        .where(Signal.source_id == AlertSource.id, Signal.received_at > tx.now - timedelta(hours=24))
-        .limit(MOST_COUNTED)
-        .correlate(AlertSource)
-        .lateral()
-    )
-    recent_count = select(func.count().label("number")).select_from(recent).lateral()
-    open_ones = (
-        select(literal(1))
-        .where(Alert.source_id == AlertSource.id, Alert.status != AlertStatus.RESOLVED)
-        .limit(MOST_COUNTED)
-        .correlate(AlertSource)
-        .lateral()
-    )
-    open_count = select(func.count().label("number")).select_from(open_ones).lateral()
-    query = (
-        select(AlertSource.id, last, recent_count.c.number, open_count.c.number)
-        .join(recent_count, true())
-        .join(open_count, true())
-        .where(AlertSource.id.in_(source_ids))
-    )
-    rows: Sequence[Any] = (await tx.session.execute(query)).all()
+    given = {"ids": list(source_ids), "since": tx.now - timedelta(hours=24), "most": MOST_COUNTED}
+    rows: Sequence[Any] = (await tx.session.execute(_SOURCE_FIGURES, given)).all()
     return {id: SourceFigures(at, signals, alerts) for id, at, signals, alerts in rows}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from litestar import get, post
+from litestar.params import FromPath
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
@@ -99,7 +100,7 @@ async def _create(who: Actor, form: Form, tx: Tx) -> None:
 
 
 @post("/routes/{id:str}")
-async def update(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Change a route. Form fields: name, condition, policy_id, is_enabled, version."""
     form = await forms.read(request)
     refused = await forms.attempt(context, form, f"edit-{id}", partial(_update, who, id, form))
@@ -113,7 +114,7 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
 
 
 @post("/routes/{id:str}/move")
-async def move(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def move(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Try a route earlier or later. Form field `to`: up or down."""
     form = await forms.read(request)
     refused = await forms.attempt(context, form, f"{form.text('to')}-{id}", partial(_move, who, id, form))
@@ -125,7 +126,7 @@ async def _move(who: Actor, id: str, form: Form, tx: Tx) -> None:
 
 
 @post("/routes/{id:str}/delete")
-async def delete(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a route. No fields."""
     refused = await forms.attempt(context, Form({}), f"delete-{id}-dialog-form", partial(_delete, who, id))
     return await _after(request, context, who, refused, "Route deleted.")

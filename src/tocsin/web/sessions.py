@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from litestar import get, post
+from litestar.params import FromPath
 
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.identity import queries
@@ -75,7 +76,7 @@ def device(user_agent: str) -> str:
 
 
 @post("/sessions/{id:str}/end")
-async def end(context: Ctx, who: Who, id: str) -> pages.Page:
+async def end(context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End a session; one that has ended already is no error. No fields."""
     try:
         async with context.db.begin() as tx:

@@ -6,6 +6,7 @@ from functools import partial
 
 from litestar import get, post
 from litestar.datastructures import Cookie
+from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.auth import COOKIE
@@ -76,10 +77,10 @@ async def sign_out(request: AppRequest, context: Ctx) -> pages.Page:
     return answer
 
 
-@get(["/set-up", "/set-up/{token:str}"])
-async def set_up_page(request: AppRequest, context: Ctx, token: str = "") -> pages.Page:
+@get("/set-up")
+async def set_up_page(request: AppRequest, context: Ctx) -> pages.Page:
     """Show the set-up to whoever holds the link that the server printed; once it is done it leads to the sign-in."""
-    return await _show_set_up(request, context, token or request.query_params.get("token", ""))
+    return await _show_set_up(request, context, request.query_params.get("token", ""))
 
 
 @post("/set-up")
@@ -121,7 +122,7 @@ async def _show_set_up(request: AppRequest, context: Context, token: str, refuse
 
 
 @get("/link/{token:str}")
-async def link_page(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+async def link_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Ask before a one-time link is used: link previews and mail scanners open links, too."""
     async with context.db.begin() as tx:
         values = pages.bare(request, context, tx.now)
@@ -129,7 +130,7 @@ async def link_page(request: AppRequest, context: Ctx, token: str) -> pages.Page
 
 
 @post("/link/{token:str}")
-async def use_link(request: AppRequest, context: Ctx, token: str) -> pages.Page:
+async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Use the link up and sign its person in."""
     try:
         async with context.db.begin() as tx:

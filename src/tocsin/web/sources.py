@@ -10,6 +10,7 @@ from functools import partial
 from uuid import UUID
 
 from litestar import get, post
+from litestar.params import FromPath
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
@@ -135,7 +136,7 @@ async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
 
 
 @get("/sources/{id:str}")
-async def source_page(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def source_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one source, its address and what came in lately."""
     return await _show(request, context, who, id)
 
@@ -241,7 +242,7 @@ async def _act(
 
 
 @post("/sources/{id:str}")
-async def rename(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def rename(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give a source another name. Form fields: name, version."""
     form = await forms.read(request)
     return await _act(request, context, who, id, "rename", form, partial(_rename, who, id, form), "Source renamed.")
@@ -252,7 +253,7 @@ async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
 
 
 @post("/sources/{id:str}/rotate")
-async def rotate(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give a source a new secret. Form fields: version; a second press of the same page rotates once."""
     form = await forms.read(request)
     use_case = partial(_rotate, who, id, form)
@@ -266,14 +267,14 @@ async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
 
 
 @post("/sources/{id:str}/enable")
-async def enable(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take signals again. No fields."""
     use_case = partial(_switch, who, id, True)
     return await _act(request, context, who, id, "enable", Form({}), use_case, "Source enabled.")
 
 
 @post("/sources/{id:str}/disable")
-async def disable(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Refuse signals with 403. No fields."""
     use_case = partial(_switch, who, id, False)
     return await _act(request, context, who, id, "disable-dialog-form", Form({}), use_case, "Source disabled.")

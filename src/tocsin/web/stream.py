@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from litestar import get
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from tocsin.alerts import queries as alerts
@@ -34,7 +35,7 @@ async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> S
 
 
 @get("/incidents/{ref:str}/events")
-async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: str) -> Stream:
+async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> Stream:
     """Tell of everything that happens to one incident and its alerts."""
     who.must("incident.view")
     async with context.db.begin() as tx:
@@ -50,7 +51,7 @@ async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> Stre
 
 
 @get("/alerts/{id:str}/events")
-async def alert_events(request: AppRequest, context: Ctx, who: Who, id: str) -> Stream:
+async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> Stream:
     """Tell of everything that happens to one alert."""
     who.must("alert.view")
     async with context.db.begin() as tx:

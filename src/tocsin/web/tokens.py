@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from litestar import get, post
+from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -101,7 +102,7 @@ async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
 
 
 @post("/tokens/{id:str}/revoke")
-async def revoke(request: AppRequest, context: Ctx, who: Who, id: str) -> pages.Page:
+async def revoke(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End a token; one that has ended stays so. No fields."""
     refused = await forms.attempt(context, Form({}), f"revoke-{id}", partial(_revoke, who, id))
     return await _show(request, context, who, refused) if refused else pages.go("/tokens", "Token revoked.")

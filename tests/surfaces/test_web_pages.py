@@ -1,0 +1,94 @@
+"""Every page: who may see it, that it is escaped, and that it keeps to the content security policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.surfaces.web_client import browser
+from tests.world import World
+from tocsin.identity.model import Actor, User
+from tocsin.incidents import service as incidents
+from tocsin.kit.ids import public
+
+HOSTILE = "<script>alert(1)</script> \"quoted\" & 'single'"
+
+
+@dataclass
+class Scene:
+    """An organisation with something of everything, much of it with a hostile name."""
+
+    admin: User
+    responder: User
+    stakeholder: User
+    paths: dict[str, str]
+
+
+@pytest.fixture
+async def scene(world: World) -> Scene:
+    admin = await world.person("ada", role="admin")
+    responder = await world.person("bob")
+    stakeholder = await world.person("cleo", role="stakeholder", reachable=False)
+    policy = await world.policy([responder, admin], name=HOSTILE)
+    await world.route(policy, 'severity <= 2 && title != "<b>"', name=HOSTILE)
+    alert = await world.alert(HOSTILE, description=HOSTILE, labels={"team": HOSTILE})
+    async with world.db.begin() as tx:
+        incident = await incidents.declare(tx, Actor.person(admin), alert_id=alert.id, summary=HOSTILE)
+        await incidents.comment(tx, Actor.person(responder), incident.id, f"**bold** {HOSTILE}")
+    source = await world.source("pagerduty")
+    return Scene(
+        admin,
+        responder,
+        stakeholder,
+        {
+            "incidents": "/incidents",
+            "resolved": "/incidents?tab=resolved&q=%25",
+            "incident": f"/incidents/{incident.reference}",
+            "alerts": "/alerts",
+            "alert": f"/alerts/{public('alt', alert.id)}",
+            "policies": "/policies",
+            "policy": f"/policies/{public('pol', policy.id)}",
+            "routes": "/routes",
+            "people": "/people",
+            "person": f"/people/{public('usr', responder.id)}",
+            "tokens": "/tokens",
+            "sessions": "/sessions",
+            "sources": "/sources",
+            "source": f"/sources/{public('src', source.id)}",
+            "declare": "/incidents/new",
+            "new policy": "/policies/new",
+        },
+    )
+
+
+async def pages_of(world: World, scene: Scene, person: User) -> dict[str, int]:
+    found: dict[str, int] = {}
+    async with browser(world, person) as web:
+        for name, path in scene.paths.items():
+            page = await web.get(path)
+            found[name] = page.status
+            assert page.read.refused == [], (name, page.read.refused)
+            assert "<script>alert" not in page.html, name
+            assert len(page.read.ids) == len(set(page.read.ids)), (
+                name,
+                [i for i in page.read.ids if page.read.ids.count(i) > 1],
+            )
+            assert "script-src 'self'" in page.headers["content-security-policy"]
+            assert page.headers["cache-control"] == "no-store"
+    return found
+
+
+async def test_an_administrator_sees_every_page(world: World, scene: Scene) -> None:
+    assert set((await pages_of(world, scene, scene.admin)).values()) == {200}
+
+
+async def test_a_responder_sees_what_concerns_response(world: World, scene: Scene) -> None:
+    found = await pages_of(world, scene, scene.responder)
+    assert {name for name, status in found.items() if status != 200} == {"new policy"}
+
+
+async def test_a_stakeholder_reads(world: World, scene: Scene) -> None:
+    found = await pages_of(world, scene, scene.stakeholder)
+    assert {name for name, status in found.items() if status == 403} == {"new policy", "declare", "sources", "source"}
+    assert {status for status in found.values()} == {200, 403}
