@@ -1,7 +1,7 @@
 """The demo organisation Harbourline: people, policies, sources and routes, and the way to find them again.
 
-Everything is made through the use cases that people have, in one transaction, so that a start that is killed
-half-way leaves nothing behind. What happened in the past days stands in `demo_history`.
+Everything is made through the use cases that people have: the organisation in one transaction, then what happened in
+the past days (`demo_history`) turn by turn.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertSource, SourceKind
 from tocsin.alerts.service import RouteDraft
-from tocsin.cli.demo_history import Cast, tell
-from tocsin.db.engine import Tx
+from tocsin.cli.demo_history import tell
+from tocsin.db.engine import Database, Tx
 from tocsin.identity import queries as people
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor, Role, User
@@ -82,20 +82,23 @@ class Found:
     source: AlertSource | None
 
 
-async def fill(tx: Tx) -> bool:
-    """Make the demo organisation in an empty installation; returns False and changes nothing in any other."""
-    if await people.has_users(tx) or await people.organisation(tx) is not None:
-        return False
-    present = tx.now
-    tx.now = present - BEGAN
-    await identity.ensure_organisation(tx, ORGANISATION)
-    users = await _make_people(tx)
-    admin = Actor.person(users["maren"])
-    await _make_teams(tx, admin, users)
-    policies = await _make_policies(tx, admin, users)
-    sources = {key: await alerts.create_source(tx, admin, name=name, kind=kind) for key, name, kind in _SOURCES}
-    await _make_routes(tx, admin, policies)
-    await tell(Cast(tx=tx, users=users, sources=sources), present=present)
+async def fill(db: Database) -> bool:
+    """Make the demo organisation in an empty installation; returns False and changes nothing in any other.
+
+    No worker may run meanwhile. A start that is killed here leaves the organisation with a part of its past.
+    """
+    async with db.begin() as tx:
+        if await people.has_users(tx) or await people.organisation(tx) is not None:
+            return False
+        tx.now -= BEGAN
+        await identity.ensure_organisation(tx, ORGANISATION)
+        users = await _make_people(tx)
+        admin = Actor.person(users["maren"])
+        await _make_teams(tx, admin, users)
+        policies = await _make_policies(tx, admin, users)
+        sources = {key: await alerts.create_source(tx, admin, name=name, kind=kind) for key, name, kind in _SOURCES}
+        await _make_routes(tx, admin, policies)
+    await tell(db, users, sources)
     return True
 
 

@@ -1,8 +1,8 @@
 """What happened at Harbourline in the past two weeks, told through the real use cases.
 
 A story is an async generator: it acts, and yields the minutes until it acts again. All stories are told together in
-the order of time, so that the record of the installation reads as if it had been written then. Whoever was paged has
-answered before the transaction ends, so no page of the past goes out.
+the order of time, so that the record of the installation reads as if it had been written then. No worker may run
+meanwhile: whoever was paged has answered before the telling ends, so no page of the past goes out.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertSource
-from tocsin.db.engine import Tx
+from tocsin.db.engine import Database, Tx
 from tocsin.identity.model import ALL_PERMISSIONS, Actor, ActorKind, User, UserId
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
@@ -27,10 +27,11 @@ from tocsin.oncall import service as oncall
 Story = AsyncGenerator[float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cast:
-    """Who and what the stories are about."""
+    """Who and what the stories are about, and the transaction of the current turn."""
 
+    db: Database
     tx: Tx
     users: dict[str, User]
     sources: dict[str, AlertSource]
@@ -50,17 +51,23 @@ class Cast:
         self, source: str, title: str, severity: int, description: str, team: str = "platform", **labels: str
     ) -> Alert:
         """Open an alert and route it at once, which pages the first step of its policy."""
-        alert = await alerts.open_by_hand(
-            self.tx,
-            self.source(source),
-            source_id=self.sources[source].id,
-            title=title,
-            description=description,
-            severity=severity,
-            urgency=Urgency.HIGH if severity <= 3 else Urgency.LOW,
-            labels={"team": team, **labels},
-        )
-        await alerts.route(self.tx, [alert.id])
+        now = self.tx.now
+        async with self.db.begin() as tx:
+            tx.now = now
+            alert = await alerts.open_by_hand(
+                tx,
+                self.source(source),
+                source_id=self.sources[source].id,
+                title=title,
+                description=description,
+                severity=severity,
+                urgency=Urgency.HIGH if severity <= 3 else Urgency.LOW,
+                labels={"team": team, **labels},
+            )
+        # Routing works in a transaction of its own kind, on what is committed.
+        async with self.db.begin_hot() as tx:
+            tx.now = now
+            await alerts.route(tx, [alert.id])
         return alert
 
     async def resolve_alert(self, alert_id: UUID, source: str) -> None:
@@ -81,25 +88,24 @@ class Cast:
         await incidents.assign_role(self.tx, self.person(key), incident.id, role, self.id_of(to))
 
 
-async def tell(cast: Cast, *, present: datetime) -> None:
-    """Tell every story in the order of time; the transaction's time is the present again afterwards."""
-    tx = cast.tx
+async def tell(db: Database, users: dict[str, User], sources: dict[str, AlertSource]) -> None:
+    """Tell every story in the order of time, each turn in a transaction at the time of its turn."""
+    async with db.begin() as tx:
+        present, cast = tx.now, Cast(db, tx, users, sources)
     turns = [(present - ago, number, story(cast)) for number, (ago, story) in enumerate(_STORIES)]
     heapq.heapify(turns)
     while turns:
         at, number, story = heapq.heappop(turns)
         if at > present:
             raise RuntimeError("A story of the demo goes on into the future.")
-        tx.now = at
-        try:
-            minutes = await anext(story)
-        except StopAsyncIteration:
-            continue
-        heapq.heappush(turns, (at + timedelta(minutes=minutes), number, story))
-    tx.now = present
-    await tx.session.flush()
-    if await deliveries.count_by_state(tx):
-        raise RuntimeError("A story of the demo would page somebody for something of the past.")
+        async with db.begin() as tx:
+            tx.now, cast.tx = at, tx
+            minutes = await anext(story, None)
+        if minutes is not None:
+            heapq.heappush(turns, (at + timedelta(minutes=minutes), number, story))
+    async with db.begin() as tx:
+        if await deliveries.count_by_state(tx):
+            raise RuntimeError("A story of the demo would page somebody for something of the past.")
 
 
 async def _card_payments(cast: Cast) -> Story:

@@ -12,15 +12,21 @@ from tocsin.cli import demo as demo_data
 from tocsin.cli import runtime
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import service as identity
+from tocsin.jobs.worker import LOCK_SPACE
 from tocsin.settings import Settings
 
+_WORKERS = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::oid AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 LINK_VALID_FOR = timedelta(hours=24)
 
 
 async def prepare(settings: Settings, dsn: str, *, demo: bool) -> list[str]:
     """Make the links that the greeting shows, and with `demo` fill an empty installation; returns the lines."""
-    db = Database(dsn, bell=False, pool_size=1, application="tocsin-cli")
+    db = Database(dsn, bell=False, pool_size=2, application="tocsin-cli")
     try:
+        await db.open()
         lines = [f"Tocsin is ready at {settings.base_url}", ""]
         if demo:
             lines += await _demo(db, settings)
@@ -46,9 +52,10 @@ def _set_up(settings: Settings, token: str) -> list[str]:
 
 
 async def _demo(db: Database, settings: Settings) -> list[str]:
-    async with db.begin() as tx:
-        was_filled = await demo_data.fill(tx)
-    if was_filled:
+    held = await db.pool.fetchval(_WORKERS, LOCK_SPACE)
+    if held:
+        runtime.say("Another worker runs on this database. Stop it if --demo shall fill an empty installation.")
+    elif await demo_data.fill(db):
         runtime.say("The demo organisation Harbourline has been made.")
     async with db.begin() as tx:
         found = await demo_data.find(tx)
