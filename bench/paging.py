@@ -32,7 +32,7 @@ class Sink:
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
                 self.arrived.setdefault(json.loads(body)["title"], now)
                 self.requests += 1
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             writer.close()
 
 
@@ -54,7 +54,8 @@ async def send_steadily(port: int, path: str, rate: float, seconds: float, prefi
         reader, writer = await free.get()
         writer.write(
             f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(next(x for x in head.lower().split(b"\r\n") if x.startswith(b"content-length:"))[15:])
@@ -101,14 +102,14 @@ async def measure(product: Product, *, rate: float = 100, seconds: float = 20) -
     }
 
 
-def prepare(product: Product, hook: str) -> str:
+def prepare(product: Product, hook: str, *, steps: int = 1) -> str:
     """Make the person, the policy, the catch-all and the source; returns the path of the source."""
     me = product.call("GET", "/me")["id"]
     product.call("POST", f"/users/{me}/contact_methods", {"kind": "webhook", "address": hook, "name": "sink"})
     policy = product.call(
         "POST",
         "/escalation_policies",
-        {"name": "Bench", "steps": [{"targets": [{"type": "user", "id": me}], "wait_minutes": 60}]},
+        {"name": "Bench", "steps": [{"targets": [{"type": "user", "id": me}], "wait_minutes": 60}] * steps},
     )
     product.call(
         "POST",

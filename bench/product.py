@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -54,7 +53,7 @@ class Product:
         } | environ
         began = time.perf_counter()
         with (self.data_dir / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen([BIN / "tocsin", "serve"], env=env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command(), env=env, stdout=log, stderr=log)
         while time.perf_counter() - began < 60:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
                 if answer.status == 200:
@@ -64,6 +63,9 @@ class Product:
                 break
             time.sleep(0.02)
         raise RuntimeError((self.data_dir / "serve.log").read_text()[-2000:])
+
+    def command(self) -> list[object]:
+        return [BIN / "tocsin", "serve"]
 
     def stop(self) -> None:
         if self.process is not None:
@@ -104,16 +106,12 @@ class Product:
 
 
 @contextlib.contextmanager
-def product(**environ: str) -> Iterator[Product]:
-    """Run the product on a fresh data directory."""
+def product(kind: type[Product] = Product, **environ: str) -> Iterator[Product]:
+    """Run the product, or a variant of it, on a fresh data directory."""
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-", ignore_cleanup_errors=True) as where:
         Path(where).chmod(0o755)
-        running = Product(Path(where)).start(**environ)
+        running = kind(Path(where)).start(**environ)
         try:
             yield running
         finally:
             running.stop()
-
-
-def run(work: Any) -> Any:
-    return asyncio.run(work)

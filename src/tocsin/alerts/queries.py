@@ -71,7 +71,8 @@ async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Unrouted]:
     connection = await tx.raw()
     rows = await connection.fetch(
         """
-        SELECT id, source_id, dedup_key, status, title, description, severity, urgency, labels, incident_id
+        SELECT id, source_id, dedup_key, status, title, description, severity, urgency, labels::text AS labels,
+               incident_id
         FROM alert WHERE id = ANY($1::uuid[]) AND routed_at IS NULL ORDER BY id FOR NO KEY UPDATE
         """,
         list(ids),

@@ -93,7 +93,7 @@ def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Deci
     A route whose condition is broken is passed over and named in the reason: one bad rule must not keep a
     signal from the others.
     """
-    known = Facts(signal_context)
+    known: Facts | None = None
     tried: list[TriedRoute] = []
     broken: list[str] = []
     for candidate in sorted(routes, key=_order):
@@ -105,6 +105,7 @@ def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Deci
             return Decision(
                 candidate, f"No other route matched, so “{candidate.name}” took it.{_named(broken)}", tuple(tried)
             )
+        known = known or Facts(signal_context)
         try:
             outcome = read_condition(candidate.condition).explain(known)
         except Invalid as problem:
