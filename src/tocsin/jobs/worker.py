@@ -14,7 +14,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import asyncpg
 import structlog
@@ -248,7 +247,7 @@ class Worker:
     async def _next_number(self) -> int:
         return int(await self._db.pool.fetchval("SELECT nextval('worker_number')"))
 
-    def _job(self, row: Mapping[str, Any]) -> Job:
+    def _job(self, row: asyncpg.Record) -> Job:
         return Job(
             id=row["id"],
             lane=row["lane"],
