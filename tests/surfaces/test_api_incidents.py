@@ -125,6 +125,8 @@ async def _read_stream(api: Api, client: httpx.AsyncClient, query: str, until: b
         got += message.get("body", b"")
         if until in got:
             api.world.app.say_goodbye()
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            over.set()
 
     token = client.headers["authorization"].encode()
     scope: Any = {

@@ -24,7 +24,7 @@ from tocsin.api import (
     teams,
     tokens,
 )
-from tocsin.api.body import StrictJson
+from tocsin.api.body import ApiRequest, StrictJson
 from tocsin.api.idempotency import Idempotency
 
 _MODULES = (
@@ -47,6 +47,7 @@ _MODULES = (
 API = Router(
     "/api/v1",
     route_handlers=[module.ROUTER for module in _MODULES],
+    request_class=ApiRequest,
     dto=StrictJson,
     return_dto=None,
     middleware=[Idempotency],

@@ -145,7 +145,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for path, item in paths.items():
         for method in _METHODS:
             if method in item:
-                _complete_operation(path, method, item[method])
+                _complete_operation(path, method, item[method], schemas)
     return whole
 
 
@@ -184,7 +184,7 @@ def _problem(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
 
 
-def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+def _complete_operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     words = re.sub(r"([A-Z])", r" \1", operation["operationId"]).lower()
     operation["summary"] = words[0].upper() + words[1:]
     for parameter in operation.get("parameters", ()):
@@ -205,7 +205,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
     if operation["operationId"] == "listAlerts":
         parameters.append(_LABEL)
     if "requestBody" in operation:
-        _loosen(operation)
+        _loosen(operation, schemas)
     for status in statuses:
         operation["responses"][status] = {"$ref": f"#/components/responses/{status}"}
     if path.endswith("/events") and method == "get":
@@ -213,8 +213,8 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         operation["responses"]["200"]["content"]["application/x-ndjson"] = line
 
 
-def _loosen(operation: dict[str, Any]) -> None:
+def _loosen(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Let a body be left out where there is nothing that it would have to say."""
     content = operation["requestBody"]["content"]["application/json"]
-    if content["schema"].get("$ref", "").endswith("/NoBody"):
-        operation["requestBody"]["required"] = False
+    name = content["schema"].get("$ref", "").rpartition("/")[2]
+    operation["requestBody"]["required"] = bool(schemas.get(name, {}).get("required"))
