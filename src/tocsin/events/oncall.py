@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -52,7 +51,7 @@ class EscalationEnded(Event, frozen=True, kw_only=True):
 
 
 class PageStarted(Event, frozen=True, kw_only=True):
-    """One person is being asked, on the channels named, until `next_step_at`."""
+    """One person is being asked, on the channels named; without an answer within `wait_minutes` the run goes on."""
 
     name: ClassVar[str] = "page.started"
     run_id: UUID
@@ -63,7 +62,7 @@ class PageStarted(Event, frozen=True, kw_only=True):
     round: int
     reason: str
     channels: list[str]
-    next_step_at: datetime | None
+    wait_minutes: int | None
 
 
 class PageUnreachable(Event, frozen=True, kw_only=True):
@@ -131,7 +130,7 @@ class PageDelivered(Event, frozen=True, kw_only=True):
 
 
 class PageAttemptFailed(Event, frozen=True, kw_only=True):
-    """One attempt failed and another follows at `retry_at`."""
+    """One attempt failed and another follows after `retry_after` seconds."""
 
     name: ClassVar[str] = "page.attempt_failed"
     delivery_id: UUID
@@ -140,7 +139,7 @@ class PageAttemptFailed(Event, frozen=True, kw_only=True):
     channel: str
     error: str
     attempt: int
-    retry_at: datetime
+    retry_after: int
 
 
 class PageFailed(Event, frozen=True, kw_only=True):

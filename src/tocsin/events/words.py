@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -114,7 +113,7 @@ def _escalation(event: Event, who: str) -> Line | None:
         case oncall.EscalationEnded():
             return Line("bell-off", "The escalation ended", "slate", "page", event.reason)
         case oncall.PageEscalated():
-            text = f"The escalation went on to step {event.step}"
+            text = f"The escalation went on from step {event.step}"
             return Line("arrow-up-from-line", text, "orange", "page", event.reason)
         case _:
             return None
@@ -123,7 +122,7 @@ def _escalation(event: Event, who: str) -> Line | None:
 def _page(event: Event, who: str) -> Line | None:
     match event:
         case oncall.PageStarted():
-            then = f"Without an answer by {_time(event.next_step_at)}, it goes on." if event.next_step_at else ""
+            then = f"Without an answer within {event.wait_minutes} min it goes on." if event.wait_minutes else ""
             text = f"{event.user_name} was paged{_by(event.channels)}"
             return Line("bell-ring", text, "amber", "page", _sentences(event.reason, then))
         case oncall.PageUnreachable():
@@ -147,7 +146,7 @@ def _delivery(event: Event, who: str) -> Line | None:
             return Line("check", text, "slate", "page", _delivery_detail(event))
         case oncall.PageAttemptFailed():
             text = f"{_channel(event.channel)} to {event.user_name} failed and will be tried again"
-            detail = _sentences(event.error, f"Attempt {event.attempt}; the next one is at {_time(event.retry_at)}.")
+            detail = _sentences(event.error, f"Attempt {event.attempt}; the next one follows in {event.retry_after} s.")
             return Line("triangle-alert", text, "orange", "page", detail)
         case oncall.PageFailed():
             times = "attempt" if event.attempt == 1 else "attempts"
@@ -308,7 +307,3 @@ def _sentences(*parts: str) -> str:
     told = [part for part in parts if part]
     ended = [part if part.endswith((".", ":", "?", "!")) else f"{part}." for part in told[:-1]]
     return " ".join([*ended, *told[-1:]])
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%H:%M:%S} UTC"

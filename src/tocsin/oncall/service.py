@@ -186,11 +186,15 @@ async def _take_steps(
                 round=page["round"],
                 reason=page["reason"],
                 channels=channels[page["id"]],
-                next_step_at=run.next_step_at,
+                wait_minutes=_minutes(run.next_step_at - tx.now) if run.next_step_at else None,
             )
         )
     await queue.enqueue(tx, *timers)
     await emit(tx, *events)
+
+
+def _minutes(wait: timedelta) -> int:
+    return round(wait.total_seconds() / 60)
 
 
 _RUN_COLUMNS = tuple(column.key for column in EscalationRun.__table__.columns)
