@@ -220,7 +220,7 @@ def _zones(own: str) -> list[tuple[str, str]]:
 
 def _method(context: Context, method: ContactMethod, may: May) -> MethodView:
     label = _label(context, method.kind)
-    name = label if method.name == label else f"{label}, {method.name}"
+    name = label if method.name in (label, method.address) else f"{label}, {method.name}"
     icon = _ICONS.get(method.kind, "bell")
     return MethodView(public("ctm", method.id), method.kind, name, icon, method.address if may.edit else "Hidden")
 
@@ -313,7 +313,7 @@ async def _add_method(context: Context, who: Actor, id: str, form: Form, tx: Tx)
 
 @post("/people/{id:str}/contact-methods/{method_id:str}/delete")
 async def remove_method(
-    request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method: FromPath[str]
+    request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
 ) -> pages.Page:
     """Take a way to be reached away. No fields."""
     use_case = partial(_remove_method, who, id, method_id)

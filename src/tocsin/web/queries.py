@@ -78,7 +78,8 @@ class SourceFigures:
 _SOURCE_FIGURES = text("""
 SELECT source.id,
        (SELECT received_at FROM signal WHERE source_id = source.id ORDER BY received_at DESC LIMIT 1),
-       (SELECT count(*) FROM (SELECT FROM signal WHERE source_id = source.id AND received_at > :since LIMIT :most) AS s),
+       (SELECT count(*) FROM
+           (SELECT FROM signal WHERE source_id = source.id AND received_at > :since LIMIT :most) AS s),
        (SELECT count(*) FROM
            (SELECT FROM alert WHERE source_id = source.id AND status <> 'resolved' LIMIT :most) AS a)
 FROM alert_source AS source WHERE source.id = ANY(:ids)

@@ -1,0 +1,155 @@
+"""The link of a page: looking changes nothing, a press counts once, and only for the person who was paged."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.surfaces.web_client import Page, browser
+from tests.world import World, minutes
+from tocsin.alerts.model import Alert
+from tocsin.identity import service as identity
+from tocsin.identity.accounts import UserChanges
+from tocsin.identity.model import User
+
+
+async def paged(world: World, *steps: User) -> tuple[Alert, str]:
+    """Fire an alert that pages these people one after the other; returns the first one's link."""
+    await world.route(await world.policy(list(steps)))
+    alert = await world.alert("Checkout <b>is</b> down", description="Orders fail.")
+    return alert, link_of(world, steps[0])
+
+
+def link_of(world: World, person: User) -> str:
+    url = world.mail.to(person)[-1].acknowledge_url
+    assert url is not None
+    return url.removeprefix("http://127.0.0.1:8700")
+
+
+def is_secret(page: Page) -> bool:
+    return page.headers["referrer-policy"] == "no-referrer" and page.headers["cache-control"] == "no-store"
+
+
+async def test_looking_at_the_link_changes_nothing(world: World) -> None:
+    ada = await world.person("ada")
+    alert, link = await paged(world, ada)
+    before = await world.history(alert)
+    async with browser(world) as web:
+        page = await web.get(link)
+        assert page.status == 200 and is_secret(page)
+        assert "Checkout &lt;b&gt;is&lt;/b&gt; down" in page.html and "Orders fail." in page.html
+        assert (await web.head(link)).status == 200
+        assert page.read.refused == []
+    assert await world.history(alert) == before
+    assert (await world.again(alert)).status == "triggered"
+
+
+async def test_one_press_acknowledges_and_a_second_one_is_harmless(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    alert, link = await paged(world, ada, bob)
+    async with browser(world) as web:
+        page = await web.get(link)
+        done = await web.do(page, "ack", {"do": "ack"})
+        assert "You acknowledged" in done.html
+        history = await world.history(alert)
+        again = await web.do(page, "ack", {"do": "ack"})
+        assert "You acknowledged" in again.html
+    assert await world.history(alert) == history
+    found = await world.again(alert)
+    assert (found.status, found.acknowledged_by) == ("acknowledged", "Ada")
+    await world.pass_time(minutes(10))
+    assert world.mail.to(bob) == []
+
+
+async def test_it_works_for_whoever_is_signed_in_as_somebody_else_too(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    alert, link = await paged(world, ada)
+    async with browser(world, bob) as web:
+        await web.do(await web.get(link), "ack", {"do": "ack"})
+    assert (await world.again(alert)).acknowledged_by == "Ada"
+
+
+async def test_declining_goes_on_to_the_next_person(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    alert, link = await paged(world, ada, bob)
+    async with browser(world) as web:
+        page = await web.get(link)
+        for _ in range(2):
+            assert "You declined" in (await web.do(page, "ack", {"do": "decline"})).html
+    await world.settle()
+    assert len(world.mail.to(bob)) == 1
+    assert (await world.history(alert)).count("page.declined: Ada") == 1
+
+
+async def test_escalating_twice_from_the_same_screen_goes_one_step(world: World) -> None:
+    ada, bob, cleo = await world.people("ada", "bob", "cleo")
+    _, link = await paged(world, ada, bob, cleo)
+    async with browser(world) as web:
+        page = await web.get(link)
+        for _ in range(2):
+            await web.do(page, "ack", {"do": "escalate"})
+    await world.settle()
+    assert (len(world.mail.to(bob)), len(world.mail.to(cleo))) == (1, 0)
+
+
+async def test_whoever_comes_second_is_told_who_has_it(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    _, link = await paged(world, ada, bob)
+    await world.pass_time(minutes(5))
+    async with browser(world) as web:
+        await web.do(await web.get(link_of(world, bob)), "ack", {"do": "ack"})
+        page = await web.get(link)
+        assert "Bob has it" in page.html
+        assert "ack" not in page.read.forms
+
+
+async def test_a_resolved_alert_needs_nobody(world: World) -> None:
+    ada = await world.person("ada")
+    alert, link = await paged(world, ada)
+    await world.signal({"title": alert.title, "status": "resolved", "key": alert.title})
+    await world.settle()
+    async with browser(world) as web:
+        assert "You need not do anything." in (await web.get(link)).html
+
+
+async def test_an_old_link_explains_itself_and_does_nothing(world: World) -> None:
+    ada = await world.person("ada")
+    alert, link = await paged(world, ada)
+    async with browser(world) as web:
+        page = await web.get(link)
+        await world.pass_time(timedelta(hours=49))
+        old = await web.get(link)
+        assert old.status == 410 and "This link has expired" in old.html and "ack" not in old.read.forms
+        await web.submit(page, "ack", {"do": "ack"})
+    assert (await world.again(alert)).status == "triggered"
+
+
+async def test_a_forged_link_leads_nowhere(world: World) -> None:
+    ada = await world.person("ada")
+    alert, link = await paged(world, ada)
+    forged = link[:-1] + ("A" if link[-1] != "A" else "B")
+    async with browser(world) as web:
+        for bad in (forged, "/p/x", "/p/" + "A" * 48, "/p/%C3%A4"):
+            page = await web.get(bad)
+            assert page.status == 404 and "This link leads nowhere" in page.html
+            await web.send(bad, {"do": "ack"})
+    assert (await world.again(alert)).status == "triggered"
+
+
+async def test_a_deactivated_persons_link_is_worthless(world: World) -> None:
+    ada = await world.person("ada")
+    await world.person("root", role="admin")
+    alert, link = await paged(world, ada)
+    async with world.db.begin() as tx:
+        await identity.update_user(tx, world.root, ada.id, UserChanges(is_active=False))
+    async with browser(world) as web:
+        assert (await web.get(link)).status == 404
+        await web.send(link, {"do": "ack"})
+    assert (await world.again(alert)).status == "triggered"
+
+
+async def test_a_stakeholder_who_is_paged_can_answer(world: World) -> None:
+    cleo = await world.person("cleo", role="stakeholder")
+    alert, link = await paged(world, cleo)
+    async with browser(world) as web:
+        assert "You acknowledged" in (await web.do(await web.get(link), "ack", {"do": "ack"})).html
+    assert (await world.again(alert)).acknowledged_by == "Cleo"

@@ -1,0 +1,127 @@
+"""Getting in and out in the browser."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.surfaces.web_client import Browser, browser
+from tests.world import World
+from tocsin.edge.auth import COOKIE
+from tocsin.identity import service as identity
+from tocsin.identity.model import User
+from tocsin.web.forms import safe_path
+
+PASSWORD = "correct horse battery"
+
+
+async def with_password(world: World, name: str = "ada", role: str = "admin") -> User:
+    person = await world.person(name, role=role)
+    async with world.db.begin() as tx:
+        return await identity.set_password(tx, world.root, person.id, PASSWORD)
+
+
+async def sign_in(web: Browser, email: str, password: str, **more: str):
+    page = await web.get("/sign-in")
+    return await web.submit(page, "sign-in", {"email": email, "password": password, **more})
+
+
+async def test_signing_in_leads_back_to_where_one_wanted_to_go(world: World) -> None:
+    ada = await with_password(world)
+    async with browser(world) as web:
+        page = await web.get("/alerts?tab=all")
+        assert page.path.startswith("/sign-in?next=")
+        answer = await web.submit(page, "sign-in", {"email": ada.email, "password": PASSWORD})
+        assert (answer.status, answer.location) == (303, "/alerts?tab=all")
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie and "samesite=lax" in cookie.lower() and "secure" not in cookie.lower()
+        assert (await web.get("/")).path == "/incidents"
+
+
+async def test_a_wrong_password_is_said_without_saying_which_part_is_wrong(world: World) -> None:
+    ada = await with_password(world)
+    async with browser(world) as web:
+        wrong = await sign_in(web, ada.email, "not the password")
+        unknown = await sign_in(web, "nobody@example.org", "not the password")
+    assert wrong.status == unknown.status == 422
+    assert "The e-mail address or the password is wrong." in wrong.html
+    assert "The e-mail address or the password is wrong." in unknown.html
+    assert "not the password" not in wrong.html and ada.email in wrong.html
+
+
+async def test_many_wrong_passwords_are_slowed_down_with_a_sentence(world: World) -> None:
+    ada = await with_password(world)
+    async with browser(world) as web:
+        for _ in range(10):
+            await sign_in(web, ada.email, "not the password")
+        page = await sign_in(web, ada.email, PASSWORD)
+    assert page.status == 422
+    assert "too many failed sign-ins" in page.html
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["//evil.example", "/\\evil.example", "https://evil.example/", "/\t/evil.example", "javascript:alert(1)", "evil"],
+)
+async def test_nobody_is_led_to_another_site(world: World, wanted: str) -> None:
+    ada = await with_password(world)
+    assert safe_path(wanted) == ""
+    async with browser(world) as web:
+        answer = await sign_in(web, ada.email, PASSWORD, next=wanted)
+    assert (answer.status, answer.location) == (303, "/incidents")
+
+
+async def test_signing_out_ends_the_session(world: World) -> None:
+    ada = await with_password(world)
+    async with browser(world, ada) as web:
+        cookie = web.http.cookies[COOKIE]
+        page = await web.do(await web.get("/incidents"), "sign-out")
+        assert page.path == "/sign-in"
+        web.http.cookies.set(COOKIE, cookie)
+        assert (await web.fetch("/incidents")).location.startswith("/sign-in")
+
+
+async def test_a_form_without_its_token_is_refused(world: World) -> None:
+    ada = await with_password(world)
+    async with browser(world, ada) as web:
+        forged = await web.send("/sign-out", {"_csrf_token": "0" * 64})
+        foreign = await web.send("/sign-in", {"email": ada.email, "password": PASSWORD}, origin="https://evil.example")
+        assert forged.status == foreign.status == 403
+        assert "This form is too old" in forged.html
+        assert (await web.get("/incidents")).path == "/incidents"
+
+
+async def test_setting_up_makes_the_first_administrator_once(world: World) -> None:
+    async with world.db.begin() as tx:
+        token = await identity.make_set_up_link(tx)
+    fields = {"organisation": "Acme", "name": "Ada Lovelace", "email": "ada@example.org", "password": PASSWORD}
+    async with browser(world) as web:
+        assert (await web.get("/incidents")).path == "/set-up"
+        assert "The token is missing or wrong." in (await web.get("/set-up")).html
+        page = await web.get(f"/set-up?token={token}")
+        short = await web.submit(page, "set-up", {**fields, "password": "short"})
+        assert short.status == 422
+        assert "Use at least 10 characters." in short.html
+        assert "Ada Lovelace" in short.html and token in short.html
+        done = await web.do(short, "set-up", fields)
+        assert done.path == "/incidents" and "Acme" in done.html
+    async with browser(world) as web:
+        again = await web.send("/set-up", {**fields, "token": token})
+        assert (again.status, again.location) == (303, "/sign-in")
+        assert (await web.get(f"/set-up?token={token}")).path == "/sign-in"
+
+
+async def test_a_one_time_link_works_once_and_not_by_looking_at_it(world: World) -> None:
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        token = await identity.make_sign_in_link(tx, ada.id, timedelta(hours=1))
+    async with browser(world) as web:
+        for _ in range(2):
+            page = await web.get(f"/link/{token}")
+            assert page.status == 200 and page.headers["referrer-policy"] == "no-referrer"
+        assert (await web.do(page, "link")).path == "/incidents"
+    async with browser(world) as web:
+        page = await web.submit(await web.get(f"/link/{token}"), "link")
+        assert page.status == 422
+        assert "has been used or has expired" in page.html
