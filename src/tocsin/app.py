@@ -23,7 +23,7 @@ from tocsin.api.intake import IntakeApp
 from tocsin.db import migrate
 from tocsin.db.engine import Database, Listener, Listeners
 from tocsin.edge import csrf
-from tocsin.edge.auth import Authentication
+from tocsin.edge.auth import Authentication, refuse
 from tocsin.edge.context import AppRequest, Context, Keys, provide_context, provide_who
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
@@ -196,6 +196,7 @@ def make_site(context: Context) -> Litestar:
     """Put pages and API together behind one middleware stack."""
 
     async def check_form(request: AppRequest) -> None:
+        refuse(request)
         await csrf.check(context, request)
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

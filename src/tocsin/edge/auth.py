@@ -12,15 +12,17 @@ from tocsin.identity import service as identity
 from tocsin.kit.errors import Unauthenticated
 
 if TYPE_CHECKING:
-    from tocsin.edge.context import Context
+    from tocsin.edge.context import AppRequest, Context
 
 COOKIE = "tocsin_session"
+_PROBLEM = "tocsin.credential_problem"
 
 
 class Authentication:
     """ASGI middleware: sets the request's user to an actor or to None, and its auth to the session's cookie.
 
-    A token that is sent and not valid is an error at once, so that a program never acts as nobody by mistake.
+    A token that is sent and not valid is an error, so that a program never acts as nobody by mistake. It is left in
+    the scope for `refuse` to raise where errors are answered with all their headers.
     """
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
@@ -41,12 +43,12 @@ class Authentication:
         if authorization is not None:
             scheme, _, secret = authorization.partition(" ")
             if scheme.lower() != "bearer":
-                raise Unauthenticated("Send the token as `Authorization: Bearer tcs_…`.")
+                return _refused(scope, "Send the token as `Authorization: Bearer tcs_…`.")
             async with self._context.db.begin() as tx:
                 scope["user"] = await identity.authenticate_token(tx, secret.strip())
             if scope["user"] is None:
-                raise Unauthenticated("This token is unknown or was revoked.")
-            return
+                return _refused(scope, "This token is unknown or was revoked.")
+            return None
         cookie = read_cookie(headers.get("cookie", ""), COOKIE)
         if cookie:
             async with self._context.db.begin() as tx:
@@ -54,6 +56,18 @@ class Authentication:
                 scope["user"] = await identity.authenticate_session(tx, cookie, days=days)
             if scope["user"] is not None:
                 scope["auth"] = cookie
+        return None
+
+
+def _refused(scope: Scope, why: str) -> None:
+    scope["state"][_PROBLEM] = Unauthenticated(why)
+
+
+def refuse(request: AppRequest) -> None:
+    """Raise what is wrong with the credential that came with this request, if anything is."""
+    problem = request.scope["state"].get(_PROBLEM)
+    if problem is not None:
+        raise problem
 
 
 def read_cookie(header: str, name: str) -> str:
