@@ -1,0 +1,84 @@
+"""The migrations make exactly the tables that the models say, and there is no way back."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, Connection, text
+
+from tocsin import app as application
+from tocsin.db import migrate
+from tocsin.db.engine import Database
+from tocsin.kit.record import Record
+
+# Everything that has a table is imported by way of the composition root.
+assert application
+VERSIONS = Path(migrate.__file__).parent / "migrations" / "versions"
+# Made and read by the database's own triggers; no model needs it.
+SERVER_SIDE = {"configuration_version", "alembic_version"}
+
+
+def _differences(connection: Connection) -> list[Any]:
+    def is_compared(thing: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+        return not (kind == "table" and name in SERVER_SIDE)
+
+    context = MigrationContext.configure(connection, opts={"include_object": is_compared, "compare_type": True})
+    return list(compare_metadata(context, Record.metadata))
+
+
+@pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
+async def test_models_and_migrations_agree(db: Database) -> None:
+    async with db.engine.connect() as connection:
+        assert await connection.run_sync(_differences) == []
+
+
+_CHECKS = """
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE contype = 'c' AND conrelid <> 0 AND connamespace = 'public'::regnamespace
+"""
+
+
+def _words(condition: str) -> set[str]:
+    return set(re.findall(r"'(\w*)'", condition))
+
+
+async def test_every_check_of_a_model_is_in_the_database(db: Database) -> None:
+    """Alembic does not compare CHECK constraints, and the words of every `StrEnum` stand in them."""
+    written = {
+        (table.name, str(constraint.name)): _words(str(constraint.sqltext))
+        for table in Record.metadata.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint)
+    }
+    async with db.engine.connect() as connection:
+        stored = {(row[0], row[1]): _words(row[2]) for row in (await connection.execute(text(_CHECKS))).all()}
+    assert written == stored
+
+
+def test_migrations_go_forward_only() -> None:
+    for path in VERSIONS.glob("[0-9]*.py"):
+        functions = {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+        assert "upgrade" in functions, path.name
+        back = functions.get("downgrade")
+        assert back is None or isinstance(back.body[-1], ast.Raise), f"{path.name} must not go back"
+
+
+def test_there_is_one_line_of_migrations() -> None:
+    script = ScriptDirectory(str(VERSIONS.parent))
+    assert len(script.get_heads()) == 1
+    assert [revision.revision for revision in script.walk_revisions()] == sorted(
+        (revision.revision for revision in script.walk_revisions()), reverse=True
+    )
+
+
+async def test_the_record_cannot_be_changed(db: Database) -> None:
+    guarded = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'event'::regclass AND NOT tgisinternal"
+    async with db.engine.connect() as connection:
+        assert (await connection.execute(text(guarded))).scalars().all() == ["event_append_only"]
