@@ -77,9 +77,9 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
         ),
         (
             "alert.not_routed",
-            {"reason": "3 routes were tried"},
-            "Nobody was paged because no route matched: 3 routes were tried",
-            "",
+            {"reason": "No route matched."},
+            "Nobody was paged",
+            "No route matched.",
         ),
         (
             "alert.routed",

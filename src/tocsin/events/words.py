@@ -82,8 +82,7 @@ def _alert(event: Event, who: str) -> Line | None:
             text = f"The route “{event.route_name}” pages {event.policy_name}"
             return Line("route", text, "slate", "system", event.reason)
         case alerts.AlertNotRouted():
-            text = f"Nobody was paged because no route matched: {event.reason}"
-            return Line("triangle-alert", text, "red", "system")
+            return Line("triangle-alert", "Nobody was paged", "red", "system", event.reason)
         case alerts.AlertAcknowledged():
             return Line("check", f"{who} acknowledged the alert", "green", "change", event.reason)
         case alerts.AlertUnacknowledged():

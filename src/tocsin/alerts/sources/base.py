@@ -217,7 +217,8 @@ def hash_of(*parts: object) -> str:
 
 
 def fit_title(title: str, description: str) -> tuple[str, str]:
-    """Shorten a title that is too long and keep its full text at the head of the description."""
+    """Drop blanks around a title; shorten one that is too long and keep its text at the head of the description."""
+    title = title.strip()
     if len(title) <= MAX_TITLE:
         return title, description
     return truncate(title, MAX_TITLE), f"{title}\n\n{description}" if description else title
