@@ -137,7 +137,7 @@ class App:
         """Return the ASGI application: machine intake first, then pages and API."""
         if self.context is None:
             raise RuntimeError("Start the app before you serve it.")
-        site = make_site(self.context)
+        site = Surroundings(make_site(self.context), self.metrics)
         intake = IntakeApp(self.intake, self.sources, self.metrics, max_bytes=self.settings.intake_max_bytes)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,7 +210,6 @@ def make_site(context: Context) -> Litestar:
             "who": Provide(provide_who, sync_to_thread=False),
         },
         middleware=[
-            DefineMiddleware(Surroundings, metrics=context.metrics),
             DefineMiddleware(Authentication, context=context),
         ],
         before_request=check_form,
