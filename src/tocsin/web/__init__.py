@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from litestar import Router, get
+from litestar import HttpMethod, Router, get, route
 
+from tocsin.kit.errors import NotFound
 from tocsin.web import (
     acknowledge,
     alerts,
@@ -32,11 +33,19 @@ def start() -> pages.Page:
     return pages.go("/incidents")
 
 
+@route("/{path:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD, HttpMethod.POST], sync_to_thread=False)
+def nowhere() -> None:
+    """Answer every other address: as a handler's error, it gets the headers and the reference of all others."""
+    raise NotFound("")
+
+
 _AREAS = (
     *(assets, sign_in, acknowledge, stream),
     *(incidents, incident, incident_actions, alerts),
     *(policies, routes, sources, people, tokens, sessions),
 )
 HANDLERS = [
-    Router("/", route_handlers=[start, *(h for area in _AREAS for h in area.HANDLERS)], include_in_schema=False)
+    Router(
+        "/", route_handlers=[start, nowhere, *(h for area in _AREAS for h in area.HANDLERS)], include_in_schema=False
+    )
 ]

@@ -16,12 +16,13 @@ from tocsin.kit.errors import NotFound
 from tocsin.kit.text import sha256_hex
 
 FOLDER = Path(__file__).parent / "static"
+# Litestar adds the charset, UTF-8, to text.
 _TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
+    ".txt": "text/plain",
 }
 _FOR_EVER = "public, max-age=31536000, immutable"
 # A script that another one imports, and a font that a style sheet names, carry no version: these ask again.

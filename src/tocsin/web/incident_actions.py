@@ -37,6 +37,11 @@ async def _run(action: Action, who: Actor, ref: str, form: Form, tx: Tx) -> None
     await action(tx, who, ref, form)
 
 
+def _not_in_the_menu() -> Invalid:
+    # Menus have no place for a field's error, so it stands above them.
+    return Invalid("", "Choose one of the list.")
+
+
 @post("/incidents/{ref:str}/title")
 async def change_title(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: title, version."""
@@ -64,8 +69,9 @@ async def change_severity(request: AppRequest, context: Ctx, who: Who, ref: From
 
 
 async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    severity = form.whole("severity", least=1, most=5)
-    await incidents.change_severity(tx, who, ref, severity, if_version=form.version())
+    if form.text("severity") not in ("1", "2", "3", "4", "5"):
+        raise _not_in_the_menu()
+    await incidents.change_severity(tx, who, ref, int(form.text("severity")), if_version=form.version())
 
 
 @post("/incidents/{ref:str}/status")
@@ -76,19 +82,20 @@ async def change_status(request: AppRequest, context: Ctx, who: Who, ref: FromPa
 
 async def _change_status(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     if form.text("status") not in set(Status):
-        raise Invalid("status", "Choose one of the list.")
+        raise _not_in_the_menu()
     await incidents.update_status(tx, who, ref, Status(form.text("status")), if_version=form.version())
 
 
 @post("/incidents/{ref:str}/roles")
 async def assign_role(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: role, user_id (empty: nobody), version."""
-    return await _act(request, context, who, ref, "role", _assign_role)
+    role = (await forms.read(request)).text("role")
+    return await _act(request, context, who, ref, f"role-{role}", _assign_role)
 
 
 async def _assign_role(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     if form.text("role") not in set(IncidentRole):
-        raise Invalid("role", "Choose one of the list.")
+        raise _not_in_the_menu()
     user_id = form.optional_id("user_id", "usr")
     await incidents.assign_role(tx, who, ref, IncidentRole(form.text("role")), user_id, if_version=form.version())
 
@@ -164,7 +171,7 @@ async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> None:
         case "unlink":
             await incidents.unlink_alert(tx, who, ref, alert_id)
         case _:
-            raise Invalid("do", "Say whether to link or to unlink.")
+            raise _not_in_the_menu()
 
 
 @post("/incidents/{ref:str}/resolve")

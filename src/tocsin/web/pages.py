@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Response
+from litestar import MediaType, Response
 from litestar.datastructures import Cookie
 from markupsafe import Markup
 
@@ -125,7 +125,7 @@ def render(
     answer = Response(
         _templates.get_template(template).render(shown).encode("utf-8", "replace"),
         status_code=status,
-        media_type="text/html; charset=utf-8",
+        media_type=MediaType.HTML,
         headers={"cache-control": "no-store", **(headers or {})},
     )
     if values.get("flashes"):

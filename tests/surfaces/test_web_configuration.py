@@ -1,0 +1,241 @@
+"""Policies, routes, sources, people, tokens and sessions in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.surfaces.web_client import Browser, browser
+from tests.world import World
+from tocsin.identity import queries as identity
+from tocsin.identity.model import User
+from tocsin.kit.ids import public
+
+
+@pytest.fixture
+async def ada(world: World) -> User:
+    return await world.person("ada", role="admin")
+
+
+@pytest.fixture
+async def web(world: World, ada: User) -> AsyncIterator[Browser]:
+    async with browser(world, ada) as web:
+        yield web
+
+
+def key(person: User) -> str:
+    return f"user:{public('usr', person.id)}"
+
+
+async def test_a_policy_is_written_with_the_buttons_of_the_editor(world: World, web: Browser, ada: User) -> None:
+    bob = await world.person("bob")
+    page = await web.get("/policies/new")
+    page = await web.submit(page, "policy-form", {"name": "Duty", "step-0-add": key(ada), "do": "add-target-0"})
+    page = await web.submit(page, "policy-form", {"do": "add-step"})
+    page = await web.submit(page, "policy-form", {"step-1-add": key(bob), "do": "add-target-1"})
+    assert page.status == 200 and page.read.forms["policy-form"]["name"] == ["Duty"]
+    page = await web.submit(page, "policy-form", {"step-1-wait": "7", "do": "up-1"})
+    assert page.read.forms["policy-form"]["step-0-target"] == [key(bob)]
+    saved = await web.do(page, "policy-form", {"repeat": "2", "do": "save"})
+    assert "Policy saved." in saved.html and saved.path.startswith("/policies/pol_")
+    fields = saved.read.forms["policy-form"]
+    assert (fields["step-0-wait"], fields["step-1-target"], fields["repeat"]) == (["7"], [key(ada)], ["2"])
+    assert "Bob, round 3" in saved.html
+    page = await web.submit(saved, "policy-form", {"do": f"remove-target-0-{key(bob)}"})
+    assert "step-0-target" not in page.read.forms["policy-form"]
+    for do in ("remove-step-1", "down-0", "down-9", "up-0", "nonsense"):
+        assert (await web.submit(saved, "policy-form", {"do": do})).status == 200
+    assert "Duty" in (await web.get("/policies")).html
+    assert (await web.do(saved, "delete-dialog-form")).path == "/policies"
+
+
+async def test_a_policy_says_at_its_fields_what_is_wrong(web: Browser, ada: User) -> None:
+    page = await web.get("/policies/new")
+    empty = await web.submit(page, "policy-form", {"name": "Duty", "do": "save"})
+    assert empty.status == 422 and "A step pages between 1 and 50 people." in empty.html
+    wrong = {"name": "Duty", "step-0-target": key(ada), "step-0-wait": "0", "do": "save"}
+    late = await web.submit(page, "policy-form", wrong)
+    assert late.status == 422 and "between 1 and 1440" in late.html and 'id="step-0-wait-err"' in late.html
+    nameless = await web.submit(page, "policy-form", {"name": "", "step-0-target": key(ada), "do": "save"})
+    assert nameless.status == 422 and "Give the policy a name" in nameless.html
+
+
+async def test_somebody_chosen_but_not_added_is_saved_with_the_policy(web: Browser, ada: User) -> None:
+    page = await web.get("/policies/new")
+    saved = await web.do(page, "policy-form", {"name": "Duty", "step-0-add": key(ada), "do": "save"})
+    assert saved.read.forms["policy-form"]["step-0-target"] == [key(ada)]
+    old = await web.do(saved, "policy-form", {"name": "Night", "do": "save"})
+    stale = await web.submit(saved, "policy-form", {"name": "Day", "do": "save"})
+    assert stale.status == 409 and "Somebody changed this policy" in stale.html
+    assert old.read.forms["policy-form"]["name"] == ["Night"]
+
+
+async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Browser, ada: User) -> None:
+    policy = await world.policy([ada])
+    page = await web.get("/routes")
+    page = await web.do(page, "new-catch-all", {"policy_id": public("pol", policy.id)})
+    assert "new-catch-all" not in page.read.forms
+    page = await web.do(page, "new-route", {"name": "First", "condition": "severity <= 2"})
+    page = await web.do(page, "new-route", {"name": "Second", "condition": 'urgency == "low"'})
+    second = next(
+        form for form in page.read.forms if form.startswith("up-") and "Second" in page.html.split(form)[1][:900]
+    )
+    page = await web.do(page, second)
+    assert (
+        page.html.index('<h2 class="b">Second')
+        < page.html.index('<h2 class="b">First')
+        < page.html.index("Everything else")
+    )
+    edit = second.replace("up-", "edit-")
+    changed = await web.do(page, edit, {"name": "Renamed"})
+    assert "Renamed" in changed.html and "Switched off" not in changed.html
+    stale = await web.submit(page, edit, {"name": "Again"})
+    assert stale.status == 409 and "Somebody changed this route" in stale.html
+    bad = await web.submit(changed, edit, {"condition": "severity <="})
+    assert bad.status == 422 and bad.read.forms[edit]["condition"] == ["severity <="] and "aria-invalid" in bad.html
+    gone = await web.do(changed, second.replace("up-", "delete-") + "-dialog-form")
+    assert "Renamed" not in gone.html
+
+
+async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Browser) -> None:
+    page = await web.do(await web.get("/sources"), "new-source", {"name": "Shell", "kind": "generic"})
+    url = page.html.split('id="source-url">')[1].partition("<")[0]
+    assert url.startswith("http://127.0.0.1:8700/in/generic/")
+    sent = await web.http.post(
+        url.removeprefix("http://127.0.0.1:8700"), json={"title": "Disk is full", "status": "firing"}
+    )
+    assert sent.status_code == 202
+    refused = await web.http.post(url.removeprefix("http://127.0.0.1:8700"), json={"nothing": "known"})
+    assert refused.status_code == 422
+    page = await web.get(page.path)
+    assert "Opened an alert" in page.html and "Disk is full" in page.html and "Refused" in page.html
+    page = await web.do(page, "rename", {"name": "Shell 2"})
+    rotated = await web.do(page, "rotate-dialog-form")
+    assert url not in rotated.html
+    twice = await web.do(page, "rotate-dialog-form")
+    assert twice.html.split('id="source-url">')[1][:90] == rotated.html.split('id="source-url">')[1][:90]
+    assert "This source is disabled." in (await web.do(twice, "disable-dialog-form")).html
+    wrong = await web.submit(await web.get("/sources"), "new-source", {"name": " ", "kind": "generic"})
+    assert wrong.status == 422 and "Give the source a name" in wrong.html
+    bob = await world.person("bob")
+    async with browser(world, bob) as other:
+        seen = await other.get(page.path)
+        assert seen.status == 200 and "/in/generic/…" in seen.html and "rotate-dialog-form" not in seen.read.forms
+
+
+async def test_a_person_is_invited_by_a_link_that_is_shown_once(world: World, web: Browser) -> None:
+    page = await web.get("/people")
+    made = await web.submit(page, "invite", {"name": "Bob", "email": "bob@example.org", "role": "responder"})
+    link = made.html.split('id="invite-url">')[1].partition("<")[0].removeprefix("http://127.0.0.1:8700")
+    assert made.status == 200 and "/link/" not in (await web.get("/people")).html
+    async with browser(world) as other:
+        assert (await other.do(await other.get(link), "link")).path == "/incidents"
+    taken = await web.submit(page, "invite", {"name": "Bob", "email": "bob@example.org", "role": "responder"})
+    assert taken.status == 422 and "Somebody has this e-mail address already." in taken.html
+
+
+async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
+    url = f"/people/{public('usr', ada.id)}"
+    page = await web.do(await web.get(url), "person-form", {"name": "Ada L.", "time_zone": "Europe/Vienna"})
+    assert "Ada L." in page.html
+    wrong = await web.submit(page, "person-form", {"time_zone": "Moon/Base"})
+    assert wrong.status == 422 and "Give a time zone" in wrong.html
+    page = await web.do(page, "add-method", {"kind": "webhook", "address": "https://example.org/hook"})
+    twice = await web.submit(page, "add-method", {"kind": "webhook", "address": "https://example.org/hook"})
+    assert twice.status == 409 and "is there already" in twice.html
+    page = await web.do(page, "rule-high", {"after_minutes": "5"})
+    rule = next(form for form in page.read.forms if form.startswith("drop-"))
+    bad = await web.submit(page, "rule-high", {"after_minutes": "soon"})
+    assert bad.status == 422 and "between 0 and 1440" in bad.html
+    page = await web.do(page, rule)
+    assert rule not in page.read.forms
+    for _ in range(2):
+        shown = await web.do(page, "test-page")
+    assert "Test page sent." in shown.html and "On its way" in shown.html
+    await world.settle()
+    assert [message.title for message in world.mail.to(ada)] == ["Test page"]
+    assert "Arrived" in (await web.get(url)).html
+    method = next(form for form in page.read.forms if form.startswith("remove-ctm"))
+    assert method not in (await web.do(page, method)).read.forms
+
+
+async def test_a_password_is_changed_by_its_owner_only(world: World, web: Browser, ada: User) -> None:
+    bob = await world.person("bob")
+    async with browser(world, bob) as other:
+        page = await other.get(f"/people/{public('usr', bob.id)}")
+        short = await other.submit(page, "password-form", {"current": "", "password": "short"})
+        assert short.status == 422 and "Use at least 10 characters." in short.html
+        page = await other.do(page, "password-form", {"current": "", "password": "a long new one"})
+        wrong = await other.submit(page, "password-form", {"current": "guess", "password": "another long one"})
+        assert wrong.status == 422 and "This is not your current password." in wrong.html
+        assert "another long one" not in wrong.html and "guess" not in wrong.html
+        foreign = await other.get(f"/people/{public('usr', ada.id)}")
+        assert set(foreign.read.forms) == {"sign-out", "sign-out-m"} and "Hidden" in foreign.html
+        token = foreign.read.forms["sign-out"]["_csrf_token"][0]
+        for path in ("", "/contact-methods", "/rules", "/test", "/link", "/deactivate", "/password"):
+            fields = {
+                "_csrf_token": token,
+                "name": "x",
+                "time_zone": "UTC",
+                "kind": "webhook",
+                "address": "https://e.org",
+            }
+            answer = await other.send(f"/people/{public('usr', ada.id)}{path}", fields)
+            assert answer.status == 403, path
+
+
+async def test_an_account_is_deactivated_and_given_back(world: World, web: Browser, ada: User) -> None:
+    bob = await world.person("bob")
+    url = f"/people/{public('usr', bob.id)}"
+    page = await web.do(await web.get(url), "deactivate-dialog-form")
+    async with world.db.begin() as tx:
+        assert not (await identity.user(tx, bob.id)).is_active
+    page = await web.do(page, "activate")
+    link = await web.submit(page, "make-link")
+    assert link.status == 200 and "/link/" in link.html
+    mine = await web.get(f"/people/{public('usr', ada.id)}")
+    last = await web.submit(mine, "deactivate-dialog-form")
+    assert last.status == 409 and "This is the last active administrator." in last.html
+
+
+async def test_a_token_is_shown_once_and_revoked(web: Browser) -> None:
+    page = await web.get("/tokens")
+    made = await web.submit(page, "new-token", {"name": "Script", "scope": "read"})
+    secret = made.html.split('id="new-token-value">')[1].partition("<")[0]
+    assert secret.startswith("tcs_")
+    asked = await web.http.get("/api/v1/me", headers={"authorization": f"Bearer {secret}"})
+    assert asked.status_code == 200 and "incident.edit" not in asked.json()["permissions"]
+    assert (await web.submit(page, "new-token", {"name": "Script", "scope": "read"})).location == "/tokens"
+    shown = await web.get("/tokens")
+    assert secret not in shown.html and shown.html.count("Read only</td>") == 1
+    nameless = await web.submit(shown, "new-token", {"name": " ", "scope": "all"})
+    assert nameless.status == 422 and "Give a name." in nameless.html
+    revoke = next(form for form in shown.read.forms if form.startswith("revoke-"))
+    assert "No tokens" in (await web.do(shown, revoke)).html
+
+
+async def test_sessions_are_ended(world: World, web: Browser, ada: User) -> None:
+    async with browser(world, ada) as phone, browser(world, ada) as laptop:
+        page = await web.get("/sessions")
+        ends = [form for form in page.read.forms if form.startswith("end-")]
+        page = await web.do(page, ends[0])
+        page = await web.do(page, ends[0]) if ends[0] in page.read.forms else page
+        page = await web.do(page, "others-dialog-form")
+        for other in (phone, laptop):
+            assert (await other.get("/incidents")).path.startswith("/sign-in")
+    assert (await web.get("/incidents")).status == 200
+
+
+async def test_what_does_not_exist_is_a_page_with_a_reference(web: Browser) -> None:
+    for path in (
+        "/incidents/INC-99",
+        "/alerts/alt_x",
+        "/policies/pol_x",
+        "/people/x",
+        "/sources/x",
+        "/nowhere",
+        "/static/x",
+    ):
+        page = await web.get(path)
+        assert page.status == 404 and page.headers["x-request-id"] in page.html, path

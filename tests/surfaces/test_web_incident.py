@@ -1,0 +1,268 @@
+"""Working an incident in the browser, without JavaScript."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from tests.surfaces.web_client import Browser, Page, browser
+from tests.world import World
+from tocsin.events.log import LoggedEvent
+from tocsin.identity.model import Actor, User
+from tocsin.incidents import queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import Incident
+from tocsin.kit.ids import public
+from tocsin.web.incident_actions import HANDLERS
+
+
+async def declared(world: World, who: User, title: str = "Checkout is down") -> str:
+    async with world.db.begin() as tx:
+        return f"/incidents/{(await incidents.declare(tx, Actor.person(who), title=title)).reference}"
+
+
+async def again(world: World, url: str) -> Incident:
+    async with world.db.begin() as tx:
+        return await queries.get(tx, url.rpartition("/")[2])
+
+
+async def number_of(world: World, name: str) -> int:
+    async with world.db.begin() as tx:
+        query = select(func.count()).where(LoggedEvent.name == name)
+        return (await tx.session.execute(query)).scalar_one()
+
+
+async def test_declaring_pages_and_gives_the_lead(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    policy = await world.policy([bob])
+    async with browser(world, ada) as web:
+        page = await web.get("/incidents/new")
+        fields = {
+            "title": "Checkout is down",
+            "summary": "Nobody can pay.",
+            "severity": "1",
+            "lead_id": public("usr", bob.id),
+            "page": f"policy:{public('pol', policy.id)}",
+        }
+        done = await web.do(page, "declare-form", fields)
+        assert done.path == "/incidents/INC-1"
+        assert "Incident declared." in done.html and "Nobody can pay." in done.html
+        assert "Incident declared." not in (await web.get("/incidents/INC-1")).html
+        twice = await web.submit(page, "declare-form", fields)
+        assert twice.location == "/incidents/INC-1"
+    await world.settle()
+    assert world.mail.subjects(bob) == ["Checkout is down"]
+    assert (await again(world, "/incidents/INC-1")).lead_id == bob.id
+    assert await number_of(world, "incident.declared") == 1
+
+
+async def test_a_declaration_without_a_title_is_shown_again(world: World) -> None:
+    ada = await world.person("ada")
+    async with browser(world, ada) as web:
+        page = await web.get("/incidents/new")
+        page = await web.submit(page, "declare-form", {"summary": "Nobody can pay.", "severity": "2"})
+    assert page.status == 422
+    assert "Give the incident a title." in page.html and 'aria-invalid="true"' in page.html
+    assert page.read.forms["declare-form"]["summary"] == ["Nobody can pay."]
+    assert page.read.forms["declare-form"]["severity"] == ["2"]
+
+
+async def test_declaring_from_an_alert_links_it(world: World) -> None:
+    ada = await world.person("ada")
+    alert = await world.alert("Disk is full")
+    id = public("alt", alert.id)
+    async with browser(world, ada) as web:
+        page = await web.get(f"/incidents/new?alert={id}")
+        assert page.read.forms["declare-form"]["title"] == ["Disk is full"]
+        await web.do(page, "declare-form")
+        assert (await web.get(f"/incidents/new?alert={id}")).status == 409
+    async with browser(world, ada) as web:
+        second = await world.alert("Disk is slow")
+        page = await web.get(f"/alerts/{public('alt', second.id)}")
+        for _ in range(2):
+            assert (await web.submit(page, "declare")).location == "/incidents/INC-2"
+    assert (await world.again(alert)).status == "acknowledged"
+
+
+async def test_what_responders_do_is_done_and_shown(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    url = await declared(world, ada)
+    async with browser(world, bob) as web:
+        page = await web.do(await web.get(url), "title-form", {"title": "Checkout is slow"})
+        page = await web.do(page, "summary-form", {"summary": "**All** of it."})
+        assert "<strong>All</strong> of it." in page.html
+        page = await web.do(page, "severity", {"severity": "1"})
+        page = await web.do(page, "join")
+        assert "leave" in page.read.forms
+        page = await web.do(page, "status", {"status": "mitigated"})
+        page = await web.do(page, "role-commander-me")
+        page = await web.do(page, "role-commander", {"user_id": ""})
+        page = await web.do(page, "leave")
+        page = await web.do(page, "resolve-form", {"resolution_note": "Rolled *back*."})
+        assert "Rolled <em>back</em>." in page.html and "Reopen" in page.html
+        page = await web.do(page, "reopen-form", {"reason": "It came back"})
+        page = await web.do(page, "cancel-form", {"reason": "false_alarm"})
+        assert "a false alarm" in page.html
+    found = await again(world, url)
+    assert (found.title, found.severity, found.status) == ("Checkout is slow", 1, "cancelled")
+
+
+async def test_what_is_missing_is_said_at_its_field(world: World) -> None:
+    ada = await world.person("ada")
+    url = await declared(world, ada)
+    wrong = {
+        "title-form": ({"title": " "}, "Give the incident a title."),
+        "resolve-form": ({"resolution_note": " "}, "Say what was done"),
+        "cancel-form": ({"reason": "duplicate"}, "Say which incident this one duplicates."),
+        "severity": ({"severity": "9"}, "Choose one of the list."),
+        "status": ({"status": "done"}, "Choose one of the list."),
+        "composer": ({"body": " "}, "The body is missing."),
+        "page-form": ({"target": "user:nobody", "message": "Come"}, "Choose one of the list."),
+        "role-lead": ({"user_id": "usr_x"}, "Choose one of the list."),
+    }
+    async with browser(world, ada) as web:
+        before = await web.get(url)
+        for form, (fields, sentence) in wrong.items():
+            page = await web.submit(before, form, fields)
+            assert page.status == 422, form
+            assert sentence in page.html, form
+    assert (await again(world, url)).version == 1
+
+
+async def test_an_old_copy_changes_nothing_and_keeps_what_was_typed(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        old = await web.get(url)
+        async with browser(world, bob) as other:
+            await other.do(await other.get(url), "severity", {"severity": "1"})
+        page = await web.submit(old, "title-form", {"title": "My title"})
+        assert page.status == 409
+        assert "Somebody changed INC-1 after you opened it." in page.html
+        assert page.read.forms["title-form"]["title"] == ["My title"]
+        done = await web.do(page, "title-form")
+    assert "My title" in done.html
+
+
+async def test_a_comment_is_cleaned_and_written_once(world: World) -> None:
+    ada = await world.person("ada")
+    url = await declared(world, ada)
+    body = "**Bold** <img src=x onerror=alert(1)> [bad](javascript:alert(1)) <script>alert(2)</script>"
+    async with browser(world, ada) as web:
+        page = await web.get(url)
+        for _ in range(2):
+            shown = await web.do(page, "composer", {"body": body})
+        await web.do(page, "composer", {"body": "Something else from the same page"})
+    assert "<strong>Bold</strong>" in shown.html
+    assert "<img src=x" not in shown.html and 'href="javascript' not in shown.html and "<script>alert" not in shown.html
+    assert shown.read.refused == []
+    assert await number_of(world, "incident.comment_added") == 2
+
+
+async def test_paging_from_an_incident_pages_once(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        page = await web.get(url)
+        for _ in range(2):
+            shown = await web.do(page, "page-form", {"target": f"user:{public('usr', bob.id)}", "message": "Come"})
+    await world.settle()
+    assert len(world.mail.to(bob)) == 1
+    assert "They are being paged." in shown.html
+    async with browser(world, bob) as web:
+        page = await web.get(url)
+        assert "You are being paged for this." in page.html
+        page = await web.do(page, "acknowledge")
+        assert "You are being paged for this." not in page.html and "2 of 2 joined" in page.html
+
+
+async def test_acknowledging_the_incident_answers_the_page_about_its_alert(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([bob]))
+    alert = await world.alert("Disk is full")
+    async with world.db.begin() as tx:
+        await incidents.declare(tx, Actor.person(ada), alert_id=alert.id, page_others=True)
+    async with browser(world, bob) as web:
+        page = await web.get("/incidents/INC-1")
+        assert "You are being paged for this." in page.html
+        await web.do(page, "acknowledge")
+    assert (await world.again(alert)).acknowledged_by == "Bob"
+
+
+async def test_alerts_are_linked_and_unlinked(world: World) -> None:
+    ada = await world.person("ada")
+    alert = await world.alert("Disk is full")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        page = await web.do(await web.get(url), "link-alert", {"alert_id": public("alt", alert.id)})
+        assert 'Linked alerts <span class="num">1</span>' in page.html
+        page = await web.do(page, f"unlink-{public('alt', alert.id)}")
+        assert 'Linked alerts <span class="num">0</span>' in page.html
+
+
+async def test_a_stakeholder_finds_no_form_and_is_refused(world: World) -> None:
+    ada = await world.person("ada")
+    cleo = await world.person("cleo", role="stakeholder")
+    url = await declared(world, ada)
+    async with browser(world, cleo) as web:
+        page = await web.get(url)
+        assert set(page.read.forms) == {"sign-out", "sign-out-m"}
+        token = page.read.forms["sign-out"]["_csrf_token"][0]
+        for handler in HANDLERS:
+            path = url + next(iter(handler.paths)).removeprefix("/incidents/{ref:str}")
+            fields = {
+                "_csrf_token": token,
+                "title": "x",
+                "status": "mitigated",
+                "severity": "1",
+                "role": "lead",
+                "body": "x",
+            }
+            fields |= {"target": f"user:{public('usr', ada.id)}", "do": "link", "alert_id": public("alt", ada.id)}
+            fields |= {"resolution_note": "x", "reason": "other"}
+            assert (await web.send(path, fields)).status == 403, path
+
+
+async def test_the_timeline_goes_back_page_by_page(world: World) -> None:
+    ada = await world.person("ada")
+    url = await declared(world, ada)
+    async with world.db.begin() as tx:
+        for number in range(60):
+            await incidents.comment(tx, Actor.person(ada), url.rpartition("/")[2], f"Comment {number}.")
+    async with browser(world, ada) as web:
+        page = await web.get(f"{url}?show=comments")
+        assert "Comment 59." in page.html and "Comment 9." not in page.html
+        older = await web.get(link_to(page, "before="))
+        assert "Comment 9." in older.html and "Comment 59." not in older.html and "declared INC-1" not in older.html
+
+
+def link_to(page: Page, part: str) -> str:
+    return next(link for link in page.read.links if part in link)
+
+
+async def many(world: World, who: User, number: int) -> None:
+    async with world.db.begin() as tx:
+        for n in range(number):
+            await incidents.declare(tx, Actor.person(who), title=f"Incident number {n}.", severity=1 + n % 5)
+
+
+async def test_the_list_is_filtered_and_goes_on(world: World) -> None:
+    ada = await world.person("ada")
+    await many(world, ada, 60)
+    async with browser(world, ada) as web:
+        first = await web.get("/incidents")
+        assert "number 59." in first.html and "number 9." not in first.html
+        second = await web.get(link_to(first, "before="))
+        assert "number 9." in second.html and "number 59." not in second.html
+        assert (await titles(web, "/incidents?q=number+42")) == ["Incident number 42."]
+        assert len(await titles(web, "/incidents?severity=2")) == 12
+        assert await titles(web, "/incidents?tab=resolved") == []
+        assert len(await titles(web, "/incidents?tab=nonsense&severity=x&status=y&before=%00zz")) == 50
+
+
+async def titles(web: Browser, path: str) -> list[str]:
+    html = (await web.get(path)).html
+    return [
+        part.partition("<")[0]
+        for part in html.split('class="ttl" href="/incidents/INC-')[1:]
+        for part in [part.partition(">")[2]]
+    ]

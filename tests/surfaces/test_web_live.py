@@ -1,0 +1,139 @@
+"""Live streams and files: what browsers hold open, and what they keep."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.surfaces.web_client import browser
+from tests.world import World
+from tocsin.edge.auth import COOKIE
+from tocsin.identity import service as identity
+from tocsin.identity.model import Actor, User
+from tocsin.incidents import service as incidents
+from tocsin.web import assets
+
+
+class Stream:
+    """One open stream, read from the ASGI application itself: the test client would wait for its end."""
+
+    def __init__(self) -> None:
+        self.parts: asyncio.Queue[str] = asyncio.Queue()
+        self.headers: dict[str, str] = {}
+        self.status = 0
+        self.gone = asyncio.Event()
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
+        elif message.get("body"):
+            await self.parts.put(message["body"].decode())
+
+    async def receive(self) -> Any:
+        if not self.parts.qsize() and not self.status:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def next(self, within: float = 3) -> str:
+        async with asyncio.timeout(within):
+            while (part := await self.parts.get()).startswith(":"):
+                pass
+        return part
+
+
+@asynccontextmanager
+async def stream(world: World, person: User, path: str, **headers: str) -> AsyncIterator[Stream]:
+    async with world.db.begin() as tx:
+        cookie = await identity.open_session(tx, person, ip="", user_agent="", how="password")
+    given = {"cookie": f"{COOKIE}={cookie}", "host": "127.0.0.1:8700", **headers}
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 8700), "headers": [(k.encode(), v.encode()) for k, v in given.items()],
+    }  # fmt: skip
+    opened = Stream()
+    app: Any = world.app.asgi()
+    running = asyncio.create_task(app(scope, opened.receive, opened.send))
+    try:
+        assert "open" in await opened.next()
+        yield opened
+    finally:
+        opened.gone.set()
+        async with asyncio.timeout(5):
+            await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("path", ["/incidents/events", "/incidents/INC-1/events"])
+async def test_a_change_of_an_incident_reaches_the_open_page(world: World, path: str) -> None:
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        await incidents.declare(tx, Actor.person(ada), title="Checkout is down")
+    async with stream(world, ada, path) as opened:
+        assert opened.headers["content-type"].startswith("text/event-stream")
+        await asyncio.sleep(0.2)
+        async with world.db.begin() as tx:
+            await incidents.comment(tx, Actor.person(ada), "INC-1", "Here we go.")
+        message = await opened.next()
+    assert "event: changed\n" in message and message.startswith("id: ") and message.endswith("\n\n")
+
+
+async def test_an_alert_reaches_the_inbox_and_who_comes_back_missed_nothing(world: World) -> None:
+    ada = await world.person("ada")
+    async with stream(world, ada, "/alerts/events") as opened:
+        await asyncio.sleep(0.2)
+        await world.alert("Disk is full")
+        first = await opened.next()
+    place = first.split("\n")[0].removeprefix("id: ")
+    await world.alert("Disk is slow")
+    async with stream(world, ada, "/alerts/events", **{"last-event-id": place}) as opened:
+        assert "event: changed" in await opened.next()
+
+
+async def test_a_flood_is_told_twice_a_second_at_most(world: World) -> None:
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        await incidents.declare(tx, Actor.person(ada), title="Checkout is down")
+    async with stream(world, ada, "/incidents/INC-1/events") as opened:
+        await asyncio.sleep(0.2)
+        for number in range(30):
+            async with world.db.begin() as tx:
+                await incidents.comment(tx, Actor.person(ada), "INC-1", f"Line {number}")
+        await opened.next()
+        await asyncio.sleep(1.2)
+        assert opened.parts.qsize() <= 3
+
+
+async def test_a_stream_ends_when_the_process_stops(world: World) -> None:
+    ada = await world.person("ada")
+    async with stream(world, ada, "/incidents/events"):
+        world.app.say_goodbye()
+
+
+async def test_nobody_signed_in_gets_no_stream(world: World) -> None:
+    async with browser(world) as web:
+        assert (await web.fetch("/incidents/events")).status == 401
+
+
+async def test_files_are_kept_for_ever_under_the_address_of_their_content(world: World) -> None:
+    async with browser(world) as web:
+        url = assets.url("tocsin.css")
+        answer = await web.http.get(url, headers={"accept-encoding": "identity"})
+        assert answer.headers["content-type"] == "text/css; charset=utf-8"
+        assert "immutable" in answer.headers["cache-control"]
+        packed = await web.http.get(url, headers={"accept-encoding": "gzip"})
+        assert packed.headers["content-encoding"] == "gzip" and packed.content == answer.content
+        assert len(gzip.compress(answer.content)) < len(answer.content)
+        plain = await web.http.get("/static/vendor/hotkey.js")
+        assert "immutable" not in plain.headers["cache-control"]
+        same = await web.http.get(url, headers={"if-none-match": answer.headers["etag"]})
+        assert (same.status_code, same.content) == (304, b"")
+        for bad in ("/static/../pages.py", "/static/%2e%2e/pages.py", "/static//etc/passwd"):
+            assert (await web.http.get(httpx.URL(f"http://127.0.0.1:8700{bad}"))).status_code == 404
