@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -36,8 +36,12 @@ from tocsin.oncall.model import RunState
 
 log = structlog.stdlib.get_logger(__name__)
 
+T = TypeVar("T")
+
 MOST_SIGNALS = 512
 RETRY_AFTER = 5
+# Senders give up after 10 to 30 seconds; they hear from us before.
+STORE_WITHIN = 8.0
 _SOURCE_TTL = 5.0
 _UNKNOWN_TTL = 1.0
 _DEADLOCK = ("40P01", "40001")
@@ -46,7 +50,19 @@ _ATTEMPTS = 3
 # SQLSTATE classes that blame what was sent (data exception, integrity, program limit). Everything else that the store
 # or the way to it may say is an outage: the sender has done nothing wrong and should try again.
 _BLAMES_REQUEST = ("22", "23", "54")
-_STORE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, ValueError)
+_STORE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # The driver's word for a connection that ends in the middle of a statement, among others.
+    asyncpg.InternalClientError,
+    SQLAlchemyError,
+    ValueError,
+)
+
+
+_SOURCE = "SELECT id, name, kind, is_enabled FROM alert_source WHERE token = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +89,7 @@ class Sources:
         if (known := self._known.get(token)) and known[0] > now:
             return known[1]
         try:
-            async with asyncio.timeout(5):
-                row = await self._db.pool.fetchrow(
-                    "SELECT id, name, kind, is_enabled FROM alert_source WHERE token = $1", token
-                )
+            row = await _within(5, self._db.pool.fetchrow(_SOURCE, token))
         except _STORE_ERRORS as error:
             log.warning("intake.store_unreachable", error=type(error).__name__)
             raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error
@@ -85,6 +98,17 @@ class Sources:
             self._known.clear()
         self._known[token] = (now + (_SOURCE_TTL if found else _UNKNOWN_TTL), found)
         return found
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Wait so long and no longer. The driver waits for the end of what it cancels, and a frozen store never ends it."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        task.cancel()
+        raise TimeoutError
+    return task.result()
 
 
 @dataclass(slots=True)
@@ -173,7 +197,13 @@ class Intake:
         self._waiting.append(_Item(source, body, content_type[:200], signals, outcome, detail[:2000], done))
         self._signals += max(1, len(signals))
         self._arrived.set()
-        await done
+        try:
+            async with asyncio.timeout(STORE_WITHIN):
+                await done
+        except TimeoutError:
+            # It stays in the queue and may still be stored; the sender's repetition then counts as one more signal.
+            self.measure("unavailable", max(1, len(signals)))
+            raise Unavailable("The store does not answer. Try again.", retry_after=RETRY_AFTER) from None
 
     async def _run(self) -> None:
         while True:

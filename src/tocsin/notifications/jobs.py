@@ -7,14 +7,16 @@ goes out again, marked as a possible duplicate, but not before the dead worker's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+import asyncpg
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from tocsin.db.engine import Database, decode_json
 from tocsin.events.base import ActorRef
@@ -22,6 +24,7 @@ from tocsin.events.log import emit
 from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
+from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import sign_id
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
 from tocsin.kit.ids import public
@@ -34,6 +37,20 @@ ACK_PURPOSE = "ack"
 SEND_WITHIN = 15.0
 # Longer than any call can last, so that two workers never have the same message in their hands.
 UNSURE_FOR = timedelta(seconds=20)
+# How long the outcome of a call is kept in memory while the store is away. After that the job's retry sends again.
+RECORD_WITHIN = 300.0
+_AGAIN_AFTER = 0.5
+_STORE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # The driver's word for a connection that ends in the middle of a statement, among others.
+    asyncpg.InternalClientError,
+    SQLAlchemyError,
+)
+# SQLSTATE classes of what passes: connection, transaction state, rollback, resources, intervention, system, internal.
+_PASSING = ("08", "25", "40", "53", "57", "58", "XX")
 SYSTEM = ActorRef(kind="system", name="Tocsin")
 
 
@@ -87,9 +104,32 @@ async def send(sender: Sender, job: Job) -> None:
     try:
         receipt = await _call(sender, started)
     except OutsideFailure as failure:
-        await _failed(sender, job, started, failure)
+        outcome = failure
+        await _record(lambda: _failed(sender, job, started, outcome))
     else:
-        await _succeeded(sender, job, started, receipt)
+        await _record(lambda: _succeeded(sender, job, started, receipt))
+
+
+async def _record(write: Callable[[], Awaitable[None]]) -> None:
+    """Write down how a call went; while the store is away, again and again: to forget it would be to send it twice.
+
+    A commit whose answer was lost is found by the fence: the job is gone by then.
+    """
+    until = monotonic() + RECORD_WITHIN
+    while True:
+        try:
+            return await write()
+        except _STORE_ERRORS as error:
+            if not _passes(error) or monotonic() > until:
+                raise
+            log.warning("page.outcome_waits_for_store", error=type(error).__name__)
+            await asyncio.sleep(_AGAIN_AFTER)
+
+
+def _passes(error: BaseException) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(original, "sqlstate", None)
+    return state is None or str(state).startswith(_PASSING)
 
 
 async def _begin(db: Database, id: UUID) -> _Started | None:
