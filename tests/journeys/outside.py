@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
+import shlex
 import shutil
 import signal
 import socket
@@ -74,11 +74,11 @@ async def request(method: str, url: str, body: bytes | None = None, headers: dic
 
 
 async def shell_line(line: str) -> Answer:
-    """Send what a printed `curl -H 'Content-Type: …' -d '…' URL` sends."""
-    found = re.search(r"curl (?:-\S+ )*-H '([^']+)' -d '(.+)' (http\S+)", line.replace("\\\n", " "), re.DOTALL)
-    assert found, line
-    name, _, value = found[1].partition(": ")
-    return await request("POST", found[3], found[2].encode(), {name: value})
+    """Send what a printed `curl -H '…' -d '…' URL` sends."""
+    name, *words = shlex.split(line)
+    assert (name, words[0], words[2], len(words)) == ("curl", "-H", "-d", 5), line
+    header, _, value = words[1].partition(": ")
+    return await request("POST", words[4], words[3].encode(), {header: value})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,128 @@
+"""People with browsers: signing in, finding one's way at any width, and noticing what the browser complains about."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
+from tools.test_tools import BROWSERS
+
+from tests.journeys.outside import Answer, shell_line
+
+WIDTHS = (1440, 390)
+PASSWORD = "correct horse battery"
+# A refused form and a page that is not there are answers, although the console calls them failures.
+_ANSWERS = re.compile(r"Failed to load resource: .*status of (404|409|410|422)")
+# How often this document has opened its stream of events.
+_COUNT_STREAMS = """
+window.streams = 0;
+document.addEventListener("htmx:sse:after:connection", () => { window.streams += 1; });
+"""
+
+
+def chromium_program() -> str:
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    raise AssertionError("Chromium is not installed; `make test` says how.")
+
+
+@contextlib.asynccontextmanager
+async def somebody(
+    browser: Browser, base: str, *, width: int = 1440, javascript: bool = True, **options: Any
+) -> AsyncIterator[Page]:
+    """A browser context of their own. At the end nothing may have been said to the console: CSP, errors, warnings."""
+    phone = {"is_mobile": True, "has_touch": True} if width < 860 else {}
+    context = await browser.new_context(
+        base_url=base,
+        viewport={"width": width, "height": 844 if phone else 900},
+        java_script_enabled=javascript,
+        **(phone | options),
+    )
+    context.set_default_timeout(10_000)
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not _ANSWERS.search(message.text):
+            complaints.append(f"{message.page.url if message.page else ''}: {message.text}")
+
+    context.on("console", hear)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    await context.add_init_script(_COUNT_STREAMS)
+    page = await context.new_page()
+    page.complaints = complaints  # type: ignore[attr-defined]
+    try:
+        yield page
+    finally:
+        await context.close()
+    assert complaints == []
+
+
+def forgive(page: Page, pattern: str) -> None:
+    """Take back what the console had to say, and no more than that: the server was away."""
+    complaints: list[str] = page.complaints  # type: ignore[attr-defined]
+    complaints[:] = [said for said in complaints if not re.search(pattern, said)]
+
+
+async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
+    await page.goto("/sign-in")
+    await page.get_by_label("E-mail").fill(email)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(re.compile("/incidents$"))
+
+
+async def go(page: Page, name: str) -> None:
+    """Follow the navigation as this width has it."""
+    assert page.viewport_size
+    if page.viewport_size["width"] >= 860:
+        nav = page.get_by_role("navigation", name="Main", exact=True)
+    elif name in ("Routes", "Sources"):
+        await page.get_by_role("button", name="More", exact=True).click()
+        nav = page.get_by_role("navigation", name="More", exact=True)
+    else:
+        nav = page.get_by_role("navigation", name="Main, mobile", exact=True)
+    await nav.get_by_role("link", name=re.compile(f"^{name}")).click()
+    await expect(page).to_have_url(re.compile(f"/{name.lower()}$"))
+
+
+async def menu(page: Page, name: str) -> None:
+    """Follow a link of one's own menu."""
+    assert page.viewport_size
+    opener = "More" if page.viewport_size["width"] < 860 else re.compile("your menu$")
+    await page.get_by_role("button", name=opener, exact=True).click()
+    await page.get_by_role("link", name=name).click()
+
+
+def button(page: Page | Locator, name: str) -> Locator:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def dialog(page: Page, name: str) -> Locator:
+    return page.get_by_role("dialog", name=name)
+
+
+async def expect_live(page: Page, streams: int = 1) -> None:
+    """Wait until the page has opened its stream so many times."""
+    await page.wait_for_function(f"window.streams >= {streams}")
+    await expect(page.locator("[data-live-state]")).to_have_text("Live")
+
+
+async def mark(page: Page) -> None:
+    """Leave something that a reload would lose."""
+    await page.evaluate("window.stillHere = true")
+
+
+async def is_same_document(page: Page) -> bool:
+    return bool(await page.evaluate("window.stillHere === true"))
+
+
+async def run_shown_curl(page: Page) -> Answer:
+    """Run the command that the page of a source shows."""
+    line = await page.locator("#curl").text_content()
+    assert line
+    return await shell_line(line)
