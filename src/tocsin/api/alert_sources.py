@@ -29,10 +29,10 @@ from tocsin.api.http import (
     listing,
     moment,
     read_if_match,
-    read_place,
     when,
 )
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.identity.model import Actor
 from tocsin.kit.clock import stamp, utc_now
 from tocsin.kit.errors import Conflict

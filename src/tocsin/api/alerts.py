@@ -19,25 +19,13 @@ from tocsin.api.alert_shape import AlertOut, shape, write_alert
 from tocsin.api.alert_sources import SignalOut, write_signal
 from tocsin.api.body import Body, NoBody
 from tocsin.api.deliveries import DeliveryOut, write_delivery
-from tocsin.api.http import (
-    AwareTime,
-    Cursor,
-    Id,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    listing,
-    moment,
-    read_place,
-    reference,
-    searchable,
-)
+from tocsin.api.http import AwareTime, Cursor, Id, Limit, Listing, Time, answer, listing, moment, reference, searchable
 from tocsin.api.incident_shape import IncidentOut
 from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.events import log
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents

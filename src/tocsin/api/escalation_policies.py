@@ -11,21 +11,10 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.params import JSONBody
 
 from tocsin.api.body import Body
-from tocsin.api.http import (
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    given,
-    listing,
-    read_if_match,
-    read_place,
-)
+from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries, service

@@ -5,8 +5,6 @@ Conventions: JSON in snake_case, RFC 3339 times in UTC with milliseconds, prefix
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -14,20 +12,17 @@ from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tocsin.edge.context import AppRequest
+from tocsin.edge.cursors import write_place
 from tocsin.edge.middleware import trace_id
-from tocsin.edge.problems import PROBLEM_JSON, body_of, headers_of
+from tocsin.edge.problems import PROBLEM_JSON, as_problem, body_of, headers_of
 from tocsin.kit.clock import stamp
-from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, Stale, Unavailable, Unreadable
+from tocsin.kit.errors import Invalid, NotFound, Stale
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 
@@ -52,54 +47,6 @@ class Listing(msgspec.Struct, Generic[T]):
 
     data: list[T]
     next_cursor: str | None = None
-
-
-def write_cursor(at: datetime, id: UUID) -> str:
-    """Write where a page ended; opaque to callers."""
-    raw = int(at.timestamp() * 1_000_000).to_bytes(8, "big", signed=True) + id.bytes
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def read_cursor(text: str | None) -> tuple[datetime, UUID] | None:
-    """Read where the page before ended; raises `Invalid` for anything we did not write."""
-    if text is None:
-        return None
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        if len(raw) != 24:
-            raise ValueError
-        micros = int.from_bytes(raw[:8], "big", signed=True)
-        seconds, rest = divmod(micros, 1_000_000)
-        at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
-    except (binascii.Error, ValueError, OverflowError, OSError):
-        raise Invalid("cursor", "This cursor is not one of ours. Start again without it.") from None
-    return at, UUID(bytes=raw[8:])
-
-
-def write_place(place: object) -> str:
-    """Write where a page of any list ended; opaque to callers."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
-
-
-def read_place(text: str | None, wanted: type[T]) -> T | None:
-    """Read where the page before ended; raises `Invalid` for anything we did not write for this list."""
-    if text is None:
-        return None
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        if b"\\u0000" in raw:
-            raise ValueError
-        return msgspec.json.decode(raw, type=wanted)
-    except (binascii.Error, ValueError, RecursionError):
-        raise Invalid("cursor", "This cursor is not one of ours. Start again without it.") from None
-
-
-def read_position(text: str | None) -> int | None:
-    """Read where a page of the log ended; raises `Invalid`."""
-    position = read_place(text, int)
-    if position is not None and not 0 <= position < 2**62:
-        raise Invalid("cursor", "This cursor is not one of ours. Start again without it.")
-    return position
 
 
 def listing(
@@ -167,68 +114,11 @@ def searchable(text: str | None) -> str:
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Turn whatever a handler raised into a problem document. Bugs are logged, never shown."""
+    """Turn whatever a handler raised into a problem document."""
     problem = as_problem(error)
-    if problem is None:
-        log.error("api.broken", exc_info=error)
-        problem = Problem("Something broke on our side. The reference below finds it in the log.", code="internal")
-        problem.status = 500
     raw: Any = request.scope
     body = msgspec.json.encode(body_of(problem, trace_id=trace_id(raw)))
     return Response(body, status_code=problem.status, media_type=PROBLEM_JSON, headers=headers_of(problem))
-
-
-def as_problem(error: Exception) -> Problem | None:
-    """Say the same as a problem, or None when it is a bug or an outage that we cannot name."""
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, ValidationException):
-        return _from_validation(error)
-    if isinstance(error, DBAPIError | PoolTimeout | asyncpg.PostgresError | OSError):
-        return _from_database(error)
-    if isinstance(error, HTTPException):
-        problem = NotFound(error.detail) if error.status_code == 404 else Problem(error.detail)
-        problem.status = error.status_code
-        problem.code = _CODES.get(error.status_code, "request.refused")
-        return problem
-    return None
-
-
-_RETRYABLE = ("40001", "40P01", "55P03")
-_OUTAGE = ("08", "53", "57")
-
-
-def _from_database(error: Exception) -> Problem | None:
-    """Name what the store says: somebody was faster, it is busy, or it is away. Anything else is a bug."""
-    state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
-    if isinstance(error, IntegrityError):
-        log.warning("api.refused_by_store", sqlstate=state, exc_info=error)
-        return Conflict("Something else depends on this, or somebody was faster. Look at it again.", code="conflict")
-    if state in _RETRYABLE:
-        return Unavailable("Too much happens at once here. Try again.", retry_after=1)
-    is_away = isinstance(error, OSError | PoolTimeout) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
-    if is_away or state[:2] in _OUTAGE:
-        log.error("api.store_unreachable", exc_info=error)
-        return Unavailable("The store cannot be reached. Try again.")
-    return None
-
-
-_CODES = {400: "request.unreadable", 401: "auth.required", 404: "not_found", 405: "request.method",
-          413: "request.too_large", 415: "request.content_type", 429: "rate_limited"}  # fmt: skip
-
-
-def _from_validation(error: ValidationException) -> Problem:
-    extra: Any = error.extra
-    if not isinstance(extra, list) or not extra:
-        return Unreadable(error.detail)
-    errors: list[FieldError] = []
-    for item in extra:  # pyright: ignore[reportUnknownVariableType]  Litestar leaves the shape open.
-        key = str(item.get("key") or "")  # pyright: ignore
-        message = str(item.get("message") or "invalid")  # pyright: ignore
-        errors.append(FieldError(pointer=f"#/{key.replace('.', '/')}", detail=message))
-    return Invalid.of(tuple(errors))
 
 
 def etag_of(version: int) -> str:

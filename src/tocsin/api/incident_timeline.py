@@ -24,11 +24,10 @@ from tocsin.api.http import (
     listing,
     moment,
     public_or_none,
-    read_place,
-    read_position,
     reference,
 )
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place, read_position
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.incidents import queries, service

@@ -24,12 +24,12 @@ from tocsin.api.http import (
     listing,
     moment,
     read_if_match,
-    read_place,
     reference,
     searchable,
 )
 from tocsin.api.incident_shape import IncidentOut, shape, shape_all
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place

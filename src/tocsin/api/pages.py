@@ -10,10 +10,11 @@ from litestar import Response, Router, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.body import NoBody
-from tocsin.api.http import Cursor, Id, Limit, Listing, Time, listing, public_or_none, read_place, reference, when
+from tocsin.api.http import Cursor, Id, Limit, Listing, Time, listing, public_or_none, reference, when
 from tocsin.api.incident_shape import Person
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.identity import queries as identity
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service

@@ -12,20 +12,9 @@ from litestar.params import FromQuery, JSONBody
 
 from tocsin.api.body import Body
 from tocsin.api.deliveries import DeliveryOut, write_delivery
-from tocsin.api.http import (
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    given,
-    listing,
-    read_if_match,
-    read_place,
-)
+from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges

@@ -11,9 +11,10 @@ from litestar import Response, Router, get, post, put
 from litestar.params import JSONBody
 
 from tocsin.api.body import Body
-from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, read_place
+from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing
 from tocsin.api.incident_shape import Person
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.model import Team, User

@@ -11,9 +11,10 @@ from litestar import Response, Router, delete, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.body import Body
-from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, read_place, when
+from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, when
 from tocsin.api.idempotency import SECRET_FIELDS
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.model import ApiToken

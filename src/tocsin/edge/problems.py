@@ -1,11 +1,19 @@
-"""How a problem looks on the wire: RFC 9457 `application/problem+json`."""
+"""Whatever goes wrong as a problem, and how a problem looks on the wire: RFC 9457 `application/problem+json`."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
-from tocsin.kit.errors import Invalid, Problem, TooMany, Unavailable
+import asyncpg
+import structlog
+from litestar.exceptions import HTTPException, ValidationException
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, TooMany, Unavailable, Unreadable
+
+log = structlog.stdlib.get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 _RETRYABLE = (409, 429, 503)
@@ -36,3 +44,66 @@ def headers_of(problem: Problem) -> dict[str, str]:
     if problem.status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="tocsin"'}
     return {}
+
+
+def as_problem(error: Exception) -> Problem:
+    """Say whatever a handler raised as a problem. A bug is logged and becomes a 500 that shows nothing of it."""
+    known = _known(error)
+    if known is not None:
+        return known
+    log.error("request.broken", exc_info=error)
+    broken = Problem("Something broke on our side. The reference below finds it in the log.", code="internal")
+    broken.status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return broken
+
+
+def _known(error: Exception) -> Problem | None:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ValidationException):
+        return _from_validation(error)
+    if isinstance(error, DBAPIError | PoolTimeout | asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+        return _from_database(error)
+    if isinstance(error, HTTPException):
+        problem = NotFound(error.detail) if error.status_code == 404 else Problem(error.detail)
+        problem.status = error.status_code
+        problem.code = _CODES.get(error.status_code, "request.refused")
+        return problem
+    return None
+
+
+_BUSY = ("40001", "40P01", "55P03")
+_OUTAGE = ("08", "53", "57")
+
+
+def _from_database(error: Exception) -> Problem | None:
+    """Name what the store says: somebody was faster, it is busy, or it is away. Anything else is a bug."""
+    state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+    if isinstance(error, IntegrityError):
+        log.warning("request.refused_by_store", sqlstate=state, exc_info=error)
+        return Conflict("Something else depends on this, or somebody was faster. Look at it again.", code="conflict")
+    if state in _BUSY:
+        return Unavailable("Too much happens at once here. Try again.", retry_after=1)
+    is_away = isinstance(error, OSError | PoolTimeout | asyncpg.InterfaceError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
+    if is_away or state[:2] in _OUTAGE:
+        log.error("request.store_unreachable", exc_info=error)
+        return Unavailable("The store cannot be reached. Try again.")
+    return None
+
+
+_CODES = {400: "request.unreadable", 401: "auth.required", 404: "not_found", 405: "request.method",
+          413: "request.too_large", 415: "request.content_type", 429: "rate_limited"}  # fmt: skip
+
+
+def _from_validation(error: ValidationException) -> Problem:
+    extra: Any = error.extra
+    if not isinstance(extra, list) or not extra:
+        return Unreadable(error.detail)
+    errors: list[FieldError] = []
+    for item in extra:  # pyright: ignore[reportUnknownVariableType]  Litestar leaves the shape open.
+        key = str(item.get("key") or "")  # pyright: ignore
+        message = str(item.get("message") or "invalid")  # pyright: ignore
+        errors.append(FieldError(pointer=f"#/{key.replace('.', '/')}", detail=message))
+    return Invalid.of(tuple(errors))

@@ -41,7 +41,9 @@ async def user(tx: Tx, user_id: UUID) -> User:
 
 async def lock_user(tx: Tx, user_id: UUID) -> User:
     """Return the person as they are now and keep everybody else from changing them; raises `NotFound`."""
-    query = select(User).where(User.id == user_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    query = (
+        select(User).where(User.id == user_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
         raise _no_user()
@@ -157,7 +159,9 @@ async def teams(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[
 
 async def lock_team(tx: Tx, team_id: UUID) -> Team:
     """Return the team and keep everybody else from changing it; raises `NotFound`."""
-    query = select(Team).where(Team.id == team_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    query = (
+        select(Team).where(Team.id == team_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
         raise NotFound("There is no such team.")

@@ -270,5 +270,10 @@ async def _failed(sender: Sender, job: Job, started: _Started, failure: OutsideF
                 "error": error,
                 "attempt": started.attempt,
             }
-            await emit(tx, PageAttemptFailed(**common, retry_after=round((retry_at - tx.now).total_seconds())) if again else PageFailed(**common))
+            await emit(
+                tx,
+                PageAttemptFailed(**common, retry_after=round((retry_at - tx.now).total_seconds()))
+                if again
+                else PageFailed(**common),
+            )
     sender.measure(started.channel, "retried" if again else "failed")

@@ -16,9 +16,9 @@ from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertStatus, Signal
 from tocsin.alerts.queries import Filter
-from tocsin.api.http import read_cursor, write_cursor
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import read_place, write_place
 from tocsin.events import log, words
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
@@ -158,7 +158,7 @@ async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
         "counts": {"open": counts["open"], "action": counts["needs_action"]},
         "alerts": await _rows(tx, shown),
         "newer": pages.address("/alerts", tab=tab, q=q) if place else None,
-        "older": pages.address("/alerts", tab=tab, q=q, before=write_cursor(last.created_at, last.id))
+        "older": pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id)))
         if last
         else None,
         "any_source": bool(shown) or await figures.any_source(tx),
@@ -168,7 +168,7 @@ async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
 
 def _place(before: str) -> tuple[datetime, UUID] | None:
     try:
-        return read_cursor(before or None)
+        return read_place(before or None, tuple[datetime, UUID])
     except Invalid:
         return None
 

@@ -6,29 +6,20 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
-import structlog
 from litestar import Request
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tocsin.api.http import as_problem
 from tocsin.edge.middleware import trace_id
-from tocsin.edge.problems import headers_of
-from tocsin.kit.errors import Problem, Unauthenticated, Unavailable
+from tocsin.edge.problems import as_problem, headers_of
+from tocsin.kit.errors import Unauthenticated
 from tocsin.web import pages
 from tocsin.web.forms import safe_path
-
-log = structlog.stdlib.get_logger(__name__)
-
-_OUTAGES = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OperationalError)
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Page:
     """Turn whatever a handler raised into a page; nobody signed in leads to the sign-in and back."""
     if isinstance(error, Unauthenticated) and not request.url.path.endswith("/events"):
         return _to_sign_in(request)
-    problem = _problem_of(error)
+    problem = as_problem(error)
     raw: Any = request.scope
     theme = request.cookies.get("theme", "")
     values = {
@@ -43,21 +34,6 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Pag
         "retry_url": _retry_url(request, problem.status),
     }
     return pages.render("error.html", values, status=problem.status, headers=headers_of(problem))
-
-
-def _problem_of(error: Exception) -> Problem:
-    problem = as_problem(error)
-    if problem is not None:
-        return problem
-    if isinstance(error, (*_OUTAGES, InterfaceError, PoolTimeout)) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
-        log.warning("web.database_unreachable", error=type(error).__name__)
-        return Unavailable("The database does not answer.")
-    log.error("web.broken", exc_info=error)
-    broken = Problem("")
-    broken.status = 500
-    return broken
 
 
 def _to_sign_in(request: Request[Any, Any, Any]) -> pages.Page:

@@ -11,9 +11,9 @@ from uuid import UUID
 from litestar import get, post
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.api.http import read_cursor, write_cursor
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import read_place, write_place
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor, Role
 from tocsin.incidents import lifecycle, queries
@@ -136,7 +136,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         "tab_statuses": [status.value for status in _TABS[wanted.tab]],
         "incidents": await _rows(tx, shown),
         "newer": wanted.url() if after else None,
-        "older": wanted.url(write_cursor(shown[-1].declared_at, shown[-1].id)) if has_more else None,
+        "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
         "any_incident": bool(shown) or await figures.any_incident(tx),
         "may_declare": who.may("incident.declare"),
         "live_url": "/incidents/events",
@@ -149,7 +149,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
 
 def _place(before: str) -> Place | None:
     try:
-        cursor = read_cursor(before or None)
+        cursor = read_place(before or None, tuple[datetime, UUID])
     except Invalid:
         return None
     return Place(0, *cursor) if cursor else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -41,8 +42,30 @@ _FILTERS: Values = {
     "initials": formatting.initials,
     "hue": formatting.hue,
 }
+_remembered: dict[tuple[object, ...], Markup] = {}
+_MOST_REMEMBERED = 5000
+
+
+def _remember(name: str, macro: Callable[..., Markup]) -> Callable[..., Markup]:
+    """Let a macro that depends on its arguments alone be rendered once for each of them; lists repeat the same signs.
+
+    Templates define their macros anew for each page, so the name tells which one it is.
+    """
+
+    def remembered(*given: object) -> Markup:
+        key = (name, *given)
+        found = _remembered.get(key)
+        if found is None:
+            if len(_remembered) >= _MOST_REMEMBERED:
+                _remembered.clear()
+            found = _remembered[key] = macro(*given)
+        return found
+
+    return remembered
+
+
 # `new_form_id` makes the value of the hidden field by which a form that was sent twice is recognised.
-_GLOBALS: Values = {"static": assets.url, "new_form_id": lambda: new_id().hex}
+_GLOBALS: Values = {"static": assets.url, "new_form_id": lambda: new_id().hex, "remembered": _remember}
 
 
 def _environment() -> Environment:

@@ -16,9 +16,9 @@ from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertSource, Signal, SourceKind
 from tocsin.alerts.sources import ADAPTERS
-from tocsin.api.http import read_cursor, write_cursor
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import read_place, write_place
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
@@ -159,7 +159,7 @@ async def _show(
         "source": _view(context, row, busy, secret),
         "curl": _curl(context, row, secret),
         "signals": signals,
-        "older": pages.address(f"/sources/{id}", before=write_cursor(last.received_at, last.id)) if last else None,
+        "older": pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
         "may": {"edit": who.may("source.manage")},
         "conflict": "",
     }
@@ -168,7 +168,7 @@ async def _show(
 
 def _place(before: str) -> tuple[datetime, UUID] | None:
     try:
-        return read_cursor(before or None)
+        return read_place(before or None, tuple[datetime, UUID])
     except Invalid:
         return None
 

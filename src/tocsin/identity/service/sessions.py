@@ -59,7 +59,12 @@ async def authenticate_session(tx: Tx, cookie: str, *, days: int = 14) -> Actor 
     session, user = found
     if session.last_seen_at <= tx.now - SEEN_EVERY:
         # A row that another request is just writing is left to it: requests of one browser must not queue up here.
-        free = select(Session.id).where(Session.id == session.id).with_for_update(skip_locked=True, key_share=True).scalar_subquery()
+        free = (
+            select(Session.id)
+            .where(Session.id == session.id)
+            .with_for_update(skip_locked=True, key_share=True)
+            .scalar_subquery()
+        )
         await tx.session.execute(
             update(Session)
             .where(Session.id == free)

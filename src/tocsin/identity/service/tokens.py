@@ -93,7 +93,12 @@ async def authenticate_token(tx: Tx, secret: str) -> Actor | None:
     token, user = found
     if token.last_used_at is None or token.last_used_at <= tx.now - SEEN_EVERY:
         # A row that another request is just writing is left to it: a busy program must not queue up here.
-        free = select(ApiToken.id).where(ApiToken.id == token.id).with_for_update(skip_locked=True, key_share=True).scalar_subquery()
+        free = (
+            select(ApiToken.id)
+            .where(ApiToken.id == token.id)
+            .with_for_update(skip_locked=True, key_share=True)
+            .scalar_subquery()
+        )
         await tx.session.execute(
             update(ApiToken)
             .where(ApiToken.id == free)

@@ -1,0 +1,39 @@
+"""Where a page of a list ended, written so that it can stand in a URL. Opaque to whoever carries it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TypeVar
+
+import msgspec
+
+from tocsin.kit.errors import Invalid
+
+T = TypeVar("T")
+
+
+def write_place(place: object) -> str:
+    """Write where a page of any list ended; opaque to callers."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def read_place(text: str | None, wanted: type[T]) -> T | None:
+    """Read where the page before ended; raises `Invalid` for anything we did not write for this list."""
+    if text is None:
+        return None
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        if b"\\u0000" in raw:
+            raise ValueError
+        return msgspec.json.decode(raw, type=wanted)
+    except (binascii.Error, ValueError, RecursionError):
+        raise Invalid("cursor", "This cursor is not one of ours. Start again without it.") from None
+
+
+def read_position(text: str | None) -> int | None:
+    """Read where a page of the log ended; raises `Invalid`."""
+    position = read_place(text, int)
+    if position is not None and not 0 <= position < 2**62:
+        raise Invalid("cursor", "This cursor is not one of ours. Start again without it.")
+    return position
