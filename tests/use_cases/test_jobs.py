@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tocsin.db.bell import Bell
 from tocsin.db.engine import Database, Tx
 from tocsin.jobs import queue
 from tocsin.jobs import worker as engine
@@ -619,3 +620,43 @@ async def test_the_bell_wakes_another_process_long_before_it_polls(
     for number in range(5):
         await bench.put(str(number))
         await until(lambda number=number: _count(bench, number + 1))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("gone"), asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")],
+    ids=["the system's error", "the driver's error"],
+)
+async def test_the_bell_is_heard_again_after_its_connection_was_lost(
+    dsn: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G04: whatever the driver says when PostgreSQL goes away."""
+    monkeypatch.setattr("tocsin.db.bell._RECONNECT", 0.01)
+    connect, failures = asyncpg.connect, [error]
+
+    async def fail_once(*args: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", fail_once)
+    here, there = Bell(dsn), Bell(dsn)
+    heard = asyncio.Event()
+    here.listen("topic", heard.set)
+    here.start()
+
+    async def listens() -> bool:
+        return not failures and heard.is_set()
+
+    # Listening anew wakes everybody once, because nobody knows what was missed.
+    await until(listens)
+    heard.clear()
+    there.start()
+
+    async def rings() -> bool:
+        there.ring(["topic"])
+        return heard.is_set()
+
+    await until(rings)
+    await here.stop()
+    await there.stop()

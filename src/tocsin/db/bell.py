@@ -20,6 +20,8 @@ _RECONNECT = 1.0
 # A payload of NOTIFY is limited to 8,000 bytes; beyond this many topics the ring says "everything".
 _MOST_TOPICS = 100
 EVERYTHING = "*"
+# The last one is the driver's word for a connection that ends in the middle of a statement, among others.
+_OUTAGE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -72,7 +74,7 @@ class Bell:
         while True:
             try:
                 await self._serve()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except _OUTAGE as error:
                 log.warning("bell.disconnected", error=type(error).__name__)
             await asyncio.sleep(_RECONNECT)
 
