@@ -50,7 +50,13 @@ def server() -> Iterator[str]:
     run_as = {"user": account, "group": pwd.getpwnam(account).pw_gid, "extra_groups": []} if account else {}
     initdb = [_bin() / "initdb", "-D", data, "-U", "tocsin", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **run_as)
-    options = {"fsync": "off", "full_page_writes": "off", "max_connections": 200, "shared_buffers": "64MB", "jit": "off"}
+    options = {
+        "fsync": "off",
+        "full_page_writes": "off",
+        "max_connections": 200,
+        "shared_buffers": "64MB",
+        "jit": "off",
+    }
     flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (root / "log").open("wb") as log:
         process = subprocess.Popen(

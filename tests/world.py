@@ -36,6 +36,9 @@ def minutes(number: float) -> timedelta:
     return timedelta(minutes=number)
 
 
+FIVE_MINUTES = minutes(5)
+
+
 @dataclass
 class FakeChannel:
     """A channel that remembers what it sent, and fails when told to."""
@@ -89,7 +92,12 @@ class World:
         return [await self.person(name) for name in names]
 
     async def policy(
-        self, steps: Sequence[User | Sequence[User]], *, wait: timedelta = minutes(5), repeat: int = 0, name: str = "Duty"
+        self,
+        steps: Sequence[User | Sequence[User]],
+        *,
+        wait: timedelta = minutes(5),
+        repeat: int = 0,
+        name: str = "Duty",
     ) -> EscalationPolicy:
         """One step per entry; a list is a step with several people."""
         drafts = [
