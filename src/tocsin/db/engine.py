@@ -165,7 +165,9 @@ class Database:
         event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
 
     async def _connect(self) -> Connection:
-        return await asyncpg.connect(self.dsn, timeout=10, server_settings={"application_name": self._application})
+        # A generic plan knows neither the status that is asked for nor the limit, and walks whole tables for a count.
+        settings = {"application_name": self._application, "jit": "off", "plan_cache_mode": "force_custom_plan"}
+        return await asyncpg.connect(self.dsn, timeout=10, server_settings=settings)
 
     @property
     def pool(self) -> Pool:

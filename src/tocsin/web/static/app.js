@@ -242,9 +242,11 @@ document.addEventListener("htmx:finally:request", (e) => {
 document.addEventListener("htmx:after:swap", (e) => {
   const { ctx } = e.detail;
   const form = ctx.sourceElement;
-  if (ctx.response?.status === 422) focusFirstBad(form?.isConnected ? form : document);
+  if ([409, 422].includes(ctx.response?.status)) focusFirstBad(form?.isConnected ? form : document);
   else if (form?.tagName === "FORM") {
     form.reset();
+    // The next text of this form is a new one: the server drops what it gets twice under the same value.
+    if (form.elements.form_id) form.elements.form_id.value = form.elements.form_id.defaultValue = [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
     form.closest("dialog")?.close();
     const menu = form.closest("[popover]");
     if (menu?.matches(":popover-open")) menu.hidePopover();
