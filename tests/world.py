@@ -95,7 +95,7 @@ class World:
         self,
         steps: Sequence[User | Sequence[User]],
         *,
-        wait: timedelta = minutes(5),
+        wait: timedelta = FIVE_MINUTES,
         repeat: int = 0,
         name: str = "Duty",
     ) -> EscalationPolicy:
