@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
+from tests import postgres
 from tests.journeys.browser import (
     PASSWORD,
     WIDTHS,
     button,
     dialog,
     expect_live,
+    forgive,
     go,
     is_same_document,
     mark,
@@ -21,13 +28,62 @@ from tests.journeys.browser import (
     sign_in,
     somebody,
 )
-from tests.journeys.outside import webhook
-from tests.surfaces.test_cli_serve import address, served
+from tests.journeys.outside import Api, Sink, data_directory, free_port, request, webhook
+from tests.surfaces.test_cli_serve import address, served, tocsin
 
 pytestmark = pytest.mark.journey
 
 SOON = 2_000
 ADA = "ada@example.org"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An installation in which Ada is on call and can be reached."""
+
+    base: str
+    api: Api
+    source: str
+    sink: Sink
+
+    async def fire(self, title: str) -> dict[str, Any]:
+        """Fire an alert; returns the page that Ada gets for it."""
+        body = json.dumps({"title": title, "severity": "critical"}).encode()
+        answer = await request("POST", self.source, body, {"Content-Type": "application/json"})
+        assert answer.status == 202
+        return (await self.sink.first(title))[1]
+
+    async def declare(self, title: str) -> str:
+        return (await self.api.post("/incidents", title=title, severity=3))["number"]
+
+    async def alert(self, page: dict[str, Any]) -> dict[str, Any]:
+        return await self.api.get(f"/alerts/{page['alert_id']}")
+
+
+async def someone_on_call(base: str, sink: Sink, **settings: str) -> Site:
+    """Make Ada by the command line, and what pages her by the API."""
+    words = ("user", "create", f"--email={ADA}", "--name=Ada Lovelace", "--role=admin", "--password-stdin")
+    code, _, said = await tocsin(*words, stdin=f"{PASSWORD}\n", **settings)
+    assert code == 0, said
+    code, token, said = await tocsin("token", "create", f"--email={ADA}", "--name=journey", **settings)
+    assert code == 0, said
+    api = Api(base, token.strip())
+    ada = (await api.get("/users"))["data"][0]["id"]
+    await api.post(f"/users/{ada}/contact_methods", kind="webhook", address=sink.url)
+    steps = [{"targets": [{"type": "user", "id": ada}], "wait_minutes": 5}]
+    policy = await api.post("/escalation_policies", name="Payments primary", steps=steps)
+    await api.post("/alert_routes", name="Everything", is_catch_all=True, escalation_policy_id=policy["id"])
+    source = await api.post("/alert_sources", name="Shell", kind="generic")
+    return Site(base, api, source["url"], sink)
+
+
+@pytest.fixture(scope="module")
+async def site(postgres_dsn: str) -> AsyncIterator[Site]:
+    async with postgres.fresh(postgres_dsn) as dsn, webhook() as sink:
+        settings = {"database_url": dsn, "outbound_allow": "127.0.0.0/8"}
+        async with served(**settings) as (_, greeting):
+            yield await someone_on_call(address(greeting), sink, **settings)
 
 
 async def set_up(page: Page, greeting: str) -> None:
@@ -213,3 +269,189 @@ async def test_a_newcomer_sets_up_is_paged_and_works_on_an_incident(chromium: Br
         await expect(ada.get_by_role("button", name="Status: Investigating")).to_be_visible()
         await expect(ada.locator("#timeline")).to_contain_text("The errors came back.")
         assert await is_same_document(ada)
+
+
+async def test_one_tap_on_a_phone_acknowledges_signed_out_and_without_javascript(site: Site, chromium: Browser) -> None:
+    page = await site.fire("The harbour gate does not open")
+    link = page["acknowledge_url"]
+    # A link preview, a mail scanner.
+    for method in ("HEAD", "GET"):
+        answer = await request(method, link)
+        assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
+    assert (await site.alert(page))["status"] == "triggered"
+
+    async with somebody(chromium, site.base, width=390, javascript=False) as phone:
+        await phone.goto(link)
+        await expect(phone.get_by_role("heading", level=1)).to_have_text("The harbour gate does not open")
+        await expect(phone.get_by_text("Ada Lovelace", exact=True)).to_be_visible()
+        acknowledge = button(phone, "Acknowledge")
+        box = await acknowledge.bounding_box()
+        assert box and box["height"] >= 44 and box["width"] >= 300 and box["y"] + box["height"] <= 844
+        await acknowledge.tap()
+        await expect(phone.get_by_text("You acknowledged")).to_be_visible()
+    alert = await site.alert(page)
+    assert (alert["status"], alert["acknowledged_by"]) == ("acknowledged", "Ada Lovelace")
+
+
+async def test_a_double_click_acknowledges_once(site: Site, chromium: Browser) -> None:
+    page = await site.fire("The crane stands still")
+    async with somebody(chromium, site.base, width=390, javascript=False) as phone:
+        await phone.goto(page["acknowledge_url"])
+        await button(phone, "Acknowledge").dblclick()
+        await expect(phone.get_by_text("You acknowledged")).to_be_visible()
+    # And twice at once, from two devices.
+    answers = await asyncio.gather(*(request("POST", page["acknowledge_url"], b"do=ack", FORM) for _ in range(2)))
+    assert [answer.status for answer in answers] == [303, 303]
+    told = await site.api.get(f"/alerts/{page['alert_id']}/explain")
+    names = [step["name"] for step in told["steps"]]
+    assert (names.count("page.acknowledged"), names.count("alert.acknowledged")) == (1, 1)
+
+
+async def test_everything_works_from_the_keyboard(site: Site, chromium: Browser) -> None:
+    first, second = await site.declare("Bookings are slow"), await site.declare("Bookings are lost")
+    async with somebody(chromium, site.base) as ada:
+        await sign_in(ada, ADA)
+        keys = ada.keyboard
+        rows = ada.locator("[data-list] [data-row]")
+        current = ada.locator("[data-list] [data-row][aria-current]")
+        await expect(rows.first).to_contain_text(second)
+
+        # Lists.
+        await keys.press("j")
+        await expect(current).to_contain_text(second)
+        await keys.press("j")
+        await expect(current).to_contain_text(first)
+        await keys.press("k")
+        await expect(current).to_contain_text(second)
+        await keys.press("Enter")
+        await expect(ada).to_have_url(re.compile(f"/{second}$"))
+        await ada.go_back()
+
+        # The dialog takes the focus and gives it back.
+        declare = dialog(ada, "Declare incident")
+        opener = ada.get_by_role("link", name="Declare incident", exact=False).first
+        await opener.focus()
+        await keys.press("Enter")
+        await expect(declare.get_by_label("Title")).to_be_focused()
+        await keys.press("Escape")
+        await expect(declare).to_be_hidden()
+        await expect(opener).to_be_focused()
+
+        # C declares; letters typed into a field are letters.
+        await keys.press("c")
+        await expect(declare.get_by_label("Title")).to_be_focused()
+        await keys.type("Jack cannot check in")
+        await keys.press("Control+Enter")
+        await expect(ada.get_by_role("heading", level=1)).to_contain_text("Jack cannot check in")
+
+        # The incident.
+        await keys.press("m")
+        await expect(ada.get_by_label("Write in the timeline")).to_be_focused()
+        await keys.type("Sent from the keys")
+        await keys.press("Control+Enter")
+        await expect(ada.locator("#timeline .comment")).to_contain_text("Sent from the keys")
+        await ada.evaluate("document.activeElement.blur()")
+        await keys.press("v")
+        await expect(ada.locator("#sev-m")).to_be_visible()
+        await keys.press("Escape")
+        await expect(ada.locator("#sev-m")).to_be_hidden()
+        await ada.evaluate("document.activeElement.blur()")
+        await keys.press("Shift+R")
+        await expect(dialog(ada, "Resolve ").get_by_label("Resolution note")).to_be_focused()
+        await keys.type("It was the keyboard.")
+        await keys.press("Control+Enter")
+        await expect(ada.locator("#ihead")).to_contain_text("Resolved")
+        await ada.evaluate("document.activeElement.blur()")
+        await keys.press("g")
+        await keys.press("a")
+        await expect(ada).to_have_url(re.compile("/alerts$"))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_an_incident_is_declared_and_resolved_without_javascript(
+    site: Site, chromium: Browser, width: int
+) -> None:
+    async with somebody(chromium, site.base, width=width, javascript=False) as ada:
+        await ada.goto("/incidents")
+        await expect(ada).to_have_url(re.compile("/sign-in"))
+        await ada.get_by_label("E-mail").fill(ADA)
+        await ada.get_by_label("Password").fill("a wrong password")
+        await button(ada, "Sign in").click()
+        await expect(ada.get_by_text("The e-mail address or the password is wrong.")).to_be_visible()
+        await sign_in(ada, ADA)
+        await ada.get_by_role("link", name=re.compile("^Declare")).first.click()
+        await expect(ada).to_have_url(re.compile("/incidents/new$"))
+        await ada.get_by_label("Title").fill("Tickets are printed twice")
+        await ada.get_by_label("What do you see").fill("Every **second** ticket.")
+        await ada.get_by_role("radio", name=re.compile("SEV2")).check()
+        await button(ada, "Declare incident").click()
+        await expect(ada.get_by_role("heading", level=1)).to_contain_text("Tickets are printed twice")
+        await expect(ada.locator("#summary strong")).to_have_text("second")
+        await ada.get_by_label("Write in the timeline").fill("The printers are off.")
+        await button(ada, "Comment").click()
+        await expect(ada.locator("#timeline .comment")).to_contain_text("The printers are off.")
+        await ada.get_by_role("button", name=re.compile("^Status: ")).click()
+        await button(ada, "Monitoring").click()
+        await expect(ada.get_by_role("button", name="Status: Monitoring")).to_be_visible()
+        await button(ada, "Resolve").click()
+        resolve = dialog(ada, "Resolve INC-")
+        await resolve.get_by_label("Resolution note").fill(" ")
+        await button(resolve, "Resolve incident").click()
+        await expect(resolve.locator(".err")).to_be_visible()
+        await resolve.get_by_label("Resolution note").fill("The printers are on again.")
+        await button(resolve, "Resolve incident").click()
+        await expect(ada.locator("#ihead")).to_contain_text("Resolved")
+
+
+async def test_what_happens_while_a_page_loads_is_on_it(site: Site, chromium: Browser) -> None:
+    async with somebody(chromium, site.base) as ada:
+        await sign_in(ada, ADA)
+        fired = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await fired.wait()
+            await route.continue_()
+
+        await ada.route(re.compile("/alerts/events"), hold)
+        await ada.goto("/alerts")
+        await site.fire("The tide gauge is silent")
+        await expect(ada.get_by_text("The tide gauge is silent")).to_be_hidden()
+        fired.set()
+        await expect(ada.get_by_role("link", name="The tide gauge is silent", exact=True)).to_be_visible(timeout=SOON)
+
+
+async def test_a_page_reconnects_and_shows_what_it_missed(chromium: Browser) -> None:
+    with data_directory() as root:
+        port = free_port()
+        settings = {"data_dir": str(root), "outbound_allow": "127.0.0.0/8"}
+        async with webhook() as sink, somebody(chromium, f"http://127.0.0.1:{port}") as ada:
+            async with served("--port", str(port), **settings) as (process, greeting):
+                site = await someone_on_call(address(greeting), sink, **settings)
+                number = await site.declare("The lock gate is stuck")
+                await sign_in(ada, ADA)
+                await ada.goto(f"/incidents/{number}")
+                await expect_live(ada)
+                await mark(ada)
+                note = ada.get_by_label("Write in the timeline")
+                await note.fill("Half a sen")
+                process.kill()
+                await process.wait()
+            state = ada.locator("[data-live-state]")
+            await expect(state).to_have_text(re.compile(r"^Reconnecting, last update \d\d:\d\d$"))
+            # Nobody hears what happens now: it is another process at another address.
+            async with served(**settings) as (_, greeting):
+                elsewhere = Api(address(greeting), site.api.token)
+                await elsewhere.post(f"/incidents/{number}/comments", body="Said while nobody listened.")
+            await expect(state).to_contain_text("Reconnecting")
+            async with served("--port", str(port), **settings):
+                await expect(ada.locator("#timeline")).to_contain_text("Said while nobody listened.", timeout=15_000)
+                await expect(state).to_have_text("Live")
+                await expect(note).to_be_focused()
+                await expect(note).to_have_value("Half a sen")
+                assert await is_same_document(ada)
+                await site.api.post(f"/incidents/{number}/comments", body="Said afterwards.")
+                await expect(ada.locator("#timeline")).to_contain_text("Said afterwards.", timeout=SOON)
+                forgive(
+                    ada, "ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY|htmx"
+                )
+                await ada.goto("/sign-in")

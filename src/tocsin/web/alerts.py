@@ -228,8 +228,8 @@ async def _show(
 ) -> pages.Page:
     who.must("alert.view")
     async with context.db.begin() as tx:
-        alert = await queries.get(tx, parse("alt", id))
         values = await pages.shell(tx, request, context, who)
+        alert = await queries.get(tx, parse("alt", id))
         values |= {
             "alert": await _view(tx, alert),
             "steps": await explain(tx, alert.id),

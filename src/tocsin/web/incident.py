@@ -158,8 +158,8 @@ async def show(
     """Render the incident as it is now, with a form that was refused."""
     who.must("incident.view")
     async with context.db.begin() as tx:
-        incident = await queries.get(tx, ref)
         values = await pages.shell(tx, request, context, who)
+        incident = await queries.get(tx, ref)
         values |= await _body(tx, who, incident) | await _timeline(tx, request, incident, values["now"])
     return pages.render("incident.html", values | {"conflict": ""}, refused=refused)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import String, cast, func, select, text
 
 from tocsin.alerts.model import Alert, AlertSource, AlertStatus
 from tocsin.db.engine import Tx
@@ -29,6 +29,8 @@ class Surroundings:
     time_zone: str
     open_incidents: int
     open_alerts: int
+    # The place in the live stream from which on something may have happened that this page does not show.
+    place: str
 
 
 async def surroundings(tx: Tx, user_id: UUID) -> Surroundings:
@@ -41,9 +43,10 @@ async def surroundings(tx: Tx, user_id: UUID) -> Surroundings:
         select(User.time_zone).where(User.id == user_id).scalar_subquery(),
         select(func.count()).select_from(incidents).scalar_subquery(),
         select(func.count()).select_from(alerts).scalar_subquery(),
+        cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), String),
     )
-    name, zone, open_incidents, open_alerts = (await tx.session.execute(query)).one()
-    return Surroundings(name or "", zone or "UTC", open_incidents, open_alerts)
+    name, zone, open_incidents, open_alerts, pending = (await tx.session.execute(query)).one()
+    return Surroundings(name or "", zone or "UTC", open_incidents, open_alerts, f"{pending}-0")
 
 
 async def any_incident(tx: Tx) -> bool:

@@ -1,7 +1,8 @@
 """Live streams of the pages: server-sent events that say that something changed, so that the page asks again.
 
 One message is `event: changed` with the event's name as data and its place in the log as id; a reader that comes back
-with `Last-Event-ID` is told of what it missed. At most two messages a second: in a flood the last one speaks for all.
+with `Last-Event-ID`, or whose page was read at `?after=…`, is told of what it missed. At most two messages a second:
+in a flood the last one speaks for all.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath
 
 
 def _stream(request: AppRequest, context: Context, wants: Wants) -> Stream:
-    messages = _messages(context, wants, request.headers.get("last-event-id"))
+    after = request.headers.get("last-event-id") or request.query_params.get("after")
+    messages = _messages(context, wants, after)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return Stream(messages, media_type="text/event-stream", headers=headers)
 
