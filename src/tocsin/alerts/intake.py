@@ -18,12 +18,13 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from tocsin.alerts.model import AlertStatus
 from tocsin.alerts.service import SYSTEM, routing_jobs
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Database, Tx, encode_json
+from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
 from tocsin.events.base import ActorRef, Event
 from tocsin.events.log import emit
@@ -50,16 +51,6 @@ _ATTEMPTS = 3
 # SQLSTATE classes that blame what was sent (data exception, integrity, program limit). Everything else that the store
 # or the way to it may say is an outage: the sender has done nothing wrong and should try again.
 _BLAMES_REQUEST = ("22", "23", "54")
-_STORE_ERRORS = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # The driver's word for a connection that ends in the middle of a statement, among others.
-    asyncpg.InternalClientError,
-    SQLAlchemyError,
-    ValueError,
-)
 
 
 _SOURCE = "SELECT id, name, kind, is_enabled FROM alert_source WHERE token = $1"
@@ -90,7 +81,7 @@ class Sources:
             return known[1]
         try:
             row = await _within(5, self._db.pool.fetchrow(_SOURCE, token))
-        except _STORE_ERRORS as error:
+        except (*STORE_ERRORS, ValueError) as error:
             log.warning("intake.store_unreachable", error=type(error).__name__)
             raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error
         found = Source(row["id"], row["name"], row["kind"], row["is_enabled"]) if row else None
@@ -233,7 +224,7 @@ class Intake:
         """Write a batch; when one request spoils it, write each alone so that only that one fails."""
         try:
             await self._attempt(batch)
-        except _STORE_ERRORS as error:
+        except (*STORE_ERRORS, ValueError) as error:
             if not _blames_request(error):
                 log.warning("intake.store_unreachable", error=type(error).__name__, requests=len(batch))
                 self.measure("unavailable", sum(max(1, len(item.signals)) for item in batch))
@@ -259,7 +250,7 @@ class Intake:
                     await _store_batch(tx, batch)
                 return
             except (asyncpg.PostgresError, DBAPIError) as error:
-                if _sqlstate(error) not in _DEADLOCK or attempt == _ATTEMPTS:
+                if sqlstate(error) not in _DEADLOCK or attempt == _ATTEMPTS:
                     raise
                 log.info("intake.deadlock_retried", attempt=attempt)
 
@@ -268,14 +259,9 @@ def _only_triggers(batch: Sequence[_Item]) -> bool:
     return all(signal.action is Action.TRIGGER for item in batch for signal in item.signals)
 
 
-def _sqlstate(error: BaseException) -> str:
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return str(getattr(original, "sqlstate", None) or "")
-
-
 def _blames_request(error: BaseException) -> bool:
     # The driver's own DataError, raised before anything is sent, is a ValueError.
-    return _sqlstate(error).startswith(_BLAMES_REQUEST) or isinstance(error, ValueError)
+    return sqlstate(error).startswith(_BLAMES_REQUEST) or isinstance(error, ValueError)
 
 
 def _fail(batch: Sequence[_Item], error: Exception) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import asyncpg
 from litestar import Response, get
-from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.db import migrate
+from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge.context import Ctx
 from tocsin.jobs import queue
 from tocsin.jobs.worker import LOCK_SPACE
 
-_OUTAGE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
 _ANY_WORKER = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::oid AND granted"
 
 
@@ -36,7 +34,7 @@ async def readyz(context: Ctx) -> Response[dict[str, Any]]:
             if alive is None:
                 alive = await context.db.pool.fetchval(_ANY_WORKER, LOCK_SPACE) > 0
             checks["worker"] = bool(alive)
-    except _OUTAGE:
+    except STORE_ERRORS:
         pass
     ready = all(checks.values())
     return Response(
@@ -57,7 +55,7 @@ async def metrics(context: Ctx) -> Response[bytes]:
             for lane, (number, age) in (await queue.waiting(tx)).items():
                 figures.queue_due.labels(lane).set(number)
                 figures.queue_age.labels(lane).set(age)
-    except _OUTAGE:
+    except STORE_ERRORS:
         figures.queue_due.clear()
         figures.queue_age.clear()
     return Response(figures.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

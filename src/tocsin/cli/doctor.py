@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import asyncpg
 import click
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from tocsin.alerts import queries as alerts
 from tocsin.cli import runtime
@@ -25,6 +23,7 @@ from tocsin.db.embedded import account as accounts
 from tocsin.db.embedded.config import DURABLE
 from tocsin.db.embedded.server import REFUSE_BELOW, WARN_BELOW
 from tocsin.db.engine import Database, Tx
+from tocsin.db.errors import STORE_ERRORS
 from tocsin.db.migrate import SchemaError
 from tocsin.jobs import queue
 from tocsin.jobs.worker import LOCK_SPACE
@@ -110,7 +109,7 @@ async def _examine(settings: Settings) -> AsyncGenerator[Finding]:
                 yield finding
     except SchemaError as error:
         yield _fail("schema", str(error))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
+    except STORE_ERRORS as error:
         yield _fail("server", f"The database does not answer: {error}. Look at its log and at TOCSIN_DATABASE_URL.")
     finally:
         await db.close()

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable
 import asyncpg
 import structlog
 
+from tocsin.db.errors import STORE_ERRORS
+
 _CHANNEL = "tocsin"
 _COALESCE = 0.010
 _RECONNECT = 1.0
 # A payload of NOTIFY is limited to 8,000 bytes; beyond this many topics the ring says "everything".
 _MOST_TOPICS = 100
 EVERYTHING = "*"
-# The last one is the driver's word for a connection that ends in the middle of a statement, among others.
-_OUTAGE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class Bell:
         while True:
             try:
                 await self._serve()
-            except _OUTAGE as error:
+            except STORE_ERRORS as error:
                 log.warning("bell.disconnected", error=type(error).__name__)
             await asyncio.sleep(_RECONNECT)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 import structlog
 from litestar.exceptions import HTTPException, ValidationException
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError
 
+from tocsin.db.errors import STORE_ERRORS, is_away, sqlstate
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, TooMany, Unavailable, Unreadable
 
 log = structlog.stdlib.get_logger(__name__)
@@ -62,7 +61,7 @@ def _known(error: Exception) -> Problem | None:
         return error
     if isinstance(error, ValidationException):
         return _from_validation(error)
-    if isinstance(error, DBAPIError | PoolTimeout | asyncpg.PostgresError | asyncpg.InterfaceError | OSError):
+    if isinstance(error, STORE_ERRORS):
         return _from_database(error)
     if isinstance(error, HTTPException):
         problem = NotFound(error.detail) if error.status_code == 404 else Problem(error.detail)
@@ -73,21 +72,17 @@ def _known(error: Exception) -> Problem | None:
 
 
 _BUSY = ("40001", "40P01", "55P03")
-_OUTAGE = ("08", "53", "57")
 
 
 def _from_database(error: Exception) -> Problem | None:
     """Name what the store says: somebody was faster, it is busy, or it is away. Anything else is a bug."""
-    state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+    state = sqlstate(error)
     if isinstance(error, IntegrityError):
         log.warning("request.refused_by_store", sqlstate=state, exc_info=error)
         return Conflict("Something else depends on this, or somebody was faster. Look at it again.", code="conflict")
     if state in _BUSY:
         return Unavailable("Too much happens at once here. Try again.", retry_after=1)
-    is_away = isinstance(error, OSError | PoolTimeout | asyncpg.InterfaceError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
-    if is_away or state[:2] in _OUTAGE:
+    if is_away(error):
         log.error("request.store_unreachable", exc_info=error)
         return Unavailable("The store cannot be reached. Try again.")
     return None

@@ -15,10 +15,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from tocsin.db.engine import Database, decode_json
+from tocsin.db.errors import STORE_ERRORS
 from tocsin.events.log import TOPIC
 
 log = structlog.stdlib.get_logger(__name__)
@@ -154,7 +154,7 @@ class Live:
         while True:
             try:
                 await self._step()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except STORE_ERRORS as error:
                 log.warning("live.database_unreachable", error=type(error).__name__)
                 await asyncio.sleep(_POLL)
 

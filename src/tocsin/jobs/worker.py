@@ -19,6 +19,7 @@ import asyncpg
 import structlog
 
 from tocsin.db.engine import Connection, Database, decode_json
+from tocsin.db.errors import STORE_ERRORS
 from tocsin.jobs.queue import LANES, Fenced, Job
 from tocsin.kit.clock import monotonic
 
@@ -35,15 +36,6 @@ SETTLE = timedelta(seconds=8)
 STOP_WITHIN = 20.0
 # First half of the advisory lock's key: "tocs" as a number.
 LOCK_SPACE = 0x746F6373
-
-_OUTAGE = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.CannotConnectNowError,
-    TimeoutError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +190,7 @@ class Worker:
         for task in [*self._tasks, *self._running.values()]:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._running.values(), return_exceptions=True)
-        with contextlib.suppress(*_OUTAGE, asyncpg.PostgresError):
+        with contextlib.suppress(*STORE_ERRORS):
             await self._db.pool.execute(_RELEASE, self.number, [])
         self._tasks.clear()
         log.info("worker.stopped", worker=self.number)
@@ -207,7 +199,7 @@ class Worker:
         while True:
             try:
                 await step()
-            except (*_OUTAGE, asyncpg.PostgresError) as error:
+            except STORE_ERRORS as error:
                 log.warning("worker.database_unreachable", worker=self.number, error=type(error).__name__)
             await asyncio.sleep(every)
 
@@ -224,7 +216,7 @@ class Worker:
                         wait = await self._until_next(lane)
                     elif self._free[lane] > 0:
                         wait = 0.0
-            except (*_OUTAGE, asyncpg.PostgresError) as error:
+            except STORE_ERRORS as error:
                 log.warning("worker.database_unreachable", worker=self.number, lane=lane, error=type(error).__name__)
             if wait > 0:
                 with contextlib.suppress(TimeoutError):
@@ -296,7 +288,7 @@ class Worker:
                 else:
                     wait = (kind.retry_after if kind else backoff)(job.attempt)
                     await self._db.pool.execute(_RETRY, job.id, job.attempt, job.owner, wait, words)
-            except (*_OUTAGE, asyncpg.PostgresError):
+            except STORE_ERRORS:
                 if self._stopping.is_set():
                     return
                 await asyncio.sleep(POLL)
@@ -337,7 +329,7 @@ class Worker:
                 connection.add_termination_listener(lambda _, gone=lost: gone.set())
                 await connection.execute("SELECT pg_advisory_lock($1::int, $2::int)", LOCK_SPACE, self.number)
                 await lost.wait()
-            except (*_OUTAGE, asyncpg.PostgresError) as error:
+            except STORE_ERRORS as error:
                 log.warning("worker.lock_lost", worker=self.number, error=type(error).__name__)
             finally:
                 if connection is not None:

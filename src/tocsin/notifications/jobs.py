@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-import asyncpg
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from tocsin.db.engine import Database, decode_json
+from tocsin.db.errors import STORE_ERRORS
 from tocsin.events.base import ActorRef
 from tocsin.events.log import emit
 from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
@@ -40,15 +40,6 @@ UNSURE_FOR = timedelta(seconds=20)
 # How long the outcome of a call is kept in memory while the store is away. After that the job's retry sends again.
 RECORD_WITHIN = 300.0
 _AGAIN_AFTER = 0.5
-_STORE_ERRORS = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # The driver's word for a connection that ends in the middle of a statement, among others.
-    asyncpg.InternalClientError,
-    SQLAlchemyError,
-)
 # SQLSTATE classes of what passes: connection, transaction state, rollback, resources, intervention, system, internal.
 _PASSING = ("08", "25", "40", "53", "57", "58", "XX")
 SYSTEM = ActorRef(kind="system", name="Tocsin")
@@ -119,7 +110,7 @@ async def _record(write: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             return await write()
-        except _STORE_ERRORS as error:
+        except STORE_ERRORS as error:
             if not _passes(error) or monotonic() > until:
                 raise
             log.warning("page.outcome_waits_for_store", error=type(error).__name__)
