@@ -61,6 +61,16 @@ async def test_a_policy_says_at_its_fields_what_is_wrong(web: Browser, ada: User
     assert nameless.status == 422 and "Give the policy a name" in nameless.html
 
 
+async def test_a_policy_that_a_route_leads_to_is_kept(world: World, web: Browser, ada: User) -> None:
+    policy = await world.policy([ada])
+    url = f"/policies/{public('pol', policy.id)}"
+    before = await web.get(url)
+    await world.route(policy)
+    page = await web.submit(before, "delete-dialog-form")
+    assert page.status == 409 and "A route leads to this policy." in page.html
+    assert "delete-dialog-form" not in (await web.get(url)).read.forms
+
+
 async def test_somebody_chosen_but_not_added_is_saved_with_the_policy(web: Browser, ada: User) -> None:
     page = await web.get("/policies/new")
     saved = await web.do(page, "policy-form", {"name": "Duty", "step-0-add": key(ada), "do": "save"})

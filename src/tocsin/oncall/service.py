@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import case, delete, update
+from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
@@ -509,13 +510,17 @@ async def update_policy(
 
 
 async def delete_policy(tx: Tx, who: Actor, id: UUID) -> None:
-    """Remove a policy that nothing uses or has used."""
+    """Remove a policy that nothing uses or has used; raises `Conflict` for any other."""
     who.must("oncall.manage")
     policy = await queries.lock_policy(tx, id)
     if not await queries.unused(tx, id):
         raise Conflict("This policy has paged people, so the record needs it. Take it out of the routes instead.")
     await tx.session.delete(policy)
-    await tx.session.flush()
+    try:
+        await tx.session.flush()
+    except IntegrityError as error:
+        # Routes live in a domain above this one, so only the database can say that one of them leads here.
+        raise Conflict("A route leads to this policy. Let it lead somewhere else first.") from error
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="escalation_policy", id=id, title=policy.name))
 
 
