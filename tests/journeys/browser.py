@@ -19,8 +19,11 @@ PASSWORD = "correct horse battery"
 _ANSWERS = re.compile(r"Failed to load resource: .*status of (404|409|410|422)")
 # How often this document has opened its stream of events.
 _COUNT_STREAMS = """
-window.streams = 0;
-document.addEventListener("htmx:sse:after:connection", () => { window.streams += 1; });
+let streams = 0;
+document.addEventListener("htmx:sse:after:connection", () => {
+  streams += 1;
+  document.documentElement.dataset.streams = streams;
+});
 """
 
 
@@ -36,13 +39,10 @@ async def somebody(
     browser: Browser, base: str, *, width: int = 1440, javascript: bool = True, **options: Any
 ) -> AsyncIterator[Page]:
     """A browser context of their own. At the end nothing may have been said to the console: CSP, errors, warnings."""
-    phone = {"is_mobile": True, "has_touch": True} if width < 860 else {}
-    context = await browser.new_context(
-        base_url=base,
-        viewport={"width": width, "height": 844 if phone else 900},
-        java_script_enabled=javascript,
-        **(phone | options),
-    )
+    looks: dict[str, Any] = {"viewport": {"width": width, "height": 900}}
+    if width < 860:
+        looks = {"viewport": {"width": width, "height": 844}, "is_mobile": True, "has_touch": True}
+    context = await browser.new_context(base_url=base, java_script_enabled=javascript, **(looks | options))
     context.set_default_timeout(10_000)
     complaints: list[str] = []
 
@@ -106,9 +106,9 @@ def dialog(page: Page, name: str) -> Locator:
     return page.get_by_role("dialog", name=name)
 
 
-async def expect_live(page: Page, streams: int = 1) -> None:
-    """Wait until the page has opened its stream so many times."""
-    await page.wait_for_function(f"window.streams >= {streams}")
+async def expect_live(page: Page) -> None:
+    """Wait until the page has opened its stream."""
+    await expect(page.locator("html")).to_have_attribute("data-streams", re.compile(r"\d+"))
     await expect(page.locator("[data-live-state]")).to_have_text("Live")
 
 
