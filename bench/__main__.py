@@ -174,7 +174,7 @@ def report(rows: Sequence[Row]) -> str:
     for name, value, wanted, met in rows:
         lines.append(f"| {name} | {value} | {wanted} | {'' if met is None else 'yes' if met else '**no**'} |")
     missed = [name for name, _, _, met in rows if met is False]
-    notes = OUT.parent / "performance-notes.md"
+    notes = Path(__file__).parent / "notes.md"
     lines += ["", "Every target is met." if not missed else f"Missed: {'; '.join(missed)}.", METHOD]
     if notes.exists():
         lines += [notes.read_text().rstrip(), ""]

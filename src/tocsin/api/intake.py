@@ -100,7 +100,10 @@ class IntakeApp:
             if source is not None:
                 await self._intake.submit_rejected(source, body, content_type, problem.message)
             raise
-        source = source or await self._source(parsed.routing_key, adapter)
+        if source is None:
+            source = await self._source(parsed.routing_key, adapter)
+            # The key is the credential; whoever may look at raw signals must not learn it.
+            body = body.replace(parsed.routing_key.encode(), b"[routing key]")
         await self._intake.submit(source, body, content_type, parsed)
         return adapter.accepted(parsed)
 

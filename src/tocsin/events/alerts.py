@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-from tocsin.events.base import Change, Event
+from tocsin.events.base import Event
 
 
 class AlertTriggered(Event, frozen=True, kw_only=True):
@@ -56,10 +56,3 @@ class AlertResolved(Event, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "alert.resolved"
     reason: str
-
-
-class AlertUpdated(Event, frozen=True, kw_only=True):
-    """Fields of an open alert changed, by a person or because a repeated signal was more severe."""
-
-    name: ClassVar[str] = "alert.updated"
-    changes: list[Change]

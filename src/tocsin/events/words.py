@@ -89,9 +89,6 @@ def _alert(event: Event, who: str) -> Line | None:
             return Line("rotate-ccw", f"{who} gave the alert back", "amber", "change", event.reason)
         case alerts.AlertResolved():
             return Line("circle-check", f"{who} resolved the alert", "green", "change", event.reason)
-        case alerts.AlertUpdated():
-            text = f"{who} changed {_fields(event.changes)} of the alert"
-            return Line("pencil", text, "slate", "change", _changes(event.changes))
         case _:
             return None
 

@@ -75,6 +75,7 @@ class Incident(Record):
         CheckConstraint("status <> 'resolved' OR resolution_note <> ''", name="resolved_with_note"),
         Index("incident_status_idx", "status", text("declared_at DESC"), text("id DESC")),
         Index("incident_declared_at_idx", text("declared_at DESC"), text("id DESC")),
+        Index("incident_summary_idx", "summary", postgresql_using="gin", postgresql_ops={"summary": "gin_trgm_ops"}),
         Index("incident_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
     )
 

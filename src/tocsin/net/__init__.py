@@ -1,0 +1,1 @@
+"""Everything that leaves the machine: the guarded HTTP client and the mailer."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Literal, Protocol, cast
 
 import msgspec
@@ -307,7 +308,6 @@ def severity_notes(signals: Iterable[Signal]) -> tuple[str, ...]:
 
 
 _JSON = msgspec.json.Encoder()
-_TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
 
 
 class WebhookAnswers:
@@ -334,7 +334,7 @@ class WebhookAnswers:
         """Answer with the problem's own status and problem details."""
         body: dict[str, object] = {
             "type": "about:blank",
-            "title": _TITLES.get(problem.status, type(problem).__name__),
+            "title": HTTPStatus(problem.status).phrase,
             "status": problem.status,
             "detail": storable(problem.message),
             "code": problem.code,

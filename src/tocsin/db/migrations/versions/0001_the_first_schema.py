@@ -506,6 +506,14 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        "incident_summary_idx",
+        "incident",
+        ["summary"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"summary": "gin_trgm_ops"},
+    )
+    op.create_index(
         "incident_title_idx",
         "incident",
         ["title"],

@@ -1,0 +1,134 @@
+"""What people do about pages: ask for help, answer, decline, pass on; and what happens when a page gets nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from tocsin.db.engine import Tx
+from tocsin.events.log import emit
+from tocsin.events.oncall import (
+    PageDeclined,
+    PageUnreachable,
+)
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor
+from tocsin.kit.errors import Conflict, Invalid
+from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
+from tocsin.notifications.model import DeliveryState
+from tocsin.oncall import queries
+from tocsin.oncall.escalation import PageContent, PageTarget
+from tocsin.oncall.model import (
+    EscalationRun,
+    Page,
+    PageState,
+    RunState,
+)
+from tocsin.oncall.service.runs import (
+    Start,
+    event_of,
+    finish_runs,
+    go_on_if_nobody_is_left,
+    mark_answered,
+    pass_on,
+    start,
+)
+
+
+async def page(
+    tx: Tx,
+    who: Actor,
+    *,
+    incident_id: UUID,
+    content: PageContent,
+    targets: Sequence[PageTarget],
+    message: str = "",
+) -> list[EscalationRun]:
+    """Page people or policies about an incident: one run per target, each answered on its own."""
+    who.must("incident.page")
+    if not targets:
+        raise Invalid("targets", "Say whom to page.")
+    reason = f"{who.name} asked for help" + (f": “{message}”" if message else "")
+    starts: list[Start] = []
+    for target in targets:
+        if target.kind == "user":
+            await identity.user(tx, target.id)
+        else:
+            await queries.policy(tx, target.id)
+        starts.append(
+            Start(
+                content=content,
+                reason=reason,
+                incident_id=incident_id,
+                user_id=target.id if target.kind == "user" else None,
+                policy_id=target.id if target.kind != "user" else None,
+                actor=who.ref,
+            )
+        )
+    return await start(tx, starts)
+
+
+async def escalate_run(tx: Tx, who: Actor, run_id: UUID) -> EscalationRun:
+    """Go on to the next step now, because somebody asks for it."""
+    run = await queries.lock_run(tx, run_id)
+    if run.state != RunState.RUNNING:
+        raise Conflict("This escalation has ended already.")
+    await pass_on(tx, run, who.ref, f"{who.name} asked for the next step.")
+    return run
+
+
+async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
+    """Note that a page did not reach its person; go on at once when the step reached nobody else.
+
+    May be called twice: only a page that is still waiting for its answer changes.
+    """
+    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
+    page = await queries.page(tx, page_id)
+    await tx.session.refresh(page)
+    states = await contact.states_of_page(tx, page_id)
+    if page.state != PageState.PAGING or any(state != DeliveryState.FAILED for state in states):
+        return
+    page.state = PageState.UNREACHABLE
+    names = await queries.people(tx, [page.user_id])
+    name = names[page.user_id][0]
+    reason = "every message to them failed"
+    await emit(tx, event_of(run, PageUnreachable, page_id=page.id, user_id=page.user_id, user_name=name, reason=reason))
+    await go_on_if_nobody_is_left(tx, run, "The page reached nobody on this step.")
+
+
+async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
+    """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first."""
+    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
+    page = await queries.page(tx, page_id)
+    await tx.session.refresh(page)
+    if page.state == PageState.ACKNOWLEDGED or run.state != RunState.RUNNING:
+        return page
+    await mark_answered(tx, who, run, page, channel)
+    await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
+    return page
+
+
+async def answer_incident_pages(tx: Tx, who: Actor, incident_id: UUID) -> int:
+    """Acknowledge a person's own open pages about an incident; runs that did not page them go on."""
+    pages = await queries.open_pages_of_user(tx, who.must_be_someone(), incident_id=incident_id)
+    for page in pages:
+        await answer_page(tx, who, page.id)
+    return len(pages)
+
+
+async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
+    """Say that one cannot take it; when nobody else on the step is being asked, the next step follows at once."""
+    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
+    page = await queries.page(tx, page_id)
+    await tx.session.refresh(page)
+    if page.state != PageState.PAGING:
+        return page
+    page.state, page.answered_at = PageState.DECLINED, tx.now
+    await notifications.cancel_for_pages(tx, [page.id])
+    await emit(
+        tx,
+        event_of(run, PageDeclined, actor=who.ref, page_id=page.id, user_id=page.user_id, user_name=who.name),
+    )
+    await go_on_if_nobody_is_left(tx, run, f"{who.name} declined.")
+    return page

@@ -1,0 +1,161 @@
+"""Writing escalation policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+
+from tocsin.db.engine import Tx
+from tocsin.events.base import Change
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
+from tocsin.events.log import emit
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor
+from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.ids import new_id
+from tocsin.oncall import queries
+from tocsin.oncall.model import (
+    EscalationPolicy,
+    EscalationStep,
+    EscalationTarget,
+    TargetKind,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StepDraft:
+    """One step of a policy as people write it."""
+
+    user_ids: Sequence[UUID]
+    wait_minutes: int
+
+
+async def create_policy(
+    tx: Tx, who: Actor, *, name: str, description: str = "", steps: Sequence[StepDraft], repeat: int = 0
+) -> EscalationPolicy:
+    """Write a new policy; names are unique."""
+    who.must("oncall.manage")
+    title = await _check_policy(tx, name, steps, repeat)
+    policy = EscalationPolicy(
+        id=new_id(),
+        name=title,
+        description=description.strip()[:2000],
+        repeat=repeat,
+        created_at=tx.now,
+        updated_at=tx.now,
+        version=1,
+    )
+    tx.session.add(policy)
+    await tx.session.flush()
+    await _write_steps(tx, policy.id, steps)
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="escalation_policy", id=policy.id, title=title))
+    return policy
+
+
+async def update_policy(
+    tx: Tx,
+    who: Actor,
+    id: UUID,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    steps: Sequence[StepDraft] | None = None,
+    repeat: int | None = None,
+    if_version: int | None = None,
+) -> EscalationPolicy:
+    """Change a policy. Runs that are under way follow the new steps from their next one on."""
+    who.must("oncall.manage")
+    policy = await queries.lock_policy(tx, id)
+    if if_version is not None and if_version != policy.version:
+        raise Stale("Somebody changed this policy in the meantime. Look at it again before you save.")
+    before = await _in_words(tx, policy)
+    title = await _check_policy(
+        tx, policy.name if name is None else name, steps, policy.repeat if repeat is None else repeat, id=id
+    )
+    policy.name = title
+    policy.description = policy.description if description is None else description.strip()[:2000]
+    policy.repeat = policy.repeat if repeat is None else repeat
+    policy.updated_at = tx.now
+    policy.version += 1
+    if steps is not None:
+        await tx.session.execute(delete(EscalationStep).where(EscalationStep.policy_id == id))
+        await _write_steps(tx, id, steps)
+    await tx.session.flush()
+    after = await _in_words(tx, policy)
+    changes = [Change(field=f, old=before[f], new=after[f]) for f in before if before[f] != after[f]]
+    await emit(tx, ConfigurationChanged(actor=who.ref, kind="escalation_policy", id=id, title=title, changes=changes))
+    return policy
+
+
+async def delete_policy(tx: Tx, who: Actor, id: UUID) -> None:
+    """Remove a policy that nothing uses or has used; raises `Conflict` for any other."""
+    who.must("oncall.manage")
+    policy = await queries.lock_policy(tx, id)
+    if not await queries.unused(tx, id):
+        raise Conflict("This policy has paged people, so the record needs it. Take it out of the routes instead.")
+    await tx.session.delete(policy)
+    try:
+        await tx.session.flush()
+    except IntegrityError as error:
+        # Routes live in a domain above this one, so only the database can say that one of them leads here.
+        raise Conflict("A route leads to this policy. Let it lead somewhere else first.") from error
+    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="escalation_policy", id=id, title=policy.name))
+
+
+async def _check_policy(
+    tx: Tx, name: str, steps: Sequence[StepDraft] | None, repeat: int, id: UUID | None = None
+) -> str:
+    title = name.strip()
+    if not 1 <= len(title) <= 100:
+        raise Invalid("name", "Give the policy a name of at most 100 characters.")
+    same = [p for p in await queries.policies(tx, after="", limit=10_000) if p.name == title and p.id != id]
+    if same:
+        raise Invalid("name", "There is a policy of this name already.", code="taken")
+    if not 0 <= repeat <= 9:
+        raise Invalid("repeat", "Repeat between 0 and 9 times.")
+    if steps is None:
+        return title
+    if not 1 <= len(steps) <= 20:
+        raise Invalid("steps", "A policy has between 1 and 20 steps.")
+    known = await identity.users_by_id(tx, {user_id for step in steps for user_id in step.user_ids})
+    for index, step in enumerate(steps):
+        if not 1 <= len(step.user_ids) <= 50:
+            raise Invalid(f"steps/{index}/targets", "A step pages between 1 and 50 people.")
+        if len(set(step.user_ids)) != len(step.user_ids):
+            raise Invalid(f"steps/{index}/targets", "A step names each person once.")
+        if any(user_id not in known for user_id in step.user_ids):
+            raise Invalid(f"steps/{index}/targets", "A step names somebody who does not exist.")
+        if not 1 <= step.wait_minutes <= 1440:
+            raise Invalid(f"steps/{index}/wait_minutes", "Wait between 1 and 1440 minutes.")
+    return title
+
+
+async def _write_steps(tx: Tx, policy_id: UUID, steps: Sequence[StepDraft]) -> None:
+    for position, step in enumerate(steps, start=1):
+        row = EscalationStep(id=new_id(), policy_id=policy_id, position=position, wait_minutes=step.wait_minutes)
+        tx.session.add(row)
+        await tx.session.flush()
+        tx.session.add_all(
+            EscalationTarget(step_id=row.id, position=at, kind=TargetKind.USER, user_id=user_id)
+            for at, user_id in enumerate(step.user_ids, start=1)
+        )
+    await tx.session.flush()
+
+
+async def _in_words(tx: Tx, policy: EscalationPolicy) -> dict[str, str]:
+    plan = (await queries.plans(tx, [policy.id]))[policy.id]
+    names = await queries.people(tx, {id for step in plan.steps for id in step.user_ids})
+    steps = "; ".join(
+        f"{', '.join(names[id][0] for id in step.user_ids)}, then {step.wait.total_seconds() / 60:.0f} min"
+        for step in plan.steps
+    )
+    return {
+        "name": policy.name,
+        "description": policy.description,
+        "repeat": str(policy.repeat),
+        "steps": steps,
+    }
