@@ -30,6 +30,10 @@ from tests.journeys.browser import (
 )
 from tests.journeys.outside import Api, Sink, data_directory, free_port, request, webhook
 from tests.surfaces.test_cli_serve import address, served, tocsin
+from tocsin.cli import runtime
+from tocsin.identity.model import Actor
+from tocsin.incidents import service as incidents
+from tocsin.settings import load as load_settings
 
 pytestmark = pytest.mark.journey
 
@@ -438,10 +442,9 @@ async def test_a_page_reconnects_and_shows_what_it_missed(chromium: Browser) -> 
                 await process.wait()
             state = ada.locator("[data-live-state]")
             await expect(state).to_have_text(re.compile(r"^Reconnecting, last update \d\d:\d\d$"))
-            # Nobody hears what happens now: it is another process at another address.
-            async with served(**settings) as (_, greeting):
-                elsewhere = Api(address(greeting), site.api.token)
-                await elsewhere.post(f"/incidents/{number}/comments", body="Said while nobody listened.")
+            # Its PostgreSQL is still there, but nobody tells the page.
+            async with runtime.database(load_settings({}, {"data_dir": str(root)})) as db, db.begin() as tx:
+                await incidents.comment(tx, Actor.system("Somebody"), number, "Said while nobody listened.")
             await expect(state).to_contain_text("Reconnecting")
             async with served("--port", str(port), **settings):
                 await expect(ada.locator("#timeline")).to_contain_text("Said while nobody listened.", timeout=15_000)
