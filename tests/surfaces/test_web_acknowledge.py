@@ -119,6 +119,7 @@ async def test_an_old_link_explains_itself_and_does_nothing(world: World) -> Non
         await world.pass_time(timedelta(hours=49))
         old = await web.get(link)
         assert old.status == 410 and "This link has expired" in old.html and "ack" not in old.read.forms
+        assert "Checkout is down" not in old.html
         await web.submit(page, "ack", {"do": "ack"})
     assert (await world.again(alert)).status == "triggered"
 
