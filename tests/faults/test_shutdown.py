@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.surfaces.test_cli_serve import address, fetch, served, tocsin
+from tests.processes import address, fetch, served, tocsin
 from tocsin.cli.demo import ADMIN, EXAMPLE_ALERT
 from tocsin.db.engine import Database, encode_json
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -174,17 +174,6 @@ async def post_office() -> AsyncIterator[PostOffice]:
         yield post
     finally:
         server.close()
-
-
-@contextlib.contextmanager
-def data_directory() -> Iterator[Path]:
-    """A data directory that the account of the embedded PostgreSQL can pass through to."""
-    root = Path(tempfile.mkdtemp(prefix="tocsin-test-", dir="/tmp"))
-    root.chmod(0o755)
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests import postgres
 from tests.journeys.browser import WIDTHS, button, dialog, expect_live, forgive, is_same_document, mark, somebody
 from tests.journeys.outside import Api, shell_line
-from tests.surfaces.test_cli_serve import address, served, tocsin
+from tests.processes import address, served, tocsin
 from tocsin.cli.demo import ADMIN
 
 pytestmark = pytest.mark.journey

@@ -16,13 +16,12 @@ from tests.journeys.outside import (
     PostOffice,
     Sink,
     alertmanager,
-    data_directory,
     post_office,
     request,
     until,
     webhook,
 )
-from tests.surfaces.test_cli_serve import address, served, tocsin
+from tests.processes import address, data_directory, served, tocsin
 
 pytestmark = pytest.mark.journey
 

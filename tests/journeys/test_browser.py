@@ -28,8 +28,8 @@ from tests.journeys.browser import (
     sign_in,
     somebody,
 )
-from tests.journeys.outside import Api, Sink, data_directory, free_port, request, webhook
-from tests.surfaces.test_cli_serve import address, served, tocsin
+from tests.journeys.outside import Api, Sink, free_port, request, webhook
+from tests.processes import address, data_directory, served, tocsin
 from tocsin.cli import runtime
 from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents

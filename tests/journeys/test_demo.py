@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.journeys.browser import button, somebody
-from tests.journeys.outside import data_directory, request, shell_line
-from tests.surfaces.test_cli_serve import address, served
+from tests.journeys.outside import request, shell_line
+from tests.processes import address, data_directory, served
 from tocsin.cli.demo import PAGED_FIRST
 
 pytestmark = pytest.mark.journey

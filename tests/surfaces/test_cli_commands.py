@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests import postgres
-from tests.surfaces.test_cli_serve import tocsin
+from tests.processes import tocsin
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
 

@@ -3,120 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
-import shutil
 import signal
 import socket
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.processes import address, data_directory, fetch, served, tocsin
 from tocsin.db.embedded import files
 from tocsin.db.engine import Database
-
-Served = tuple[asyncio.subprocess.Process, str]
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """Our environment with exactly these settings of Tocsin."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("TOCSIN_", "PG"))}
-    return ours | {f"TOCSIN_{name.upper()}": value for name, value in settings.items()}
-
-
-async def tocsin(*words: str, stdin: str = "", **settings: str) -> tuple[int, str, str]:
-    """Run a command to its end: exit code, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tocsin.cli", *words),
-        env=environment(**settings),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(30):
-        out, err = await process.communicate(stdin.encode())
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
-@contextlib.asynccontextmanager
-async def served(*words: str, err: Path | None = None, **settings: str) -> AsyncIterator[Served]:
-    """A `tocsin serve` that answers, with its greeting; it is stopped at the end unless it has ended by itself."""
-    with tempfile.TemporaryDirectory(prefix="tocsin-test-") as scratch:
-        said = err or Path(scratch, "said")
-        async with _running(*words, err=said, **settings) as process:
-            yield process, await greeting(process, said)
-
-
-@contextlib.asynccontextmanager
-async def _running(*words: str, err: Path, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    with err.open("ab") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tocsin.cli", "serve", "--port", "0", *words),
-            env=environment(**settings),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            # What nobody reads any more must not keep it from ending.
-            while await process.stdout.read(65536):
-                pass
-            await process.wait()
-
-
-async def greeting(process: asyncio.subprocess.Process, said: Path) -> str:
-    """Read until the paragraph after the last line of the greeting has begun."""
-    assert process.stdout is not None
-    text = ""
-    async with asyncio.timeout(30):
-        while "ready at" not in text or not text.endswith("\n\n"):
-            line = await process.stdout.readline()
-            assert line, f"it ended early: {text}{said.read_text()}"
-            text += line.decode()
-            if "ready at" in line.decode() or not text.endswith("\n\n"):
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.3):
-                    text += (await process.stdout.readline()).decode()
-    return text
-
-
-def address(greeting: str) -> str:
-    found = re.search(r"ready at (http://\S+)", greeting)
-    assert found
-    return found[1]
-
-
-async def fetch(url: str, body: bytes | None = None) -> tuple[int, str]:
-    def call() -> tuple[int, str]:
-        headers = {"Content-Type": "application/json"} if body else {}
-        with urlopen(Request(url, data=body, headers=headers), timeout=10) as answer:
-            return answer.status, answer.read().decode()
-
-    return await asyncio.to_thread(call)
 
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A data directory that every account can pass through to. A server left on it is stopped."""
-    root = Path(tempfile.mkdtemp(prefix="tocsin-test-", dir="/tmp"))
-    root.chmod(0o755)
-    yield root
-    left = files.read_postmaster(root / files.CLUSTER)
-    if left and files.is_alive(left.pid) and files.serves(left.pid, root / files.CLUSTER):
-        os.kill(left.pid, signal.SIGQUIT)
-    shutil.rmtree(root, ignore_errors=True)
+    """A data directory of its own."""
+    with data_directory() as root:
+        yield root
 
 
 async def test_the_first_start_prints_the_way_in_and_a_stop_ends_postgresql_too(data_dir: Path) -> None:
