@@ -1,6 +1,10 @@
 """The configuration that paging works with is kept in memory and is never out of date."""
 
+import asyncio
+from collections.abc import Sequence
+
 from tests.world import World
+from tocsin.db.engine import Database, Tx
 from tocsin.oncall import service as oncall
 
 
@@ -29,3 +33,26 @@ async def test_a_change_that_is_rolled_back_is_never_seen(world: World) -> None:
     await world.alert("afterwards")
     assert world.mail.subjects(ada) == ["in between", "afterwards"]
     assert world.mail.subjects(bob) == []
+
+
+async def test_a_full_pool_does_not_wait_for_itself(world: World) -> None:
+    """G09: escalations that are due right after a change all read it anew, each in a transaction that is open."""
+    db = Database(world.db.dsn, bell=False, pool_size=1)
+    loads: list[str] = []
+    everybody_is_in = asyncio.Barrier(2)
+
+    async def load(tx: Tx) -> Sequence[str]:
+        loads.append("read")
+        return ["configuration"]
+
+    async def use() -> Sequence[str]:
+        async with db.begin() as tx:
+            await everybody_is_in.wait()
+            return await tx.cached("test.part", load)
+
+    try:
+        async with asyncio.timeout(10):
+            assert await asyncio.gather(use(), use()) == [["configuration"], ["configuration"]]
+    finally:
+        await db.close()
+    assert loads == ["read"]

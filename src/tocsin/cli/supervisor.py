@@ -22,9 +22,9 @@ from tocsin.kit import clock
 from tocsin.settings import PREFIX, Settings
 
 COMMAND = "web-process"
-# One process holds two pools (see `Database`), half as many again on demand, and two connections of its own.
+# One process holds two pools (see `Database`), half as many again on demand, and three connections of its own.
 _CONNECTIONS = 90
-MOST_ON_EMBEDDED = _CONNECTIONS // 5
+MOST_ON_EMBEDDED = _CONNECTIONS // 6
 # A little more than a process gives itself.
 _STOP_WITHIN = 27.0
 _LIVED_WELL = 30.0
@@ -35,7 +35,7 @@ def pool_size(settings: Settings) -> int:
     """Say how many connections each pool of a process may hold, so that all fit into the embedded PostgreSQL."""
     if settings.database_url is not None:
         return 10
-    return max(1, min(10, (_CONNECTIONS // settings.workers - 2) // 3))
+    return max(1, min(10, (_CONNECTIONS // settings.workers - 3) // 3))
 
 
 class WebProcesses:

@@ -121,12 +121,7 @@ class Tx:
         """
         if self._version is None:
             self._version = await (await self.raw()).fetchval(_VERSION)
-        known = self._db.snapshots.get(name)
-        if known is None or known[0] != self._version:
-            async with self._db.begin() as other:
-                version = await (await other.raw()).fetchval(_VERSION)
-                known = self._db.snapshots[name] = (version, await load(other))
-        return cast("T", known[1])
+        return await self._db.snapshot(name, load, at_least=self._version or 0)
 
 
 def _refuse_closed(connection: Any, *_: object) -> None:
@@ -150,19 +145,27 @@ class Database:
         self.bell = Bell(dsn, remote=bell)
         self.listeners: Listeners = {}
         # Name → the version of the configuration it was read at, and what was read.
-        self.snapshots: dict[str, tuple[int, Any]] = {}
+        self._snapshots: dict[str, tuple[int, Any]] = {}
+        self._reading = asyncio.Lock()
         self._pool: Pool | None = None
         self._pool_size = pool_size
         self._application = application
-        self.engine: AsyncEngine = create_async_engine(
+        self.engine = self._engine(pool_size, spare=pool_size)
+        # Snapshots are read on a connection of their own: whoever asks for one holds a connection already, and when
+        # all of a full pool ask at once, each would wait for another to give its own back.
+        self._snapshot_engine = self._engine(1, spare=0)
+
+    def _engine(self, pool_size: int, *, spare: int) -> AsyncEngine:
+        engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect,
             pool_size=pool_size,
-            max_overflow=pool_size,
+            max_overflow=spare,
             json_serializer=encode_json,
             json_deserializer=decode_json,
         )
-        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        event.listen(engine.sync_engine, "checkout", _refuse_closed)
+        return engine
 
     async def _connect(self) -> Connection:
         # A generic plan knows neither the status that is asked for nor the limit, and walks whole tables for a count.
@@ -200,12 +203,34 @@ class Database:
             except TimeoutError:
                 self._pool.terminate()
             self._pool = None
+        await self._snapshot_engine.dispose()
         await self.engine.dispose()
+
+    async def snapshot(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T:
+        """Return a part of the configuration that is not older than the version; see `Tx.cached`."""
+        known = self._snapshots.get(name)
+        if known is None or known[0] < at_least:
+            async with self._reading:
+                # Whoever waited here finds what the one before has read.
+                known = self._snapshots.get(name)
+                if known is None or known[0] < at_least:
+                    known = self._snapshots[name] = await self._read_snapshot(load)
+        return cast("T", known[1])
+
+    async def _read_snapshot(self, load: Callable[[Tx], Awaitable[T]]) -> tuple[int, T]:
+        async with self._begin(self._snapshot_engine) as tx:
+            version: int = await (await tx.raw()).fetchval(_VERSION)
+            return version, await load(tx)
 
     @contextlib.asynccontextmanager
     async def begin(self, *, depth: int = 0) -> AsyncGenerator[Tx]:
         """Open a transaction; commit at the end of the block and ring the bell, or roll back when it raises."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+        async with self._begin(self.engine, depth=depth) as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def _begin(self, engine: AsyncEngine, *, depth: int = 0) -> AsyncGenerator[Tx]:
+        async with AsyncSession(engine, expire_on_commit=False) as session:
             async with session.begin():
                 now: datetime = (await session.execute(_NOW)).scalar_one()
                 tx = Tx(self, now, session=session, depth=depth)
