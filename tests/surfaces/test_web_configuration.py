@@ -61,6 +61,12 @@ async def test_a_policy_says_at_its_fields_what_is_wrong(web: Browser, ada: User
     assert nameless.status == 422 and "Give the policy a name" in nameless.html
 
 
+async def test_the_editor_survives_a_number_of_any_length(web: Browser, ada: User) -> None:
+    page = await web.get("/policies/new")
+    again = await web.submit(page, "policy-form", {"repeat": "9" * 5000, "do": "add-step"})
+    assert again.status == 200 and "step-1-wait" in again.html
+
+
 async def test_a_policy_that_a_route_leads_to_is_kept(world: World, web: Browser, ada: User) -> None:
     policy = await world.policy([ada])
     url = f"/policies/{public('pol', policy.id)}"

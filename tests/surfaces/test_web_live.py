@@ -97,6 +97,15 @@ async def test_an_alert_reaches_the_inbox_and_who_comes_back_missed_nothing(worl
         assert "event: changed" in await opened.next()
 
 
+async def test_a_place_that_no_log_has_begins_now(world: World) -> None:
+    ada = await world.person("ada")
+    async with stream(world, ada, "/incidents/events", **{"last-event-id": "99999999999999999999-1"}) as opened:
+        await asyncio.sleep(0.2)
+        async with world.db.begin() as tx:
+            await incidents.declare(tx, Actor.person(ada), title="Checkout is down")
+        assert "event: changed\n" in await opened.next()
+
+
 async def test_a_flood_is_told_twice_a_second_at_most(world: World) -> None:
     ada = await world.person("ada")
     async with world.db.begin() as tx:

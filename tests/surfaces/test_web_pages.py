@@ -8,6 +8,7 @@ import pytest
 
 from tests.surfaces.web_client import browser
 from tests.world import World
+from tocsin.edge.cursors import write_place
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import service as incidents
 from tocsin.kit.ids import public
@@ -92,3 +93,15 @@ async def test_a_stakeholder_reads(world: World, scene: Scene) -> None:
     found = await pages_of(world, scene, scene.stakeholder)
     assert {name for name, status in found.items() if status == 403} == {"new policy", "declare", "sources", "source"}
     assert {status for status in found.values()} == {200, 403}
+
+
+@pytest.mark.parametrize("moment", ["2026-01-01T00:00:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize("path", ["/incidents", "/alerts", "/sources"])
+async def test_a_place_that_no_list_has_begins_at_the_start(world: World, path: str, moment: str) -> None:
+    """F113: addresses are typed, shortened and guessed; none of them breaks a list."""
+    ada = await world.person("ada", role="admin")
+    source = await world.source("generic")
+    url = f"{path}/{public('src', source.id)}" if path == "/sources" else path
+    async with browser(world, ada) as web:
+        page = await web.get(f"{url}?before={write_place((moment, source.id))}")
+        assert page.status == 200

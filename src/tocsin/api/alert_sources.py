@@ -17,7 +17,6 @@ from tocsin.alerts.model import AlertSource, Signal, SourceKind
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.api.body import Body, NoBody
 from tocsin.api.http import (
-    AwareTime,
     Cursor,
     Id,
     IfMatch,
@@ -27,12 +26,11 @@ from tocsin.api.http import (
     answer,
     given,
     listing,
-    moment,
     read_if_match,
     when,
 )
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.cursors import read_place
+from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.model import Actor
 from tocsin.kit.clock import stamp, utc_now
 from tocsin.kit.errors import Conflict
@@ -232,8 +230,7 @@ async def list_source_signals(
 ) -> Response[Listing[SignalOut]]:
     """List what the source sent, as it came, the newest first."""
     who.must("source.view")
-    place = read_place(cursor, tuple[AwareTime, UUID])
-    before = None if place is None else (moment("cursor", place[0]) or place[0], place[1])
+    before = read_moment(cursor)
     async with context.db.begin() as tx:
         source = await queries.source(tx, parse("src", id))
         rows = await queries.signals_of_source(tx, source.id, before=before, limit=limit + 1)

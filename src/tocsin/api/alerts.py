@@ -19,13 +19,13 @@ from tocsin.api.alert_shape import AlertOut, shape, write_alert
 from tocsin.api.alert_sources import SignalOut, write_signal
 from tocsin.api.body import Body, NoBody
 from tocsin.api.deliveries import DeliveryOut, write_delivery
-from tocsin.api.http import AwareTime, Cursor, Id, Limit, Listing, Time, answer, listing, moment, reference, searchable
+from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, moment, reference, searchable
 from tocsin.api.incident_shape import IncidentOut
 from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_place
+from tocsin.edge.cursors import read_moment
 from tocsin.events import log
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
@@ -144,8 +144,7 @@ async def list_alerts(
 ) -> Response[Listing[AlertOut]]:
     """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
     who.must("alert.view")
-    place = read_place(cursor, tuple[AwareTime, UUID])
-    before = None if place is None else (moment("cursor", place[0]) or place[0], place[1])
+    before = read_moment(cursor)
     async with context.db.begin() as tx:
         wanted = queries.Filter(
             statuses=status or (),

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
-import structlog
 from litestar import Request, Response
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
@@ -26,8 +25,6 @@ from tocsin.kit.errors import Invalid, NotFound, Stale
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 
-log = structlog.stdlib.get_logger(__name__)
-
 T = TypeVar("T")
 U = TypeVar("U")
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to return.")]
@@ -37,7 +34,6 @@ Id = Annotated[str, PathParameter()]
 IfMatch = Annotated[
     str | None, HeaderParameter(name="If-Match", description="The ETag you saw; a stale one changes nothing (412).")
 ]
-AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 # A moment as it is written: RFC 3339 in UTC with milliseconds.
 Time = Annotated[str, msgspec.Meta(extra_json_schema={"extra": {"format": "date-time"}})]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
@@ -14,7 +13,6 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.api.alert_shape import AlertOut, write_alert
 from tocsin.api.body import Body
 from tocsin.api.http import (
-    AwareTime,
     Cursor,
     Id,
     Limit,
@@ -22,12 +20,11 @@ from tocsin.api.http import (
     Time,
     answer,
     listing,
-    moment,
     public_or_none,
     reference,
 )
 from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_place, read_position
+from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.incidents import queries, service
@@ -156,8 +153,7 @@ async def list_incident_alerts(
 ) -> Response[Listing[AlertOut]]:
     """List the alerts that belong to the incident, the newest first."""
     who.must("incident.view")
-    place = read_place(cursor, tuple[AwareTime, UUID])
-    before = None if place is None else (moment("cursor", place[0]) or place[0], place[1])
+    before = read_moment(cursor)
     async with context.db.begin() as tx:
         incident = await queries.get(tx, reference(id))
         wanted = alert_queries.Filter(incident_id=incident.id)

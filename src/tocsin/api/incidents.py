@@ -13,7 +13,6 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.api.body import Body
 from tocsin.api.http import (
-    AwareTime,
     Cursor,
     Id,
     IfMatch,
@@ -29,7 +28,7 @@ from tocsin.api.http import (
 )
 from tocsin.api.incident_shape import IncidentOut, shape, shape_all
 from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_place
+from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TypeVar
+from datetime import datetime
+from typing import Annotated, TypeVar
+from uuid import UUID
 
 import msgspec
 
 from tocsin.kit.errors import Invalid
 
 T = TypeVar("T")
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
+# Beyond these years the store, or the arithmetic on the way to it, may refuse a time.
+_EARLIEST, _LATEST = 1970, 2200
 
 
 def write_place(place: object) -> str:
@@ -28,12 +33,24 @@ def read_place(text: str | None, wanted: type[T]) -> T | None:
             raise ValueError
         return msgspec.json.decode(raw, type=wanted)
     except (binascii.Error, ValueError, RecursionError):
-        raise Invalid("cursor", "This cursor is not one of ours. Start again without it.") from None
+        raise _not_ours() from None
+
+
+def read_moment(text: str | None) -> tuple[datetime, UUID] | None:
+    """Read where a page of a list by time ended; raises `Invalid`."""
+    place = read_place(text, tuple[AwareTime, UUID])
+    if place is not None and not _EARLIEST <= place[0].year <= _LATEST:
+        raise _not_ours()
+    return place
 
 
 def read_position(text: str | None) -> int | None:
     """Read where a page of the log ended; raises `Invalid`."""
     position = read_place(text, int)
     if position is not None and not 0 <= position < 2**62:
-        raise Invalid("cursor", "This cursor is not one of ours. Start again without it.")
+        raise _not_ours()
     return position
+
+
+def _not_ours() -> Invalid:
+    return Invalid("cursor", "This cursor is not one of ours. Start again without it.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,9 +47,12 @@ class Seen:
 
 
 def read_cursor(text: str) -> tuple[int, int] | None:
-    """Read a `Last-Event-ID`; None when it is not one of ours."""
+    """Read a `Last-Event-ID`; None when it is not one of ours, or names a place that no log can have."""
     head, _, tail = text.partition("-")
-    return (int(head), int(tail)) if head.isdecimal() and tail.isdecimal() and len(text) < 42 else None
+    if not (head.isdecimal() and tail.isdecimal() and len(text) < 42):
+        return None
+    place = int(head), int(tail)
+    return place if max(place) < 2**63 else None
 
 
 _AFTER = """
@@ -112,7 +115,7 @@ class Live:
             self._task = None
 
     @contextlib.contextmanager
-    def watch(self, wants: Callable[[Seen], bool]) -> Any:
+    def watch(self, wants: Callable[[Seen], bool]) -> Generator[Watcher]:
         """Be told of every event that `wants` accepts for as long as the block lasts."""
         watcher = Watcher(wants)
         self._watchers.add(watcher)
@@ -176,7 +179,7 @@ class Live:
 
 
 async def follow(live: Live, wants: Callable[[Seen], bool], after: str | None) -> AsyncIterator[Seen | None]:
-    """Yield events from a cursor on, then live ones; None each 15 seconds without any, to keep the line open.
+    """Yield events from a cursor on (now, without one of ours); None each 15 seconds without any, for the line to live.
 
     Ends when the reader fell behind or the process stops; the reader then comes back with its last cursor.
     """

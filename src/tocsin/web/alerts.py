@@ -18,13 +18,12 @@ from tocsin.alerts.model import Alert, AlertStatus, Signal
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.cursors import read_place, write_place
+from tocsin.edge.cursors import write_place
 from tocsin.events import log, words
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
-from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.kit.text import truncate
 from tocsin.oncall import queries as oncall
@@ -147,7 +146,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
 async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
     of_tab = _TABS[tab]
     wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, q=q)
-    place = _place(before)
+    place = pages.place(before)
     found = await queries.page(tx, wanted, before=place, limit=pages.PAGE_SIZE + 1)
     shown = found[: pages.PAGE_SIZE]
     last = shown[-1][0] if len(found) > len(shown) else None
@@ -164,13 +163,6 @@ async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
         "any_source": bool(shown) or await figures.any_source(tx),
         "refresh_url": pages.address("/alerts", tab=tab, q=q, before=before if place else ""),
     }
-
-
-def _place(before: str) -> tuple[datetime, UUID] | None:
-    try:
-        return read_place(before or None, tuple[datetime, UUID])
-    except Invalid:
-        return None
 
 
 def _may(who: Actor) -> May:

@@ -13,14 +13,13 @@ from litestar import get, post
 from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.cursors import read_place, write_place
+from tocsin.edge.cursors import write_place
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor, Role
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import OPEN, Incident, IncidentRole, ResponderState, Status
 from tocsin.incidents.queries import Place
-from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget
@@ -117,13 +116,13 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
 
 
 async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
-    after = _place(wanted.before)
+    place = pages.place(wanted.before)
     found = await queries.list_page(
         tx,
         statuses=wanted.statuses or _TABS[wanted.tab],
         severities=wanted.severities,
         q=wanted.q,
-        after=after,
+        after=Place(0, *place) if place else None,
         limit=pages.PAGE_SIZE + 1,
     )
     shown = found[: pages.PAGE_SIZE]
@@ -135,7 +134,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         "statuses": [status.value for status in wanted.statuses],
         "tab_statuses": [status.value for status in _TABS[wanted.tab]],
         "incidents": await _rows(tx, shown),
-        "newer": wanted.url() if after else None,
+        "newer": wanted.url() if place else None,
         "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
         "any_incident": bool(shown) or await figures.any_incident(tx),
         "may_declare": who.may("incident.declare"),
@@ -145,14 +144,6 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     if who.may("incident.declare"):
         values["declare"] = await declare_form(tx, None)
     return values
-
-
-def _place(before: str) -> Place | None:
-    try:
-        cursor = read_place(before or None, tuple[datetime, UUID])
-    except Invalid:
-        return None
-    return Place(0, *cursor) if cursor else None
 
 
 async def _rows(tx: Tx, shown: Sequence[Incident]) -> list[IncidentRow]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,7 +20,9 @@ from markupsafe import Markup
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import token_of
+from tocsin.edge.cursors import read_moment
 from tocsin.identity.model import Actor
+from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id, public
 from tocsin.kit.text import markdown
 from tocsin.web import assets, formatting, queries
@@ -169,6 +172,14 @@ def address(path: str, **query: object) -> str:
     """Write a URL of this site; parameters that are empty are left out, lists are repeated."""
     given = {name: value for name, value in query.items() if value not in (None, "", [])}
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+def place(before: str) -> tuple[datetime, UUID] | None:
+    """Read where the page of the list before this one ended; what is not ours shows the list from its start."""
+    try:
+        return read_moment(before or None)
+    except Invalid:
+        return None
 
 
 @lru_cache(maxsize=512)

@@ -199,7 +199,7 @@ async def _editor(tx: Tx, who: Actor, id: UUID | None, sketch: Sketch | None) ->
         "policy": PolicyView(
             id=public("pol", policy.id) if policy is not None else None,
             name=shown.name,
-            repeat=int(shown.repeat) if shown.repeat.isascii() and shown.repeat.isdecimal() else 0,
+            repeat=_number(shown.repeat),
             version=policy.version if policy is not None else 0,
             steps=[
                 StepView(
@@ -220,6 +220,10 @@ async def _editor(tx: Tx, who: Actor, id: UUID | None, sketch: Sketch | None) ->
             "delete": who.may("oncall.manage") and policy is not None and not routes,
         },
     }
+
+
+def _number(typed: str) -> int:
+    return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 4 else 0
 
 
 def _by_name(choice: Choice) -> str:
@@ -305,8 +309,7 @@ def _at_the_fields(problem: Invalid) -> Invalid:
 
 def read_sketch(form: Form) -> Sketch:
     """Read what is on the screen, whatever it is."""
-    count = form.text("step-count")
-    number = min(int(count), _MOST_STEPS) if count.isascii() and count.isdecimal() and len(count) < 4 else 0
+    number = min(_number(form.text("step-count")), _MOST_STEPS)
     steps = tuple(StepSketch(form.text(f"step-{n}-wait"), tuple(form.texts(f"step-{n}-target"))) for n in range(number))
     return Sketch(form.text("name"), form.text("repeat"), steps)
 

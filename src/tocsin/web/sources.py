@@ -18,9 +18,8 @@ from tocsin.alerts.model import AlertSource, Signal, SourceKind
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.cursors import read_place, write_place
+from tocsin.edge.cursors import write_place
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
@@ -145,7 +144,7 @@ async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
     who.must("source.view")
-    before = _place(request.query_params.get("before", ""))
+    before = pages.place(request.query_params.get("before", ""))
     async with context.db.begin() as tx:
         row = await queries.source(tx, parse("src", id))
         values = await pages.shell(tx, request, context, who)
@@ -164,13 +163,6 @@ async def _show(
         "conflict": "",
     }
     return pages.render("source.html", values, refused=refused)
-
-
-def _place(before: str) -> tuple[datetime, UUID] | None:
-    try:
-        return read_place(before or None, tuple[datetime, UUID])
-    except Invalid:
-        return None
 
 
 def _address(context: Context, row: AlertSource, secret: str) -> str:
