@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.surfaces.conftest import Api
-from tests.world import minutes
+from tests.world import World, minutes
 from tocsin.kit.ids import public
+from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
 
 
 async def _wire(api: Api, admin: httpx.AsyncClient, *people: str) -> dict[str, Any]:
@@ -146,3 +150,47 @@ async def test_a_policy_in_use_stays(api: Api, admin: httpx.AsyncClient) -> None
     assert (await admin.patch(path, json={"steps": []})).status_code == 422
     same = await admin.post("/escalation_policies", json={"name": "Duty", "steps": made["policy"]["steps"]})
     assert same.status_code == 422
+
+
+@pytest.mark.parametrize("token", ["%00", "a%00b", "%ED%A0%80", "%FF", "%C3%A9", "a%2Fb"])
+async def test_a_token_that_nothing_can_hold_is_unknown_and_no_outage(api: Api, token: str) -> None:
+    """A 503 would have the sender try for ever what never works."""
+    answer = await api.client().post(f"http://tocsin.example/in/generic/{token}", json={"title": "Disk is full"})
+    assert answer.status_code == 404, answer.text
+    assert answer.json()["code"] == "not_found"
+
+
+async def test_a_routing_key_that_nothing_can_hold_is_unknown_and_no_outage(api: Api) -> None:
+    event = {"event_action": "trigger", "payload": {"summary": "Disk is full", "source": "db1", "severity": "critical"}}
+    for key in ("\0" * 32, "é" * 32):
+        answer = await api.client().post(
+            "http://tocsin.example/compat/pagerduty/v2/enqueue", json={"routing_key": key, **event}
+        )
+        assert (answer.status_code, answer.json()["errors"]) == (400, ["routing_key not found"])
+
+
+async def test_a_step_at_the_moment_a_contact_method_goes_is_no_crash(api: Api, admin: httpx.AsyncClient) -> None:
+    """The step has read the method that is gone when it is to be written; trying again finds the new state."""
+    made = await _wire(api, admin, "ada", "bob")
+    await _fire(api, made["source"])
+    alert = (await admin.get("/alerts")).json()["data"][0]
+    world, bob = api.world, made["users"][1]
+    async with world.db.begin() as tx:
+        method = (await contact.contact_methods(tx, bob.id))[0]
+        await notifications.remove_contact_method(tx, world.root, user_id=bob.id, method_id=method.id)
+        await tx.flush()
+        asked = asyncio.create_task(admin.post(f"/alerts/{alert['id']}/actions/escalate"))
+        await _until_somebody_waits(world)
+    answer = await asked
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict"), answer.text
+    assert (await admin.get(f"/alerts/{alert['id']}")).json()["status"] == "triggered"
+    assert (await admin.post(f"/alerts/{alert['id']}/actions/escalate")).status_code == 200
+
+
+async def _until_somebody_waits(world: World) -> None:
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    for _ in range(500):
+        if await world.db.pool.fetch(waiting):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("Nobody waits for the lock.")

@@ -88,6 +88,7 @@ async def test_a_form_without_its_token_is_refused(world: World) -> None:
         forged = await web.send("/sign-out", {"_csrf_token": "0" * 64})
         foreign = await web.send("/sign-in", {"email": ada.email, "password": PASSWORD}, origin="https://evil.example")
         assert forged.status == foreign.status == 403
+        assert (await web.send("/sign-out", {}, origin="http://[::1")).status == 403
         assert "This form is too old" in forged.html
         assert (await web.get("/incidents")).path == "/incidents"
 

@@ -76,6 +76,8 @@ class Sources:
 
     async def find(self, token: str) -> Source | None:
         """Return the source with this token; raises `Unavailable` when that cannot be said right now."""
+        if not (token.isascii() and token.isprintable()):
+            return None  # No token of ours, and a NUL is nothing that the store could look up.
         now = monotonic()
         if (known := self._known.get(token)) and known[0] > now:
             return known[1]

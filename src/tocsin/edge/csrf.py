@@ -44,7 +44,10 @@ def _is_ours(context: Context, request: AppRequest) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return True
-    host = urlsplit(origin).netloc
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        return False
     return host in (request.headers.get("host"), urlsplit(context.settings.base_url).netloc)
 
 

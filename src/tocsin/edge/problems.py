@@ -72,12 +72,14 @@ def _known(error: Exception) -> Problem | None:
 
 
 _BUSY = ("40001", "40P01", "55P03")
+_INTEGRITY = "23"
 
 
 def _from_database(error: Exception) -> Problem | None:
     """Name what the store says: somebody was faster, it is busy, or it is away. Anything else is a bug."""
     state = sqlstate(error)
-    if isinstance(error, IntegrityError):
+    # Hot statements go past SQLAlchemy, so the driver's own word counts as well.
+    if isinstance(error, IntegrityError) or state.startswith(_INTEGRITY):
         log.warning("request.refused_by_store", sqlstate=state, exc_info=error)
         return Conflict("Something else depends on this, or somebody was faster. Look at it again.", code="conflict")
     if state in _BUSY:
