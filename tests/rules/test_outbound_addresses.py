@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tocsin.kit.errors import Invalid
 from tocsin.net.http import check_url
-from tocsin.net.targets import BadTarget, read_networks, read_url, refusal
+from tocsin.net.targets import BadTarget, read_url, refusal
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_public_addresses_pass(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254"])
 def test_a_metadata_service_is_opened_only_by_its_exact_address(text: str) -> None:
-    everything = read_networks(["0.0.0.0/0", "::/0", "169.254.0.0/16"])
+    everything = [ip_network(text) for text in ("0.0.0.0/0", "::/0", "169.254.0.0/16")]
 
     assert refusal(ip_address(text), ()) == "a cloud metadata service"
     assert refusal(ip_address(text), everything) == "a cloud metadata service"
-    assert refusal(ip_address(text), read_networks([text])) is None
+    assert refusal(ip_address(text), [ip_network(text)]) is None
 
 
 def test_an_allowed_network_opens_itself_and_nothing_else() -> None:
-    allow = read_networks(["10.1.0.0/16", "fd00:1::/32"])
+    allow = [ip_network(text) for text in ("10.1.0.0/16", "fd00:1::/32")]
 
     assert refusal(ip_address("10.1.2.3"), allow) is None
     assert refusal(ip_address("fd00:1::5"), allow) is None

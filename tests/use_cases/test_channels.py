@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from ipaddress import ip_network
 
 import pytest
 
 from tocsin.kit.errors import Invalid, Refused, Transient
 from tocsin.net.http import OutboundHttp
 from tocsin.net.smtp import Mailer, SmtpSettings
-from tocsin.net.targets import read_networks
 from tocsin.notifications.channels import channels
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.notifications.channels.console import Console, block
@@ -77,7 +77,7 @@ async def receiver(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
 
 @asynccontextmanager
 async def http(*allow: str) -> AsyncIterator[OutboundHttp]:
-    client = OutboundHttp(read_networks(allow))
+    client = OutboundHttp([ip_network(text) for text in allow])
     try:
         yield client
     finally:

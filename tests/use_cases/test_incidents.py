@@ -245,7 +245,7 @@ async def test_an_alert_fills_in_the_incident_and_is_taken_on(team: Team) -> Non
     async with team.db.begin() as tx:
         alert = await alert_queries.get(tx, alert_id)
         assert (alert.status, alert.acknowledged_by, alert.incident_id) == ("acknowledged", "Ada", incident.id)
-        assert await queries.linked_counts(tx, [incident.id]) == {incident.id: 1}
+        assert await alert_queries.linked_counts(tx, [incident.id]) == {incident.id: 1}
         events = await names(tx, incident.id)
     assert events[:3] == ["incident.declared", "incident.responder_joined", "incident.alert_linked"]
     assert "alert.acknowledged" in events

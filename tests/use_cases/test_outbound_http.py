@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from email.utils import format_datetime
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,8 @@ import pytest
 from tocsin.kit import clock
 from tocsin.kit.errors import Refused, Transient
 from tocsin.net.http import MAX_REPLY, OutboundHttp
-from tocsin.net.targets import read_networks
 
-LOOPBACK = read_networks(["127.0.0.0/8", "::1"])
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 

@@ -25,6 +25,9 @@ class AlertStatus(StrEnum):
     RESOLVED = "resolved"
 
 
+OPEN = (AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED)
+
+
 class SourceKind(StrEnum):
     """The formats a source can speak."""
 

@@ -16,8 +16,6 @@ from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.kit.errors import NotFound
 from tocsin.oncall.queries import policy_names
 
-OPEN = (AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED)
-
 
 async def get(tx: Tx, id: UUID) -> Alert:
     """Return one alert; raises `NotFound`."""

@@ -21,7 +21,7 @@ from tocsin.events.alerts import (
     AlertTriggered,
     AlertUnacknowledged,
 )
-from tocsin.events.base import ActorRef, Change
+from tocsin.events.base import SYSTEM, Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity.model import Actor
@@ -37,7 +37,6 @@ from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageContent
 from tocsin.oncall.model import RunState
 
-SYSTEM = ActorRef(kind="system", name="Tocsin")
 ROUTE = "alerts.route"
 SOURCES_TOPIC = "sources"
 # How much of an alert goes into a page; the rest stands behind its link.

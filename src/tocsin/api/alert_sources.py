@@ -29,6 +29,7 @@ from tocsin.api.http import (
     read_if_match,
     when,
 )
+from tocsin.api.intake import PAGERDUTY_PATH
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.model import Actor
@@ -37,7 +38,6 @@ from tocsin.kit.errors import Conflict
 from tocsin.kit.ids import parse, public
 from tocsin.kit.text import storable
 
-PAGERDUTY_PATH = "/compat/pagerduty/v2/enqueue"
 _JSON = "application/json"
 
 

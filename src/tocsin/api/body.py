@@ -17,7 +17,7 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from tocsin.kit.errors import FieldError, Invalid, Problem, Unreadable
+from tocsin.kit.errors import FieldError, Invalid, Unreadable, WrongType
 from tocsin.kit.text import storable_json
 
 T = TypeVar("T")
@@ -37,13 +37,6 @@ class NoBody(Body, kw_only=True):
     """A request that needs to say nothing more. The body may be left out."""
 
     example: ClassVar[Mapping[str, Any]] = {}
-
-
-class WrongType(Problem):
-    """The body is not JSON by its own account."""
-
-    status = 415
-    code = "request.content_type"
 
 
 class ApiRequest(Request[Any, Any, Any]):

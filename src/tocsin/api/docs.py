@@ -8,7 +8,6 @@ import msgspec
 from litestar import Request, Response, get
 
 from tocsin.api.openapi import complete
-from tocsin.edge.context import Ctx
 
 # Swagger UI writes style attributes, and shows its icons as data: images.
 _POLICY = (
@@ -30,14 +29,14 @@ _PAGE = b"""<!doctype html>
 
 
 @get("/api/v1/openapi.json", include_in_schema=False)
-async def openapi_document(request: Request[Any, Any, Any], context: Ctx) -> Response[bytes]:
+async def openapi_document(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Describe the API (OpenAPI 3.1). Needs no credential: it says nothing about this installation."""
     document = complete(request.app.openapi_schema.to_schema())
     return Response(msgspec.json.encode(document), media_type="application/json")
 
 
 @get("/api/v1/docs", include_in_schema=False)
-async def docs_page(context: Ctx) -> Response[bytes]:
+async def docs_page() -> Response[bytes]:
     """Show the API."""
     return Response(_PAGE, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY})
 

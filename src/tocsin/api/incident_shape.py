@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from tocsin.alerts import queries as alert_queries
 from tocsin.api.http import Time, public_or_none, when
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
@@ -17,8 +18,6 @@ from tocsin.incidents import queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
-
-REFERENCE_EXAMPLE = "INC-7"
 
 
 class Person(msgspec.Struct):
@@ -92,7 +91,7 @@ async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> 
     ids = [incident.id for incident in incidents]
     holders = {id for i in incidents for id in (i.commander_id, i.lead_id, i.communicator_id) if id is not None}
     people = await identity.users_by_id(tx, holders)
-    alerts = await queries.linked_counts(tx, ids) if ids else {}
+    alerts = await alert_queries.linked_counts(tx, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
     return [
         _write(
@@ -100,7 +99,7 @@ async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> 
             people,
             now=tx.now,
             base_url=context.settings.base_url,
-            alerts=alerts[incident.id],
+            alerts=alerts.get(incident.id, 0),
             turnout=turnout[incident.id],
         )
         for incident in incidents

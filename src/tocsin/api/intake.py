@@ -19,19 +19,12 @@ from tocsin.alerts.sources import ADAPTERS
 from tocsin.alerts.sources.base import Adapter
 from tocsin.edge.metrics import Metrics
 from tocsin.kit.clock import monotonic
-from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, TooLarge, TooMany, Unavailable, Unreadable
+from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, TooLarge, TooMany, Unavailable, Unreadable, WrongType
 
 PAGERDUTY_PATH = "/compat/pagerduty/v2/enqueue"
 PAGERDUTY_MAX_BYTES = 512_000
 _PREFIX = "/in/"
 _TYPES = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
-
-
-class WrongType(Problem):
-    """The body is of a type that this path does not take."""
-
-    status = 415
-    code = "request.content_type"
 
 
 class WrongMethod(Problem):
@@ -124,11 +117,8 @@ def _kind_and_token(path: str) -> tuple[str, str]:
 
 def _check_type(content_type: str) -> None:
     kind = content_type.partition(";")[0].strip().lower()
-    if kind in ("", "application/json", "text/json", "text/plain", "application/octet-stream") or kind.endswith(
-        "+json"
-    ):
-        return
-    raise WrongType(f"Send JSON (application/json), not {kind[:80]}.")
+    if kind not in _TYPES and not kind.endswith("+json"):
+        raise WrongType(f"Send JSON (application/json), not {kind[:80]}.")
 
 
 async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:

@@ -35,6 +35,10 @@ class ActorRef(msgspec.Struct, frozen=True):
     id: UUID | None = None
 
 
+# What Tocsin does without being asked.
+SYSTEM = ActorRef(kind="system", name="Tocsin")
+
+
 class Change(msgspec.Struct, frozen=True):
     """One field's old and new value, as the record shows them."""
 

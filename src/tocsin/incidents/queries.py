@@ -248,14 +248,6 @@ async def joined_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, Turn
     return {id: found.get(id, Turnout(0, 0)) for id in incident_ids}
 
 
-async def linked_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return how many alerts are linked to each of these incidents."""
-    query = select(Alert.incident_id, func.count()).where(Alert.incident_id.in_(incident_ids))
-    rows = (await tx.session.execute(query.group_by(Alert.incident_id))).all()
-    found = {id: number for id, number in rows if id is not None}
-    return {id: found.get(id, 0) for id in incident_ids}
-
-
 async def linked_alert_ids(tx: Tx, incident_id: UUID, *, open_only: bool = False) -> list[UUID]:
     """Return all alerts of an incident, however many: what ends or moves with it must not depend on a limit."""
     query = select(Alert.id).where(Alert.incident_id == incident_id).order_by(Alert.id)

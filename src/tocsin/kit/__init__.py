@@ -1,1 +1,1 @@
-"""Helpers without any Tocsin word: clock, ids, errors, labels, text, crypto, conditions."""
+"""Helpers without any Tocsin word: clock, ids, errors, text, crypto, conditions, record."""

@@ -74,6 +74,13 @@ class TooLarge(Problem):
     code = "request.too_large"
 
 
+class WrongType(Problem):
+    """The request's body is of a content type that is not taken here."""
+
+    status = 415
+    code = "request.content_type"
+
+
 class TooMany(Problem):
     """The caller must wait `retry_after` seconds."""
 

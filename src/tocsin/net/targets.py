@@ -6,9 +6,9 @@ Guards F059–F061: the addresses of webhooks come from users, and the answer to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import quote
 
 import idna
@@ -155,11 +155,6 @@ def refusal(address: Address, allow: Iterable[Network]) -> str | None:
     if networks or _is_public(address):
         return None
     return "a private or reserved network"
-
-
-def read_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Read the allow list of the settings: `10.1.0.0/16`, `192.168.1.7`, `fd00:1::/64`. Raises ValueError."""
-    return tuple(ip_network(text) for text in texts)
 
 
 def _is_public(address: Address) -> bool:

@@ -15,11 +15,10 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from tocsin.db.engine import Database, decode_json
-from tocsin.db.errors import STORE_ERRORS
-from tocsin.events.base import ActorRef
+from tocsin.db.errors import STORE_ERRORS, sqlstate
+from tocsin.events.base import SYSTEM
 from tocsin.events.log import emit
 from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
 from tocsin.jobs import queue
@@ -42,7 +41,6 @@ RECORD_WITHIN = 300.0
 _AGAIN_AFTER = 0.5
 # SQLSTATE classes of what passes: connection, transaction state, rollback, resources, intervention, system, internal.
 _PASSING = ("08", "25", "40", "53", "57", "58", "XX")
-SYSTEM = ActorRef(kind="system", name="Tocsin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +116,8 @@ async def _record(write: Callable[[], Awaitable[None]]) -> None:
 
 
 def _passes(error: BaseException) -> bool:
-    original = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(original, "sqlstate", None)
-    return state is None or str(state).startswith(_PASSING)
+    state = sqlstate(error)
+    return not state or state.startswith(_PASSING)
 
 
 async def _begin(db: Database, id: UUID) -> _Started | None:

@@ -237,19 +237,6 @@ async def people_paged_for(tx: Tx, alert_ids: Collection[UUID]) -> list[UUID]:
     return list((await tx.session.scalars(query)).all())
 
 
-async def policies_of_user(tx: Tx, user_id: UUID) -> list[str]:
-    """Return the names of the policies that page this person."""
-    query = (
-        select(EscalationPolicy.name)
-        .join(EscalationStep, EscalationStep.policy_id == EscalationPolicy.id)
-        .join(EscalationTarget, EscalationTarget.step_id == EscalationStep.id)
-        .where(EscalationTarget.user_id == user_id)
-        .distinct()
-        .order_by(EscalationPolicy.name)
-    )
-    return list((await tx.session.scalars(query)).all())
-
-
 async def unused(tx: Tx, policy_id: UUID) -> bool:
     """Say whether no run ever used the policy."""
     query = select(EscalationRun.id).where(EscalationRun.policy_id == policy_id).limit(1)

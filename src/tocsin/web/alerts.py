@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import Alert, AlertStatus, Signal
+from tocsin.alerts.model import OPEN, Alert, AlertStatus, Signal
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -31,9 +31,8 @@ from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.forms import Form, Refused
 
-_OPEN = (AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED)
 _TABS: Mapping[str, Filter] = {
-    "open": Filter(statuses=_OPEN),
+    "open": Filter(statuses=OPEN),
     "action": Filter(needs_action=True),
     "resolved": Filter(statuses=(AlertStatus.RESOLVED,)),
     "all": Filter(),

@@ -13,7 +13,8 @@ from litestar.params import FromPath
 from markupsafe import Markup
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.model import OPEN as OPEN_ALERTS
+from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events import words
@@ -335,7 +336,7 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
 
 
 async def _linkable(tx: Tx) -> list[Choice]:
-    wanted = alert_queries.Filter(statuses=(AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED))
+    wanted = alert_queries.Filter(statuses=OPEN_ALERTS)
     found = await alert_queries.page(tx, wanted, limit=_LINKABLE)
     return [
         (public("alt", alert.id), f"ALR-{alert.number} {alert.title[:80]}")

@@ -10,15 +10,14 @@ from uuid import UUID
 
 from sqlalchemy import String, cast, func, select, text
 
-from tocsin.alerts.model import Alert, AlertSource, AlertStatus
+from tocsin.alerts.model import OPEN as OPEN_ALERTS
+from tocsin.alerts.model import Alert, AlertSource
+from tocsin.alerts.queries import MOST_COUNTED
 from tocsin.db.engine import Tx
 from tocsin.identity.model import Organisation, User
 from tocsin.incidents.model import OPEN, Incident
 from tocsin.notifications.model import Delivery, DeliveryKind
 from tocsin.oncall.model import EscalationRun, RunState
-
-# Counting stops here, so that no badge ever walks a large table.
-MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Surroundings:
 async def surroundings(tx: Tx, user_id: UUID) -> Surroundings:
     """Return the organisation, the reader's zone and the two counts of the navigation in one statement."""
     incidents = select(Incident.id).where(Incident.status.in_(OPEN)).limit(MOST_COUNTED).subquery()
-    is_open = Alert.status.in_((AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED))
+    is_open = Alert.status.in_(OPEN_ALERTS)
     alerts = select(Alert.id).where(is_open).limit(MOST_COUNTED).subquery()
     query = select(
         select(Organisation.name).where(Organisation.id == 1).scalar_subquery(),

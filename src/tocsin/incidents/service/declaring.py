@@ -16,7 +16,7 @@ from tocsin.identity import service as organisation
 from tocsin.identity.model import Actor
 from tocsin.incidents.model import Incident, ResponderSource, Status
 from tocsin.incidents.service import checks
-from tocsin.incidents.service.linking import link, lock_alerts, must_be_free
+from tocsin.incidents.service.linking import link, must_be_free
 from tocsin.incidents.service.people import add_joined
 from tocsin.kit.ids import new_id
 
@@ -58,7 +58,7 @@ async def declare(
     this, which ends its escalation; with `page_others` it goes on. Everybody paged for it becomes a responder.
     """
     who.must("incident.declare")
-    alert = (await lock_alerts(tx, [alert_id]))[0] if alert_id is not None else None
+    alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None
     await must_be_free(tx, [alert] if alert else [])
     draft = _draft(alert) if alert is not None else None
     incident = _new_incident(

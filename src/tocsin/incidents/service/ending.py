@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
 from tocsin.events.incidents import IncidentCancelled, IncidentClosed, IncidentReopened, IncidentResolved
@@ -11,7 +12,7 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import CancelReason, Incident, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import checks
-from tocsin.incidents.service.linking import link, lock_alerts, unlink
+from tocsin.incidents.service.linking import link, unlink
 from tocsin.kit.errors import Conflict
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
@@ -88,7 +89,7 @@ async def cancel(
     if reason is CancelReason.FALSE_ALARM:
         await _resolve_alerts(tx, who, incident, f"{incident.reference} was a false alarm")
     if other is not None:
-        moved = await lock_alerts(tx, await queries.linked_alert_ids(tx, incident.id))
+        moved = await alert_queries.lock_many(tx, await queries.linked_alert_ids(tx, incident.id))
         await unlink(tx, who, incident, moved)
         await link(tx, who, other, moved)
     await _stop_paging(tx, incident, f"{incident.reference} was cancelled.")

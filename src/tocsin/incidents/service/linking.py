@@ -16,7 +16,7 @@ from tocsin.incidents import queries
 from tocsin.incidents.model import Incident, ResponderSource, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service.people import add_paged
-from tocsin.kit.errors import Conflict, Invalid, NotFound
+from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import queries as oncall_queries
 
 # How many things one request may name.
@@ -31,7 +31,7 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
     incident = await queries.lock(tx, ref)
     if incident.status == Status.CANCELLED:
         raise Conflict(f"{incident.reference} is cancelled. Reopen it first.", code="incident.not_open")
-    wanted = [alert for alert in await lock_alerts(tx, alert_ids) if alert.incident_id != incident.id]
+    wanted = [alert for alert in await alert_queries.lock_many(tx, alert_ids) if alert.incident_id != incident.id]
     await must_be_free(tx, wanted)
     await link(tx, who, incident, wanted)
     return incident
@@ -41,7 +41,7 @@ async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident
     """Take an alert out of the incident; one that is not in it stays where it is."""
     who.must("incident.edit")
     incident = await queries.lock(tx, ref)
-    alert = (await lock_alerts(tx, [alert_id]))[0]
+    alert = (await alert_queries.lock_many(tx, [alert_id]))[0]
     if alert.incident_id == incident.id:
         await unlink(tx, who, incident, [alert])
     return incident
@@ -67,14 +67,6 @@ async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]
     for alert in wanted:
         gone = AlertUnlinked(actor=who.ref, incident_id=incident.id, alert_id=alert.id, alert_title=alert.title)
         await emit(tx, gone)
-
-
-async def lock_alerts(tx: Tx, alert_ids: Iterable[UUID]) -> list[Alert]:
-    ids = sorted(set(alert_ids))
-    found = await alert_queries.lock_many(tx, ids)
-    if len(found) < len(ids):
-        raise NotFound("There is no such alert.")
-    return found
 
 
 async def must_be_free(tx: Tx, wanted: Iterable[Alert]) -> None:

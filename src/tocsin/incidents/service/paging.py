@@ -17,7 +17,6 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import checks
-from tocsin.incidents.service.linking import lock_alerts
 from tocsin.incidents.service.people import add_paged, take_on
 from tocsin.kit.errors import Denied, Invalid
 from tocsin.notifications.model import Urgency
@@ -146,7 +145,7 @@ async def _lock_for_page(tx: Tx, page_id: UUID) -> tuple[Incident | None, Alert 
         return incident, None, await _fresh_page(tx, page_id)
     linked_to = (await alert_queries.get(tx, sent.alert_id)).incident_id
     incident = await queries.lock(tx, linked_to) if linked_to is not None else None
-    alert = (await lock_alerts(tx, [sent.alert_id]))[0]
+    alert = (await alert_queries.lock_many(tx, [sent.alert_id]))[0]
     # Between the two reads the alert may have been linked elsewhere; locking that now could deadlock.
     return (incident if alert.incident_id == linked_to else None), alert, await _fresh_page(tx, page_id)
 

@@ -16,7 +16,7 @@ from sqlalchemy import case, update
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
-from tocsin.events.base import ActorRef
+from tocsin.events.base import SYSTEM, ActorRef
 from tocsin.events.log import emit
 from tocsin.events.oncall import (
     EscalationEnded,
@@ -45,7 +45,6 @@ from tocsin.oncall.model import (
 from tocsin.oncall.queries import Directory
 
 ADVANCE = "oncall.advance"
-SYSTEM = ActorRef(kind="system", name="Tocsin")
 DIRECT_WAIT = timedelta(minutes=5)
 
 

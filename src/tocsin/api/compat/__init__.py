@@ -1,1 +1,0 @@
-"""Other products' protocols, spoken as their senders expect."""
