@@ -2,10 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
+from tocsin.alerts.intake import Source
+from tocsin.alerts.sources import ADAPTERS
 from tocsin.kit.errors import Refused, Transient
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
@@ -299,3 +302,73 @@ async def test_a_person_without_rules_is_reached_on_everything_at_once(world: Wo
     await world.route(await world.policy([ada]))
     await world.alert(urgency=urgency)
     assert (len(world.hook.to(ada)), len(world.mail.to(ada))) == (1, 1)
+
+
+async def test_an_alert_that_becomes_urgent_wakes_somebody(world: World) -> None:
+    """F068: the same key, first mild and then critical; whoever only got a notice then is paged now."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([bob], name="Mild"), "severity > 2", name="Mild")
+    await world.route(await world.policy([ada, bob]))
+    alert = await world.alert(severity="warning")
+    assert (alert.urgency, world.mail.subjects(bob)) == ("low", ["Checkout is down"])
+
+    for _ in range(2):
+        await world.signal({"title": "Checkout is down", "severity": "critical", "key": "Checkout is down"})
+        await world.settle()
+
+    found = await world.again(alert)
+    assert (found.severity, found.urgency, found.count) == (1, "high", 3)
+    assert world.mail.subjects(ada) == ["Checkout is down"]
+    await world.pass_time(minutes(5))
+    assert world.mail.subjects(bob) == ["Checkout is down"] * 2
+    async with world.db.begin() as tx:
+        runs = await oncall_queries.runs_of(tx, alert_ids=[alert.id])
+        assert [(run.policy_name, run.urgency, run.state) for run in runs] == [
+            ("Duty", "high", "running"),
+            ("Mild", "low", "cancelled"),
+        ]
+        states = [page.state for page, _ in await oncall_queries.pages_of(tx, alert_ids=[alert.id])]
+        assert states == ["paging", "no_answer", "no_answer"]
+
+
+async def test_information_that_becomes_critical_wakes_somebody(world: World) -> None:
+    """F068, wire formats §1: `info` is only recorded, what follows under its key is not."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    source = await world.source("pagerduty")
+
+    def event(severity: str) -> dict[str, object]:
+        payload = {"summary": "Disk", "source": "db1", "severity": severity}
+        return {"routing_key": "0" * 32, "event_action": "trigger", "dedup_key": "disk", "payload": payload}
+
+    await world.signal(event("info"), source)
+    await world.settle()
+    assert world.mail.to(ada) == []
+    await world.signal(event("critical"), source)
+    await world.settle()
+    assert [page.severity for page in world.mail.to(ada)] == ["SEV1"]
+
+
+async def test_an_acknowledged_alert_that_becomes_urgent_pages_nobody_again(world: World) -> None:
+    """Wire formats §1: no new notification while somebody has it."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    alert = await world.alert(severity="warning")
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    await world.signal({"title": "Checkout is down", "severity": "critical", "key": "Checkout is down"})
+    await world.settle()
+    assert len(world.mail.to(ada)) == 1
+
+
+async def test_of_equal_signals_in_one_body_the_worst_counts(world: World) -> None:
+    """F068: the order within a body must not decide whether somebody is woken."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]), "severity == 1")
+    source = await world.source()
+    mild, bad = ({"title": "Disk", "key": "disk", "severity": word} for word in ("info", "critical"))
+    raw = msgspec.json.encode([mild, bad])
+    known = Source(source.id, source.name, source.kind, True)
+    await world.app.intake.submit(known, raw, "", ADAPTERS["generic"].parse(raw, {}))
+    await world.settle()
+    assert [page.severity for page in world.mail.to(ada)] == ["SEV1"]

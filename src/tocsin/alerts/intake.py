@@ -284,6 +284,8 @@ def _rounds(batch: Sequence[_Item]) -> list[dict[Key, _Merged]]:
                 merged = rounds[at][key]
                 merged.count += 1
                 merged.items.append(item)
+                if signal.severity < merged.signal.severity:
+                    merged.signal = signal
                 continue
             at = 0 if at is None else at + 1
             if at == len(rounds):
@@ -315,8 +317,13 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[
              record_only)
 ON CONFLICT (source_id, dedup_key) WHERE status <> 'resolved'
 DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last_seen_at,
-              severity = least(alert.severity, EXCLUDED.severity)
-RETURNING id, source_id, dedup_key
+              severity = least(alert.severity, EXCLUDED.severity),
+              urgency = CASE WHEN alert.status = 'triggered' AND EXCLUDED.urgency = 'high'
+                              AND EXCLUDED.severity < alert.severity THEN 'high' ELSE alert.urgency END,
+              updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.urgency = 'high'
+                                 AND alert.urgency = 'low' AND EXCLUDED.severity < alert.severity
+                                THEN EXCLUDED.updated_at ELSE alert.updated_at END
+RETURNING id, source_id, dedup_key, urgency = 'high' AND updated_at = $13::timestamptz AS became_urgent
 """
 _CHANGE = """
 UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
@@ -342,6 +349,7 @@ class _Written:
 
     events: list[Event] = field(default_factory=list[Event])
     to_route: list[UUID] = field(default_factory=list[UUID])
+    became_urgent: list[UUID] = field(default_factory=list[UUID])
     effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
 
     def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
@@ -369,7 +377,7 @@ async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
         alert_ids, signal_ids, effects = zip(*sorted(written.effects), strict=True)
         await connection.execute(_EFFECTS, alert_ids, signal_ids, effects)
     await emit(tx, *written.events)
-    await enqueue(tx, *routing_jobs(written.to_route))
+    await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.became_urgent, anew=True))
 
 
 async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], written: _Written) -> None:
@@ -399,6 +407,8 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
         merged = round[key]
         if row["id"] != ids[key]:
             written.note(row["id"], merged, "repeated")
+            if row["became_urgent"]:
+                written.became_urgent.append(row["id"])
             continue
         written.note(row["id"], merged, "opened")
         _opened(row["id"], merged, written)

@@ -181,13 +181,13 @@ async def open_by_hand(
 ROUTED_AT_ONCE = 64
 
 
-def routing_jobs(alert_ids: Sequence[UUID]) -> list[NewJob]:
-    """Return the jobs that route these alerts."""
+def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False) -> list[NewJob]:
+    """Return the jobs that route these alerts, or that route them anew because they became urgent."""
     return [
         NewJob(
             kind=ROUTE,
             lane="page",
-            payload={"alert_ids": [str(id) for id in alert_ids[at : at + ROUTED_AT_ONCE]]},
+            payload={"alert_ids": [str(id) for id in alert_ids[at : at + ROUTED_AT_ONCE]], "anew": anew},
             max_attempts=1000,
         )
         for at in range(0, len(alert_ids), ROUTED_AT_ONCE)
@@ -260,6 +260,20 @@ def _facts(alert: queries.Unrouted, source: str, kind: str) -> dict[str, object]
         "description": alert.description[: routing.MAX_DESCRIPTION],
         "dedup_key": alert.dedup_key,
     }
+
+
+async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
+    """Route alerts that became urgent while nobody had taken them: what was decided for the mild ones is no help now.
+
+    An escalation that climbs already goes on; one that only notified gives way.
+    """
+    alerts = [alert for alert in await queries.lock_many(tx, alert_ids) if alert.status == AlertStatus.TRIGGERED]
+    climbing = await oncall.end_calm_runs(tx, [alert.id for alert in alerts])
+    again = [alert for alert in alerts if alert.id not in climbing]
+    for alert in again:
+        alert.routed_at, alert.route_id = None, None
+    await tx.flush()
+    await route(tx, [alert.id for alert in again])
 
 
 def _in_words(decision: routing.Decision) -> str:

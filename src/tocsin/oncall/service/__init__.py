@@ -9,7 +9,7 @@ from tocsin.oncall.service.answers import (
     page,
 )
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
-from tocsin.oncall.service.runs import ADVANCE, Start, advance, end_runs, link_runs, start
+from tocsin.oncall.service.runs import ADVANCE, Start, advance, end_calm_runs, end_runs, link_runs, start
 
 __all__ = [
     "ADVANCE",
@@ -21,6 +21,7 @@ __all__ = [
     "create_policy",
     "decline_page",
     "delete_policy",
+    "end_calm_runs",
     "end_runs",
     "escalate_run",
     "give_up_on_page",

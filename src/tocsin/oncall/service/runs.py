@@ -308,10 +308,31 @@ async def end_runs(
     await finish_runs(tx, runs, state, reason, actor=who.ref if who else SYSTEM)
 
 
-async def finish_runs(tx: Tx, runs: Sequence[EscalationRun], state: RunState, reason: str, *, actor: ActorRef) -> None:
+async def end_calm_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
+    """End the runs that only notify, because their alerts became urgent; return the alerts whose runs climb.
+
+    Their pages stay answerable: nobody has taken the alert.
+    """
+    runs = await queries.lock_running(tx, alert_ids=alert_ids)
+    calm = [run for run in runs if run.urgency == Urgency.LOW]
+    if calm:
+        reason = "The alert became urgent."
+        await finish_runs(tx, calm, RunState.CANCELLED, reason, actor=SYSTEM, pages=PageState.NO_ANSWER)
+    return {run.alert_id for run in runs if run.alert_id is not None and run not in calm}
+
+
+async def finish_runs(
+    tx: Tx,
+    runs: Sequence[EscalationRun],
+    state: RunState,
+    reason: str,
+    *,
+    actor: ActorRef,
+    pages: PageState = PageState.CANCELLED,
+) -> None:
     for run in runs:
         _end(tx, run, state, reason)
-    await _close_pages(tx, runs, PageState.CANCELLED)
+    await _close_pages(tx, runs, pages)
     await queue.cancel(tx, *(queue.subject("run", run.id) for run in runs))
     await emit(tx, *(event_of(run, EscalationEnded, actor=actor, run_id=run.id, reason=reason) for run in runs))
 
