@@ -59,7 +59,7 @@ async def somebody(
         yield page
     finally:
         await context.close()
-    assert complaints == []
+    assert not complaints, complaints
 
 
 def forgive(page: Page, pattern: str) -> None:

@@ -154,3 +154,13 @@ async def test_a_stakeholder_who_is_paged_can_answer(world: World) -> None:
     async with browser(world) as web:
         assert "You acknowledged" in (await web.do(await web.get(link), "ack", {"do": "ack"})).html
     assert (await world.again(alert)).acknowledged_by == "Cleo"
+
+
+async def test_a_link_that_no_header_can_hold_leads_nowhere(world: World) -> None:
+    """It is answered as any other wrong link, and nothing of it becomes a header."""
+    async with browser(world) as web:
+        for token in ("%00", "%E2%82%AC", "a%0D%0ASet-Cookie:%20a=b"):
+            answer = await web.send(f"/p/{token}", {"do": "ack"})
+            assert (answer.status, answer.location) == (303, f"/p/{token}")
+            assert "set-cookie" not in answer.headers
+            assert (await web.get(answer.location)).status == 404

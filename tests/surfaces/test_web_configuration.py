@@ -172,7 +172,7 @@ async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
     await world.settle()
     assert [message.title for message in world.mail.to(ada)] == ["Test page"]
     assert "Arrived" in (await web.get(url)).html
-    method = next(form for form in page.read.forms if form.startswith("remove-ctm"))
+    method = next(form for form in page.read.forms if form.startswith("remove-cm"))
     assert method not in (await web.do(page, method)).read.forms
 
 

@@ -5,7 +5,7 @@ Pure; reads what the log holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,7 +46,7 @@ def _summary(events: Sequence[LoggedEvent]) -> str:
 
 
 def _outcome(events: Sequence[LoggedEvent], began: datetime) -> str:
-    answered = _last(events, "page.acknowledged", "alert.acknowledged", first=True)
+    answered = _first(events, "page.acknowledged", "alert.acknowledged")
     resolved = _last(events, "alert.resolved")
     exhausted = _last(events, "escalation.exhausted")
     if answered is not None:
@@ -79,9 +79,12 @@ def _why_nobody(events: Sequence[LoggedEvent]) -> str:
     return "Nobody was paged because the alert has not been routed yet."
 
 
-def _last(events: Sequence[LoggedEvent], *names: str, first: bool = False) -> LoggedEvent | None:
-    found = [event for event in events if event.name in names]
-    return None if not found else found[0 if first else -1]
+def _first(events: Iterable[LoggedEvent], *names: str) -> LoggedEvent | None:
+    return next((event for event in events if event.name in names), None)
+
+
+def _last(events: Sequence[LoggedEvent], *names: str) -> LoggedEvent | None:
+    return _first(reversed(events), *names)
 
 
 def _clause(sentence: str) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
-from tocsin.alerts.sources.base import Signal
 from tocsin.kit.conditions import Condition, Facts, Vocabulary
 from tocsin.kit.errors import Invalid
 
@@ -68,17 +68,34 @@ class Decision:
     tried: tuple[TriedRoute, ...]
 
 
-def facts(signal: Signal, *, source: str, source_kind: str) -> dict[str, object]:
-    """Lay out what a condition may ask about a signal."""
+class Routable(Protocol):
+    """What is routed: an alert as its table has it, or the signal that opens it."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def severity(self) -> int: ...
+    @property
+    def urgency(self) -> str: ...
+    @property
+    def labels(self) -> Mapping[str, str]: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def dedup_key(self) -> str: ...
+
+
+def facts(it: Routable, *, source: str, source_kind: str) -> dict[str, object]:
+    """Lay out what a condition may ask about it."""
     return {
-        "title": signal.title,
-        "severity": signal.severity,
-        "urgency": signal.urgency,
-        "labels": signal.labels,
+        "title": it.title,
+        "severity": it.severity,
+        "urgency": it.urgency,
+        "labels": it.labels,
         "source": source,
         "source_kind": source_kind,
-        "description": signal.description[:MAX_DESCRIPTION],
-        "dedup_key": signal.dedup_key,
+        "description": it.description[:MAX_DESCRIPTION],
+        "dedup_key": it.dedup_key,
     }
 
 

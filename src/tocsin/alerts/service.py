@@ -210,7 +210,7 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     starts: list[oncall.Start] = []
     for alert in alerts:
         name, kind = table.sources[alert.source_id]
-        decision = routing.route(table.routes, _facts(alert, name, kind))
+        decision = routing.route(table.routes, routing.facts(alert, source=name, source_kind=kind))
         decided[alert.id] = decision.route.id if decision.route else None
         policy_id = decision.route.policy_id if decision.route else None
         still_needed = alert.status == AlertStatus.TRIGGERED
@@ -247,19 +247,6 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     await emit(tx, *events)
     if starts:
         await oncall.start(tx, starts)
-
-
-def _facts(alert: queries.Unrouted, source: str, kind: str) -> dict[str, object]:
-    return {
-        "title": alert.title,
-        "severity": alert.severity,
-        "urgency": alert.urgency,
-        "labels": alert.labels,
-        "source": source,
-        "source_kind": kind,
-        "description": alert.description[: routing.MAX_DESCRIPTION],
-        "dedup_key": alert.dedup_key,
-    }
 
 
 async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:

@@ -72,13 +72,12 @@ async def list_pages(
     who.must("alert.view")
     if not alert_id and incident is None:
         raise Invalid("alert_id", "Say which alert or incident the pages are about.", code="required")
-    after = read_place(cursor, UUID)
+    before = read_place(cursor, UUID)
     async with context.db.begin() as tx:
         about = (await incident_queries.get(tx, reference(incident))).id if incident is not None else None
         alert_ids = [parse("alt", id) for id in alert_id or ()]
-        rows = await queries.pages_of(tx, alert_ids=alert_ids, incident_id=about, limit=1000)
-    older = [row for row in rows if after is None or row[0].id < after]
-    return listing(request, older, limit, lambda row: write_page(*row), lambda row: row[0].id)
+        rows = await queries.pages_of(tx, alert_ids=alert_ids, incident_id=about, before=before, limit=limit + 1)
+    return listing(request, rows, limit, lambda row: write_page(*row), lambda row: row[0].id)
 
 
 @get("/{id:str}")

@@ -84,7 +84,7 @@ async def get_team(context: Ctx, who: Who, id: Id) -> TeamOut:
     """Show one team."""
     who.must("user.view")
     async with context.db.begin() as tx:
-        team = await queries.lock_team(tx, parse("tem", id))
+        team = await queries.team(tx, parse("tem", id))
         return _write(team, (await queries.members(tx, [team.id]))[team.id])
 
 
@@ -94,7 +94,7 @@ async def set_team_members(context: Ctx, who: Who, id: Id, data: JSONBody[SetMem
     team_id = parse("tem", id)
     async with context.db.begin() as tx:
         members = await identity.update_members(tx, who, team_id, parse_all("usr", data.member_ids))
-        return _write(await queries.lock_team(tx, team_id), members)
+        return _write(await queries.team(tx, team_id), members)
 
 
 ROUTER = Router("/teams", route_handlers=[list_teams, create_team, get_team, set_team_members], tags=["people"])

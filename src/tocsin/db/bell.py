@@ -103,5 +103,5 @@ class Bell:
                     await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, payload)
                     await asyncio.sleep(_COALESCE)
         finally:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(*STORE_ERRORS):
                 await connection.close(timeout=2)

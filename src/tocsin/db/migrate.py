@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -21,8 +22,9 @@ class SchemaError(Exception):
     """The schema and the program do not fit, or the server is too old. The message says what to do."""
 
 
+@cache
 def newest() -> str:
-    """Return the schema version that this program needs."""
+    """Return the schema version that this program needs. Reads the migrations once: readiness asks again and again."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise SchemaError("This installation of Tocsin carries no migrations; install it again.")

@@ -26,6 +26,10 @@ def _no_user() -> NotFound:
     return NotFound("There is no such person.")
 
 
+def _no_team() -> NotFound:
+    return NotFound("There is no such team.")
+
+
 async def organisation(tx: Tx) -> Organisation | None:
     """Return the organisation, or None before the set-up."""
     return await tx.session.get(Organisation, 1)
@@ -157,6 +161,14 @@ async def teams(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[
     return list((await tx.session.scalars(query.order_by(Team.id).limit(limit))).all())
 
 
+async def team(tx: Tx, team_id: UUID) -> Team:
+    """Return the team; raises `NotFound`."""
+    found = await tx.session.get(Team, team_id)
+    if found is None:
+        raise _no_team()
+    return found
+
+
 async def lock_team(tx: Tx, team_id: UUID) -> Team:
     """Return the team and keep everybody else from changing it; raises `NotFound`."""
     query = (
@@ -164,7 +176,7 @@ async def lock_team(tx: Tx, team_id: UUID) -> Team:
     )
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
-        raise NotFound("There is no such team.")
+        raise _no_team()
     return found
 
 

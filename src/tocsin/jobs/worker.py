@@ -89,7 +89,7 @@ WITH gone AS (DELETE FROM job WHERE id = $1 AND attempt = $2 AND owner = $3 RETU
 INSERT INTO job_dead (id, lane, kind, key, attempt, payload, created_at, died_at, last_error)
 SELECT id, lane, kind, key, attempt, payload, created_at, tocsin_now(), $4 FROM gone
 """
-_RELEASE = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = $1 AND NOT id = ANY($2::bigint[])"
+_RELEASE = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = $1"
 _EXPIRED = """
 UPDATE job SET owner = NULL, lease_until = NULL
 WHERE owner IS NOT NULL AND lease_until < tocsin_now()
@@ -191,7 +191,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._running.values(), return_exceptions=True)
         with contextlib.suppress(*STORE_ERRORS):
-            await self._db.pool.execute(_RELEASE, self.number, [])
+            await self._db.pool.execute(_RELEASE, self.number)
         self._tasks.clear()
         log.info("worker.stopped", worker=self.number)
 

@@ -132,7 +132,8 @@ async def add_contact_method(
 ) -> ContactMethod:
     """Give a person another way to be reached. Address forms are the channel's (e-mail address, https URL, …)."""
     _must_own(who, user_id)
-    await identity.user(tx, user_id)
+    # Locked, so that the same form sent twice at once meets its own result and not the table's constraint.
+    await identity.lock_user(tx, user_id)
     channel = channels.get(kind)
     if channel is None:
         known = ", ".join(sorted(channels))

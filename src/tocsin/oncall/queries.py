@@ -80,6 +80,11 @@ async def lock_policy(tx: Tx, id: UUID) -> EscalationPolicy:
     return found
 
 
+async def policy_named(tx: Tx, name: str) -> EscalationPolicy | None:
+    """Return the policy of exactly this name."""
+    return (await tx.session.scalars(select(EscalationPolicy).where(EscalationPolicy.name == name))).one_or_none()
+
+
 async def policies(tx: Tx, *, after: str = "", limit: int = 100) -> list[EscalationPolicy]:
     """Return policies by name, after the given name."""
     query = select(EscalationPolicy).where(EscalationPolicy.name > after).order_by(EscalationPolicy.name).limit(limit)
@@ -201,9 +206,14 @@ async def pages_of_step(tx: Tx, run: EscalationRun) -> list[Page]:
 
 
 async def pages_of(
-    tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None, limit: int = 200
+    tx: Tx,
+    *,
+    alert_ids: Sequence[UUID] = (),
+    incident_id: UUID | None = None,
+    before: UUID | None = None,
+    limit: int = 200,
 ) -> list[tuple[Page, str]]:
-    """Return the pages of these alerts or of this incident with the people's names, the newest first."""
+    """Return the pages of these alerts or of this incident with names, the newest first, older than `before`."""
     query = (
         select(Page, User.name)
         .join(User, User.id == Page.user_id)
@@ -211,6 +221,8 @@ async def pages_of(
         .order_by(Page.id.desc())
         .limit(limit)
     )
+    if before is not None:
+        query = query.where(Page.id < before)
     return [(page, name) for page, name in (await tx.session.execute(query)).all()]
 
 

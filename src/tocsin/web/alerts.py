@@ -337,6 +337,7 @@ async def declare(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]
 
 
 async def _declare(who: Actor, id: str, made: list[str], tx: Tx) -> None:
+    who.must("incident.declare")
     alert = await queries.lock(tx, parse("alt", id))
     if alert.incident_id is not None:
         made.append((await incident_queries.get(tx, alert.incident_id)).reference)

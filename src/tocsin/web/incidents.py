@@ -154,11 +154,13 @@ async def _rows(tx: Tx, shown: Sequence[Incident]) -> list[IncidentRow]:
     alerts = await alert_queries.linked_counts(tx, ids)
     leads = [lead for incident in shown if (lead := lifecycle.effective_lead(incident)) is not None]
     names = {id: user.name for id, user in (await identity.users_by_id(tx, leads)).items()}
-    return [_row(tx, incident, people.get(incident.id, []), alerts.get(incident.id, 0), names) for incident in shown]
+    return [
+        _row(tx.now, incident, people.get(incident.id, []), alerts.get(incident.id, 0), names) for incident in shown
+    ]
 
 
 def _row(
-    tx: Tx, incident: Incident, people: list[queries.NamedResponder], alerts: int, names: Mapping[UUID, str]
+    now: datetime, incident: Incident, people: list[queries.NamedResponder], alerts: int, names: Mapping[UUID, str]
 ) -> IncidentRow:
     lead = lifecycle.effective_lead(incident)
     there = [person for person in people if person.responder.state != ResponderState.LEFT]
@@ -170,7 +172,7 @@ def _row(
         status=incident.status,
         is_open=lifecycle.is_open(incident),
         declared_at=incident.declared_at,
-        elapsed=elapsed(incident, tx.now),
+        elapsed=elapsed(incident, now),
         lead_name=names.get(lead) if lead is not None else None,
         responders=joined,
         responders_joined=len(joined),

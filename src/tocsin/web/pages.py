@@ -162,7 +162,9 @@ def render(
 
 def go(path: str, flash: str = "") -> Page:
     """Answer a form that was accepted: 303 to a page, which says once what was done."""
-    answer = Response(b"", status_code=303, headers={"location": path, "cache-control": "no-store"})
+    # What stood percent-encoded in the address has been decoded by now, and a header cannot hold all of it.
+    location = quote(path, safe="/%?&=#:~+,;@!$'()*")
+    answer = Response(b"", status_code=303, headers={"location": location, "cache-control": "no-store"})
     if flash:
         answer.set_cookie(Cookie(key=FLASH, value=quote(flash), max_age=60, httponly=True, samesite="lax", path="/"))
     return answer

@@ -17,6 +17,7 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
 from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.permission import must_manage
 from tocsin.kit.errors import Denied, Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
@@ -222,13 +223,13 @@ def _method(context: Context, method: ContactMethod, may: May) -> MethodView:
     label = _label(context, method.kind)
     name = label if method.name in (label, method.address) else f"{label}, {method.name}"
     icon = _ICONS.get(method.kind, "bell")
-    return MethodView(public("ctm", method.id), method.kind, name, icon, method.address if may.edit else "Hidden")
+    return MethodView(public("cm", method.id), method.kind, name, icon, method.address if may.edit else "Hidden")
 
 
 def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequence[MethodView]) -> list[RuleView]:
     names = {method.id: f"{method.kind_name} {method.address}" for method in methods}
     return [
-        RuleView(public("nru", rule.id), names.get(public("ctm", rule.contact_method_id), ""), rule.delay_minutes)
+        RuleView(public("nru", rule.id), names.get(public("cm", rule.contact_method_id), ""), rule.delay_minutes)
         for rule in rules
         if rule.urgency == urgency
     ]
@@ -321,7 +322,7 @@ async def remove_method(
 
 
 async def _remove_method(who: Actor, id: str, method_id: str, tx: Tx) -> None:
-    await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("ctm", method_id))
+    await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id))
 
 
 @post("/people/{id:str}/rules")
@@ -334,6 +335,7 @@ async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath
 
 async def _change_rules(who: Actor, id: str, form: Form, tx: Tx) -> None:
     user_id = parse("usr", id)
+    must_manage(who, user_id)
     # The person is locked, so that two changes at once do not lose each other's rule.
     await queries.lock_user(tx, user_id)
     kept = [
@@ -351,7 +353,7 @@ def _read_rule(form: Form) -> RuleDraft:
     if form.text("urgency") not in set(Urgency):
         raise Invalid("urgency", "Choose one of the list.")
     minutes = form.whole("after_minutes", most=1440)
-    return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", "ctm"))
+    return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", "cm"))
 
 
 @post("/people/{id:str}/test")

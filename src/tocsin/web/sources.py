@@ -253,6 +253,7 @@ async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    who.must("source.manage")
     row = await queries.lock_source(tx, parse("src", id))
     if form.version() in (None, row.version):
         await alerts.rotate_token(tx, who, row.id)

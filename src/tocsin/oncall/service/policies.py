@@ -112,8 +112,8 @@ async def _check_policy(
     title = name.strip()
     if not 1 <= len(title) <= 100:
         raise Invalid("name", "Give the policy a name of at most 100 characters.")
-    same = [p for p in await queries.policies(tx, after="", limit=10_000) if p.name == title and p.id != id]
-    if same:
+    same = await queries.policy_named(tx, title)
+    if same is not None and same.id != id:
         raise Invalid("name", "There is a policy of this name already.", code="taken")
     if not 0 <= repeat <= 9:
         raise Invalid("repeat", "Repeat between 0 and 9 times.")
