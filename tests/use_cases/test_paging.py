@@ -7,8 +7,11 @@ import pytest
 
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
+from tocsin.alerts.explain import explain
 from tocsin.alerts.intake import Source
 from tocsin.alerts.sources import ADAPTERS
+from tocsin.events import log
+from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Refused, Transient
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
@@ -279,6 +282,28 @@ async def test_giving_an_alert_back_pages_again(world: World) -> None:
         await alerts.unacknowledge(tx, world.actor(ada), alert.id)
     await world.settle()
     assert len(world.mail.to(ada)) == 2
+
+
+async def test_an_alert_that_was_given_back_can_be_answered_from_any_of_its_pages(world: World) -> None:
+    """F061, F067: the first message of somebody whose page was called off still works, and nobody is told otherwise."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([[ada, bob]]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        first = {name: page.id for page, name in await oncall_queries.pages_of(tx, alert_ids=[alert.id])}
+        await incidents.answer_page(tx, world.actor(ada), first["Ada"])
+    async with world.db.begin() as tx:
+        await alerts.unacknowledge(tx, world.actor(ada), alert.id)
+    await world.settle()
+    async with world.db.begin() as tx:
+        told = explain(await log.oldest_first(tx, alert_id=alert.id)).summary
+    assert told == "Ada and Bob were paged; nobody has answered yet."
+
+    async with world.db.begin() as tx:
+        await incidents.answer_page(tx, world.actor(bob), first["Bob"])
+
+    again = await world.again(alert)
+    assert (again.status, again.acknowledged_by) == ("acknowledged", "Bob")
 
 
 async def test_a_test_page_reaches_every_contact_method(world: World) -> None:

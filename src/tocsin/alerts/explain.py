@@ -34,7 +34,13 @@ class Explanation:
 def explain(events: Sequence[LoggedEvent]) -> Explanation:
     """Tell what happened; `events` are those of one alert, the oldest first."""
     steps = tuple(Step(e.at, e.name, e.actor_name, describe(e.name, e.actor_name, e.data)) for e in events)
-    return Explanation(_summary(events), steps)
+    return Explanation(_summary(_since_given_back(events)), steps)
+
+
+def _since_given_back(events: Sequence[LoggedEvent]) -> Sequence[LoggedEvent]:
+    """Leave out what no longer counts: an alert that was given back is as open as on its first day."""
+    again = [place for place, event in enumerate(events) if event.name == "alert.unacknowledged"]
+    return events[again[-1] + 1 :] if again else events
 
 
 def _summary(events: Sequence[LoggedEvent]) -> str:

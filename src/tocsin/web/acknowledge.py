@@ -169,8 +169,16 @@ def _nowhere(request: AppRequest, context: Context, tx: Tx, token: str) -> pages
     return pages.render("ack.html", values, status=404, headers=_HEADERS)
 
 
+_ANSWERED = (PageState.ACKNOWLEDGED, PageState.CANCELLED)
+
+
 def _state(asked: _Asked) -> str:
-    """Say how the page stands for its person: what they did comes before what others did."""
+    """Say how the page stands for its person: what they did comes before what others did.
+
+    An alert that was given back after it was acknowledged waits again, whatever its earlier pages say.
+    """
+    if asked.alert is not None and asked.alert.status == AlertStatus.TRIGGERED and asked.page.state in _ANSWERED:
+        return "waiting"
     if asked.page.state == PageState.ACKNOWLEDGED:
         return "mine"
     if _resolved_at(asked) is not None:

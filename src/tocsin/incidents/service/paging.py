@@ -89,15 +89,17 @@ async def note_page(tx: Tx, page_id: UUID) -> None:
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
     """Acknowledge the page that one was sent, and by it the alert or the incident that it is about.
 
-    Idempotent: a second answer, or one after somebody else's, changes nothing and returns what happened first.
-    `channel` says where the answer came from, such as `email`.
+    Idempotent: a second answer, or one after somebody else's, changes nothing and returns what happened first. An alert
+    that was given back since then still wants an answer, and any of its pages may give it. `channel` says where the
+    answer came from, such as `email`.
     """
     incident, alert, sent = await _lock_for_page(tx, page_id)
     _must_be_theirs(who, sent)
-    if sent.state in (PageState.ACKNOWLEDGED, PageState.CANCELLED):
+    still_wanted = alert is not None and alert.status == AlertStatus.TRIGGERED
+    if sent.state in (PageState.ACKNOWLEDGED, PageState.CANCELLED) and not still_wanted:
         return sent
     await oncall.answer_page(tx, who, page_id, channel)
-    if alert is not None and alert.status == AlertStatus.TRIGGERED:
+    if alert is not None and still_wanted:
         await alerts.acknowledge(tx, who, alert.id)
     if incident is not None and lifecycle.is_open(incident):
         await take_on(tx, who, incident)
