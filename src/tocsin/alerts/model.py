@@ -37,6 +37,23 @@ class SourceKind(StrEnum):
     PAGERDUTY = "pagerduty"
 
 
+class SignalOutcome(StrEnum):
+    """What became of a request: all of it was taken, a part of it, or nothing."""
+
+    ACCEPTED = "accepted"
+    PARTLY_ACCEPTED = "partly_accepted"
+    REJECTED = "rejected"
+
+
+class SignalEffect(StrEnum):
+    """What a signal did to an alert."""
+
+    OPENED = "opened"
+    REPEATED = "repeated"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
 class AlertSource(Record):
     """A monitoring tool that may send signals; its token is the credential."""
 
@@ -59,7 +76,10 @@ class AlertRoute(Record):
     """A condition and the escalation policy that alerts go to when it is the first that holds."""
 
     __tablename__ = "alert_route"
-    __table_args__ = (Index("alert_route_position_idx", "position"),)
+    __table_args__ = (
+        Index("alert_route_position_idx", "position"),
+        Index("alert_route_catch_all_key", "is_catch_all", unique=True, postgresql_where=text("is_catch_all")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -124,14 +144,16 @@ class Signal(Record):
     """One request that a source sent, as it came, and what became of it."""
 
     __tablename__ = "signal"
-    __table_args__ = (Index("signal_source_id_idx", "source_id", text("received_at DESC"), text("id DESC")),)
+    __table_args__ = (
+        CheckConstraint(one_of("outcome", SignalOutcome), name="outcome"),
+        Index("signal_source_id_idx", "source_id", text("received_at DESC"), text("id DESC")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     source_id: Mapped[UUID]
     received_at: Mapped[datetime] = mapped_column(index=True)
     content_type: Mapped[str] = mapped_column(server_default="")
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    # accepted, partly_accepted or rejected
     outcome: Mapped[str]
     detail: Mapped[str] = mapped_column(server_default="")
 
@@ -140,8 +162,8 @@ class AlertSignal(Record):
     """Which signal touched which alert, and how."""
 
     __tablename__ = "alert_signal"
+    __table_args__ = (CheckConstraint(one_of("effect", SignalEffect), name="effect"),)
 
     alert_id: Mapped[UUID] = mapped_column(primary_key=True)
     signal_id: Mapped[UUID] = mapped_column(primary_key=True, index=True)
-    # opened, repeated, acknowledged, resolved
     effect: Mapped[str] = mapped_column(primary_key=True)

@@ -14,7 +14,7 @@ from litestar.params import JSONBody
 from tocsin.alerts import queries, service
 from tocsin.alerts.intake import Source
 from tocsin.alerts.model import AlertSource, Signal, SourceKind
-from tocsin.alerts.sources import ADAPTERS
+from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.api.body import Body, NoBody
 from tocsin.api.http import (
     Cursor,
@@ -29,7 +29,6 @@ from tocsin.api.http import (
     read_if_match,
     when,
 )
-from tocsin.api.intake import PAGERDUTY_PATH
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.model import Actor
@@ -94,7 +93,7 @@ class EditSource(Body, kw_only=True):
 
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
     sees = who.may("source.manage")
-    path = PAGERDUTY_PATH if source.kind == SourceKind.PAGERDUTY else f"/in/{source.kind}/{source.token}"
+    path = address_path(source.kind, source.token)
     return SourceOut(
         id=public("src", source.id),
         name=source.name,

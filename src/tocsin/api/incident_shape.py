@@ -14,7 +14,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.identity import queries as identity
 from tocsin.identity.model import User
-from tocsin.incidents import queries
+from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
@@ -115,7 +115,6 @@ def _write(
     alerts: int,
     turnout: queries.Turnout,
 ) -> IncidentOut:
-    ended = incident.resolved_at or incident.closed_at or incident.cancelled_at or now
     return IncidentOut(
         id=public("inc", incident.id),
         number=incident.reference,
@@ -146,7 +145,7 @@ def _write(
         linked_alert_count=alerts,
         responders_joined=turnout.joined,
         responders_asked=turnout.asked,
-        duration_seconds=max(0, int((ended - incident.started_at).total_seconds())),
+        duration_seconds=int(lifecycle.lasted(incident, now).total_seconds()),
         declared_at=stamp(incident.declared_at),
         updated_at=stamp(incident.updated_at),
         version=incident.version,

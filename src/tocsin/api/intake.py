@@ -15,13 +15,12 @@ from collections.abc import Mapping
 from litestar.types import HTTPScope, Receive, Send
 
 from tocsin.alerts.intake import Intake, Source, Sources
-from tocsin.alerts.sources import ADAPTERS
+from tocsin.alerts.sources import ADAPTERS, PAGERDUTY_PATH
 from tocsin.alerts.sources.base import Adapter
 from tocsin.edge.metrics import Metrics
 from tocsin.kit.clock import monotonic
 from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, TooLarge, TooMany, Unavailable, Unreadable, WrongType
 
-PAGERDUTY_PATH = "/compat/pagerduty/v2/enqueue"
 PAGERDUTY_MAX_BYTES = 512_000
 _PREFIX = "/in/"
 _TYPES = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})

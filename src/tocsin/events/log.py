@@ -68,10 +68,10 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid
 """
 
 
-async def emit(tx: Tx, *events: Event) -> None:
-    """Write events and, in the same transaction, one job for every reaction that listens to them."""
+async def emit(tx: Tx, *events: Event) -> list[UUID]:
+    """Write events and, in the same transaction, one job for every reaction that listens to them; returns their ids."""
     if not events:
-        return
+        return []
     await tx.flush()
     ids = [new_id() for _ in events]
     connection = await tx.raw()
@@ -90,6 +90,7 @@ async def emit(tx: Tx, *events: Event) -> None:
     )
     await enqueue(tx, *_reactions(tx, zip(ids, events, strict=True)))
     tx.ring(TOPIC)
+    return ids
 
 
 def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:
@@ -133,6 +134,12 @@ async def newest_first(
     if names:
         query = query.where(LoggedEvent.name.in_(names))
     return list((await tx.session.scalars(query.order_by(LoggedEvent.position.desc()).limit(limit))).all())
+
+
+async def by_id(tx: Tx, id: UUID, *, incident_id: UUID) -> LoggedEvent:
+    """Return one event of an incident that is known to exist."""
+    query = _of_subject(None, incident_id).where(LoggedEvent.id == id).order_by(LoggedEvent.position.desc()).limit(1)
+    return (await tx.session.scalars(query)).one()
 
 
 async def oldest_first(tx: Tx, *, alert_id: UUID, limit: int = 500) -> list[LoggedEvent]:

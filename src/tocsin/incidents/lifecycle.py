@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -51,6 +51,12 @@ def is_open(incident: Incident) -> bool:
 def effective_lead(incident: Incident) -> UUID | None:
     """Return who answers for the fix: the lead, else the commander; small incidents have one person for both."""
     return incident.lead_id or incident.commander_id
+
+
+def lasted(incident: Incident, now: datetime) -> timedelta:
+    """Return how long the incident lasted, or has lasted so far: from its start to its end."""
+    end = incident.resolved_at or incident.cancelled_at or incident.closed_at or now
+    return max(end - incident.started_at, timedelta())
 
 
 def effective_commander(incident: Incident) -> UUID | None:

@@ -71,6 +71,7 @@ class Incident(Record):
     __tablename__ = "incident"
     __table_args__ = (
         CheckConstraint(one_of("status", Status), name="status"),
+        CheckConstraint(one_of("cancel_reason", CancelReason), name="cancel_reason"),
         CheckConstraint("severity BETWEEN 1 AND 5", name="severity"),
         CheckConstraint("status <> 'resolved' OR resolution_note <> ''", name="resolved_with_note"),
         Index("incident_status_idx", "status", text("declared_at DESC"), text("id DESC")),

@@ -14,12 +14,13 @@ from markupsafe import Markup
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
+from tocsin.alerts.explain import explain
 from tocsin.alerts.model import OPEN, Alert, AlertStatus, Signal
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
-from tocsin.events import log, words
+from tocsin.events import log
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
@@ -101,17 +102,6 @@ class AlertView:
     incident_severity: int | None
     labels: list[tuple[str, str]]
     links: list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainStep:
-    """One thing that happened to an alert, and why."""
-
-    at: datetime
-    icon: str
-    hue: str
-    words: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +213,7 @@ async def _show(
         alert = await queries.get(tx, parse("alt", id))
         values |= {
             "alert": await _view(tx, alert),
-            "steps": await explain(tx, alert.id),
+            "explained": explain(await log.oldest_first(tx, alert_id=alert.id)),
             "signals": [
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],
@@ -277,15 +267,6 @@ def links(alert: Alert) -> list[tuple[str, str]]:
         if href.lower().startswith(("http://", "https://")):
             found.append((text or href, href))
     return found
-
-
-async def explain(tx: Tx, alert_id: UUID) -> list[ExplainStep]:
-    """Return what happened to the alert in words, the oldest first."""
-    steps: list[ExplainStep] = []
-    for event in await log.oldest_first(tx, alert_id=alert_id):
-        line = words.describe(event.name, event.actor_name, event.data)
-        steps.append(ExplainStep(event.at, line.icon, line.tone, line.text, line.detail))
-    return steps
 
 
 def _raw(signal: Signal, effect: str) -> RawSignal:

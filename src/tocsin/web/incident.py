@@ -29,7 +29,7 @@ from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.web import pages
 from tocsin.web.forms import Refused
-from tocsin.web.incidents import Choice, elapsed, responder_choices, target_choices
+from tocsin.web.incidents import Choice, responder_choices, target_choices
 
 _LINKABLE = 50
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -49,6 +49,7 @@ class IncidentView:
     summary: str
     summary_html: Markup | None
     resolution_html: Markup | None
+    started_at: datetime
     declared_at: datetime
     resolved_at: datetime | None
     elapsed: float
@@ -206,9 +207,10 @@ def _incident(incident: Incident, now: datetime) -> IncidentView:
         summary=incident.summary,
         summary_html=pages.prose_or_none(incident.summary),
         resolution_html=pages.prose_or_none(incident.resolution_note),
+        started_at=incident.started_at,
         declared_at=incident.declared_at,
         resolved_at=incident.resolved_at,
-        elapsed=elapsed(incident, now),
+        elapsed=lifecycle.lasted(incident, now).total_seconds(),
         reporter_name=incident.reporter_name,
     )
 

@@ -46,7 +46,7 @@ class IncidentRow:
     severity: int
     status: str
     is_open: bool
-    declared_at: datetime
+    started_at: datetime
     elapsed: float
     lead_name: str | None
     responders: list[str]
@@ -171,20 +171,14 @@ def _row(
         severity=incident.severity,
         status=incident.status,
         is_open=lifecycle.is_open(incident),
-        declared_at=incident.declared_at,
-        elapsed=elapsed(incident, now),
+        started_at=incident.started_at,
+        elapsed=lifecycle.lasted(incident, now).total_seconds(),
         lead_name=names.get(lead) if lead is not None else None,
         responders=joined,
         responders_joined=len(joined),
         responders_asked=len(there),
         alert_count=alerts,
     )
-
-
-def elapsed(incident: Incident, now: datetime) -> float:
-    """Return how many seconds the incident lasted, or has lasted so far."""
-    end = incident.resolved_at or incident.cancelled_at or incident.closed_at or now
-    return (end - incident.declared_at).total_seconds()
 
 
 async def responder_choices(tx: Tx) -> list[Choice]:

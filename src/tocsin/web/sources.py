@@ -15,7 +15,7 @@ from litestar.params import FromPath
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertSource, Signal, SourceKind
-from tocsin.alerts.sources import ADAPTERS
+from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
@@ -65,6 +65,7 @@ class SourceView:
     is_enabled: bool
     version: int
     url: str
+    routing_key: str
     created_at: datetime
     rotated_at: datetime | None
     last_signal_at: datetime | None
@@ -166,7 +167,7 @@ async def _show(
 
 
 def _address(context: Context, row: AlertSource, secret: str) -> str:
-    return f"{context.settings.base_url}/in/{row.kind}/{secret}"
+    return context.settings.base_url + address_path(row.kind, secret)
 
 
 def _curl(context: Context, row: AlertSource, secret: str) -> str:
@@ -184,6 +185,7 @@ def _view(context: Context, row: AlertSource, busy: figures.SourceFigures, secre
         is_enabled=row.is_enabled,
         version=row.version,
         url=_address(context, row, secret),
+        routing_key=secret if row.kind == SourceKind.PAGERDUTY else "",
         created_at=row.created_at,
         rotated_at=row.rotated_at,
         last_signal_at=busy.last_signal_at,

@@ -17,4 +17,13 @@ _ALL: tuple[Adapter, ...] = (
     PagerDuty(),
 )
 
+# PagerDuty's senders put the credential into the body, so their address is the same for every source.
+PAGERDUTY_PATH = "/compat/pagerduty/v2/enqueue"
+
+
+def address_path(kind: str, token: str) -> str:
+    """Return the path that the signals of a source are sent to."""
+    return PAGERDUTY_PATH if kind == "pagerduty" else f"/in/{kind}/{token}"
+
+
 ADAPTERS: Mapping[str, Adapter] = MappingProxyType({adapter.kind: adapter for adapter in _ALL})

@@ -7,7 +7,7 @@ from datetime import datetime
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.incidents import CommentAdded, IncidentSeverityChanged, IncidentStatusChanged, IncidentUpdated
-from tocsin.events.log import emit
+from tocsin.events.log import LoggedEvent, by_id, emit
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
@@ -71,10 +71,10 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
     return incident
 
 
-async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> Incident:
+async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> LoggedEvent:
     """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
     who.must("incident.edit")
     text = checks.text("body", body, COMMENT_LIMIT)
     incident = await queries.get(tx, ref)
-    await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))
-    return incident
+    (id,) = await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))
+    return await by_id(tx, id, incident_id=incident.id)
