@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.kit.record import JsonObject, Record, one_of
+from tocsin.notifications.model import Urgency
 
 PolicyId = NewType("PolicyId", UUID)
 RunId = NewType("RunId", UUID)
@@ -100,6 +101,7 @@ class EscalationRun(Record):
     __tablename__ = "escalation_run"
     __table_args__ = (
         CheckConstraint(one_of("state", RunState), name="state"),
+        CheckConstraint(one_of("urgency", Urgency), name="urgency"),
         CheckConstraint("(alert_id IS NULL) <> (incident_id IS NULL)", name="subject"),
         CheckConstraint("(policy_id IS NULL) <> (direct_user_id IS NULL)", name="whom"),
         Index("escalation_run_alert_id_idx", "alert_id", postgresql_where=text("alert_id IS NOT NULL")),

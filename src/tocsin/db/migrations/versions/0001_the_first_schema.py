@@ -88,6 +88,9 @@ def upgrade() -> None:
         sa.Column("alert_id", sa.Uuid(), nullable=False),
         sa.Column("signal_id", sa.Uuid(), nullable=False),
         sa.Column("effect", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "effect IN ('opened', 'repeated', 'acknowledged', 'resolved')", name=op.f("alert_signal_effect_check")
+        ),
         sa.PrimaryKeyConstraint("alert_id", "signal_id", "effect", name=op.f("alert_signal_pkey")),
     )
     op.create_index(op.f("alert_signal_signal_id_idx"), "alert_signal", ["signal_id"], unique=False)
@@ -238,6 +241,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.CheckConstraint("outcome IN ('accepted', 'partly_accepted', 'rejected')", name=op.f("signal_outcome_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("signal_pkey")),
     )
     op.create_index(op.f("signal_received_at_idx"), "signal", ["received_at"], unique=False)
@@ -356,6 +360,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("alert_route_pkey")),
     )
     op.create_index(op.f("alert_route_escalation_policy_id_idx"), "alert_route", ["escalation_policy_id"], unique=False)
+    op.create_index(
+        "alert_route_catch_all_key",
+        "alert_route",
+        ["is_catch_all"],
+        unique=True,
+        postgresql_where=sa.text("is_catch_all"),
+    )
     op.create_index("alert_route_position_idx", "alert_route", ["position"], unique=False)
     op.create_table(
         "api_token",
@@ -406,6 +417,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "state IN ('running', 'answered', 'exhausted', 'cancelled')", name=op.f("escalation_run_state_check")
         ),
+        sa.CheckConstraint("urgency IN ('high', 'low')", name=op.f("escalation_run_urgency_check")),
         sa.CheckConstraint("(alert_id IS NULL) <> (incident_id IS NULL)", name=op.f("escalation_run_subject_check")),
         sa.CheckConstraint("(policy_id IS NULL) <> (direct_user_id IS NULL)", name=op.f("escalation_run_whom_check")),
         sa.ForeignKeyConstraint(
@@ -484,6 +496,9 @@ def upgrade() -> None:
             name=op.f("incident_status_check"),
         ),
         sa.CheckConstraint("severity BETWEEN 1 AND 5", name=op.f("incident_severity_check")),
+        sa.CheckConstraint(
+            "cancel_reason IN ('false_alarm', 'duplicate', 'other')", name=op.f("incident_cancel_reason_check")
+        ),
         sa.ForeignKeyConstraint(["commander_id"], ["user_account.id"], name=op.f("incident_commander_id_fkey")),
         sa.ForeignKeyConstraint(["communicator_id"], ["user_account.id"], name=op.f("incident_communicator_id_fkey")),
         sa.ForeignKeyConstraint(["duplicate_of_id"], ["incident.id"], name=op.f("incident_duplicate_of_id_fkey")),
