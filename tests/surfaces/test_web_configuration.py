@@ -147,8 +147,21 @@ async def test_a_person_is_invited_by_a_link_that_is_shown_once(world: World, we
     assert made.status == 200 and "/link/" not in (await web.get("/people")).html
     async with browser(world) as other:
         assert (await other.do(await other.get(link), "link")).path == "/incidents"
+    page = await web.get("/people")
     taken = await web.submit(page, "invite", {"name": "Bob", "email": "bob@example.org", "role": "responder"})
     assert taken.status == 422 and "Somebody has this e-mail address already." in taken.html
+
+
+async def test_an_invitation_that_is_sent_twice_makes_one_person_and_shows_a_link_that_works(
+    world: World, web: Browser
+) -> None:
+    page = await web.get("/people")
+    for _ in range(2):
+        made = await web.submit(page, "invite", {"name": "Bob", "email": "Bob@example.org", "role": "responder"})
+        assert made.status == 200 and made.html.lower().count("bob@example.org") == 1
+    link = made.html.split('id="invite-url">')[1].partition("<")[0].removeprefix("http://127.0.0.1:8700")
+    async with browser(world) as other:
+        assert (await other.do(await other.get(link), "link")).path == "/incidents"
 
 
 async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:

@@ -157,7 +157,7 @@ def _label(context: Context, kind: str) -> str:
 
 @post("/people")
 async def invite(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Make an account and show the link that signs its person in, once. Form fields: name, email, role."""
+    """Make an account and show the link that signs its person in, once. Form fields: name, email, role, form_id."""
     form = await forms.read(request)
     made: list[str] = []
     refused = await forms.attempt(context, form, "invite", partial(_invite, who, form, made))
@@ -166,9 +166,15 @@ async def invite(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 async def _invite(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
-    person = await identity.create_user(
-        tx, who, email=form.text("email"), name=form.text("name"), role=form.text("role")
-    )
+    who.must("user.manage")
+    email = form.text("email")
+    if await forms.once(tx, who, form, "invite", email):
+        person = await identity.create_user(tx, who, email=email, name=form.text("name"), role=form.text("role"))
+    else:
+        # Only the answer to the second of two equal forms is seen, and the first one's link cannot be read again.
+        person = await queries.user_by_email(tx, email)
+        if person is None:
+            return
     made.append(await identity.make_sign_in_link(tx, person.id, _LINK_VALID_FOR))
 
 
