@@ -15,6 +15,7 @@ from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreat
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
+from tocsin.identity.permission import must_manage
 from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.errors import Conflict, Invalid
@@ -131,7 +132,7 @@ async def add_contact_method(
     tx: Tx, who: Actor, channels: Mapping[str, Channel], *, user_id: UUID, kind: str, address: str, name: str = ""
 ) -> ContactMethod:
     """Give a person another way to be reached. Address forms are the channel's (e-mail address, https URL, …)."""
-    _must_own(who, user_id)
+    must_manage(who, user_id)
     # Locked, so that the same form sent twice at once meets its own result and not the table's constraint.
     await identity.lock_user(tx, user_id)
     channel = channels.get(kind)
@@ -153,7 +154,7 @@ async def add_contact_method(
 
 async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID) -> None:
     """Take a contact method away, with the rules that use it; messages under way keep their address."""
-    _must_own(who, user_id)
+    must_manage(who, user_id)
     method = await queries.contact_method(tx, method_id, user_id=user_id)
     await tx.session.delete(method)
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="contact_method", id=method.id, title=method.name))
@@ -161,7 +162,7 @@ async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id:
 
 async def set_rules(tx: Tx, who: Actor, *, user_id: UUID, rules: Sequence[RuleDraft]) -> list[NotificationRule]:
     """Replace a person's rules. No rules for an urgency: all contact methods at once."""
-    _must_own(who, user_id)
+    must_manage(who, user_id)
     await identity.lock_user(tx, user_id)
     mine = {method.id for method in await queries.contact_methods(tx, user_id)}
     if len(rules) > MOST_RULES:
@@ -191,7 +192,7 @@ async def set_rules(tx: Tx, who: Actor, *, user_id: UUID, rules: Sequence[RuleDr
 
 async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID | None = None) -> list[Delivery]:
     """Send a message that says it is only a test, on one contact method or on all; returns the deliveries."""
-    _must_own(who, user_id)
+    must_manage(who, user_id)
     methods = await queries.contact_methods(tx, user_id)
     if method_id is not None:
         methods = [await queries.contact_method(tx, method_id, user_id=user_id)]
@@ -213,7 +214,3 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
     await tx.session.flush()
     await queue.enqueue(tx, *(_job(row, step, None) for row, step in zip(rows, planned, strict=True)))
     return deliveries
-
-
-def _must_own(who: Actor, user_id: UUID) -> None:
-    who.must("self.edit" if who.user_id == user_id else "user.manage")
