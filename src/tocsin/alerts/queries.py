@@ -39,7 +39,7 @@ async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
         select(Alert)
         .where(Alert.id.in_(set(ids)))
         .order_by(Alert.id)
-        .with_for_update(key_share=True)
+        .with_for_update(**LOCK)
         .execution_options(populate_existing=True)
     )
     found = list((await tx.session.scalars(query)).all())

@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 # How a row is locked for changing: rows elsewhere that refer to it can still be written meanwhile, so that nobody who
 # edits a policy or a person holds up a page.
-LOCK = {"key_share": True}
+LOCK: dict[str, Any] = {"key_share": True}
 
 _NOW = text("SELECT tocsin_now()")
 _VERSION = "SELECT version FROM configuration_version"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select
 
-from tocsin.db.engine import Tx
+from tocsin.db.engine import LOCK, Tx
 from tocsin.identity.accounts import is_email
 from tocsin.identity.model import (
     ApiToken,
@@ -45,10 +45,7 @@ async def user(tx: Tx, user_id: UUID) -> User:
 
 async def lock_user(tx: Tx, user_id: UUID) -> User:
     """Return the person as they are now and keep everybody else from changing them; raises `NotFound`."""
-    query = (
-        select(User).where(User.id == user_id).with_for_update(key_share=True).execution_options(populate_existing=True)
-    )
-    found = (await tx.session.scalars(query)).one_or_none()
+    found = await tx.session.get(User, user_id, with_for_update=LOCK, populate_existing=True)
     if found is None:
         raise _no_user()
     return found
@@ -60,7 +57,7 @@ async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]
         select(User)
         .where(or_(User.id == user_id, (User.role == Role.ADMIN) & User.is_active))
         .order_by(User.id)
-        .with_for_update(key_share=True)
+        .with_for_update(**LOCK)
         .execution_options(populate_existing=True)
     )
     rows = list((await tx.session.scalars(query)).all())
@@ -132,8 +129,7 @@ async def tokens_of(
 
 async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
     """Return the token, revoked or not, and keep everybody else from changing it; raises `NotFound`."""
-    query = select(ApiToken).where(ApiToken.id == token_id).with_for_update(key_share=True)
-    found = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+    found = await tx.session.get(ApiToken, token_id, with_for_update=LOCK, populate_existing=True)
     if found is None:
         raise NotFound("There is no such token.")
     return found
@@ -171,10 +167,7 @@ async def team(tx: Tx, team_id: UUID) -> Team:
 
 async def lock_team(tx: Tx, team_id: UUID) -> Team:
     """Return the team and keep everybody else from changing it; raises `NotFound`."""
-    query = (
-        select(Team).where(Team.id == team_id).with_for_update(key_share=True).execution_options(populate_existing=True)
-    )
-    found = (await tx.session.scalars(query)).one_or_none()
+    found = await tx.session.get(Team, team_id, with_for_update=LOCK, populate_existing=True)
     if found is None:
         raise _no_team()
     return found
