@@ -22,7 +22,7 @@ async def test_a_person_made_with_a_password_can_sign_in(dsn: str, db: Database)
     code, out, _ = await tocsin(*ADA, "--password-stdin", stdin="a long password\n", database_url=dsn)
     assert code == 0
     assert re.fullmatch(r"usr_[0-9a-z]{26}\n", out)
-    user, _ = await identity.sign_in(db, "ada@example.org", "a long password", "127.0.0.1", "test")
+    user, _ = await identity.sign_in(db, "ada@example.org", "a long password", "127.0.0.1", "test", days=14)
     assert user.name == "Ada Park"
     _, listed, _ = await tocsin("user", "list", database_url=dsn)
     assert listed.rstrip().split("\t") == [out.strip(), "ada@example.org", "admin", "active", "Ada Park"]
@@ -40,7 +40,7 @@ async def test_a_link_signs_its_person_in_once(dsn: str, db: Database) -> None:
     _, out, _ = await tocsin("user", "link", "--email=ADA@example.org", database_url=dsn, base_url="https://t.example")
     token = out.strip().removeprefix("https://t.example/link/")
     async with db.begin() as tx:
-        user, _ = await identity.sign_in_with_link(tx, token, "127.0.0.1", "test")
+        user, _ = await identity.sign_in_with_link(tx, token, "127.0.0.1", "test", days=14)
     assert user.email == "ada@example.org"
 
 

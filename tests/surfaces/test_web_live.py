@@ -52,7 +52,7 @@ class Stream:
 @asynccontextmanager
 async def stream(world: World, person: User, path: str, **headers: str) -> AsyncIterator[Stream]:
     async with world.db.begin() as tx:
-        cookie = await identity.open_session(tx, person, ip="", user_agent="", how="password")
+        cookie = await identity.open_session(tx, person, ip="", user_agent="", how="password", days=14)
     given = {"cookie": f"{COOKIE}={cookie}", "host": "127.0.0.1:8700", **headers}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",

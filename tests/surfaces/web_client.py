@@ -153,6 +153,8 @@ async def browser(world: World, person: User | None = None) -> AsyncIterator[Bro
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8700") as http:
         if person is not None:
             async with world.db.begin() as tx:
-                cookie = await identity.open_session(tx, person, ip="127.0.0.1", user_agent="test", how="password")
+                cookie = await identity.open_session(
+                    tx, person, ip="127.0.0.1", user_agent="test", how="password", days=14
+                )
             http.cookies.set(COOKIE, cookie)
         yield Browser(http)

@@ -66,7 +66,7 @@ async def last_event(db: Database) -> tuple[str, dict[str, Any]]:
 
 
 async def actor_of(db: Database, cookie: str) -> Actor | None:
-    return await in_tx(db, lambda tx: identity.authenticate_session(tx, cookie))
+    return await in_tx(db, lambda tx: identity.authenticate_session(tx, cookie, days=14))
 
 
 async def actor_of_token(db: Database, secret: str) -> Actor | None:
@@ -98,7 +98,7 @@ async def test_the_link_makes_the_first_administrator_once(db: Database) -> None
         await set_up(db, token, "Bob")
     with pytest.raises(Conflict, match="already"):
         await in_tx(db, identity.make_set_up_link)
-    user, _ = await identity.sign_in(db, "ada@example.org", PASSWORD, IP, BROWSER)
+    user, _ = await identity.sign_in(db, "ada@example.org", PASSWORD, IP, BROWSER, days=14)
     assert user.id == ada.id
 
 
@@ -283,7 +283,7 @@ async def test_two_administrators_cannot_remove_each_other_at_once(db: Database)
 async def test_a_deactivation_ends_sessions_tokens_and_links(db: Database) -> None:
     """Identity: people."""
     ada = await make(db, "ada", password=PASSWORD)
-    _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+    _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     async with db.begin() as tx:
         _, secret = await identity.create_token(tx, Actor.person(ada), user_id=ada.id, name="ci", scopes=[])
         link = await identity.make_sign_in_link(tx, ada.id, timedelta(hours=1))
@@ -308,8 +308,8 @@ async def set_password(db: Database, who: Actor, user: User, new: str, current: 
 async def test_a_new_password_needs_the_current_one_and_ends_other_sessions(db: Database) -> None:
     """Identity: passwords."""
     ada = await make(db, "ada", password=PASSWORD)
-    _, here = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
-    _, elsewhere = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+    _, here = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    _, elsewhere = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     who = await actor_of(db, here)
     assert who is not None
     for wrong in (None, "", "wrong", "\ud800"):
@@ -321,8 +321,8 @@ async def test_a_new_password_needs_the_current_one_and_ends_other_sessions(db: 
     assert await actor_of(db, here) is not None
     assert await actor_of(db, elsewhere) is None
     with pytest.raises(Unauthenticated):
-        await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
-    await identity.sign_in(db, ada.email, "another good one", IP, BROWSER)
+        await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    await identity.sign_in(db, ada.email, "another good one", IP, BROWSER, days=14)
     stored = await db.pool.fetchval("SELECT string_agg(data::text, '') FROM event")
     assert "another" not in stored and "argon2" not in stored
 
@@ -331,7 +331,7 @@ async def test_an_administrator_sets_a_password_without_the_current_one(db: Data
     """F118."""
     ada, bob = await make(db, "ada", Role.ADMIN), await make(db, "bob", password=PASSWORD)
     await set_password(db, Actor.person(ada), bob, "another good one")
-    await identity.sign_in(db, bob.email, "another good one", IP, BROWSER)
+    await identity.sign_in(db, bob.email, "another good one", IP, BROWSER, days=14)
     with pytest.raises(Denied):
         await set_password(db, Actor.person(bob), ada, "another good one")
 
@@ -340,7 +340,7 @@ async def test_a_person_without_a_password_sets_the_first_one(db: Database) -> N
     """Identity: passwords, after a sign-in by link."""
     ada = await make(db, "ada")
     await set_password(db, Actor.person(ada), ada, PASSWORD)
-    await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+    await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
 
 
 # Sign-in
@@ -349,7 +349,7 @@ async def test_a_person_without_a_password_sets_the_first_one(db: Database) -> N
 async def test_a_password_signs_in_and_a_cookie_says_who_it_is(db: Database) -> None:
     """Identity: sign-in."""
     ada = await make(db, "ada", Role.STAKEHOLDER, PASSWORD)
-    user, cookie = await identity.sign_in(db, " ADA@example.org ", PASSWORD, IP, BROWSER)
+    user, cookie = await identity.sign_in(db, " ADA@example.org ", PASSWORD, IP, BROWSER, days=14)
     who = await actor_of(db, cookie)
 
     assert user.id == ada.id and who is not None
@@ -367,10 +367,10 @@ async def test_an_unknown_address_is_refused_like_a_wrong_password(db: Database,
     """Identity: the answer does not say who has an account, and the record does not keep what was typed."""
     ada = await make(db, "ada", password=PASSWORD)
     with pytest.raises(Unauthenticated) as unknown:
-        await identity.sign_in(db, email, PASSWORD, IP, BROWSER)
+        await identity.sign_in(db, email, PASSWORD, IP, BROWSER, days=14)
     assert await last_event(db) == ("sign-in", {"ip": IP})
     with pytest.raises(Unauthenticated) as wrong:
-        await identity.sign_in(db, ada.email, "wrong", IP, BROWSER)
+        await identity.sign_in(db, ada.email, "wrong", IP, BROWSER, days=14)
     assert await last_event(db) == ("Ada", {"ip": IP})
     assert (unknown.value.message, unknown.value.code) == (wrong.value.message, wrong.value.code)
 
@@ -381,7 +381,7 @@ async def test_deactivated_people_and_people_without_a_password_are_refused(db: 
     await change(db, CLI, ada, UserChanges(is_active=False))
     for email, password in ((ada.email, PASSWORD), (bob.email, ""), (bob.email, PASSWORD), (ada.email, "\ud800")):
         with pytest.raises(Unauthenticated):
-            await identity.sign_in(db, email, password, IP, BROWSER)
+            await identity.sign_in(db, email, password, IP, BROWSER, days=14)
     with pytest.raises(Conflict):
         await in_tx(db, lambda tx: identity.make_sign_in_link(tx, ada.id, timedelta(hours=1)))
 
@@ -390,15 +390,17 @@ async def test_ten_failures_stop_guessing_for_fifteen_minutes(db: Database) -> N
     """Identity: throttling per address, also for the right password and from elsewhere."""
     ada = await make(db, "ada", password=PASSWORD)
     await make(db, "bob", password=PASSWORD)
-    _, refused = await race(*(identity.sign_in(db, ada.email, f"guess {n}", f"10.0.0.{n}", "") for n in range(14)))
+    _, refused = await race(
+        *(identity.sign_in(db, ada.email, f"guess {n}", f"10.0.0.{n}", "", days=14) for n in range(14))
+    )
     assert sorted(type(e).__name__ for e in refused) == ["TooMany"] * 4 + ["Unauthenticated"] * 10
 
     with pytest.raises(TooMany) as caught:
-        await identity.sign_in(db, "ADA@example.org", PASSWORD, "198.51.100.1", BROWSER)
+        await identity.sign_in(db, "ADA@example.org", PASSWORD, "198.51.100.1", BROWSER, days=14)
     assert 0 < caught.value.retry_after <= 900
-    await identity.sign_in(db, "bob@example.org", PASSWORD, "10.0.0.1", BROWSER)
+    await identity.sign_in(db, "bob@example.org", PASSWORD, "10.0.0.1", BROWSER, days=14)
     await pass_time(db, timedelta(minutes=15))
-    await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+    await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
 
 
 async def test_a_success_forgives_the_address_its_failures(db: Database) -> None:
@@ -407,8 +409,8 @@ async def test_a_success_forgives_the_address_its_failures(db: Database) -> None
     for _ in range(2):
         for _ in range(9):
             with pytest.raises(Unauthenticated):
-                await identity.sign_in(db, ada.email, "wrong", IP, BROWSER)
-        await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+                await identity.sign_in(db, ada.email, "wrong", IP, BROWSER, days=14)
+        await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     counts = sorted(row["failures"] for row in await db.pool.fetch("SELECT failures FROM sign_in_throttle"))
     assert counts == [0, 18]
 
@@ -422,11 +424,11 @@ async def test_fifty_failures_stop_a_network(db: Database, spread: str, other: s
     ada = await make(db, "ada", password=PASSWORD)
     await db.pool.execute("UPDATE sign_in_throttle SET failures = 0")
     with pytest.raises(Unauthenticated):
-        await identity.sign_in(db, "x@example.org", "wrong", spread.format(1), BROWSER)
+        await identity.sign_in(db, "x@example.org", "wrong", spread.format(1), BROWSER, days=14)
     await db.pool.execute("UPDATE sign_in_throttle SET failures = 50 WHERE failures = 1")
     with pytest.raises(TooMany):
-        await identity.sign_in(db, ada.email, PASSWORD, spread.format(2), BROWSER)
-    await identity.sign_in(db, ada.email, PASSWORD, other, BROWSER)
+        await identity.sign_in(db, ada.email, PASSWORD, spread.format(2), BROWSER, days=14)
+    await identity.sign_in(db, ada.email, PASSWORD, other, BROWSER, days=14)
 
 
 async def test_an_old_hash_is_renewed_at_sign_in(db: Database) -> None:
@@ -435,13 +437,13 @@ async def test_an_old_hash_is_renewed_at_sign_in(db: Database) -> None:
     old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     await db.pool.execute("UPDATE user_account SET password_hash = $1", old)
     for _ in range(2):
-        await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+        await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     assert "m=19456,t=2" in (await in_tx(db, lambda tx: queries.user(tx, ada.id))).password_hash  # type: ignore[operator]
 
 
 async def by_link(db: Database, token: str) -> tuple[User, str]:
     async with db.begin() as tx:
-        return await identity.sign_in_with_link(tx, token, IP, BROWSER)
+        return await identity.sign_in_with_link(tx, token, IP, BROWSER, days=14)
 
 
 async def test_a_link_signs_in_once(db: Database) -> None:
@@ -501,7 +503,7 @@ async def test_use_keeps_a_session_alive_and_rest_ends_it(db: Database) -> None:
 async def test_last_seen_is_written_once_a_minute(db: Database) -> None:
     """Identity: sessions."""
     ada = await make(db, "ada", password=PASSWORD)
-    _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+    _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     seen = "SELECT last_seen_at FROM session"
     before = await db.pool.fetchval(seen)
     await actor_of(db, cookie)
@@ -515,8 +517,8 @@ async def test_last_seen_is_written_once_a_minute(db: Database) -> None:
 async def test_signing_out_ends_this_session_only(db: Database) -> None:
     """Identity: sessions."""
     ada = await make(db, "ada", password=PASSWORD)
-    _, here = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
-    _, there = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER)
+    _, here = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    _, there = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     who = await actor_of(db, here)
     assert who is not None
     for _ in range(2):
@@ -537,7 +539,7 @@ async def test_a_session_is_revoked_by_its_person_or_an_administrator(db: Databa
             await identity.revoke_session(tx, who, session_id)
 
     for who in (Actor.person(bob), Actor.person(ada)):
-        _, cookie = await identity.sign_in(db, bob.email, PASSWORD, IP, BROWSER)
+        _, cookie = await identity.sign_in(db, bob.email, PASSWORD, IP, BROWSER, days=14)
         (session,) = await in_tx(db, lambda tx: queries.sessions_of(tx, bob.id))
         with pytest.raises(NotFound):
             await revoke(Actor.person(eve), session.id)

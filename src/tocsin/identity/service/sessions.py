@@ -48,7 +48,7 @@ async def open_session(tx: Tx, user: User, *, ip: str, user_agent: str, how: str
     return cookie
 
 
-async def authenticate_session(tx: Tx, cookie: str, *, days: int = 14) -> Actor | None:
+async def authenticate_session(tx: Tx, cookie: str, *, days: int) -> Actor | None:
     """Return who holds this cookie; None when it is unknown or expired or the person is deactivated.
 
     Every use moves the expiry to `days` from now, written at most once a minute.

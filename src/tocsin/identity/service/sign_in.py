@@ -27,9 +27,7 @@ FAILURES_PER_EMAIL = 10
 FAILURES_PER_IP = 50
 
 
-async def sign_in(
-    db: Database, email: str, password: str, ip: str, user_agent: str, *, days: int = 14
-) -> tuple[User, str]:
+async def sign_in(db: Database, email: str, password: str, ip: str, user_agent: str, *, days: int) -> tuple[User, str]:
     """Check the password and open a session; returns the person and the cookie's value.
 
     Opens its own transactions: the attempt is counted and committed before the password is compared, so that neither
@@ -78,7 +76,7 @@ async def make_sign_in_link(tx: Tx, user_id: UUID, valid_for: timedelta) -> str:
     return token
 
 
-async def sign_in_with_link(tx: Tx, token: str, ip: str, user_agent: str, *, days: int = 14) -> tuple[User, str]:
+async def sign_in_with_link(tx: Tx, token: str, ip: str, user_agent: str, *, days: int) -> tuple[User, str]:
     """Use the link up and open a session; of two at once, one gets in.
 
     Only a POST may call this: mail scanners and link previews follow links with GET.
