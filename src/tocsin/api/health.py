@@ -11,14 +11,7 @@ from tocsin.db import migrate
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge.context import Ctx
 from tocsin.jobs import queue
-from tocsin.jobs.worker import LOCK_SPACE
-
-_ANY_WORKER = """
-SELECT EXISTS (
-    SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::oid AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-)
-"""
+from tocsin.jobs.worker import workers_alive
 
 
 @get("/healthz", include_in_schema=False, sync_to_thread=False)
@@ -38,8 +31,7 @@ async def readyz(context: Ctx) -> Response[dict[str, Any]]:
             alive = context.worker_is_alive()
             if alive is None:
                 # Without locks a worker elsewhere cannot be seen from here, so it is not held against this process.
-                locks = context.settings.worker_locks
-                alive = not locks or await context.db.pool.fetchval(_ANY_WORKER, LOCK_SPACE)
+                alive = not context.settings.worker_locks or await workers_alive(context.db.pool) > 0
             checks["worker"] = bool(alive)
     except STORE_ERRORS:
         pass

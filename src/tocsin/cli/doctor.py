@@ -26,7 +26,7 @@ from tocsin.db.engine import Database, Tx
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.db.migrate import SchemaError
 from tocsin.jobs import queue
-from tocsin.jobs.worker import LOCK_SPACE
+from tocsin.jobs.worker import workers_alive
 from tocsin.kit import clock
 from tocsin.notifications import queries as contact
 from tocsin.oncall import queries as oncall
@@ -192,13 +192,8 @@ async def _server(db: Database) -> list[Finding]:
 async def _work(tx: Tx) -> list[Finding]:
     """Say whether jobs get done: workers, the oldest due job of each lane, jobs that were given up."""
     found: list[Finding] = []
-    held = text(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = CAST(:space AS oid) AND granted "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
     leased = text("SELECT count(DISTINCT owner) FROM job WHERE lease_until > tocsin_now()")
-    workers = (await tx.session.execute(held, {"space": LOCK_SPACE})).scalar_one()
-    workers = workers or (await tx.session.execute(leased)).scalar_one()
+    workers = await workers_alive(await tx.raw()) or (await tx.session.execute(leased)).scalar_one()
     if workers:
         found.append(_ok("worker", f"{workers} alive."))
     else:

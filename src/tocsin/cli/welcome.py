@@ -12,13 +12,9 @@ from tocsin.cli import demo as demo_data
 from tocsin.cli import runtime
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import service as identity
-from tocsin.jobs.worker import LOCK_SPACE
+from tocsin.jobs.worker import workers_alive
 from tocsin.settings import Settings
 
-_WORKERS = """
-SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::oid AND granted
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 LINK_VALID_FOR = timedelta(hours=24)
 
 
@@ -52,8 +48,7 @@ def _set_up(settings: Settings, token: str) -> list[str]:
 
 
 async def _demo(db: Database, settings: Settings) -> list[str]:
-    held = await db.pool.fetchval(_WORKERS, LOCK_SPACE)
-    if held:
+    if await workers_alive(db.pool):
         runtime.say("Another worker runs on this database. Stop it if --demo shall fill an empty installation.")
     elif await demo_data.fill(db):
         runtime.say("The demo organisation Harbourline has been made.")

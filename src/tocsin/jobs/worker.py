@@ -18,7 +18,7 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from tocsin.db.engine import Connection, Database, decode_json
+from tocsin.db.engine import Connection, Database, Pool, decode_json
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.jobs.queue import LANES, Fenced, Job
 from tocsin.kit.clock import monotonic
@@ -106,6 +106,11 @@ WHERE owner IS NOT NULL AND pg_postmaster_start_time() < clock_timestamp() - $1:
   )
 """
 _TAKE_FROM = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = ANY($1::bigint[]) RETURNING lane"
+_LOCKED = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1::oid AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _FIRE = """
 WITH slot AS (
     SELECT name, next_at FROM schedule WHERE name = $1 AND next_at <= tocsin_now() FOR UPDATE SKIP LOCKED
@@ -335,6 +340,11 @@ class Worker:
                 if connection is not None:
                     connection.terminate()
             await asyncio.sleep(0.2)
+
+
+async def workers_alive(connection: Connection | Pool) -> int:
+    """Count the workers of all processes that hold their lock on this database; one that works without is not seen."""
+    return int(await connection.fetchval(_LOCKED, LOCK_SPACE))
 
 
 async def ensure_schedules(db: Database, periodic: Sequence[Periodic]) -> None:
