@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 
 from tocsin.alerts.model import Alert, AlertStatus
-from tocsin.db.engine import Tx
+from tocsin.db.engine import LOCK, Tx
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import User
@@ -97,7 +97,7 @@ async def get(tx: Tx, ref: Ref) -> Incident:
 
 async def lock(tx: Tx, ref: Ref) -> Incident:
     """Return an incident as it is now, and keep others from changing it until the commit; raises `NotFound`."""
-    query = _by_ref(ref).with_for_update(key_share=True).execution_options(populate_existing=True)
+    query = _by_ref(ref).with_for_update(**LOCK).execution_options(populate_existing=True)
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
         raise _missing(ref)
@@ -107,7 +107,7 @@ async def lock(tx: Tx, ref: Ref) -> Incident:
 async def lock_many(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
     """Lock several incidents in the order of their ids; raises `NotFound` when one is missing."""
     wanted = sorted(set(incident_ids))
-    query = select(Incident).where(Incident.id.in_(wanted)).order_by(Incident.id).with_for_update(key_share=True)
+    query = select(Incident).where(Incident.id.in_(wanted)).order_by(Incident.id).with_for_update(**LOCK)
     found = {row.id: row for row in await tx.session.scalars(query.execution_options(populate_existing=True))}
     if len(found) < len(wanted):
         raise NotFound("There is no such incident.")
@@ -221,6 +221,13 @@ async def responder(tx: Tx, incident_id: UUID, user_id: UUID) -> Responder | Non
     """Return one person's place on one incident, or None; lock the incident before you change it."""
     query = select(Responder).where(Responder.incident_id == incident_id, Responder.user_id == user_id)
     return (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def responders_by_user(tx: Tx, incident_id: UUID, user_ids: Sequence[UUID]) -> dict[UUID, Responder]:
+    """Return the places of these people on one incident; lock the incident before you change them."""
+    query = select(Responder).where(Responder.incident_id == incident_id, Responder.user_id.in_(user_ids))
+    found = await tx.session.scalars(query.execution_options(populate_existing=True))
+    return {row.user_id: row for row in found.all()}
 
 
 async def responders(tx: Tx, *incident_ids: UUID) -> list[NamedResponder]:

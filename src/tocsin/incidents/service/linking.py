@@ -52,9 +52,11 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
         return
     ids = [alert.id for alert in wanted]
     await alerts.link(tx, ids, incident.id)
-    for alert in wanted:
-        linked = AlertLinked(actor=who.ref, incident_id=incident.id, alert_id=alert.id, alert_title=alert.title)
-        await emit(tx, linked)
+    linked = [
+        AlertLinked(actor=who.ref, incident_id=incident.id, alert_id=alert.id, alert_title=alert.title)
+        for alert in wanted
+    ]
+    await emit(tx, *linked)
     known = {person.responder.user_id for person in await queries.responders(tx, incident.id)}
     paged = [id for id in await oncall_queries.people_paged_for(tx, ids) if id not in known]
     await add_paged(tx, incident, paged, ResponderSource.LINKED_ALERT)
@@ -64,9 +66,11 @@ async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]
     if not wanted:
         return
     await alerts.link(tx, [alert.id for alert in wanted], None)
-    for alert in wanted:
-        gone = AlertUnlinked(actor=who.ref, incident_id=incident.id, alert_id=alert.id, alert_title=alert.title)
-        await emit(tx, gone)
+    gone = [
+        AlertUnlinked(actor=who.ref, incident_id=incident.id, alert_id=alert.id, alert_title=alert.title)
+        for alert in wanted
+    ]
+    await emit(tx, *gone)
 
 
 async def must_be_free(tx: Tx, wanted: Iterable[Alert]) -> None:

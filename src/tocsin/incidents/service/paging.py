@@ -39,8 +39,9 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     said = checks.text("message", message, REASON_LIMIT, required=False)
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_open(incident)
-    for name in await _target_names(tx, wanted):
-        await emit(tx, ResponderPaged(actor=who.ref, incident_id=incident.id, target=name, message=said))
+    names = await _target_names(tx, wanted)
+    asked = [ResponderPaged(actor=who.ref, incident_id=incident.id, target=name, message=said) for name in names]
+    await emit(tx, *asked)
     content = PageContent(
         title=incident.title,
         body=said or incident.summary,

@@ -115,8 +115,10 @@ async def add_joined(tx: Tx, who: Actor, incident: Incident, user_id: UUID, name
 
 async def add_paged(tx: Tx, incident: Incident, user_ids: Iterable[UUID], source: ResponderSource) -> None:
     """Make these people responders who have been asked; whoever has joined stays joined."""
-    for user_id in sorted(set(user_ids)):
-        row = await queries.responder(tx, incident.id, user_id)
+    wanted = sorted(set(user_ids))
+    known = await queries.responders_by_user(tx, incident.id, wanted)
+    for user_id in wanted:
+        row = known.get(user_id)
         if row is None:
             row = Responder(incident_id=incident.id, user_id=user_id, source=source, joined_at=None, left_at=None)
             row.state = ResponderState.PAGED
