@@ -168,7 +168,7 @@ async def lock_running(
         select(EscalationRun)
         .where(EscalationRun.state == RunState.RUNNING, _about(EscalationRun, alert_ids, incident_id))
         .order_by(EscalationRun.id)
-        .with_for_update(key_share=True)
+        .with_for_update(**LOCK)
         .execution_options(populate_existing=True)
     )
     return list((await tx.session.scalars(query)).all())
@@ -191,6 +191,12 @@ async def page(tx: Tx, id: UUID) -> Page:
     if found is None:
         raise NotFound("There is no such page.")
     return found
+
+
+async def has_paged(tx: Tx, run_id: UUID, user_id: UUID | None) -> bool:
+    """Say whether this run has paged this person."""
+    query = select(Page.id).where(Page.run_id == run_id, Page.user_id == user_id).limit(1)
+    return (await tx.session.scalars(query)).first() is not None
 
 
 async def open_pages(tx: Tx, run_ids: Sequence[UUID]) -> list[Page]:

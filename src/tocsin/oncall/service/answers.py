@@ -70,7 +70,9 @@ async def page(
 
 
 async def escalate_run(tx: Tx, who: Actor, run_id: UUID) -> EscalationRun:
-    """Go on to the next step now, because somebody asks for it."""
+    """Go on to the next step now, because somebody whom the run paged or who may page others asks for it."""
+    if not (who.may("alert.edit") or await queries.has_paged(tx, run_id, who.user_id)):
+        who.must("incident.page")
     run = await queries.lock_run(tx, run_id)
     if run.state != RunState.RUNNING:
         raise Conflict("This escalation has ended already.")
@@ -99,6 +101,7 @@ async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
     """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first."""
+    _must_act_for(who, await queries.page(tx, page_id))
     run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
     page = await queries.page(tx, page_id)
     await tx.session.refresh(page)
@@ -119,6 +122,7 @@ async def answer_incident_pages(tx: Tx, who: Actor, incident_id: UUID) -> int:
 
 async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
     """Say that one cannot take it; when nobody else on the step is being asked, the next step follows at once."""
+    _must_act_for(who, await queries.page(tx, page_id))
     run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
     page = await queries.page(tx, page_id)
     await tx.session.refresh(page)
@@ -132,3 +136,9 @@ async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
     )
     await go_on_if_nobody_is_left(tx, run, f"{who.name} declined.")
     return page
+
+
+def _must_act_for(who: Actor, page: Page) -> None:
+    """Raise `Denied` unless the page was sent to the actor, whatever they may else, or they may act on any page."""
+    if who.user_id != page.user_id and not who.may("alert.edit"):
+        who.must("incident.page")
