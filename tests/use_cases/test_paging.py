@@ -12,7 +12,7 @@ from tocsin.alerts.intake import Source
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.events import log
 from tocsin.incidents import service as incidents
-from tocsin.kit.errors import Refused, Transient
+from tocsin.kit.errors import Denied, Refused, Transient
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
 from tocsin.notifications.service import RuleDraft
@@ -241,6 +241,39 @@ async def test_declining_passes_the_page_on_when_nobody_else_is_asked(world: Wor
         await oncall.decline_page(tx, world.actor(ada), page.id)
     await world.settle()
     assert world.mail.subjects(bob) == ["Checkout is down"]
+
+
+async def test_only_the_paged_person_or_somebody_who_may_page_acts_on_a_page(world: World) -> None:
+    """A stakeholder answers or declines the page that they were sent, and leaves other people's alone."""
+    watcher, other = [await world.person(name, role="stakeholder") for name in ("watcher", "other")]
+    ada = await world.person("ada")
+    await world.route(await world.policy([[watcher, ada]]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        pages = {name: page for page, name in await oncall_queries.pages_of(tx, alert_ids=[alert.id])}
+    theirs = pages["Watcher"]
+    for act in (oncall.answer_page, oncall.decline_page):
+        with pytest.raises(Denied):
+            async with world.db.begin() as tx:
+                await act(tx, world.actor(other), theirs.id)
+    with pytest.raises(Denied):
+        async with world.db.begin() as tx:
+            await oncall.escalate_run(tx, world.actor(other), theirs.run_id)
+
+    async with world.db.begin() as tx:
+        assert (await oncall.decline_page(tx, world.actor(ada), pages["Ada"].id)).state == "declined"
+        assert (await oncall.answer_page(tx, world.actor(watcher), theirs.id)).state == "acknowledged"
+
+
+async def test_a_stakeholder_who_was_paged_may_ask_for_the_next_step(world: World) -> None:
+    watcher, ada = await world.person("watcher", role="stakeholder"), await world.person("ada")
+    await world.route(await world.policy([watcher, ada]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        run = (await oncall_queries.runs_of(tx, alert_ids=[alert.id]))[0]
+        await oncall.escalate_run(tx, world.actor(watcher), run.id)
+    await world.settle()
+    assert world.mail.subjects(ada) == ["Checkout is down"]
 
 
 async def test_two_people_who_acknowledge_at_once_make_one_acknowledgement(world: World) -> None:
