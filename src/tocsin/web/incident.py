@@ -376,7 +376,7 @@ def entry(event: LoggedEvent) -> Entry:
     line = words.describe(event.name, event.actor_name, event.data)
     is_written = line.kind == "comment" or event.name == "incident.resolved"
     return Entry(
-        id=public("tle", event.id),
+        id=public("evt", event.id),
         at=event.at,
         kind="comment" if line.kind == "comment" else "event",
         actor_name=event.actor_name,
