@@ -118,7 +118,11 @@ async def _be_web_process(
 
 @click.command()
 def worker() -> None:
-    """Run jobs only: routing, escalations and sending. Any number of workers may run."""
+    """Run jobs only: routing, escalations and sending. Any number of workers may run.
+
+    Without TOCSIN_DATABASE_URL it uses the embedded PostgreSQL of a `tocsin serve` on the same data directory. When
+    none runs there, it starts that PostgreSQL itself and stops it at its end.
+    """
     settings = runtime.read_settings()
     runtime.run(lambda: _work(settings))
 
