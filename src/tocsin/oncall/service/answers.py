@@ -101,9 +101,9 @@ async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
     """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first."""
-    _must_act_for(who, await queries.page(tx, page_id))
-    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
     page = await queries.page(tx, page_id)
+    _must_act_for(who, page)
+    run = await queries.lock_run(tx, page.run_id)
     await tx.session.refresh(page)
     if page.state == PageState.ACKNOWLEDGED or run.state != RunState.RUNNING:
         return page
@@ -122,9 +122,9 @@ async def answer_incident_pages(tx: Tx, who: Actor, incident_id: UUID) -> int:
 
 async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
     """Say that one cannot take it; when nobody else on the step is being asked, the next step follows at once."""
-    _must_act_for(who, await queries.page(tx, page_id))
-    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
     page = await queries.page(tx, page_id)
+    _must_act_for(who, page)
+    run = await queries.lock_run(tx, page.run_id)
     await tx.session.refresh(page)
     if page.state != PageState.PAGING:
         return page
