@@ -16,4 +16,6 @@ function request()
   if #body < 600 then body = body .. string.rep(" ", 600 - #body) end
   return wrk.format("POST", path, {["Content-Type"] = "application/json"}, body)
 end
-function response(status) if status ~= 202 then wrk.thread:stop() end end
+function response(status, _, body)
+  if status ~= 202 then io.stderr:write(status, " ", body, "\n"); wrk.thread:stop() end
+end
