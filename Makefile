@@ -16,6 +16,7 @@ dev: $(VENV)/dev.stamp ## Serve the demo and start again when a source file chan
 install: $(VENV)/run.stamp ## Make the environment only
 
 $(VENV)/bin/python:
+	@echo 'Making the environment in $(VENV) (once, about a minute) …'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml | $(VENV)/bin/python

@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, cast
@@ -289,11 +290,17 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
         from_file = name.endswith("_file") and name.removesuffix("_file") in _BY_NAME
         name = name.removesuffix("_file") if from_file else name
         if name not in _BY_NAME:
-            raise SettingError(f"{variable} is not a setting of Tocsin. docs/settings.md lists them all.")
+            raise SettingError(f"{variable} is not a setting of Tocsin.{_meant(name, PREFIX)}")
         if name in values:
             raise SettingError(f"{PREFIX}{name.upper()} is set twice, directly and by its _FILE. Keep one.")
         values[name] = _read_secret(variable, raw) if from_file else raw
     return {name: value for name, value in values.items() if value != ""}
+
+
+def _meant(name: str, prefix: str = "") -> str:
+    near = get_close_matches(name, _BY_NAME, n=1)
+    guess = f" Did you mean {(prefix + near[0]).upper() if prefix else near[0]}?" if near else ""
+    return f"{guess} `tocsin settings` lists them all."
 
 
 def _read_secret(variable: str, path: str) -> str:
@@ -316,5 +323,5 @@ def _from_toml(path: Path, *, required: bool) -> dict[str, object]:
         raise SettingError(f"{path} is not valid TOML: {error}.") from None
     for name in table:
         if name not in _BY_NAME:
-            raise SettingError(f"{path} sets “{name}”, which is not a setting of Tocsin.")
+            raise SettingError(f"{path} sets “{name}”, which is not a setting of Tocsin.{_meant(name)}")
     return table

@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 21, 14, 39, 12, tzinfo=UTC)
     [
         (datetime(2026, 11, 21, 14, 32, tzinfo=UTC), "14:32"),
         (datetime(2026, 11, 21, 0, 0, tzinfo=UTC), "00:00"),
-        (datetime(2026, 11, 18, 14, 32, tzinfo=UTC), "18 Nov"),
+        (datetime(2026, 11, 18, 14, 32, tzinfo=UTC), "18 Nov 14:32"),
         (datetime(2025, 11, 18, 14, 32, tzinfo=UTC), "18 Nov 2025"),
     ],
 )
@@ -27,7 +27,17 @@ def test_today_is_today_in_the_readers_zone() -> None:
     tokyo = NOW.astimezone(ZoneInfo("Asia/Tokyo"))
 
     assert formatting.clock(datetime(2026, 11, 21, 15, 30, tzinfo=UTC), tokyo + timedelta(hours=2)) == "00:30"
-    assert formatting.clock(datetime(2026, 11, 20, 14, 30, tzinfo=UTC), tokyo) == "20 Nov"
+    assert formatting.clock(datetime(2026, 11, 20, 14, 30, tzinfo=UTC), tokyo) == "20 Nov 23:30"
+    assert formatting.hour(datetime(2026, 11, 20, 14, 30, tzinfo=UTC), tokyo) == "23:30"
+
+
+def test_a_day_is_a_heading_in_the_readers_zone() -> None:
+    tokyo = NOW.astimezone(ZoneInfo("Asia/Tokyo"))
+
+    assert formatting.day(NOW, NOW) == "Today, 21 November"
+    assert formatting.day(datetime(2026, 11, 20, 14, 30, tzinfo=UTC), tokyo) == "Yesterday, 20 November"
+    assert formatting.day(datetime(2026, 11, 19, 1, tzinfo=UTC), NOW) == "19 November"
+    assert formatting.day(datetime(2025, 1, 3, tzinfo=UTC), NOW) == "3 January 2025"
 
 
 def test_the_exact_time_names_its_zone() -> None:

@@ -192,7 +192,7 @@ def test_forbidden_addresses_are_named_when_the_url_is_saved(url: str) -> None:
         check_url(url)
 
     assert caught.value.errors[0].pointer == "#/address"
-    assert "unless an administrator allows" in caught.value.message
+    assert "unless TOCSIN_OUTBOUND_ALLOW names" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ async def test_a_port_that_is_taken_is_one_sentence(dsn: str) -> None:
 async def test_a_wrong_setting_is_one_sentence(dsn: str) -> None:
     code, out, err = await tocsin("serve", database_url=dsn, prot="80")
     assert (code, out) == (1, "")
-    assert err == "tocsin: TOCSIN_PROT is not a setting of Tocsin. docs/settings.md lists them all.\n"
+    meant = "Did you mean TOCSIN_PORT? `tocsin settings` lists them all."
+    assert err == f"tocsin: TOCSIN_PROT is not a setting of Tocsin. {meant}\n"
 
 
 async def test_the_demo_prints_a_command_whose_alert_pages_somebody_on_the_terminal(dsn: str, db: Database) -> None:

@@ -90,7 +90,8 @@ async def test_somebody_chosen_but_not_added_is_saved_with_the_policy(web: Brows
 async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Browser, ada: User) -> None:
     policy = await world.policy([ada])
     page = await web.get("/routes")
-    page = await web.do(page, "new-catch-all", {"policy_id": public("pol", policy.id)})
+    assert page.read.forms["new-catch-all"]["policy_id"] == [public("pol", policy.id)]
+    page = await web.do(page, "new-catch-all")
     assert "new-catch-all" not in page.read.forms
     page = await web.do(page, "new-route", {"name": "First", "condition": "severity <= 2"})
     page = await web.do(page, "new-route", {"name": "Second", "condition": 'urgency == "low"'})
@@ -146,7 +147,11 @@ async def test_a_person_is_invited_by_a_link_that_is_shown_once(world: World, we
     link = made.html.split('id="invite-url">')[1].partition("<")[0].removeprefix("http://127.0.0.1:8700")
     assert made.status == 200 and "/link/" not in (await web.get("/people")).html
     async with browser(world) as other:
-        assert (await other.do(await other.get(link), "link")).path == "/incidents"
+        profile = await other.do(await other.get(link), "link")
+        assert profile.path.startswith("/people/usr_") and "Welcome. Set a password" in profile.html
+        assert "current" not in profile.read.forms["password-form"]
+        profile = await other.do(profile, "password-form", {"password": "a long enough one"})
+        assert "Password changed." in profile.html and "current" in profile.read.forms["password-form"]
     page = await web.get("/people")
     taken = await web.submit(page, "invite", {"name": "Bob", "email": "bob@example.org", "role": "responder"})
     assert taken.status == 422 and "Somebody has this e-mail address already." in taken.html
@@ -161,7 +166,7 @@ async def test_an_invitation_that_is_sent_twice_makes_one_person_and_shows_a_lin
         assert made.status == 200 and made.html.lower().count("bob@example.org") == 1
     link = made.html.split('id="invite-url">')[1].partition("<")[0].removeprefix("http://127.0.0.1:8700")
     async with browser(world) as other:
-        assert (await other.do(await other.get(link), "link")).path == "/incidents"
+        assert (await other.do(await other.get(link), "link")).path.startswith("/people/usr_")
 
 
 async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
@@ -181,10 +186,12 @@ async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
     assert rule not in page.read.forms
     for _ in range(2):
         shown = await web.do(page, "test-page")
-    assert "Test page sent." in shown.html and "On its way" in shown.html
+    again = f'hx-get="{url}" hx-trigger="load delay:1s"'
+    assert "Test page sent." in shown.html and "On its way" in shown.html and again in shown.html
     await world.settle()
     assert [message.title for message in world.mail.to(ada)] == ["Test page"]
-    assert "Arrived" in (await web.get(url)).html
+    arrived = (await web.get(url)).html
+    assert "Arrived" in arrived and again not in arrived
     method = next(form for form in page.read.forms if form.startswith("remove-cm"))
     assert method not in (await web.do(page, method)).read.forms
 

@@ -89,7 +89,7 @@ def _dump(target: _Target, file: Path) -> None:
         os.close(fd)
 
 
-@click.command()
+@click.command(short_help="Read a backup into an empty database.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Throw away what the database holds now.")
 @click.option("--yes", is_flag=True, help="Do not ask before replacing.")

@@ -67,7 +67,7 @@ def _fail(check: str, words: str) -> Finding:
     return Finding(Verdict.FAIL, check, words)
 
 
-@click.command()
+@click.command(short_help="Say what is wrong and how to mend it.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of {verdict, check, words}.")
 def doctor(as_json: bool) -> None:
     """Check everything a page depends on: one line each, ok, warn or FAIL. Status 1 when something FAILs."""
@@ -232,7 +232,7 @@ async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
 async def _policies(tx: Tx) -> list[Finding]:
     names = {policy.id: policy.name for policy in await oncall.policies(tx, limit=_MOST)}
     if not names:
-        return [_warn("escalation policies", "There is none, so nobody is paged. Add one under On call.")]
+        return [_warn("escalation policies", "There is none, so nobody is paged. Add one under Policies.")]
     plans = await oncall.plans(tx, list(names))
     everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
     active = [id for id, (_, is_active) in (await oncall.people(tx, everybody)).items() if is_active]
@@ -254,8 +254,10 @@ async def _console(tx: Tx, settings: Settings) -> list[Finding]:
     used = {str(kind): int(number) for kind, number in (await tx.session.execute(count)).all()}
     found: list[Finding] = []
     if used.get("console") and not settings.console_pages:
-        words = f"{used['console']} contact methods use it, but it is off: set TOCSIN_CONSOLE_PAGES=on, or change them."
+        words = (
+            f"Contact methods of this kind: {used['console']}. It is off: set TOCSIN_CONSOLE_PAGES=on, or change them."
+        )
         found.append(_warn("console", words))
     if used.get("email") and settings.smtp_host is None:
-        found.append(_fail("e-mail", f"{used['email']} contact methods use it, but TOCSIN_SMTP_HOST is not set."))
+        found.append(_fail("e-mail", f"Contact methods of this kind: {used['email']}. TOCSIN_SMTP_HOST is not set."))
     return found

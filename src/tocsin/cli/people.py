@@ -69,19 +69,25 @@ def user_create(email: str, name: str, role: str, time_zone: str, password_stdin
     _in_transaction(create)
 
 
-@user.command("list")
+@user.command("list", short_help="Print everybody.")
 def user_list() -> None:
     """Print everybody: id, address, role, whether active, name; separated by tabs."""
 
     async def read(tx: Tx, settings: Settings) -> list[str]:
         lines: list[str] = []
         page = await queries.users(tx, limit=_PAGE)
+        if not page:
+            runtime.say(f"Nobody has an account in {_where(settings)}.")
         while page:
             lines += ["\t".join(_cells(each)) for each in page]
             page = await queries.users(tx, after=page[-1].id, limit=_PAGE)
         return lines
 
     _in_transaction(read)
+
+
+def _where(settings: Settings) -> str:
+    return "the database of TOCSIN_DATABASE_URL" if settings.database_url else f"{settings.data_dir} (TOCSIN_DATA_DIR)"
 
 
 def _cells(each: User) -> tuple[str, ...]:
@@ -128,7 +134,7 @@ def token_create(email: str, name: str, scopes: tuple[str, ...]) -> None:
     _in_transaction(create)
 
 
-@token.command("list")
+@token.command("list", short_help="Print the tokens that are good.")
 @click.option("--email", help="Of this person only.")
 def token_list(email: str | None) -> None:
     """Print the tokens that are good: id, beginning, person, last use, scopes, name; separated by tabs."""

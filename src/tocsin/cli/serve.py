@@ -19,7 +19,7 @@ from tocsin.db.engine import Database
 from tocsin.settings import Settings
 
 
-@click.command()
+@click.command(short_help="Run everything: database, web server and worker.")
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.")
 @click.option("--workers", type=int, help="Number of web processes; each also runs jobs.")

@@ -78,5 +78,6 @@ async def _way_in(tx: Tx, settings: Settings, found: demo_data.Found) -> list[st
         "",
         f"  Fire an alert. It pages {demo_data.PAGED_FIRST}, and the page appears here with its acknowledge link:",
         f"    curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {address}",
+        "  While that alert is open, the same command counts it up and pages nobody anew.",
         "",
     ]

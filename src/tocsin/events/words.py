@@ -266,6 +266,8 @@ def _plain(word: str) -> str:
 
 def _channel(kind: str) -> str:
     """Name a channel at the beginning of a sentence."""
+    if kind == "console":
+        return "The page on the console"
     word = _CHANNELS.get(kind, _plain(kind)) or "message"
     return f"The {word}" if word == "message" else word[0].upper() + word[1:]
 

@@ -430,7 +430,7 @@ def _retry_after(text: str) -> float | None:
 
 
 def _forbidden(what: str, why: str) -> str:
-    return f"{what} leads to {why}, which Tocsin does not call unless an administrator allows that network."
+    return f"{what} leads to {why}, which Tocsin does not call unless TOCSIN_OUTBOUND_ALLOW names that network."
 
 
 async def _system_resolve(host: str, port: int) -> list[str]:

@@ -5,21 +5,48 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zlib import crc32
 
 # The hues that an avatar may have; red is left out because it means trouble everywhere else.
 _HUES = ("violet", "teal", "blue", "green", "amber", "orange", "slate")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_LONG_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def clock(at: datetime, now: datetime) -> str:
-    """Write `14:32` today, `18 Nov` on another day of this year, `18 Nov 2025` otherwise."""
+    """Write `14:32` today, `18 Nov 14:32` on another day of this year, `18 Nov 2025` otherwise."""
     local = at.astimezone(now.tzinfo)
     if local.date() == now.date():
         return f"{local:%H:%M}"
     day = f"{local.day} {_MONTHS[local.month - 1]}"
-    return day if local.year == now.year else f"{day} {local.year}"
+    return f"{day} {local:%H:%M}" if local.year == now.year else f"{day} {local.year}"
+
+
+def hour(at: datetime, now: datetime) -> str:
+    """Write `14:32` under a heading that says the day."""
+    return f"{at.astimezone(now.tzinfo):%H:%M}"
+
+
+def day(at: datetime, now: datetime) -> str:
+    """Write the day as a heading: `Today, 21 November`, `Yesterday, 20 November`, `3 January 2025`."""
+    date = at.astimezone(now.tzinfo).date()
+    label = f"{date.day} {_LONG_MONTHS[date.month - 1]}" + (f" {date.year}" if date.year != now.year else "")
+    near = {now.date(): "Today, ", now.date() - timedelta(days=1): "Yesterday, "}.get(date, "")
+    return near + label
 
 
 def exact(at: datetime, now: datetime) -> str:

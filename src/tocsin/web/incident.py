@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
@@ -27,13 +27,11 @@ from tocsin.incidents.queries import NamedResponder, Show
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
-from tocsin.web import pages
+from tocsin.web import formatting, pages
 from tocsin.web.forms import Refused
 from tocsin.web.incidents import Choice, responder_choices, target_choices
 
 _LINKABLE = 50
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-           "December")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,14 +388,7 @@ def entry(event: LoggedEvent) -> Entry:
 
 def days(entries: Sequence[Entry], now: datetime) -> list[Day]:
     """Put entries, the newest first, under the days of the reader's zone."""
-    grouped = groupby(entries, key=lambda each: each.at.astimezone(now.tzinfo).date())
-    today = now.date()
-    found: list[Day] = []
-    for date, group in grouped:
-        label = f"{date.day} {_MONTHS[date.month - 1]}" + (f" {date.year}" if date.year != today.year else "")
-        near = {today: "Today, ", today - timedelta(days=1): "Yesterday, "}.get(date, "")
-        found.append(Day(near + label, list(group)))
-    return found
+    return [Day(label, list(group)) for label, group in groupby(entries, key=lambda each: formatting.day(each.at, now))]
 
 
 HANDLERS = [incident_page]

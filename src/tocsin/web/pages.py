@@ -38,6 +38,8 @@ Page = Response[bytes]
 
 _FILTERS: Values = {
     "clock": formatting.clock,
+    "hour": formatting.hour,
+    "day": formatting.day,
     "exact": formatting.exact,
     "ago": formatting.ago,
     "countdown": formatting.countdown,

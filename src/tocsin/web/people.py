@@ -209,6 +209,8 @@ async def _show(
         "methods": shown,
         "method_options": [(method.id, f"{method.kind_name} {method.address}") for method in shown],
         "method_kinds": [(kind, channel.label) for kind, channel in context.channels.items()],
+        "has_mail": "email" in context.channels,
+        "has_password": person.password_hash is not None,
         "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": _test(context, test) if may.edit else None,

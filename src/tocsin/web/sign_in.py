@@ -14,6 +14,8 @@ from tocsin.edge.context import AppRequest, Context, Ctx
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated
+from tocsin.kit.ids import public
+from tocsin.notifications import queries as contact
 from tocsin.web import forms, pages
 from tocsin.web.forms import Form, Refused, safe_path
 
@@ -131,17 +133,21 @@ async def link_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> 
 
 @post("/link/{token:str}")
 async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
-    """Use the link up and sign its person in."""
+    """Use the link up and sign its person in; somebody who is new is led to the profile."""
     try:
         async with context.db.begin() as tx:
-            _, cookie = await identity.sign_in_with_link(
+            user, cookie = await identity.sign_in_with_link(
                 tx, token, _ip(request), _user_agent(request), days=context.settings.session_days
             )
+            is_new = user.password_hash is None and not await contact.contact_methods(tx, user.id)
     except Unauthenticated as problem:
         async with context.db.begin() as tx:
             values = pages.bare(request, context, tx.now)
         values |= {"token": token, "message": problem.message}
         return pages.render("link.html", values, status=422, headers=_SECRET)
+    if is_new:
+        words = "Welcome. Set a password, and add a contact method so that you can be paged."
+        return _signed_in(context, cookie, f"/people/{public('usr', user.id)}", words)
     return _signed_in(context, cookie, _START)
 
 
@@ -149,8 +155,8 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
 _SECRET = {"referrer-policy": "no-referrer"}
 
 
-def _signed_in(context: Context, cookie: str, path: str) -> pages.Page:
-    answer = pages.go(path)
+def _signed_in(context: Context, cookie: str, path: str, flash: str = "") -> pages.Page:
+    answer = pages.go(path, flash)
     answer.set_cookie(
         Cookie(
             key=COOKIE,

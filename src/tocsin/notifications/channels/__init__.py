@@ -17,10 +17,9 @@ from tocsin.notifications.channels.webhook import Webhook
 def channels(
     *, http: OutboundHttp, mailer: Mailer | None = None, console: TextIO | None = None
 ) -> Mapping[str, Channel]:
-    """Return the channels by kind: `webhook` always, `email` and `console` when they are set up."""
-    found: list[Channel] = [Webhook(http)]
-    if mailer is not None:
-        found.append(Email(mailer))
+    """Return the channels by kind, as menus list them: `webhook` always, `email` and `console` when they are set up."""
+    found: list[Channel] = [Email(mailer)] if mailer is not None else []
+    found.append(Webhook(http))
     if console is not None:
         found.append(Console(console))
     return MappingProxyType({channel.kind: channel for channel in found})
