@@ -262,8 +262,10 @@ class Worker:
             await self.run(job)
         finally:
             self._running.pop(job.id, None)
+            # Only a full lane has left due jobs behind; otherwise the bell or the poll says when to look again.
+            if self._free[job.lane] == 0:
+                self._wake[job.lane].set()
             self._free[job.lane] += 1
-            self._wake[job.lane].set()
 
     async def run(self, job: Job) -> None:
         """Run one claimed job to its end: finished, put back for another attempt, or given up."""
