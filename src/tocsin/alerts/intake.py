@@ -20,7 +20,7 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from tocsin.alerts.model import AlertStatus
+from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
 from tocsin.alerts.service import SYSTEM, routing_jobs
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Database, Tx, encode_json
@@ -169,14 +169,14 @@ class Intake:
         Raises `Unavailable` when the queue is full (a resolve always finds a place) or the store is down.
         """
         problems = "; ".join(f"item {item.index}: {item.reason}" for item in parsed.rejected)
-        outcome = "partly_accepted" if parsed.rejected else "accepted"
+        outcome = SignalOutcome.PARTLY_ACCEPTED if parsed.rejected else SignalOutcome.ACCEPTED
         detail = "; ".join(part for part in (problems, *parsed.notes) if part)
         await self._store(source, body, content_type, parsed.signals, outcome, detail)
         self.measure("accepted", len(parsed.signals))
 
     async def submit_rejected(self, source: Source, body: bytes, content_type: str, reason: str) -> None:
         """Store a request that could not be read, so that people can see what their tool sent."""
-        await self._store(source, body, content_type, (), "rejected", reason)
+        await self._store(source, body, content_type, (), SignalOutcome.REJECTED, reason)
         self.measure("rejected", 1)
 
     async def _store(
@@ -406,11 +406,11 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
         key = (row["source_id"], row["dedup_key"])
         merged = round[key]
         if row["id"] != ids[key]:
-            written.note(row["id"], merged, "repeated")
+            written.note(row["id"], merged, SignalEffect.REPEATED)
             if row["became_urgent"]:
                 written.became_urgent.append(row["id"])
             continue
-        written.note(row["id"], merged, "opened")
+        written.note(row["id"], merged, SignalEffect.OPENED)
         _opened(row["id"], merged, written)
 
 
@@ -458,7 +458,7 @@ async def _change(
     )
     for row in rows:
         merged = round[(row["source_id"], row["dedup_key"])]
-        written.note(row["id"], merged, to.value)
+        written.note(row["id"], merged, SignalEffect(to.value))
         common: dict[str, Any] = {
             "actor": ActorRef(kind="source", name=merged.source.name, id=merged.source.id),
             "alert_id": row["id"],
