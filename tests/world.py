@@ -5,7 +5,7 @@ Time moves only by `pass_time`; `settle` runs every job that is due then.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -48,11 +48,15 @@ class FakeChannel:
     confirms: bool = True
     sent: list[tuple[str, PageMessage]] = field(default_factory=list)
     failures: list[OutsideFailure] = field(default_factory=list)
+    # What happens elsewhere while a call is under way.
+    meanwhile: Callable[[], Awaitable[object]] | None = None
 
     def check_address(self, address: str) -> str:
         return address.strip()
 
     async def send(self, address: str, message: PageMessage) -> Receipt:
+        if self.meanwhile is not None:
+            await self.meanwhile()
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append((address, message))

@@ -146,28 +146,31 @@ async def cancel(tx: Tx, *keys: str) -> None:
         await tx.session.execute(delete(JobRow).where(JobRow.key.in_(keys), JobRow.owner.is_(None)))
 
 
-async def finish(tx: Tx, job: Job) -> None:
-    """Complete the job in this transaction; raises `Fenced` when it is no longer ours."""
-    connection = await tx.raw()
-    done = await connection.execute(
-        "DELETE FROM job WHERE id = $1 AND attempt = $2 AND owner = $3", job.id, job.attempt, job.owner
-    )
-    if done != "DELETE 1":
-        raise Fenced(f"job {job.id} ({job.kind}) was taken over")
-    job.finished = True
+_FINISH = "DELETE FROM job WHERE id = $1 AND (NOT $2 OR (attempt = $3 AND owner = $4))"
+_POSTPONE = """
+UPDATE job SET owner = NULL, lease_until = NULL, due = $5
+WHERE id = $1 AND (NOT $2 OR (attempt = $3 AND owner = $4))
+"""
 
 
-async def postpone(tx: Tx, job: Job, due: datetime) -> None:
-    """Give the job back for a later time in this transaction; raises `Fenced` when it is no longer ours."""
+async def finish(tx: Tx, job: Job, *, fenced: bool = True) -> None:
+    """Complete the job in this transaction; raises `Fenced` when it is no longer ours.
+
+    Not `fenced`: for an effect that cannot be taken back and has a fence of its own. Whoever has the job by then is
+    the one who meets `Fenced`.
+    """
+    await _let_go(tx, job, fenced, _FINISH)
+
+
+async def postpone(tx: Tx, job: Job, due: datetime, *, fenced: bool = True) -> None:
+    """Give the job back for a later time in this transaction; `fenced` as in `finish`."""
+    await _let_go(tx, job, fenced, _POSTPONE, due)
+
+
+async def _let_go(tx: Tx, job: Job, fenced: bool, statement: str, *values: object) -> None:
     connection = await tx.raw()
-    done = await connection.execute(
-        "UPDATE job SET owner = NULL, lease_until = NULL, due = $4 WHERE id = $1 AND attempt = $2 AND owner = $3",
-        job.id,
-        job.attempt,
-        job.owner,
-        due,
-    )
-    if done != "UPDATE 1":
+    done = await connection.execute(statement, job.id, fenced, job.attempt, job.owner, *values)
+    if fenced and not done.endswith(" 1"):
         raise Fenced(f"job {job.id} ({job.kind}) was taken over")
     job.finished = True
 

@@ -1,7 +1,9 @@
 """Sending: one job per delivery. Read and mark, call out with no transaction open, record.
 
 A delivery that is found in `sending` was in the hands of a worker that died. Whether it went out is unknown, so it
-goes out again, marked as a possible duplicate, but not before the dead worker's call must have ended.
+goes out again, marked as a possible duplicate, but not before the dead worker's call must have ended. Until then that
+worker may turn out to live, and what it has to say of its call counts, even though its job has been taken from it: the
+fence is the delivery's own attempt.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
-from tocsin.db.engine import Database, decode_json
+from tocsin.db.engine import Database, Tx, decode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.events.base import SYSTEM
 from tocsin.events.log import emit
 from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
 from tocsin.jobs import queue
-from tocsin.jobs.queue import Job
+from tocsin.jobs.queue import Fenced, Job
 from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import sign_id
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
@@ -60,12 +62,23 @@ UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_a
        possible_duplicate = delivery.possible_duplicate OR delivery.state = 'sending'
 FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id
-  AND (delivery.state = 'queued' OR (delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval))
+  AND (delivery.state = 'queued' OR (
+    delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval AND delivery.recalled_at IS NULL))
 RETURNING delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.channel,
           delivery.address, delivery.content, delivery.attempt, delivery.possible_duplicate, delivery.sending_at,
           user_account.name AS user_name
 """
-_STATE = "SELECT state, sending_at FROM delivery WHERE id = $1"
+_ABANDON = """
+UPDATE delivery SET state = 'failed', ended_at = tocsin_now(), last_error = $3
+FROM user_account
+WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND delivery.recalled_at IS NOT NULL
+  AND delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval
+RETURNING delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.channel,
+          delivery.address, delivery.content, delivery.attempt, delivery.possible_duplicate, delivery.sending_at,
+          user_account.name AS user_name
+"""
+_NOBODY_KNOWS = "The process that sent it ended before it had an answer, and by then nobody needed it any more."
+_SENDING_AT = "SELECT sending_at FROM delivery WHERE id = $1 AND state = 'sending'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +133,25 @@ def _passes(error: BaseException) -> bool:
     return not state or state.startswith(_PASSING)
 
 
+def _read(row: Any) -> _Started:
+    return _Started(**{**row, "content": decode_json(row["content"])})
+
+
 async def _begin(db: Database, id: UUID) -> _Started | None:
     row = await db.pool.fetchrow(_BEGIN, id, UNSURE_FOR)
-    return _Started(**{**row, "content": decode_json(row["content"])}) if row else None
+    return _read(row) if row else None
 
 
 async def _leave(db: Database, job: Job) -> None:
     """End the job of a delivery that is at its end, or look again when another worker may still be sending it."""
-    row = await db.pool.fetchrow(_STATE, UUID(job.payload["delivery_id"]))
+    id = UUID(job.payload["delivery_id"])
     async with db.begin_hot() as tx:
-        if row is not None and row["state"] == DeliveryState.SENDING:
-            await queue.postpone(tx, job, row["sending_at"] + UNSURE_FOR + timedelta(milliseconds=50))
+        connection = await tx.raw()
+        if row := await connection.fetchrow(_ABANDON, id, UNSURE_FOR, _NOBODY_KNOWS):
+            await _emit_failure(tx, _read(row), _NOBODY_KNOWS)
+        sending_at: datetime | None = await connection.fetchval(_SENDING_AT, id)
+        if sending_at is not None:
+            await queue.postpone(tx, job, sending_at + UNSURE_FOR + timedelta(milliseconds=50))
         else:
             await queue.finish(tx, job)
 
@@ -189,7 +210,7 @@ def message_of(sender: Sender, started: _Started) -> PageMessage:
 _SUCCEEDED = """
 UPDATE delivery SET state = $2, sent_at = $3::timestamptz, ended_at = $3::timestamptz, last_error = NULL, detail = $4,
        provider_id = $5, delivered_at = CASE WHEN $2 = 'delivered' THEN $3::timestamptz END
-WHERE id = $1
+WHERE id = $1 AND state = 'sending' AND attempt = $6
 """
 
 
@@ -197,9 +218,13 @@ async def _succeeded(sender: Sender, job: Job, started: _Started, receipt: Recei
     event = PageDelivered if receipt.delivered else PageSent
     state = DeliveryState.DELIVERED if receipt.delivered else DeliveryState.SENT
     async with sender.db.begin_hot() as tx:
-        await queue.finish(tx, job)
         connection = await tx.raw()
-        await connection.execute(_SUCCEEDED, started.id, state, tx.now, receipt.detail, receipt.provider_id)
+        done = await connection.execute(
+            _SUCCEEDED, started.id, state, tx.now, receipt.detail, receipt.provider_id, started.attempt
+        )
+        if done != "UPDATE 1":
+            raise Fenced(f"delivery {started.id} was taken over")
+        await queue.finish(tx, job, fenced=False)
         if started.kind == "page":
             await emit(
                 tx,
@@ -219,6 +244,9 @@ async def _succeeded(sender: Sender, job: Job, started: _Started, receipt: Recei
     sender.measure(started.channel, "delivered" if receipt.delivered else "sent")
 
 
+_MINE = text("""
+SELECT recalled_at IS NOT NULL FROM delivery WHERE id = :id AND state = 'sending' AND attempt = :attempt FOR UPDATE
+""")
 _FAILED = text("""
 UPDATE delivery SET state = :state, last_error = :error, ended_at = :ended_at, due_at = :due_at WHERE id = :id
 """)
@@ -226,42 +254,49 @@ UPDATE delivery SET state = :state, last_error = :error, ended_at = :ended_at, d
 
 async def _failed(sender: Sender, job: Job, started: _Started, failure: OutsideFailure) -> None:
     error = str(failure)[:1000]
-    again = isinstance(failure, Transient) and started.attempt < MOST_ATTEMPTS
     async with sender.db.begin() as tx:
-        retry_at = tx.now
-        if isinstance(failure, Transient) and again:
+        recalled: bool | None = await tx.session.scalar(_MINE, {"id": started.id, "attempt": started.attempt})
+        if recalled is None:
+            raise Fenced(f"delivery {started.id} was taken over")
+        retry_at = None
+        if isinstance(failure, Transient) and started.attempt < MOST_ATTEMPTS and not recalled:
             # The other side may ask for more patience, but a page cannot wait for ever.
             asked = timedelta(seconds=min(failure.retry_after or 0, 300))
             retry_at = tx.now + max(RETRY_AFTER[started.attempt - 1], asked)
-            await queue.postpone(tx, job, retry_at)
+            await queue.postpone(tx, job, retry_at, fenced=False)
         else:
-            await queue.finish(tx, job)
+            await queue.finish(tx, job, fenced=False)
         await tx.session.execute(
             _FAILED,
             {
-                "state": DeliveryState.QUEUED if again else DeliveryState.FAILED,
+                "state": DeliveryState.QUEUED if retry_at else DeliveryState.FAILED,
                 "error": error,
-                "ended_at": None if again else tx.now,
-                "due_at": retry_at,
+                "ended_at": None if retry_at else tx.now,
+                "due_at": retry_at or tx.now,
                 "id": started.id,
             },
         )
-        if started.kind == "page":
-            common: dict[str, Any] = {
-                "actor": SYSTEM,
-                "alert_id": started.alert_id,
-                "incident_id": started.incident_id,
-                "delivery_id": started.id,
-                "page_id": started.page_id,
-                "user_name": started.user_name,
-                "channel": started.channel,
-                "error": error,
-                "attempt": started.attempt,
-            }
-            await emit(
-                tx,
-                PageAttemptFailed(**common, retry_after=round((retry_at - tx.now).total_seconds()))
-                if again
-                else PageFailed(**common),
-            )
-    sender.measure(started.channel, "retried" if again else "failed")
+        await _emit_failure(tx, started, error, retry_at)
+    sender.measure(started.channel, "retried" if retry_at else "failed")
+
+
+async def _emit_failure(tx: Tx, started: _Started, error: str, retry_at: datetime | None = None) -> None:
+    if started.kind != "page":
+        return
+    common: dict[str, Any] = {
+        "actor": SYSTEM,
+        "alert_id": started.alert_id,
+        "incident_id": started.incident_id,
+        "delivery_id": started.id,
+        "page_id": started.page_id,
+        "user_name": started.user_name,
+        "channel": started.channel,
+        "error": error,
+        "attempt": started.attempt,
+    }
+    await emit(
+        tx,
+        PageAttemptFailed(**common, retry_after=round((retry_at - tx.now).total_seconds()))
+        if retry_at
+        else PageFailed(**common),
+    )

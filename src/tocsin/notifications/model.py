@@ -110,6 +110,8 @@ class Delivery(Record):
     sent_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    # Called off while it was being sent: it may still arrive, and is not tried again.
+    recalled_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     detail: Mapped[str] = mapped_column(server_default="")
     provider_id: Mapped[str | None]

@@ -78,7 +78,7 @@ async def queue_deliveries(
             row = _row(tx, step, kind=DeliveryKind.PAGE, content=request.content, user_id=request.user_id)
             row |= {"page_id": request.page_id, "alert_id": request.alert_id, "incident_id": request.incident_id}
             rows.append(row)
-            jobs.append(_job(row, step, queue.subject("page", request.page_id)))
+            jobs.append(_job(row, step))
     if rows:
         await insert_rows(tx, Delivery, rows)
         await queue.enqueue(tx, *jobs)
@@ -103,29 +103,33 @@ def _row(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, Any
     }
 
 
-def _job(row: Mapping[str, Any], step: Planned, key: str | None) -> NewJob:
+def _job(row: Mapping[str, Any], step: Planned) -> NewJob:
+    name = queue.subject("delivery", row["id"])
     # The delivery counts its attempts itself, so the job may be claimed as often as it takes.
     return NewJob(
         kind=SEND,
         lane="page",
         payload={"delivery_id": str(row["id"])},
         due=row["due_at"] if step.delay else None,
-        key=key,
-        dedup=f"delivery:{row['id']}",
+        key=name,
+        dedup=name,
         max_attempts=1000,
     )
 
 
 async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
-    """Take back what has not gone out yet for these pages."""
+    """Take back what has not gone out yet for these pages; what is being sent is not tried again."""
     if not page_ids:
         return
-    await tx.session.execute(
-        update(Delivery)
-        .where(Delivery.page_id.in_(page_ids), Delivery.state == DeliveryState.QUEUED)
+    theirs = update(Delivery).where(Delivery.page_id.in_(page_ids))
+    cancelled = await tx.session.scalars(
+        theirs.where(Delivery.state == DeliveryState.QUEUED)
         .values(state=DeliveryState.CANCELLED, ended_at=tx.now)
+        .returning(Delivery.id)
     )
-    await queue.cancel(tx, *(queue.subject("page", id) for id in page_ids))
+    await queue.cancel(tx, *(queue.subject("delivery", id) for id in cancelled))
+    # These keep their jobs: whoever finds that the sender has died brings the delivery to an end.
+    await tx.session.execute(theirs.where(Delivery.state == DeliveryState.SENDING).values(recalled_at=tx.now))
 
 
 async def add_contact_method(
@@ -212,5 +216,5 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
     deliveries = [Delivery(**row) for row in rows]
     tx.session.add_all(deliveries)
     await tx.session.flush()
-    await queue.enqueue(tx, *(_job(row, step, None) for row, step in zip(rows, planned, strict=True)))
+    await queue.enqueue(tx, *(_job(row, step) for row, step in zip(rows, planned, strict=True)))
     return deliveries

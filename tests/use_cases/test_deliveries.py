@@ -1,0 +1,129 @@
+"""One message between several workers: whose word about it counts, and when it goes out again."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.world import World, minutes
+from tocsin.alerts import service as alerts
+from tocsin.identity.model import User
+from tocsin.kit.errors import Transient
+
+TAKEN_OVER = {
+    "another worker looks at it": "UPDATE job SET owner = 999, attempt = attempt + 1 WHERE kind = 'notifications.send'",
+    "nobody has it yet": "UPDATE job SET owner = NULL, lease_until = NULL WHERE kind = 'notifications.send'",
+    "another worker has put it back": """
+        UPDATE job SET owner = NULL, lease_until = NULL, attempt = attempt + 1, due = due + interval '20 seconds'
+        WHERE kind = 'notifications.send'
+    """,
+}
+DIED = "UPDATE delivery SET state = 'sending', attempt = 1, sending_at = tocsin_now() WHERE state = 'queued'"
+
+
+async def one_person(world: World) -> User:
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada], wait=minutes(30)))
+    return ada
+
+
+async def jobs_left(world: World) -> int:
+    return await world.db.pool.fetchval("SELECT count(*) FROM job WHERE kind = 'notifications.send'")
+
+
+def ask(world: World, statement: str) -> Callable[[], Awaitable[object]]:
+    return lambda: world.db.pool.execute(statement)
+
+
+@pytest.mark.parametrize("statement", TAKEN_OVER.values(), ids=TAKEN_OVER)
+async def test_what_a_worker_sent_counts_although_it_was_thought_dead(world: World, statement: str) -> None:
+    """G04: its job was taken over while the call was under way; the message must not go out a second time."""
+    ada = await one_person(world)
+    world.mail.meanwhile = ask(world, statement)
+    alert = await world.alert()
+    assert await world.deliveries(alert) == ["Ada: sent"]
+    assert await jobs_left(world) == 0
+    await world.pass_time(minutes(1))
+    assert len(world.mail.to(ada)) == 1
+    assert (await world.history(alert)).count("page.sent: Ada") == 1
+
+
+@pytest.mark.parametrize("statement", TAKEN_OVER.values(), ids=TAKEN_OVER)
+async def test_a_failure_of_a_worker_thought_dead_is_tried_again_as_any_other(world: World, statement: str) -> None:
+    """G04, F060: it is known that the message did not go out, so the next one is no possible duplicate."""
+    ada = await one_person(world)
+    world.mail.meanwhile = ask(world, statement)
+    world.mail.failures = [Transient("451 try later")]
+    alert = await world.alert()
+    assert await world.deliveries(alert) == ["Ada: queued"]
+    world.mail.meanwhile = None
+    await world.pass_time(minutes(0.05))
+    assert await world.deliveries(alert) == ["Ada: sent"]
+    assert [page.possible_duplicate for page in world.mail.to(ada)] == [False]
+    assert await jobs_left(world) == 0
+
+
+@pytest.mark.parametrize("failures", [[], [Transient("451 try later")]], ids=["it succeeded", "it failed"])
+async def test_a_word_that_comes_too_late_changes_nothing(world: World, failures: list[Transient]) -> None:
+    """G04: another worker has begun to send the message again; that one's outcome is the delivery's."""
+    ada = await one_person(world)
+    begun_again = "UPDATE delivery SET attempt = attempt + 1, sending_at = tocsin_now() WHERE state = 'sending'"
+    world.mail.meanwhile = ask(world, f"{TAKEN_OVER['another worker looks at it']}; {begun_again}")
+    world.mail.failures = [*failures]
+    alert = await world.alert()
+    assert await world.deliveries(alert) == ["Ada: sending"]
+    assert await jobs_left(world) == 1
+    history = await world.history(alert)
+    assert not {"page.sent: Ada", "page.attempt_failed: Ada"} & set(history), history
+    assert len(world.mail.to(ada)) == 1 - len(failures)
+
+
+async def test_a_message_of_a_dead_worker_goes_out_again_and_says_so(world: World) -> None:
+    """G04, decision 0011: not before that worker's call must have ended."""
+    ada = await one_person(world)
+    world.mail.failures = [Transient("451 try later")]
+    alert = await world.alert()
+    await world.db.pool.execute(DIED)
+    await world.pass_time(minutes(0.3))
+    assert world.mail.to(ada) == []
+    await world.pass_time(minutes(0.1))
+    assert [page.possible_duplicate for page in world.mail.to(ada)] == [True]
+    assert await world.deliveries(alert) == ["Ada: sent"]
+
+
+async def test_an_answer_during_the_call_ends_the_retries(world: World) -> None:
+    """F059, F060: nobody is paged again who has answered while a try was failing."""
+    ada = await one_person(world)
+    alert_id = None
+
+    async def answer() -> None:
+        nonlocal alert_id
+        async with world.db.begin() as tx:
+            alert_id = (await alerts.queries.page(tx, alerts.queries.Filter(), limit=1))[0][0].id
+            await alerts.acknowledge(tx, world.actor(ada), alert_id)
+
+    world.mail.meanwhile = answer
+    world.mail.failures = [Transient("451 try later")]
+    alert = await world.alert()
+    assert alert.id == alert_id
+    world.mail.meanwhile = None
+    await world.pass_time(minutes(10))
+    assert await world.deliveries(alert) == ["Ada: failed"]
+    assert world.mail.to(ada) == []
+    assert await jobs_left(world) == 0
+
+
+async def test_an_answer_ends_the_message_of_a_dead_worker(world: World) -> None:
+    """F059, G04: it is neither sent again nor left in `sending` for ever, and the record says what is not known."""
+    ada = await one_person(world)
+    world.mail.failures = [Transient("451 try later")]
+    alert = await world.alert()
+    await world.db.pool.execute(DIED)
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    assert await world.deliveries(alert) == ["Ada: sending"]
+    await world.pass_time(minutes(1))
+    await world.pass_time(minutes(1))
+    assert world.mail.to(ada) == []
+    assert await world.deliveries(alert) == ["Ada: failed"]
+    assert (await world.history(alert))[-1] == "page.failed: Ada"
+    assert await jobs_left(world) == 0
