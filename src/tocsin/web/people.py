@@ -264,18 +264,7 @@ def _test(context: Context, sent: Sequence[Delivery]) -> TestPage | None:
     return TestPage(sent[0].created_at, lines)
 
 
-async def _act(
-    request: AppRequest,
-    context: Context,
-    who: Actor,
-    id: str,
-    form_id: str,
-    form: Form,
-    use_case: forms.UseCase,
-    done: str,
-) -> pages.Page:
-    refused = await forms.attempt(context, form, form_id, use_case)
-    return await _show(request, context, who, id, refused) if refused else pages.go(f"/people/{id}", done)
+_act = partial(pages.act, "/people", _show)
 
 
 @post("/people/{id:str}")

@@ -221,18 +221,7 @@ def _outcome(signal: Signal, effects: Sequence[str]) -> str:
     return next((known for known in ("opened", "resolved", "acknowledged", "repeated") if known in effects), "ignored")
 
 
-async def _act(
-    request: AppRequest,
-    context: Context,
-    who: Actor,
-    id: str,
-    form_id: str,
-    form: Form,
-    use_case: forms.UseCase,
-    done: str,
-) -> pages.Page:
-    refused = await forms.attempt(context, form, form_id, use_case)
-    return await _show(request, context, who, id, refused) if refused else pages.go(f"/sources/{id}", done)
+_act = partial(pages.act, "/sources", _show)
 
 
 @post("/sources/{id:str}")
