@@ -251,6 +251,68 @@ async def test_an_alert_fills_in_the_incident_and_is_taken_on(team: Team) -> Non
     assert "alert.acknowledged" in events
 
 
+async def test_who_acknowledged_the_alert_before_joins_and_who_did_not_answer_stays_paged(team: Team) -> None:
+    """F002, F045."""
+    alert_id, policy_id = await team.alert(), await team.policy(team.ada, team.bob)
+    async with team.db.begin() as tx:
+        content = PageContent("Disk is full", "", 2, Urgency.HIGH, "Prometheus", {})
+        start = oncall.Start(content=content, reason="a test", alert_id=alert_id, policy_id=policy_id)
+        await oncall.start(tx, [start])
+    async with team.db.begin() as tx:
+        await alerts.escalate(tx, person(team.ada), alert_id)
+    page = await team.page_of(team.bob)
+    async with team.db.begin() as tx:
+        await service.answer_page(tx, person(team.bob), page.id)
+    async with team.db.begin() as tx:
+        incident = await service.declare(tx, Actor.system("Automation"), alert_id=alert_id)
+
+    assert await team.responders(incident) == {"Ada": ("paged", "linked_alert"), "Bob": ("joined", "linked_alert")}
+    record = await team.record(incident)
+    assert (record.count("Bob joined"), record.count("Ada joined")) == (1, 0)
+    async with team.db.begin() as tx:
+        turnout = await queries.joined_counts(tx, [incident.id])
+        assert (turnout[incident.id].joined, turnout[incident.id].asked) == (1, 2)
+        assert (await alert_queries.get(tx, alert_id)).acknowledged_by == "Bob"
+
+
+async def test_who_acknowledged_the_alert_without_being_paged_joins_too(team: Team) -> None:
+    """F002, F045: unless they gave it back."""
+    kept, given_back = await team.alert("Kept", paging=team.ada), await team.alert("Given back", paging=team.ada)
+    async with team.db.begin() as tx:
+        for alert_id in (kept, given_back):
+            await alerts.acknowledge(tx, person(team.bob), alert_id)
+        await alerts.unacknowledge(tx, person(team.bob), given_back)
+
+    first, second = await team.incident(alert_id=kept), await team.incident(alert_id=given_back)
+
+    assert await team.responders(first) == {"Ada": ("joined", "self"), "Bob": ("joined", "self")}
+    assert await team.responders(second) == {"Ada": ("joined", "self")}
+
+
+async def test_linking_an_alert_brings_whoever_acknowledged_it(team: Team) -> None:
+    """F045, F074: but nobody who has left or declined, and nobody onto an incident that is over."""
+    incident, over = await team.incident(), await team.incident(title="Yesterday")
+    one, two, three = [await team.alert(title, paging=team.bob) for title in ("One", "Two", "Three")]
+    async with team.db.begin() as tx:
+        await service.link_alerts(tx, person(team.ada), incident.id, [one])
+        for alert_id in (two, three):
+            await alerts.acknowledge(tx, person(team.bob), alert_id)
+        await service.resolve(tx, person(team.ada), over.id, "Done.")
+    assert (await team.responders(incident))["Bob"] == ("paged", "linked_alert")
+
+    async with team.db.begin() as tx:
+        await service.link_alerts(tx, person(team.ada), incident.id, [two])
+        await service.link_alerts(tx, person(team.ada), over.id, [three])
+    assert (await team.responders(incident))["Bob"] == ("joined", "linked_alert")
+    assert (await team.responders(over))["Bob"] == ("paged", "linked_alert")
+
+    async with team.db.begin() as tx:
+        await service.leave(tx, person(team.bob), incident.id)
+        await service.unlink_alert(tx, person(team.ada), incident.id, two)
+        await service.link_alerts(tx, person(team.ada), incident.id, [two])
+    assert (await team.responders(incident))["Bob"] == ("left", "linked_alert")
+
+
 async def test_declaring_for_others_leaves_the_escalation_running(team: Team) -> None:
     """F002."""
     alert_id = await team.alert(paging=team.bob)

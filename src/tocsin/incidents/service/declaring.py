@@ -55,7 +55,8 @@ async def declare(
     """Declare an incident; the person who does becomes its lead and a joined responder.
 
     From an alert, what is left empty is filled in from it and the alert is linked. The person takes the alert on by
-    this, which ends its escalation; with `page_others` it goes on. Everybody paged for it becomes a responder.
+    this, which ends its escalation; with `page_others` it goes on. Everybody paged for it becomes a responder, and
+    whoever had acknowledged it a joined one.
     """
     who.must("incident.declare")
     alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None

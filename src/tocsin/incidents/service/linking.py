@@ -9,13 +9,16 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
+from tocsin.events import log
+from tocsin.events.alerts import AlertAcknowledged
 from tocsin.events.incidents import AlertLinked, AlertUnlinked
 from tocsin.events.log import emit
+from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
-from tocsin.incidents import queries
-from tocsin.incidents.model import Incident, ResponderSource, Status
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import Incident, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.service.people import add_paged
+from tocsin.incidents.service.people import add_joined, add_paged
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import queries as oncall_queries
 
@@ -48,6 +51,7 @@ async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident
 
 
 async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
+    """Link these alerts; who was paged for one becomes a responder, and who has acknowledged one joins."""
     if not wanted:
         return
     ids = [alert.id for alert in wanted]
@@ -57,9 +61,25 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
         for alert in wanted
     ]
     await emit(tx, *linked)
-    known = {person.responder.user_id for person in await queries.responders(tx, incident.id)}
-    paged = [id for id in await oncall_queries.people_paged_for(tx, ids) if id not in known]
-    await add_paged(tx, incident, paged, ResponderSource.LINKED_ALERT)
+    known = {person.responder.user_id: person.responder.state for person in await queries.responders(tx, incident.id)}
+    paged = await oncall_queries.people_paged_for(tx, ids)
+    await add_paged(tx, incident, [id for id in paged if id not in known], ResponderSource.LINKED_ALERT)
+    if lifecycle.is_open(incident):
+        on_it = [id for id in await _on_it(tx, wanted) if known.get(id, ResponderState.PAGED) == ResponderState.PAGED]
+        for person in (await identity.users_by_id(tx, on_it)).values():
+            if person.is_active:
+                # Whoever was paged keeps that as the source; the others took the alert on unasked.
+                await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
+
+
+async def _on_it(tx: Tx, wanted: Sequence[Alert]) -> list[UUID]:
+    """Return the people who have acknowledged these alerts and not given them back."""
+    found: list[UUID] = []
+    for alert in wanted:
+        if alert.acknowledged_at is not None:
+            newest = await log.newest_first(tx, alert_id=alert.id, names=(AlertAcknowledged.name,), limit=1)
+            found += [event.actor_id for event in newest if event.actor_id is not None]
+    return found
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
