@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -20,6 +21,24 @@ async def test_nobody_gets_in_without_a_credential(api: Api) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "auth.required"
     assert (await api.client("tcs_wrong").get("/me")).status_code == 401
+
+
+async def test_whoever_is_nobody_learns_that_before_anything_else(api: Api) -> None:
+    document: dict[str, Any] = (await api.client().get("/openapi.json")).json()
+    # An Idempotency-Key that cannot be one, a body and parameters that mean nothing.
+    headers = {"Content-Type": "application/json", "Idempotency-Key": " ", "If-Match": "?"}
+    wrong: list[tuple[str, int, str]] = []
+    for client in (api.client(), api.client("tcs_wrong")):
+        for path, item in document["paths"].items():
+            address = "http://tocsin.example" + re.sub(r"{\w+}", "nothing", path)
+            for method in item:
+                for body in (b"", b"{", b'{"nothing": 1}'):
+                    answer = await client.request(
+                        method, address, content=body, headers=headers, params={"limit": "x", "cursor": "x"}
+                    )
+                    if answer.status_code != 401 or answer.json()["code"] != "auth.required":
+                        wrong.append((f"{method} {path}", answer.status_code, answer.text))
+    assert not wrong
 
 
 async def test_a_stakeholder_sees_and_does_not_touch(api: Api, admin: httpx.AsyncClient) -> None:

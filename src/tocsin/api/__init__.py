@@ -26,6 +26,7 @@ from tocsin.api import (
 )
 from tocsin.api.body import ApiRequest, StrictJson
 from tocsin.api.idempotency import Idempotency
+from tocsin.edge.auth import must_be_known
 
 _MODULES = (
     me,
@@ -50,6 +51,7 @@ API = Router(
     request_class=ApiRequest,
     dto=StrictJson,
     return_dto=None,
+    guards=[must_be_known],
     middleware=[Idempotency],
 )
 HANDLERS = [*health.HANDLERS, *docs.HANDLERS, API]

@@ -44,9 +44,10 @@ class Idempotency:
             await _send(send, problem.status, {"content-type": PROBLEM_JSON, **headers_of(problem)}, body)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = _key_of(scope)
         raw: Any = scope
         user: Actor | None = raw.get("user")
+        # Who is nobody learns that first, whatever else is wrong with the request.
+        key = _key_of(scope) if user is not None else None
         if key is None or user is None or user.user_id is None:
             await self._app(scope, receive, send)
             return

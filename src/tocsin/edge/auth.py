@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from litestar.connection import ASGIConnection
 from litestar.datastructures import Headers
+from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.identity import service as identity
+from tocsin.identity.model import Actor
 from tocsin.kit.errors import Unauthenticated
 
 if TYPE_CHECKING:
-    from tocsin.edge.context import AppRequest, Context
+    from tocsin.edge.context import Context
 
+NO_CREDENTIAL = "Sign in, or send a token: `Authorization: Bearer tcs_…`."
 COOKIE = "tocsin_session"
 _PROBLEM = "tocsin.credential_problem"
 
@@ -63,11 +67,18 @@ def _refused(scope: Scope, why: str) -> None:
     scope["state"][_PROBLEM] = Unauthenticated(why)
 
 
-def refuse(request: AppRequest) -> None:
+def refuse(request: ASGIConnection[Any, Actor | None, Any, Any]) -> None:
     """Raise what is wrong with the credential that came with this request, if anything is."""
     problem = request.scope["state"].get(_PROBLEM)
     if problem is not None:
         raise problem
+
+
+def must_be_known(request: ASGIConnection[Any, Actor | None, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: raise `Unauthenticated` for a request without a credential, before anything of it is read."""
+    refuse(request)
+    if request.user is None:
+        raise Unauthenticated(NO_CREDENTIAL)
 
 
 def read_cookie(header: str, name: str) -> str:

@@ -13,6 +13,7 @@ from litestar.params import SkipValidation
 
 from tocsin.alerts.intake import Intake, Sources
 from tocsin.db.engine import Database
+from tocsin.edge.auth import NO_CREDENTIAL
 from tocsin.edge.metrics import Metrics
 from tocsin.events.live import Live
 from tocsin.identity.model import Actor
@@ -57,7 +58,7 @@ def provide_context(state: State) -> Context:
 def provide_who(request: AppRequest) -> Actor:
     """Hand the actor to a handler; raises `Unauthenticated` when nobody is signed in."""
     if request.user is None:
-        raise Unauthenticated("Sign in, or send a token: `Authorization: Bearer tcs_…`.")
+        raise Unauthenticated(NO_CREDENTIAL)
     return request.user
 
 
