@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.world import World, minutes
+from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.identity.model import User
 from tocsin.kit.errors import Transient
@@ -98,7 +99,7 @@ async def test_an_answer_during_the_call_ends_the_retries(world: World) -> None:
     async def answer() -> None:
         nonlocal alert_id
         async with world.db.begin() as tx:
-            alert_id = (await alerts.queries.page(tx, alerts.queries.Filter(), limit=1))[0][0].id
+            alert_id = (await queries.page(tx, queries.Filter(), limit=1))[0][0].id
             await alerts.acknowledge(tx, world.actor(ada), alert_id)
 
     world.mail.meanwhile = answer

@@ -21,12 +21,12 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
-from tocsin.alerts.service import SYSTEM, routing_jobs
+from tocsin.alerts.service import routing_jobs
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Database, Tx, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
-from tocsin.events.base import ActorRef, Event
+from tocsin.events.base import SYSTEM, ActorRef, Event
 from tocsin.events.log import emit
 from tocsin.jobs.queue import enqueue
 from tocsin.kit.clock import monotonic

@@ -1,0 +1,39 @@
+"""Use cases of alerts: what people do with them, routing, and looking after sources and routes."""
+
+from tocsin.alerts.service.by_hand import (
+    acknowledge,
+    escalate,
+    link,
+    open_by_hand,
+    resolve,
+    resolve_many,
+    unacknowledge,
+)
+from tocsin.alerts.service.routes import RouteDraft, create_route, delete_route, move_route, update_route
+from tocsin.alerts.service.routing import ROUTE, enqueue_routing, route, route_anew, routing_jobs
+from tocsin.alerts.service.sources import create_source, delete_source, rotate_token, sweep_signals, update_source
+
+__all__ = [
+    "ROUTE",
+    "RouteDraft",
+    "acknowledge",
+    "create_route",
+    "create_source",
+    "delete_route",
+    "delete_source",
+    "enqueue_routing",
+    "escalate",
+    "link",
+    "move_route",
+    "open_by_hand",
+    "resolve",
+    "resolve_many",
+    "rotate_token",
+    "route",
+    "route_anew",
+    "routing_jobs",
+    "sweep_signals",
+    "unacknowledge",
+    "update_route",
+    "update_source",
+]

@@ -1,0 +1,162 @@
+"""What people do with alerts: take them on, give them back, end them, link them, open one without a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import update
+
+from tocsin.alerts import queries
+from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.service.routing import enqueue_routing
+from tocsin.db.engine import Tx
+from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertTriggered, AlertUnacknowledged
+from tocsin.events.log import emit
+from tocsin.identity.model import Actor
+from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.ids import new_id
+from tocsin.kit.text import storable, truncate
+from tocsin.notifications.model import Urgency
+from tocsin.oncall import queries as oncall_queries
+from tocsin.oncall import service as oncall
+from tocsin.oncall.model import RunState
+
+
+async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
+    """Take an alert on: its escalation ends. Acknowledging again changes nothing."""
+    who.must("alert.edit")
+    alert = await queries.lock(tx, alert_id)
+    if alert.status == AlertStatus.RESOLVED:
+        raise Conflict("This alert is resolved, so there is nothing left to acknowledge.", code="alert.resolved")
+    if alert.status == AlertStatus.ACKNOWLEDGED:
+        return alert
+    alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.ACKNOWLEDGED, tx.now, who.name
+    alert.updated_at = tx.now
+    await emit(tx, AlertAcknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
+    await oncall.end_runs(
+        tx, alert_ids=[alert.id], state=RunState.ANSWERED, reason=f"{who.name} acknowledged the alert.", who=who
+    )
+    return alert
+
+
+async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID) -> Alert:
+    """Give an alert back; it is routed anew, so somebody is paged again."""
+    who.must("alert.edit")
+    alert = await queries.lock(tx, alert_id)
+    if alert.status == AlertStatus.RESOLVED:
+        raise Conflict("This alert is resolved.", code="alert.resolved")
+    if alert.status == AlertStatus.TRIGGERED:
+        return alert
+    alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.TRIGGERED, None, None
+    alert.updated_at, alert.routed_at, alert.route_id = tx.now, None, None
+    await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id))
+    await enqueue_routing(tx, [alert.id])
+    return alert
+
+
+async def resolve(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
+    """End an alert by hand. Resolving again changes nothing."""
+    who.must("alert.edit")
+    alert = await queries.lock(tx, alert_id)
+    await _resolve(tx, who, [alert], reason or f"{who.name} resolved it.")
+    return alert
+
+
+async def resolve_many(tx: Tx, who: Actor, alert_ids: Sequence[UUID], *, reason: str) -> int:
+    """End several alerts because of something above them; returns how many were still open.
+
+    The caller has checked the permission for what causes it.
+    """
+    return await _resolve(tx, who, await queries.lock_many(tx, alert_ids), reason)
+
+
+async def _resolve(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
+    still_open = [alert for alert in alerts if alert.status != AlertStatus.RESOLVED]
+    for alert in still_open:
+        alert.status, alert.resolved_at, alert.resolved_by = AlertStatus.RESOLVED, tx.now, who.name
+        alert.updated_at = tx.now
+    if still_open:
+        await emit(
+            tx,
+            *(
+                AlertResolved(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason)
+                for alert in still_open
+            ),
+        )
+        ids = [alert.id for alert in still_open]
+        await oncall.end_runs(tx, alert_ids=ids, state=RunState.CANCELLED, reason="The alert is resolved.")
+    return len(still_open)
+
+
+async def escalate(tx: Tx, who: Actor, alert_id: UUID) -> Alert:
+    """Go on to the next step of the alert's escalation now."""
+    who.must("alert.edit")
+    alert = await queries.lock(tx, alert_id)
+    runs = await oncall_queries.lock_running(tx, alert_ids=[alert.id])
+    if not runs:
+        raise Conflict("Nobody is being paged for this alert now.", code="alert.not_escalating")
+    await oncall.escalate_run(tx, who, runs[0].id)
+    return alert
+
+
+async def link(tx: Tx, alert_ids: Sequence[UUID], incident_id: UUID | None) -> None:
+    """Let alerts belong to an incident, or to none. The caller has locked them and checked the permission."""
+    if alert_ids:
+        await tx.session.execute(
+            update(Alert).where(Alert.id.in_(alert_ids)).values(incident_id=incident_id, updated_at=tx.now)
+        )
+        await oncall.link_runs(tx, alert_ids, incident_id)
+
+
+async def open_by_hand(
+    tx: Tx,
+    who: Actor,
+    *,
+    source_id: UUID,
+    title: str,
+    description: str = "",
+    severity: int = 3,
+    urgency: Urgency = Urgency.HIGH,
+    labels: Mapping[str, str] | None = None,
+) -> Alert:
+    """Open an alert without a signal; it is routed as any other."""
+    who.must("alert.edit")
+    source = await queries.source(tx, source_id)
+    if not title.strip():
+        raise Invalid("title", "Give the alert a title.")
+    if not 1 <= severity <= 5:
+        raise Invalid("severity", "Severity is between 1 (critical) and 5 (info).")
+    id = new_id()
+    alert = Alert(
+        id=id,
+        source_id=source.id,
+        dedup_key=f"manual-{id}",
+        status=AlertStatus.TRIGGERED,
+        title=truncate(storable(title.strip()), 1024),
+        description=storable(description),
+        severity=severity,
+        urgency=urgency,
+        labels={storable(k)[:200]: storable(v)[:2000] for k, v in (labels or {}).items()},
+        links=[],
+        count=1,
+        native_severity="",
+        created_at=tx.now,
+        last_seen_at=tx.now,
+        updated_at=tx.now,
+    )
+    tx.session.add(alert)
+    await tx.session.flush()
+    await emit(
+        tx,
+        AlertTriggered(
+            actor=who.ref,
+            alert_id=id,
+            title=alert.title,
+            severity=severity,
+            urgency=urgency,
+            source_name=source.name,
+        ),
+    )
+    await enqueue_routing(tx, [id])
+    return alert

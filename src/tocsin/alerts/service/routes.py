@@ -1,0 +1,128 @@
+"""Writing routes and putting them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from tocsin.alerts import queries, routing
+from tocsin.alerts.model import AlertRoute
+from tocsin.db.engine import Tx
+from tocsin.events.base import Change
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
+from tocsin.events.log import emit
+from tocsin.identity.model import Actor
+from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.ids import new_id
+from tocsin.oncall import queries as oncall_queries
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDraft:
+    """A route as people write it. An empty condition is allowed only on the catch-all."""
+
+    name: str
+    condition: str = ""
+    escalation_policy_id: UUID | None = None
+    is_catch_all: bool = False
+    is_enabled: bool = True
+
+
+async def create_route(tx: Tx, who: Actor, draft: RouteDraft) -> AlertRoute:
+    """Add a route behind the others (but before the catch-all)."""
+    who.must("oncall.manage")
+    existing = await queries.lock_routes(tx)
+    await _check_route(tx, draft, existing)
+    last = max((r.position for r in existing), default=0)
+    row = AlertRoute(
+        id=new_id(),
+        name=draft.name.strip(),
+        position=last + 1,
+        condition=draft.condition.strip(),
+        is_catch_all=draft.is_catch_all,
+        is_enabled=draft.is_enabled,
+        escalation_policy_id=draft.escalation_policy_id,
+        created_at=tx.now,
+        updated_at=tx.now,
+        version=1,
+    )
+    tx.session.add(row)
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="alert_route", id=row.id, title=row.name))
+    return row
+
+
+async def update_route(tx: Tx, who: Actor, id: UUID, draft: RouteDraft, *, if_version: int | None = None) -> AlertRoute:
+    """Change a route; alerts that were routed before keep their decision."""
+    who.must("oncall.manage")
+    existing = await queries.lock_routes(tx)
+    row = await queries.route(tx, id)
+    if if_version is not None and if_version != row.version:
+        raise Stale("Somebody changed this route in the meantime. Look at it again before you save.")
+    await _check_route(tx, draft, [r for r in existing if r.id != id])
+    new = {
+        "name": draft.name.strip(),
+        "condition": draft.condition.strip(),
+        "is_catch_all": draft.is_catch_all,
+        "is_enabled": draft.is_enabled,
+        "escalation_policy_id": draft.escalation_policy_id,
+    }
+    changes = [Change(field=f, old=str(getattr(row, f)), new=str(v)) for f, v in new.items() if getattr(row, f) != v]
+    for field, value in new.items():
+        setattr(row, field, value)
+    if changes:
+        row.updated_at = tx.now
+        row.version += 1
+        await emit(tx, ConfigurationChanged(actor=who.ref, kind="alert_route", id=id, title=row.name, changes=changes))
+    return row
+
+
+async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> None:
+    """Try a route one place earlier or later. At the end of the list nothing happens."""
+    who.must("oncall.manage")
+    ordered = [r for r in await queries.lock_routes(tx) if not r.is_catch_all]
+    row = await queries.route(tx, id)
+    if row not in ordered:
+        return
+    at = ordered.index(row)
+    to = at - 1 if up else at + 1
+    if not 0 <= to < len(ordered):
+        return
+    ordered[at], ordered[to] = ordered[to], ordered[at]
+    for position, each in enumerate(ordered, start=1):
+        each.position = position
+    await emit(
+        tx,
+        ConfigurationChanged(
+            actor=who.ref,
+            kind="alert_route",
+            id=id,
+            title=row.name,
+            changes=[Change(field="position", old=str(at + 1), new=str(to + 1))],
+        ),
+    )
+
+
+async def delete_route(tx: Tx, who: Actor, id: UUID) -> None:
+    """Remove a route; alerts that took it keep its name in their record."""
+    who.must("oncall.manage")
+    await queries.lock_routes(tx)
+    row = await queries.route(tx, id)
+    await tx.session.delete(row)
+    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="alert_route", id=id, title=row.name))
+
+
+async def _check_route(tx: Tx, draft: RouteDraft, others: Sequence[AlertRoute]) -> None:
+    if not 1 <= len(draft.name.strip()) <= 100:
+        raise Invalid("name", "Give the route a name of at most 100 characters.")
+    if draft.is_catch_all:
+        if any(other.is_catch_all for other in others):
+            raise Conflict("There is a catch-all already. Change that one.")
+        if draft.condition.strip():
+            raise Invalid("condition", "A catch-all takes everything, so it has no condition.")
+    elif not draft.condition.strip():
+        raise Invalid("condition", "Write a condition, or make this route the catch-all.")
+    else:
+        routing.read_condition(draft.condition)
+    if draft.escalation_policy_id is not None:
+        await oncall_queries.policy(tx, draft.escalation_policy_id)

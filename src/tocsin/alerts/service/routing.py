@@ -1,0 +1,133 @@
+"""Deciding where alerts go, now or as a job, and beginning to page for them. The rules are in `alerts.routing`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from tocsin.alerts import queries, routing
+from tocsin.alerts.model import AlertStatus
+from tocsin.db.engine import Tx
+from tocsin.events.alerts import AlertNotRouted, AlertRouted
+from tocsin.events.base import SYSTEM, Event
+from tocsin.events.log import emit
+from tocsin.jobs import queue
+from tocsin.jobs.queue import NewJob
+from tocsin.kit.text import truncate
+from tocsin.notifications.model import Urgency
+from tocsin.oncall import service as oncall
+from tocsin.oncall.escalation import PageContent
+
+ROUTE = "alerts.route"
+# How much of an alert goes into a page; the rest stands behind its link.
+_PAGE_BODY = 2000
+_PAGE_LABELS = 20
+# One routing job carries at most so many alerts: enough to make it cheap, few enough to keep a lock short.
+_ROUTED_AT_ONCE = 64
+
+
+def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False) -> list[NewJob]:
+    """Return the jobs that route these alerts, or that route them anew because they became urgent."""
+    return [
+        NewJob(
+            kind=ROUTE,
+            lane="page",
+            payload={"alert_ids": [str(id) for id in alert_ids[at : at + _ROUTED_AT_ONCE]], "anew": anew},
+            max_attempts=1000,
+        )
+        for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)
+    ]
+
+
+async def enqueue_routing(tx: Tx, alert_ids: Sequence[UUID]) -> None:
+    """Have these alerts routed as soon as the transaction commits."""
+    await queue.enqueue(tx, *routing_jobs(alert_ids))
+
+
+async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
+    """Decide where new alerts go and begin their escalations. An alert that was routed before is left alone."""
+    alerts = await queries.lock_unrouted(tx, alert_ids)
+    if not alerts:
+        return
+    table = await tx.cached("alerts.routing", queries.routing_table)
+    decided: dict[UUID, UUID | None] = {}
+    events: list[Event] = []
+    starts: list[oncall.Start] = []
+    for alert in alerts:
+        source_name, source_kind = table.sources[alert.source_id]
+        decision = routing.route(table.routes, routing.facts(alert, source=source_name, source_kind=source_kind))
+        taken = decision.route
+        decided[alert.id] = taken.id if taken else None
+        if taken is None:
+            events.append(_not_routed(alert, decision))
+            continue
+        routed = _routed(alert, taken, decision.reason, table)
+        events.append(routed)
+        if taken.policy_id is not None and alert.status == AlertStatus.TRIGGERED:
+            starts.append(
+                oncall.Start(
+                    content=_page_content(alert, source_name),
+                    reason=routed.reason,
+                    alert_id=alert.id,
+                    linked_incident_id=alert.incident_id,
+                    policy_id=taken.policy_id,
+                )
+            )
+    await queries.mark_routed(tx, decided)
+    await emit(tx, *events)
+    if starts:
+        await oncall.start(tx, starts)
+
+
+def _routed(alert: queries.Unrouted, taken: routing.Route, reason: str, table: queries.RoutingTable) -> AlertRouted:
+    if taken.policy_id is None:
+        reason += " It pages nobody; the alert is only recorded."
+    elif alert.status != AlertStatus.TRIGGERED:
+        reason += f" Nobody was paged, because the alert was {alert.status} before."
+    return AlertRouted(
+        actor=SYSTEM,
+        alert_id=alert.id,
+        incident_id=alert.incident_id,
+        route_id=taken.id,
+        route_name=taken.name,
+        policy_id=taken.policy_id,
+        policy_name=table.policies.get(taken.policy_id, "") if taken.policy_id else "",
+        reason=reason,
+    )
+
+
+async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
+    """Route alerts that became urgent while nobody had taken them: what was decided for the mild ones is no help now.
+
+    An escalation that climbs already goes on; one that only notified gives way.
+    """
+    alerts = [alert for alert in await queries.lock_many(tx, alert_ids) if alert.status == AlertStatus.TRIGGERED]
+    climbing = await oncall.end_calm_runs(tx, [alert.id for alert in alerts])
+    again = [alert for alert in alerts if alert.id not in climbing]
+    for alert in again:
+        alert.routed_at, alert.route_id = None, None
+    await tx.flush()
+    await route(tx, [alert.id for alert in again])
+
+
+def _not_routed(alert: queries.Unrouted, decision: routing.Decision) -> AlertNotRouted:
+    return AlertNotRouted(actor=SYSTEM, alert_id=alert.id, incident_id=alert.incident_id, reason=_in_words(decision))
+
+
+def _in_words(decision: routing.Decision) -> str:
+    if not decision.tried:
+        return "There are no routes yet."
+    shown = "; ".join(f"“{tried.name}”: {tried.why}" for tried in decision.tried[:10])
+    more = f" and {len(decision.tried) - 10} more" if len(decision.tried) > 10 else ""
+    return f"{decision.reason} {shown}{more}"
+
+
+def _page_content(alert: queries.Unrouted, source_name: str) -> PageContent:
+    return PageContent(
+        title=alert.title,
+        body=truncate(alert.description, _PAGE_BODY),
+        severity=alert.severity,
+        urgency=Urgency(alert.urgency),
+        source=source_name,
+        labels=dict(list(alert.labels.items())[:_PAGE_LABELS]),
+    )
