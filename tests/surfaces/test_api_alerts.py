@@ -169,6 +169,37 @@ async def test_a_routing_key_that_nothing_can_hold_is_unknown_and_no_outage(api:
         assert (answer.status_code, answer.json()["errors"]) == (400, ["routing_key not found"])
 
 
+async def test_a_slash_too_many_loses_no_signal(api: Api, admin: httpx.AsyncClient) -> None:
+    site = "http://tocsin.example"
+    generic = (await admin.post("/alert_sources", json={"name": "Any", "kind": "generic"})).json()["token"]
+    for path in (f"/in/generic/{generic}/", f"//in/generic/{generic}", f"/in//generic//{generic}//"):
+        answer = await api.client().post(site + path, json={"title": "Disk is full"})
+        assert (answer.status_code, answer.json()["accepted"]) == (202, 1), path
+    key = (await admin.post("/alert_sources", json={"name": "Pager", "kind": "pagerduty"})).json()["token"]
+    event = {"event_action": "trigger", "payload": {"summary": "Disk is full", "source": "db1", "severity": "critical"}}
+    for path in ("/compat/pagerduty/v2/enqueue/", "//compat/pagerduty/v2/enqueue"):
+        answer = await api.client().post(site + path, json={"routing_key": key, **event})
+        assert (answer.status_code, answer.json()["status"]) == (202, "success"), path
+
+
+@pytest.mark.parametrize("path", ["/in", "/in/", "//in//", "/in/generic", "/in/nothing/x", "/compat/", "/compat/x/y"])
+async def test_an_address_that_takes_no_signals_says_so_as_a_problem(api: Api, path: str) -> None:
+    answer = await api.client().post(f"http://tocsin.example{path}", json={"title": "Disk is full"})
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["code"] == "not_found"
+
+
+async def test_an_unknown_compatible_address_answers_in_the_words_of_its_protocol(api: Api) -> None:
+    site = "http://tocsin.example/compat/pagerduty"
+    for path in ("", "/v2", "/v2/enqueue/x", "/v2/change/enqueue"):
+        answer = await api.client().post(site + path, json={"routing_key": "x"})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json"), path
+        assert set(answer.json()) == {"status", "message", "errors"}
+    read = await api.client().get(site + "/v2/enqueue")
+    assert (read.status_code, read.headers["allow"]) == (405, "POST")
+    assert read.json()["errors"] == ["Send signals with POST."]
+
+
 async def test_a_step_at_the_moment_a_contact_method_goes_is_no_crash(api: Api, admin: httpx.AsyncClient) -> None:
     """The step has read the method that is gone when it is to be written; trying again finds the new state."""
     made = await _wire(api, admin, "ada", "bob")

@@ -2,7 +2,8 @@
 
 A raw ASGI application, because this path has to keep up when everything fires at once. The rule of the house:
 2xx means durably stored. A full queue or an unreachable store answers 503 with `Retry-After`, never 4xx; what is
-wrong with a request is said in the protocol's own error body.
+wrong with a request is said in the protocol's own error body. A slash too many, also at the end, changes nothing:
+addresses are put together by hand and by tools.
 
 Limits: a body of `TOCSIN_INTAKE_MAX_BYTES` (1 MiB), for PagerDuty 512,000 bytes; `application/json` or no content
 type. Answers: 202 stored, 400 unreadable, 403 source switched off, 404 unknown token, 405, 413, 415, 422, 503.
@@ -10,6 +11,7 @@ type. Answers: 202 stored, 400 unreadable, 403 source switched off, 404 unknown 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from litestar.types import HTTPScope, Receive, Send
@@ -23,6 +25,8 @@ from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, TooLarge, TooM
 
 PAGERDUTY_MAX_BYTES = 512_000
 _PREFIX = "/in/"
+_COMPATIBLE = "/compat/"
+_SLASHES = re.compile(r"/{2,}")
 _TYPES = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
 
 
@@ -31,6 +35,10 @@ class WrongMethod(Problem):
 
     status = 405
     code = "request.method"
+
+
+class NoSuchAddress(NotFound):
+    """Nothing takes signals here, whatever the token."""
 
 
 class Disconnected(Exception):
@@ -49,18 +57,18 @@ class IntakeApp:
     @staticmethod
     def takes(path: str) -> bool:
         """Say whether this path is machine intake."""
-        return path.startswith(_PREFIX) or path == PAGERDUTY_PATH
+        return f"{_plain(path)}/".startswith((_PREFIX, _COMPATIBLE))
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         began = monotonic()
-        path = scope["path"]
-        kind, token = ("pagerduty", "") if path == PAGERDUTY_PATH else _kind_and_token(path)
+        path = _plain(scope["path"])
+        kind, token = _kind_and_token(path)
         adapter = ADAPTERS.get(kind) or ADAPTERS["generic"]
         method: str = scope["method"]
         extra: dict[str, str] = {}
         try:
             if kind not in ADAPTERS or (token == "" and path != PAGERDUTY_PATH):
-                raise NotFound("There is no such alert source. Check the address that you copied.")
+                raise NoSuchAddress("There is no such alert source. Check the address that you copied.")
             if method != "POST":
                 extra["allow"] = "POST"
                 raise WrongMethod("Send signals with POST.")
@@ -70,6 +78,9 @@ class IntakeApp:
             return
         except Problem as problem:
             status, answer = adapter.refused(problem)
+            if isinstance(problem, NoSuchAddress | WrongMethod):
+                # These are about the address, not about the event that a protocol has its own words for.
+                status = problem.status
             if isinstance(problem, Unavailable | TooMany):
                 extra["retry-after"] = str(problem.retry_after)
         ok = status < 400
@@ -109,8 +120,16 @@ class IntakeApp:
         return source
 
 
+def _plain(path: str) -> str:
+    """Return the address without the slashes that say nothing."""
+    return (_SLASHES.sub("/", path) if "//" in path else path).rstrip("/")
+
+
 def _kind_and_token(path: str) -> tuple[str, str]:
-    kind, _, token = path.removeprefix(_PREFIX).strip("/").partition("/")
+    """Read the format and the token from a plain address; a compatible one has its token elsewhere."""
+    if path.startswith(_COMPATIBLE):
+        return path.removeprefix(_COMPATIBLE).partition("/")[0], ""
+    kind, _, token = path.removeprefix(_PREFIX).partition("/")
     return kind, token
 
 
