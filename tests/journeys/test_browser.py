@@ -370,6 +370,16 @@ async def test_everything_works_from_the_keyboard(site: Site, chromium: Browser)
         await keys.press("a")
         await expect(ada).to_have_url(re.compile("/alerts$"))
 
+        # From an alert: what is known stands there, and Enter declares.
+        alert = await site.fire("The weighbridge does not answer")
+        await ada.goto(f"/alerts/{alert['alert_id']}")
+        await keys.press("c")
+        await expect(declare.get_by_label("Title")).to_be_focused()
+        await expect(declare.get_by_label("Title")).to_have_value("The weighbridge does not answer")
+        await keys.press("Enter")
+        await expect(ada).to_have_url(re.compile(r"/incidents/INC-\d+$"))
+        await expect(ada.locator("aside.rail")).to_contain_text("The weighbridge does not answer")
+
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_an_incident_is_declared_and_resolved_without_javascript(
@@ -405,6 +415,18 @@ async def test_an_incident_is_declared_and_resolved_without_javascript(
         await resolve.get_by_label("Resolution note").fill("The printers are on again.")
         await button(resolve, "Resolve incident").click()
         await expect(ada.locator("#ihead")).to_contain_text("Resolved")
+
+
+async def test_an_alert_becomes_an_incident_without_javascript(site: Site, chromium: Browser) -> None:
+    alert = await site.fire("The radar of quay 4 is off")
+    async with somebody(chromium, site.base, javascript=False) as ada:
+        await sign_in(ada, ADA)
+        await ada.goto(f"/alerts/{alert['alert_id']}")
+        await ada.get_by_role("link", name="Declare incident").locator("visible=true").click()
+        await expect(ada).to_have_url(re.compile(r"/incidents/new\?alert="))
+        await expect(ada.get_by_label("Title")).to_have_value("The radar of quay 4 is off")
+        await button(ada, "Declare incident").click()
+        await expect(ada).to_have_url(re.compile(r"/incidents/INC-\d+$"))
 
 
 async def test_what_happens_while_a_page_loads_is_on_it(site: Site, chromium: Browser) -> None:

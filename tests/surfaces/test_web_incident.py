@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
+from tocsin.alerts import service as alerts
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries
@@ -67,20 +68,52 @@ async def test_a_declaration_without_a_title_is_shown_again(world: World) -> Non
 
 
 async def test_declaring_from_an_alert_links_it(world: World) -> None:
+    """F002: the form says what the alert says, as a page and in a dialog on the alert's page."""
     ada = await world.person("ada")
+    first, second = [await world.alert(title, severity=2) for title in ("Disk is full", "Disk is slow")]
+    async with browser(world, ada) as web:
+        page = await web.get(f"/incidents/new?alert={public('alt', first.id)}")
+        assert page.read.forms["declare-form"]["title"] == ["Disk is full"]
+        assert page.read.forms["declare-form"]["severity"] == ["2"]
+        assert "is linked, and acknowledged in your name." in page.html
+        assert f"/alerts/{public('alt', first.id)}" in page.read.links
+        assert (await web.do(page, "declare-form")).path == "/incidents/INC-1"
+
+        page = await web.get(f"/alerts/{public('alt', second.id)}")
+        assert f"/incidents/new?alert={public('alt', second.id)}" in page.read.links
+        assert await number_of(world, "incident.declared") == 1
+        for _ in range(2):
+            done = await web.submit(page, "declare-form", {"title": "The disk of rtm-1 is slow", "severity": "1"})
+            assert done.location == "/incidents/INC-2"
+        assert "declare-form" not in (await web.get(f"/alerts/{public('alt', second.id)}")).read.forms
+    found = await again(world, "/incidents/INC-2")
+    assert (found.title, found.severity) == ("The disk of rtm-1 is slow", 1)
+    assert [(await world.again(alert)).status for alert in (first, second)] == ["acknowledged", "acknowledged"]
+
+
+async def test_who_declares_second_from_an_alert_is_led_to_its_incident(world: World) -> None:
+    """F074."""
+    ada, bob = await world.people("ada", "bob")
     alert = await world.alert("Disk is full")
     id = public("alt", alert.id)
+    async with browser(world, ada) as web, browser(world, bob) as other:
+        late = await other.get(f"/alerts/{id}")
+        await web.do(await web.get(f"/alerts/{id}"), "declare-form")
+        done = await other.submit(late, "declare-form", {"title": "Mine"})
+        assert (done.status, done.location) == (303, "/incidents/INC-1")
+        page = await other.get(f"/incidents/new?alert={id}")
+        assert page.path == "/incidents/INC-1" and "belongs to INC-1 already" in page.html
+    assert await number_of(world, "incident.declared") == 1
+
+
+async def test_the_declaration_says_who_has_acknowledged_the_alert(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    alert = await world.alert("Disk is full")
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, Actor.person(bob), alert.id)
     async with browser(world, ada) as web:
-        page = await web.get(f"/incidents/new?alert={id}")
-        assert page.read.forms["declare-form"]["title"] == ["Disk is full"]
-        await web.do(page, "declare-form")
-        assert (await web.get(f"/incidents/new?alert={id}")).status == 409
-    async with browser(world, ada) as web:
-        second = await world.alert("Disk is slow")
-        page = await web.get(f"/alerts/{public('alt', second.id)}")
-        for _ in range(2):
-            assert (await web.submit(page, "declare")).location == "/incidents/INC-2"
-    assert (await world.again(alert)).status == "acknowledged"
+        page = await web.get(f"/incidents/new?alert={public('alt', alert.id)}")
+        assert "in your name" not in page.html and f"{bob.name} acknowledged it" in page.html
 
 
 async def test_what_responders_do_is_done_and_shown(world: World) -> None:

@@ -23,7 +23,6 @@ from tocsin.edge.cursors import write_place
 from tocsin.events import log
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
-from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.ids import parse, public
 from tocsin.kit.text import truncate
@@ -31,6 +30,7 @@ from tocsin.oncall import queries as oncall
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.forms import Form, Refused
+from tocsin.web.incidents import declare_from
 
 _TABS: Mapping[str, Filter] = {
     "open": Filter(statuses=OPEN),
@@ -218,6 +218,8 @@ async def _show(
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],
         }
+        is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
+        values["declare"] = await declare_from(tx, who, alert) if is_free and who.may("incident.declare") else None
     values |= {"may": _may(who), "live_url": f"/alerts/{id}/events", "conflict": ""}
     return pages.render("alert.html", values, refused=refused)
 
@@ -304,26 +306,4 @@ async def _resolve(who: Actor, id: str, tx: Tx) -> None:
     await alerts.resolve(tx, who, parse("alt", id))
 
 
-@post("/alerts/{id:str}/declare")
-async def declare(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Declare an incident from an alert at once, with its title and severity. No fields.
-
-    An alert that belongs to an incident leads there, so a second press declares nothing.
-    """
-    made: list[str] = []
-    refused = await forms.attempt(context, Form({}), "declare", partial(_declare, who, id, made))
-    if refused is None:
-        return pages.go(f"/incidents/{made[0]}")
-    return await _show(request, context, who, id, refused)
-
-
-async def _declare(who: Actor, id: str, made: list[str], tx: Tx) -> None:
-    who.must("incident.declare")
-    alert = await queries.lock(tx, parse("alt", id))
-    if alert.incident_id is not None:
-        made.append((await incident_queries.get(tx, alert.incident_id)).reference)
-        return
-    made.append((await incidents.declare(tx, who, alert_id=alert.id)).reference)
-
-
-HANDLERS = [alert_list, alert_page, acknowledge, resolve, declare]
+HANDLERS = [alert_list, alert_page, acknowledge, resolve]

@@ -11,6 +11,7 @@ from uuid import UUID
 from litestar import get, post
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
@@ -63,6 +64,8 @@ class DeclareAlert:
     ref: str
     title: str
     severity: int
+    status: str
+    acked_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +237,27 @@ async def _show_declare(
     who.must("incident.declare")
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        values["declare"] = await (_from_alert(tx, who, alert) if alert else declare_form(tx, None))
+        about = await alert_queries.get(tx, parse("alt", alert)) if alert else None
+        if about is not None and about.incident_id is not None:
+            # Somebody was faster. What is to be done now is done there.
+            owner = await queries.get(tx, about.incident_id)
+            words = f"ALR-{about.number} belongs to {owner.reference} already. Nothing new was declared."
+            return pages.go(f"/incidents/{owner.reference}", words)
+        values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
     return pages.render("declare.html", values, refused=refused)
 
 
-async def _from_alert(tx: Tx, who: Actor, alert: str) -> Declare:
-    draft = await incidents.prefill(tx, who, parse("alt", alert))
-    row = await alert_queries.get(tx, draft.alert_id)
-    about = DeclareAlert(alert, f"ALR-{row.number}", draft.title, draft.severity)
+async def declare_from(tx: Tx, who: Actor, alert: Alert) -> Declare:
+    """Return the form for an incident that this alert begins; raises `Conflict` when it belongs to one already."""
+    draft = await incidents.prefill(tx, who, alert.id)
+    about = DeclareAlert(
+        id=public("alt", alert.id),
+        ref=f"ALR-{alert.number}",
+        title=draft.title,
+        severity=draft.severity,
+        status=alert.status,
+        acked_by=alert.acknowledged_by,
+    )
     return await declare_form(tx, about, draft.summary)
 
 
