@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 
 from tests.surfaces.web_client import Browser, browser
-from tests.world import World
+from tests.world import World, minutes
 from tocsin.edge.auth import COOKIE
 from tocsin.identity import service as identity
 from tocsin.identity.model import User
+from tocsin.kit.ids import public
 from tocsin.web.forms import safe_path
 
 PASSWORD = "correct horse battery"
@@ -126,3 +127,40 @@ async def test_a_one_time_link_works_once_and_not_by_looking_at_it(world: World)
         page = await web.submit(await web.get(f"/link/{token}"), "link")
         assert page.status == 422
         assert "has been used or has expired" in page.html
+
+
+async def test_who_forgot_the_password_comes_by_a_link_and_sets_a_new_one(world: World) -> None:
+    ada = await with_password(world)
+    async with world.db.begin() as tx:
+        token = await identity.make_sign_in_link(tx, ada.id, timedelta(days=7))
+    async with browser(world, ada) as elsewhere, browser(world) as web:
+        page = await web.do(await web.get(f"/link/{token}"), "link")
+        assert page.path == "/new-password" and "/incidents" in page.read.links
+        assert "Set a new password" in page.html and "current" not in page.read.forms["new-password"]
+        short = await web.submit(page, "new-password", {"password": "short"})
+        assert short.status == 422 and "Use at least 10 characters." in short.html
+        profile = await web.get(f"/people/{public('usr', ada.id)}")
+        assert "current" not in profile.read.forms["password-form"]
+        done = await web.do(short, "new-password", {"password": "a better battery"})
+        assert done.path == "/incidents" and "Password changed." in done.html
+        assert (await elsewhere.get("/incidents")).path.startswith("/sign-in")
+        profile = await web.get("/new-password")
+        assert profile.path.startswith("/people/usr_") and "current" in profile.read.forms["password-form"]
+    async with browser(world) as web:
+        assert (await sign_in(web, ada.email, "a better battery")).status == 303
+
+
+async def test_the_offer_of_a_new_password_ends_with_its_time(world: World) -> None:
+    ada = await with_password(world)
+    async with world.db.begin() as tx:
+        token = await identity.make_sign_in_link(tx, ada.id, timedelta(days=7))
+    async with browser(world) as web:
+        page = await web.do(await web.get(f"/link/{token}"), "link")
+        await world.pass_time(minutes(15))
+        late = await web.do(page, "new-password", {"password": "a better battery"})
+        assert late.path.startswith("/people/usr_") and "current" in late.read.forms["password-form"]
+        assert "The 15 minutes after your sign-in by a link are over." in late.html
+        assert (await web.get("/new-password")).path.startswith("/people/usr_")
+    async with browser(world) as web:
+        assert (await web.get("/new-password")).path.startswith("/sign-in")
+        assert (await sign_in(web, ada.email, PASSWORD)).status == 303

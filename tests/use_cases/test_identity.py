@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -334,6 +335,85 @@ async def test_an_administrator_sets_a_password_without_the_current_one(db: Data
     await identity.sign_in(db, bob.email, "another good one", IP, BROWSER, days=14)
     with pytest.raises(Denied):
         await set_password(db, Actor.person(bob), ada, "another good one")
+
+
+async def test_an_administrator_proves_who_they_are_before_their_own_password_changes(db: Database) -> None:
+    """Identity: passwords; a browser that was left open is not enough."""
+    ada = await make(db, "ada", Role.ADMIN, PASSWORD)
+    with pytest.raises(Invalid, match="current password"):
+        await set_password(db, Actor.person(ada), ada, "another good one", "guess")
+    await set_password(db, Actor.person(ada), ada, "another good one", PASSWORD)
+
+
+async def test_a_password_that_an_administrator_sets_ends_that_persons_sessions_and_links(db: Database) -> None:
+    """F118."""
+    ada, bob = await make(db, "ada", Role.ADMIN, PASSWORD), await make(db, "bob", password=PASSWORD)
+    _, theirs = await identity.sign_in(db, bob.email, PASSWORD, IP, BROWSER, days=14)
+    _, mine = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    token = await link_of(db, bob)
+    who = await actor_of(db, mine)
+    assert who is not None
+    await set_password(db, who, bob, "another good one")
+    assert await actor_of(db, theirs) is None
+    assert await actor_of(db, mine) is not None
+    with pytest.raises(Unauthenticated):
+        await by_link(db, token)
+
+
+async def link_of(db: Database, user: User) -> str:
+    return await in_tx(db, lambda tx: identity.make_sign_in_link(tx, user.id, timedelta(days=7)))
+
+
+async def came_by_link(db: Database, user: User) -> Actor:
+    _, cookie = await by_link(db, await link_of(db, user))
+    who = await actor_of(db, cookie)
+    assert who is not None
+    return who
+
+
+async def test_who_came_by_a_link_sets_a_new_password_without_the_forgotten_one(db: Database) -> None:
+    """Identity: passwords; other sessions end, and the record has the change."""
+    ada = await make(db, "ada", password=PASSWORD)
+    _, elsewhere = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    who = await came_by_link(db, ada)
+    await pass_time(db, timedelta(minutes=14))
+    await set_password(db, who, ada, "another good one")
+
+    assert await actor_of(db, elsewhere) is None
+    assert [s.id for s in await in_tx(db, lambda tx: queries.sessions_of(tx, ada.id))] == [who.session_id]
+    await identity.sign_in(db, ada.email, "another good one", IP, BROWSER, days=14)
+    row = await db.pool.fetchrow(
+        "SELECT actor_name, data FROM event WHERE data->>'kind' = 'user' ORDER BY position DESC"
+    )
+    assert row is not None and row["actor_name"] == "Ada"
+    assert decode_json(row["data"])["changes"] == [{"field": "password", "old": None, "new": None}]
+
+
+async def test_a_link_opens_one_change_of_the_password_in_its_own_session_for_a_quarter_of_an_hour(
+    db: Database,
+) -> None:
+    """Identity: passwords."""
+    ada, bob = await make(db, "ada", password=PASSWORD), await make(db, "bob", password=PASSWORD)
+    _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    by_password = await actor_of(db, cookie)
+    assert by_password is not None
+    linked = await came_by_link(db, ada)
+    for who in (by_password, Actor.person(ada), replace(linked, session_id=new_id())):
+        with pytest.raises(Invalid, match="current password"):
+            await set_password(db, who, ada, "another good one")
+    with pytest.raises(Denied):
+        await set_password(db, linked, bob, "another good one")
+
+    await set_password(db, linked, ada, "another good one")
+    with pytest.raises(Invalid, match="current password"):
+        await set_password(db, linked, ada, "yet another one")
+
+    late = await came_by_link(db, ada)
+    await pass_time(db, timedelta(minutes=15))
+    with pytest.raises(Invalid, match="15 minutes") as caught:
+        await set_password(db, late, ada, "yet another one")
+    assert caught.value.errors[0].pointer == "#/current"
+    await set_password(db, late, ada, "yet another one", "another good one")
 
 
 async def test_a_person_without_a_password_sets_the_first_one(db: Database) -> None:

@@ -186,6 +186,8 @@ class Session(Record):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    # Its person came by a one-time link and may set a new password without the old one until then, once.
+    new_password_until: Mapped[datetime | None]
     ip: Mapped[str] = mapped_column(server_default="")
     user_agent: Mapped[str] = mapped_column(server_default="")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
@@ -103,6 +104,12 @@ async def sessions_of(tx: Tx, user_id: UUID, *, limit: int = 100) -> list[Sessio
     query = select(Session).where(Session.user_id == user_id, Session.expires_at > tx.now)
     query = query.order_by(Session.last_seen_at.desc(), Session.id).limit(limit)
     return list((await tx.session.scalars(query)).all())
+
+
+async def new_password_until(tx: Tx, session_id: UUID | None, user_id: UUID) -> datetime | None:
+    """Return until when this session of the person might set a new password without the old one, also if it is over."""
+    query = select(Session.new_password_until).where(Session.id == session_id, Session.user_id == user_id)
+    return (await tx.session.scalars(query)).one_or_none()
 
 
 async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User] | None:

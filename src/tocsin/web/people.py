@@ -198,6 +198,7 @@ async def _show(
         methods = await contact.contact_methods(tx, person.id)
         rules = await contact.rules(tx, person.id)
         test = await figures.latest_test(tx, person.id)
+        until = await queries.new_password_until(tx, who.session_id, person.id)
     is_me = person.id == who.user_id
     may = May(edit=who.may("user.manage") or (is_me and who.may("self.edit")), manage=who.may("user.manage"))
     shown = [_method(context, method, may) for method in methods]
@@ -211,6 +212,7 @@ async def _show(
         "method_kinds": [(kind, channel.label) for kind, channel in context.channels.items()],
         "has_mail": "email" in context.channels,
         "has_password": person.password_hash is not None,
+        "new_password_until": until if until is not None and until > values["now"] else None,
         "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": _test(context, test) if may.edit else None,

@@ -1,8 +1,9 @@
-"""Getting in and out: sign-in, the first set-up, one-time links, sign-out."""
+"""Getting in and out: sign-in, the first set-up, one-time links and the password after one, sign-out."""
 
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 from litestar import get, post
 from litestar.datastructures import Cookie
@@ -10,9 +11,11 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.auth import COOKIE
-from tocsin.edge.context import AppRequest, Context, Ctx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.accounts import SHORTEST_PASSWORD
+from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated
 from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
@@ -133,7 +136,7 @@ async def link_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> 
 
 @post("/link/{token:str}")
 async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
-    """Use the link up and sign its person in; somebody who is new is led to the profile."""
+    """Use the link up and sign its person in: somebody new is led to the profile, others may set a new password."""
     try:
         async with context.db.begin() as tx:
             user, cookie = await identity.sign_in_with_link(
@@ -147,8 +150,47 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
         return pages.render("link.html", values, status=422, headers=_SECRET)
     if is_new:
         words = "Welcome. Set a password, and add a contact method so that you can be paged."
-        return _signed_in(context, cookie, f"/people/{public('usr', user.id)}", words)
-    return _signed_in(context, cookie, _START)
+        return _signed_in(context, cookie, _profile(user.id), words)
+    return _signed_in(context, cookie, "/new-password" if user.password_hash is not None else _START)
+
+
+def _profile(user_id: UUID) -> str:
+    return f"/people/{public('usr', user_id)}"
+
+
+@get("/new-password")
+async def new_password_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Offer a new password to whoever just came by a one-time link; everybody else finds it in the profile."""
+    return await _show_new_password(request, context, who)
+
+
+@post("/new-password")
+async def new_password(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Replace a forgotten password. Form field: password."""
+    form = await forms.read(request)
+    refused = await forms.attempt(context, form, "new-password", partial(_set_new_password, who, form))
+    if refused is None:
+        return pages.go(_START, "Password changed.")
+    return await _show_new_password(request, context, who, refused)
+
+
+async def _set_new_password(who: Actor, form: Form, tx: Tx) -> None:
+    await identity.set_password(tx, who, who.must_be_someone(), form.text("password"))
+
+
+async def _show_new_password(
+    request: AppRequest, context: Context, who: Actor, refused: Refused | None = None
+) -> pages.Page:
+    me = who.must_be_someone()
+    async with context.db.begin() as tx:
+        until = await queries.new_password_until(tx, who.session_id, me)
+        person = await queries.user(tx, me)
+        values = pages.bare(request, context, tx.now.astimezone(pages.zone(person.time_zone)))
+    if until is None or until <= values["now"]:
+        # The profile has a field for the present password.
+        return pages.go(_profile(me), refused.problem.message if refused else "")
+    values |= {"name": who.name, "until": until, "shortest_password": SHORTEST_PASSWORD}
+    return pages.render("new_password.html", values, refused=refused)
 
 
 # The address itself is a credential: it must not travel on to other pages.
@@ -179,4 +221,4 @@ def _user_agent(request: AppRequest) -> str:
     return request.headers.get("user-agent", "")
 
 
-HANDLERS = [sign_in_page, sign_in, sign_out, set_up_page, set_up, link_page, use_link]
+HANDLERS = [sign_in_page, sign_in, sign_out, set_up_page, set_up, link_page, use_link, new_password_page, new_password]

@@ -25,7 +25,7 @@ from tocsin.identity.accounts import (
 )
 from tocsin.identity.model import Actor, Role, User
 from tocsin.identity.permission import must_manage
-from tocsin.identity.service.sessions import end_sessions
+from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links
 from tocsin.identity.service.tokens import revoke_tokens
 from tocsin.kit.crypto import check_password, hash_password
@@ -157,17 +157,16 @@ def _shown(value: str | bool) -> str:
 async def set_password(tx: Tx, who: Actor, user_id: UUID, new: str, current: str | None = None) -> User:
     """Set the password and end the person's other sessions and unused links; tokens stay.
 
-    Without `user.manage` it is one's own, and `current` must be right if there is one. argon2 runs off the event
-    loop and before any row is locked. Raises `Conflict` when somebody else has set the password meanwhile.
+    For one's own, `current` must be right, unless there is none yet or this session was opened by a one-time link in
+    the last 15 minutes and has not set one since. Somebody else's needs `user.manage`. argon2 runs off the event loop
+    and before any row is locked. Raises `Conflict` when somebody else has set the password meanwhile.
     """
     must_manage(who, user_id)
     user = await queries.user(tx, user_id)
     checked = user.password_hash
     check_new_password(new, email=user.email, name=user.name)
-    if checked is not None and not who.may("user.manage"):
-        is_right = is_password(current or "") and await asyncio.to_thread(check_password, checked, current or "")
-        if not is_right:
-            raise Invalid("current", "This is not your current password.", code="wrong")
+    if checked is not None and who.user_id == user_id:
+        await _prove_own(tx, who, user_id, checked, current or "")
     hashed = await asyncio.to_thread(hash_password, new)
 
     user = await queries.lock_user(tx, user_id)
@@ -180,8 +179,23 @@ async def set_password(tx: Tx, who: Actor, user_id: UUID, new: str, current: str
     change = Change(field="password", old=None, new=None)
     await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=[change]))
     await end_sessions(tx, who, user.id, keep=who.session_id)
+    await forget_new_password(tx, user.id)
     await delete_links(tx, user.id)
     return user
+
+
+async def _prove_own(tx: Tx, who: Actor, user_id: UUID, stored: str, current: str) -> None:
+    """Raise `Invalid` unless a one-time link has just shown who this is, or the present password does."""
+    until = await queries.new_password_until(tx, who.session_id, user_id)
+    if until is not None and until > tx.now:
+        return
+    if until is not None and not current:
+        over = (
+            "The 15 minutes after your sign-in by a link are over. Give your present password, or ask for a new link."
+        )
+        raise Invalid("current", over, code="too_late")
+    if not is_password(current) or not await asyncio.to_thread(check_password, stored, current):
+        raise Invalid("current", "This is not your current password.", code="wrong")
 
 
 def _taken() -> Invalid:

@@ -19,6 +19,8 @@ from tocsin.kit.ids import new_id
 
 # How exact “last seen” and “last used” are; a write per request would buy nothing.
 SEEN_EVERY = timedelta(minutes=1)
+# How long after the use of a one-time link a forgotten password can be replaced in that session.
+NEW_PASSWORD_WITHIN = timedelta(minutes=15)
 _LONGEST_IP = 64
 _LONGEST_USER_AGENT = 300
 
@@ -26,7 +28,8 @@ _LONGEST_USER_AGENT = 300
 async def open_session(tx: Tx, user: User, *, ip: str, user_agent: str, how: str, days: int = 14) -> str:
     """Sign the person in and return the cookie's value; only its digest is stored.
 
-    `how` is what the record shows: `password`, `link` or `set-up`. The caller has checked the credential and holds
+    `how` is what the record shows: `password`, `link` or `set-up`. After a `link` the session may replace a forgotten
+    password, once and for 15 minutes. The caller has checked the credential and holds
     the person's lock, so that a deactivation at the same moment ends this session too.
     """
     if not user.is_active:
@@ -39,6 +42,7 @@ async def open_session(tx: Tx, user: User, *, ip: str, user_agent: str, how: str
         created_at=tx.now,
         last_seen_at=tx.now,
         expires_at=tx.now + timedelta(days=days),
+        new_password_until=tx.now + NEW_PASSWORD_WITHIN if how == "link" else None,
         ip=_printable(ip, _LONGEST_IP),
         user_agent=_printable(user_agent, _LONGEST_USER_AGENT),
     )
@@ -93,6 +97,16 @@ async def end_sessions(tx: Tx, who: Actor, user_id: UUID, *, keep: UUID | None =
     """End every session of the person except `keep`. The caller holds the person's lock."""
     condition = Session.user_id == user_id
     await _end(tx, who, condition if keep is None else condition & (Session.id != keep))
+
+
+async def forget_new_password(tx: Tx, user_id: UUID) -> None:
+    """Let what a one-time link allowed be over in every session of the person. The caller holds the person's lock."""
+    await tx.session.execute(
+        update(Session)
+        .where(Session.user_id == user_id, Session.new_password_until.is_not(None))
+        .values(new_password_until=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def _end(tx: Tx, who: Actor, condition: ColumnElement[bool]) -> None:

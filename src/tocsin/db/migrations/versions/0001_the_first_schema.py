@@ -554,6 +554,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("new_password_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ip", sa.Text(), server_default="", nullable=False),
         sa.Column("user_agent", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("session_user_id_fkey")),
