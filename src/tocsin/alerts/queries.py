@@ -12,40 +12,24 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tocsin.alerts.model import Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
 from tocsin.alerts.routing import Route
-from tocsin.db.engine import LOCK, Tx, decode_json
-from tocsin.kit.errors import NotFound
+from tocsin.db.engine import Tx, decode_json
+from tocsin.db.records import get_record, lock_record, lock_records
 from tocsin.oncall.queries import policy_names
 
 
 async def get(tx: Tx, id: UUID) -> Alert:
     """Return one alert; raises `NotFound`."""
-    found = await tx.session.get(Alert, id)
-    if found is None:
-        raise NotFound("There is no such alert.")
-    return found
+    return await get_record(tx, Alert, id, "alert")
 
 
 async def lock(tx: Tx, id: UUID) -> Alert:
     """Return one alert for changing; raises `NotFound`."""
-    found = await tx.session.get(Alert, id, with_for_update=LOCK, populate_existing=True)
-    if found is None:
-        raise NotFound("There is no such alert.")
-    return found
+    return await lock_record(tx, Alert, id, "alert")
 
 
 async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
     """Return these alerts for changing, in the order of their ids; raises `NotFound` when one is missing."""
-    query = (
-        select(Alert)
-        .where(Alert.id.in_(set(ids)))
-        .order_by(Alert.id)
-        .with_for_update(**LOCK)
-        .execution_options(populate_existing=True)
-    )
-    found = list((await tx.session.scalars(query)).all())
-    if len(found) != len(set(ids)):
-        raise NotFound("There is no such alert.")
-    return found
+    return await lock_records(tx, Alert, ids, "alert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,18 +196,12 @@ async def linked_counts(tx: Tx, incident_ids: Collection[UUID]) -> dict[UUID, in
 
 async def source(tx: Tx, id: UUID) -> AlertSource:
     """Return one source; raises `NotFound`."""
-    found = await tx.session.get(AlertSource, id)
-    if found is None:
-        raise NotFound("There is no such alert source.")
-    return found
+    return await get_record(tx, AlertSource, id, "alert source")
 
 
 async def lock_source(tx: Tx, id: UUID) -> AlertSource:
     """Return one source for changing; raises `NotFound`."""
-    found = await tx.session.get(AlertSource, id, with_for_update=LOCK, populate_existing=True)
-    if found is None:
-        raise NotFound("There is no such alert source.")
-    return found
+    return await lock_record(tx, AlertSource, id, "alert source")
 
 
 async def sources(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[AlertSource]:
@@ -259,10 +237,7 @@ async def lock_routes(tx: Tx) -> list[AlertRoute]:
 
 async def route(tx: Tx, id: UUID) -> AlertRoute:
     """Return one route; raises `NotFound`."""
-    found = await tx.session.get(AlertRoute, id)
-    if found is None:
-        raise NotFound("There is no such route.")
-    return found
+    return await get_record(tx, AlertRoute, id, "route")
 
 
 async def signals_of_source(

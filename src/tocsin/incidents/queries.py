@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import LOCK, Tx
+from tocsin.db.records import lock_records
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import User
@@ -83,35 +84,26 @@ def _by_ref(ref: Ref) -> Select[Incident]:
     return query.where(Incident.reference.in_({said, said.upper()}))
 
 
-def _missing(ref: Ref) -> NotFound:
-    return NotFound("There is no such incident." if isinstance(ref, UUID) else f"There is no incident “{ref[:60]}”.")
-
-
 async def get(tx: Tx, ref: Ref) -> Incident:
     """Return an incident; raises `NotFound`."""
-    found = (await tx.session.scalars(_by_ref(ref))).one_or_none()
-    if found is None:
-        raise _missing(ref)
-    return found
+    return await _only(tx, _by_ref(ref), ref)
 
 
 async def lock(tx: Tx, ref: Ref) -> Incident:
     """Return an incident as it is now, and keep others from changing it until the commit; raises `NotFound`."""
-    query = _by_ref(ref).with_for_update(**LOCK).execution_options(populate_existing=True)
+    return await _only(tx, _by_ref(ref).with_for_update(**LOCK).execution_options(populate_existing=True), ref)
+
+
+async def _only(tx: Tx, query: Select[Incident], ref: Ref) -> Incident:
     found = (await tx.session.scalars(query)).one_or_none()
     if found is None:
-        raise _missing(ref)
+        raise NotFound("There is no such incident." if isinstance(ref, UUID) else f"There is no incident “{ref[:60]}”.")
     return found
 
 
 async def lock_many(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
     """Lock several incidents in the order of their ids; raises `NotFound` when one is missing."""
-    wanted = sorted(set(incident_ids))
-    query = select(Incident).where(Incident.id.in_(wanted)).order_by(Incident.id).with_for_update(**LOCK)
-    found = {row.id: row for row in await tx.session.scalars(query.execution_options(populate_existing=True))}
-    if len(found) < len(wanted):
-        raise NotFound("There is no such incident.")
-    return found
+    return {row.id: row for row in await lock_records(tx, Incident, incident_ids, "incident")}
 
 
 async def by_id(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:

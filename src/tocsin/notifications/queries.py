@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from tocsin.db.engine import Tx
+from tocsin.db.records import get_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState, Method, NotificationRule, Rule, Urgency
@@ -57,10 +58,7 @@ async def ways_to_reach(tx: Tx, user_ids: Collection[UUID]) -> tuple[dict[UUID, 
 
 async def delivery(tx: Tx, id: UUID) -> Delivery:
     """Return one delivery; raises `NotFound`."""
-    found = await tx.session.get(Delivery, id)
-    if found is None:
-        raise NotFound("There is no such delivery.")
-    return found
+    return await get_record(tx, Delivery, id, "delivery")
 
 
 async def deliveries(

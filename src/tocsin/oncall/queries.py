@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select
 
 from tocsin.db.engine import LOCK, Tx
+from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
-from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import Method, Rule
 from tocsin.notifications.queries import ways_to_reach
 from tocsin.oncall.escalation import Plan, Step
@@ -66,18 +66,12 @@ async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUI
 
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:
     """Return one policy; raises `NotFound`."""
-    found = await tx.session.get(EscalationPolicy, id)
-    if found is None:
-        raise NotFound("There is no such escalation policy.")
-    return found
+    return await get_record(tx, EscalationPolicy, id, "escalation policy")
 
 
 async def lock_policy(tx: Tx, id: UUID) -> EscalationPolicy:
     """Return one policy for changing; raises `NotFound`."""
-    found = await tx.session.get(EscalationPolicy, id, with_for_update=LOCK, populate_existing=True)
-    if found is None:
-        raise NotFound("There is no such escalation policy.")
-    return found
+    return await lock_record(tx, EscalationPolicy, id, "escalation policy")
 
 
 async def policy_named(tx: Tx, name: str) -> EscalationPolicy | None:
@@ -146,18 +140,12 @@ async def people(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, tuple[str, bo
 
 async def run(tx: Tx, id: UUID) -> EscalationRun:
     """Return one run; raises `NotFound`."""
-    found = await tx.session.get(EscalationRun, id)
-    if found is None:
-        raise NotFound("There is no such page.")
-    return found
+    return await get_record(tx, EscalationRun, id, "page")
 
 
 async def lock_run(tx: Tx, id: UUID) -> EscalationRun:
     """Return one run for changing; raises `NotFound`."""
-    found = await tx.session.get(EscalationRun, id, with_for_update=LOCK, populate_existing=True)
-    if found is None:
-        raise NotFound("There is no such page.")
-    return found
+    return await lock_record(tx, EscalationRun, id, "page")
 
 
 async def lock_running(
@@ -187,10 +175,7 @@ async def runs_of(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID |
 
 async def page(tx: Tx, id: UUID) -> Page:
     """Return one page; raises `NotFound`."""
-    found = await tx.session.get(Page, id)
-    if found is None:
-        raise NotFound("There is no such page.")
-    return found
+    return await get_record(tx, Page, id, "page")
 
 
 async def has_paged(tx: Tx, run_id: UUID, user_id: UUID | None) -> bool:

@@ -1,0 +1,45 @@
+"""Records by their ids, for reading or for changing; `what` is what people call such a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import select
+
+from tocsin.db.engine import LOCK, Tx
+from tocsin.kit.errors import NotFound
+from tocsin.kit.record import Record
+
+R = TypeVar("R", bound=Record)
+
+
+async def get_record(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
+    """Return one record; raises `NotFound`."""
+    return _found(await tx.session.get(kind, id), what)
+
+
+async def lock_record(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
+    """Return one record as it is now and keep others from changing it until the commit; raises `NotFound`."""
+    return _found(await tx.session.get(kind, id, with_for_update=LOCK, populate_existing=True), what)
+
+
+async def lock_records(tx: Tx, kind: type[R], ids: Iterable[UUID], what: str) -> list[R]:
+    """Lock several records in the order of their ids; raises `NotFound` when one is missing."""
+    wanted, id = set(ids), kind.__table__.c.id
+    query = select(kind).where(id.in_(wanted)).order_by(id).with_for_update(**LOCK)
+    found = list((await tx.session.scalars(query.execution_options(populate_existing=True))).all())
+    if len(found) < len(wanted):
+        raise _missing(what)
+    return found
+
+
+def _found(record: R | None, what: str) -> R:
+    if record is None:
+        raise _missing(what)
+    return record
+
+
+def _missing(what: str) -> NotFound:
+    return NotFound(f"There is no such {what}.")
