@@ -296,14 +296,14 @@ def _rounds(batch: Sequence[_Item]) -> list[dict[Key, _Merged]]:
 
 
 _SIGNALS = """
-INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
-SELECT new.id, new.source_id, $7, new.content_type, new.body, new.outcome, new.detail
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
-     AS new (id, source_id, content_type, body, outcome, detail)
-"""
-_EFFECTS = """
+WITH signals AS (
+    INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
+    SELECT new.id, new.source_id, $7, new.content_type, new.body, new.outcome, new.detail
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
+         AS new (id, source_id, content_type, body, outcome, detail)
+)
 INSERT INTO alert_signal (alert_id, signal_id, effect)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING
+SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
 """
 _UPSERT = """
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
@@ -355,6 +355,11 @@ class _Written:
     def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
         self.effects.update((alert_id, item.id, effect) for item in merged.items)
 
+    def sorted_effects(self) -> tuple[list[UUID], list[UUID], list[str]]:
+        """Return alerts, signals and effects, each in a column, in the order of the table's key."""
+        rows = sorted(self.effects)
+        return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
+
 
 async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
     connection = await tx.raw()
@@ -372,10 +377,8 @@ async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
         [item.outcome for item in batch],
         [item.detail for item in batch],
         tx.now,
+        *written.sorted_effects(),
     )
-    if written.effects:
-        alert_ids, signal_ids, effects = zip(*sorted(written.effects), strict=True)
-        await connection.execute(_EFFECTS, alert_ids, signal_ids, effects)
     await emit(tx, *written.events)
     await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.became_urgent, anew=True))
 

@@ -64,19 +64,24 @@ class Periodic:
 
 SLOTS: Mapping[str, int] = {"page": 32, "default": 8, "bulk": 4, "probe": 4}
 
+# Claims what is due and says when the next one will be, both as of one instant. Nothing claimed: one row without an id.
 _CLAIM = """
-WITH picked AS (
+WITH instant AS MATERIALIZED (
+    SELECT tocsin_now() AS now
+), picked AS (
     SELECT id FROM job
-    WHERE lane = $1 AND owner IS NULL AND due <= tocsin_now()
+    WHERE lane = $1 AND owner IS NULL AND due <= (SELECT now FROM instant)
     ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE job SET owner = $3, lease_until = (SELECT now FROM instant) + $4, attempt = attempt + 1
+    FROM picked WHERE job.id = picked.id
+    RETURNING job.id, job.lane, job.kind, job.key, job.due, job.attempt, job.max_attempts, job.payload,
+              extract(epoch FROM (SELECT now FROM instant) - job.due)::float8 AS late
+), coming AS (
+    SELECT extract(epoch FROM min(due) - (SELECT now FROM instant))::float8 AS next_in FROM job
+    WHERE lane = $1 AND owner IS NULL AND due > (SELECT now FROM instant)
 )
-UPDATE job SET owner = $3, lease_until = tocsin_now() + $4, attempt = attempt + 1
-FROM picked WHERE job.id = picked.id
-RETURNING job.id, job.lane, job.kind, job.key, job.due, job.attempt, job.max_attempts, job.payload,
-          extract(epoch FROM tocsin_now() - job.due)::float8 AS late
-"""
-_NEXT_DUE = """
-SELECT extract(epoch FROM min(due) - tocsin_now())::float8 FROM job WHERE lane = $1 AND owner IS NULL
+SELECT claimed.*, coming.next_in FROM coming LEFT JOIN claimed ON true ORDER BY claimed.due
 """
 # Only what really runs: a claim whose answer was lost on the way stays nobody's work and ends with its lease.
 _RENEW = "UPDATE job SET lease_until = tocsin_now() + $2 WHERE owner = $1 AND id = ANY($3::bigint[])"
@@ -163,12 +168,12 @@ class Worker:
         done = 0
         while True:
             await self._fire()
-            rows = [row for lane in LANES for row in await self._db.pool.fetch(_CLAIM, lane, 1, self.number, LEASE)]
-            if not rows:
+            jobs = [job for lane in LANES for job in (await self._claim(lane, 1))[0]]
+            if not jobs:
                 return done
-            for row in rows:
-                await self.run(self._job(row))
-            done += len(rows)
+            for job in jobs:
+                await self.run(job)
+            done += len(jobs)
 
     async def start(self) -> None:
         """Take a number and begin to work."""
@@ -214,12 +219,14 @@ class Worker:
             wait = POLL
             try:
                 wake.clear()
-                if self._free[lane] > 0:
-                    claimed = await self._claim(lane)
+                if (asked := self._free[lane]) > 0:
+                    jobs, wait = await self._claim(lane, asked)
                     self._seen_at = monotonic()
-                    if claimed == 0:
-                        wait = await self._until_next(lane)
-                    elif self._free[lane] > 0:
+                    for job in jobs:
+                        self._free[lane] -= 1
+                        self._running[job.id] = asyncio.create_task(self._run(job), name=f"job-{job.kind}")
+                    # More may be due, and a slot may have become free meanwhile.
+                    if len(jobs) == asked and self._free[lane] > 0:
                         wait = 0.0
             except STORE_ERRORS as error:
                 log.warning("worker.database_unreachable", worker=self.number, lane=lane, error=type(error).__name__)
@@ -228,18 +235,16 @@ class Worker:
                     async with asyncio.timeout(wait):
                         await wake.wait()
 
-    async def _until_next(self, lane: str) -> float:
-        seconds = await self._db.pool.fetchval(_NEXT_DUE, lane)
-        return POLL if seconds is None else min(POLL, max(0.001, float(seconds)))
-
-    async def _claim(self, lane: str) -> int:
-        rows = await self._db.pool.fetch(_CLAIM, lane, self._free[lane], self.number, LEASE)
-        for row in sorted(rows, key=lambda row: row["due"]):
-            job = self._job(row)
-            self.lateness(lane, row["late"])
-            self._free[lane] -= 1
-            self._running[job.id] = asyncio.create_task(self._run(job), name=f"job-{job.kind}")
-        return len(rows)
+    async def _claim(self, lane: str, most: int) -> tuple[list[Job], float]:
+        """Claim due jobs, the longest due first; returns them, and how long to wait before looking again."""
+        rows = await self._db.pool.fetch(_CLAIM, lane, most, self.number, LEASE)
+        next_in = rows[0]["next_in"]
+        jobs: list[Job] = []
+        for row in rows:
+            if row["id"] is not None:
+                self.lateness(lane, row["late"])
+                jobs.append(self._job(row))
+        return jobs, POLL if next_in is None else min(POLL, max(0.001, next_in))
 
     async def _next_number(self) -> int:
         return int(await self._db.pool.fetchval("SELECT nextval('worker_number')"))
