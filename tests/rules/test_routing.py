@@ -21,7 +21,6 @@ SIGNAL = Signal(
     urgency="high",
     labels={"team": "payments"},
     links=(),
-    observed_at=None,
 )
 CONTEXT = routing.facts(SIGNAL, source="Prometheus", source_kind="alertmanager")
 

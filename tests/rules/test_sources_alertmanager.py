@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -66,7 +65,6 @@ def test_a_firing_alert_is_a_trigger() -> None:
         Link("http://prometheus:9090/graph?g0.expr=x", "Source"),
         Link("https://runbooks.example.com/checkout", "Runbook"),
     )
-    assert signal.observed_at == datetime(2026, 3, 1, 10, 0, 0, 123456, tzinfo=UTC)
     assert not signal.record_only
 
 

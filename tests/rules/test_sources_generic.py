@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -33,7 +32,6 @@ def test_the_documented_example_is_read() -> None:
     assert (signal.action, signal.dedup_key, signal.title) == (Action.TRIGGER, "disk-db1", "Disk is full")
     assert (signal.severity, signal.urgency, signal.labels) == (1, "high", {"host": "db1"})
     assert signal.links == (Link("https://grafana.example/d/disks", "Source"),)
-    assert signal.observed_at == datetime(2026, 3, 1, 9, tzinfo=UTC)
     assert signal.description == "97 %"
 
 
@@ -120,26 +118,6 @@ def test_links_are_web_addresses_only() -> None:
         Link("https://a.example", "https://a.example"),
         Link("http://b.example", "B"),
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "moment"),
-    [
-        ("2026-03-01T10:00:00.000+0000", datetime(2026, 3, 1, 10, tzinfo=UTC)),
-        ("2026-03-01T10:00:00", datetime(2026, 3, 1, 10, tzinfo=UTC)),
-        (1_772_359_200, datetime(2026, 3, 1, 10, tzinfo=UTC)),
-        ("1772359200000", datetime(2026, 3, 1, 10, tzinfo=UTC)),
-        ("0001-01-01T00:00:00Z", None),
-        ("0001-01-01T00:00:00+14:00", None),
-        ("soon", None),
-        (1e300, None),
-        (-5, None),
-        (True, None),
-        ([], None),
-    ],
-)
-def test_times_are_read_or_left_out(value: object, moment: datetime | None) -> None:
-    assert parse({"title": "x", "time": value}).signals[0].observed_at == moment
 
 
 def test_a_bad_item_does_not_harm_its_neighbours() -> None:

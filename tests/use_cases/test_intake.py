@@ -25,7 +25,6 @@ def signal(key: str, action: Action = Action.TRIGGER, **fields: Any) -> Signal:
         "urgency": "high",
         "labels": {},
         "links": (),
-        "observed_at": None,
     }
     return Signal(action=action, dedup_key=key, **defaults | fields)
 

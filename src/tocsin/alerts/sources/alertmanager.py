@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
@@ -34,7 +33,6 @@ from tocsin.alerts.sources.base import (
     WebhookAnswers,
     as_key,
     as_list,
-    as_moment,
     as_object,
     as_text,
     decode,
@@ -58,7 +56,6 @@ class _Alert(msgspec.Struct, gc=False):
     status: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-    startsAt: str = ""  # noqa: N815
     generatorURL: str = ""  # noqa: N815
     fingerprint: str = ""
     dashboardURL: str = ""  # noqa: N815
@@ -147,12 +144,7 @@ def _signal(alert: _Alert, group_status: str, notes: list[str], *, clean: bool) 
         urgency,
         labels,
         _links(alert, annotations),
-        _observed(alert.startsAt),
     )
-
-
-def _observed(starts_at: str) -> datetime | None:
-    return as_moment(starts_at) if starts_at else None
 
 
 def _name(labels: dict[str, str]) -> str:
@@ -201,7 +193,6 @@ def _alert(item: Object) -> _Alert:
         status=as_text(item.get("status")),
         labels=_texts(item, "labels"),
         annotations=_texts(item, "annotations"),
-        startsAt=as_text(item.get("startsAt")),
         generatorURL=as_text(item.get("generatorURL")),
         fingerprint=as_text(item.get("fingerprint")),
         dashboardURL=as_text(item.get("dashboardURL")),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Literal, Protocol, cast
@@ -67,7 +66,6 @@ class Signal:
     urgency: Urgency
     labels: dict[str, str]
     links: tuple[Link, ...]
-    observed_at: datetime | None
     record_only: bool = False
 
 
@@ -251,27 +249,6 @@ def link(href: object, text: object = "") -> Link | None:
 def fit_links(links: Iterable[Link | None]) -> tuple[Link, ...]:
     """Keep the usable links, at most 20."""
     return tuple(found for found in links if found is not None)[:MAX_LINKS]
-
-
-def as_moment(value: object) -> datetime | None:
-    """Read an RFC 3339 time (also `+0000`; without a zone: UTC) or an epoch in seconds or milliseconds.
-
-    The zero time of Go (year 1), times before 1970 and everything unreadable are None: a wrong clock at the
-    sender must not lose the signal.
-    """
-    try:
-        if isinstance(value, str):
-            if value.isdecimal():
-                value = int(value[:20])
-            else:
-                found = datetime.fromisoformat(value)
-                found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-                return found if found.year >= 1970 else None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            return None
-        return datetime.fromtimestamp(value / 1000 if value > 99_999_999_999 else value, UTC)
-    except (ArithmeticError, OSError, ValueError):
-        return None
 
 
 def read_each(items: list[object], read: Callable[[Object], Signal], field: str, notes: Iterable[str] = ()) -> Parsed:

@@ -13,7 +13,6 @@ ignored (they stay in the stored body).
 | description | `description`, `details`, `body`, `text` | Markdown; an object is shown as JSON |
 | labels | `labels`, `tags` | object, or array of texts `name:value`, `name=value`, `name` |
 | links | `links` (array of addresses or `{href or url, text or title}`); `url`, `link`, `source_url` | http, https |
-| time | `observed_at`, `timestamp`, `time`, `starts_at` | RFC 3339, or epoch in seconds or milliseconds |
 
 Status: `firing`, `triggered`, `trigger`, `alerting`, `open`, `problem`, `down`; `acknowledged`, `acknowledge`,
 `ack`; `resolved`, `resolve`, `ok`, `closed`, `close`, `recovered`, `normal`, `up`. A word that is none of these
@@ -44,7 +43,6 @@ from tocsin.alerts.sources.base import (
     WebhookAnswers,
     as_key,
     as_list,
-    as_moment,
     as_object,
     as_text,
     decode,
@@ -72,7 +70,6 @@ _SEVERITY = ("severity", "priority", "level")
 _DESCRIPTION = ("description", "details", "body", "text")
 _LABELS = ("labels", "tags")
 _URL = ("url", "link", "source_url")
-_TIME = ("observed_at", "timestamp", "time", "starts_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +132,6 @@ def _signal(item: Object, notes: list[str]) -> Signal:
         urgency,
         fit_labels(labels, clean=True),
         _links(item),
-        as_moment(_first(item, _TIME)),
     )
 
 

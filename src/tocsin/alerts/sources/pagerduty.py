@@ -30,7 +30,6 @@ from tocsin.alerts.sources.base import (
     Urgency,
     as_key,
     as_list,
-    as_moment,
     as_object,
     as_text,
     decode,
@@ -65,7 +64,6 @@ class _Payload(msgspec.Struct, gc=False):
     summary: str = ""
     source: str = ""
     severity: str = ""
-    timestamp: str | int | float | None = None
     component: str | None = None
     group: str | None = None
     class_: str | None = msgspec.field(default=None, name="class")
@@ -171,7 +169,6 @@ def _signal(event: _Event, action: Action, *, clean: bool) -> Signal:
         urgency,
         _labels(event, payload, clean=clean),
         _links(event),
-        as_moment(payload.timestamp),
         record_only,
     )
 
@@ -244,12 +241,10 @@ def _read_patiently(body: bytes, errors: list[str]) -> _Event:
 
 
 def _payload(found: Object, errors: list[str]) -> _Payload:
-    moment = found.get("timestamp")
     return _Payload(
         summary=_text(found, "summary", "payload.", errors),
         source=_text(found, "source", "payload.", errors),
         severity=_text(found, "severity", "payload.", errors),
-        timestamp=moment if isinstance(moment, str | int | float) else None,
         component=as_text(found.get("component")),
         group=as_text(found.get("group")),
         class_=as_text(found.get("class")),
