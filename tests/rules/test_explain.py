@@ -73,3 +73,143 @@ def test_the_sentence_says_who_answered_or_why_nobody_did(events: tuple[Happened
     told = explain(story(*events))
     assert told.summary == summary
     assert [step.name for step in told.steps] == [name for name, _, _ in events]
+
+
+def act(at: int, *events: Happened) -> list[LoggedEvent]:
+    """What one press of a button wrote."""
+    return [
+        LoggedEvent(name=name, actor_name=actor, data=data, at=NOON + timedelta(minutes=at))
+        for name, actor, data in events
+    ]
+
+
+ALERT = "01900000-0000-7000-8000-000000000000"
+FIRST = "“All” is the first route that matched."
+TRIGGERED: Happened = (
+    "alert.triggered",
+    "Prometheus",
+    {
+        "alert_id": ALERT,
+        "title": "Disk is full",
+        "severity": 2,
+        "urgency": "high",
+        "source_name": "Prometheus",
+    },
+)
+
+
+def routed(policy: str, reason: str) -> Happened:
+    data = {"alert_id": ALERT, "route_id": ALERT, "route_name": "All", "policy_id": ALERT, "policy_name": policy}
+    return ("alert.routed", "Tocsin", {**data, "reason": reason})
+
+
+def started(reason: str) -> Happened:
+    return ("escalation.started", "Tocsin", {"run_id": ALERT, "policy_name": "Duty", "reason": reason})
+
+
+def ended(reason: str) -> Happened:
+    return ("escalation.ended", "Tocsin", {"run_id": ALERT, "reason": reason})
+
+
+def page(name: str, step: int) -> Happened:
+    run = {"run_id": ALERT, "page_id": ALERT, "user_id": ALERT, "user_name": name, "channels": ["email"]}
+    more = {"step": step, "round": 0, "wait_minutes": 5, "reason": f"You are step {step} of Duty"}
+    return ("page.started", "Tocsin", {**run, **more})
+
+
+def answered(name: str, channel: str = "") -> Happened:
+    run = {"run_id": ALERT, "page_id": ALERT, "user_id": ALERT, "user_name": name, "channel": channel}
+    return ("page.acknowledged", name, run)
+
+
+def acknowledged(name: str, reason: str = "") -> Happened:
+    return ("alert.acknowledged", name, {"alert_id": ALERT, "reason": reason})
+
+
+def resolved(name: str, reason: str) -> Happened:
+    return ("alert.resolved", name, {"alert_id": ALERT, "reason": reason})
+
+
+DECLARED: Happened = (
+    "incident.declared",
+    "Ada",
+    {"incident_id": ALERT, "reference": "INC-1", "title": "x", "severity": 2, "from_alert": "Disk is full"},
+)
+LINKED: Happened = ("incident.alert_linked", "Ada", {"incident_id": ALERT, "alert_id": ALERT, "alert_title": "x"})
+BEGIN = [
+    *act(0, TRIGGERED),
+    *act(0, routed("Duty", FIRST), started(FIRST), page("Ada", 1)),
+]
+BEGUN = [
+    "Prometheus triggered “Disk is full” (SEV2, high urgency)",
+    "The route “All” pages Duty (It is the first route that matched.)",
+    "Ada was paged by e-mail (Step 1 of Duty. Without an answer within 5 min it goes on.)",
+]
+
+
+@pytest.mark.parametrize(
+    ("events", "lines"),
+    [
+        (BEGIN, BEGUN),
+        (
+            [*BEGIN, *act(1, answered("Ada"), ended("Ada acknowledged the alert."), acknowledged("Ada"))],
+            [*BEGUN, "Ada acknowledged the alert"],
+        ),
+        (
+            [*BEGIN, *act(1, answered("Ada", "email"), ended("Ada acknowledged."), acknowledged("Ada"))],
+            [*BEGUN, "Ada acknowledged the page by e-mail"],
+        ),
+        (
+            [*BEGIN, *act(1, acknowledged("Bob"), ended("Bob acknowledged the alert."))],
+            [*BEGUN, "Bob acknowledged the alert"],
+        ),
+        (
+            [
+                *BEGIN,
+                *act(
+                    1, DECLARED, LINKED, acknowledged("Ada", "INC-1 was declared from it"), answered("Ada"), ended("")
+                ),
+            ],
+            [*BEGUN, "Ada declared INC-1 as SEV2", "Ada acknowledged the alert"],
+        ),
+        (
+            [*BEGIN, *act(1, resolved("Ada", "Ada resolved it."), ended("The alert is resolved."))],
+            [*BEGUN, "Ada resolved the alert"],
+        ),
+        (
+            [*BEGIN, *act(1, resolved("Ada", "INC-1 was resolved"))],
+            [*BEGUN, "Ada resolved the alert (INC-1 was resolved)"],
+        ),
+        (
+            [*BEGIN, *act(1, ended("The alert became urgent."))],
+            [*BEGUN, "The escalation ended (The alert became urgent.)"],
+        ),
+        (act(0, started("Ada asked for help")), ["The escalation “Duty” started (Ada asked for help)"]),
+        (
+            act(
+                0,
+                routed("Duty", "No other route matched, so “All” took it."),
+                started("No other route matched, so “All” took it."),
+            ),
+            ["The route “All” pages Duty (No other route matched.)"],
+        ),
+        (
+            act(0, routed("", f"{FIRST} It pages nobody; the alert is only recorded.")),
+            ["The route “All” only records alerts (It is the first route that matched.)"],
+        ),
+        (
+            act(0, routed("Duty", f"{FIRST} Nobody was paged, because the alert was resolved before.")),
+            [
+                "The route “All” would have paged Duty (It is the first route that matched. "
+                "Nobody was paged, because the alert was resolved before.)"
+            ],
+        ),
+    ],
+)
+def test_each_reason_is_said_once_and_one_act_is_one_line(events: list[LoggedEvent], lines: list[str]) -> None:
+    told = explain(events)
+    shown = [f"{step.line.text} ({step.line.detail})" if step.line.detail else step.line.text for step in told.told]
+    assert shown == lines
+    assert [step.name for step in told.steps] == [event.name for event in events]
+    reasons = [step.line.detail for step in told.steps if step.line.detail]
+    assert len(reasons) == len(set(reasons))

@@ -6,7 +6,7 @@ Pure; reads what the log holds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tocsin.events.log import LoggedEvent
@@ -15,26 +15,107 @@ from tocsin.events.words import Line, describe
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened."""
+    """One thing that happened. `is_said` when another step says the same in better words."""
 
     at: datetime
     name: str
     actor: str
     line: Line
+    is_said: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The sentence and the steps behind it, the oldest first."""
+    """The sentence and the steps behind it, the oldest first; each of them says its reason once."""
 
     summary: str
     steps: tuple[Step, ...]
 
+    @property
+    def told(self) -> list[Step]:
+        """Return the steps that say something new: one act is often several events."""
+        return [step for step in self.steps if not step.is_said]
+
 
 def explain(events: Sequence[LoggedEvent]) -> Explanation:
     """Tell what happened; `events` are those of one alert, the oldest first."""
-    steps = tuple(Step(e.at, e.name, e.actor_name, describe(e.name, e.actor_name, e.data)) for e in events)
-    return Explanation(_summary(_since_given_back(events)), steps)
+    return Explanation(_summary(_since_given_back(events)), tuple(_steps(events)))
+
+
+def _steps(events: Sequence[LoggedEvent]) -> Iterable[Step]:
+    # One use case is one transaction, and all its events have the same time.
+    acts: dict[datetime, list[LoggedEvent]] = {}
+    for event in events:
+        acts.setdefault(event.at, []).append(event)
+    reasons: set[str] = set()
+    for event in events:
+        act = acts[event.at]
+        line = _line(event, act, reasons)
+        if event.name == "alert.routed":
+            reasons.add(str(event.data.get("reason", "")))
+        yield Step(event.at, event.name, event.actor_name, line, _is_said(event, act, line))
+
+
+def _line(event: LoggedEvent, act: Sequence[LoggedEvent], reasons: set[str]) -> Line:
+    """Leave out of a line what its reader knows already: what the alert is, and what has been said before."""
+    line = describe(event.name, event.actor_name, event.data)
+    detail = line.detail
+    match event.name:
+        case "alert.routed":
+            name = f"“{event.data.get('route_name', '')}”"
+            policy = event.data.get("policy_name")
+            if not policy:
+                line = replace(line, text=f"The route {name} only records alerts")
+            elif "Nobody was paged" in detail:
+                line = replace(line, text=f"The route {name} would have paged {policy}")
+            detail = detail.removesuffix(" It pages nobody; the alert is only recorded.")
+            detail = detail.replace(f"{name} is the first route", "It is the first route", 1)
+            detail = detail.replace(f"No other route matched, so {name} took it.", "No other route matched.", 1)
+        case "escalation.started":
+            detail = "" if detail in reasons else detail
+        case "escalation.ended" if _names(act) & _ENDINGS:
+            detail = ""
+        case "page.started":
+            # The reason is written for the person who gets the page.
+            detail = detail.replace("You are step ", "Step ", 1).replace("You were paged", "Paged", 1)
+        case "alert.resolved" if detail == f"{event.actor_name} resolved it.":
+            detail = ""
+        case "alert.acknowledged" if "incident.declared" in _names(act):
+            detail = ""
+        case "incident.declared":
+            detail = ""
+        case _:
+            pass
+    return replace(line, detail=detail)
+
+
+# What ends an escalation says itself that it is over.
+_ENDINGS = frozenset({"alert.acknowledged", "alert.resolved", "page.acknowledged"})
+
+
+def _is_said(event: LoggedEvent, act: Sequence[LoggedEvent], line: Line) -> bool:
+    match event.name:
+        case "escalation.started":
+            return not line.detail
+        case "escalation.ended":
+            return bool(_names(act) & _ENDINGS)
+        case "incident.alert_linked":
+            return "incident.declared" in _names(act)
+        case "page.acknowledged":
+            return not event.data.get("channel") and _also(act, "alert.acknowledged", event)
+        case "alert.acknowledged":
+            by_channel = [other for other in act if other.data.get("channel")]
+            return not line.detail and _also(by_channel, "page.acknowledged", event)
+        case _:
+            return False
+
+
+def _names(act: Iterable[LoggedEvent]) -> set[str]:
+    return {event.name for event in act}
+
+
+def _also(act: Iterable[LoggedEvent], name: str, event: LoggedEvent) -> bool:
+    return any(other.name == name and other.actor_name == event.actor_name for other in act)
 
 
 def _since_given_back(events: Sequence[LoggedEvent]) -> Sequence[LoggedEvent]:

@@ -97,6 +97,7 @@ class AlertView:
     paging_until: datetime | None
     policy_id: str | None
     policy_name: str | None
+    no_policy: str
     incident_ref: str | None
     incident_title: str | None
     incident_severity: int | None
@@ -253,12 +254,20 @@ async def _view(tx: Tx, alert: Alert) -> AlertView:
         paging_until=until.get(alert.id),
         policy_id=public("pol", policy.policy_id) if policy and policy.policy_id else None,
         policy_name=policy.policy_name if policy else None,
+        no_policy=_no_policy(alert),
         incident_ref=incident.reference if incident else None,
         incident_title=incident.title if incident else None,
         incident_severity=incident.severity if incident else None,
         labels=sorted((name, str(value)) for name, value in alert.labels.items()),
         links=links(alert),
     )
+
+
+def _no_policy(alert: Alert) -> str:
+    """Say why no policy has paged for the alert."""
+    if alert.routed_at is None:
+        return "Not routed yet"
+    return "No route matched" if alert.route_id is None else "Paged nobody"
 
 
 def links(alert: Alert) -> list[tuple[str, str]]:
