@@ -90,7 +90,7 @@ def _write(route: AlertRoute) -> RouteOut:
 async def list_alert_routes(context: Ctx, who: Who) -> Listing[RouteOut]:
     """List all routes in the order in which they are tried; the catch-all is last."""
     who.must("oncall.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return Listing([_write(row) for row in await queries.routes(tx)])
 
 
@@ -104,7 +104,7 @@ async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]
         is_catch_all=data.is_catch_all,
         is_enabled=data.is_enabled,
     )
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         route = await service.create_route(tx, who, draft)
     return answer(_write(route), version=route.version, status=201)
 
@@ -113,7 +113,7 @@ async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]
 async def get_alert_route(context: Ctx, who: Who, id: Id) -> Response[RouteOut]:
     """Show one route."""
     who.must("oncall.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         route = await queries.route(tx, parse("rte", id))
     return answer(_write(route), version=route.version)
 
@@ -124,7 +124,7 @@ async def edit_alert_route(
 ) -> Response[RouteOut]:
     """Change a route (JSON merge patch); alerts that were routed before keep their decision."""
     who.must("oncall.manage")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await queries.lock_routes(tx)
         row = await queries.route(tx, parse("rte", id))
         policy = data.escalation_policy_id
@@ -142,14 +142,14 @@ async def edit_alert_route(
 @delete("/{id:str}")
 async def delete_alert_route(context: Ctx, who: Who, id: Id) -> None:
     """Remove a route; alerts that took it keep its name in their record."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await service.delete_route(tx, who, parse("rte", id))
 
 
 @post("/{id:str}/actions/move", status_code=200)
 async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRoute]) -> Listing[RouteOut]:
     """Try a route one place earlier or later; answers with all routes in their order."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await service.move_route(tx, who, parse("rte", id), up=data.direction == "up")
         await tx.session.flush()
         return Listing([_write(row) for row in await queries.routes(tx)])

@@ -29,6 +29,7 @@ from tocsin.api.http import (
     read_if_match,
     when,
 )
+from tocsin.api.idempotency import COMMITS_ELSEWHERE
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.model import Actor
@@ -129,7 +130,7 @@ async def list_alert_sources(
     """List the sources, the oldest first."""
     who.must("source.view")
     after = read_place(cursor, UUID)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await queries.sources(tx, after=after, limit=limit + 1)
     return listing(request, rows, limit, lambda row: _write(context, who, row), lambda row: row.id)
 
@@ -137,7 +138,7 @@ async def list_alert_sources(
 @post("/")
 async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSource]) -> Response[SourceOut]:
     """Let another tool send signals; answers with the address and the token to copy into it."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         source = await service.create_source(tx, who, name=data.name, kind=data.kind)
     return answer(_write(context, who, source), version=source.version, status=201)
 
@@ -146,7 +147,7 @@ async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSourc
 async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut]:
     """Show one source."""
     who.must("source.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         source = await queries.source(tx, parse("src", id))
     return answer(_write(context, who, source), version=source.version)
 
@@ -156,7 +157,7 @@ async def edit_alert_source(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditSource], if_match: IfMatch = None
 ) -> Response[SourceOut]:
     """Rename a source, or switch it off and on (JSON merge patch). Signals to a source that is off get 403."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         source = await service.update_source(
             tx,
             who,
@@ -171,23 +172,23 @@ async def edit_alert_source(
 @delete("/{id:str}")
 async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
     """Remove a source that never opened an alert; one that did can only be switched off (409)."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await service.delete_source(tx, who, parse("src", id))
 
 
 @post("/{id:str}/actions/rotate_key", status_code=200)
 async def rotate_alert_source_key(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[SourceOut]:
     """Give the source a new token; the old one stops working at once."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         source = await service.rotate_token(tx, who, parse("src", id))
     return answer(_write(context, who, source), version=source.version)
 
 
-@post("/{id:str}/actions/test", status_code=200)
+@post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True})
 async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> SignalOut:
     """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
     who.must("source.manage")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         source = await queries.source(tx, parse("src", id))
     if not source.is_enabled:
         raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
@@ -196,7 +197,7 @@ async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBod
 
     # No transaction is open here: intake commits in its own, together with what else comes in.
     await context.intake.submit(Source(source.id, source.name, source.kind, True), body, _JSON, parsed)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         newest = await queries.signals_of_source(tx, source.id, limit=10)
         mine = next((signal for signal in newest if signal.body == body), newest[0])
         effects = await queries.effects_of(tx, [mine.id])
@@ -230,7 +231,7 @@ async def list_source_signals(
     """List what the source sent, as it came, the newest first."""
     who.must("source.view")
     before = read_moment(cursor)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         source = await queries.source(tx, parse("src", id))
         rows = await queries.signals_of_source(tx, source.id, before=before, limit=limit + 1)
         effects = await queries.effects_of(tx, [row.id for row in rows]) if rows else {}

@@ -145,7 +145,7 @@ async def list_alerts(
     """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
     who.must("alert.view")
     before = read_moment(cursor)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         wanted = queries.Filter(
             statuses=status or (),
             severities=severity or (),
@@ -179,7 +179,7 @@ def _labels(request: AppRequest) -> dict[str, str]:
 @post("/")
 async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Response[AlertOut]:
     """Open an alert by hand; it is routed as any other, so people may be paged."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         alert = await service.open_by_hand(
             tx,
             who,
@@ -198,14 +198,14 @@ async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Respo
 async def get_alert(context: Ctx, who: Who, id: Id) -> AlertOut:
     """Show one alert."""
     who.must("alert.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return await shape(tx, context, await queries.get(tx, parse("alt", id)))
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200)
 async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """Take the alert on: its escalation ends."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         alert = await service.acknowledge(tx, who, parse("alt", id), reason=data.reason)
         return await shape(tx, context, alert)
 
@@ -213,14 +213,14 @@ async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAl
 @post("/{id:str}/actions/unacknowledge", status_code=200)
 async def unacknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Give the alert back; it is routed anew, so somebody is paged again."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return await shape(tx, context, await service.unacknowledge(tx, who, parse("alt", id)))
 
 
 @post("/{id:str}/actions/resolve", status_code=200)
 async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """End the alert. This is final: the same key afterwards opens a new alert."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         alert = await service.resolve(tx, who, parse("alt", id), reason=data.reason)
         return await shape(tx, context, alert)
 
@@ -228,7 +228,7 @@ async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]
 @post("/{id:str}/actions/escalate", status_code=200)
 async def escalate_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Go on to the next step of the alert's escalation now; 409 when nobody is being paged."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return await shape(tx, context, await service.escalate(tx, who, parse("alt", id)))
 
 
@@ -237,7 +237,7 @@ async def declare_incident_from_alert(
     context: Ctx, who: Who, id: Id, data: JSONBody[DeclareFromAlert]
 ) -> Response[IncidentOut]:
     """Declare an incident from the alert, which is linked and acknowledged; 409 when it is in one already."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await incident_service.declare(
             tx,
             who,
@@ -264,9 +264,10 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
     who.must("alert.edit")
     changed = Changed([], [])
-    for id, alert_id in zip(data.ids, parse_all("alt", data.ids), strict=True):
+    # In the order of their ids: with an Idempotency-Key all of them stay locked until the end.
+    for alert_id, id in sorted(zip(parse_all("alt", data.ids), data.ids, strict=True)):
         try:
-            async with context.db.begin() as tx:
+            async with context.begin() as tx:
                 alert = await _ACTIONS[data.action](tx, who, alert_id)
                 changed.data.append(await shape(tx, context, alert))
         except Problem as problem:
@@ -278,7 +279,7 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
 async def list_alert_signals(context: Ctx, who: Who, id: Id, limit: Limit = 25) -> Listing[AlertSignalOut]:
     """List the newest signals that touched the alert, as they came."""
     who.must("source.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
         rows = await queries.signals_of_alert(tx, alert.id, limit=limit)
         effects = await queries.effects_of(tx, [signal.id for signal, _ in rows]) if rows else {}
@@ -289,7 +290,7 @@ async def list_alert_signals(context: Ctx, who: Who, id: Id, limit: Limit = 25) 
 async def list_alert_notifications(context: Ctx, who: Who, id: Id, limit: Limit = 100) -> Listing[DeliveryOut]:
     """List the messages that were sent about the alert, with their states, the newest first."""
     who.must("alert.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
         rows = await notifications.deliveries(tx, alert_id=alert.id, limit=limit)
     return Listing([write_delivery(who, delivery, name) for delivery, name in rows])
@@ -299,7 +300,7 @@ async def list_alert_notifications(context: Ctx, who: Who, id: Id, limit: Limit 
 async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     """Say who was paged and who answered, or why nobody was paged."""
     who.must("alert.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
         told = explain(await log.oldest_first(tx, alert_id=alert.id))
     steps = [

@@ -136,7 +136,7 @@ async def list_escalation_policies(
     """List policies by name."""
     who.must("oncall.view")
     after = read_place(cursor, str) or ""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await _write(tx, await queries.policies(tx, after=after, limit=limit + 1))
     return listing(request, rows, limit, lambda row: row, lambda row: row.name)
 
@@ -144,7 +144,7 @@ async def list_escalation_policies(
 @post("/")
 async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[CreatePolicy]) -> Response[PolicyOut]:
     """Write a new policy."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         policy = await service.create_policy(
             tx, who, name=data.name, description=data.description, steps=_drafts(data.steps), repeat=data.repeat
         )
@@ -156,7 +156,7 @@ async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[Create
 async def get_escalation_policy(context: Ctx, who: Who, id: Id) -> Response[PolicyOut]:
     """Show one policy with its steps."""
     who.must("oncall.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         shaped = (await _write(tx, [await queries.policy(tx, parse("pol", id))]))[0]
     return answer(shaped, version=shaped.version)
 
@@ -168,7 +168,7 @@ async def edit_escalation_policy(
     """Change a policy (JSON merge patch). Escalations under way follow the new steps from their next one on."""
     steps: list[PolicyStep] | None = given(data.steps)
     policy_id: UUID = parse("pol", id)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         policy = await service.update_policy(
             tx,
             who,
@@ -186,7 +186,7 @@ async def edit_escalation_policy(
 @delete("/{id:str}")
 async def delete_escalation_policy(context: Ctx, who: Who, id: Id) -> None:
     """Remove a policy that has paged nobody and that no route uses; else 409."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await service.delete_policy(tx, who, parse("pol", id))
 
 

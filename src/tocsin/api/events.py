@@ -74,7 +74,7 @@ async def list_events(
     """List events, the newest first. With `Accept: application/x-ndjson` all of them, one JSON object per line."""
     who.must("admin.view")
     before = read_position(cursor)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         wanted = _Wanted(
             names=tuple(word for word in name or () if "\0" not in word),
             alert_id=parse("alt", alert_id) if alert_id is not None else None,
@@ -99,7 +99,7 @@ def _exported(context: Context, wanted: _Wanted, before: int | None) -> Any:
 
 async def _lines(context: Context, wanted: _Wanted, before: int | None) -> AsyncIterator[bytes]:
     while not context.stopping():
-        async with context.db.begin() as tx:
+        async with context.begin() as tx:
             rows = await log.newest_first(
                 tx,
                 alert_id=wanted.alert_id,

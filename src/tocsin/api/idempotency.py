@@ -1,32 +1,47 @@
 """`Idempotency-Key`: the second request with a key is answered with what the first one was answered.
 
 Applies to every POST of the API that carries the header. The key belongs to the caller; method, path and body must be
-the same. The claim commits by itself before the request runs, so two at once never both run. An answer below 500 is
-kept for 24 hours; a failure on our side gives the key back. Fields that are shown only once are not kept.
+the same. Three transactions:
+
+1. The claim commits by itself before the request runs, so two at once never both run.
+2. All that the request does and the answer to keep commit together. A process that is killed has either done nothing,
+   and after a minute the next one may try, or its answer is there to be repeated. Whoever took so long that another
+   one took the claim over finds it gone, and does nothing.
+3. Only after a failure: nothing was done. An answer below 500 is kept as well, anything else gives the key back.
+
+A handler that commits elsewhere says so by `COMMITS_ELSEWHERE`: its key is spent with the claim. Answers are kept for
+24 hours, without the fields that are shown only once.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from tocsin.edge.context import Context
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Context, hold
 from tocsin.edge.middleware import trace_id
-from tocsin.edge.problems import PROBLEM_JSON, body_of, headers_of
+from tocsin.edge.problems import PROBLEM_JSON, as_problem, body_of, headers_of
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Invalid, Problem, TooLarge
+from tocsin.kit.errors import Conflict, Invalid, Problem, TooLarge
 
 MAX_BODY = 1024 * 1024
 LONGEST_KEY = 200
 REPLAYED = "idempotent-replayed"
+_HEADER = b"idempotency-key"
 _KEPT = frozenset({"content-type", "location", "etag"})
 # What a handler puts into its `opt` to keep these fields of its answer out of the store.
 SECRET_FIELDS = "secret_fields"  # noqa: S105
+# What a handler puts there when not all that it does is in the transaction of `Context.begin`.
+COMMITS_ELSEWHERE = "commits_elsewhere"
 
 
 class Idempotency:
@@ -36,49 +51,88 @@ class Idempotency:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._answer(scope, receive, send)
-        except Problem as problem:
-            # Answered here, so that what stands around the API (headers, log, figures) sees the answer.
-            body = msgspec.json.encode(body_of(problem, trace_id=trace_id(cast("Any", scope))))
-            await _send(send, problem.status, {"content-type": PROBLEM_JSON, **headers_of(problem)}, body)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw: Any = scope
         user: Actor | None = raw.get("user")
         # Who is nobody learns that first, whatever else is wrong with the request.
-        key = _key_of(scope) if user is not None else None
-        if key is None or user is None or user.user_id is None:
+        if user is None or user.user_id is None or not _has_key(scope):
             await self._app(scope, receive, send)
             return
-        context: Context = scope["litestar_app"].state.context
-        body = await _read(receive)
-        async with context.db.begin() as tx:
-            stored = await identity.claim_idempotency(tx, user.user_id, key, _digest(scope, body))
-        if stored is not None:
-            await _send(send, stored.status, {**stored.headers, REPLAYED: "true"}, stored.body)
-            return
-        await self._run(context, user.user_id, key, scope, body, receive, send)
+        try:
+            messages = await self._answer(scope, receive, user.user_id)
+        except Exception as error:  # noqa: BLE001  Whatever it is becomes a problem.
+            # Answered here, so that what stands around the API (headers, log, figures) sees the answer.
+            messages = _told(*_problem(scope, as_problem(error)))
+        for message in messages:
+            await send(message)
 
-    async def _run(
-        self, context: Context, caller: UUID, key: str, scope: Scope, body: bytes, receive: Receive, send: Send
-    ) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, caller: UUID) -> list[Message]:
+        key = _key_of(scope)
+        body = await _read(receive)
+        context: Context = scope["litestar_app"].state.context
+        async with context.db.begin() as tx:
+            stored = await identity.claim_idempotency(tx, caller, key, _digest(scope, body))
+            claim = _Claim(context, caller, key, tx.now)
+            if stored is None and _opt(scope, COMMITS_ELSEWHERE):
+                await claim.keep(tx, *_problem(scope, _no_answer()))
+        if stored is not None:
+            return _told(stored.status, {**stored.headers, REPLAYED: "true"}, stored.body)
         answer = _Answer()
         try:
-            await self._app(scope, _replay(body, receive), answer.take)
-        except Exception:
             async with context.db.begin() as tx:
-                await identity.forget_idempotency(tx, caller, key)
+                hold(scope, context, tx)
+                await self._app(scope, _replay(body, receive), answer.take)
+                if answer.status >= 400:
+                    raise _Refused
+                if not await claim.keep(tx, answer.status, answer.kept, _without_secrets(scope, answer.body)):
+                    raise _taken_over()
+        except _Refused:
+            await claim.end(answer)
+        except Exception:
+            await claim.end(None)
             raise
-        async with context.db.begin() as tx:
-            if answer.status >= 500:
-                await identity.forget_idempotency(tx, caller, key)
+        return answer.messages
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The key of one caller from one moment on."""
+
+    context: Context
+    caller: UUID
+    key: str
+    at: datetime
+
+    async def keep(self, tx: Tx, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Keep the answer with what this transaction does; False when another one has taken the claim over."""
+        return await identity.complete_idempotency(tx, self.caller, self.key, status, headers, body, claimed_at=self.at)
+
+    async def end(self, answer: _Answer | None) -> None:
+        """Keep what was answered although nothing was done, or give the key back."""
+        async with self.context.db.begin() as tx:
+            if answer is not None and answer.status < 500:
+                await self.keep(tx, answer.status, answer.kept, answer.body)
             else:
-                kept = {name: value for name, value in answer.headers().items() if name in _KEPT}
-                told = _without_secrets(scope, answer.body)
-                await identity.complete_idempotency(tx, caller, key, answer.status, kept, told)
-        for message in answer.messages:
-            await send(message)
+                await identity.forget_idempotency(tx, self.caller, self.key, claimed_at=self.at)
+
+
+class _Refused(Exception):
+    """The handler answered with an error, so nothing that it did stays."""
+
+
+def _taken_over() -> Conflict:
+    return Conflict(
+        "This took so long that a repetition with the same Idempotency-Key took its place. Send it again to see its "
+        "answer.",
+        code="idempotency.in_progress",
+    )
+
+
+def _no_answer() -> Conflict:
+    return Conflict(
+        "The first request with this Idempotency-Key is still running, or its answer was lost.",
+        code="idempotency.no_answer",
+        hint="Look at what it was to change. Use a new key to do it again.",
+    )
 
 
 class _Answer:
@@ -96,22 +150,23 @@ class _Answer:
         elif message["type"] == "http.response.body":
             self.body += message.get("body", b"")
 
-    def headers(self) -> dict[str, str]:
+    @property
+    def kept(self) -> dict[str, str]:
+        """The headers that a repetition gets as well."""
         found: dict[str, str] = {}
         for message in self.messages:
             if message["type"] == "http.response.start":
-                pairs = message.get("headers", [])
-                found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in pairs}
+                pairs = [(name.decode("latin-1").lower(), value) for name, value in message.get("headers", [])]
+                found = {name: value.decode("latin-1") for name, value in pairs if name in _KEPT}
         return found
 
 
-def _key_of(scope: Scope) -> str | None:
-    if scope["type"] != "http" or scope["method"] != "POST":
-        return None
-    raw = dict(scope["headers"]).get(b"idempotency-key")
-    if raw is None:
-        return None
-    key = raw.decode("latin-1").strip()
+def _has_key(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] == "POST" and _HEADER in dict(scope["headers"])
+
+
+def _key_of(scope: Scope) -> str:
+    key = dict(scope["headers"])[_HEADER].decode("latin-1").strip()
     if not key or len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise Invalid("", f"An Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters.")
     return key
@@ -152,9 +207,13 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _without_secrets(scope: Scope, body: bytes) -> bytes:
+def _opt(scope: Scope, name: str) -> Any:
     raw: Any = scope
-    fields: tuple[str, ...] = raw["route_handler"].opt.get(SECRET_FIELDS, ())
+    return raw["route_handler"].opt.get(name)
+
+
+def _without_secrets(scope: Scope, body: bytes) -> bytes:
+    fields: tuple[str, ...] = _opt(scope, SECRET_FIELDS) or ()
     if not fields:
         return body
     answer: Any = msgspec.json.decode(body)
@@ -164,8 +223,17 @@ def _without_secrets(scope: Scope, body: bytes) -> bytes:
     return msgspec.json.encode(answer)
 
 
-async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+def _problem(scope: Scope, problem: Problem) -> tuple[int, dict[str, str], bytes]:
+    raw: Any = scope
+    body = msgspec.json.encode(body_of(problem, trace_id=trace_id(raw)))
+    return problem.status, {"content-type": PROBLEM_JSON, **headers_of(problem)}, body
+
+
+def _told(status: int, headers: Mapping[str, str], body: bytes) -> list[Message]:
+    """Write an answer as ASGI messages."""
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     pairs.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return [
+        {"type": "http.response.start", "status": status, "headers": pairs},
+        {"type": "http.response.body", "body": body, "more_body": False},
+    ]

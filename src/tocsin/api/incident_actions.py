@@ -92,7 +92,7 @@ async def acknowledge_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Take the incident on: join it, answer one's own pages about it, begin to investigate."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await service.acknowledge(tx, who, reference(id), if_version=read_if_match(if_match))
         shaped = await shape(tx, context, incident)
     return answer(shaped, version=shaped.version)
@@ -103,7 +103,7 @@ async def update_incident_status(
     context: Ctx, who: Who, id: Id, data: JSONBody[UpdateStatus], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Move between open states; the states at the end have verbs of their own."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.update_status(tx, who, reference(id), data.status, if_version=version)
         shaped = await shape(tx, context, incident)
@@ -115,7 +115,7 @@ async def change_incident_severity(
     context: Ctx, who: Who, id: Id, data: JSONBody[ChangeSeverity], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Judge the incident to be worse or better; also afterwards, to set the record right."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.change_severity(tx, who, reference(id), data.severity, if_version=version)
         shaped = await shape(tx, context, incident)
@@ -127,7 +127,7 @@ async def resolve_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[ResolveIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Resolve the incident with a note on what was done; its linked alerts resolve with it."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.resolve(tx, who, reference(id), data.resolution_note, if_version=version)
         shaped = await shape(tx, context, incident)
@@ -139,7 +139,7 @@ async def close_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[CloseIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Say that nothing more is to be done; an open incident is resolved on the way and needs the note."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.close(tx, who, reference(id), data.resolution_note, if_version=version)
         shaped = await shape(tx, context, incident)
@@ -151,7 +151,7 @@ async def cancel_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[CancelIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Say that it was no incident: a false alarm, a duplicate or something else."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await service.cancel(
             tx,
             who,
@@ -170,7 +170,7 @@ async def reopen_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[ReopenIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Begin another round of an incident that was not over after all."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await service.reopen(tx, who, reference(id), data.reason, if_version=read_if_match(if_match))
         shaped = await shape(tx, context, incident)
     return answer(shaped, version=shaped.version)
@@ -183,7 +183,7 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
         PageTarget(kind=target.type, id=parse("usr" if target.type == "user" else "pol", target.id))
         for target in data.targets
     ]
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         runs = await service.page(tx, who, reference(id), targets, data.message)
         mine = {run.id for run in runs}
         rows = await oncall.pages_of(tx, incident_id=runs[0].incident_id) if runs else []

@@ -43,7 +43,7 @@ class SetRoles(Body, kw_only=True):
 async def list_responders(context: Ctx, who: Who, id: Id) -> Listing[ResponderOut]:
     """List the people on the incident, those who joined first."""
     who.must("incident.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))
         rows = await queries.responders(tx, incident.id)
     return Listing(
@@ -65,7 +65,7 @@ async def list_responders(context: Ctx, who: Who, id: Id) -> Listing[ResponderOu
 @post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200)
 async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Become a responder. Joining is an acknowledgement too."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         shaped = await shape(tx, context, await service.join(tx, who, reference(id)))
     return answer(shaped, version=shaped.version)
 
@@ -73,7 +73,7 @@ async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) 
 @post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200)
 async def leave_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Stop being a responder; whoever has a role hands it over first (409)."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         shaped = await shape(tx, context, await service.leave(tx, who, reference(id)))
     return answer(shaped, version=shaped.version)
 
@@ -89,7 +89,7 @@ async def set_incident_roles(
         IncidentRole.COMMUNICATOR: data.communicator,
     }
     who.must("incident.edit")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await queries.lock(tx, reference(id))
         lifecycle.must_be_current(incident, read_if_match(if_match))
         for role, user_id in wanted.items():

@@ -118,7 +118,7 @@ async def list_timeline(
     """Show what happened, the newest first."""
     who.must("incident.view")
     before = read_position(cursor)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show=show, limit=limit + 1)
     return listing(request, rows, limit, _entry, lambda event: event.position)
@@ -131,7 +131,7 @@ async def list_comments(
     """List what people wrote, the newest first."""
     who.must("incident.view")
     before = read_position(cursor)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show="comments", limit=limit + 1)
     return listing(request, rows, limit, _comment, lambda event: event.position)
@@ -140,7 +140,7 @@ async def list_comments(
 @post("/{id:str}/comments")
 async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]) -> Response[CommentOut]:
     """Write into the timeline; also when the incident is over."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         written = await service.comment(tx, who, reference(id), data.body)
     return answer(_comment(written), status=201)
 
@@ -152,7 +152,7 @@ async def list_incident_alerts(
     """List the alerts that belong to the incident, the newest first."""
     who.must("incident.view")
     before = read_moment(cursor)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))
         wanted = alert_queries.Filter(incident_id=incident.id)
         rows = await alert_queries.page(tx, wanted, before=before, limit=limit + 1)
@@ -170,7 +170,7 @@ async def list_incident_alerts(
 async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]) -> Listing[AlertOut]:
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
     ids = parse_all("alt", data.alert_ids)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await service.link_alerts(tx, who, reference(id), ids)
         linked = [await alert_queries.get(tx, alert_id) for alert_id in dict.fromkeys(ids)]
         for alert in linked:
@@ -183,7 +183,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
 @delete("/{id:str}/alerts/{alert_id:str}")
 async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
     """Take an alert out of the incident; one that is not in it stays where it is."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await service.unlink_alert(tx, who, reference(id), parse("alt", alert_id))
 
 

@@ -90,7 +90,7 @@ async def list_incidents(
     who.must("incident.view")
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await queries.list_page(
             tx,
             statuses=status or (),
@@ -116,7 +116,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
 
     With `alert_id` the alert is linked and acknowledged, which ends its escalation; `page_others` lets it go on.
     """
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await service.declare(
             tx,
             who,
@@ -135,7 +135,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
 async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
     """Show one incident, by its id (`inc_…`) or its number (`INC-7`)."""
     who.must("incident.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         shaped = await shape(tx, context, await queries.get(tx, reference(id)))
     return answer(shaped, version=shaped.version)
 
@@ -145,7 +145,7 @@ async def edit_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Change title, summary, severity or the time it started (JSON merge patch)."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         incident = await service.update(
             tx,
             who,

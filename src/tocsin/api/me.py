@@ -25,7 +25,7 @@ class Me(msgspec.Struct):
 @get("/me")
 async def get_me(context: Ctx, who: Who) -> Me:
     """Say who the credential belongs to."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         user = await queries.user(tx, who.must_be_someone())
     return Me(
         id=public("usr", user.id),

@@ -73,7 +73,7 @@ async def list_pages(
     if not alert_id and incident is None:
         raise Invalid("alert_id", "Say which alert or incident the pages are about.", code="required")
     before = read_place(cursor, UUID)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         about = (await incident_queries.get(tx, reference(incident))).id if incident is not None else None
         alert_ids = [parse("alt", id) for id in alert_id or ()]
         rows = await queries.pages_of(tx, alert_ids=alert_ids, incident_id=about, before=before, limit=limit + 1)
@@ -84,28 +84,28 @@ async def list_pages(
 async def get_page(context: Ctx, who: Who, id: Id) -> PageOut:
     """Show one page."""
     who.must("alert.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return await _named(tx, await queries.page(tx, parse("pag", id)))
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200)
 async def acknowledge_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Answer the page that one was sent, and by it the alert or the incident that it is about."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return await _named(tx, await service.answer_page(tx, who, parse("pag", id), "api"))
 
 
 @post("/{id:str}/actions/decline", status_code=200)
 async def decline_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Say that one cannot take it; the next step follows at once when nobody else is being asked."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return await _named(tx, await service.decline_page(tx, who, parse("pag", id)))
 
 
 @post("/{id:str}/actions/escalate", status_code=200)
 async def escalate_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Ask for the next step of the escalation now."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return await _named(tx, await service.escalate_page(tx, who, parse("pag", id)))
 
 

@@ -170,7 +170,7 @@ async def list_users(
     """List people in the order in which they were added."""
     who.must("user.view")
     after = read_place(cursor, UUID)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await queries.users(tx, after=after, limit=limit + 1, active_only=active_only)
     return listing(request, rows, limit, write_user, lambda row: row.id)
 
@@ -178,7 +178,7 @@ async def list_users(
 @post("/")
 async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Response[UserOut]:
     """Add a person."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         user = await identity.create_user(
             tx,
             who,
@@ -195,7 +195,7 @@ async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Res
 async def get_user(context: Ctx, who: Who, id: Id) -> Response[UserOut]:
     """Show one person."""
     who.must("user.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         user = await queries.user(tx, parse("usr", id))
     return answer(write_user(user), version=user.version)
 
@@ -215,7 +215,7 @@ async def edit_user(
         time_zone=given(data.time_zone),
         is_active=given(data.is_active),
     )
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         user = await identity.update_user(tx, who, parse("usr", id), changes, read_if_match(if_match))
     return answer(write_user(user), version=user.version)
 
@@ -223,7 +223,7 @@ async def edit_user(
 @post("/{id:str}/actions/set_password", status_code=200)
 async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPassword]) -> Response[UserOut]:
     """Set the password; the person's other sessions end, tokens stay."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         user = await identity.set_password(tx, who, parse("usr", id), data.password, data.current)
     return answer(write_user(user), version=user.version)
 
@@ -232,7 +232,7 @@ async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPa
 async def list_contact_methods(context: Ctx, who: Who, id: Id) -> Listing[MethodOut]:
     """List the ways to reach the person, the oldest first."""
     user_id = _theirs(who, id)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await queries.user(tx, user_id)
         return Listing([_method(method) for method in await contact.contact_methods(tx, user_id)])
 
@@ -240,7 +240,7 @@ async def list_contact_methods(context: Ctx, who: Who, id: Id) -> Listing[Method
 @post("/{id:str}/contact_methods")
 async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddMethod]) -> Response[MethodOut]:
     """Add a way to reach the person."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         method = await notifications.add_contact_method(
             tx,
             who,
@@ -257,14 +257,14 @@ async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddM
 async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> MethodOut:
     """Show one contact method."""
     user_id = _theirs(who, id)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         return _method(await contact.contact_method(tx, parse("cm", method_id), user_id=user_id))
 
 
 @delete("/{id:str}/contact_methods/{method_id:str}")
 async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> None:
     """Take a contact method away, with the rules that use it."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id))
 
 
@@ -272,7 +272,7 @@ async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -
 async def list_notification_rules(context: Ctx, who: Who, id: Id) -> Listing[RuleOut]:
     """List the person's rules by urgency and delay."""
     user_id = _theirs(who, id)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await queries.user(tx, user_id)
         return Listing([_rule(rule) for rule in await contact.rules(tx, user_id)])
 
@@ -281,7 +281,7 @@ async def list_notification_rules(context: Ctx, who: Who, id: Id) -> Listing[Rul
 async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[SetRules]) -> Listing[RuleOut]:
     """Replace the person's rules."""
     drafts = [RuleDraft(rule.urgency, rule.delay_minutes, parse("cm", rule.contact_method_id)) for rule in data.rules]
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await notifications.set_rules(tx, who, user_id=parse("usr", id), rules=drafts)
     return Listing([_rule(row) for row in rows])
 
@@ -291,7 +291,7 @@ async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTest
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
     user_id = parse("usr", id)
     method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await notifications.send_test_page(tx, who, user_id=user_id, method_id=method_id)
         name = (await queries.user(tx, user_id)).name
     return Listing([write_delivery(who, row, name) for row in rows])
@@ -301,7 +301,7 @@ async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTest
 async def list_user_deliveries(context: Ctx, who: Who, id: Id, limit: Limit = 25) -> Listing[DeliveryOut]:
     """List the newest messages to the person, pages and tests, with their states."""
     user_id = _theirs(who, id)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await queries.user(tx, user_id)
         rows = await contact.deliveries(tx, user_id=user_id, limit=limit)
     return Listing([write_delivery(who, delivery, name) for delivery, name in rows])

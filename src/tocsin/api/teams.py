@@ -62,7 +62,7 @@ async def list_teams(
     """List teams in the order in which they were added."""
     who.must("user.view")
     after = read_place(cursor, UUID)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await queries.teams(tx, after=after, limit=limit + 1)
         members = await queries.members(tx, [row.id for row in rows])
     return listing(request, rows, limit, lambda row: _write(row, members[row.id]), lambda row: row.id)
@@ -71,7 +71,7 @@ async def list_teams(
 @post("/")
 async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Response[TeamOut]:
     """Create a team."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         team = await identity.create_team(
             tx, who, name=data.name, description=data.description, member_ids=parse_all("usr", data.member_ids)
         )
@@ -83,7 +83,7 @@ async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Res
 async def get_team(context: Ctx, who: Who, id: Id) -> TeamOut:
     """Show one team."""
     who.must("user.view")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         team = await queries.team(tx, parse("tem", id))
         return _write(team, (await queries.members(tx, [team.id]))[team.id])
 
@@ -92,7 +92,7 @@ async def get_team(context: Ctx, who: Who, id: Id) -> TeamOut:
 async def set_team_members(context: Ctx, who: Who, id: Id, data: JSONBody[SetMembers]) -> TeamOut:
     """Make exactly these people the team's members."""
     team_id = parse("tem", id)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         members = await identity.update_members(tx, who, team_id, parse_all("usr", data.member_ids))
         return _write(await queries.team(tx, team_id), members)
 

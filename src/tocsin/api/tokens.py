@@ -89,7 +89,7 @@ async def list_api_tokens(
     wanted = parse("usr", user_id) if user_id is not None else who.must_be_someone()
     must_manage(who, wanted)
     after = read_place(cursor, UUID)
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await queries.tokens_of(tx, wanted, after=after, limit=limit + 1)
     return listing(request, rows, limit, lambda row: TokenOut(**_fields(row)), lambda row: row.id)
 
@@ -98,7 +98,7 @@ async def list_api_tokens(
 async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) -> Response[NewTokenOut]:
     """Make a token. Its secret is in this answer and nowhere else."""
     user_id = parse("usr", data.user_id) if data.user_id is not None else who.must_be_someone()
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         token, secret = await identity.create_token(tx, who, user_id=user_id, name=data.name, scopes=data.scopes)
     return answer(NewTokenOut(**_fields(token), token=secret), status=201)
 
@@ -106,7 +106,7 @@ async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) 
 @delete("/api_tokens/{id:str}")
 async def revoke_api_token(context: Ctx, who: Who, id: Id) -> None:
     """End a token: one's own, or anybody's with `user.manage`. A revoked token stays revoked."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await identity.revoke_token(tx, who, parse("tok", id))
 
 
@@ -114,7 +114,7 @@ async def revoke_api_token(context: Ctx, who: Who, id: Id) -> None:
 async def list_sessions(context: Ctx, who: Who) -> Listing[SessionOut]:
     """List the browsers in which one is signed in, the most recently used first."""
     who.must("self.edit")
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         rows = await queries.sessions_of(tx, who.must_be_someone())
     return Listing(
         [
@@ -135,7 +135,7 @@ async def list_sessions(context: Ctx, who: Who) -> Listing[SessionOut]:
 @delete("/sessions/{id:str}")
 async def end_session(context: Ctx, who: Who, id: Id) -> None:
     """Sign a browser out: one's own, or anybody's with `user.manage`."""
-    async with context.db.begin() as tx:
+    async with context.begin() as tx:
         await identity.revoke_session(tx, who, parse("ses", id))
 
 

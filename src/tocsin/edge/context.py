@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import cast
 
 from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
+from litestar.types import Scope
 
 from tocsin.alerts.intake import Intake, Sources
-from tocsin.db.engine import Database
+from tocsin.db.engine import Database, Tx
 from tocsin.edge.auth import NO_CREDENTIAL
 from tocsin.edge.metrics import Metrics
 from tocsin.events.live import Live
@@ -44,15 +46,39 @@ class Context:
     metrics: Metrics
     worker_is_alive: Callable[[], bool | None]
     stopping: Callable[[], bool]
+    # The transaction that holds one request together, where there is one.
+    within: Tx | None = None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[Tx]:
+        """Open a transaction, or a part of the one that holds this request together (see `hold`).
+
+        A part that raises is undone by itself; what the others did stays.
+        """
+        if self.within is None:
+            async with self.db.begin() as tx:
+                yield tx
+        else:
+            async with self.within.session.begin_nested():
+                yield self.within
 
 
 # A request as our handlers see it: its user is the actor, its auth the session's cookie or nothing.
 AppRequest = Request[Actor | None, str | None, State]
 
 
-def provide_context(state: State) -> Context:
+_HELD = "tocsin.context"
+
+
+def hold(scope: Scope, context: Context, tx: Tx) -> None:
+    """Have everything that the handler of this request does through `Context.begin` commit with this transaction."""
+    scope["state"][_HELD] = replace(context, within=tx)
+
+
+def provide_context(request: AppRequest) -> Context:
     """Hand the context to a handler."""
-    return cast("Context", state.context)
+    held = request.scope["state"].get(_HELD)
+    return cast("Context", held or request.app.state.context)
 
 
 def provide_who(request: AppRequest) -> Actor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
@@ -31,8 +31,9 @@ class Stored:
 async def claim_idempotency(tx: Tx, caller: UUID, key: str, request_digest: bytes) -> Stored | None:
     """Take the key for a request that is about to run, or return the answer it had before.
 
-    None: the key is the caller's; commit this transaction, run the request in the next one and call
-    `complete_idempotency` in it (or `forget_idempotency` when it failed). Of two claims at once one gets None.
+    None: the key is the caller's, and `tx.now` is the name of the claim. Commit, run the request in the next
+    transaction and call `complete_idempotency` in that one, so that effect and answer commit together; or
+    `forget_idempotency` when it failed. Of two claims at once one gets None.
     Raises `Invalid` (`idempotency.mismatch`) when the key was used for another request and `Conflict`
     (`idempotency.in_progress`) while the first request runs; after 60 s without an answer it is taken over.
     """
@@ -72,21 +73,46 @@ async def claim_idempotency(tx: Tx, caller: UUID, key: str, request_digest: byte
 
 
 async def complete_idempotency(
-    tx: Tx, caller: UUID, key: str, status: int, headers: Mapping[str, str], body: bytes
-) -> None:
-    """Keep the answer for 24 hours from the claim. The first answer stays when the key had been taken over."""
-    await tx.session.execute(
+    tx: Tx,
+    caller: UUID,
+    key: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    claimed_at: datetime | None = None,
+) -> bool:
+    """Keep the answer for 24 hours from the claim; False when the claim is no longer the caller's.
+
+    With `claimed_at` it is the answer of that claim, in place of one that was kept for the meantime. Then False means
+    that a repetition has taken the key over: roll back, or the request is carried out twice. Without it the first
+    answer stays.
+    """
+    kept = await tx.session.execute(
         update(IdempotencyKey)
-        .where(IdempotencyKey.caller == caller, IdempotencyKey.key == key, IdempotencyKey.status.is_(None))
+        .where(_claim(caller, key, claimed_at))
         .values(status=status, headers=dict(headers), body=body)
+        .returning(IdempotencyKey.key)
+        .execution_options(synchronize_session=False)
+    )
+    return kept.first() is not None
+
+
+async def forget_idempotency(tx: Tx, caller: UUID, key: str, *, claimed_at: datetime | None = None) -> None:
+    """Give the key back after a request that failed on our side, so that it can be tried again at once.
+
+    An answer that is kept stays. Whoever still commits one is waited for.
+    """
+    await tx.session.execute(
+        delete(IdempotencyKey)
+        .where(_claim(caller, key, claimed_at), IdempotencyKey.status.is_(None))
         .execution_options(synchronize_session=False)
     )
 
 
-async def forget_idempotency(tx: Tx, caller: UUID, key: str) -> None:
-    """Give the key back after a request that failed on our side, so that it can be tried again at once."""
-    await tx.session.execute(
-        delete(IdempotencyKey)
-        .where(IdempotencyKey.caller == caller, IdempotencyKey.key == key, IdempotencyKey.status.is_(None))
-        .execution_options(synchronize_session=False)
+def _claim(caller: UUID, key: str, claimed_at: datetime | None) -> ColumnElement[bool]:
+    mine = and_(IdempotencyKey.caller == caller, IdempotencyKey.key == key)
+    # A claim that is taken over has another time.
+    return and_(
+        mine, IdempotencyKey.status.is_(None) if claimed_at is None else IdempotencyKey.created_at == claimed_at
     )

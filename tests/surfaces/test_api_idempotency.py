@@ -1,0 +1,217 @@
+"""`Idempotency-Key`: whenever a process is killed, the repetition finds nothing done, or the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from tests.surfaces.conftest import Api
+from tests.world import World
+from tocsin import api as surface
+from tocsin.alerts.intake import Intake
+from tocsin.api import idempotency
+from tocsin.identity import service as identity
+from tocsin.incidents import service as incidents
+from tocsin.kit.errors import Unavailable
+from tocsin.oncall.model import EscalationRun
+
+KEY = {"Idempotency-Key": "once"}
+ABANDONED = timedelta(seconds=61)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this line runs, and the store undoes what is not committed."""
+
+
+def _killed_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    async def killed(*_: Any, **__: Any) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(owner, name, killed)
+
+
+def _killed_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    whole: Callable[..., Awaitable[Any]] = getattr(owner, name)
+
+    async def killed(*args: Any, **more: Any) -> Any:
+        await whole(*args, **more)
+        raise Killed
+
+    monkeypatch.setattr(owner, name, killed)
+
+
+async def _count(client: httpx.AsyncClient) -> int:
+    return len((await client.get("/incidents")).json()["data"])
+
+
+async def _declare(client: httpx.AsyncClient) -> httpx.Response:
+    return await client.post("/incidents", json={"title": "Checkout is down"}, headers=KEY)
+
+
+BEFORE_THE_COMMIT: list[Callable[[pytest.MonkeyPatch], None]] = [
+    lambda m: _killed_before(m, incidents, "declare"),
+    lambda m: _killed_after(m, incidents, "declare"),
+    lambda m: _killed_before(m, identity, "complete_idempotency"),
+    lambda m: _killed_after(m, identity, "complete_idempotency"),
+]
+
+
+@pytest.mark.parametrize(
+    "kill",
+    BEFORE_THE_COMMIT,
+    ids=["before the use case", "after the use case", "before the answer is kept", "before the commit"],
+)
+async def test_killed_before_the_commit_nothing_was_done(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, kill: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    with monkeypatch.context() as patch:
+        kill(patch)
+        with pytest.raises(Killed):
+            await _declare(admin)
+    assert await _count(admin) == 0
+    waiting = await _declare(admin)
+    assert (waiting.status_code, waiting.json()["code"]) == (409, "idempotency.in_progress")
+    await api.world.pass_time(ABANDONED)
+    first, again = await _declare(admin), await _declare(admin)
+    assert (first.status_code, again.content) == (201, first.content)
+    assert await _count(admin) == 1
+
+
+async def test_killed_after_the_commit_the_answer_is_there(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        # The last thing that happens between the commit and the first byte to the caller.
+        sent: list[str] = []
+
+        async def killed(*_: Any) -> Any:
+            sent.append("answer")
+            raise Killed
+
+        whole = idempotency.Idempotency.__call__
+        patch.setattr(
+            idempotency.Idempotency, "__call__", lambda self, scope, receive, send: whole(self, scope, receive, killed)
+        )
+        with pytest.raises(Killed):
+            await _declare(admin)
+        assert sent
+    assert await _count(admin) == 1
+    for _ in range(2):
+        answer = await _declare(admin)
+        assert (answer.status_code, answer.json()["number"]) == (201, "INC-1")
+        assert answer.headers["idempotent-replayed"] == "true"
+        assert answer.headers["etag"]
+        await api.world.pass_time(ABANDONED)
+    assert await _count(admin) == 1
+
+
+async def test_one_who_was_slow_does_nothing_when_another_has_taken_over(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_slow, may_go_on = asyncio.Event(), asyncio.Event()
+    whole = incidents.declare
+
+    async def slow(*args: Any, **more: Any) -> Any:
+        if not is_slow.is_set():
+            is_slow.set()
+            await may_go_on.wait()
+        return await whole(*args, **more)
+
+    monkeypatch.setattr(incidents, "declare", slow)
+    first = asyncio.create_task(_declare(admin))
+    await is_slow.wait()
+    await api.world.pass_time(ABANDONED)
+    second = await _declare(admin)
+    may_go_on.set()
+    late = await first
+    assert second.status_code == 201
+    assert (late.status_code, late.json()["code"]) == (409, "idempotency.in_progress")
+    assert (await _declare(admin)).content == second.content
+    assert await _count(admin) == 1
+
+
+async def test_what_is_refused_changes_nothing_and_is_refused_again(admin: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        answer = await admin.post("/incidents", json={"title": ""}, headers=KEY)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/title")
+    assert await _count(admin) == 0
+
+
+async def test_what_breaks_after_its_work_is_undone_and_may_be_tried_again(
+    admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise Unavailable("The store cannot be reached. Try again.")
+
+    for where in (surface.incidents, identity):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, "shape" if where is surface.incidents else "complete_idempotency", broken)
+            answer = await _declare(admin)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert await _count(admin) == 0
+    assert (await _declare(admin)).status_code == 201
+
+
+async def test_alerts_that_are_changed_together_stay_or_go_together(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = api.world
+    policy = await world.policy([await world.person("ada"), await world.person("bob")], wait=timedelta(minutes=30))
+    await world.route(policy)
+    for title in ("One", "Two", "Three"):
+        await world.alert(title)
+    ids = [alert["id"] for alert in (await admin.get("/alerts")).json()["data"]]
+    await admin.post(f"/alerts/{ids[1]}/actions/resolve")
+    body = {"action": "escalate", "ids": ids}
+    with monkeypatch.context() as patch:
+        _killed_before(patch, identity, "complete_idempotency")
+        with pytest.raises(Killed):
+            await admin.post("/alerts/actions/bulk", json=body, headers=KEY)
+    before = await _steps(world)
+    await world.pass_time(ABANDONED)
+    first = await admin.post("/alerts/actions/bulk", json=body, headers=KEY)
+    again = await admin.post("/alerts/actions/bulk", json=body, headers=KEY)
+    # The one that cannot be done stops neither the others nor the answer.
+    assert [failure["id"] for failure in first.json()["failed"]] == [ids[1]]
+    assert {alert["id"] for alert in first.json()["data"]} == {ids[0], ids[2]}
+    assert again.content == first.content
+    assert sum(await _steps(world)) == sum(before) + 2
+
+
+async def _steps(world: World) -> list[int]:
+    async with world.db.begin() as tx:
+        rows = await tx.session.scalars(select(EscalationRun.step))
+        return list(rows.all())
+
+
+async def test_a_key_for_what_commits_elsewhere_is_spent_at_once(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (await admin.post("/alert_sources", json={"name": "Any", "kind": "generic"})).json()
+    path = f"/alert_sources/{source['id']}/actions/test"
+    whole = await admin.post(path, headers=KEY)
+    assert (await admin.post(path, headers=KEY)).content == whole.content
+    for kill in (_killed_before, _killed_after):
+        with monkeypatch.context() as patch:
+            kill(patch, Intake, "submit")
+            with pytest.raises(Killed):
+                await admin.post(path, headers={"Idempotency-Key": kill.__name__})
+        await api.world.pass_time(ABANDONED)
+        answer = await admin.post(path, headers={"Idempotency-Key": kill.__name__})
+        assert (answer.status_code, answer.json()["code"]) == (409, "idempotency.no_answer")
+    assert len((await admin.get(f"/alert_sources/{source['id']}/signals")).json()["data"]) == 2
+
+
+def test_every_handler_opens_its_transaction_where_a_request_can_be_held_together() -> None:
+    folder = Path(surface.__file__).parent
+    # These answer no POST that takes a key, or are what holds the request together.
+    others = {"health.py", "idempotency.py", "stream.py"}
+    wrong = [path.name for path in folder.glob("*.py") if "db.begin" in path.read_text() and path.name not in others]
+    assert not wrong
