@@ -196,6 +196,58 @@ async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
     assert method not in (await web.do(page, method)).read.forms
 
 
+async def test_an_administrator_changes_name_and_address_of_somebody(world: World, web: Browser, ada: User) -> None:
+    bob = await world.person("bob")
+    url = f"/people/{public('usr', bob.id)}"
+    page = await web.get(url)
+    assert page.read.forms["person-form"]["email"] == ["bob@example.org"]
+    taken = await web.submit(page, "person-form", {"name": "Robert", "email": "ADA@example.org"})
+    assert taken.status == 422 and 'id="person-form-email-err"' in taken.html
+    assert "Somebody has this e-mail address already." in taken.html
+    assert taken.read.forms["person-form"]["name"] == ["Robert"]
+    for wrong in ("", "nonsense"):
+        refused = await web.submit(page, "person-form", {"email": wrong})
+        assert refused.status == 422 and 'id="person-form-email-err"' in refused.html
+    saved = await web.do(taken, "person-form", {"email": "Robert@example.org"})
+    assert "Robert" in saved.html and "robert@example.org" in saved.html
+    stale = await web.submit(page, "person-form", {"name": "Bobby"})
+    assert stale.status == 409 and "Somebody changed this person in the meantime." in stale.html
+    assert stale.read.forms["person-form"]["name"] == ["Bobby"] and "It is “Robert” now." in stale.html
+
+
+async def test_ones_own_name_is_ones_own_and_the_address_is_the_administrators(world: World) -> None:
+    bob = await world.person("bob")
+    async with browser(world, bob) as web:
+        page = await web.get(f"/people/{public('usr', bob.id)}")
+        assert "email" not in page.read.forms["person-form"] and "role" not in page.read.forms["person-form"]
+        page = await web.do(page, "person-form", {"name": "Robert"})
+        assert "Robert" in page.html
+        assert (await web.submit(page, "person-form", {"email": "root@example.org"})).status == 403
+    async with world.db.begin() as tx:
+        person = await identity.user(tx, bob.id)
+    assert (person.name, person.email) == ("Robert", "bob@example.org")
+
+
+async def test_the_organisation_is_renamed_by_administrators(world: World, web: Browser) -> None:
+    page = await web.get("/organisation")
+    assert "/organisation" in page.read.links
+    assert page.read.forms["organisation-form"]["name"] == ["Harbourline"]
+    nameless = await web.submit(page, "organisation-form", {"name": " "})
+    assert nameless.status == 422 and "Give a name." in nameless.html
+    saved = await web.do(page, "organisation-form", {"name": "Harbourline Ferries"})
+    assert saved.path == "/organisation" and "Saved." in saved.html
+    assert '<span class="org grow">Harbourline Ferries</span>' in saved.html
+    stale = await web.submit(page, "organisation-form", {"name": "Other"})
+    assert stale.status == 409 and "Somebody changed the organisation in the meantime." in stale.html
+    assert stale.read.forms["organisation-form"]["name"] == ["Other"]
+    assert "It is “Harbourline Ferries” now." in stale.html
+    async with browser(world, await world.person("bob")) as other:
+        assert "/organisation" not in (await other.get("/incidents")).read.links
+        assert (await other.get("/organisation")).status == 403
+        token = (await other.get("/incidents")).read.forms["sign-out"]["_csrf_token"]
+        assert (await other.send("/organisation", {"_csrf_token": token, "name": "Mine"})).status == 403
+
+
 async def test_a_password_is_changed_by_its_owner_only(world: World, web: Browser, ada: User) -> None:
     bob = await world.person("bob")
     async with browser(world, bob) as other:

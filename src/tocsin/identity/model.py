@@ -132,6 +132,8 @@ class Organisation(Record):
     incident_prefix: Mapped[str] = mapped_column(server_default="INC")
     last_incident_number: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime]
+    # Counts the changes of the name; an incident's number is none.
+    version: Mapped[int] = mapped_column(server_default="1")
 
 
 class User(Record):

@@ -36,6 +36,11 @@ async def organisation(tx: Tx) -> Organisation | None:
     return await tx.session.get(Organisation, 1)
 
 
+async def lock_organisation(tx: Tx) -> Organisation | None:
+    """Return the organisation as it is now and keep everybody else from changing it; None before the set-up."""
+    return await tx.session.get(Organisation, 1, with_for_update=LOCK, populate_existing=True)
+
+
 async def user(tx: Tx, user_id: UUID) -> User:
     """Return the person, active or not; raises `NotFound`."""
     found = await tx.session.get(User, user_id)

@@ -12,6 +12,7 @@ from tocsin.web import (
     incident,
     incident_actions,
     incidents,
+    organisation,
     pages,
     people,
     policies,
@@ -42,7 +43,7 @@ def nowhere() -> None:
 _AREAS = (
     *(assets, sign_in, acknowledge, stream),
     *(incidents, incident, incident_actions, alerts),
-    *(policies, routes, sources, people, tokens, sessions),
+    *(policies, routes, sources, people, organisation, tokens, sessions),
 )
 HANDLERS = [
     Router(

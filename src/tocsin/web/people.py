@@ -61,6 +61,7 @@ class PersonView:
     role: str
     zone: str
     is_active: bool
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,13 @@ async def _show(
     shown = [_method(context, method, may) for method in methods]
     values |= {
         "person": PersonView(
-            public("usr", person.id), person.name, person.email, person.role, person.time_zone, person.is_active
+            id=public("usr", person.id),
+            name=person.name,
+            email=person.email,
+            role=person.role,
+            zone=person.time_zone,
+            is_active=person.is_active,
+            version=person.version,
         ),
         "is_me": is_me,
         "methods": shown,
@@ -271,14 +278,19 @@ _act = partial(pages.act, "/people", _show)
 
 @post("/people/{id:str}")
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Change a person. Form fields: name, time_zone, role (only where it may be changed)."""
+    """Change a person. Form fields: name, time_zone, version, and where they may be changed email and role."""
     form = await forms.read(request)
     return await _act(request, context, who, id, "person-form", form, partial(_update, who, id, form), "Saved.")
 
 
 async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    changes = UserChanges(name=form.text("name"), time_zone=form.text("time_zone"), role=form.text("role") or None)
-    await identity.update_user(tx, who, parse("usr", id), changes)
+    changes = UserChanges(
+        email=form.text("email") if "email" in form.names else None,
+        name=form.text("name"),
+        time_zone=form.text("time_zone"),
+        role=form.text("role") or None,
+    )
+    await identity.update_user(tx, who, parse("usr", id), changes, form.version())
 
 
 @post("/people/{id:str}/password")

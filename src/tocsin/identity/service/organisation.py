@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
-from tocsin.events.configuration import ConfigurationCreated
+from tocsin.events.base import Change
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.accounts import clean_name
@@ -27,7 +29,7 @@ from tocsin.identity.service.idempotency import KEPT_FOR
 from tocsin.identity.service.people import check_user, store_user
 from tocsin.identity.service.sign_in import THROTTLED_FOR
 from tocsin.kit.crypto import digest, new_secret
-from tocsin.kit.errors import Conflict, Unauthenticated
+from tocsin.kit.errors import Conflict, Stale, Unauthenticated
 from tocsin.kit.record import Record
 
 SET_UP_LINK_VALID_FOR = timedelta(hours=24)
@@ -84,6 +86,27 @@ async def ensure_organisation(tx: Tx, name: str) -> Organisation:
     return (await tx.session.scalars(select(Organisation).where(Organisation.id == 1))).one()
 
 
+async def rename_organisation(tx: Tx, who: Actor, name: str, if_version: int | None = None) -> Organisation:
+    """Give the organisation another name. Raises `Invalid`, and `Stale` when `if_version` is not the stored version."""
+    who.must("user.manage")
+    organisation = await queries.lock_organisation(tx)
+    if organisation is None:
+        raise _not_set_up()
+    if if_version is not None and organisation.version != if_version:
+        raise Stale("Somebody changed the organisation in the meantime. Look at it again before you save.")
+    title = clean_name(name)
+    if title == organisation.name:
+        return organisation
+    change = Change(field="name", old=organisation.name, new=title)
+    organisation.name = title
+    organisation.version += 1
+    await tx.session.flush()
+    # There is one organisation and it is row 1, so that is its id in the record.
+    id = UUID(int=organisation.id)
+    await emit(tx, ConfigurationChanged(actor=who.ref, kind="organisation", id=id, title=title, changes=[change]))
+    return organisation
+
+
 async def next_incident_number(tx: Tx) -> tuple[int, str]:
     """Take the next number and return it with its reference, such as `INC-7`.
 
@@ -99,7 +122,7 @@ async def next_incident_number(tx: Tx) -> tuple[int, str]:
     )
     row = (await tx.session.execute(statement)).one_or_none()
     if row is None:
-        raise Conflict("Tocsin has not been set up yet. Open the set-up link that it printed when it started.")
+        raise _not_set_up()
     number, prefix = row
     return number, f"{prefix}-{number}"
 
@@ -129,6 +152,10 @@ async def sweep(tx: Tx) -> None:
     ]
     for record, condition in dead:
         await tx.session.execute(delete(record).where(condition).execution_options(synchronize_session=False))
+
+
+def _not_set_up() -> Conflict:
+    return Conflict("Tocsin has not been set up yet. Open the set-up link that it printed when it started.")
 
 
 def _already_set_up() -> Conflict:

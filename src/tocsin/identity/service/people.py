@@ -106,7 +106,7 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
         who.must("user.manage")
     user, other_admins = await queries.lock_user_and_admins(tx, user_id)
     if if_version is not None and user.version != if_version:
-        raise Stale("This person was changed in the meantime. Load them again and repeat your change.")
+        raise Stale("Somebody changed this person in the meantime. Look at them again before you save.")
     was_active_admin = user.is_active and user.role == Role.ADMIN
     changed = _apply(user, changes)
     if not changed:

@@ -212,6 +212,7 @@ def upgrade() -> None:
         sa.Column("incident_prefix", sa.Text(), server_default="INC", nullable=False),
         sa.Column("last_incident_number", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("organisation_single_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("organisation_pkey")),
     )
