@@ -6,7 +6,6 @@ comes back with `Last-Event-ID` misses nothing. The stream ends when the process
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
@@ -17,15 +16,13 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from tocsin.api.http import Time, public_or_none, reference
-from tocsin.edge.context import Context, Ctx, Who
-from tocsin.events.live import Seen, follow
+from tocsin.edge import stream
+from tocsin.edge.context import Ctx, Who
+from tocsin.events.live import Seen
 from tocsin.events.words import describe
 from tocsin.incidents import queries as incidents
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
-
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-_LOOK_AROUND = 1.0
 
 
 class LiveEvent(msgspec.Struct):
@@ -59,34 +56,14 @@ async def stream_events(
         # Sign-ins and configuration are nobody's business but the audit's.
         return event.incident_id == wanted if wanted else bool(event.incident_id or event.alert_id)
 
-    events = follow(context.live, wants, last_event_id)
-    return Stream(_written(context, events), media_type="text/event-stream", headers=HEADERS)
+    return stream.answer(_written(stream.happening(context, wants, last_event_id)))
 
 
-async def _written(context: Context, events: AsyncIterator[Seen | None]) -> AsyncIterator[bytes]:
+async def _written(events: AsyncGenerator[Seen | None]) -> AsyncIterator[bytes]:
     yield b"retry: 2000\n\n"
-    async with aclosing(_until_stopping(context, events)) as live:
-        async for event in live:
+    async with aclosing(events):
+        async for event in events:
             yield b": still here\n\n" if event is None else _write(event)
-
-
-async def _until_stopping(context: Context, events: AsyncIterator[Seen | None]) -> AsyncGenerator[Seen | None]:
-    """Pass events on, and look now and then whether the process is about to stop."""
-    coming = asyncio.ensure_future(anext(events))
-    try:
-        while not context.stopping():
-            done, _ = await asyncio.wait({coming}, timeout=_LOOK_AROUND)
-            if not done:
-                continue
-            try:
-                event = coming.result()
-            except StopAsyncIteration:
-                return
-            yield event
-            coming = asyncio.ensure_future(anext(events))
-    finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
 
 
 def _write(event: Seen) -> bytes:

@@ -16,14 +16,13 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from tocsin.alerts import queries as alerts
+from tocsin.edge import stream
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.events.live import Seen, follow
+from tocsin.events.live import Seen
 from tocsin.incidents import queries as incidents
 from tocsin.kit.ids import parse
 
 _GAP = 0.5
-# How soon a stream notices that the process stops.
-_LOOK = 1.0
 
 Wants = Callable[[Seen], bool]
 
@@ -62,9 +61,7 @@ async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath
 
 def _stream(request: AppRequest, context: Context, wants: Wants) -> Stream:
     after = request.headers.get("last-event-id") or request.query_params.get("after")
-    messages = _messages(context, wants, after)
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return Stream(messages, media_type="text/event-stream", headers=headers)
+    return stream.answer(_messages(stream.happening(context, wants, after)))
 
 
 class _News:
@@ -80,35 +77,24 @@ class _News:
             self.latest = event or self.latest
             self.woken.set()
 
-    async def wait(self) -> bool:
-        """Wait for news, or for as long as a stopping process may have to wait; says whether there were any."""
-        try:
-            async with asyncio.timeout(_LOOK):
-                await self.woken.wait()
-        except TimeoutError:
-            return False
-        self.woken.clear()
-        return True
 
-
-async def _messages(context: Context, wants: Wants, after: str | None) -> AsyncGenerator[str]:
+async def _messages(events: AsyncGenerator[Seen | None]) -> AsyncGenerator[str]:
     # The first bytes tell the browser, and every proxy in between, that the line is open.
     yield "retry: 2000\n: open\n\n"
     news = _News()
-    reading = asyncio.create_task(news.read(follow(context.live, wants, after)), name="stream")
+    reading = asyncio.create_task(news.read(events), name="stream")
     reading.add_done_callback(lambda _: news.woken.set())
     try:
-        while not context.stopping():
-            has_news = await news.wait()
-            if news.latest is not None:
-                latest, news.latest = news.latest, None
-                yield f"id: {latest.cursor}\nevent: changed\ndata: {latest.name}\n\n"
-                await asyncio.sleep(_GAP)
-            elif reading.done():
-                # The reader fell behind or the process stops; it comes back with the last id that it has seen.
-                break
-            elif has_news:
+        # Ends when the reader fell behind or the process stops; it comes back with the last id that it has seen.
+        while news.latest is not None or not reading.done():
+            await news.woken.wait()
+            news.woken.clear()
+            if news.latest is None:
                 yield ": still here\n\n"
+                continue
+            latest, news.latest = news.latest, None
+            yield f"id: {latest.cursor}\nevent: changed\ndata: {latest.name}\n\n"
+            await asyncio.sleep(_GAP)
     finally:
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
