@@ -59,11 +59,6 @@ def lasted(incident: Incident, now: datetime) -> timedelta:
     return max(end - incident.started_at, timedelta())
 
 
-def effective_commander(incident: Incident) -> UUID | None:
-    """Return who coordinates: the commander, else the lead."""
-    return incident.commander_id or incident.lead_id
-
-
 def holder(incident: Incident, role: IncidentRole) -> UUID | None:
     """Return who has the role."""
     match role:
