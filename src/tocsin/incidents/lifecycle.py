@@ -147,13 +147,8 @@ def acknowledge(incident: Incident, *, at: datetime) -> bool:
 
 def resolve(incident: Incident, note: str, *, at: datetime) -> bool:
     """End the incident with a note on what was done; returns False when it is resolved already."""
-    match way(Status(incident.status), Status.RESOLVED):
-        case Way.STAY:
-            return False
-        case Way.RESOLVE:
-            pass
-        case _:
-            raise _not_from(incident, Status.RESOLVED)
+    if not _has_yet_to_be(incident, Status.RESOLVED):
+        return False
     _must_have_lead(incident)
     _resolve(incident, note, at=at)
     touch(incident, at=at)
@@ -165,13 +160,8 @@ def close(incident: Incident, note: str, *, at: datetime) -> bool:
 
     An open incident is resolved on the way and needs the same note.
     """
-    match way(Status(incident.status), Status.CLOSED):
-        case Way.STAY:
-            return False
-        case Way.CLOSE:
-            pass
-        case _:
-            raise _not_from(incident, Status.CLOSED)
+    if not _has_yet_to_be(incident, Status.CLOSED):
+        return False
     if is_open(incident):
         _must_have_lead(incident)
         _resolve(incident, note, at=at)
@@ -186,13 +176,8 @@ def cancel(incident: Incident, reason: CancelReason, *, duplicate_of_id: UUID | 
 
     A duplicate names the incident that goes on, and only a duplicate does.
     """
-    match way(Status(incident.status), Status.CANCELLED):
-        case Way.STAY:
-            return False
-        case Way.CANCEL:
-            pass
-        case _:
-            raise _not_from(incident, Status.CANCELLED)
+    if not _has_yet_to_be(incident, Status.CANCELLED):
+        return False
     _must_have_lead(incident)
     if reason is CancelReason.DUPLICATE and duplicate_of_id is None:
         raise Invalid("duplicate_of", "Say which incident this one duplicates.", code="required")
@@ -224,6 +209,14 @@ def reopen(incident: Incident, *, at: datetime) -> bool:
     incident.mitigated_at = incident.resolved_at = incident.closed_at = incident.cancelled_at = None
     touch(incident, at=at)
     return True
+
+
+def _has_yet_to_be(incident: Incident, to: Status) -> bool:
+    """Say whether the incident is not there yet; raises `Conflict` when it cannot get there."""
+    found = way(Status(incident.status), to)
+    if found is None:
+        raise _not_from(incident, to)
+    return found is not Way.STAY
 
 
 def _resolve(incident: Incident, note: str, *, at: datetime) -> None:
