@@ -52,6 +52,7 @@ from tocsin.alerts.sources.base import (
     hash_of,
     link,
     read_each,
+    severity_notes,
     severity_of,
 )
 from tocsin.kit.errors import Invalid
@@ -88,7 +89,7 @@ class Generic(WebhookAnswers):
         if (one := as_object(value)) is not None:
             notes: list[str] = []
             signal = _signal(one, notes)
-            return Parsed((signal,), (), tuple(notes) + _severity_notes(signal))
+            return Parsed((signal,), (), tuple(notes) + severity_notes((signal,)))
         items = as_list(value)
         if items is None:
             raise Invalid("", "Send a JSON object, or an array of objects.")
@@ -150,11 +151,6 @@ def _native(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # Some languages know one kind of number only and write 1 as 1.0.
     return as_text(value)
-
-
-def _severity_notes(signal: Signal) -> tuple[str, ...]:
-    native = signal.native_severity
-    return () if severity_of(native)[2] else (f"severity not recognised: {native}",)
 
 
 def _labels(value: object) -> dict[str, str]:
