@@ -12,6 +12,7 @@ import pytest
 
 from tests import postgres
 from tests.processes import tocsin
+from tests.world import World
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
 
@@ -68,6 +69,46 @@ async def test_the_doctor_fails_where_nobody_would_be_paged(dsn: str) -> None:
     assert found["durability"]["verdict"] == "FAIL"
     _, text, _ = await tocsin("doctor", database_url=dsn)
     assert "FAIL  worker: None is alive, so nobody is paged. Run `tocsin serve` or `tocsin worker`." in text
+
+
+async def reach(dsn: str) -> tuple[str, str]:
+    """What the doctor says of the routes: verdict and words."""
+    _, out, _ = await tocsin("doctor", "--json", database_url=dsn)
+    found = {each["check"]: each for each in json.loads(out)}["reach of routes"]
+    return found["verdict"], found["words"]
+
+
+async def test_the_doctor_warns_when_every_route_leads_to_nobody(world: World, dsn: str) -> None:
+    assert await reach(dsn) == (
+        "warn",
+        "There is no route, so no alert pages anybody. Add a catch-all that leads to a policy under Routes.",
+    )
+    await world.route(None)
+    assert await reach(dsn) == (
+        "warn",
+        "No route leads to a policy, so alerts are recorded and nobody is paged. Choose a policy under Routes.",
+    )
+    mute = await world.person("mute", reachable=False)
+    ada = await world.person("ada")
+    await world.route(await world.policy([mute], name="Mute"), "severity == 1", name="First")
+    duty = await world.policy([ada], name="Duty")
+    await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", ada.id)
+    await world.route(duty, "severity == 2", name="Second")
+    empty = await world.policy([ada], name="Empty")
+    await world.db.pool.execute("DELETE FROM escalation_step WHERE policy_id = $1", empty.id)
+    await world.route(empty, "severity == 3", name="Third")
+    assert await reach(dsn) == (
+        "warn",
+        "Every route leads to nobody. Give “Duty”, “Empty” and “Mute” a step with somebody who is active "
+        "and has a contact method, under Policies and People.",
+    )
+    await world.db.pool.execute("UPDATE user_account SET is_active = true WHERE id = $1", ada.id)
+    assert await reach(dsn) == ("ok", "1 of 4 routes leads to somebody who can be reached.")
+    await world.db.pool.execute("UPDATE alert_route SET is_enabled = false")
+    assert await reach(dsn) == (
+        "warn",
+        "Every route is switched off, so no alert pages anybody. Switch one on under Routes.",
+    )
 
 
 async def test_what_is_backed_up_is_restored(

@@ -7,15 +7,17 @@ import os
 import pwd
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from uuid import UUID
 
 import click
 from sqlalchemy import text
 
 from tocsin.alerts import queries as alerts
+from tocsin.alerts.model import AlertRoute
 from tocsin.cli import runtime
 from tocsin.db import migrate
 from tocsin.db.embedded import EmbeddedError, binaries, files, running_dsn
@@ -221,32 +223,75 @@ async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
         found.append(_ok("alert sources", f"{len(enabled)} switched on."))
     else:
         found.append(_warn("alert sources", "None is switched on, so no alert can come in. Add one under Sources."))
-    routes = [route for route in await alerts.routes(tx) if route.is_enabled]
-    if any(route.is_catch_all for route in routes):
-        found.append(_ok("routes", f"{len(routes)}, with a catch-all."))
+    routes = await alerts.routes(tx)
+    switched_on = [route for route in routes if route.is_enabled]
+    if any(route.is_catch_all for route in switched_on):
+        found.append(_ok("routes", f"{len(switched_on)}, with a catch-all."))
     else:
         found.append(_warn("routes", "There is no catch-all: an alert that no route takes pages nobody. Add one."))
-    return [*found, *await _policies(tx), *await _console(tx, settings)]
+    policies = await _reach(tx)
+    return [*found, _routes(routes, policies), *_policies(policies), *await _console(tx, settings)]
 
 
-async def _policies(tx: Tx) -> list[Finding]:
-    names = {policy.id: policy.name for policy in await oncall.policies(tx, limit=_MOST)}
-    if not names:
-        return [_warn("escalation policies", "There is none, so nobody is paged. Add one under Policies.")]
-    plans = await oncall.plans(tx, list(names))
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """A policy, and of each of its steps whether it reaches somebody."""
+
+    name: str
+    steps: list[bool]
+
+
+async def _reach(tx: Tx) -> dict[UUID, _Policy]:
+    plans = await oncall.plans(tx)
     everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
     active = [id for id, (_, is_active) in (await oncall.people(tx, everybody)).items() if is_active]
     methods, _ = await contact.ways_to_reach(tx, active)
+    return {
+        id: _Policy(plan.name, [any(person in methods for person in step.user_ids) for step in plan.steps])
+        for id, plan in plans.items()
+    }
+
+
+def _routes(routes: Sequence[AlertRoute], policies: Mapping[UUID, _Policy]) -> Finding:
+    """Say whether any route leads to somebody; the order of the routes and their conditions do not count here."""
+    check = "reach of routes"
+    if not routes:
+        words = "There is no route, so no alert pages anybody. Add a catch-all that leads to a policy under Routes."
+        return _warn(check, words)
+    enabled = [route for route in routes if route.is_enabled]
+    if not enabled:
+        return _warn(check, "Every route is switched off, so no alert pages anybody. Switch one on under Routes.")
+    led_to = [policies[route.escalation_policy_id] for route in enabled if route.escalation_policy_id is not None]
+    if not led_to:
+        words = "No route leads to a policy, so alerts are recorded and nobody is paged. Choose a policy under Routes."
+        return _warn(check, words)
+    reaching = sum(any(policy.steps) for policy in led_to)
+    if not reaching:
+        names = _listed(sorted({f"“{policy.name}”" for policy in led_to}))
+        mend = "a step with somebody who is active and has a contact method, under Policies and People"
+        return _warn(check, f"Every route leads to nobody. Give {names} {mend}.")
+    verb = "leads" if reaching == 1 else "lead"
+    return _ok(check, f"{reaching} of {len(enabled)} routes {verb} to somebody who can be reached.")
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _policies(policies: Mapping[UUID, _Policy]) -> list[Finding]:
+    if not policies:
+        return [_warn("escalation policies", "There is none, so nobody is paged. Add one under Policies.")]
     found: list[Finding] = []
-    for plan in plans.values():
-        steps = [any(id in methods for id in step.user_ids) for step in plan.steps]
-        if not any(steps):
-            words = f"“{plan.name}” reaches nobody: give its people contact methods, or other people."
+    for policy in policies.values():
+        if not policy.steps:
+            found.append(_fail("escalation policies", f"“{policy.name}” has no steps: add one under Policies."))
+        elif not any(policy.steps):
+            words = f"“{policy.name}” reaches nobody: give its people contact methods, or other people."
             found.append(_fail("escalation policies", words))
-        elif not all(steps):
-            number = steps.index(False) + 1
-            found.append(_warn("escalation policies", f"Step {number} of “{plan.name}” reaches nobody."))
-    return found or [_ok("escalation policies", f"{len(plans)}; every step reaches somebody.")]
+        elif not all(policy.steps):
+            number = policy.steps.index(False) + 1
+            found.append(_warn("escalation policies", f"Step {number} of “{policy.name}” reaches nobody."))
+    return found or [_ok("escalation policies", f"{len(policies)}; every step reaches somebody.")]
 
 
 async def _console(tx: Tx, settings: Settings) -> list[Finding]:
