@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 
 from tocsin.db.engine import LOCK, Tx
+from tocsin.db.records import get_record, lock_record
 from tocsin.identity.accounts import is_email
 from tocsin.identity.model import (
     ApiToken,
@@ -23,14 +24,6 @@ from tocsin.identity.model import (
 from tocsin.kit.errors import NotFound
 
 
-def _no_user() -> NotFound:
-    return NotFound("There is no such person.")
-
-
-def _no_team() -> NotFound:
-    return NotFound("There is no such team.")
-
-
 async def organisation(tx: Tx) -> Organisation | None:
     """Return the organisation, or None before the set-up."""
     return await tx.session.get(Organisation, 1)
@@ -43,18 +36,12 @@ async def lock_organisation(tx: Tx) -> Organisation | None:
 
 async def user(tx: Tx, user_id: UUID) -> User:
     """Return the person, active or not; raises `NotFound`."""
-    found = await tx.session.get(User, user_id)
-    if found is None:
-        raise _no_user()
-    return found
+    return await get_record(tx, User, user_id, "person")
 
 
 async def lock_user(tx: Tx, user_id: UUID) -> User:
     """Return the person as they are now and keep everybody else from changing them; raises `NotFound`."""
-    found = await tx.session.get(User, user_id, with_for_update=LOCK, populate_existing=True)
-    if found is None:
-        raise _no_user()
-    return found
+    return await lock_record(tx, User, user_id, "person")
 
 
 async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]:
@@ -69,7 +56,7 @@ async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]
     rows = list((await tx.session.scalars(query)).all())
     found = next((row for row in rows if row.id == user_id), None)
     if found is None:
-        raise _no_user()
+        raise NotFound("There is no such person.")
     return found, [row for row in rows if row.id != user_id]
 
 
@@ -141,10 +128,7 @@ async def tokens_of(
 
 async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
     """Return the token, revoked or not, and keep everybody else from changing it; raises `NotFound`."""
-    found = await tx.session.get(ApiToken, token_id, with_for_update=LOCK, populate_existing=True)
-    if found is None:
-        raise NotFound("There is no such token.")
-    return found
+    return await lock_record(tx, ApiToken, token_id, "token")
 
 
 async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User] | None:
@@ -171,18 +155,12 @@ async def teams(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[
 
 async def team(tx: Tx, team_id: UUID) -> Team:
     """Return the team; raises `NotFound`."""
-    found = await tx.session.get(Team, team_id)
-    if found is None:
-        raise _no_team()
-    return found
+    return await get_record(tx, Team, team_id, "team")
 
 
 async def lock_team(tx: Tx, team_id: UUID) -> Team:
     """Return the team and keep everybody else from changing it; raises `NotFound`."""
-    found = await tx.session.get(Team, team_id, with_for_update=LOCK, populate_existing=True)
-    if found is None:
-        raise _no_team()
-    return found
+    return await lock_record(tx, Team, team_id, "team")
 
 
 async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dict[UUID, list[User]]:
