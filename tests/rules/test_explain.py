@@ -29,6 +29,7 @@ def paged(name: str) -> Happened:
 
 ROUTED: Happened = ("alert.routed", "Tocsin", {"route_name": "All", "policy_name": "Duty"})
 EXHAUSTED: Happened = ("escalation.exhausted", "Tocsin", {"reason": "All 2 steps of “Duty” went by without an answer."})
+RECORD_ONLY = "The source marks this signal as information only, so it is recorded and nobody is paged."
 RESOLVED: Happened = ("alert.resolved", "Prometheus", {"reason": ""})
 
 
@@ -56,6 +57,10 @@ RESOLVED: Happened = ("alert.resolved", "Prometheus", {"reason": ""})
         (
             (("alert.not_routed", "Tocsin", {"reason": "There are no routes yet."}),),
             "Nobody was paged because there are no routes yet.",
+        ),
+        (
+            (("alert.not_routed", "Tocsin", {"reason": RECORD_ONLY}),),
+            "Nobody was paged because the source marks this signal as information only.",
         ),
         (
             (("alert.routed", "Tocsin", {"route_name": "Noise", "policy_name": ""}),),
@@ -175,6 +180,10 @@ BEGUN = [
         (
             [*BEGIN, *act(1, resolved("Ada", "Ada resolved it."), ended("The alert is resolved."))],
             [*BEGUN, "Ada resolved the alert"],
+        ),
+        (
+            [*BEGIN, *act(1, ended("The alert is resolved."), resolved("Prometheus", "Prometheus says so."))],
+            [*BEGUN, "Prometheus resolved the alert"],
         ),
         (
             [*BEGIN, *act(1, resolved("Ada", "INC-1 was resolved"))],

@@ -78,8 +78,10 @@ def _line(event: LoggedEvent, act: Sequence[LoggedEvent], reasons: set[str]) -> 
         case "page.started":
             # The reason is written for the person who gets the page.
             detail = detail.replace("You are step ", "Step ", 1).replace("You were paged", "Paged", 1)
-        case "alert.resolved" if detail == f"{event.actor_name} resolved it.":
+        case "alert.resolved" if detail in (f"{event.actor_name} resolved it.", f"{event.actor_name} says so."):
             detail = ""
+        case "alert.not_routed":
+            detail = _short(detail)
         case "alert.acknowledged" if "incident.declared" in _names(act):
             detail = ""
         case "incident.declared":
@@ -160,10 +162,16 @@ def _why_nobody(events: Sequence[LoggedEvent]) -> str:
         return f"Nobody was paged because {done}."
     if not_routed is not None:
         reason = str(not_routed.data.get("reason", ""))
-        return f"Nobody was paged because {_clause(reason)}"
+        return f"Nobody was paged because {_clause(_short(reason))}"
     if (resolved := _last(events, "alert.resolved")) is not None:
         return f"Nobody was paged because {resolved.actor_name} resolved the alert before it was routed."
     return "Nobody was paged because the alert has not been routed yet."
+
+
+def _short(reason: str) -> str:
+    """Leave out of a reason that nobody was paged: it stands after these words."""
+    text = reason.removesuffix(", so it is recorded and nobody is paged.")
+    return reason if text == reason else f"{text}."
 
 
 def _first(events: Iterable[LoggedEvent], *names: str) -> LoggedEvent | None:

@@ -1,7 +1,7 @@
 """The demo organisation Harbourline: people, policies, sources and routes, and the way to find them again.
 
-Everything is made through the use cases that people have: the organisation in one transaction, then what happened in
-the past days (`demo_history`) turn by turn.
+Everything is made through the use cases that people have: the organisation in one transaction, what happened in the
+past days (`demo_history`) in another. Routing sees only what is committed, so it cannot be one.
 """
 
 from __future__ import annotations
@@ -85,21 +85,33 @@ class Found:
 async def fill(db: Database) -> bool:
     """Make the demo organisation in an empty installation; returns False and changes nothing in any other.
 
-    No worker may run meanwhile. A start that is killed here leaves the organisation with a part of its past.
+    A start that was killed between the two transactions is completed by the next. No worker may run meanwhile.
     """
     async with db.begin() as tx:
-        if await people.has_users(tx) or await people.organisation(tx) is not None:
-            return False
-        tx.now -= BEGAN
-        await identity.ensure_organisation(tx, ORGANISATION)
-        users = await _make_people(tx)
-        admin = Actor.person(users["maren"])
-        await _make_teams(tx, admin, users)
-        policies = await _make_policies(tx, admin, users)
-        sources = {key: await alerts.create_source(tx, admin, name=name, kind=kind) for key, name, kind in _SOURCES}
-        await _make_routes(tx, admin, policies)
-    await tell(db, users, sources)
-    return True
+        if not await people.has_users(tx) and await people.organisation(tx) is None:
+            tx.now -= BEGAN
+            await _make_organisation(tx)
+    async with db.begin() as tx:
+        found = await find(tx)
+        users = {person.key: await people.user_by_email(tx, person.email) for person in _PEOPLE}
+        by_name = {source.name: source for source in await alert_queries.sources(tx)}
+    if found is None:
+        return False
+    there = {key: user for key, user in users.items() if user is not None and user.is_active}
+    sources = {key: by_name[name] for key, name, _ in _SOURCES if name in by_name}
+    is_whole = len(there) == len(_PEOPLE) and len(sources) == len(_SOURCES)
+    return is_whole and await tell(db, there, sources)
+
+
+async def _make_organisation(tx: Tx) -> None:
+    await identity.ensure_organisation(tx, ORGANISATION)
+    users = await _make_people(tx)
+    admin = Actor.person(users["maren"])
+    await _make_teams(tx, admin, users)
+    policies = await _make_policies(tx, admin, users)
+    for _, name, kind in _SOURCES:
+        await alerts.create_source(tx, admin, name=name, kind=kind)
+    await _make_routes(tx, admin, policies)
 
 
 async def find(tx: Tx) -> Found | None:

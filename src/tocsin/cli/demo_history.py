@@ -1,40 +1,65 @@
 """What happened at Harbourline in the past two weeks, told through the real use cases.
 
 A story is an async generator: it acts, and yields the minutes until it acts again. All stories are told together in
-the order of time, so that the record of the installation reads as if it had been written then. No worker may run
-meanwhile: whoever was paged has answered before the telling ends, so no page of the past goes out.
+the order of time, so that the record of the installation reads as if it had been written then, and in one transaction:
+whoever is killed meanwhile has told nothing. What the tools of Harbourline say goes through intake. Whoever was paged
+has answered before the telling ends, so no page of the past goes out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
+from tocsin.alerts.intake import MOST_SIGNALS, Intake, Source
 from tocsin.alerts.model import Alert, AlertSource
+from tocsin.alerts.queries import Filter
+from tocsin.alerts.sources import ADAPTERS
+from tocsin.cli import demo_signals
+from tocsin.cli.demo_signals import Problem
 from tocsin.db.engine import Database, Tx
-from tocsin.identity.model import ALL_PERMISSIONS, Actor, ActorKind, User, UserId
+from tocsin.identity import queries as organisation
+from tocsin.identity.model import Actor, User, UserId
+from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
 from tocsin.notifications import queries as deliveries
-from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 
 Story = AsyncGenerator[float]
 
 
+class _OneTransaction(Database):
+    """The database as intake sees it while the past is told: whatever it writes is a part of the one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    @contextlib.asynccontextmanager
+    async def begin(self, *, depth: int = 0) -> AsyncGenerator[Tx]:
+        yield self._tx
+
+    begin_hot = begin
+
+
 @dataclass(slots=True)
 class Cast:
-    """Who and what the stories are about, and the transaction of the current turn."""
+    """Who and what the stories are about, and the transaction in which they are told."""
 
-    db: Database
     tx: Tx
     users: dict[str, User]
     sources: dict[str, AlertSource]
+    intake: Intake
+    _watched: dict[UUID, tuple[str, Problem, datetime]] = field(
+        default_factory=dict[UUID, tuple[str, Problem, datetime]]
+    )
 
     def person(self, key: str) -> Actor:
         return Actor.person(self.users[key])
@@ -42,36 +67,37 @@ class Cast:
     def id_of(self, key: str) -> UserId:
         return UserId(self.users[key].id)
 
-    def source(self, key: str) -> Actor:
-        """Return the source as an actor that may do what its signals do."""
-        source = self.sources[key]
-        return Actor(kind=ActorKind.SOURCE, name=source.name, permissions=ALL_PERMISSIONS)
-
     async def alert(
-        self, source: str, title: str, severity: int, description: str, team: str = "platform", **labels: str
+        self, source: str, title: str, severity: int | None, description: str, team: str = "platform", **labels: str
     ) -> Alert:
-        """Open an alert and route it at once, which pages the first step of its policy."""
-        now = self.tx.now
-        async with self.db.begin() as tx:
-            tx.now = now
-            alert = await alerts.open_by_hand(
-                tx,
-                self.source(source),
-                source_id=self.sources[source].id,
-                title=title,
-                description=description,
-                severity=severity,
-                urgency=Urgency.HIGH if severity <= 3 else Urgency.LOW,
-                labels={"team": team, **labels},
-            )
-        # Routing works in a transaction of its own kind, on what is committed.
-        async with self.db.begin_hot() as tx:
-            tx.now = now
-            await alerts.route(tx, [alert.id])
+        """Have a tool say that something is wrong, and route it at once, which pages the first step of its policy."""
+        problem = Problem(title, severity, description, {"team": team, **labels})
+        await self._send(source, problem, since=self.tx.now)
+        wanted = Filter(source_ids=[self.sources[source].id])
+        alert = (await alert_queries.page(self.tx, wanted, limit=1))[0][0]
+        self._watched[alert.id] = (source, problem, self.tx.now)
+        await alerts.route(self.tx, [alert.id])
         return alert
 
-    async def resolve_alert(self, alert_id: UUID, source: str) -> None:
-        await alerts.resolve(self.tx, self.source(source), alert_id, reason="The source says it is over.")
+    async def again(self, alert_id: UUID) -> None:
+        """Have the tool say that it is still so."""
+        source, problem, since = self._watched[alert_id]
+        await self._send(source, problem, since=since)
+
+    async def over(self, alert_id: UUID) -> None:
+        """Have the tool say that it is over."""
+        source, problem, since = self._watched[alert_id]
+        await self._send(source, problem, since=since, until=self.tx.now)
+
+    async def _send(self, key: str, problem: Problem, *, since: datetime, until: datetime | None = None) -> None:
+        source = self.sources[key]
+        body = demo_signals.body(source, problem, since=since, until=until)
+        parsed = ADAPTERS[source.kind].parse(body, {})
+        if parsed.routing_key:
+            body = body.replace(parsed.routing_key.encode(), b"[routing key]")
+        await self.tx.flush()
+        of = Source(source.id, source.name, source.kind, is_enabled=True)
+        await self.intake.submit(of, body, demo_signals.CONTENT_TYPE, parsed)
 
     async def next_step(self, alert_id: UUID) -> None:
         """Let the wait of the current step be over."""
@@ -88,24 +114,42 @@ class Cast:
         await incidents.assign_role(self.tx, self.person(key), incident.id, role, self.id_of(to))
 
 
-async def tell(db: Database, users: dict[str, User], sources: dict[str, AlertSource]) -> None:
-    """Tell every story in the order of time, each turn in a transaction at the time of its turn."""
+async def tell(db: Database, users: dict[str, User], sources: dict[str, AlertSource]) -> bool:
+    """Tell every story in the order of time; returns False and tells nothing where anything has happened already."""
     async with db.begin() as tx:
-        present, cast = tx.now, Cast(db, tx, users, sources)
+        # Whoever else starts a demo on this database waits here, and then finds it told.
+        await organisation.lock_organisation(tx)
+        if await _has_happened(tx):
+            return False
+        intake = Intake(_OneTransaction(tx), limit=MOST_SIGNALS)
+        intake.start()
+        try:
+            await _take_turns(Cast(tx, users, sources, intake), present=tx.now)
+        finally:
+            await intake.stop()
+        if await deliveries.count_by_state(tx):
+            raise RuntimeError("A story of the demo would page somebody for something of the past.")
+    return True
+
+
+async def _has_happened(tx: Tx) -> bool:
+    any_incident = (await incident_queries.counts(tx)).total > 0
+    return any_incident or bool(await alert_queries.page(tx, Filter(), limit=1))
+
+
+async def _take_turns(cast: Cast, *, present: datetime) -> None:
     turns = [(present - ago, number, story(cast)) for number, (ago, story) in enumerate(_STORIES)]
     heapq.heapify(turns)
     while turns:
         at, number, story = heapq.heappop(turns)
         if at > present:
             raise RuntimeError("A story of the demo goes on into the future.")
-        async with db.begin() as tx:
-            tx.now, cast.tx = at, tx
-            minutes = await anext(story, None)
+        cast.tx.now = at
+        minutes = await anext(story, None)
+        await cast.tx.flush()
         if minutes is not None:
             heapq.heappush(turns, (at + timedelta(minutes=minutes), number, story))
-    async with db.begin() as tx:
-        if await deliveries.count_by_state(tx):
-            raise RuntimeError("A story of the demo would page somebody for something of the past.")
+    cast.tx.now = present
 
 
 async def _card_payments(cast: Cast) -> Story:
@@ -148,7 +192,7 @@ async def _tracking_map(cast: Cast) -> Story:
     alert = await cast.alert(
         "grafana",
         "Vessel positions are older than 6 hours",
-        3,
+        None,
         "The newest position in the tracking index is from 01:12.",
         service="tracking",
         region="rotterdam",
@@ -196,7 +240,7 @@ async def _customs_documents(cast: Cast) -> Story:
     alert = await cast.alert(
         "batch",
         "Customs export has waited for 90 minutes",
-        3,
+        2,
         "412 documents are in the queue of the Antwerp authority.",
         service="customs",
         region="antwerp",
@@ -205,7 +249,7 @@ async def _customs_documents(cast: Cast) -> Story:
     await alerts.acknowledge(cast.tx, cast.person("priya"), alert.id)
     yield 18
     incident = await incidents.declare(
-        cast.tx, cast.person("priya"), title="Customs documents reach Antwerp late", alert_id=alert.id
+        cast.tx, cast.person("priya"), title="Customs documents reach Antwerp late", severity=3, alert_id=alert.id
     )
     await incidents.acknowledge(cast.tx, cast.person("priya"), incident.id)
     yield 10
@@ -245,9 +289,11 @@ async def _booking_form(cast: Cast) -> Story:
         team="bookings",
         service="booking",
     )
-    await incidents.link_alerts(cast.tx, cast.person("tomas"), incident.id, [second.id])
+    yield 1
     await alerts.acknowledge(cast.tx, cast.person("tomas"), second.id)
-    yield 4
+    await incidents.link_alerts(cast.tx, cast.person("tomas"), incident.id, [second.id])
+    yield 3
+    await cast.again(first.id)
     await incidents.join(cast.tx, cast.person("maren"), incident.id)
     await cast.give("maren", incident, IncidentRole.COMMANDER, "maren")
     await cast.say("tomas", incident, "`POST /customers` violates a constraint that came with release 2281.")
@@ -256,7 +302,7 @@ async def _booking_form(cast: Cast) -> Story:
     yield 9
     await cast.say("maren", incident, "We roll back to 2280. Bookings of existing customers were never affected.")
     await cast.move("tomas", incident, Status.MITIGATED)
-    await cast.resolve_alert(second.id, "grafana")
+    await cast.over(second.id)
     yield 30
     await incidents.change_severity(cast.tx, cast.person("maren"), incident.id, 2)
     await cast.say("maren", incident, "Rolled back everywhere. Next: find the customers whose sign-up failed.")
@@ -266,7 +312,7 @@ async def _invoice_mails(cast: Cast) -> Story:
     alert = await cast.alert(
         "prometheus",
         "Invoice mails have waited for 45 minutes",
-        3,
+        None,
         "1,930 mails are queued, the oldest since 45 minutes.",
         team="bookings",
         service="invoices",
@@ -274,7 +320,9 @@ async def _invoice_mails(cast: Cast) -> Story:
     yield 2
     incident = await incidents.declare(cast.tx, cast.person("jonas"), title="Invoice mails are late", alert_id=alert.id)
     await incidents.acknowledge(cast.tx, cast.person("jonas"), incident.id)
-    yield 11
+    yield 8
+    await cast.again(alert.id)
+    yield 3
     await cast.say(
         "jonas", incident, "Our relay greylists the new sending address. Asking Platform for the allow list."
     )
@@ -287,20 +335,25 @@ def _brief(
     description: str,
     *,
     acknowledged_by: str = "",
+    repeats: int = 0,
+    every: float = 30,
     lasted: float | None = None,
     team: str = "platform",
     **labels: str,
 ) -> Callable[[Cast], Story]:
-    """Tell of an alert that never became an incident."""
+    """Tell of an alert that never became an incident; the tool says it again so often, each so many minutes."""
 
     async def story(cast: Cast) -> Story:
         alert = await cast.alert(source, title, severity, description, team, **labels)
         if acknowledged_by:
             yield 2
             await alerts.acknowledge(cast.tx, cast.person(acknowledged_by), alert.id)
+        for _ in range(repeats):
+            yield every
+            await cast.again(alert.id)
         if lasted is not None:
             yield lasted
-            await cast.resolve_alert(alert.id, source)
+            await cast.over(alert.id)
 
     return story
 
@@ -343,11 +396,27 @@ _STORIES: tuple[tuple[timedelta, Callable[[Cast], Story]], ...] = (
     ),
     (
         timedelta(hours=26),
-        _brief("prometheus", "Certificate of files.harbourline.example ends in 12 days", 4, "Issued by the old CA."),
+        _brief(
+            "prometheus",
+            "Certificate of files.harbourline.example ends in 12 days",
+            4,
+            "Issued by the old CA.",
+            repeats=6,
+            every=240,
+        ),
     ),
     (
         timedelta(hours=5, minutes=10),
-        _brief("prometheus", "Disk of the log store is 82 % full", 3, "rtm-log-2.", acknowledged_by="aiko"),
+        _brief("prometheus", "Disk of the log store is 82 % full", 3, "rtm-log-2.", acknowledged_by="aiko", repeats=10),
     ),
-    (timedelta(minutes=95), _brief("grafana", "Cache hit rate is below 80 %", 5, "Region Antwerp.", service="cache")),
+    (
+        timedelta(hours=7, minutes=25),
+        _brief(
+            "batch", "Tariff import began 12 minutes late", 4, "Ended at its usual time.", lasted=14, service="batch"
+        ),
+    ),
+    (
+        timedelta(minutes=95),
+        _brief("grafana", "Cache hit rate is below 80 %", 5, "Region Antwerp.", repeats=5, every=15, service="cache"),
+    ),
 )
