@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests import postgres
-from tests.processes import tocsin
+from tests.processes import data_directory, tocsin
 from tests.world import World
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
@@ -144,6 +144,35 @@ async def test_what_is_backed_up_is_restored(
         assert code == 0, err
         assert await connection.fetchval("SELECT name FROM user_account") == "Ada Park"
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [ADA, ("user", "list"), ("token", "list"), ("migrate",), ("worker",), ("backup", "file.dump")],
+    ids=lambda words: words[0],
+)
+async def test_a_mistyped_data_directory_is_refused_and_not_made(tmp_path: Path, words: tuple[str, ...]) -> None:
+    typo = tmp_path / "tocsln"
+    code, out, err = await tocsin(*words, data_dir=str(typo))
+    assert (code, out) == (1, "")
+    assert err == (
+        f"tocsin: There is no database in {typo}. Set TOCSIN_DATA_DIR to the directory that Tocsin runs on, "
+        "or run `tocsin serve` first, which makes one.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_backup_is_restored_on_a_new_machine(dsn: str, tmp_path: Path) -> None:
+    await tocsin(*ADA, database_url=dsn)
+    file = tmp_path / "tocsin.dump"
+    await tocsin("backup", str(file), database_url=dsn)
+    with data_directory() as root:
+        code, _, err = await tocsin("restore", str(file), data_dir=str(root))
+        assert code == 0, err
+        assert f"A new database is made in {root}." in err
+        code, listed, err = await tocsin("user", "list", data_dir=str(root))
+        assert code == 0, err
+        assert "Ada Park" in listed
 
 
 async def test_migrate_says_where_the_schema_is(dsn: str) -> None:

@@ -14,6 +14,7 @@ def main() -> None:
     """Tocsin: alerts in, people paged, incidents coordinated.
 
     Results are on standard output, everything else on standard error. Commands work beside a running server.
+    Only `serve` and `restore` make a database where there is none.
     Settings are environment variables or lines of a file; `tocsin settings` lists them.
 
     Status 0: done. 1: not done, and a sentence says why. 2: the command was not written correctly.

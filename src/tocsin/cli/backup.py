@@ -97,6 +97,7 @@ def restore(file: Path, replace: bool, yes: bool) -> None:
     """Read FILE, which `tocsin backup` wrote, into an empty database; Tocsin must not run meanwhile.
 
     All or nothing: when it fails, the database is as it was. The schema is brought to this version afterwards.
+    Where the data directory holds no database yet, one is made.
     """
     settings = runtime.read_settings()
     if settings.database_url is None and running_dsn(settings.data_dir) is not None:
@@ -109,6 +110,8 @@ def restore(file: Path, replace: bool, yes: bool) -> None:
 
 
 async def _restore(settings: Settings, file: Path, *, replace: bool) -> None:
+    if not runtime.has_database(settings):
+        runtime.say(f"A new database is made in {settings.data_dir}.")
     async with runtime.embedded(settings, lambda _: None) as dsn:
         db = Database(dsn, bell=False, pool_size=1, application="tocsin-cli")
         try:

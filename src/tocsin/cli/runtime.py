@@ -15,7 +15,7 @@ import uvloop
 from tocsin import settings as settings_module
 from tocsin.cli.logs import set_up_logs
 from tocsin.db import migrate
-from tocsin.db.embedded import EmbeddedError, EmbeddedServer, running_dsn
+from tocsin.db.embedded import EmbeddedError, EmbeddedServer, cluster, files, running_dsn
 from tocsin.db.engine import Database
 from tocsin.db.migrate import SchemaError
 from tocsin.kit.errors import Problem
@@ -75,20 +75,33 @@ async def embedded(settings: Settings, report: Callable[[str], None]) -> AsyncGe
         await watch
 
 
+def has_database(settings: Settings) -> bool:
+    """Say whether the embedded PostgreSQL has been made in the data directory, or an external one is used."""
+    return settings.database_url is not None or not cluster.is_missing(settings.data_dir / files.CLUSTER)
+
+
 @contextlib.asynccontextmanager
 async def beside(settings: Settings) -> AsyncGenerator[str]:
-    """Use the database of a server that runs, or start the embedded one until the block ends; yields the DSN."""
+    """Use the database of a server that runs, or start the embedded one until the block ends; yields the DSN.
+
+    Raises `EmbeddedError` where there is no database: a mistyped directory must not become a new, empty installation.
+    """
     dsn = settings.database_url or running_dsn(settings.data_dir)
     if dsn is not None:
         yield dsn
         return
+    if not has_database(settings):
+        raise EmbeddedError(
+            f"There is no database in {settings.data_dir}. Set TOCSIN_DATA_DIR to the directory that Tocsin runs on, "
+            "or run `tocsin serve` first, which makes one."
+        )
     async with embedded(settings, lambda _: None) as dsn:
         yield dsn
 
 
 @contextlib.asynccontextmanager
 async def database(settings: Settings) -> AsyncGenerator[Database]:
-    """Open the database beside a running server, or start the embedded one for the length of one command."""
+    """Open the database as `beside` finds or starts it, for the length of one command."""
     async with beside(settings) as dsn:
         db = Database(dsn, bell=False, pool_size=2, application="tocsin-cli")
         try:
