@@ -86,6 +86,27 @@ async def test_every_parameter_of_a_path_is_declared(document: dict[str, Any]) -
         assert declared == set(re.findall(r"{(\w+)}", where)), where
 
 
+def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    name = node.get("$ref", "").rpartition("/")[2]
+    return document["components"]["schemas"][name] if name else node
+
+
+async def test_every_list_is_read_page_by_page(document: dict[str, Any]) -> None:
+    lists = 0
+    for where, operation in _operations(document):
+        if not where.startswith("GET"):
+            continue
+        answer = operation["responses"]["200"]["content"].get("application/json", {}).get("schema", {})
+        if "data" in _resolved(document, answer).get("properties", {}):
+            parameters = {p["name"]: p["schema"] for p in operation["parameters"] if p["in"] == "query"}
+            limit = parameters["limit"]
+            assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 100, 25), where
+            assert "cursor" in parameters, where
+            assert "next_cursor" in _resolved(document, answer)["properties"], where
+            lists += 1
+    assert lists >= 20
+
+
 async def test_nobody_needs_to_sign_in_to_read_it(world: World) -> None:
     transport = httpx.ASGITransport(app=world.app.asgi())  # pyright: ignore
     async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.example") as client:

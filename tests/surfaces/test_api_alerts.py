@@ -135,7 +135,9 @@ async def test_routes_are_written_moved_and_removed(api: Api, admin: httpx.Async
     wrong = await admin.post("/alert_routes", json={"name": "Wrong", "condition": "severity =="})
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "#/condition")
     moved = await admin.post(f"/alert_routes/{second['id']}/actions/move", json={"direction": "up"})
-    assert [route["name"] for route in moved.json()["data"]] == ["Second", "First"]
+    assert (moved.json()["name"], moved.json()["position"]) == ("Second", 1)
+    listed = (await admin.get("/alert_routes")).json()["data"]
+    assert [route["name"] for route in listed] == ["Second", "First"]
     edited = await admin.patch(f"/alert_routes/{first['id']}", json={"is_enabled": False})
     assert (edited.json()["is_enabled"], edited.json()["condition"]) == (False, "severity == 1")
     assert (await admin.delete(f"/alert_routes/{first['id']}")).status_code == 204

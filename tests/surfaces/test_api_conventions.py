@@ -13,6 +13,8 @@ import pytest
 from tests.surfaces.conftest import Api
 from tocsin.api.body import Body
 from tocsin.api.openapi import _bodies  # pyright: ignore[reportPrivateUsage]
+from tocsin.identity import service as identity
+from tocsin.kit.ids import public
 
 
 async def test_nobody_gets_in_without_a_credential(api: Api) -> None:
@@ -115,10 +117,101 @@ async def test_a_list_is_read_page_by_page(admin: httpx.AsyncClient) -> None:
         assert len(seen) == 5
 
 
+async def _pages(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
+    """Read a list two at a time and return all of it."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
+        answer = await client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["data"]) <= 2
+        found += answer.json()["data"]
+        cursor = answer.json()["next_cursor"]
+        assert ("next" in answer.links) == (cursor is not None)
+    return found
+
+
+async def test_what_belongs_to_a_thing_is_read_page_by_page_too(api: Api, admin: httpx.AsyncClient) -> None:
+    world = api.world
+    people = await world.people("ada", "bob", "cleo", "dan", "eve")
+    policy = await world.policy(people[:1])
+    for number in range(4):
+        route = {"name": f"Route {number}", "condition": f'title == "Number {number}"'}
+        made = await admin.post("/alert_routes", json=route)
+        assert made.status_code == 201, made.text
+    await world.route(policy)
+    for _ in range(3):
+        alert = await world.alert("Checkout is down")
+    ada = f"/users/{public('usr', people[0].id)}"
+    for number in range(4):
+        method = {"kind": "webhook", "address": f"address {number}"}
+        assert (await admin.post(f"{ada}/contact_methods", json=method)).status_code == 201
+    methods = (await admin.get(f"{ada}/contact_methods")).json()["data"]
+    rules = [
+        {"urgency": urgency, "delay_minutes": delay, "contact_method_id": methods[0]["id"]}
+        for urgency in ("high", "low")
+        for delay in (0, 5, 10)
+    ]
+    assert (await admin.put(f"{ada}/notification_rules", json={"rules": rules})).status_code == 200
+    assert (await admin.post(f"{ada}/actions/send_test_page", json={})).status_code == 200
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    targets = [{"type": "user", "id": public("usr", person.id)} for person in people]
+    assert (await admin.post("/incidents/INC-1/actions/page", json={"targets": targets})).status_code == 200
+    for person in people[:2]:
+        await (await api.as_(person)).post("/incidents/INC-1/actions/join")
+
+    below = f"/alerts/{public('alt', alert.id)}"
+    for path, least in (
+        ("/alert_routes", 5),
+        (f"{below}/signals", 3),
+        (f"{below}/notifications", 1),
+        (f"{ada}/contact_methods", 4),
+        (f"{ada}/notification_rules", 6),
+        (f"{ada}/deliveries", 5),
+        ("/incidents/INC-1/responders", 6),
+    ):
+        whole = (await admin.get(path)).json()["data"]
+        assert len(whole) >= least, path
+        assert await _pages(admin, path) == whole, path
+
+
+async def test_sessions_are_read_page_by_page(api: Api) -> None:
+    world = api.world
+    ada = await world.person("ada")
+    for number in range(5):
+        async with world.db.begin() as tx:
+            await identity.open_session(tx, ada, ip="198.51.100.7", user_agent=f"Browser {number}", how="password")
+    hers = await api.as_(ada)
+    seen = await _pages(hers, "/sessions")
+    assert seen == (await hers.get("/sessions")).json()["data"]
+    assert len({session["id"] for session in seen}) == 5
+
+
 @pytest.mark.parametrize(
-    "path", ["incidents", "alerts", "users", "teams", "events", "escalation_policies", "api_tokens"]
+    "path",
+    [
+        "incidents",
+        "alerts",
+        "alert_routes",
+        "alert_sources",
+        "users",
+        "users/{user}/contact_methods",
+        "users/{user}/notification_rules",
+        "users/{user}/deliveries",
+        "teams",
+        "events",
+        "escalation_policies",
+        "api_tokens",
+        "sessions",
+        "incidents/INC-1/responders",
+        "incidents/INC-1/timeline",
+        "incidents/INC-1/alerts",
+    ],
 )
 async def test_a_foreign_cursor_is_refused(admin: httpx.AsyncClient, path: str) -> None:
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    path = path.format(user=(await admin.get("/me")).json()["id"])
     for cursor in ("x", "bnVsbA", "W10", "LTE", "WyIwMDAxLTAxLTAxVDAwOjAwOjAwWiJd", "🙂", "x" * 601):
         answer = await admin.get(f"/{path}", params={"cursor": cursor})
         assert answer.status_code == 422, (cursor, answer.text)

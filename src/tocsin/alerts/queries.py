@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, text
+from sqlalchemy import and_, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tocsin.alerts.model import Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
@@ -223,9 +223,14 @@ async def source_has_alerts(tx: Tx, id: UUID) -> bool:
     return (await tx.session.execute(select(Alert.id).where(Alert.source_id == id).limit(1))).first() is not None
 
 
-async def routes(tx: Tx) -> list[AlertRoute]:
-    """Return all routes in the order in which they are tried; the catch-all is last."""
-    query = select(AlertRoute).order_by(AlertRoute.is_catch_all, AlertRoute.position, AlertRoute.id)
+async def routes(
+    tx: Tx, *, after: tuple[bool, int, UUID] | None = None, limit: int | None = None
+) -> list[AlertRoute]:
+    """Return routes in the order in which they are tried; the catch-all is last. Without a limit all of them."""
+    place = (AlertRoute.is_catch_all, AlertRoute.position, AlertRoute.id)
+    query = select(AlertRoute).order_by(*place).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(*place) > tuple_(*after))
     return list((await tx.session.scalars(query)).all())
 
 
@@ -263,8 +268,10 @@ async def effects_of(tx: Tx, signal_ids: Collection[UUID]) -> dict[UUID, list[tu
     return effects
 
 
-async def signals_of_alert(tx: Tx, alert_id: UUID, *, limit: int = 25) -> list[tuple[Signal, str]]:
-    """Return the signals that touched an alert and how, the newest first."""
+async def signals_of_alert(
+    tx: Tx, alert_id: UUID, *, before: tuple[datetime, UUID] | None = None, limit: int = 25
+) -> list[tuple[Signal, str]]:
+    """Return the signals that touched an alert and how, the newest first, older than `before`."""
     query = (
         select(Signal, AlertSignal.effect)
         .join(AlertSignal, AlertSignal.signal_id == Signal.id)
@@ -272,4 +279,6 @@ async def signals_of_alert(tx: Tx, alert_id: UUID, *, limit: int = 25) -> list[t
         .order_by(Signal.received_at.desc(), Signal.id.desc())
         .limit(limit)
     )
+    if before is not None:
+        query = query.where(tuple_(Signal.received_at, Signal.id) < tuple_(*before))
     return [(signal, effect) for signal, effect in (await tx.session.execute(query)).all()]

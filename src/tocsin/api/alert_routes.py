@@ -13,13 +13,26 @@ from litestar.params import JSONBody
 from tocsin.alerts import queries, service
 from tocsin.alerts.model import AlertRoute
 from tocsin.api.body import Body
-from tocsin.api.http import Id, IfMatch, Listing, Time, answer, public_or_none, read_if_match
-from tocsin.edge.context import Ctx, Who
+from tocsin.api.http import (
+    Cursor,
+    Id,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    listing,
+    public_or_none,
+    read_if_match,
+)
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 
 T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Position = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 Condition = Annotated[str, msgspec.Meta(max_length=2000, description="CEL over the fields of an alert.")]
 
 
@@ -87,11 +100,15 @@ def _write(route: AlertRoute) -> RouteOut:
 
 
 @get("/")
-async def list_alert_routes(context: Ctx, who: Who) -> Listing[RouteOut]:
-    """List all routes in the order in which they are tried; the catch-all is last."""
+async def list_alert_routes(
+    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[RouteOut]]:
+    """List routes in the order in which they are tried; the catch-all is last."""
     who.must("oncall.view")
+    after = read_place(cursor, tuple[bool, Position, UUID])
     async with context.begin() as tx:
-        return Listing([_write(row) for row in await queries.routes(tx)])
+        rows = await queries.routes(tx, after=after, limit=limit + 1)
+    return listing(request, rows, limit, _write, lambda row: (row.is_catch_all, row.position, row.id))
 
 
 @post("/")
@@ -147,12 +164,13 @@ async def delete_alert_route(context: Ctx, who: Who, id: Id) -> None:
 
 
 @post("/{id:str}/actions/move", status_code=200)
-async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRoute]) -> Listing[RouteOut]:
-    """Try a route one place earlier or later; answers with all routes in their order."""
+async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRoute]) -> Response[RouteOut]:
+    """Try a route one place earlier or later; answers with the route in its new place."""
+    route_id = parse("rte", id)
     async with context.begin() as tx:
-        await service.move_route(tx, who, parse("rte", id), up=data.direction == "up")
-        await tx.session.flush()
-        return Listing([_write(row) for row in await queries.routes(tx)])
+        await service.move_route(tx, who, route_id, up=data.direction == "up")
+        route = await queries.route(tx, route_id)
+    return answer(_write(route), version=route.version)
 
 
 def _or(value: T | msgspec.UnsetType, otherwise: T) -> T:

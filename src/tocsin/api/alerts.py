@@ -25,7 +25,7 @@ from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_moment
+from tocsin.edge.cursors import read_moment, read_place
 from tocsin.events import log
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
@@ -276,24 +276,36 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
 
 
 @get("/{id:str}/signals")
-async def list_alert_signals(context: Ctx, who: Who, id: Id, limit: Limit = 25) -> Listing[AlertSignalOut]:
-    """List the newest signals that touched the alert, as they came."""
+async def list_alert_signals(
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[AlertSignalOut]]:
+    """List the signals that touched the alert, as they came, the newest first."""
     who.must("source.view")
+    before = read_moment(cursor)
     async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
-        rows = await queries.signals_of_alert(tx, alert.id, limit=limit)
+        rows = await queries.signals_of_alert(tx, alert.id, before=before, limit=limit + 1)
         effects = await queries.effects_of(tx, [signal.id for signal, _ in rows]) if rows else {}
-    return Listing([AlertSignalOut(effect, write_signal(s, effects.get(s.id, []))) for s, effect in rows])
+    return listing(
+        request,
+        rows,
+        limit,
+        lambda row: AlertSignalOut(row[1], write_signal(row[0], effects.get(row[0].id, []))),
+        lambda row: (row[0].received_at, row[0].id),
+    )
 
 
 @get("/{id:str}/notifications")
-async def list_alert_notifications(context: Ctx, who: Who, id: Id, limit: Limit = 100) -> Listing[DeliveryOut]:
+async def list_alert_notifications(
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[DeliveryOut]]:
     """List the messages that were sent about the alert, with their states, the newest first."""
     who.must("alert.view")
+    before = read_place(cursor, UUID)
     async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
-        rows = await notifications.deliveries(tx, alert_id=alert.id, limit=limit)
-    return Listing([write_delivery(who, delivery, name) for delivery, name in rows])
+        rows = await notifications.deliveries(tx, alert_id=alert.id, before=before, limit=limit + 1)
+    return listing(request, rows, limit, lambda row: write_delivery(who, *row), lambda row: row[0].id)
 
 
 @get("/{id:str}/explain")

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any, ClassVar
+from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post, put
 from litestar.params import JSONBody
 
 from tocsin.api.body import Body, NoBody
-from tocsin.api.http import Id, IfMatch, Listing, Time, answer, read_if_match, reference, when
+from tocsin.api.http import (
+    Cursor,
+    Id,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    listing,
+    moment,
+    read_if_match,
+    reference,
+    when,
+)
 from tocsin.api.incident_shape import IncidentOut, Person, shape
-from tocsin.edge.context import Ctx, Who
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import IncidentRole, ResponderSource, ResponderState
 from tocsin.kit.ids import parse, public
+
+_Place = tuple[bool, AwareTime | None, str, UUID]
 
 
 class ResponderOut(msgspec.Struct):
@@ -40,26 +58,29 @@ class SetRoles(Body, kw_only=True):
 
 
 @get("/{id:str}/responders")
-async def list_responders(context: Ctx, who: Who, id: Id) -> Listing[ResponderOut]:
+async def list_responders(
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[ResponderOut]]:
     """List the people on the incident, those who joined first."""
     who.must("incident.view")
+    place = read_place(cursor, _Place)
+    after = None if place is None else queries.ResponderPlace(place[0], moment("cursor", place[1]), *place[2:])
     async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))
-        rows = await queries.responders(tx, incident.id)
-    return Listing(
-        [
-            ResponderOut(
-                user=Person(public("usr", row.responder.user_id), row.name),
-                state=ResponderState(row.responder.state),
-                source=ResponderSource(row.responder.source),
-                roles=lifecycle.roles_of(incident, row.responder.user_id),
-                paged_at=when(row.responder.paged_at),
-                joined_at=when(row.responder.joined_at),
-                left_at=when(row.responder.left_at),
-            )
-            for row in rows
-        ]
-    )
+        rows = await queries.responders(tx, incident.id, after=after, limit=limit + 1)
+
+    def write(row: queries.NamedResponder) -> ResponderOut:
+        return ResponderOut(
+            user=Person(public("usr", row.responder.user_id), row.name),
+            state=ResponderState(row.responder.state),
+            source=ResponderSource(row.responder.source),
+            roles=lifecycle.roles_of(incident, row.responder.user_id),
+            paged_at=when(row.responder.paged_at),
+            joined_at=when(row.responder.joined_at),
+            left_at=when(row.responder.left_at),
+        )
+
+    return listing(request, rows, limit, write, lambda row: astuple(queries.ResponderPlace.of(row)))
 
 
 @post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200)

@@ -27,6 +27,7 @@ from tocsin.notifications import service as notifications
 from tocsin.notifications.model import ContactMethod, NotificationRule, Urgency
 from tocsin.notifications.service import RuleDraft
 
+Delay = Annotated[int, msgspec.Meta(ge=0, le=1440)]
 Password = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
@@ -110,7 +111,7 @@ class Rule(Body, kw_only=True):
         "contact_method_id": "cm_06b6fyrfa9xsgs9xe3vxkm3j3m",
     }
     urgency: Urgency
-    delay_minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)] = 0
+    delay_minutes: Delay = 0
     contact_method_id: str
 
 
@@ -229,12 +230,16 @@ async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPa
 
 
 @get("/{id:str}/contact_methods")
-async def list_contact_methods(context: Ctx, who: Who, id: Id) -> Listing[MethodOut]:
+async def list_contact_methods(
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[MethodOut]]:
     """List the ways to reach the person, the oldest first."""
     user_id = _theirs(who, id)
+    after = read_place(cursor, UUID)
     async with context.begin() as tx:
         await queries.user(tx, user_id)
-        return Listing([_method(method) for method in await contact.contact_methods(tx, user_id)])
+        rows = await contact.contact_methods(tx, user_id, after=after, limit=limit + 1)
+    return listing(request, rows, limit, _method, lambda row: row.id)
 
 
 @post("/{id:str}/contact_methods")
@@ -269,12 +274,16 @@ async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -
 
 
 @get("/{id:str}/notification_rules")
-async def list_notification_rules(context: Ctx, who: Who, id: Id) -> Listing[RuleOut]:
+async def list_notification_rules(
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[RuleOut]]:
     """List the person's rules by urgency and delay."""
     user_id = _theirs(who, id)
+    after = read_place(cursor, tuple[Urgency, Delay, UUID])
     async with context.begin() as tx:
         await queries.user(tx, user_id)
-        return Listing([_rule(rule) for rule in await contact.rules(tx, user_id)])
+        rows = await contact.rules(tx, user_id, after=after, limit=limit + 1)
+    return listing(request, rows, limit, _rule, lambda row: (row.urgency, row.delay_minutes, row.id))
 
 
 @put("/{id:str}/notification_rules")
@@ -298,13 +307,16 @@ async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTest
 
 
 @get("/{id:str}/deliveries")
-async def list_user_deliveries(context: Ctx, who: Who, id: Id, limit: Limit = 25) -> Listing[DeliveryOut]:
-    """List the newest messages to the person, pages and tests, with their states."""
+async def list_user_deliveries(
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[DeliveryOut]]:
+    """List the messages to the person, pages and tests, with their states, the newest first."""
     user_id = _theirs(who, id)
+    before = read_place(cursor, UUID)
     async with context.begin() as tx:
         await queries.user(tx, user_id)
-        rows = await contact.deliveries(tx, user_id=user_id, limit=limit)
-    return Listing([write_delivery(who, delivery, name) for delivery, name in rows])
+        rows = await contact.deliveries(tx, user_id=user_id, before=before, limit=limit + 1)
+    return listing(request, rows, limit, lambda row: write_delivery(who, *row), lambda row: row[0].id)
 
 
 ROUTER = Router(

@@ -14,10 +14,10 @@ from tocsin.api.body import Body
 from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, when
 from tocsin.api.idempotency import SECRET_FIELDS
 from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_place
+from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
-from tocsin.identity.model import ApiToken
+from tocsin.identity.model import ApiToken, Session
 from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
@@ -111,25 +111,27 @@ async def revoke_api_token(context: Ctx, who: Who, id: Id) -> None:
 
 
 @get("/sessions")
-async def list_sessions(context: Ctx, who: Who) -> Listing[SessionOut]:
+async def list_sessions(
+    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[SessionOut]]:
     """List the browsers in which one is signed in, the most recently used first."""
     who.must("self.edit")
+    before = read_moment(cursor)
     async with context.begin() as tx:
-        rows = await queries.sessions_of(tx, who.must_be_someone())
-    return Listing(
-        [
-            SessionOut(
-                id=public("ses", row.id),
-                is_current=row.id == who.session_id,
-                ip=row.ip,
-                user_agent=row.user_agent,
-                created_at=stamp(row.created_at),
-                last_seen_at=stamp(row.last_seen_at),
-                expires_at=stamp(row.expires_at),
-            )
-            for row in rows
-        ]
-    )
+        rows = await queries.sessions_of(tx, who.must_be_someone(), before=before, limit=limit + 1)
+
+    def write(row: Session) -> SessionOut:
+        return SessionOut(
+            id=public("ses", row.id),
+            is_current=row.id == who.session_id,
+            ip=row.ip,
+            user_agent=row.user_agent,
+            created_at=stamp(row.created_at),
+            last_seen_at=stamp(row.last_seen_at),
+            expires_at=stamp(row.expires_at),
+        )
+
+    return listing(request, rows, limit, write, lambda row: (row.last_seen_at, row.id))
 
 
 @delete("/sessions/{id:str}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, tuple_
 
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
@@ -91,10 +91,14 @@ async def has_users(tx: Tx) -> bool:
     return (await tx.session.execute(select(select(User.id).exists()))).scalar_one()
 
 
-async def sessions_of(tx: Tx, user_id: UUID, *, limit: int = 100) -> list[Session]:
-    """Return the person's sessions that have not expired, the most recently used first."""
+async def sessions_of(
+    tx: Tx, user_id: UUID, *, before: tuple[datetime, UUID] | None = None, limit: int = 100
+) -> list[Session]:
+    """Return the person's sessions that have not expired, the most recently used first, used before `before`."""
     query = select(Session).where(Session.user_id == user_id, Session.expires_at > tx.now)
-    query = query.order_by(Session.last_seen_at.desc(), Session.id).limit(limit)
+    if before is not None:
+        query = query.where(tuple_(Session.last_seen_at, Session.id) < tuple_(*before))
+    query = query.order_by(Session.last_seen_at.desc(), Session.id.desc()).limit(limit)
     return list((await tx.session.scalars(query)).all())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -26,6 +26,8 @@ Ref = UUID | str
 Sort = Literal["-declared_at", "declared_at", "severity", "-severity"]
 Show = Literal["all", "comments", "events"]
 
+# Later than everything: who has not joined comes after who has.
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LARGEST_NUMBER = 2**63 - 1
 
 
@@ -72,6 +74,21 @@ class NamedResponder:
 
     responder: Responder
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderPlace:
+    """Where a page of the responders ended."""
+
+    is_absent: bool
+    joined_at: datetime | None
+    name: str
+    user_id: UUID
+
+    @classmethod
+    def of(cls, named: NamedResponder) -> ResponderPlace:
+        is_absent = named.responder.state != ResponderState.JOINED
+        return cls(is_absent, named.responder.joined_at, named.name, named.responder.user_id)
 
 
 def _by_ref(ref: Ref) -> Select[Incident]:
@@ -222,16 +239,27 @@ async def responders_by_user(tx: Tx, incident_id: UUID, user_ids: Sequence[UUID]
     return {row.user_id: row for row in found.all()}
 
 
-async def responders(tx: Tx, *incident_ids: UUID) -> list[NamedResponder]:
-    """Return the people on these incidents: who joined in the order they did, then everybody else by name."""
+async def responders(
+    tx: Tx, *incident_ids: UUID, after: ResponderPlace | None = None, limit: int | None = None
+) -> list[NamedResponder]:
+    """Return the people on these incidents: who joined in the order they did, then everybody else by name.
+
+    With `limit` it is one page of the list, after the responder at `after`.
+    """
     if not incident_ids:
         return []
+    is_absent = Responder.state != ResponderState.JOINED
+    place = (is_absent, func.coalesce(Responder.joined_at, _NEVER), User.name, User.id)
     query = (
         select(Responder, User.name)
         .join(User, User.id == Responder.user_id)
         .where(Responder.incident_id.in_(incident_ids))
-        .order_by((Responder.state != ResponderState.JOINED), Responder.joined_at.nulls_last(), User.name, User.id)
+        .order_by(*place)
+        .limit(limit)
     )
+    if after is not None:
+        there = (after.is_absent, after.joined_at or _NEVER, after.name, after.user_id)
+        query = query.where(tuple_(*place) > tuple_(*there))
     return [NamedResponder(row, name) for row, name in (await tx.session.execute(query)).all()]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 
 from tocsin.db.engine import Tx
 from tocsin.db.records import get_record
@@ -15,9 +15,13 @@ from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState, Method, NotificationRule, Rule, Urgency
 
 
-async def contact_methods(tx: Tx, user_id: UUID) -> list[ContactMethod]:
-    """Return one person's contact methods, the oldest first."""
-    query = select(ContactMethod).where(ContactMethod.user_id == user_id).order_by(ContactMethod.id)
+async def contact_methods(
+    tx: Tx, user_id: UUID, *, after: UUID | None = None, limit: int = 100
+) -> list[ContactMethod]:
+    """Return one person's contact methods, the oldest first, after the given one."""
+    query = select(ContactMethod).where(ContactMethod.user_id == user_id).order_by(ContactMethod.id).limit(limit)
+    if after is not None:
+        query = query.where(ContactMethod.id > after)
     return list((await tx.session.scalars(query)).all())
 
 
@@ -29,13 +33,14 @@ async def contact_method(tx: Tx, id: UUID, *, user_id: UUID) -> ContactMethod:
     return found
 
 
-async def rules(tx: Tx, user_id: UUID) -> list[NotificationRule]:
-    """Return one person's rules by urgency and delay."""
-    query = (
-        select(NotificationRule)
-        .where(NotificationRule.user_id == user_id)
-        .order_by(NotificationRule.urgency, NotificationRule.delay_minutes, NotificationRule.id)
-    )
+async def rules(
+    tx: Tx, user_id: UUID, *, after: tuple[str, int, UUID] | None = None, limit: int = 100
+) -> list[NotificationRule]:
+    """Return one person's rules by urgency and delay, after the one with this urgency, delay and id."""
+    place = (NotificationRule.urgency, NotificationRule.delay_minutes, NotificationRule.id)
+    query = select(NotificationRule).where(NotificationRule.user_id == user_id).order_by(*place).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(*place) > tuple_(*after))
     return list((await tx.session.scalars(query)).all())
 
 
@@ -68,9 +73,10 @@ async def deliveries(
     incident_id: UUID | None = None,
     page_ids: Sequence[UUID] | None = None,
     user_id: UUID | None = None,
+    before: UUID | None = None,
     limit: int = 100,
 ) -> list[tuple[Delivery, str]]:
-    """Return deliveries with the names of the people they are for, the newest first."""
+    """Return deliveries with the names of the people they are for, the newest first, older than `before`."""
     query = select(Delivery, User.name).join(User, User.id == Delivery.user_id)
     if alert_id is not None:
         query = query.where(Delivery.alert_id == alert_id)
@@ -80,6 +86,8 @@ async def deliveries(
         query = query.where(Delivery.page_id.in_(page_ids))
     if user_id is not None:
         query = query.where(Delivery.user_id == user_id)
+    if before is not None:
+        query = query.where(Delivery.id < before)
     found = await tx.session.execute(query.order_by(Delivery.id.desc()).limit(limit))
     return [(delivery, name) for delivery, name in found.all()]
 
