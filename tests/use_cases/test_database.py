@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from tocsin.db import migrate
 from tocsin.db.engine import Database
@@ -27,3 +28,28 @@ async def test_the_record_cannot_be_changed(db: Database, statement: str) -> Non
     """F075, G07: the log is append-only in the database itself."""
     with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
         await db.pool.execute(statement)
+
+
+async def test_a_look_leaves_transactions_as_they_were(dsn: str) -> None:
+    """G09: what is written in a look stands at once; the same connection then rolls back as ever."""
+    db = Database(dsn, bell=False, pool_size=1)
+    await db.open()
+
+    async def number() -> int:
+        return await db.pool.fetchval("SELECT count(*) FROM schedule")
+
+    insert = text("INSERT INTO schedule (name, next_at) VALUES (:name, tocsin_now())")
+    try:
+        before = await number()
+        with pytest.raises(KeyError):
+            async with db.look() as tx:
+                await tx.session.execute(insert, {"name": "one"})
+                raise KeyError
+        assert await number() == before + 1
+        with pytest.raises(KeyError):
+            async with db.begin() as tx:
+                await tx.session.execute(insert, {"name": "two"})
+                raise KeyError
+        assert await number() == before + 1
+    finally:
+        await db.close()

@@ -169,21 +169,20 @@ MOST_COUNTED = 1000
 
 async def counts(tx: Tx) -> dict[str, int]:
     """Count what is open and what needs somebody, at most `MOST_COUNTED` each."""
-    triggered = select(Alert.id).where(Alert.status == AlertStatus.TRIGGERED).limit(MOST_COUNTED).subquery()
-    unowned = (
-        select(Alert.id)
-        .where(Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None))
-        .limit(MOST_COUNTED)
-        .subquery()
-    )
+    triggered = select(Alert.incident_id).where(Alert.status == AlertStatus.TRIGGERED).limit(MOST_COUNTED).subquery()
     acknowledged = select(Alert.id).where(Alert.status == AlertStatus.ACKNOWLEDGED).limit(MOST_COUNTED).subquery()
     query = select(
-        select(func.count()).select_from(triggered).scalar_subquery(),
+        func.count(),
+        func.count().filter(triggered.c.incident_id.is_(None)),
         select(func.count()).select_from(acknowledged).scalar_subquery(),
-        select(func.count()).select_from(unowned).scalar_subquery(),
-    )
-    one, two, three = (await tx.session.execute(query)).one()
-    return {"open": one + two, "triggered": one, "needs_action": three}
+    ).select_from(triggered)
+    one, unowned, two = (await tx.session.execute(query)).one()
+    if one == MOST_COUNTED and unowned < one:
+        # There may be more behind those that were looked at.
+        unlinked = Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None)
+        found = select(Alert.id).where(*unlinked).limit(MOST_COUNTED).subquery()
+        unowned = await tx.session.scalar(select(func.count()).select_from(found)) or 0
+    return {"open": one + two, "triggered": one, "needs_action": unowned}
 
 
 async def linked_counts(tx: Tx, incident_ids: Collection[UUID]) -> dict[UUID, int]:
@@ -223,9 +222,7 @@ async def source_has_alerts(tx: Tx, id: UUID) -> bool:
     return (await tx.session.execute(select(Alert.id).where(Alert.source_id == id).limit(1))).first() is not None
 
 
-async def routes(
-    tx: Tx, *, after: tuple[bool, int, UUID] | None = None, limit: int | None = None
-) -> list[AlertRoute]:
+async def routes(tx: Tx, *, after: tuple[bool, int, UUID] | None = None, limit: int | None = None) -> list[AlertRoute]:
     """Return routes in the order in which they are tried; the catch-all is last. Without a limit all of them."""
     place = (AlertRoute.is_catch_all, AlertRoute.position, AlertRoute.id)
     query = select(AlertRoute).order_by(*place).limit(limit)

@@ -151,6 +151,7 @@ class Database:
         self._pool_size = pool_size
         self._application = application
         self.engine = self._engine(pool_size, spare=pool_size)
+        self._looking = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # Snapshots are read on a connection of their own: whoever asks for one holds a connection already, and when
         # all of a full pool ask at once, each would wait for another to give its own back.
         self._snapshot_engine = self._engine(1, spare=0)
@@ -227,6 +228,16 @@ class Database:
         """Open a transaction; commit at the end of the block and ring the bell, or roll back when it raises."""
         async with self._begin(self.engine, depth=depth) as tx:
             yield tx
+
+    @contextlib.asynccontextmanager
+    async def look(self) -> AsyncGenerator[Tx]:
+        """Open a session in which every statement is a transaction of its own: two round trips less than `begin`.
+
+        For reading, which sees each statement's own moment in `begin` too, and for one write that stands by itself.
+        """
+        async with AsyncSession(self._looking, expire_on_commit=False) as session:
+            now: datetime = (await session.execute(_NOW)).scalar_one()
+            yield Tx(self, now, session=session)
 
     @contextlib.asynccontextmanager
     async def _begin(self, engine: AsyncEngine, *, depth: int = 0) -> AsyncGenerator[Tx]:

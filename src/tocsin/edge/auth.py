@@ -48,14 +48,14 @@ class Authentication:
             scheme, _, secret = authorization.partition(" ")
             if scheme.lower() != "bearer":
                 return _refused(scope, "Send the token as `Authorization: Bearer tcs_…`.")
-            async with self._context.db.begin() as tx:
+            async with self._context.db.look() as tx:
                 scope["user"] = await identity.authenticate_token(tx, secret.strip())
             if scope["user"] is None:
                 return _refused(scope, "This token is unknown or was revoked.")
             return None
         cookie = read_cookie(headers.get("cookie", ""), COOKIE)
         if cookie:
-            async with self._context.db.begin() as tx:
+            async with self._context.db.look() as tx:
                 days = self._context.settings.session_days
                 scope["user"] = await identity.authenticate_session(tx, cookie, days=days)
             if scope["user"] is not None:
