@@ -190,8 +190,8 @@ BEGUN = [
             [*BEGUN, "Ada resolved the alert (INC-1 was resolved)"],
         ),
         (
-            [*BEGIN, *act(1, ended("The alert became urgent."))],
-            [*BEGUN, "The escalation ended (The alert became urgent.)"],
+            [*BEGIN, *act(1, ended("The alert got worse."))],
+            [*BEGUN, "The escalation ended (The alert got worse.)"],
         ),
         (act(0, started("Ada asked for help")), ["The escalation “Duty” started (Ada asked for help)"]),
         (

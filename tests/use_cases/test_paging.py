@@ -407,6 +407,58 @@ async def test_information_that_becomes_critical_wakes_somebody(world: World) ->
     assert [page.severity for page in world.mail.to(ada)] == ["SEV1"]
 
 
+async def test_information_that_becomes_a_warning_is_told(world: World) -> None:
+    """F068, wire formats §1: a low urgency notifies once, also when there was only information before."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    source = await world.source("pagerduty")
+    for severity in ("info", "info", "warning", "warning"):
+        payload = {"summary": "Disk", "source": "db1", "severity": severity}
+        event = {"routing_key": "0" * 32, "event_action": "trigger", "dedup_key": "disk", "payload": payload}
+        await world.signal(event, source)
+        await world.settle()
+    assert world.mail.subjects(ada) == ["Disk"]
+
+
+@pytest.mark.parametrize("catch_all", [False, True], ids=["not routed before", "only recorded before"])
+async def test_an_urgent_alert_that_gets_worse_is_routed_anew(world: World, catch_all: bool) -> None:
+    """F068, F069: a route for the worst severity counts for an alert that was not that bad at first."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]), "severity == 1", name="Worst")
+    if catch_all:
+        await world.route(None)
+    alert = await world.alert(severity="error")
+    assert (alert.urgency, world.mail.to(ada)) == ("high", [])
+    for severity in ("error", "critical", "critical", "error"):
+        await world.signal({"title": "Checkout is down", "severity": severity, "key": "Checkout is down"})
+        await world.settle()
+    assert world.mail.subjects(ada) == ["Checkout is down"]
+
+
+async def test_an_escalation_that_climbs_goes_on_when_the_alert_gets_worse(world: World) -> None:
+    """F068: whoever was paged is not paged a second time, and nobody is skipped."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    await world.alert(severity="error")
+    await world.pass_time(minutes(2))
+    await world.signal({"title": "Checkout is down", "severity": "critical", "key": "Checkout is down"})
+    await world.settle()
+    await world.pass_time(minutes(4))
+    assert (world.mail.subjects(ada), world.mail.subjects(bob)) == (["Checkout is down"], ["Checkout is down"])
+
+
+async def test_an_alert_that_gets_worse_after_nobody_answered_pages_again(world: World) -> None:
+    """F054, F068: the first escalation ran dry; the worse news starts another one."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    await world.alert(severity="error")
+    await world.pass_time(minutes(10))
+    assert world.mail.subjects(ada) == ["Checkout is down"]
+    await world.signal({"title": "Checkout is down", "severity": "critical", "key": "Checkout is down"})
+    await world.settle()
+    assert world.mail.subjects(ada) == ["Checkout is down"] * 2
+
+
 async def test_an_acknowledged_alert_that_becomes_urgent_pages_nobody_again(world: World) -> None:
     """Wire formats §1: no new notification while somebody has it."""
     ada = await world.person("ada")

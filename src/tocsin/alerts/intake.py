@@ -320,10 +320,11 @@ DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last
               severity = least(alert.severity, EXCLUDED.severity),
               urgency = CASE WHEN alert.status = 'triggered' AND EXCLUDED.urgency = 'high'
                               AND EXCLUDED.severity < alert.severity THEN 'high' ELSE alert.urgency END,
-              updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.urgency = 'high'
-                                 AND alert.urgency = 'low' AND EXCLUDED.severity < alert.severity
+              updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.severity < alert.severity
+                                 AND EXCLUDED.routed_at IS NULL
+                                 AND (EXCLUDED.urgency = 'high' OR alert.route_id IS NULL)
                                 THEN EXCLUDED.updated_at ELSE alert.updated_at END
-RETURNING id, source_id, dedup_key, urgency = 'high' AND updated_at = $13::timestamptz AS became_urgent
+RETURNING id, source_id, dedup_key, updated_at = $13::timestamptz AS got_worse
 """
 _CHANGE = """
 UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
@@ -349,7 +350,7 @@ class _Written:
 
     events: list[Event] = field(default_factory=list[Event])
     to_route: list[UUID] = field(default_factory=list[UUID])
-    became_urgent: list[UUID] = field(default_factory=list[UUID])
+    got_worse: list[UUID] = field(default_factory=list[UUID])
     effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
 
     def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
@@ -380,7 +381,7 @@ async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
         *written.sorted_effects(),
     )
     await emit(tx, *written.events)
-    await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.became_urgent, anew=True))
+    await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.got_worse, anew=True))
 
 
 async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], written: _Written) -> None:
@@ -410,8 +411,8 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
         merged = round[key]
         if row["id"] != ids[key]:
             written.note(row["id"], merged, SignalEffect.REPEATED)
-            if row["became_urgent"]:
-                written.became_urgent.append(row["id"])
+            if row["got_worse"]:
+                written.got_worse.append(row["id"])
             continue
         written.note(row["id"], merged, SignalEffect.OPENED)
         _opened(row["id"], merged, written)

@@ -27,7 +27,7 @@ _ROUTED_AT_ONCE = 64
 
 
 def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False) -> list[NewJob]:
-    """Return the jobs that route these alerts, or that route them anew because they became urgent."""
+    """Return the jobs that route these alerts, or that route them anew because they got worse."""
     return [
         NewJob(
             kind=ROUTE,
@@ -97,7 +97,7 @@ def _routed(alert: queries.Unrouted, taken: routing.Route, reason: str, table: q
 
 
 async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
-    """Route alerts that became urgent while nobody had taken them: what was decided for the mild ones is no help now.
+    """Route alerts that got worse while nobody had taken them: what was decided for the mild ones is no help now.
 
     An escalation that climbs already goes on; one that only notified gives way.
     """

@@ -309,14 +309,14 @@ async def end_runs(
 
 
 async def end_calm_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
-    """End the runs that only notify, because their alerts became urgent; return the alerts whose runs climb.
+    """End the runs that only notify, because their alerts got worse; return the alerts whose runs climb.
 
     Their pages stay answerable: nobody has taken the alert.
     """
     runs = await queries.lock_running(tx, alert_ids=alert_ids)
     calm = [run for run in runs if run.urgency == Urgency.LOW]
     if calm:
-        reason = "The alert became urgent."
+        reason = "The alert got worse."
         await finish_runs(tx, calm, RunState.CANCELLED, reason, actor=SYSTEM, pages=PageState.NO_ANSWER)
     return {run.alert_id for run in runs if run.alert_id is not None and run not in calm}
 
