@@ -34,6 +34,8 @@ SWEEP_EVERY = 1.0
 # No takeover until PostgreSQL has been up for this long: living workers need a moment to come back.
 SETTLE = timedelta(seconds=8)
 STOP_WITHIN = 20.0
+# So long a new worker waits for its lock before it takes jobs; others would take them from it again.
+LOCK_WITHIN = 5.0
 # First half of the advisory lock's key: "tocs" as a number.
 LOCK_SPACE = 0x746F6373
 
@@ -151,6 +153,7 @@ class Worker:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._locked = asyncio.Event()
         self._missing: set[int] = set()
         self._seen_at = 0.0
 
@@ -179,14 +182,17 @@ class Worker:
         """Take a number and begin to work."""
         self.number = await self._next_number()
         self._seen_at = monotonic()
+        if self._locks:
+            self._tasks.append(asyncio.create_task(self._hold_lock(), name="worker-lock"))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOCK_WITHIN):
+                    await self._locked.wait()
         for lane in LANES:
             self._db.bell.listen(f"lane:{lane}", self._wake[lane].set)
             self._tasks.append(asyncio.create_task(self._serve(lane), name=f"lane-{lane}"))
         self._tasks.append(asyncio.create_task(self._forever(self._renew, RENEW_EVERY), name="renew"))
         self._tasks.append(asyncio.create_task(self._forever(self._sweep, SWEEP_EVERY), name="sweep"))
         self._tasks.append(asyncio.create_task(self._forever(self._fire, POLL), name="schedules"))
-        if self._locks:
-            self._tasks.append(asyncio.create_task(self._hold_lock(), name="worker-lock"))
         log.info("worker.started", worker=self.number)
 
     async def stop(self) -> None:
@@ -340,6 +346,7 @@ class Worker:
                 connection = await asyncpg.connect(self._db.dsn, timeout=10)
                 connection.add_termination_listener(lambda _, gone=lost: gone.set())
                 await connection.execute("SELECT pg_advisory_lock($1::int, $2::int)", LOCK_SPACE, self.number)
+                self._locked.set()
                 await lost.wait()
             except STORE_ERRORS as error:
                 log.warning("worker.lock_lost", worker=self.number, error=type(error).__name__)
