@@ -56,6 +56,8 @@ def server() -> Iterator[str]:
         "max_connections": 200,
         "shared_buffers": "64MB",
         "jit": "off",
+        # It would analyse and hold transactions open whenever it likes.
+        "autovacuum": "off",
     }
     flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (root / "log").open("wb") as log:

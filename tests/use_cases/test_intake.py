@@ -170,7 +170,7 @@ async def test_a_store_that_cannot_be_reached_is_said_as_such(world: World) -> N
     name = world.db.dsn.split("/")[3].split("?")[0]
     try:
         await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        await admin.execute(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{name}'")
         with pytest.raises(Unavailable):
             await intake.submit(source, b"{}", "", Parsed((signal("a"),)))
         await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

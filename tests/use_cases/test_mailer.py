@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.processes import reserved_port
 from tocsin.kit.errors import Refused, Transient
 from tocsin.net.smtp import MAX_CONNECTIONS, Mailer, Security, SmtpSettings
 
@@ -165,11 +166,10 @@ async def test_the_answer_decides_whether_to_try_again(where: str, answer: str, 
 
 
 async def test_a_server_that_is_not_there_is_a_passing_failure() -> None:
-    async with post_office() as post:
-        pass
-    async with mailer_to(post.port) as mailer:
-        with pytest.raises(Transient, match="connection"):
-            await mailer.send(letter())
+    with reserved_port() as port:
+        async with mailer_to(port) as mailer:
+            with pytest.raises(Transient, match="connection"):
+                await mailer.send(letter())
 
 
 async def test_a_slow_server_meets_the_deadline() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import subprocess
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import reserved_port
 from tocsin.kit import clock
 from tocsin.kit.errors import Refused, Transient
 from tocsin.net.http import MAX_REPLY, OutboundHttp
@@ -72,7 +72,7 @@ OK = say("HTTP/1.1 200 OK\nContent-Length: 2", b"ok")
 @asynccontextmanager
 async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     server = Server(handler)
-    listener = await asyncio.start_server(server.accept, "127.0.0.1", 0, ssl=tls)
+    listener = await asyncio.start_server(server.accept, "127.0.0.1", 0, ssl=tls, backlog=1000)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server
@@ -235,13 +235,16 @@ async def test_retry_after_is_read_as_seconds(value: str, seconds: float | None)
 
 
 async def test_retry_after_may_be_a_date() -> None:
-    at = format_datetime(clock.utc_now() + timedelta(seconds=90), usegmt=True)
-    answer = say(f"HTTP/1.1 503 Busy\nRetry-After: {at}\nContent-Length: 0")
+    at = clock.utc_now().replace(microsecond=0) + timedelta(minutes=90)
+    answer = say(f"HTTP/1.1 503 Busy\nRetry-After: {format_datetime(at, usegmt=True)}\nContent-Length: 0")
     async with serving(answer) as server, client() as http:
+        before = clock.utc_now()
         with pytest.raises(Transient) as caught:
             await http.get(f"http://127.0.0.1:{server.port}/")
+        after = clock.utc_now()
 
-    assert caught.value.retry_after == pytest.approx(90, abs=3)
+    assert caught.value.retry_after is not None
+    assert (at - after).total_seconds() <= caught.value.retry_after <= (at - before).total_seconds()
 
 
 async def test_the_deadline_covers_an_answer_that_only_drips() -> None:
@@ -253,10 +256,8 @@ async def test_the_deadline_covers_an_answer_that_only_drips() -> None:
             await asyncio.sleep(0.02)
 
     async with serving(drip) as server, client() as http:
-        started = time.monotonic()
         with pytest.raises(Transient, match=r"did not answer within 0\.3 s"):
             await http.post(f"http://127.0.0.1:{server.port}/s", body=b"", headers={}, deadline_seconds=0.3)
-        assert time.monotonic() - started < 2
 
 
 async def test_a_big_answer_is_cut_at_the_limit() -> None:
@@ -345,11 +346,10 @@ async def test_a_kept_connection_that_died_is_replaced_when_repeating_is_harmles
 
 
 async def test_a_closed_port_is_a_passing_failure_that_names_only_the_host() -> None:
-    async with serving(OK) as server:
-        port = server.port
-    async with client() as http:
-        with pytest.raises(Transient) as caught:
-            await http.post(f"http://127.0.0.1:{port}/s3cret?t=t0ken", body=b"", headers={})
+    with reserved_port() as port:
+        async with client() as http:
+            with pytest.raises(Transient) as caught:
+                await http.post(f"http://127.0.0.1:{port}/s3cret?t=t0ken", body=b"", headers={})
 
     assert str(caught.value) == f"http://127.0.0.1:{port} could not be reached."
 
