@@ -1,4 +1,4 @@
-"""Real processes of Tocsin: a command run to its end, a server that answers, and the directory it keeps its data in."""
+"""Real processes of Tocsin: a command run to its end, a server that answers, its data directory and its port."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,9 @@ from urllib.request import Request, urlopen
 from tocsin.db.embedded import files
 
 Served = tuple[asyncio.subprocess.Process, str]
+
+# Long enough for every machine; nothing waits for its end when things work.
+PATIENCE = 60
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -34,7 +38,7 @@ async def tocsin(*words: str, stdin: str = "", **settings: str) -> tuple[int, st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate(stdin.encode())
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -64,7 +68,7 @@ async def _running(*words: str, err: Path, **settings: str) -> AsyncIterator[asy
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             # What nobody reads any more must not keep it from ending.
             while await process.stdout.read(65536):
                 pass
@@ -72,19 +76,27 @@ async def _running(*words: str, err: Path, **settings: str) -> AsyncIterator[asy
 
 
 async def greeting(process: asyncio.subprocess.Process, said: Path) -> str:
-    """Read until the paragraph after the last line of the greeting has begun."""
+    """Read the greeting. It is written at once and fits a pipe's atomic write, so its end comes with its beginning."""
     assert process.stdout is not None
     text = ""
-    async with asyncio.timeout(30):
-        while "ready at" not in text or not text.endswith("\n\n"):
+    async with asyncio.timeout(PATIENCE):
+        while "ready at" not in text:
+            part = await process.stdout.read(65536)
+            assert part, f"it ended early: {text}{said.read_text()}"
+            text += part.decode()
+    assert text.endswith("\n\n"), text
+    return text
+
+
+async def printed_until(process: asyncio.subprocess.Process, words: str) -> str:
+    """Read what the server prints up to the end of the line with these words."""
+    assert process.stdout is not None
+    text = ""
+    async with asyncio.timeout(PATIENCE):
+        while words not in text:
             line = await process.stdout.readline()
-            assert line, f"it ended early: {text}{said.read_text()}"
+            assert line, f"it ended early: {text}"
             text += line.decode()
-            if "ready at" in line.decode() or not text.endswith("\n\n"):
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.3):
-                    text += (await process.stdout.readline()).decode()
     return text
 
 
@@ -97,10 +109,22 @@ def address(greeting: str) -> str:
 async def fetch(url: str, body: bytes | None = None) -> tuple[int, str]:
     def call() -> tuple[int, str]:
         headers = {"Content-Type": "application/json"} if body else {}
-        with urlopen(Request(url, data=body, headers=headers), timeout=10) as answer:
+        with urlopen(Request(url, data=body, headers=headers), timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
 
     return await asyncio.to_thread(call)
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that nobody gets by chance, for a server that asks for it by number.
+
+    A socket is bound to it and does not listen: while no server does, connections are refused.
+    """
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeper.bind(("127.0.0.1", 0))
+        yield int(keeper.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.processes import PATIENCE
 from tests.surfaces.conftest import Api
 from tests.world import World, minutes
 from tocsin.kit.ids import public
@@ -222,8 +223,6 @@ async def test_a_step_at_the_moment_a_contact_method_goes_is_no_crash(api: Api, 
 
 async def _until_somebody_waits(world: World) -> None:
     waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    for _ in range(500):
-        if await world.db.pool.fetch(waiting):
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("Nobody waits for the lock.")
+    async with asyncio.timeout(PATIENCE):
+        while not await world.db.pool.fetch(waiting):  # noqa: ASYNC110 (locks ring no bell)
+            await asyncio.sleep(0.02)

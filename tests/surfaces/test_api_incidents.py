@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.processes import PATIENCE
 from tests.surfaces.conftest import Api
 from tocsin.kit.ids import public
 
@@ -103,7 +104,7 @@ async def test_the_stream_tells_what_happens_and_ends_with_the_process(api: Api,
     reading = asyncio.create_task(_read_stream(api, admin, "incident=INC-2", b"Looking"))
     await admin.post("/incidents/INC-1/comments", json={"body": "Elsewhere"})
     await admin.post("/incidents/INC-2/comments", json={"body": "Looking"})
-    text = (await asyncio.wait_for(reading, 20)).decode()
+    text = (await asyncio.wait_for(reading, PATIENCE)).decode()
     assert "event: incident.comment_added" in text
     assert "Elsewhere" not in text
     assert text.startswith("retry:")

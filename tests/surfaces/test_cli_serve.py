@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import address, data_directory, fetch, served, tocsin
+from tests.processes import PATIENCE, address, data_directory, fetch, printed_until, served, tocsin
 from tocsin.db.embedded import files
 from tocsin.db.engine import Database
 
@@ -29,7 +29,7 @@ async def test_the_first_start_prints_the_way_in_and_a_stop_ends_postgresql_too(
         assert re.search(rf"{base}/set-up\?token=\S{{40,}}", greeting)
         assert (await fetch(f"{base}/readyz"))[0] == 200
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 0
     assert files.read_postmaster(data_dir / files.CLUSTER) is None
 
@@ -76,11 +76,7 @@ async def test_the_demo_prints_a_command_whose_alert_pages_somebody_on_the_termi
 
         assert (await fetch(command[2], command[1].encode()))[0] == 202
 
-        assert process.stdout is not None
-        page = ""
-        async with asyncio.timeout(15):
-            while "ack " not in page:
-                page += (await process.stdout.readline()).decode()
+        page = await printed_until(process, "ack ")
         assert "Checkout in Rotterdam answers 500" in page
         assert "Jonas Lindqvist" in page
         assert f"{base}/p/" in page

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from tests.processes import PATIENCE
 from tests.world import World
 from tocsin.db.engine import Database, Tx
 from tocsin.oncall import service as oncall
@@ -51,7 +52,7 @@ async def test_a_full_pool_does_not_wait_for_itself(world: World) -> None:
             return await tx.cached("test.part", load)
 
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await asyncio.gather(use(), use()) == [["configuration"], ["configuration"]]
     finally:
         await db.close()
