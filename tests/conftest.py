@@ -6,10 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import postgres
 from tests.world import World, make_world
 from tocsin.db.engine import Database
+
+# The same examples in every run, and no example fails because the machine is slow.
+settings.register_profile(
+    "tocsin", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tocsin")
 
 
 @pytest.fixture(scope="session")
