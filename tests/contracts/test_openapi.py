@@ -86,6 +86,33 @@ async def test_every_parameter_of_a_path_is_declared(document: dict[str, Any]) -
         assert declared == set(re.findall(r"{(\w+)}", where)), where
 
 
+async def test_everything_is_explained(document: dict[str, Any]) -> None:
+    silent = [
+        f"{where} {parameter['name']}"
+        for where, operation in _operations(document)
+        for parameter in operation.get("parameters", ())
+        if not parameter.get("description")
+    ]
+    # The words of an enumeration speak for themselves.
+    silent += [
+        name
+        for name, schema in document["components"]["schemas"].items()
+        if not schema.get("description") and "enum" not in schema
+    ]
+    assert not silent
+    for where, operation in _operations(document):
+        said = next(answer["description"] for status, answer in operation["responses"].items() if status[0] == "2")
+        assert "document follows" not in said and "URL follows" not in said, where
+
+
+async def test_the_headers_of_an_answer_are_in_it(document: dict[str, Any]) -> None:
+    paths = document["paths"]
+    assert set(paths["/api/v1/incidents"]["get"]["responses"]["200"]["headers"]) == {"Link"}
+    assert set(paths["/api/v1/incidents/{id}"]["get"]["responses"]["200"]["headers"]) == {"ETag"}
+    assert set(paths["/api/v1/incidents"]["post"]["responses"]["201"]["headers"]) == {"ETag", "Idempotent-Replayed"}
+    assert set(document["components"]["responses"]["503"]["headers"]) == {"Retry-After"}
+
+
 def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     name = node.get("$ref", "").rpartition("/")[2]
     return document["components"]["schemas"][name] if name else node

@@ -98,7 +98,16 @@ async def test_malformed_ids_are_not_found_and_wrong_methods_are_named(admin: ht
         answer = await admin.get(path)
         assert answer.status_code == 404, path
         assert answer.headers["content-type"] == "application/problem+json"
-    assert (await admin.delete("/incidents")).status_code == 405
+    wrong = await admin.delete("/incidents")
+    assert (wrong.status_code, wrong.json()["detail"]) == (405, "This address takes GET and POST.")
+    assert set(wrong.headers["allow"].split(", ")) == {"GET", "OPTIONS", "POST"}
+
+
+async def test_only_what_passes_by_itself_is_called_retryable(admin: httpx.AsyncClient) -> None:
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    await admin.post("/incidents/INC-1/actions/resolve", json={"resolution_note": "Rolled back."})
+    done = await admin.post("/incidents/INC-1/actions/cancel", json={"reason": "false_alarm"})
+    assert (done.status_code, done.json()["retryable"]) == (409, False)
 
 
 async def test_a_list_is_read_page_by_page(admin: httpx.AsyncClient) -> None:

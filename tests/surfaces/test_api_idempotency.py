@@ -78,6 +78,7 @@ async def test_killed_before_the_commit_nothing_was_done(
     assert await _count(admin) == 0
     waiting = await _declare(admin)
     assert (waiting.status_code, waiting.json()["code"]) == (409, "idempotency.in_progress")
+    assert waiting.json()["retryable"] is True
     await api.world.pass_time(ABANDONED)
     first, again = await _declare(admin), await _declare(admin)
     assert (first.status_code, again.content) == (201, first.content)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, cast
 
+import msgspec
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
@@ -88,16 +89,17 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
     "description": "What went wrong, after RFC 9457.",
     "required": ["type", "title", "status", "detail", "code", "retryable", "trace_id"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
+        "type": {"type": "string", "description": "Always `about:blank`; `code` tells problems apart."},
+        "title": {"type": "string", "description": "The words of the status."},
+        "status": {"type": "integer", "description": "The status of the answer."},
         "detail": {"type": "string", "description": "A sentence for people that says what to do."},
         "code": {"type": "string", "description": "Stable and dotted, for programs."},
-        "hint": {"type": "string"},
-        "retryable": {"type": "boolean"},
+        "hint": {"type": "string", "description": "What else may help; not always there."},
+        "retryable": {"type": "boolean", "description": "The same request may work later as it is."},
         "trace_id": {"type": "string", "description": "Finds this request in the log."},
         "errors": {
             "type": "array",
+            "description": "What is wrong with which field or parameter; only with 422.",
             "items": {
                 "type": "object",
                 "required": ["pointer", "detail", "code"],
@@ -114,8 +116,39 @@ _KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key and body within 24 hours get the same answer.",
+    "description": "The same key and body within 24 hours get the same answer, and things are done once.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+}
+_DONE = {"201": "It was made.", "204": "It was done."}
+_PREFIXES = {
+    "alerts": "alt",
+    "alert_sources": "src",
+    "alert_routes": "rte",
+    "escalation_policies": "pol",
+    "pages": "pag",
+    "users": "usr",
+    "teams": "tem",
+    "api_tokens": "tok",
+    "sessions": "ses",
+}
+_PARAMETERS = {
+    "alert_id": "The id of an alert: `alt_…`.",
+    "method_id": "The id of a contact method: `cm_…`.",
+    "source_id": "Only from these sources: `src_…`.",
+    "lead_id": "Only with these people as lead: `usr_…`.",
+    "commander_id": "Only with these people as commander: `usr_…`.",
+    "reporter_id": "Only declared by these people: `usr_…`.",
+    "status": "Only in these states.",
+    "severity": "Only of these severities, 1 (critical) to 5 (info).",
+    "urgency": "Only of this urgency.",
+    "declared_at[gte]": "Only declared at this time or later.",
+    "declared_at[lt]": "Only declared before this time.",
+    "created_at[gte]": "Only opened at this time or later.",
+    "created_at[lt]": "Only opened before this time.",
+    "active_only": "Leave out accounts that are switched off.",
+    "show": "Everything, only comments, or everything but comments.",
+    "sort": "What comes first; with `-` the largest.",
+    "Last-Event-ID": "The id of the last event that was read; the stream goes on after it.",
 }
 _LABEL: dict[str, Any] = {
     "name": "label",
@@ -141,7 +174,14 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         if (schema := schemas.get(kind.__name__)) is not None:
             schema["additionalProperties"] = False
             schema["examples"] = [dict(kind.example)]
-    whole["components"]["responses"] = {status: _problem(text) for status, text in _PROBLEMS.items()}
+    for kind in _shapes():
+        if (schema := schemas.get(kind.__name__)) is not None:
+            schema.setdefault("description", " ".join((kind.__doc__ or "").split()))
+    for name, schema in schemas.items():
+        if name.endswith("List"):
+            schema["title"] = name
+            schema["description"] = "One page of a list. `next_cursor` is null on the last page."
+    whole["components"]["responses"] = {status: _problem(status, text) for status, text in _PROBLEMS.items()}
     for path, item in paths.items():
         for method in _METHODS:
             if method in item:
@@ -179,15 +219,37 @@ def _bodies(base: type[Body]) -> Iterable[type[Body]]:
         yield from _bodies(kind)
 
 
-def _problem(text: str) -> dict[str, Any]:
+def _shapes() -> Iterable[type[msgspec.Struct]]:
+    """Return every type that a request or an answer has."""
+    return [kind for kind in _below(msgspec.Struct) if kind.__module__.startswith("tocsin.api.")]
+
+
+def _below(base: type[msgspec.Struct]) -> Iterable[type[msgspec.Struct]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _below(kind)
+
+
+def _problem(status: str, text: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": text, "content": {"application/problem+json": {"schema": schema}}}
+    headers = {"401": _header("WWW-Authenticate", "How to send a credential.")}
+    wait = _header("Retry-After", "Seconds to wait.", "integer")
+    return {
+        "description": text,
+        "headers": headers.get(status, wait if status in ("429", "503") else {}),
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+
+
+def _header(name: str, text: str, type: str = "string") -> dict[str, Any]:
+    return {name: {"description": text, "schema": {"type": type}}}
 
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     words = re.sub(r"([A-Z])", r" \1", operation["operationId"]).lower()
     operation["summary"] = words[0].upper() + words[1:]
     for parameter in operation.get("parameters", ()):
+        parameter["description"] = parameter.get("description") or _words_for(parameter["name"], path)
         schema = parameter["schema"]
         # A parameter is left out or has a value; there is no way to write null.
         if isinstance(schema.get("type"), list):
@@ -202,6 +264,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any], schem
         statuses.append("412")
     if method == "post":
         parameters.append(_KEY)
+    _complete_success(method, operation, schemas)
     if operation["operationId"] == "listAlerts":
         parameters.append(_LABEL)
     if "requestBody" in operation:
@@ -211,6 +274,37 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any], schem
     if path.endswith("/events") and method == "get":
         line = {"schema": {"type": "string"}}
         operation["responses"]["200"]["content"]["application/x-ndjson"] = line
+
+
+def _words_for(parameter: str, path: str) -> str:
+    """Say what a parameter of an address is, or of a list where it does not say it itself."""
+    if parameter != "id":
+        return _PARAMETERS.get(parameter, "")
+    kind = path.split("/")[3]
+    return (
+        "Its id (`inc_…`) or its number (`INC-7`)."
+        if kind == "incidents"
+        else f"Its id: `{_PREFIXES.get(kind, '')}_…`."
+    )
+
+
+def _complete_success(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Say what a good answer means, and which headers it has."""
+    status = next(status for status in operation["responses"] if status.startswith("2"))
+    answer = operation["responses"][status]
+    content: dict[str, Any] = answer.get("content", {})
+    name: str = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+    shape: dict[str, Any] = schemas.get(name, {})
+    fields: dict[str, Any] = shape.get("properties", {})
+    headers: dict[str, Any] = {}
+    if "version" in fields:
+        headers |= _header("ETag", "The version, for `If-Match`.")
+    if method == "get" and "next_cursor" in fields:
+        headers |= _header("Link", 'The address of the next page, `rel="next"`; not there on the last one.')
+    if method == "post":
+        headers |= _header("Idempotent-Replayed", "`true` when this is the answer of an earlier request.")
+    answer["headers"] = headers
+    answer["description"] = _DONE.get(status) or shape.get("description", "It was done.")
 
 
 def _loosen(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.errors import STORE_ERRORS, is_away, sqlstate
@@ -15,7 +15,21 @@ from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, 
 log = structlog.stdlib.get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
-_RETRYABLE = (409, 429, 503)
+_RETRYABLE = (429, 503)
+# Of the conflicts only this one passes by itself; the others need somebody who looks and decides.
+_PASSING = "idempotency.in_progress"
+
+
+class WrongMethod(Problem):
+    """The address is there and takes other methods."""
+
+    status = 405
+    code = "request.method"
+
+    def __init__(self, allow: str) -> None:
+        said = [method for method in allow.replace(" ", "").split(",") if method != "OPTIONS"]
+        super().__init__(f"This address takes {' and '.join(sorted(said))}.")
+        self.allow = allow
 
 
 def body_of(problem: Problem, *, trace_id: str) -> dict[str, Any]:
@@ -26,7 +40,7 @@ def body_of(problem: Problem, *, trace_id: str) -> dict[str, Any]:
         "status": problem.status,
         "detail": problem.message,
         "code": problem.code,
-        "retryable": problem.status in _RETRYABLE,
+        "retryable": problem.status in _RETRYABLE or problem.code == _PASSING,
         "trace_id": trace_id,
     }
     if isinstance(problem, Invalid):
@@ -37,7 +51,9 @@ def body_of(problem: Problem, *, trace_id: str) -> dict[str, Any]:
 
 
 def headers_of(problem: Problem) -> dict[str, str]:
-    """Return the headers that go with it: `Retry-After` in seconds where trying again makes sense."""
+    """Return the headers that go with it: `Retry-After` in seconds where trying again makes sense, `Allow`."""
+    if isinstance(problem, WrongMethod):
+        return {"Allow": problem.allow}
     if isinstance(problem, TooMany | Unavailable):
         return {"Retry-After": str(problem.retry_after)}
     if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -63,6 +79,8 @@ def _known(error: Exception) -> Problem | None:
         return _from_validation(error)
     if isinstance(error, STORE_ERRORS):
         return _from_database(error)
+    if isinstance(error, MethodNotAllowedException):
+        return WrongMethod((error.headers or {}).get("allow", "GET"))
     if isinstance(error, HTTPException):
         problem = NotFound(error.detail) if error.status_code == 404 else Problem(error.detail)
         problem.status = error.status_code
