@@ -9,7 +9,8 @@ from tests.world import World, minutes
 from tocsin.alerts.model import Alert
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import User
+from tocsin.identity.model import Actor, User
+from tocsin.incidents import service as incidents
 
 
 async def paged(world: World, *steps: User) -> tuple[Alert, str]:
@@ -66,6 +67,22 @@ async def test_it_works_for_whoever_is_signed_in_as_somebody_else_too(world: Wor
     async with browser(world, bob) as web:
         await web.do(await web.get(link), "ack", {"do": "ack"})
     assert (await world.again(alert)).acknowledged_by == "Ada"
+
+
+async def test_the_screen_says_what_others_have_said_and_not_what_its_reader_sees_anyway(world: World) -> None:
+    ada, bob = await world.people("ada", "bob")
+    alert, link = await paged(world, ada, bob)
+    async with browser(world) as web:
+        page = await web.get(link)
+        assert "Step 1 of " in page.html and "You are step" not in page.html
+        assert "escalation" not in page.html and "was paged" not in page.html
+
+        async with world.db.begin() as tx:
+            incident = await incidents.declare(tx, Actor.person(bob), alert_id=alert.id, page_others=True)
+            await incidents.comment(tx, Actor.person(bob), incident.id, "The **gateway**\nis <full>.")
+        page = await web.get(link)
+        assert "Bob: The **gateway** is &lt;full&gt;." in page.html
+        assert "Bob declared INC-1" in page.html
 
 
 async def test_declining_goes_on_to_the_next_person(world: World) -> None:

@@ -85,7 +85,8 @@ async def test_declaring_from_an_alert_links_it(world: World) -> None:
         for _ in range(2):
             done = await web.submit(page, "declare-form", {"title": "The disk of rtm-1 is slow", "severity": "1"})
             assert done.location == "/incidents/INC-2"
-        assert "declare-form" not in (await web.get(f"/alerts/{public('alt', second.id)}")).read.forms
+        page = await web.get(f"/alerts/{public('alt', second.id)}")
+        assert "declare-form" not in page.read.forms and "Open INC-2" in page.html
     found = await again(world, "/incidents/INC-2")
     assert (found.title, found.severity) == ("The disk of rtm-1 is slow", 1)
     assert [(await world.again(alert)).status for alert in (first, second)] == ["acknowledged", "acknowledged"]

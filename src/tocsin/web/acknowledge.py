@@ -14,6 +14,7 @@ from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
 from tocsin.events import log, words
+from tocsin.events.log import LoggedEvent
 from tocsin.identity import queries as identity
 from tocsin.identity import service as credentials
 from tocsin.identity.model import Actor, User
@@ -24,6 +25,7 @@ from tocsin.incidents.model import Incident, ResponderState
 from tocsin.kit.crypto import digest, read_signed_id
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.ids import public
+from tocsin.kit.text import truncate
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.jobs import ACK_PURPOSE
 from tocsin.oncall import queries as oncall
@@ -33,6 +35,9 @@ from tocsin.web import forms, pages
 # The address is a credential: it is kept nowhere and handed on to nobody.
 _HEADERS = {"referrer-policy": "no-referrer", "cache-control": "no-store", "x-robots-tag": "noindex"}
 _LATEST = 3
+_LOOKED_AT = 30
+# How long one line of news may be.
+_NEWS = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +220,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         source_name=str(content.get("source", "")),
         message=str(content.get("body", ""))[:600],
         paged_at=page.paged_at,
-        why=page.reason,
+        why=_why(page.reason),
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
@@ -241,6 +246,12 @@ async def _answered(tx: Tx, asked: _Asked) -> tuple[str, datetime | None]:
     return "Somebody else", asked.run.ended_at
 
 
+def _why(reason: str) -> str:
+    """Shorten the sentence of the message for a row that is named “Why you”."""
+    words = reason.removeprefix("You are ").removeprefix("You were ")
+    return words[:1].upper() + words[1:]
+
+
 def _severity(asked: _Asked) -> int:
     about = asked.alert or asked.incident
     return about.severity if about is not None else 3
@@ -258,13 +269,29 @@ def _url(asked: _Asked) -> str:
     return f"/alerts/{public('alt', asked.alert.id)}" if asked.alert is not None else "/"
 
 
+# What the screen says elsewhere, or what says nothing to somebody who was woken by it.
+_NO_NEWS = frozenset(
+    {"alert.triggered", "alert.routed", "escalation.started", "page.sent", "page.delivered", "incident.alert_linked"}
+)
+
+
 async def _latest(tx: Tx, asked: _Asked) -> list[Latest]:
-    alert_id = asked.alert.id if asked.alert is not None else None
-    incident_id = asked.incident.id if asked.alert is None and asked.incident is not None else None
+    """Return what happened lately in the incident, or else around the alert; one's own page is no news."""
+    incident_id = asked.incident.id if asked.incident is not None else None
+    alert_id = asked.alert.id if asked.alert is not None and incident_id is None else None
     if alert_id is None and incident_id is None:
         return []
-    events = await log.newest_first(tx, alert_id=alert_id, incident_id=incident_id, limit=_LATEST)
-    return [Latest(event.at, words.describe(event.name, event.actor_name, event.data).text) for event in events]
+    events = await log.newest_first(tx, alert_id=alert_id, incident_id=incident_id, limit=_LOOKED_AT)
+    mine = str(asked.page.id)
+    told = [event for event in events if event.name not in _NO_NEWS and event.data.get("page_id") != mine][:_LATEST]
+    return [Latest(event.at, _news(event)) for event in told]
+
+
+def _news(event: LoggedEvent) -> str:
+    """Write an event in one line; of a comment it is the text that counts."""
+    line = words.describe(event.name, event.actor_name, event.data)
+    said = " ".join(line.detail.split()) if line.kind == "comment" else ""
+    return truncate(f"{event.actor_name}: {said}", _NEWS) if said else line.text
 
 
 HANDLERS = [ack_page, answer]
