@@ -26,6 +26,7 @@ from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
+from tocsin.web.first_steps import first_steps
 from tocsin.web.forms import Form, Refused
 
 _TABS: Mapping[str, tuple[Status, ...]] = {
@@ -139,6 +140,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         "incidents": await _rows(tx, shown),
         "newer": wanted.url() if place else None,
         "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
+        "first_steps": () if shown else await first_steps(tx, who),
         "any_incident": bool(shown) or await figures.any_incident(tx),
         "may_declare": who.may("incident.declare"),
         "live_url": "/incidents/events",
