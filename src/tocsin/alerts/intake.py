@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
-from tocsin.alerts.service import routing_jobs
+from tocsin.alerts.service import SOURCES_TOPIC, routing_jobs
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Database, Tx, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
@@ -72,7 +72,7 @@ class Sources:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._known: dict[str, tuple[float, Source | None]] = {}
-        db.bell.listen("sources", self._known.clear)
+        db.bell.listen(SOURCES_TOPIC, self._known.clear)
 
     async def find(self, token: str) -> Source | None:
         """Return the source with this token; raises `Unavailable` when that cannot be said right now."""

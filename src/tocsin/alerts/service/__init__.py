@@ -11,10 +11,18 @@ from tocsin.alerts.service.by_hand import (
 )
 from tocsin.alerts.service.routes import RouteDraft, create_route, delete_route, move_route, update_route
 from tocsin.alerts.service.routing import ROUTE, enqueue_routing, route, route_anew, routing_jobs
-from tocsin.alerts.service.sources import create_source, delete_source, rotate_token, sweep_signals, update_source
+from tocsin.alerts.service.sources import (
+    SOURCES_TOPIC,
+    create_source,
+    delete_source,
+    rotate_token,
+    sweep_signals,
+    update_source,
+)
 
 __all__ = [
     "ROUTE",
+    "SOURCES_TOPIC",
     "RouteDraft",
     "acknowledge",
     "create_route",
