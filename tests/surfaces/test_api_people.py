@@ -40,6 +40,41 @@ async def test_people_see_their_own_addresses_only(api: Api, admin: httpx.AsyncC
     assert (await hers.patch(f"/users/{public('usr', ada.id)}", json={"time_zone": "Europe/Vienna"})).status_code == 200
 
 
+async def test_names_addresses_and_roles_are_edited(api: Api, admin: httpx.AsyncClient) -> None:
+    ada, bob = await api.world.people("ada", "bob")
+    path = f"/users/{public('usr', ada.id)}"
+    hers = await api.as_(ada)
+    tag = (await hers.get(path)).headers["etag"]
+    renamed = await hers.patch(path, json={"name": "Ada King"}, headers={"If-Match": tag})
+    assert (renamed.status_code, renamed.json()["name"]) == (200, "Ada King")
+    stale = await admin.patch(path, json={"email": "king@example.org"}, headers={"If-Match": tag})
+    assert (stale.status_code, stale.json()["code"]) == (412, "stale")
+    assert (await hers.patch(path, json={"email": "king@example.org"})).status_code == 403
+    assert (await hers.patch(f"/users/{public('usr', bob.id)}", json={"name": "Robert"})).status_code == 403
+    changes = {"email": "king@example.org", "role": "stakeholder"}
+    changed = await admin.patch(path, json=changes, headers={"If-Match": renamed.headers["etag"]})
+    assert {field: changed.json()[field] for field in changes} == changes
+    taken = await admin.patch(path, json={"email": bob.email})
+    assert (taken.status_code, taken.json()["errors"][0]["code"]) == (422, "taken")
+    assert (await admin.patch(path, json={"name": " "})).json()["errors"][0]["pointer"] == "#/name"
+
+
+async def test_the_organisation_is_renamed_by_those_who_may(api: Api, admin: httpx.AsyncClient) -> None:
+    hers = await api.as_(await api.world.person("ada"))
+    seen = await hers.get("/organisation")
+    assert (seen.status_code, seen.json()["incident_prefix"]) == (200, "INC")
+    assert (await hers.patch("/organisation", json={"name": "Mine"})).status_code == 403
+    tag = {"If-Match": seen.headers["etag"]}
+    renamed = await admin.patch("/organisation", json={"name": "Saltmarsh"}, headers=tag)
+    assert (renamed.status_code, renamed.json()["name"]) == (200, "Saltmarsh")
+    assert renamed.headers["etag"] != seen.headers["etag"]
+    for change in ({"name": "Other"}, {}):
+        assert (await admin.patch("/organisation", json=change, headers=tag)).status_code == 412
+    assert (await admin.patch("/organisation", json={})).json() == renamed.json()
+    assert (await admin.patch("/organisation", json={"name": ""})).json()["errors"][0]["pointer"] == "#/name"
+    assert (await hers.get("/organisation")).json()["name"] == "Saltmarsh"
+
+
 async def test_the_last_administrator_stays(admin: httpx.AsyncClient) -> None:
     me = (await admin.get("/me")).json()
     assert (await admin.patch(f"/users/{me['id']}", json={"is_active": False})).status_code == 409

@@ -18,6 +18,7 @@ from tocsin.api import (
     incidents,
     me,
     openapi,
+    organisation,
     pages,
     people,
     stream,
@@ -30,6 +31,7 @@ from tocsin.edge.auth import must_be_known
 
 _MODULES = (
     me,
+    organisation,
     incidents,
     incident_actions,
     incident_people,
