@@ -56,6 +56,19 @@ async def test_declaring_pages_and_gives_the_lead(world: World) -> None:
     assert await number_of(world, "incident.declared") == 1
 
 
+async def test_what_was_done_is_said_by_the_answer_to_its_form_alone(world: World) -> None:
+    """The page that brings itself up to date meanwhile neither says it nor takes the words away."""
+    ada = await world.person("ada")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        page = await web.get(url)
+        assert '<div id="refresh"' in page.html
+        answer = await web.submit(page, "resolve-form", {"resolution_note": "The disk is larger."})
+        meanwhile = await web.get(url, **{"hx-request": "true", "hx-source": "div#refresh"})
+        assert "The disk is larger." in meanwhile.html and "Incident resolved." not in meanwhile.html
+        assert "Incident resolved." in (await web.get(answer.location)).html
+
+
 async def test_a_declaration_without_a_title_is_shown_again(world: World) -> None:
     ada = await world.person("ada")
     async with browser(world, ada) as web:

@@ -30,6 +30,8 @@ from tocsin.web.forms import Form, Refused
 
 PAGE_SIZE = 50
 FLASH = "flash"
+# How htmx names the element by which a page asks for itself; see base.html.
+_REFRESH = "div#refresh"
 THEMES = frozenset({"light", "dark"})
 
 Values = dict[str, Any]
@@ -136,6 +138,10 @@ def zone(name: str) -> ZoneInfo:
 
 
 def _flashes(request: AppRequest) -> list[Flash]:
+    # A page that brings itself up to date has done nothing: the words are for the answer to the form, which is on its
+    # way at the same time and would say them a second time, or in another window.
+    if request.headers.get("hx-source") == _REFRESH:
+        return []
     text = unquote(request.cookies.get(FLASH, ""))[:200]
     return [Flash(text)] if text else []
 
