@@ -15,9 +15,7 @@ from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState, Method, NotificationRule, Rule, Urgency
 
 
-async def contact_methods(
-    tx: Tx, user_id: UUID, *, after: UUID | None = None, limit: int = 100
-) -> list[ContactMethod]:
+async def contact_methods(tx: Tx, user_id: UUID, *, after: UUID | None = None, limit: int = 100) -> list[ContactMethod]:
     """Return one person's contact methods, the oldest first, after the given one."""
     query = select(ContactMethod).where(ContactMethod.user_id == user_id).order_by(ContactMethod.id).limit(limit)
     if after is not None:
