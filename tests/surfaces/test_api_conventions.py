@@ -243,6 +243,13 @@ async def test_filters_narrow_and_alternatives_widen(admin: httpx.AsyncClient) -
     assert await titles("q=INC-2") == {"Two"}
 
 
+async def test_a_misspelt_filter_is_noticed(admin: httpx.AsyncClient) -> None:
+    for path in ("/incidents?state=resolved", "/alerts?label=x", "/me?x=", "/alerts?state=triggered"):
+        answer = await admin.get(path)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unknown_parameter"), path
+    assert (await admin.get("/alerts?label[team]=x&label[service]=y&created_at[lt]=2031-01-01T00:00:00Z")).is_success
+
+
 async def test_a_stale_edit_changes_nothing(admin: httpx.AsyncClient) -> None:
     tag = (await admin.post("/incidents", json={"title": "Before"})).headers["etag"]
     assert (await admin.get("/incidents/INC-1")).headers["etag"] == tag

@@ -26,6 +26,7 @@ from tocsin.api import (
     tokens,
 )
 from tocsin.api.body import ApiRequest, StrictJson
+from tocsin.api.http import must_know_parameters
 from tocsin.api.idempotency import Idempotency
 from tocsin.edge.auth import must_be_known
 
@@ -53,7 +54,7 @@ API = Router(
     request_class=ApiRequest,
     dto=StrictJson,
     return_dto=None,
-    guards=[must_be_known],
+    guards=[must_be_known, must_know_parameters],
     middleware=[Idempotency],
 )
 HANDLERS = [*health.HANDLERS, *docs.HANDLERS, API]

@@ -19,7 +19,19 @@ from tocsin.api.alert_shape import AlertOut, shape, write_alert
 from tocsin.api.alert_sources import SignalOut, write_signal
 from tocsin.api.body import Body, NoBody
 from tocsin.api.deliveries import DeliveryOut, write_delivery
-from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, moment, reference, searchable
+from tocsin.api.http import (
+    MORE_PARAMETERS,
+    Cursor,
+    Id,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    listing,
+    moment,
+    reference,
+    searchable,
+)
 from tocsin.api.incident_shape import IncidentOut
 from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
@@ -125,7 +137,7 @@ class ExplanationOut(msgspec.Struct):
     steps: list[StepOut]
 
 
-@get("/")
+@get("/", opt={MORE_PARAMETERS: "label["})
 async def list_alerts(
     request: AppRequest,
     context: Ctx,
@@ -145,7 +157,7 @@ async def list_alerts(
     """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
     who.must("alert.view")
     before = read_moment(cursor)
-    async with context.begin() as tx:
+    async with context.db.look() as tx:
         wanted = queries.Filter(
             statuses=status or (),
             severities=severity or (),

@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from tocsin.edge.context import AppRequest
@@ -107,6 +110,27 @@ def reference(text: str) -> str:
 def searchable(text: str | None) -> str:
     """Return what to search for, without what the store cannot compare."""
     return storable(text or "").strip()[:200]
+
+
+# What a handler puts into its `opt` to take parameters with this beginning too.
+MORE_PARAMETERS = "more_parameters"
+
+
+def must_know_parameters(request: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard: refuse a parameter that the operation does not know, so that a misspelt filter is noticed."""
+    if not request.query_params:
+        return
+    known = _parameters_of(handler)
+    more: str | None = handler.opt.get(MORE_PARAMETERS)
+    for name in request.query_params:
+        if name not in known and not (more and name.startswith(more)):
+            raise Invalid(storable(name)[:100], "There is no such parameter.", code="unknown_parameter")
+
+
+@cache
+def _parameters_of(handler: BaseRouteHandler) -> frozenset[str]:
+    found = [(name, field.kwarg_definition) for name, field in handler.parsed_fn_signature.parameters.items()]
+    return frozenset(kind.name or name for name, kind in found if isinstance(kind, QueryParameter))
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
