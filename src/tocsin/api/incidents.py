@@ -90,7 +90,7 @@ async def list_incidents(
     who.must("incident.view")
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
-    async with context.begin() as tx:
+    async with context.db.look() as tx:
         rows = await queries.list_page(
             tx,
             statuses=status or (),

@@ -126,7 +126,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
     query = request.query_params
     tab = query.get("tab", "open")
     tab = tab if tab in _TABS else "open"
-    async with context.db.begin() as tx:
+    async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who)
         values |= await _list(tx, tab, query.get("q", "").strip()[:200], query.get("before", ""))
     values |= {"may": _may(who), "live_url": "/alerts/events", "conflict": ""}

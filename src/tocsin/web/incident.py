@@ -157,7 +157,7 @@ async def show(
 ) -> pages.Page:
     """Render the incident as it is now, with a form that was refused."""
     who.must("incident.view")
-    async with context.db.begin() as tx:
+    async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who)
         incident = await queries.get(tx, ref)
         values |= await _body(tx, who, incident) | await _timeline(tx, request, incident, values["now"])

@@ -113,7 +113,7 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
     """Show incidents, the newest first, 50 at a time."""
     who.must("incident.view")
     wanted = _Wanted.of(request)
-    async with context.db.begin() as tx:
+    async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
     values["counts"] = {"open": values["nav"]["open_incidents"]}
     return pages.render("incidents.html", values)
