@@ -12,6 +12,10 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 from tools.test_tools import BROWSERS
 
 from tests.journeys.outside import Answer, shell_line
+from tests.processes import PATIENCE
+
+# What is expected may take as long as it likes on a slow machine; that it comes at all is the point.
+expect.set_options(timeout=PATIENCE * 1000)
 
 WIDTHS = (1440, 390)
 PASSWORD = "correct horse battery"
@@ -43,7 +47,7 @@ async def somebody(
     if width < 860:
         looks = {"viewport": {"width": width, "height": 844}, "is_mobile": True, "has_touch": True}
     context = await browser.new_context(base_url=base, java_script_enabled=javascript, **(looks | options))
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE * 1000)
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -110,6 +114,17 @@ async def expect_live(page: Page) -> None:
     """Wait until the page has opened its stream."""
     await expect(page.locator("html")).to_have_attribute("data-streams", re.compile(r"\d+"))
     await expect(page.locator("[data-live-state]")).to_have_text("Live")
+
+
+async def hold(page: Page, milliseconds: int) -> None:
+    """Keep the timers of just this length from ever ending, for what a slow machine would be too late for."""
+    await page.evaluate(
+        """(held) => {
+            const start = window.setTimeout;
+            window.setTimeout = (run, after, ...more) => start(run, after === held ? 2 ** 31 - 1 : after, ...more);
+        }""",
+        milliseconds,
+    )
 
 
 async def mark(page: Page) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import shlex
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -23,10 +23,12 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from tools.test_tools import ALERTMANAGERS, unpacked
 
+from tests.processes import PATIENCE
+
 T = TypeVar("T")
 
 
-async def until(read: Callable[[], Awaitable[T]], holds: Callable[[T], object], seconds: float = 20) -> T:
+async def until(read: Callable[[], Awaitable[T]], holds: Callable[[T], object], seconds: float = PATIENCE) -> T:
     """Read again and again until it holds; the last thing read is in the failure."""
     seen: T | None = None
     try:
@@ -64,7 +66,9 @@ async def request(method: str, url: str, body: bytes | None = None, headers: dic
 
     def call() -> Answer:
         try:
-            with _OPENER.open(Request(url, data=body, headers=headers or {}, method=method), timeout=10) as answer:
+            with _OPENER.open(
+                Request(url, data=body, headers=headers or {}, method=method), timeout=PATIENCE
+            ) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read().decode())
         except HTTPError as answer:
             with answer:
@@ -176,11 +180,6 @@ async def post_office() -> AsyncIterator[PostOffice]:
         server.close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 _CONFIG = """
 route:
   receiver: nobody
@@ -262,22 +261,27 @@ async def alertmanager(**addresses: str) -> AsyncIterator[Alertmanager]:
     with tempfile.TemporaryDirectory(prefix="tocsin-test-am-") as scratch:
         root = Path(scratch)
         (root / "config.yml").write_text(_CONFIG.format(**addresses))
-        port = free_port()
         with (root / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 alertmanager_program(),
                 f"--config.file={root / 'config.yml'}",
                 f"--storage.path={root / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
+                "--web.listen-address=127.0.0.1:0",
                 "--cluster.listen-address=",
                 stdout=log,
                 stderr=log,
             )
         try:
-            running = Alertmanager(f"http://127.0.0.1:{port}")
+
+            async def listens() -> str:
+                said = (root / "log").read_text()
+                assert process.returncode is None, said
+                found = re.search(r'"Listening on" address=(\S+)\n', said)
+                return found[1] if found else ""
+
+            running = Alertmanager(f"http://{await until(listens, bool)}")
 
             async def is_ready() -> bool:
-                assert process.returncode is None, (root / "log").read_text()
                 with contextlib.suppress(OSError):
                     return (await request("GET", f"{running.url}/-/ready")).status == 200
                 return False
@@ -287,5 +291,5 @@ async def alertmanager(**addresses: str) -> AsyncIterator[Alertmanager]:
         finally:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await process.wait()

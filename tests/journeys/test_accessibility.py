@@ -14,12 +14,14 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
 from tests import postgres
-from tests.journeys.browser import WIDTHS, button, dialog, expect_live, forgive, is_same_document, mark, somebody
+from tests.journeys.browser import WIDTHS, button, dialog, expect_live, forgive, hold, is_same_document, mark, somebody
 from tests.journeys.outside import Api, shell_line
-from tests.processes import address, served, tocsin
+from tests.processes import address, printed_until, served, tocsin
 from tocsin.cli.demo import ADMIN
 
 pytestmark = pytest.mark.journey
+
+TOAST_LASTS = 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,7 @@ async def demo(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
         assert code == 0, said
         api = Api(base, token.strip())
         await shell_line(next(line for line in lines if line.startswith("curl ")))
-        assert process.stdout is not None
-        printed = ""
-        async with asyncio.timeout(20):
-            while "   ack  " not in printed:
-                printed = (await process.stdout.readline()).decode()
+        printed = await printed_until(process, "   ack  ")
         async with somebody(chromium, base) as maren:
             await maren.goto(next(line for line in lines if "/link/" in line))
             await button(maren, "Sign in").click()
@@ -141,11 +139,13 @@ async def test_no_page_scrolls_sideways_on_the_narrowest_screen(chromium: Browse
     async with somebody(chromium, demo.base, storage_state=demo.signed_in, **narrow) as page:
         for name, path in demo.pages.items():
             await page.goto(path)
+            await page.evaluate("document.fonts.ready.then(() => null)")
             if await page.evaluate("document.documentElement.scrollWidth") > 320:
                 wide.append(f"{name}: {await page.evaluate(measure + '.map((e) => e.outerHTML.slice(0, 120))')}")
     async with somebody(chromium, demo.base, **narrow) as page:
         for name, path in (demo.bare | {"set-up": empty}).items():
             await page.goto(path)
+            await page.evaluate("document.fonts.ready.then(() => null)")
             if await page.evaluate("document.documentElement.scrollWidth") > 320:
                 wide.append(name)
     assert wide == []
@@ -173,8 +173,8 @@ async def test_news_leave_an_open_dialog_alone(demo: Demo, maren: Page) -> None:
     await note.fill("The tide was")
     await demo.api.post(f"{path_of(maren)}/comments", body="The tide turns.")
     await demo.api.post(f"{path_of(maren)}/actions/change_severity", severity=1)
-    await expect(maren.locator("#timeline")).to_contain_text("The tide turns.", timeout=2_000)
-    await expect(maren.locator("#ihead")).to_contain_text("SEV1", timeout=2_000)
+    await expect(maren.locator("#timeline")).to_contain_text("The tide turns.")
+    await expect(maren.locator("#ihead")).to_contain_text("SEV1")
     await expect(maren.locator("#resolve-dialog")).to_have_attribute("open", "")
     await expect(note).to_be_focused()
     await expect(note).to_have_value("The tide was")
@@ -208,13 +208,13 @@ async def test_a_refused_form_stays_in_its_dialog_with_the_focus_on_its_field(ma
 async def test_a_form_that_was_sent_is_busy_and_is_sent_once(demo: Demo, maren: Page) -> None:
     answer, sent = asyncio.Event(), 0
 
-    async def hold(route: Route) -> None:
+    async def wait(route: Route) -> None:
         nonlocal sent
         sent += 1
         await answer.wait()
         await route.continue_()
 
-    await maren.route(re.compile("/comments$"), hold)
+    await maren.route(re.compile("/comments$"), wait)
     await maren.get_by_label("Write in the timeline").fill("Once, please.")
     comment = maren.locator("#composer button")
     await comment.click()
@@ -231,6 +231,7 @@ async def test_a_form_that_was_sent_is_busy_and_is_sent_once(demo: Demo, maren: 
 
 
 async def test_what_was_done_is_said_in_a_toast(maren: Page) -> None:
+    await hold(maren, TOAST_LASTS)
     await button(maren, "Resolve").click()
     await maren.get_by_label("Resolution note").fill("They sail again.")
     await button(maren, "Resolve incident").click()
@@ -241,17 +242,20 @@ async def test_what_was_done_is_said_in_a_toast(maren: Page) -> None:
 
 
 async def test_a_failed_request_says_so_and_loses_nothing(maren: Page) -> None:
+    await hold(maren, TOAST_LASTS)
     await maren.route(re.compile("/comments$"), lambda route: route.fulfill(status=503, body="Busy"))
     note = maren.get_by_label("Write in the timeline")
     await note.fill("Do not lose me")
     await note.press("Control+Enter")
     await expect(maren.locator("#toasts")).to_contain_text("That did not work (503). Nothing was changed.")
     await expect(note).to_have_value("Do not lose me")
+    await expect(maren.locator("#composer")).to_have_attribute("aria-busy", "false")
     await maren.unroute(re.compile("/comments$"))
     await maren.route(re.compile("/comments$"), lambda route: route.abort())
     await note.press("Control+Enter")
     await expect(maren.locator("#toasts")).to_contain_text("Tocsin did not answer.")
     await expect(note).to_have_value("Do not lose me")
+    await expect(maren.locator("#composer")).to_have_attribute("aria-busy", "false")
     await maren.unroute(re.compile("/comments$"))
     await note.press("Control+Enter")
     await expect(maren.locator("#timeline .comment")).to_contain_text("Do not lose me")
