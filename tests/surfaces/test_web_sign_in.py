@@ -117,7 +117,7 @@ async def test_setting_up_makes_the_first_administrator_once(world: World) -> No
 async def test_a_one_time_link_works_once_and_not_by_looking_at_it(world: World) -> None:
     ada = await world.person("ada")
     async with world.db.begin() as tx:
-        token = await identity.make_sign_in_link(tx, ada.id, timedelta(hours=1))
+        token = await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(hours=1))
     async with browser(world) as web:
         for _ in range(2):
             page = await web.get(f"/link/{token}")
@@ -132,7 +132,7 @@ async def test_a_one_time_link_works_once_and_not_by_looking_at_it(world: World)
 async def test_who_forgot_the_password_comes_by_a_link_and_sets_a_new_one(world: World) -> None:
     ada = await with_password(world)
     async with world.db.begin() as tx:
-        token = await identity.make_sign_in_link(tx, ada.id, timedelta(days=7))
+        token = await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(days=7))
     async with browser(world, ada) as elsewhere, browser(world) as web:
         page = await web.do(await web.get(f"/link/{token}"), "link")
         assert page.path == "/new-password" and "/incidents" in page.read.links
@@ -153,7 +153,7 @@ async def test_who_forgot_the_password_comes_by_a_link_and_sets_a_new_one(world:
 async def test_the_offer_of_a_new_password_ends_with_its_time(world: World) -> None:
     ada = await with_password(world)
     async with world.db.begin() as tx:
-        token = await identity.make_sign_in_link(tx, ada.id, timedelta(days=7))
+        token = await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(days=7))
     async with browser(world) as web:
         page = await web.do(await web.get(f"/link/{token}"), "link")
         await world.pass_time(minutes(15))

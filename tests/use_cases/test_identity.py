@@ -135,7 +135,7 @@ async def test_of_two_set_ups_at_once_one_wins(db: Database) -> None:
 async def test_a_sign_in_link_does_not_set_up(db: Database) -> None:
     """Identity: set-up."""
     ada = await make(db, "ada")
-    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, ada.id, timedelta(hours=1)))
+    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
     with pytest.raises(Conflict):
         await set_up(db, token, "Bob")
 
@@ -316,7 +316,7 @@ async def test_a_deactivation_ends_sessions_tokens_and_links(db: Database) -> No
     _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     async with db.begin() as tx:
         _, secret = await identity.create_token(tx, Actor.person(ada), user_id=ada.id, name="ci", scopes=[])
-        link = await identity.make_sign_in_link(tx, ada.id, timedelta(hours=1))
+        link = await identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1))
     await change(db, CLI, ada, UserChanges(is_active=False))
 
     assert (await record(db))[-3:] == ["configuration.changed", "user.session_revoked", "configuration.deleted"]
@@ -390,7 +390,7 @@ async def test_a_password_that_an_administrator_sets_ends_that_persons_sessions_
 
 
 async def link_of(db: Database, user: User) -> str:
-    return await in_tx(db, lambda tx: identity.make_sign_in_link(tx, user.id, timedelta(days=7)))
+    return await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, user.id, timedelta(days=7)))
 
 
 async def came_by_link(db: Database, user: User) -> Actor:
@@ -492,7 +492,7 @@ async def test_deactivated_people_and_people_without_a_password_are_refused(db: 
         with pytest.raises(Unauthenticated):
             await identity.sign_in(db, email, password, IP, BROWSER, days=14)
     with pytest.raises(Conflict):
-        await in_tx(db, lambda tx: identity.make_sign_in_link(tx, ada.id, timedelta(hours=1)))
+        await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
 
 
 async def test_ten_failures_stop_guessing_for_fifteen_minutes(db: Database) -> None:
@@ -558,7 +558,7 @@ async def by_link(db: Database, token: str) -> tuple[User, str]:
 async def test_a_link_signs_in_once(db: Database) -> None:
     """Identity: sign-in by link."""
     ada = await make(db, "ada")
-    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, ada.id, timedelta(hours=1)))
+    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
     user, cookie = await by_link(db, token)
     assert user.id == ada.id
     assert await actor_of(db, cookie) is not None
@@ -567,10 +567,21 @@ async def test_a_link_signs_in_once(db: Database) -> None:
             await by_link(db, used)
 
 
+async def test_the_record_says_who_made_a_link_and_for_whom(db: Database) -> None:
+    """Identity: sign-in by link; whoever holds it is that person, so its making is not a secret."""
+    ada, bob = await make(db, "ada", Role.ADMIN), await make(db, "bob")
+    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, Actor.person(ada), bob.id, timedelta(hours=1)))
+    who, data = await last_event(db)
+    assert (who, data["kind"], data["title"]) == ("Ada", "sign_in_link", "Bob")
+    assert token not in str(data)
+    with pytest.raises(Denied):
+        await in_tx(db, lambda tx: identity.make_sign_in_link(tx, Actor.person(bob), bob.id, timedelta(hours=1)))
+
+
 async def test_of_two_sign_ins_by_one_link_one_gets_in(db: Database) -> None:
     """Identity: sign-in by link."""
     ada = await make(db, "ada")
-    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, ada.id, timedelta(hours=1)))
+    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
     won, lost = await race(by_link(db, token), by_link(db, token))
     assert len(won) == 1
     assert [type(e) for e in lost] == [Unauthenticated]
@@ -580,7 +591,7 @@ async def test_an_expired_link_and_the_set_up_link_do_not_sign_in(db: Database) 
     """Identity: sign-in by link."""
     set_up_token = await in_tx(db, identity.make_set_up_link)
     ada = await make(db, "ada")
-    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, ada.id, timedelta(hours=1)))
+    token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
     with pytest.raises(Unauthenticated):
         await by_link(db, set_up_token)
     await pass_time(db, timedelta(hours=1))
@@ -876,7 +887,7 @@ async def test_the_sweep_removes_what_is_over_and_nothing_else(db: Database) -> 
     """Identity: nothing that has expired is kept."""
     ada = await make(db, "ada", password=PASSWORD)
     _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=2)
-    await in_tx(db, lambda tx: identity.make_sign_in_link(tx, ada.id, timedelta(hours=1)))
+    await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
     await claim(db, new_id())
 
     async def left() -> list[int]:

@@ -102,7 +102,8 @@ def user_link(email: str, hours: int) -> None:
     """Print a link that signs the person in once. Whoever holds it is that person."""
 
     async def make(tx: Tx, settings: Settings) -> list[str]:
-        token = await identity.make_sign_in_link(tx, (await _by_email(tx, email)).id, timedelta(hours=hours))
+        person = await _by_email(tx, email)
+        token = await identity.make_sign_in_link(tx, OPERATOR, person.id, timedelta(hours=hours))
         return [f"{settings.base_url}/link/{token}"]
 
     _in_transaction(make)

@@ -10,6 +10,7 @@ import click
 
 from tocsin.cli import demo as demo_data
 from tocsin.cli import runtime
+from tocsin.cli.people import OPERATOR
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import service as identity
 from tocsin.jobs.worker import workers_alive
@@ -61,7 +62,7 @@ async def _demo(db: Database, settings: Settings) -> list[str]:
 
 
 async def _way_in(tx: Tx, settings: Settings, found: demo_data.Found) -> list[str]:
-    token = await identity.make_sign_in_link(tx, found.admin.id, LINK_VALID_FOR)
+    token = await identity.make_sign_in_link(tx, OPERATOR, found.admin.id, LINK_VALID_FOR)
     lines = [
         f"  Sign in as {found.admin.name} (administrator), once, within 24 hours:",
         f"    {settings.base_url}/link/{token}",

@@ -176,7 +176,7 @@ async def _invite(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
         person = await queries.user_by_email(tx, email)
         if person is None:
             return
-    made.append(await identity.make_sign_in_link(tx, person.id, _LINK_VALID_FOR))
+    made.append(await identity.make_sign_in_link(tx, who, person.id, _LINK_VALID_FOR))
 
 
 def _link_url(context: Context, token: str) -> str:
@@ -391,8 +391,7 @@ async def make_link(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 
 
 async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
-    who.must("user.manage")
-    made.append(await identity.make_sign_in_link(tx, parse("usr", id), _LINK_VALID_FOR))
+    made.append(await identity.make_sign_in_link(tx, who, parse("usr", id), _LINK_VALID_FOR))
 
 
 @post("/people/{id:str}/deactivate")

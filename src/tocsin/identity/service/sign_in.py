@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Database, Tx
 from tocsin.events.base import ActorRef
-from tocsin.events.configuration import SignInFailed
+from tocsin.events.configuration import ConfigurationCreated, SignInFailed
 from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.accounts import is_password
@@ -63,8 +63,12 @@ async def sign_in(db: Database, email: str, password: str, ip: str, user_agent: 
     )
 
 
-async def make_sign_in_link(tx: Tx, user_id: UUID, valid_for: timedelta) -> str:
-    """Return the token of a link that signs the person in once. Whoever holds it is that person."""
+async def make_sign_in_link(tx: Tx, who: Actor, user_id: UUID, valid_for: timedelta) -> str:
+    """Return the token of a link that signs the person in once; the record says who made it.
+
+    Whoever holds it is that person. Needs `user.manage`.
+    """
+    who.must("user.manage")
     user = await queries.lock_user(tx, user_id)
     if not user.is_active:
         raise Conflict("This account is deactivated. Activate it before you make a link for it.")
@@ -73,6 +77,7 @@ async def make_sign_in_link(tx: Tx, user_id: UUID, valid_for: timedelta) -> str:
         OneTimeLink(token_digest=digest(token), user_id=user.id, created_at=tx.now, expires_at=tx.now + valid_for)
     )
     await tx.session.flush()
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="sign_in_link", id=user.id, title=user.name))
     return token
 
 
