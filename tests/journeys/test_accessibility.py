@@ -73,6 +73,7 @@ async def demo(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
             "person": f"/people/{(await first('/users'))['id']}",
             "tokens": "/tokens",
             "sessions": "/sessions",
+            "organisation": "/organisation",
             "nothing": "/nothing/here",
         }
         bare = {

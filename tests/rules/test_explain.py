@@ -131,7 +131,7 @@ def acknowledged(name: str, reason: str = "") -> Happened:
     return ("alert.acknowledged", name, {"alert_id": ALERT, "reason": reason})
 
 
-def resolved(name: str, reason: str) -> Happened:
+def resolved(name: str, reason: str = "") -> Happened:
     return ("alert.resolved", name, {"alert_id": ALERT, "reason": reason})
 
 
@@ -178,11 +178,11 @@ BEGUN = [
             [*BEGUN, "Ada declared INC-1 as SEV2", "Ada acknowledged the alert"],
         ),
         (
-            [*BEGIN, *act(1, resolved("Ada", "Ada resolved it."), ended("The alert is resolved."))],
+            [*BEGIN, *act(1, resolved("Ada"), ended("The alert is resolved."))],
             [*BEGUN, "Ada resolved the alert"],
         ),
         (
-            [*BEGIN, *act(1, ended("The alert is resolved."), resolved("Prometheus", "Prometheus says so."))],
+            [*BEGIN, *act(1, ended("The alert is resolved."), resolved("Prometheus"))],
             [*BEGUN, "Prometheus resolved the alert"],
         ),
         (

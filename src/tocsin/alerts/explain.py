@@ -78,8 +78,6 @@ def _line(event: LoggedEvent, act: Sequence[LoggedEvent], reasons: set[str]) -> 
         case "page.started":
             # The reason is written for the person who gets the page.
             detail = detail.replace("You are step ", "Step ", 1).replace("You were paged", "Paged", 1)
-        case "alert.resolved" if detail in (f"{event.actor_name} resolved it.", f"{event.actor_name} says so."):
-            detail = ""
         case "alert.not_routed":
             detail = _short(detail)
         case "alert.acknowledged" if "incident.declared" in _names(act):

@@ -467,7 +467,6 @@ async def _change(
             "actor": ActorRef(kind="source", name=merged.source.name, id=merged.source.id),
             "alert_id": row["id"],
             "incident_id": row["incident_id"],
-            "reason": f"{merged.source.name} says so.",
         }
         resolved = to is AlertStatus.RESOLVED
         written.events.append(AlertResolved(**common) if resolved else AlertAcknowledged(**common))

@@ -105,7 +105,7 @@ async def routing_table(tx: Tx) -> RoutingTable:
 
 
 async def of_incident(tx: Tx, incident_id: UUID) -> list[Alert]:
-    """Return the alerts that belong to an incident, the oldest first."""
+    """Return the alerts that belong to an incident, the oldest first, at most 500."""
     query = select(Alert).where(Alert.incident_id == incident_id).order_by(Alert.id).limit(500)
     return list((await tx.session.scalars(query)).all())
 

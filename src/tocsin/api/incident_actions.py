@@ -185,9 +185,8 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
     ]
     async with context.begin() as tx:
         runs = await service.page(tx, who, reference(id), targets, data.message)
-        mine = {run.id for run in runs}
-        rows = await oncall.pages_of(tx, incident_id=runs[0].incident_id) if runs else []
-    return Listing([write_page(page, name) for page, name in rows if page.run_id in mine])
+        rows = await oncall.pages_of_runs(tx, runs)
+    return Listing([write_page(page, name) for page, name in rows])
 
 
 ROUTER = Router(

@@ -55,4 +55,4 @@ class AlertResolved(Event, frozen=True, kw_only=True):
     """It is over. Final: the same key afterwards opens a new alert."""
 
     name: ClassVar[str] = "alert.resolved"
-    reason: str
+    reason: str = ""

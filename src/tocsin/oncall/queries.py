@@ -204,7 +204,7 @@ async def pages_of(
     before: UUID | None = None,
     limit: int = 200,
 ) -> list[tuple[Page, str]]:
-    """Return the pages of these alerts or of this incident with names, the newest first, older than `before`."""
+    """Return pages of these alerts or of this incident with names, the newest first, older than `before`."""
     query = (
         select(Page, User.name)
         .join(User, User.id == Page.user_id)
@@ -215,6 +215,12 @@ async def pages_of(
     if before is not None:
         query = query.where(Page.id < before)
     return [(page, name) for page, name in (await tx.session.execute(query)).all()]
+
+
+async def pages_of_runs(tx: Tx, runs: Sequence[EscalationRun]) -> list[tuple[Page, str]]:
+    """Return every page of these runs with names, the newest first."""
+    query = select(Page, User.name).join(User, User.id == Page.user_id).where(Page.run_id.in_([run.id for run in runs]))
+    return [(page, name) for page, name in (await tx.session.execute(query.order_by(Page.id.desc()))).all()]
 
 
 async def open_pages_of_user(

@@ -59,7 +59,7 @@ async def resolve(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
     """End an alert by hand. Resolving again changes nothing."""
     who.must("alert.edit")
     alert = await queries.lock(tx, alert_id)
-    await _resolve(tx, who, [alert], reason or f"{who.name} resolved it.")
+    await _resolve(tx, who, [alert], reason)
     return alert
 
 

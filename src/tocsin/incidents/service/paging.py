@@ -53,9 +53,9 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     )
     runs = await oncall.page(tx, who, incident_id=incident.id, content=content, targets=wanted, message=said)
     await tx.session.flush()
-    started = {run.id for run in runs}
-    reached = [sent for sent, _ in await oncall_queries.pages_of(tx, incident_id=incident.id) if sent.run_id in started]
-    people = [sent.user_id for sent in reached] + [target.id for target in wanted if target.kind == "user"]
+    people = [sent.user_id for sent, _ in await oncall_queries.pages_of_runs(tx, runs)] + [
+        target.id for target in wanted if target.kind == "user"
+    ]
     await add_paged(tx, incident, people, ResponderSource.PAGED)
     return runs
 
