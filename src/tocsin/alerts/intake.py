@@ -114,7 +114,7 @@ class _Item:
     signals: tuple[Signal, ...]
     outcome: str
     detail: str
-    done: asyncio.Future[None]
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     id: UUID = field(default_factory=new_id)
 
 
@@ -168,34 +168,29 @@ class Intake:
 
         Raises `Unavailable` when the queue is full (a resolve always finds a place) or the store is down.
         """
-        problems = "; ".join(f"item {item.index}: {item.reason}" for item in parsed.rejected)
-        outcome = SignalOutcome.PARTLY_ACCEPTED if parsed.rejected else SignalOutcome.ACCEPTED
-        detail = "; ".join(part for part in (problems, *parsed.notes) if part)
-        await self._store(source, body, content_type, parsed.signals, outcome, detail)
+        await self._store(_accepted(source, body, content_type, parsed))
         self.measure("accepted", len(parsed.signals))
 
     async def submit_rejected(self, source: Source, body: bytes, content_type: str, reason: str) -> None:
         """Store a request that could not be read, so that people can see what their tool sent."""
-        await self._store(source, body, content_type, (), SignalOutcome.REJECTED, reason)
+        await self._store(_Item(source, body, content_type[:200], (), SignalOutcome.REJECTED, reason[:2000]))
         self.measure("rejected", 1)
 
-    async def _store(
-        self, source: Source, body: bytes, content_type: str, signals: tuple[Signal, ...], outcome: str, detail: str
-    ) -> None:
-        resolves = any(signal.action is Action.RESOLVE for signal in signals)
+    async def _store(self, item: _Item) -> None:
+        size = max(1, len(item.signals))
+        resolves = any(signal.action is Action.RESOLVE for signal in item.signals)
         if self._stopping or (self._signals >= self._limit and not resolves):
-            self.measure("shed", max(1, len(signals)))
+            self.measure("shed", size)
             raise Unavailable("Too many signals wait to be stored. Try again.", retry_after=RETRY_AFTER)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Item(source, body, content_type[:200], signals, outcome, detail[:2000], done))
-        self._signals += max(1, len(signals))
+        self._waiting.append(item)
+        self._signals += size
         self._arrived.set()
         try:
             async with asyncio.timeout(STORE_WITHIN):
-                await done
+                await item.done
         except TimeoutError:
             # It stays in the queue and may still be stored; the sender's repetition then counts as one more signal.
-            self.measure("unavailable", max(1, len(signals)))
+            self.measure("unavailable", size)
             raise Unavailable("The store does not answer. Try again.", retry_after=RETRY_AFTER) from None
 
     async def _run(self) -> None:
@@ -255,6 +250,22 @@ class Intake:
                 if sqlstate(error) not in _DEADLOCK or attempt == _ATTEMPTS:
                     raise
                 log.info("intake.deadlock_retried", attempt=attempt)
+
+
+async def store(tx: Tx, source: Source, body: bytes, content_type: str, parsed: Parsed) -> None:
+    """Store one request and what it asks for as a part of this transaction."""
+    await tx.flush()
+    await _store_batch(tx, [_accepted(source, body, content_type, parsed)])
+
+
+def _accepted(source: Source, body: bytes, content_type: str, parsed: Parsed) -> _Item:
+    problems = "; ".join(f"item {item.index}: {item.reason}" for item in parsed.rejected)
+    outcome = SignalOutcome.PARTLY_ACCEPTED if parsed.rejected else SignalOutcome.ACCEPTED
+    detail = "; ".join(part for part in (problems, *parsed.notes) if part)
+    if parsed.routing_key:
+        # The key is the credential; whoever may look at raw signals must not learn it.
+        body = body.replace(parsed.routing_key.encode(), b"[routing key]")
+    return _Item(source, body, content_type[:200], parsed.signals, outcome, detail[:2000])
 
 
 def _only_triggers(batch: Sequence[_Item]) -> bool:

@@ -8,7 +8,6 @@ has answered before the telling ends, so no page of the past goes out.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.intake import MOST_SIGNALS, Intake, Source
+from tocsin.alerts.intake import Source, store
 from tocsin.alerts.model import Alert, AlertSource
 from tocsin.alerts.queries import Filter
 from tocsin.alerts.sources import ADAPTERS
@@ -36,19 +35,6 @@ from tocsin.oncall import service as oncall
 Story = AsyncGenerator[float]
 
 
-class _OneTransaction(Database):
-    """The database as intake sees it while the past is told: whatever it writes is a part of the one transaction."""
-
-    def __init__(self, tx: Tx) -> None:
-        self._tx = tx
-
-    @contextlib.asynccontextmanager
-    async def begin(self, *, depth: int = 0) -> AsyncGenerator[Tx]:
-        yield self._tx
-
-    begin_hot = begin
-
-
 @dataclass(slots=True)
 class Cast:
     """Who and what the stories are about, and the transaction in which they are told."""
@@ -56,7 +42,6 @@ class Cast:
     tx: Tx
     users: dict[str, User]
     sources: dict[str, AlertSource]
-    intake: Intake
     _watched: dict[UUID, tuple[str, Problem, datetime]] = field(
         default_factory=dict[UUID, tuple[str, Problem, datetime]]
     )
@@ -93,11 +78,8 @@ class Cast:
         source = self.sources[key]
         body = demo_signals.body(source, problem, since=since, until=until)
         parsed = ADAPTERS[source.kind].parse(body, {})
-        if parsed.routing_key:
-            body = body.replace(parsed.routing_key.encode(), b"[routing key]")
-        await self.tx.flush()
         of = Source(source.id, source.name, source.kind, is_enabled=True)
-        await self.intake.submit(of, body, demo_signals.CONTENT_TYPE, parsed)
+        await store(self.tx, of, body, demo_signals.CONTENT_TYPE, parsed)
 
     async def next_step(self, alert_id: UUID) -> None:
         """Let the wait of the current step be over."""
@@ -121,12 +103,7 @@ async def tell(db: Database, users: dict[str, User], sources: dict[str, AlertSou
         await organisation.lock_organisation(tx)
         if await _has_happened(tx):
             return False
-        intake = Intake(_OneTransaction(tx), limit=MOST_SIGNALS)
-        intake.start()
-        try:
-            await _take_turns(Cast(tx, users, sources, intake), present=tx.now)
-        finally:
-            await intake.stop()
+        await _take_turns(Cast(tx, users, sources), present=tx.now)
         if await deliveries.count_by_state(tx):
             raise RuntimeError("A story of the demo would page somebody for something of the past.")
     return True
