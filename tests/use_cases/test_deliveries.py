@@ -1,6 +1,9 @@
 """One message between several workers: whose word about it counts, and when it goes out again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -9,6 +12,7 @@ from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.identity.model import User
 from tocsin.kit.errors import Transient
+from tocsin.notifications import jobs
 
 TAKEN_OVER = {
     "another worker looks at it": "UPDATE job SET owner = 999, attempt = attempt + 1 WHERE kind = 'notifications.send'",
@@ -111,6 +115,43 @@ async def test_an_answer_during_the_call_ends_the_retries(world: World) -> None:
     assert await world.deliveries(alert) == ["Ada: failed"]
     assert world.mail.to(ada) == []
     assert await jobs_left(world) == 0
+
+
+async def test_an_answer_meets_a_failure_that_is_being_written_down(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F059, F060: whoever comes second waits for the first, and nobody who has answered is paged again."""
+    ada = await one_person(world)
+    written, go_on = asyncio.Event(), asyncio.Event()
+    emit = jobs.emit
+
+    async def slowly(*given: Any) -> list[UUID]:
+        written.set()
+        await go_on.wait()
+        return await emit(*given)
+
+    async def somebody_waits() -> bool:
+        return await world.db.pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+
+    async def acknowledge() -> None:
+        async with world.db.begin() as tx:
+            found = (await queries.page(tx, queries.Filter(), limit=1))[0][0]
+            await alerts.acknowledge(tx, world.actor(ada), found.id)
+
+    monkeypatch.setattr(jobs, "emit", slowly)
+    world.mail.failures = [Transient("451 try later")]
+    paging = asyncio.create_task(world.alert())
+    await written.wait()
+    answering = asyncio.create_task(acknowledge())
+    while not await somebody_waits():  # noqa: ASYNC110 (a lock rings no bell)
+        await asyncio.sleep(0.01)
+    go_on.set()
+    alert = await paging
+    await answering
+    assert await world.deliveries(alert) == ["Ada: cancelled"]
+    assert await jobs_left(world) == 0
+    await world.pass_time(minutes(10))
+    assert world.mail.to(ada) == []
 
 
 async def test_an_answer_ends_the_message_of_a_dead_worker(world: World) -> None:

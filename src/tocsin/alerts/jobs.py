@@ -16,15 +16,12 @@ _SPLIT_AFTER = 2
 async def route(db: Database, job: Job) -> None:
     """Route the alerts of one intake batch."""
     ids = [UUID(id) for id in job.payload["alert_ids"]]
-    if job.payload.get("anew"):
-        async with db.begin() as tx:
-            await service.route_anew(tx, ids)
-            await queue.finish(tx, job)
-        return
-    async with db.begin_hot() as tx:
+    anew: bool = job.payload["anew"]
+    async with db.begin() if anew else db.begin_hot() as tx:
         if job.attempt > _SPLIT_AFTER and len(ids) > 1:
-            for id in ids:
-                await service.enqueue_routing(tx, [id])
+            await queue.enqueue(tx, *(single for id in ids for single in service.routing_jobs([id], anew=anew)))
+        elif anew:
+            await service.route_anew(tx, ids)
         else:
             await service.route(tx, ids)
         await queue.finish(tx, job)

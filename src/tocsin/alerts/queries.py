@@ -176,13 +176,13 @@ async def counts(tx: Tx) -> dict[str, int]:
         func.count().filter(triggered.c.incident_id.is_(None)),
         select(func.count()).select_from(acknowledged).scalar_subquery(),
     ).select_from(triggered)
-    one, unowned, two = (await tx.session.execute(query)).one()
-    if one == MOST_COUNTED and unowned < one:
+    untaken, unlinked, taken = (await tx.session.execute(query)).one()
+    if untaken == MOST_COUNTED and unlinked < untaken:
         # There may be more behind those that were looked at.
-        unlinked = Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None)
-        found = select(Alert.id).where(*unlinked).limit(MOST_COUNTED).subquery()
-        unowned = await tx.session.scalar(select(func.count()).select_from(found)) or 0
-    return {"open": one + two, "triggered": one, "needs_action": unowned}
+        wanted = Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None)
+        found = select(Alert.id).where(*wanted).limit(MOST_COUNTED).subquery()
+        unlinked = await tx.session.scalar(select(func.count()).select_from(found)) or 0
+    return {"open": untaken + taken, "triggered": untaken, "needs_action": unlinked}
 
 
 async def linked_counts(tx: Tx, incident_ids: Collection[UUID]) -> dict[UUID, int]:

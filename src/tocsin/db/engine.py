@@ -234,6 +234,7 @@ class Database:
         """Open a session in which every statement is a transaction of its own: two round trips less than `begin`.
 
         For reading, which sees each statement's own moment in `begin` too, and for one write that stands by itself.
+        Nothing is rolled back and no bell is rung, so use cases that emit or enqueue need `begin`.
         """
         async with AsyncSession(self._looking, expire_on_commit=False) as session:
             now: datetime = (await session.execute(_NOW)).scalar_one()

@@ -57,26 +57,27 @@ class Sender:
     measure: Callable[[str, str], None] = lambda _channel, _result: None
 
 
-_BEGIN = """
+_STARTED = """
+delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.channel,
+delivery.address, delivery.content, delivery.attempt, delivery.possible_duplicate, delivery.sending_at,
+user_account.name AS user_name
+"""
+_BEGIN = f"""
 UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_at = tocsin_now(),
        possible_duplicate = delivery.possible_duplicate OR delivery.state = 'sending'
 FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id
   AND (delivery.state = 'queued' OR (
     delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval AND delivery.recalled_at IS NULL))
-RETURNING delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.channel,
-          delivery.address, delivery.content, delivery.attempt, delivery.possible_duplicate, delivery.sending_at,
-          user_account.name AS user_name
-"""
-_ABANDON = """
+RETURNING {_STARTED}
+"""  # noqa: S608
+_ABANDON = f"""
 UPDATE delivery SET state = 'failed', ended_at = tocsin_now(), last_error = $3
 FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND delivery.recalled_at IS NOT NULL
   AND delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval
-RETURNING delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.channel,
-          delivery.address, delivery.content, delivery.attempt, delivery.possible_duplicate, delivery.sending_at,
-          user_account.name AS user_name
-"""
+RETURNING {_STARTED}
+"""  # noqa: S608
 _NOBODY_KNOWS = "The process that sent it ended before it had an answer, and by then nobody needed it any more."
 _SENDING_AT = "SELECT sending_at FROM delivery WHERE id = $1 AND state = 'sending'"
 
@@ -101,7 +102,7 @@ async def send(sender: Sender, job: Job) -> None:
     """Send one message, or find that it is no longer wanted."""
     started = await _begin(sender.db, UUID(job.payload["delivery_id"]))
     if started is None:
-        await _leave(sender.db, job)
+        await _leave(sender, job)
         return
     try:
         receipt = await _call(sender, started)
@@ -115,7 +116,7 @@ async def send(sender: Sender, job: Job) -> None:
 async def _record(write: Callable[[], Awaitable[None]]) -> None:
     """Write down how a call went; while the store is away, again and again: to forget it would be to send it twice.
 
-    A commit whose answer was lost is found by the fence: the job is gone by then.
+    A commit whose answer was lost is found by the fence: the delivery is no longer `sending` by then.
     """
     until = monotonic() + RECORD_WITHIN
     while True:
@@ -142,18 +143,24 @@ async def _begin(db: Database, id: UUID) -> _Started | None:
     return _read(row) if row else None
 
 
-async def _leave(db: Database, job: Job) -> None:
-    """End the job of a delivery that is at its end, or look again when another worker may still be sending it."""
+async def _leave(sender: Sender, job: Job) -> None:
+    """End the job of a delivery that is at its end, or look again when another worker may still be sending it.
+
+    When its sender has died and nobody needs it any more, this is its end.
+    """
     id = UUID(job.payload["delivery_id"])
-    async with db.begin_hot() as tx:
+    async with sender.db.begin_hot() as tx:
         connection = await tx.raw()
-        if row := await connection.fetchrow(_ABANDON, id, UNSURE_FOR, _NOBODY_KNOWS):
-            await _emit_failure(tx, _read(row), _NOBODY_KNOWS)
+        abandoned = await connection.fetchrow(_ABANDON, id, UNSURE_FOR, _NOBODY_KNOWS)
+        if abandoned:
+            await _emit_failure(tx, _read(abandoned), _NOBODY_KNOWS)
         sending_at: datetime | None = await connection.fetchval(_SENDING_AT, id)
         if sending_at is not None:
             await queue.postpone(tx, job, sending_at + UNSURE_FOR + timedelta(milliseconds=50))
         else:
             await queue.finish(tx, job)
+    if abandoned:
+        sender.measure(abandoned["channel"], "failed")
 
 
 async def _call(sender: Sender, started: _Started) -> Receipt:

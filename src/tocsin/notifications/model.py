@@ -110,7 +110,7 @@ class Delivery(Record):
     sent_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    # Called off while it was being sent: it may still arrive, and is not tried again.
+    # When it was called off: what was being sent then may still arrive, and is not tried again.
     recalled_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
     detail: Mapped[str] = mapped_column(server_default="")

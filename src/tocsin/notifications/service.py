@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import case, delete, update
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
@@ -121,15 +121,21 @@ async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
     """Take back what has not gone out yet for these pages; what is being sent is not tried again."""
     if not page_ids:
         return
-    theirs = update(Delivery).where(Delivery.page_id.in_(page_ids))
-    cancelled = await tx.session.scalars(
-        theirs.where(Delivery.state == DeliveryState.QUEUED)
-        .values(state=DeliveryState.CANCELLED, ended_at=tx.now)
-        .returning(Delivery.id)
+    # One statement: between two, the outcome of a call may turn `sending` into `queued` and be missed by both.
+    # What is being sent keeps its job, for whoever finds that the sender has died.
+    is_queued = Delivery.state == DeliveryState.QUEUED
+    taken_back = await tx.session.execute(
+        update(Delivery)
+        .where(Delivery.page_id.in_(page_ids), Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)))
+        .values(
+            state=case((is_queued, DeliveryState.CANCELLED), else_=Delivery.state),
+            ended_at=case((is_queued, tx.now)),
+            recalled_at=tx.now,
+        )
+        .returning(Delivery.id, Delivery.state)
     )
-    await queue.cancel(tx, *(queue.subject("delivery", id) for id in cancelled))
-    # These keep their jobs: whoever finds that the sender has died brings the delivery to an end.
-    await tx.session.execute(theirs.where(Delivery.state == DeliveryState.SENDING).values(recalled_at=tx.now))
+    gone = [id for id, state in taken_back if state == DeliveryState.CANCELLED]
+    await queue.cancel(tx, *(queue.subject("delivery", id) for id in gone))
 
 
 async def add_contact_method(
