@@ -63,6 +63,7 @@ PERSON = {"user_id": str(uuid4()), "user_name": "Luca"}
 RUN = {"run_id": str(uuid4())}
 PAGE = {"page_id": str(uuid4())} | PERSON
 DELIVERY = {"delivery_id": str(uuid4()), "page_id": None, "user_name": "Luca", "channel": "email", "attempt": 1}
+MADE = {"id": str(uuid4()), "title": "Bob"}
 STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "channels": ["email", "webhook"]}
 
 
@@ -188,6 +189,8 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
         ("incident.role_changed", {"role": "lead", "old": "Luca", "new": None}, "Luca is no longer lead, by Ada", ""),
         ("incident.responder_paged", {"target": "Payments", "message": "Help"}, "Ada paged Payments", "Help"),
         ("incident.responder_joined", PERSON | {"source": "paged"}, "Luca joined", "after a page"),
+        ("configuration.created", MADE | {"kind": "contact_method"}, "Ada added the contact method “Bob”", ""),
+        ("configuration.created", MADE | {"kind": "sign_in_link"}, "Ada made a sign-in link for Bob", ""),
     ],
 )
 def test_an_event_reads_as_a_sentence(name: str, data: dict[str, Any], text: str, detail: str) -> None:

@@ -228,6 +228,8 @@ def _people(event: Event, who: str) -> Line | None:
 
 def _configuration(event: Event, who: str) -> Line | None:
     match event:
+        case configuration.ConfigurationCreated(kind="sign_in_link"):
+            return Line("key-round", f"{who} made a sign-in link for {event.title}", "slate", "system")
         case configuration.ConfigurationCreated():
             return Line("plus", f"{who} added the {_plain(event.kind)} “{event.title}”", "slate", "system")
         case configuration.ConfigurationChanged():
