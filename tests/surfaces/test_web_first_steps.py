@@ -38,7 +38,7 @@ async def steps(web: Browser) -> list[tuple[str, str, str]]:
 async def test_the_steps_tick_themselves_off_and_go_when_all_are_done(world: World, web: Browser, ada: User) -> None:
     me = f"/people/{public('usr', ada.id)}"
     assert await steps(web) == [
-        ("now", me, "Say how you are reached"),
+        ("now", me, "Add a contact method"),
         ("", "/policies/new", "Write an escalation policy"),
         ("", "/routes", "Make a route to it"),
         ("", "/sources", "Add an alert source"),

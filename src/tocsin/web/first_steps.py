@@ -26,7 +26,10 @@ class Step:
 
 
 async def first_steps(tx: Tx, who: Actor) -> Sequence[Step]:
-    """Return all steps in their order; none when everything is done or the reader may not configure."""
+    """Return all steps in their order; none when everything is done or the reader may not configure.
+
+    A step is done whoever did it: contact methods, too, may be somebody else's.
+    """
     if not all(who.may(permission) for permission in _NEEDED):
         return ()
     found = await queries.set_up_so_far(tx)
@@ -34,7 +37,7 @@ async def first_steps(tx: Tx, who: Actor) -> Sequence[Step]:
     policies = "/policies" if found.has_policy else "/policies/new"
     source = f"/sources/{public('src', found.source_id)}" if found.source_id is not None else "/sources"
     todo = (
-        ("Say how you are reached", "Add a contact method and send yourself a test page.", me, found.has_method),
+        ("Add a contact method", "Yours or of whoever is on call. Then send a test page.", me, found.has_method),
         ("Write an escalation policy", "Whom to page first, and whom next.", policies, found.has_policy),
         ("Make a route to it", "A catch-all takes every alert.", "/routes", found.has_route),
         ("Add an alert source", "One for each tool that sends signals.", "/sources", found.source_id is not None),

@@ -101,6 +101,11 @@ class _Wanted:
         statuses = [status for status in _TABS[tab] if status in query.getall("status", [])]
         return cls(tab, query.get("q", "").strip()[:200], severities, statuses, query.get("before", ""))
 
+    @property
+    def is_start(self) -> bool:
+        """Say whether this is the list that one begins with: the open ones, not narrowed, from the first."""
+        return self.tab == "open" and not (self.q or self.severities or self.statuses or self.before)
+
     def url(self, before: str = "") -> str:
         words = [status.value for status in self.statuses]
         return pages.address(
@@ -140,7 +145,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         "incidents": await _rows(tx, shown),
         "newer": wanted.url() if place else None,
         "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
-        "first_steps": () if shown else await first_steps(tx, who),
+        "first_steps": await first_steps(tx, who) if wanted.is_start and not shown else (),
         "any_incident": bool(shown) or await figures.any_incident(tx),
         "may_declare": who.may("incident.declare"),
         "live_url": "/incidents/events",
