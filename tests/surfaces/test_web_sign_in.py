@@ -159,7 +159,9 @@ async def test_the_offer_of_a_new_password_ends_with_its_time(world: World) -> N
         await world.pass_time(minutes(15))
         late = await web.do(page, "new-password", {"password": "a better battery"})
         assert late.path.startswith("/people/usr_") and "current" in late.read.forms["password-form"]
-        assert "The 15 minutes after your sign-in by a link are over." in late.html
+        assert "without the current one is over." in late.html
+        empty = await web.submit(late, "password-form", {"current": "", "password": "a better battery"})
+        assert empty.status == 422 and "Give your current password." in empty.html
         assert (await web.get("/new-password")).path.startswith("/people/usr_")
     async with browser(world) as web:
         assert (await web.get("/new-password")).path.startswith("/sign-in")

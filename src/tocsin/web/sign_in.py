@@ -178,6 +178,9 @@ async def _set_new_password(who: Actor, form: Form, tx: Tx) -> None:
     await identity.set_password(tx, who, who.must_be_someone(), form.text("password"))
 
 
+_LATE = "The time to set a new password without the current one is over. Give the current one, or ask for a new link."
+
+
 async def _show_new_password(
     request: AppRequest, context: Context, who: Actor, refused: Refused | None = None
 ) -> pages.Page:
@@ -187,8 +190,8 @@ async def _show_new_password(
         person = await queries.user(tx, me)
         values = pages.bare(request, context, tx.now.astimezone(pages.zone(person.time_zone)))
     if until is None or until <= values["now"]:
-        # The profile has a field for the present password.
-        return pages.go(_profile(me), refused.problem.message if refused else "")
+        # The profile has a field for the current password.
+        return pages.go(_profile(me), _LATE if refused else "")
     values |= {"name": who.name, "until": until, "shortest_password": SHORTEST_PASSWORD}
     return pages.render("new_password.html", values, refused=refused)
 

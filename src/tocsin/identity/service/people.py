@@ -185,15 +185,12 @@ async def set_password(tx: Tx, who: Actor, user_id: UUID, new: str, current: str
 
 
 async def _prove_own(tx: Tx, who: Actor, user_id: UUID, stored: str, current: str) -> None:
-    """Raise `Invalid` unless a one-time link has just shown who this is, or the present password does."""
+    """Raise `Invalid` unless a one-time link has just shown who this is, or the current password does."""
     until = await queries.new_password_until(tx, who.session_id, user_id)
     if until is not None and until > tx.now:
         return
-    if until is not None and not current:
-        over = (
-            "The 15 minutes after your sign-in by a link are over. Give your present password, or ask for a new link."
-        )
-        raise Invalid("current", over, code="too_late")
+    if not current:
+        raise Invalid("current", "Give your current password.", code="missing")
     if not is_password(current) or not await asyncio.to_thread(check_password, stored, current):
         raise Invalid("current", "This is not your current password.", code="wrong")
 
