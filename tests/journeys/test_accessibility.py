@@ -14,7 +14,18 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
 from tests import postgres
-from tests.journeys.browser import WIDTHS, button, dialog, expect_live, forgive, hold, is_same_document, mark, somebody
+from tests.journeys.browser import (
+    PASSWORD,
+    WIDTHS,
+    button,
+    dialog,
+    expect_live,
+    forgive,
+    hold,
+    is_same_document,
+    mark,
+    somebody,
+)
 from tests.journeys.outside import Api, shell_line
 from tests.processes import address, printed_until, served, tocsin
 from tocsin.cli.demo import ADMIN
@@ -74,6 +85,8 @@ async def demo(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
             "tokens": "/tokens",
             "sessions": "/sessions",
             "organisation": "/organisation",
+            # For a quarter of an hour after a sign-in by a link.
+            "new password": "/new-password",
             "nothing": "/nothing/here",
         }
         bare = {
@@ -94,6 +107,31 @@ async def empty(postgres_dsn: str) -> AsyncIterator[str]:
         yield found[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """An installation that was just set up, and the session of whoever did it."""
+
+    base: str
+    signed_in: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+async def beginning(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Beginning]:
+    async with postgres.fresh(postgres_dsn) as dsn, served(database_url=dsn) as (_, greeting):
+        found = re.search(r"http\S+/set-up\?token=\S+", greeting)
+        assert found
+        async with somebody(chromium, address(greeting)) as page:
+            await page.goto(found[0])
+            await page.get_by_label("Organisation").fill("Acme")
+            await page.get_by_label("Your name").fill("Ada Lovelace")
+            await page.get_by_label("E-mail").fill("ada@example.org")
+            await page.get_by_label("Password").fill(PASSWORD)
+            await button(page, "Set up and sign in").click()
+            await expect(page.locator("#first-steps")).to_be_visible()
+            signed_in: Any = await page.context.storage_state()
+        yield Beginning(address(greeting), signed_in)
+
+
 async def findings(page: Page, name: str) -> list[str]:
     """What axe has against the page, in one line each."""
     results = await Axe().run(page)
@@ -105,7 +143,9 @@ async def findings(page: Page, name: str) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-async def test_axe_finds_nothing(chromium: Browser, demo: Demo, empty: str, theme: Any, width: int) -> None:
+async def test_axe_finds_nothing(
+    chromium: Browser, demo: Demo, empty: str, beginning: Beginning, theme: Any, width: int
+) -> None:
     found: list[str] = []
     looks: dict[str, Any] = {"width": width, "color_scheme": theme, "reduced_motion": "reduce"}
 
@@ -119,7 +159,13 @@ async def test_axe_finds_nothing(chromium: Browser, demo: Demo, empty: str, them
         async with somebody(chromium, demo.base, storage_state=demo.signed_in, **looks) as page:
             for name, path in demo.pages.items():
                 await page.goto(path)
+                assert path_of(page) == urlsplit(path).path
                 found.extend(await findings(page, name))
+            # The form of a declaration, as an alert fills it in.
+            await page.goto(demo.pages["alert"])
+            await page.locator("[data-dialog=declare]:visible").click()
+            await expect(dialog(page, "Declare incident")).to_be_visible()
+            found.extend(await findings(page, "declare dialog"))
             # A dialog with a field that was refused.
             await page.goto(demo.pages["incident"])
             await button(page, "Resolve").click()
@@ -129,7 +175,13 @@ async def test_axe_finds_nothing(chromium: Browser, demo: Demo, empty: str, them
             await expect(resolve.locator(".err")).to_be_visible()
             found.extend(await findings(page, "resolve dialog"))
 
-    await asyncio.gather(signed_out(), signed_in())
+    async def just_set_up() -> None:
+        async with somebody(chromium, beginning.base, storage_state=beginning.signed_in, **looks) as page:
+            await page.goto("/incidents")
+            await expect(page.locator("#first-steps")).to_be_visible()
+            found.extend(await findings(page, "next steps"))
+
+    await asyncio.gather(signed_out(), signed_in(), just_set_up())
     assert found == []
 
 
@@ -204,6 +256,22 @@ async def test_a_refused_form_stays_in_its_dialog_with_the_focus_on_its_field(ma
     await expect(maren.get_by_role("heading", level=1)).to_contain_text("All ferries are late")
     # The focus is where the dialog was opened.
     await expect(button(maren, "Edit title")).to_be_focused()
+
+
+async def test_a_form_says_in_its_dialog_that_somebody_else_was_faster(demo: Demo, chromium: Browser) -> None:
+    """F040: an old copy changes nothing, and what was typed stays."""
+    route = next(route for route in (await demo.api.get("/alert_routes"))["data"] if not route["is_catch_all"])
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        await page.goto("/routes")
+        await button(page, f"Edit {route['name']}").click()
+        edit = dialog(page, f"Edit {route['name']}")
+        await demo.api("PATCH", f"/alert_routes/{route['id']}", {"name": "Bookings, by day"})
+        await edit.get_by_label("Name").fill("Bookings, by night")
+        await button(edit, "Save route").click()
+        await expect(edit.get_by_role("alert")).to_contain_text("Not saved. Somebody changed this route")
+        await expect(edit.get_by_label("Name")).to_have_value("Bookings, by night")
+        await button(edit, "Save route").click()
+        await expect(page.get_by_role("heading", name="Bookings, by night")).to_be_visible()
 
 
 async def test_a_form_that_was_sent_is_busy_and_is_sent_once(demo: Demo, maren: Page) -> None:

@@ -96,6 +96,7 @@ class Me:
     name: str
     email: str
     role: str
+    may_manage: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,11 @@ class Flash:
 
 async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Values:
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
-    around = await queries.surroundings(tx, who.must_be_someone())
+    me = who.must_be_someone()
+    around = await queries.surroundings(tx, me)
     return {
         **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
-        "me": Me(public("usr", who.must_be_someone()), who.name, who.email, str(who.role)),
+        "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may("user.manage")),
         "org_name": around.org_name,
         "live_after": around.place,
         "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
