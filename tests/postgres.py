@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from tests.processes import PATIENCE
 from tocsin.db import migrate
 from tocsin.db.engine import Database
 
@@ -101,3 +103,11 @@ async def fresh(dsn: str) -> AsyncIterator[str]:
     finally:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
+
+
+async def until_somebody_waits(db: Database) -> None:
+    """Wait until somebody in this database waits for a lock that another one holds."""
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(PATIENCE):
+        while not await db.pool.fetch(waiting):  # noqa: ASYNC110 (locks ring no bell)
+            await asyncio.sleep(0.02)

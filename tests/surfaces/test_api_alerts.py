@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import PATIENCE
+from tests.postgres import until_somebody_waits
 from tests.surfaces.conftest import Api
-from tests.world import World, minutes
+from tests.world import minutes
 from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
@@ -39,6 +39,7 @@ async def _fire(api: Api, source: dict[str, Any], title: str = "Disk is full") -
 
 
 async def test_an_alert_pages_is_answered_and_explains_itself(api: Api, admin: httpx.AsyncClient) -> None:
+    """F053, F063, G01."""
     made = await _wire(api, admin, "ada", "bob")
     await _fire(api, made["source"])
     alert = (await admin.get("/alerts")).json()["data"][0]
@@ -61,6 +62,7 @@ async def test_an_alert_pages_is_answered_and_explains_itself(api: Api, admin: h
 
 
 async def test_an_alert_says_why_nobody_was_paged(api: Api, admin: httpx.AsyncClient) -> None:
+    """F069, G01."""
     source = (await admin.post("/alert_sources", json={"name": "Scripts", "kind": "generic"})).json()
     await _fire(api, source)
     alert = (await admin.get("/alerts")).json()["data"][0]
@@ -74,6 +76,7 @@ async def test_an_alert_says_why_nobody_was_paged(api: Api, admin: httpx.AsyncCl
 
 
 async def test_an_incident_is_declared_from_an_alert_once(api: Api, admin: httpx.AsyncClient) -> None:
+    """F002, F074."""
     made = await _wire(api, admin, "ada")
     await _fire(api, made["source"])
     alert = (await admin.get("/alerts", params={"status": "triggered", "label[team]": "pay"})).json()["data"][0]
@@ -87,6 +90,7 @@ async def test_an_incident_is_declared_from_an_alert_once(api: Api, admin: httpx
 
 
 async def test_several_alerts_are_changed_and_each_says_how_it_went(api: Api, admin: httpx.AsyncClient) -> None:
+    """F067."""
     made = await _wire(api, admin, "ada")
     await _fire(api, made["source"], "One")
     await _fire(api, made["source"], "Two")
@@ -97,7 +101,28 @@ async def test_several_alerts_are_changed_and_each_says_how_it_went(api: Api, ad
     assert [(failure["id"], failure["code"]) for failure in done["failed"]] == [(one, "alert.resolved")]
 
 
+async def test_several_alerts_are_answered_in_the_order_in_which_they_were_named(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    """F067: whatever the order they are locked in."""
+    made = await _wire(api, admin, "ada")
+    for title in ("One", "Two", "Three", "Four"):
+        await _fire(api, made["source"], title)
+    newest_first = [alert["id"] for alert in (await admin.get("/alerts")).json()["data"]]
+    for gone in newest_first[:2]:
+        await admin.post(f"/alerts/{gone}/actions/resolve")
+    for ids in (newest_first, newest_first[::-1]):
+        for headers in ({}, {"Idempotency-Key": ids[0]}):
+            body = {"action": "acknowledge", "ids": [*ids, ids[-1]]}
+            done = (await admin.post("/alerts/actions/bulk", json=body, headers=headers)).json()
+            told = {name: [each["id"] for each in done[name]] for name in ("data", "failed")}
+            gone = newest_first[:2]
+            assert told["failed"] == [id for id in body["ids"] if id in gone]
+            assert told["data"] == [id for id in body["ids"] if id not in gone]
+
+
 async def test_a_page_is_acknowledged_by_its_person_only(api: Api, admin: httpx.AsyncClient) -> None:
+    """F029, F061."""
     made = await _wire(api, admin, "ada", "bob")
     await _fire(api, made["source"])
     alert = (await admin.get("/alerts")).json()["data"][0]
@@ -110,6 +135,7 @@ async def test_a_page_is_acknowledged_by_its_person_only(api: Api, admin: httpx.
 
 
 async def test_a_source_shows_its_token_to_those_who_manage_it(api: Api, admin: httpx.AsyncClient) -> None:
+    """F064, F118."""
     for kind in ("alertmanager", "grafana", "generic", "pagerduty"):
         made = (await admin.post("/alert_sources", json={"name": kind, "kind": kind})).json()
         end = "/compat/pagerduty/v2/enqueue" if kind == "pagerduty" else f"/in/{kind}/{made['token']}"
@@ -131,6 +157,7 @@ async def test_a_source_shows_its_token_to_those_who_manage_it(api: Api, admin: 
 
 
 async def test_routes_are_written_moved_and_removed(api: Api, admin: httpx.AsyncClient) -> None:
+    """F069."""
     first = (await admin.post("/alert_routes", json={"name": "First", "condition": "severity == 1"})).json()
     second = (await admin.post("/alert_routes", json={"name": "Second", "condition": "severity == 2"})).json()
     wrong = await admin.post("/alert_routes", json={"name": "Wrong", "condition": "severity =="})
@@ -146,6 +173,7 @@ async def test_routes_are_written_moved_and_removed(api: Api, admin: httpx.Async
 
 
 async def test_a_policy_in_use_stays(api: Api, admin: httpx.AsyncClient) -> None:
+    """F053."""
     made = await _wire(api, admin, "ada")
     path = f"/escalation_policies/{made['policy']['id']}"
     assert (await admin.delete(path)).status_code == 409
@@ -157,13 +185,14 @@ async def test_a_policy_in_use_stays(api: Api, admin: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize("token", ["%00", "a%00b", "%ED%A0%80", "%FF", "%C3%A9", "a%2Fb"])
 async def test_a_token_that_nothing_can_hold_is_unknown_and_no_outage(api: Api, token: str) -> None:
-    """A 503 would have the sender try for ever what never works."""
+    """F063: a 503 would have the sender try for ever what never works."""
     answer = await api.client().post(f"http://tocsin.example/in/generic/{token}", json={"title": "Disk is full"})
     assert answer.status_code == 404, answer.text
     assert answer.json()["code"] == "not_found"
 
 
 async def test_a_routing_key_that_nothing_can_hold_is_unknown_and_no_outage(api: Api) -> None:
+    """F063, G16."""
     event = {"event_action": "trigger", "payload": {"summary": "Disk is full", "source": "db1", "severity": "critical"}}
     for key in ("\0" * 32, "é" * 32):
         answer = await api.client().post(
@@ -173,6 +202,7 @@ async def test_a_routing_key_that_nothing_can_hold_is_unknown_and_no_outage(api:
 
 
 async def test_a_slash_too_many_loses_no_signal(api: Api, admin: httpx.AsyncClient) -> None:
+    """F063, G16."""
     site = "http://tocsin.example"
     generic = (await admin.post("/alert_sources", json={"name": "Any", "kind": "generic"})).json()["token"]
     for path in (f"/in/generic/{generic}/", f"//in/generic/{generic}", f"/in//generic//{generic}//"):
@@ -187,12 +217,14 @@ async def test_a_slash_too_many_loses_no_signal(api: Api, admin: httpx.AsyncClie
 
 @pytest.mark.parametrize("path", ["/in", "/in/", "//in//", "/in/generic", "/in/nothing/x", "/compat/", "/compat/x/y"])
 async def test_an_address_that_takes_no_signals_says_so_as_a_problem(api: Api, path: str) -> None:
+    """F063."""
     answer = await api.client().post(f"http://tocsin.example{path}", json={"title": "Disk is full"})
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert answer.json()["code"] == "not_found"
 
 
 async def test_an_unknown_compatible_address_answers_in_the_words_of_its_protocol(api: Api) -> None:
+    """G16."""
     site = "http://tocsin.example/compat/pagerduty"
     for path in ("", "/v2", "/v2/enqueue/x", "/v2/change/enqueue"):
         answer = await api.client().post(site + path, json={"routing_key": "x"})
@@ -200,11 +232,20 @@ async def test_an_unknown_compatible_address_answers_in_the_words_of_its_protoco
         assert set(answer.json()) == {"status", "message", "errors"}
     read = await api.client().get(site + "/v2/enqueue")
     assert (read.status_code, read.headers["allow"]) == (405, "POST")
-    assert read.json()["errors"] == ["Send signals with POST."]
+    assert read.json()["errors"] == ["This address takes POST."]
+
+
+async def test_an_intake_address_names_the_method_that_it_takes(api: Api) -> None:
+    """F063."""
+    for method in ("GET", "PUT", "DELETE", "OPTIONS"):
+        answer = await api.client().request(method, "http://tocsin.example/in/generic/x")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (answer.json()["code"], answer.json()["detail"]) == ("request.method", "This address takes POST.")
 
 
 async def test_a_step_at_the_moment_a_contact_method_goes_is_no_crash(api: Api, admin: httpx.AsyncClient) -> None:
-    """The step has read the method that is gone when it is to be written; trying again finds the new state."""
+    """F053: the step has read the method that is gone when it is to be written; trying again finds the new state."""
     made = await _wire(api, admin, "ada", "bob")
     await _fire(api, made["source"])
     alert = (await admin.get("/alerts")).json()["data"][0]
@@ -214,15 +255,8 @@ async def test_a_step_at_the_moment_a_contact_method_goes_is_no_crash(api: Api, 
         await notifications.remove_contact_method(tx, world.root, user_id=bob.id, method_id=method.id)
         await tx.flush()
         asked = asyncio.create_task(admin.post(f"/alerts/{alert['id']}/actions/escalate"))
-        await _until_somebody_waits(world)
+        await until_somebody_waits(world.db)
     answer = await asked
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict"), answer.text
     assert (await admin.get(f"/alerts/{alert['id']}")).json()["status"] == "triggered"
     assert (await admin.post(f"/alerts/{alert['id']}/actions/escalate")).status_code == 200
-
-
-async def _until_somebody_waits(world: World) -> None:
-    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(PATIENCE):
-        while not await world.db.pool.fetch(waiting):  # noqa: ASYNC110 (locks ring no bell)
-            await asyncio.sleep(0.02)

@@ -12,12 +12,13 @@ import pytest
 
 from tests.surfaces.conftest import Api
 from tocsin.api.body import Body
-from tocsin.api.openapi import _bodies  # pyright: ignore[reportPrivateUsage]
+from tocsin.api.openapi import kinds_of
 from tocsin.identity import service as identity
 from tocsin.kit.ids import public
 
 
 async def test_nobody_gets_in_without_a_credential(api: Api) -> None:
+    """F120."""
     answer = await api.client().get("/me")
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
@@ -26,6 +27,7 @@ async def test_nobody_gets_in_without_a_credential(api: Api) -> None:
 
 
 async def test_whoever_is_nobody_learns_that_before_anything_else(api: Api) -> None:
+    """F120."""
     document: dict[str, Any] = (await api.client().get("/openapi.json")).json()
     # An Idempotency-Key that cannot be one, a body and parameters that mean nothing.
     headers = {"Content-Type": "application/json", "Idempotency-Key": " ", "If-Match": "?"}
@@ -44,6 +46,7 @@ async def test_whoever_is_nobody_learns_that_before_anything_else(api: Api) -> N
 
 
 async def test_a_stakeholder_sees_and_does_not_touch(api: Api, admin: httpx.AsyncClient) -> None:
+    """F117, F119."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     cleo = await api.as_(await api.world.person("cleo", role="stakeholder"))
     assert (await cleo.get("/incidents/INC-1")).status_code == 200
@@ -76,6 +79,7 @@ async def test_a_stakeholder_sees_and_does_not_touch(api: Api, admin: httpx.Asyn
 async def test_what_is_wrong_with_a_body_is_said(
     admin: httpx.AsyncClient, body: bytes, kind: str, status: int, pointer: str | None
 ) -> None:
+    """F120."""
     answer = await admin.post("/incidents", content=body, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -84,6 +88,7 @@ async def test_what_is_wrong_with_a_body_is_said(
 
 
 async def test_texts_that_cannot_be_stored_are_cleaned(admin: httpx.AsyncClient) -> None:
+    """F120."""
     raw = b'{"title": "a\\u0000b", "summary": "\\u0000"}'
     answer = await admin.post("/incidents", content=raw, headers={"Content-Type": "application/json"})
     assert answer.status_code == 201, answer.text
@@ -94,6 +99,7 @@ async def test_texts_that_cannot_be_stored_are_cleaned(admin: httpx.AsyncClient)
 
 
 async def test_malformed_ids_are_not_found_and_wrong_methods_are_named(admin: httpx.AsyncClient) -> None:
+    """F120."""
     for path in ("/incidents/%00", "/incidents/INC-999", "/alerts/alt_x", "/users/inc_1", "/pages/\u202e", "/nowhere"):
         answer = await admin.get(path)
         assert answer.status_code == 404, path
@@ -104,6 +110,7 @@ async def test_malformed_ids_are_not_found_and_wrong_methods_are_named(admin: ht
 
 
 async def test_only_what_passes_by_itself_is_called_retryable(admin: httpx.AsyncClient) -> None:
+    """F120."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     await admin.post("/incidents/INC-1/actions/resolve", json={"resolution_note": "Rolled back."})
     done = await admin.post("/incidents/INC-1/actions/cancel", json={"reason": "false_alarm"})
@@ -111,6 +118,7 @@ async def test_only_what_passes_by_itself_is_called_retryable(admin: httpx.Async
 
 
 async def test_a_list_is_read_page_by_page(admin: httpx.AsyncClient) -> None:
+    """F113, F114, F120."""
     for number in range(5):
         await admin.post("/incidents", json={"title": f"Number {number}", "severity": 1 + number % 2})
     for sort in ("-declared_at", "declared_at", "severity", "-severity"):
@@ -142,6 +150,7 @@ async def _pages(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
 
 
 async def test_what_belongs_to_a_thing_is_read_page_by_page_too(api: Api, admin: httpx.AsyncClient) -> None:
+    """F120."""
     world = api.world
     people = await world.people("ada", "bob", "cleo", "dan", "eve")
     policy = await world.policy(people[:1])
@@ -186,6 +195,7 @@ async def test_what_belongs_to_a_thing_is_read_page_by_page_too(api: Api, admin:
 
 
 async def test_sessions_are_read_page_by_page(api: Api) -> None:
+    """F120."""
     world = api.world
     ada = await world.person("ada")
     for number in range(5):
@@ -219,6 +229,7 @@ async def test_sessions_are_read_page_by_page(api: Api) -> None:
     ],
 )
 async def test_a_foreign_cursor_is_refused(admin: httpx.AsyncClient, path: str) -> None:
+    """F120."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     path = path.format(user=(await admin.get("/me")).json()["id"])
     for cursor in ("x", "bnVsbA", "W10", "LTE", "WyIwMDAxLTAxLTAxVDAwOjAwOjAwWiJd", "🙂", "x" * 601):
@@ -228,6 +239,7 @@ async def test_a_foreign_cursor_is_refused(admin: httpx.AsyncClient, path: str) 
 
 
 async def test_filters_narrow_and_alternatives_widen(admin: httpx.AsyncClient) -> None:
+    """F114."""
     await admin.post("/incidents", json={"title": "One", "severity": 1})
     await admin.post("/incidents", json={"title": "Two", "severity": 2})
     await admin.post("/incidents/INC-2/actions/acknowledge")
@@ -243,14 +255,34 @@ async def test_filters_narrow_and_alternatives_widen(admin: httpx.AsyncClient) -
     assert await titles("q=INC-2") == {"Two"}
 
 
-async def test_a_misspelt_filter_is_noticed(admin: httpx.AsyncClient) -> None:
-    for path in ("/incidents?state=resolved", "/alerts?label=x", "/me?x=", "/alerts?state=triggered"):
+async def test_a_misspelt_filter_is_noticed(api: Api, admin: httpx.AsyncClient) -> None:
+    """F114: it would answer with everything."""
+    await api.world.alert()
+    for path in (
+        "/incidents?state=resolved",
+        "/alerts?state=triggered",
+        "/me?x=",
+        "/alerts?label=x",
+        "/alerts?label[=x",
+        "/alerts?label[]=x",
+        "/alerts?label[team=x",
+        "/alerts?label[team]x=x",
+        "/alerts?label[team].=x",
+        "/alerts?label[team%0A=x",
+        "/alerts?label[team]%0A=x",
+        "/alerts?xlabel[team]=x",
+        "/incidents?label[team]=x",
+    ):
         answer = await admin.get(path)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "unknown_parameter"), path
     assert (await admin.get("/alerts?label[team]=x&label[service]=y&created_at[lt]=2031-01-01T00:00:00Z")).is_success
+    for name in ("team", "a%0Ab", "[team]", "%5D"):
+        answer = await admin.get(f"/alerts?label[{name}]=x")
+        assert (answer.status_code, answer.json()["data"]) == (200, []), name
 
 
 async def test_a_stale_edit_changes_nothing(admin: httpx.AsyncClient) -> None:
+    """F040."""
     tag = (await admin.post("/incidents", json={"title": "Before"})).headers["etag"]
     assert (await admin.get("/incidents/INC-1")).headers["etag"] == tag
     first = await admin.patch("/incidents/INC-1", json={"title": "First"}, headers={"If-Match": tag})
@@ -261,6 +293,7 @@ async def test_a_stale_edit_changes_nothing(admin: httpx.AsyncClient) -> None:
 
 
 async def test_the_same_key_gets_the_same_answer(admin: httpx.AsyncClient) -> None:
+    """F001, F120."""
     key = {"Idempotency-Key": "declare-once"}
     first = await admin.post("/incidents", json={"title": "Once"}, headers=key)
     again = await admin.post("/incidents", json={"title": "Once"}, headers=key)
@@ -273,6 +306,7 @@ async def test_the_same_key_gets_the_same_answer(admin: httpx.AsyncClient) -> No
 
 
 async def test_two_submits_at_once_declare_one_incident(admin: httpx.AsyncClient) -> None:
+    """F001, F120."""
     requests = [
         admin.post("/incidents", json={"title": "Twice"}, headers={"Idempotency-Key": "k" * 20}) for _ in range(6)
     ]
@@ -283,6 +317,7 @@ async def test_two_submits_at_once_declare_one_incident(admin: httpx.AsyncClient
 
 
 async def test_keys_belong_to_their_caller_and_secrets_are_not_kept(api: Api, admin: httpx.AsyncClient) -> None:
+    """F118, F120."""
     ada = await api.as_(await api.world.person("ada"))
     key = {"Idempotency-Key": "same"}
     for client in (admin, ada):
@@ -298,7 +333,29 @@ async def test_keys_belong_to_their_caller_and_secrets_are_not_kept(api: Api, ad
     assert unusable.status_code == 422
 
 
+async def test_an_answer_is_repeated_only_to_those_who_may_do_the_same(api: Api, admin: httpx.AsyncClient) -> None:
+    """F118: a narrower token of the same person, or a role that was taken away, does not read what was answered."""
+    key = {"Idempotency-Key": "same"}
+    ada = await api.world.person("ada")
+    whole, twin = await api.as_(ada), await api.as_(ada)
+    narrow, as_narrow = await api.as_(ada, "incident.declare"), await api.as_(ada, "incident.declare")
+
+    async def declare(client: httpx.AsyncClient, key: dict[str, str]) -> httpx.Response:
+        return await client.post("/incidents", json={"title": "A secret"}, headers=key)
+
+    first = await declare(whole, key)
+    assert (await declare(twin, key)).content == first.content
+    refused = await declare(narrow, key)
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency.mismatch")
+    assert "secret" not in refused.text
+    first = await declare(narrow, key | {"Idempotency-Key": "narrow"})
+    assert (await declare(as_narrow, key | {"Idempotency-Key": "narrow"})).content == first.content
+    assert (await admin.patch(f"/users/{public('usr', ada.id)}", json={"role": "stakeholder"})).status_code == 200
+    assert (await declare(whole, key)).json()["code"] == "idempotency.mismatch"
+
+
 async def test_the_document_is_whole(api: Api) -> None:
+    """F120."""
     answer = await api.client().get("/openapi.json")
     assert answer.status_code == 200
     document: dict[str, Any] = answer.json()
@@ -316,12 +373,14 @@ async def test_the_document_is_whole(api: Api) -> None:
 
 
 async def test_the_page_that_shows_the_document_loads_nothing_from_elsewhere(api: Api) -> None:
+    """F120."""
     answer = await api.client().get("/docs")
     assert answer.headers["content-type"].startswith("text/html")
     assert "http" not in answer.text.replace("http-equiv", "")
     assert "script-src 'self';" in answer.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("kind", list(_bodies(Body)), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", list(kinds_of(Body)), ids=lambda kind: kind.__name__)
 def test_the_example_of_a_body_is_one(kind: type[Body]) -> None:
+    """F120."""
     msgspec.convert(msgspec.json.decode(msgspec.json.encode(kind.example)), kind)

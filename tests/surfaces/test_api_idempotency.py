@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ BEFORE_THE_COMMIT: list[Callable[[pytest.MonkeyPatch], None]] = [
 async def test_killed_before_the_commit_nothing_was_done(
     api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, kill: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
+    """F001, F120."""
     with monkeypatch.context() as patch:
         kill(patch)
         with pytest.raises(Killed):
@@ -88,6 +90,7 @@ async def test_killed_before_the_commit_nothing_was_done(
 async def test_killed_after_the_commit_the_answer_is_there(
     api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F001, F120."""
     with monkeypatch.context() as patch:
         # The last thing that happens between the commit and the first byte to the caller.
         sent: list[str] = []
@@ -116,6 +119,7 @@ async def test_killed_after_the_commit_the_answer_is_there(
 async def test_one_who_was_slow_does_nothing_when_another_has_taken_over(
     api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F001, F120."""
     is_slow, may_go_on = asyncio.Event(), asyncio.Event()
     whole = incidents.declare
 
@@ -139,6 +143,7 @@ async def test_one_who_was_slow_does_nothing_when_another_has_taken_over(
 
 
 async def test_what_is_refused_changes_nothing_and_is_refused_again(admin: httpx.AsyncClient) -> None:
+    """F120."""
     for _ in range(2):
         answer = await admin.post("/incidents", json={"title": ""}, headers=KEY)
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/title")
@@ -148,6 +153,8 @@ async def test_what_is_refused_changes_nothing_and_is_refused_again(admin: httpx
 async def test_what_breaks_after_its_work_is_undone_and_may_be_tried_again(
     admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F120."""
+
     async def broken(*_: Any, **__: Any) -> Any:
         raise Unavailable("The store cannot be reached. Try again.")
 
@@ -163,6 +170,7 @@ async def test_what_breaks_after_its_work_is_undone_and_may_be_tried_again(
 async def test_alerts_that_are_changed_together_stay_or_go_together(
     api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F067, F120."""
     world = api.world
     policy = await world.policy([await world.person("ada"), await world.person("bob")], wait=timedelta(minutes=30))
     await world.route(policy)
@@ -195,6 +203,7 @@ async def _steps(world: World) -> list[int]:
 async def test_a_key_for_what_commits_elsewhere_is_spent_at_once(
     api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """F064, F120: nobody can say any more whether the signal was stored."""
     source = (await admin.post("/alert_sources", json={"name": "Any", "kind": "generic"})).json()
     path = f"/alert_sources/{source['id']}/actions/test"
     whole = await admin.post(path, headers=KEY)
@@ -210,9 +219,143 @@ async def test_a_key_for_what_commits_elsewhere_is_spent_at_once(
     assert len((await admin.get(f"/alert_sources/{source['id']}/signals")).json()["data"]) == 2
 
 
+async def test_what_commits_elsewhere_and_fails_may_be_tried_again(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F064, F120: the queue was full, so nothing was stored, and the answer says to try again."""
+    source = (await admin.post("/alert_sources", json={"name": "Any", "kind": "generic"})).json()
+    path = f"/alert_sources/{source['id']}/actions/test"
+    with monkeypatch.context() as patch:
+        patch.setattr(api.world.app.intake, "_limit", 0)
+        for _ in range(2):
+            full = await admin.post(path, headers=KEY)
+            assert (full.status_code, full.json()["retryable"]) == (503, True)
+    done, again = await admin.post(path, headers=KEY), await admin.post(path, headers=KEY)
+    assert (done.status_code, again.content) == (200, done.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len((await admin.get(f"/alert_sources/{source['id']}/signals")).json()["data"]) == 1
+
+    await admin.patch(f"/alert_sources/{source['id']}", json={"is_enabled": False})
+    for _ in range(2):
+        refused = await admin.post(path, headers={"Idempotency-Key": "off"})
+        assert (refused.status_code, refused.json()["code"]) == (409, "source.disabled")
+
+
+async def test_an_answer_that_could_not_be_kept_leaves_the_key_of_what_commits_elsewhere_spent(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F064, F120: it was done, so it is not done again."""
+    source = (await admin.post("/alert_sources", json={"name": "Any", "kind": "generic"})).json()
+    path = f"/alert_sources/{source['id']}/actions/test"
+    whole = Intake.submit
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise Unavailable("The store cannot be reached. Try again.")
+
+    with monkeypatch.context() as patch:
+
+        async def submit(*args: Any, **more: Any) -> None:
+            await whole(*args, **more)
+            patch.setattr(identity, "complete_idempotency", away)
+
+        patch.setattr(Intake, "submit", submit)
+        assert (await admin.post(path, headers=KEY)).status_code == 503
+    answer = await admin.post(path, headers=KEY)
+    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency.no_answer")
+    assert len((await admin.get(f"/alert_sources/{source['id']}/signals")).json()["data"]) == 1
+
+
+async def test_no_transaction_is_open_while_something_is_committed_elsewhere(
+    api: Api, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F064: a store that is slow to take a signal costs no connection that lies idle."""
+    source = (await admin.post("/alert_sources", json={"name": "Any", "kind": "generic"})).json()
+    idle = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in %' AND datname = current_database()"
+    whole = Intake.submit
+    seen: list[int] = []
+
+    async def watched(*args: Any, **more: Any) -> None:
+        seen.append(await api.world.db.pool.fetchval(idle))
+        await whole(*args, **more)
+
+    monkeypatch.setattr(Intake, "submit", watched)
+    for headers in ({}, KEY):
+        answer = await admin.post(f"/alert_sources/{source['id']}/actions/test", headers=headers)
+        assert answer.status_code == 200
+    assert seen == [0, 0]
+
+
+@pytest.mark.parametrize("part", [b'{"title": "Chec', b'{"title": "Checkout is down"}', b""])
+async def test_a_request_that_breaks_off_is_none(api: Api, admin: httpx.AsyncClient, part: bytes) -> None:
+    """F120: what came of its body is not taken for the whole, and its key is free."""
+    coming: Iterator[dict[str, Any]] = iter(
+        [{"type": "http.request", "body": part, "more_body": True}, {"type": "http.disconnect"}]
+    )
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(coming)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    given = {"authorization": admin.headers["authorization"], "content-type": "application/json", **KEY}
+    scope: Any = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/api/v1/incidents",
+        "raw_path": b"/api/v1/incidents",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+    await api.world.app.asgi()(scope, receive, send)
+    assert not sent
+    assert await _count(admin) == 0
+    answer = await _declare(admin)
+    assert answer.status_code == 201
+    assert "idempotent-replayed" not in answer.headers
+
+
+# What may open a transaction of its own, or use a connection: it holds the request together.
+HOLDS_TOGETHER = {"idempotency.Idempotency", "idempotency._Claim"}
+
+
+def _past_the_transaction(name: str, text: str) -> set[str]:
+    """Name what reaches for the database past `Context.begin`, except handlers of GET: those take no key."""
+    wrong: set[str] = set()
+    for part in ast.parse(text).body:
+        called = [each.func for each in getattr(part, "decorator_list", ()) if isinstance(each, ast.Call)]
+        if any(isinstance(each, ast.Name) and each.id == "get" for each in called):
+            continue
+        if any(isinstance(node, ast.Attribute) and node.attr == "db" for node in ast.walk(part)):
+            wrong.add(f"{name}.{getattr(part, 'name', '')}")
+    return wrong
+
+
 def test_every_handler_opens_its_transaction_where_a_request_can_be_held_together() -> None:
+    """F120: otherwise its effect would not commit together with its answer."""
     folder = Path(surface.__file__).parent
-    # These answer no POST that takes a key, or are what holds the request together.
-    others = {"health.py", "idempotency.py", "stream.py"}
-    wrong = [path.name for path in folder.glob("*.py") if "db.begin" in path.read_text() and path.name not in others]
-    assert not wrong
+    found = [_past_the_transaction(path.stem, path.read_text()) for path in folder.glob("*.py")]
+    assert set().union(*found) == HOLDS_TOGETHER
+
+
+@pytest.mark.parametrize(
+    ("text", "is_wrong"),
+    [
+        ("@post('/')\nasync def it(context):\n    async with context.db.begin() as tx: ...", True),
+        ("@post('/')\nasync def it(context):\n    async with context.db.look() as tx: ...", True),
+        ("@patch('/')\nasync def it(context):\n    await context.db.pool.fetch('')", True),
+        ("async def it(context):\n    db = context.db", True),
+        ("@post('/')\nasync def it(context):\n    async with context.begin() as tx: ...", False),
+        ("@get('/')\nasync def it(context):\n    async with context.db.look() as tx: ...", False),
+        ("from tocsin.db.engine import Tx", False),
+    ],
+)
+def test_a_handler_that_goes_past_its_transaction_is_found(text: str, is_wrong: bool) -> None:
+    """F120."""
+    assert _past_the_transaction("module", text) == ({"module.it"} if is_wrong else set())

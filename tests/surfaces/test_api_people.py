@@ -9,6 +9,7 @@ from tocsin.kit.ids import public
 
 
 async def test_a_person_is_added_and_reached(api: Api, admin: httpx.AsyncClient) -> None:
+    """F059, F060, F119."""
     made = await admin.post("/users", json={"email": "Ada@example.org", "name": "Ada", "role": "responder"})
     assert made.status_code == 201, made.text
     path = f"/users/{made.json()['id']}"
@@ -30,6 +31,7 @@ async def test_a_person_is_added_and_reached(api: Api, admin: httpx.AsyncClient)
 
 
 async def test_people_see_their_own_addresses_only(api: Api, admin: httpx.AsyncClient) -> None:
+    """F118."""
     ada, bob = await api.world.people("ada", "bob")
     hers = await api.as_(ada)
     assert (await hers.get(f"/users/{public('usr', ada.id)}/contact_methods")).status_code == 200
@@ -41,6 +43,7 @@ async def test_people_see_their_own_addresses_only(api: Api, admin: httpx.AsyncC
 
 
 async def test_names_addresses_and_roles_are_edited(api: Api, admin: httpx.AsyncClient) -> None:
+    """F040, F118, F119."""
     ada, bob = await api.world.people("ada", "bob")
     path = f"/users/{public('usr', ada.id)}"
     hers = await api.as_(ada)
@@ -60,6 +63,7 @@ async def test_names_addresses_and_roles_are_edited(api: Api, admin: httpx.Async
 
 
 async def test_the_organisation_is_renamed_by_those_who_may(api: Api, admin: httpx.AsyncClient) -> None:
+    """F040, F118."""
     hers = await api.as_(await api.world.person("ada"))
     seen = await hers.get("/organisation")
     assert (seen.status_code, seen.json()["incident_prefix"]) == (200, "INC")
@@ -75,7 +79,17 @@ async def test_the_organisation_is_renamed_by_those_who_may(api: Api, admin: htt
     assert (await hers.get("/organisation")).json()["name"] == "Saltmarsh"
 
 
+async def test_without_an_organisation_every_request_for_it_says_the_same(api: Api, admin: httpx.AsyncClient) -> None:
+    """F120."""
+    await api.world.db.pool.execute("DELETE FROM organisation")
+    answers = [await admin.get("/organisation")]
+    answers += [await admin.patch("/organisation", json=change) for change in ({}, {"name": "Saltmarsh"})]
+    assert {answer.status_code for answer in answers} == {409}
+    assert len({(answer.json()["code"], answer.json()["detail"]) for answer in answers}) == 1
+
+
 async def test_the_last_administrator_stays(admin: httpx.AsyncClient) -> None:
+    """F119."""
     me = (await admin.get("/me")).json()
     assert (await admin.patch(f"/users/{me['id']}", json={"is_active": False})).status_code == 409
     short = await admin.post(f"/users/{me['id']}/actions/set_password", json={"password": "short"})
@@ -83,6 +97,7 @@ async def test_the_last_administrator_stays(admin: httpx.AsyncClient) -> None:
 
 
 async def test_teams_have_members(api: Api, admin: httpx.AsyncClient) -> None:
+    """F024."""
     ada = public("usr", (await api.world.person("ada")).id)
     made = await admin.post("/teams", json={"name": "Payments", "member_ids": [ada]})
     assert [member["name"] for member in made.json()["members"]] == ["Ada"]
@@ -92,6 +107,7 @@ async def test_teams_have_members(api: Api, admin: httpx.AsyncClient) -> None:
 
 
 async def test_a_token_works_until_it_is_revoked(api: Api, admin: httpx.AsyncClient) -> None:
+    """F118."""
     # A token makes only tokens that may do less, so the scopes are named.
     made = (await admin.post("/api_tokens", json={"name": "Script", "scopes": ["incident.view"]})).json()
     script = api.client(made["token"])
@@ -106,6 +122,7 @@ async def test_a_token_works_until_it_is_revoked(api: Api, admin: httpx.AsyncCli
 
 
 async def test_the_audit_is_a_list_or_lines(admin: httpx.AsyncClient) -> None:
+    """F110."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     listed = (await admin.get("/events", params={"name": "incident.declared"})).json()["data"]
     assert [event["text"] for event in listed] == ["Root declared INC-1 as SEV3"]

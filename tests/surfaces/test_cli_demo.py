@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.postgres import until_somebody_waits
 from tests.processes import environment
 from tocsin.alerts import queries as alerts
 from tocsin.alerts.queries import Filter
@@ -27,14 +28,6 @@ async def count(db: Database) -> Counted:
     """How many people, sources, routes, incidents, alerts and signals there are."""
     tables = ("user_account", "alert_source", "alert_route", "incident", "alert", "signal")
     return tuple([await db.pool.fetchval(f"SELECT count(*) FROM {table}") for table in tables])
-
-
-async def until_it_waits(db: Database) -> None:
-    """Wait until somebody waits for a lock on the responders."""
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'responder'::regclass"
-    async with asyncio.timeout(30):
-        while not await db.pool.fetchval(waiting):  # noqa: ASYNC110 (other processes ring no bell)
-            await asyncio.sleep(0.01)
 
 
 async def test_every_source_has_sent_something_today_and_its_body_is_kept(db: Database) -> None:
@@ -108,7 +101,7 @@ async def test_a_start_that_is_killed_while_it_fills_is_completed_by_the_next(ds
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        await until_it_waits(db)
+        await until_somebody_waits(db)
         process.send_signal(signal.SIGKILL)
         await process.wait()
     left = await count(db)

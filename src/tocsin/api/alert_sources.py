@@ -195,7 +195,8 @@ async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBod
     body = msgspec.json.encode(_sample(source, utc_now()))
     parsed = ADAPTERS[source.kind].parse(body, {"content-type": _JSON})
 
-    # No transaction is open here: intake commits in its own, together with what else comes in.
+    # No transaction is open here, not even with an Idempotency-Key: intake commits in its own, together with what
+    # else comes in.
     await context.intake.submit(Source(source.id, source.name, source.kind, True), body, _JSON, parsed)
     async with context.begin() as tx:
         newest = await queries.signals_of_source(tx, source.id, limit=10)

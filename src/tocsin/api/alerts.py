@@ -49,7 +49,7 @@ from tocsin.kit.text import storable
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.model import Urgency
 
-_LABEL = re.compile(r"label\[(.+)\]")
+_LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
 MOST_AT_ONCE = 100
 
 
@@ -104,7 +104,7 @@ class Failure(msgspec.Struct):
 
 
 class Changed(msgspec.Struct):
-    """What became of each alert."""
+    """What became of each alert, in the order of the request."""
 
     data: list[AlertOut]
     failed: list[Failure]
@@ -137,7 +137,7 @@ class ExplanationOut(msgspec.Struct):
     steps: list[StepOut]
 
 
-@get("/", opt={MORE_PARAMETERS: "label["})
+@get("/", opt={MORE_PARAMETERS: _LABEL})
 async def list_alerts(
     request: AppRequest,
     context: Ctx,
@@ -275,16 +275,21 @@ _ACTIONS: Mapping[str, Callable[[Tx, Actor, UUID], Awaitable[Alert]]] = {
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
     who.must("alert.edit")
-    changed = Changed([], [])
+    # Place in the request → what became of it.
+    became: dict[int, AlertOut | Failure] = {}
     # In the order of their ids: with an Idempotency-Key all of them stay locked until the end.
-    for alert_id, id in sorted(zip(parse_all("alt", data.ids), data.ids, strict=True)):
+    for alert_id, place in sorted((alert_id, place) for place, alert_id in enumerate(parse_all("alt", data.ids))):
         try:
             async with context.begin() as tx:
                 alert = await _ACTIONS[data.action](tx, who, alert_id)
-                changed.data.append(await shape(tx, context, alert))
+                became[place] = await shape(tx, context, alert)
         except Problem as problem:
-            changed.failed.append(Failure(id, problem.code, problem.message))
-    return changed
+            became[place] = Failure(data.ids[place], problem.code, problem.message)
+    told = [became[place] for place in range(len(data.ids))]
+    return Changed(
+        data=[each for each in told if isinstance(each, AlertOut)],
+        failed=[each for each in told if isinstance(each, Failure)],
+    )
 
 
 @get("/{id:str}/signals")

@@ -112,7 +112,7 @@ def searchable(text: str | None) -> str:
     return storable(text or "").strip()[:200]
 
 
-# What a handler puts into its `opt` to take parameters with this beginning too.
+# What a handler puts into its `opt` to take parameters with such names too: a pattern for the whole name.
 MORE_PARAMETERS = "more_parameters"
 
 
@@ -121,9 +121,9 @@ def must_know_parameters(request: ASGIConnection[Any, Any, Any, Any], handler: B
     if not request.query_params:
         return
     known = _parameters_of(handler)
-    more: str | None = handler.opt.get(MORE_PARAMETERS)
+    more: re.Pattern[str] | None = handler.opt.get(MORE_PARAMETERS)
     for name in request.query_params:
-        if name not in known and not (more and name.startswith(more)):
+        if name not in known and not (more and more.fullmatch(name)):
             raise Invalid(storable(name)[:100], "There is no such parameter.", code="unknown_parameter")
 
 

@@ -1,7 +1,8 @@
 """`Idempotency-Key`: the second request with a key is answered with what the first one was answered.
 
-Applies to every POST of the API that carries the header. The key belongs to the caller; method, path and body must be
-the same. Three transactions:
+Applies to every POST of the API that carries the header. The key belongs to the person; method, path, body and what
+the credential allows must be the same, so that nobody reads by a narrower token what a wider one was answered. A
+request that breaks off before its end is none. Three transactions:
 
 1. The claim commits by itself before the request runs, so two at once never both run.
 2. All that the request does and the answer to keep commit together. A process that is killed has either done nothing,
@@ -9,8 +10,9 @@ the same. Three transactions:
    one took the claim over finds it gone, and does nothing.
 3. Only after a failure: nothing was done. An answer below 500 is kept as well, anything else gives the key back.
 
-A handler that commits elsewhere says so by `COMMITS_ELSEWHERE`: its key is spent with the claim. Answers are kept for
-24 hours, without the fields that are shown only once.
+A handler that commits elsewhere says so by `COMMITS_ELSEWHERE`: its key is spent with the claim until it answers, it
+runs in no transaction, and its answer is kept afterwards, or its key given back. Answers are kept for 24 hours, without
+the fields that are shown only once.
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from uuid import UUID
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from tocsin.api.receiving import Disconnected, read_body
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context, hold
 from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import PROBLEM_JSON, as_problem, body_of, headers_of
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Conflict, Invalid, Problem, TooLarge
+from tocsin.kit.errors import Conflict, Invalid, Problem
 
 MAX_BODY = 1024 * 1024
 LONGEST_KEY = 200
@@ -58,39 +61,50 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         try:
-            messages = await self._answer(scope, receive, user.user_id)
+            messages = await self._answer(scope, receive, user)
+        except Disconnected:
+            return
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a problem.
             # Answered here, so that what stands around the API (headers, log, figures) sees the answer.
             messages = _told(*_problem(scope, as_problem(error)))
         for message in messages:
             await send(message)
 
-    async def _answer(self, scope: Scope, receive: Receive, caller: UUID) -> list[Message]:
-        key = _key_of(scope)
-        body = await _read(receive)
+    async def _answer(self, scope: Scope, receive: Receive, who: Actor) -> list[Message]:
+        caller, key = who.must_be_someone(), _key_of(scope)
+        body = await read_body(receive, MAX_BODY)
         context: Context = scope["litestar_app"].state.context
+        elsewhere = bool(_opt(scope, COMMITS_ELSEWHERE))
         async with context.db.begin() as tx:
-            stored = await identity.claim_idempotency(tx, caller, key, _digest(scope, body))
-            claim = _Claim(context, caller, key, tx.now)
-            if stored is None and _opt(scope, COMMITS_ELSEWHERE):
+            stored = await identity.claim_idempotency(tx, caller, key, _digest(scope, who, body))
+            claim = _Claim(context, caller, key, tx.now, is_spent=elsewhere)
+            if stored is None and elsewhere:
                 await claim.keep(tx, *_problem(scope, _no_answer()))
         if stored is not None:
             return _told(stored.status, {**stored.headers, REPLAYED: "true"}, stored.body)
-        answer = _Answer()
+        answer = _Answer(_opt(scope, SECRET_FIELDS) or ())
+        if elsewhere:
+            await self._app(scope, _replay(body, receive), answer.take)
+            await claim.end(answer)
+        else:
+            await self._within_one(scope, _replay(body, receive), claim, answer)
+        return answer.messages
+
+    async def _within_one(self, scope: Scope, receive: Receive, claim: _Claim, answer: _Answer) -> None:
+        """Run the handler and keep its answer in one transaction."""
         try:
-            async with context.db.begin() as tx:
-                hold(scope, context, tx)
-                await self._app(scope, _replay(body, receive), answer.take)
+            async with claim.context.db.begin() as tx:
+                hold(scope, claim.context, tx)
+                await self._app(scope, receive, answer.take)
                 if answer.status >= 400:
                     raise _Refused
-                if not await claim.keep(tx, answer.status, answer.kept, _without_secrets(scope, answer.body)):
+                if not await claim.keep(tx, *answer.kept):
                     raise _taken_over()
         except _Refused:
             await claim.end(answer)
         except Exception:
             await claim.end(None)
             raise
-        return answer.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +115,20 @@ class _Claim:
     caller: UUID
     key: str
     at: datetime
+    # Whether the key answers for itself until there is another answer, because the work commits elsewhere.
+    is_spent: bool
 
     async def keep(self, tx: Tx, status: int, headers: Mapping[str, str], body: bytes) -> bool:
         """Keep the answer with what this transaction does; False when another one has taken the claim over."""
         return await identity.complete_idempotency(tx, self.caller, self.key, status, headers, body, claimed_at=self.at)
 
     async def end(self, answer: _Answer | None) -> None:
-        """Keep what was answered although nothing was done, or give the key back."""
+        """Keep an answer that is not in the transaction of its work, or give the key back after a failure."""
         async with self.context.db.begin() as tx:
             if answer is not None and answer.status < 500:
-                await self.keep(tx, answer.status, answer.kept, answer.body)
+                await self.keep(tx, *answer.kept)
             else:
-                await identity.forget_idempotency(tx, self.caller, self.key, claimed_at=self.at)
+                await identity.forget_idempotency(tx, self.caller, self.key, claimed_at=self.at, answered=self.is_spent)
 
 
 class _Refused(Exception):
@@ -138,21 +154,25 @@ def _no_answer() -> Conflict:
 class _Answer:
     """What the handler sent, held back until it is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret_fields: tuple[str, ...]) -> None:
         self.messages: list[Message] = []
         self.status = 500
-        self.body = b""
+        self._body = b""
+        self._secret_fields = secret_fields
 
     async def take(self, message: Message) -> None:
         self.messages.append(message)
         if message["type"] == "http.response.start":
             self.status = message["status"]
         elif message["type"] == "http.response.body":
-            self.body += message.get("body", b"")
+            self._body += message.get("body", b"")
 
     @property
-    def kept(self) -> dict[str, str]:
-        """The headers that a repetition gets as well."""
+    def kept(self) -> tuple[int, dict[str, str], bytes]:
+        """What a repetition gets as well: the status, some headers, the body without its secrets."""
+        return self.status, self._headers(), _without(self._secret_fields, self._body)
+
+    def _headers(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for message in self.messages:
             if message["type"] == "http.response.start":
@@ -172,26 +192,10 @@ def _key_of(scope: Scope) -> str:
     return key
 
 
-def _digest(scope: Scope, body: bytes) -> bytes:
+def _digest(scope: Scope, who: Actor, body: bytes) -> bytes:
     raw: Any = scope
-    return hashlib.sha256(f"{raw['method']} {raw['path']}\n".encode() + body).digest()
-
-
-async def _read(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            break
-        part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY:
-            raise TooLarge(f"The body is larger than {MAX_BODY:,} bytes.")
-        parts.append(part)
-        if not message.get("more_body", False):
-            break
-    return b"".join(parts)
+    may = " ".join(sorted(who.permissions))
+    return hashlib.sha256(f"{may}\n{raw['method']} {raw['path']}\n".encode() + body).digest()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -212,8 +216,7 @@ def _opt(scope: Scope, name: str) -> Any:
     return raw["route_handler"].opt.get(name)
 
 
-def _without_secrets(scope: Scope, body: bytes) -> bytes:
-    fields: tuple[str, ...] = _opt(scope, SECRET_FIELDS) or ()
+def _without(fields: tuple[str, ...], body: bytes) -> bytes:
     if not fields:
         return body
     answer: Any = msgspec.json.decode(body)
@@ -231,7 +234,7 @@ def _problem(scope: Scope, problem: Problem) -> tuple[int, dict[str, str], bytes
 
 def _told(status: int, headers: Mapping[str, str], body: bytes) -> list[Message]:
     """Write an answer as ASGI messages."""
-    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     pairs.append((b"content-length", str(len(body)).encode()))
     return [
         {"type": "http.response.start", "status": status, "headers": pairs},

@@ -19,9 +19,11 @@ from litestar.types import HTTPScope, Receive, Send
 from tocsin.alerts.intake import Intake, Source, Sources
 from tocsin.alerts.sources import ADAPTERS, PAGERDUTY_PATH
 from tocsin.alerts.sources.base import Adapter
+from tocsin.api.receiving import Disconnected, read_body, too_large
 from tocsin.edge.metrics import Metrics
+from tocsin.edge.problems import PROBLEM_JSON, WrongMethod, headers_of
 from tocsin.kit.clock import monotonic
-from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, TooLarge, TooMany, Unavailable, Unreadable, WrongType
+from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, Unreadable, WrongType
 
 PAGERDUTY_MAX_BYTES = 512_000
 _PREFIX = "/in/"
@@ -30,19 +32,8 @@ _SLASHES = re.compile(r"/{2,}")
 _TYPES = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
 
 
-class WrongMethod(Problem):
-    """Only POST brings signals."""
-
-    status = 405
-    code = "request.method"
-
-
 class NoSuchAddress(NotFound):
     """Nothing takes signals here, whatever the token."""
-
-
-class Disconnected(Exception):
-    """The sender went away before its body was complete."""
 
 
 class IntakeApp:
@@ -70,8 +61,7 @@ class IntakeApp:
             if kind not in ADAPTERS or (token == "" and path != PAGERDUTY_PATH):
                 raise NoSuchAddress("There is no such alert source. Check the address that you copied.")
             if method != "POST":
-                extra["allow"] = "POST"
-                raise WrongMethod("Send signals with POST.")
+                raise WrongMethod("POST")
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             status, answer = await self._take(adapter, token, headers, receive)
         except Disconnected:
@@ -81,11 +71,10 @@ class IntakeApp:
             if isinstance(problem, NoSuchAddress | WrongMethod):
                 # These are about the address, not about the event that a protocol has its own words for.
                 status = problem.status
-            if isinstance(problem, Unavailable | TooMany):
-                extra["retry-after"] = str(problem.retry_after)
+            extra = headers_of(problem)
         ok = status < 400
         if not ok and kind != "pagerduty":
-            extra["content-type"] = "application/problem+json"
+            extra["content-type"] = PROBLEM_JSON
         self._metrics.intake_seconds.labels(adapter.kind).observe(monotonic() - began)
         await _answer(send, status, answer, extra)
 
@@ -140,20 +129,8 @@ def _check_type(content_type: str) -> None:
 async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
-        raise TooLarge(f"The body is larger than {limit:,} bytes.")
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise TooLarge(f"The body is larger than {limit:,} bytes.")
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        raise too_large(limit)
+    return await read_body(receive, limit)
 
 
 async def _answer(send: Send, status: int, body: bytes, extra: Mapping[str, str]) -> None:
@@ -162,7 +139,7 @@ async def _answer(send: Send, status: int, body: bytes, extra: Mapping[str, str]
         {
             "type": "http.response.start",
             "status": status,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
     )
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
 
 import msgspec
 from litestar.openapi import OpenAPIConfig
@@ -16,6 +16,8 @@ from tocsin import __version__
 from tocsin.api.body import Body
 from tocsin.api.idempotency import LONGEST_KEY
 from tocsin.edge.auth import COOKIE
+
+T = TypeVar("T")
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _TAGS = {
@@ -170,7 +172,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         del paths[path]
     schemas = whole["components"]["schemas"]
     schemas["Problem"] = _PROBLEM_SCHEMA
-    for kind in _bodies(Body):
+    for kind in kinds_of(Body):
         if (schema := schemas.get(kind.__name__)) is not None:
             schema["additionalProperties"] = False
             schema["examples"] = [dict(kind.example)]
@@ -213,21 +215,16 @@ def _tidy(node: Any) -> Any:
     return tidy
 
 
-def _bodies(base: type[Body]) -> Iterable[type[Body]]:
+def kinds_of(base: type[T]) -> Iterator[type[T]]:
+    """Yield every type below this one."""
     for kind in base.__subclasses__():
         yield kind
-        yield from _bodies(kind)
+        yield from kinds_of(kind)
 
 
-def _shapes() -> Iterable[type[msgspec.Struct]]:
+def _shapes() -> list[type[msgspec.Struct]]:
     """Return every type that a request or an answer has."""
-    return [kind for kind in _below(msgspec.Struct) if kind.__module__.startswith("tocsin.api.")]
-
-
-def _below(base: type[msgspec.Struct]) -> Iterable[type[msgspec.Struct]]:
-    for kind in base.__subclasses__():
-        yield kind
-        yield from _below(kind)
+    return [kind for kind in kinds_of(msgspec.Struct) if kind.__module__.startswith("tocsin.api.")]
 
 
 def _problem(status: str, text: str) -> dict[str, Any]:
@@ -281,11 +278,7 @@ def _words_for(parameter: str, path: str) -> str:
     if parameter != "id":
         return _PARAMETERS.get(parameter, "")
     kind = path.split("/")[3]
-    return (
-        "Its id (`inc_…`) or its number (`INC-7`)."
-        if kind == "incidents"
-        else f"Its id: `{_PREFIXES.get(kind, '')}_…`."
-    )
+    return "Its id (`inc_…`) or its number (`INC-7`)." if kind == "incidents" else f"Its id: `{_PREFIXES[kind]}_…`."
 
 
 def _complete_success(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -10,15 +10,14 @@ from litestar import Response, Router, get, patch
 from litestar.params import JSONBody
 
 from tocsin.api.body import Body
-from tocsin.api.http import IfMatch, Time, answer, read_if_match
-from tocsin.db.engine import Tx
+from tocsin.api.http import IfMatch, Time, answer, given, read_if_match
 from tocsin.edge.context import Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.model import Organisation
 from tocsin.kit.clock import stamp
-from tocsin.kit.errors import NotFound
+from tocsin.kit.errors import Conflict
 
 
 class OrganisationOut(msgspec.Struct):
@@ -37,10 +36,9 @@ class EditOrganisation(Body, kw_only=True):
     name: Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)] | msgspec.UnsetType = msgspec.UNSET
 
 
-async def _get(tx: Tx) -> Organisation:
-    found = await queries.organisation(tx)
+def _there(found: Organisation | None) -> Organisation:
     if found is None:
-        raise NotFound("Tocsin has not been set up yet.")
+        raise Conflict("Tocsin has not been set up yet. Open the set-up link that it printed when it started.")
     return found
 
 
@@ -54,7 +52,7 @@ async def get_organisation(context: Ctx, who: Who) -> Response[OrganisationOut]:
     """Show the organisation."""
     who.must("user.view")
     async with context.begin() as tx:
-        return _answer(await _get(tx))
+        return _answer(_there(await queries.organisation(tx)))
 
 
 @patch("/organisation")
@@ -64,8 +62,10 @@ async def edit_organisation(
     """Rename the organisation (JSON merge patch); needs `user.manage`."""
     who.must("user.manage")
     async with context.begin() as tx:
-        name = data.name if isinstance(data.name, str) else (await _get(tx)).name
-        return _answer(await identity.rename_organisation(tx, who, name, read_if_match(if_match)))
+        found = _there(await queries.lock_organisation(tx))
+        name = given(data.name)
+        wanted = found.name if name is None else name
+        return _answer(await identity.rename_organisation(tx, who, wanted, read_if_match(if_match)))
 
 
 ROUTER = Router("/", route_handlers=[get_organisation, edit_organisation], tags=["people"])

@@ -61,7 +61,9 @@ async def claim_idempotency(tx: Tx, caller: UUID, key: str, request_digest: byte
     query = select(IdempotencyKey).where(IdempotencyKey.caller == caller, IdempotencyKey.key == key)
     row = (await tx.session.scalars(query.execution_options(populate_existing=True))).one()
     if row.request_digest != request_digest:
-        problem = Invalid("", "This Idempotency-Key was used for another request. Use a new one.")
+        problem = Invalid(
+            "", "This Idempotency-Key was used for another request or with other permissions. Use a new one."
+        )
         problem.code = "idempotency.mismatch"
         raise problem
     if row.status is None:
@@ -98,14 +100,18 @@ async def complete_idempotency(
     return kept.first() is not None
 
 
-async def forget_idempotency(tx: Tx, caller: UUID, key: str, *, claimed_at: datetime | None = None) -> None:
+async def forget_idempotency(
+    tx: Tx, caller: UUID, key: str, *, claimed_at: datetime | None = None, answered: bool = False
+) -> None:
     """Give the key back after a request that failed on our side, so that it can be tried again at once.
 
-    An answer that is kept stays. Whoever still commits one is waited for.
+    An answer that is kept stays, unless `answered` says that this claim has kept one for the meantime only. Whoever
+    still commits one is waited for.
     """
+    open_only = () if answered else (IdempotencyKey.status.is_(None),)
     await tx.session.execute(
         delete(IdempotencyKey)
-        .where(_claim(caller, key, claimed_at), IdempotencyKey.status.is_(None))
+        .where(_claim(caller, key, claimed_at), *open_only)
         .execution_options(synchronize_session=False)
     )
 
