@@ -13,6 +13,7 @@ from tocsin.kit.ids import public
 
 
 async def test_an_incident_is_declared_worked_on_resolved_and_reopened(api: Api, admin: httpx.AsyncClient) -> None:
+    """F001, F012, F014, F023, F028, F029, F032, F034, F035, F036, F075, F120."""
     declared = await admin.post("/incidents", json={"title": "Checkout is down", "severity": 1})
     assert declared.status_code == 201
     incident = declared.json()
@@ -50,6 +51,7 @@ async def test_an_incident_is_declared_worked_on_resolved_and_reopened(api: Api,
 
 
 async def test_people_take_roles_join_and_leave(api: Api, admin: httpx.AsyncClient) -> None:
+    """F041, F042, F045, F046."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     ada = await api.world.person("ada")
     hers = await api.as_(ada)
@@ -65,6 +67,7 @@ async def test_people_take_roles_join_and_leave(api: Api, admin: httpx.AsyncClie
 
 
 async def test_help_is_asked_for_and_declined(api: Api, admin: httpx.AsyncClient) -> None:
+    """F049, F052, F061."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     ada = await api.world.person("ada")
     target = {"type": "user", "id": public("usr", ada.id)}
@@ -77,6 +80,7 @@ async def test_help_is_asked_for_and_declined(api: Api, admin: httpx.AsyncClient
 
 
 async def test_comments_are_written_and_read(admin: httpx.AsyncClient) -> None:
+    """F076."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     written = await admin.post("/incidents/INC-1/comments", json={"body": "Looking at **it**."})
     assert (written.status_code, written.json()["author"]["name"]) == (201, "Root")
@@ -85,6 +89,7 @@ async def test_comments_are_written_and_read(admin: httpx.AsyncClient) -> None:
 
 
 async def test_alerts_are_linked_and_unlinked(api: Api, admin: httpx.AsyncClient) -> None:
+    """F074."""
     alert = public("alt", (await api.world.alert()).id)
     await admin.post("/incidents", json={"title": "One"})
     await admin.post("/incidents", json={"title": "Two"})
@@ -99,6 +104,7 @@ async def test_alerts_are_linked_and_unlinked(api: Api, admin: httpx.AsyncClient
 
 
 async def test_the_stream_tells_what_happens_and_ends_with_the_process(api: Api, admin: httpx.AsyncClient) -> None:
+    """F075, F122."""
     await admin.post("/incidents", json={"title": "One"})
     await admin.post("/incidents", json={"title": "Two"})
     reading = asyncio.create_task(_read_stream(api, admin, "incident=INC-2", b"Looking"))

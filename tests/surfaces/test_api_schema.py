@@ -95,6 +95,7 @@ def served(postgres_dsn: str) -> Iterator[Served]:
 
 @pytest.mark.timeout(600)
 def test_no_request_breaks_an_operation_or_the_document(served: Served) -> None:
+    """F120."""
     document = served.call(served.build("GET", "/api/v1/openapi.json")).json()
     schema: Any = schemathesis.openapi.from_dict(document)
     broken: list[str] = []
