@@ -1,4 +1,4 @@
-"""What was accepted is stored and paged, whatever is killed meanwhile (G03, G04, G14).
+"""What was accepted is stored and paged, whatever is killed meanwhile (G04).
 
 TOCSIN_FAULT_ROUNDS multiplies the number of kills, TOCSIN_FAULT_SEED repeats the moments of an earlier run.
 """
@@ -46,7 +46,7 @@ async def pass_every_step(made: Installation, cut: Process | None = None) -> Non
 
 
 async def test_killing_the_process_that_does_everything_loses_nothing() -> None:
-    """G03, G04: `tocsin serve` with its own PostgreSQL, ended by kill -9 and started again."""
+    """G04: `tocsin serve` with its own PostgreSQL, ended by kill -9 and started again."""
     chance = dice()
     async with installation(None) as made:
         serve = await made.process("serve")
@@ -98,7 +98,7 @@ async def test_killing_a_worker_loses_nothing(dsn: str) -> None:
 
 
 async def test_killing_postgresql_loses_nothing_and_repeats_nothing() -> None:
-    """G03, G09: the processes live on, so they know what they have sent."""
+    """G04, G09: the processes live on, so they know what they have sent."""
     chance = dice()
     async with installation(None) as made:
         serve = await made.process("serve")

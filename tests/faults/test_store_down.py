@@ -49,7 +49,7 @@ async def goes_on(made: Installation) -> None:
 
 
 async def test_while_postgresql_is_away_senders_are_asked_to_come_again() -> None:
-    """G03: triggers and resolves alike; after a stop in good order, a crash and a freeze."""
+    """G04: triggers and resolves alike; after a stop in good order, a crash and a freeze."""
     async with on_own_postgresql() as (made, server):
         for round in range(ROUNDS):
             assert await made.fire(key=f"before {round}") == 202
@@ -71,7 +71,7 @@ async def test_while_postgresql_is_away_senders_are_asked_to_come_again() -> Non
 
 
 async def test_a_frozen_postgresql_does_not_hold_senders_for_ever() -> None:
-    """G03: a disk that hangs, a machine that is paused: no answer from the store is an answer, too."""
+    """G04: a disk that hangs, a machine that is paused: no answer from the store is an answer, too."""
     async with on_own_postgresql() as (made, server):
         assert await made.fire() == 202
         server.freeze(signal.SIGSTOP)
@@ -87,7 +87,7 @@ async def test_a_frozen_postgresql_does_not_hold_senders_for_ever() -> None:
 
 
 async def test_a_full_queue_turns_triggers_away_and_takes_a_resolve(dsn: str) -> None:
-    """G03: a resolve is never shed, and what waits is stored in the end."""
+    """G04: a resolve is never shed, and what waits is stored in the end."""
     async with installation(dsn, TOCSIN_INTAKE_QUEUE="1") as made:
         serve = await made.process("serve")
         await made.serves(serve)

@@ -22,7 +22,7 @@ def together(severity: str) -> dict[str, object]:
 async def test_an_alert_that_cannot_be_routed_does_not_hold_up_its_neighbours(
     world: World, monkeypatch: pytest.MonkeyPatch, anew: bool
 ) -> None:
-    """F069, G03: after a few failures each alert of the batch is routed by itself."""
+    """F069, G04: after a few failures each alert of the batch is routed by itself."""
     ada = await world.person("ada")
     await world.route(await world.policy([ada], wait=minutes(60)), "severity == 1")
     source = await world.source("alertmanager")

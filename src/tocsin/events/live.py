@@ -55,14 +55,15 @@ def read_cursor(text: str) -> tuple[int, int] | None:
     return place if max(place) < 2**63 else None
 
 
+# The table is named in the order: the bare name would mean the text that is returned, in which 9 comes after 10.
 _AFTER = """
 SELECT transaction::text AS transaction, position, id, name, at, actor_name, alert_id, incident_id, data FROM event
 WHERE (transaction, position) > ($1::text::xid8, $2) AND transaction < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY transaction, position LIMIT $3
+ORDER BY event.transaction, event.position LIMIT $3
 """
 _END = """
 SELECT transaction::text AS transaction, position FROM event
-WHERE transaction < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY transaction DESC, position DESC LIMIT 1
+WHERE transaction < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY event.transaction DESC, event.position DESC LIMIT 1
 """
 
 
