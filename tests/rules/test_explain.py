@@ -1,150 +1,203 @@
-"""Why somebody was paged for an alert, or why nobody was, in one sentence."""
+"""Why somebody was paged for an alert, or why nobody was, in one sentence.
+
+The events come from those who write them, so that whoever changes their words sees here how they read together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 
+from tocsin.alerts import intake, routing
 from tocsin.alerts.explain import explain
+from tocsin.alerts.queries import RoutingTable, Unrouted
+from tocsin.alerts.routing import Route
+from tocsin.alerts.service.routing import _not_routed, _routed
+from tocsin.alerts.sources.base import Action, Signal
+from tocsin.events.alerts import AlertAcknowledged, AlertResolved
+from tocsin.events.base import SYSTEM, ActorRef, Event
+from tocsin.events.incidents import AlertLinked, IncidentDeclared
 from tocsin.events.log import LoggedEvent
+from tocsin.events.oncall import EscalationEnded, EscalationExhausted, EscalationStarted, PageAcknowledged, PageStarted
+from tocsin.notifications.model import Urgency
+from tocsin.oncall.escalation import Plan, Step, decide, reason_for
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ID = UUID(int=1)
+PROMETHEUS = ActorRef(kind="source", name="Prometheus")
 
-Happened = tuple[str, str, dict[str, Any]]
+
+def person(name: str) -> ActorRef:
+    return ActorRef(kind="user", name=name)
 
 
-def story(*events: Happened) -> list[LoggedEvent]:
+def logged(event: Event, at: datetime) -> LoggedEvent:
+    """An event as it is read back from the log."""
+    return LoggedEvent(name=event.name, actor_name=event.actor.name, data=msgspec.to_builtins(event.data()), at=at)
+
+
+def story(*events: Event) -> list[LoggedEvent]:
     """Events one after the other, 30 seconds apart."""
-    return [
-        LoggedEvent(name=name, actor_name=actor, data=data, at=NOON + timedelta(seconds=30 * at))
-        for at, (name, actor, data) in enumerate(events)
-    ]
+    return [logged(event, NOON + timedelta(seconds=30 * at)) for at, event in enumerate(events)]
 
 
-def paged(name: str) -> Happened:
-    return ("page.started", "Tocsin", {"user_name": name})
+def act(at: int, *events: Event) -> list[LoggedEvent]:
+    """What one press of a button wrote."""
+    return [logged(event, NOON + timedelta(minutes=at)) for event in events]
 
 
-ROUTED: Happened = ("alert.routed", "Tocsin", {"route_name": "All", "policy_name": "Duty"})
-EXHAUSTED: Happened = ("escalation.exhausted", "Tocsin", {"reason": "All 2 steps of “Duty” went by without an answer."})
-RECORD_ONLY = "The source marks this signal as information only, so it is recorded and nobody is paged."
-RESOLVED: Happened = ("alert.resolved", "Prometheus", {"reason": ""})
+def received(*, record_only: bool = False) -> list[Event]:
+    """What intake says of a new alert."""
+    signal = Signal(
+        action=Action.TRIGGER,
+        dedup_key="disk",
+        title="Disk is full",
+        description="",
+        severity=2,
+        native_severity="",
+        urgency="high",
+        labels={},
+        links=(),
+        record_only=record_only,
+    )
+    written = intake._Written()
+    source = intake.Source(ID, "Prometheus", "alertmanager", is_enabled=True)
+    intake._opened(ID, intake._Merged(source, signal, 1, []), written)
+    return written.events
+
+
+def a_route(name: str, *, pages: bool = True, condition: str = "true", is_catch_all: bool = False) -> Route:
+    return Route(ID, name, 1, condition, ID if pages else None, is_catch_all=is_catch_all)
+
+
+def routed(*routes: Route, status: str = "triggered") -> Event:
+    """What routing says of an alert."""
+    alert = Unrouted(ID, ID, "disk", status, "Disk is full", "", 2, "high", {}, None)
+    decision = routing.route(routes, routing.facts(alert, source="Prometheus", source_kind="alertmanager"))
+    if decision.route is None:
+        return _not_routed(alert, decision)
+    return _routed(alert, decision.route, decision, RoutingTable(routes, {}, {ID: "Duty"}))
+
+
+def started(reason: str, policy: str = "Duty") -> Event:
+    return EscalationStarted(actor=SYSTEM, run_id=ID, policy_name=policy, reason=reason)
+
+
+def ended(reason: str) -> Event:
+    return EscalationEnded(actor=SYSTEM, run_id=ID, reason=reason)
+
+
+def exhausted(*, steps: int, answers: bool = True) -> Event:
+    """What an escalation says at its end: nobody answered, or nobody could be asked."""
+    plan = Plan("Duty", 0, (Step((ID,), timedelta(minutes=5)),) * steps)
+    reachable = (ID,) if answers else ()
+    at = steps if answers else 0
+    end = decide(plan, step=at, round=0, urgency=Urgency.HIGH, reachable=reachable, names={ID: "Ada"}).end
+    return EscalationExhausted(actor=SYSTEM, run_id=ID, reason=end)
+
+
+def page(name: str, step: int = 1, round: int = 0, policy: str = "Duty", wait: int | None = 5) -> Event:
+    return PageStarted(
+        actor=SYSTEM,
+        run_id=ID,
+        page_id=ID,
+        user_id=ID,
+        user_name=name,
+        step=step,
+        round=round,
+        reason=reason_for(policy, step=step, round=round, direct=False),
+        channels=["email"],
+        wait_minutes=wait,
+    )
+
+
+def answered(name: str, channel: str = "") -> Event:
+    return PageAcknowledged(actor=person(name), page_id=ID, user_id=ID, user_name=name, channel=channel)
+
+
+def acknowledged(name: str, reason: str = "") -> Event:
+    return AlertAcknowledged(actor=person(name), reason=reason)
+
+
+def resolved(name: str, reason: str = "") -> Event:
+    return AlertResolved(actor=person(name), reason=reason)
+
+
+ALL = a_route("All")
+CATCH_ALL = a_route("All", is_catch_all=True)
+ROUTED = routed(ALL)
+RESOLVED: Event = AlertResolved(actor=PROMETHEUS)
 
 
 @pytest.mark.parametrize(
     ("events", "summary"),
     [
         ((), "Nobody was paged because the alert has not been routed yet."),
-        ((ROUTED, paged("Ada")), "Ada was paged; nobody has answered yet."),
+        ((ROUTED, page("Ada")), "Ada was paged; nobody has answered yet."),
+        ((ROUTED, page("Ada"), answered("Ada")), "Ada was paged, and Ada answered after 30 s."),
         (
-            (ROUTED, paged("Ada"), ("page.acknowledged", "Ada", {"user_name": "Ada"})),
-            "Ada was paged, and Ada answered after 30 s.",
-        ),
-        (
-            (ROUTED, paged("Ada"), paged("Bob"), paged("Ada"), ("alert.acknowledged", "Cleo", {"reason": ""})),
+            (ROUTED, page("Ada"), page("Bob"), page("Ada"), acknowledged("Cleo")),
             "Ada and Bob were paged, and Cleo answered after 90 s.",
         ),
         (
-            (ROUTED, paged("Ada"), paged("Bob"), EXHAUSTED),
+            (ROUTED, page("Ada"), page("Bob"), exhausted(steps=2)),
             "Ada and Bob were paged, and nobody answered: all 2 steps of “Duty” went by without an answer.",
         ),
         (
-            (ROUTED, paged("Ada"), RESOLVED),
+            (ROUTED, page("Ada"), exhausted(steps=1)),
+            "Ada was paged, and nobody answered: its only step of “Duty” went by without an answer.",
+        ),
+        (
+            (ROUTED, page("Ada"), RESOLVED),
             "Ada was paged, and nobody had answered when Prometheus resolved the alert.",
         ),
+        ((routed(),), "Nobody was paged because there are no routes yet."),
         (
-            (("alert.not_routed", "Tocsin", {"reason": "There are no routes yet."}),),
-            "Nobody was paged because there are no routes yet.",
+            (routed(a_route("Payments", condition="severity == 1")),),
+            "Nobody was paged because no route matched. “Payments”: The condition is false.",
         ),
         (
-            (("alert.not_routed", "Tocsin", {"reason": RECORD_ONLY}),),
+            received(record_only=True),
             "Nobody was paged because the source marks this signal as information only.",
         ),
+        ((routed(a_route("Noise", pages=False)),), "Nobody was paged because the route “Noise” only records alerts."),
         (
-            (("alert.routed", "Tocsin", {"route_name": "Noise", "policy_name": ""}),),
-            "Nobody was paged because the route “Noise” only records alerts.",
-        ),
-        (
-            (ROUTED, ("escalation.exhausted", "Tocsin", {"reason": "Nobody on any step can be reached."})),
+            (ROUTED, exhausted(steps=2, answers=False)),
             "Nobody was paged because nobody on any step can be reached.",
         ),
+        (
+            (ROUTED, exhausted(steps=0)),
+            "Nobody was paged because “Duty” has no steps, so nobody could be paged.",
+        ),
         ((RESOLVED,), "Nobody was paged because Prometheus resolved the alert before it was routed."),
-        ((RESOLVED, ROUTED), "Nobody was paged because Prometheus had resolved the alert before."),
+        (
+            (RESOLVED, routed(ALL, status="resolved")),
+            "Nobody was paged because Prometheus had resolved the alert before.",
+        ),
     ],
 )
-def test_the_sentence_says_who_answered_or_why_nobody_did(events: tuple[Happened, ...], summary: str) -> None:
+def test_the_sentence_says_who_answered_or_why_nobody_did(events: Sequence[Event], summary: str) -> None:
+    """G01."""
     told = explain(story(*events))
     assert told.summary == summary
-    assert [step.name for step in told.steps] == [name for name, _, _ in events]
+    assert [step.name for step in told.steps] == [event.name for event in events]
 
 
-def act(at: int, *events: Happened) -> list[LoggedEvent]:
-    """What one press of a button wrote."""
-    return [
-        LoggedEvent(name=name, actor_name=actor, data=data, at=NOON + timedelta(minutes=at))
-        for name, actor, data in events
-    ]
+DECLARED = IncidentDeclared(actor=person("Ada"), reference="INC-1", title="x", severity=2, from_alert="Disk is full")
+LINKED = AlertLinked(actor=person("Ada"), alert_title="x")
 
 
-ALERT = "01900000-0000-7000-8000-000000000000"
-FIRST = "“All” is the first route that matched."
-TRIGGERED: Happened = (
-    "alert.triggered",
-    "Prometheus",
-    {
-        "alert_id": ALERT,
-        "title": "Disk is full",
-        "severity": 2,
-        "urgency": "high",
-        "source_name": "Prometheus",
-    },
-)
+def paging(*routes: Route) -> list[Event]:
+    """What routing and the escalation that it starts say together."""
+    taken = routed(*routes)
+    return [taken, started(str(taken.data()["reason"]))]
 
 
-def routed(policy: str, reason: str) -> Happened:
-    data = {"alert_id": ALERT, "route_id": ALERT, "route_name": "All", "policy_id": ALERT, "policy_name": policy}
-    return ("alert.routed", "Tocsin", {**data, "reason": reason})
-
-
-def started(reason: str) -> Happened:
-    return ("escalation.started", "Tocsin", {"run_id": ALERT, "policy_name": "Duty", "reason": reason})
-
-
-def ended(reason: str) -> Happened:
-    return ("escalation.ended", "Tocsin", {"run_id": ALERT, "reason": reason})
-
-
-def page(name: str, step: int) -> Happened:
-    run = {"run_id": ALERT, "page_id": ALERT, "user_id": ALERT, "user_name": name, "channels": ["email"]}
-    more = {"step": step, "round": 0, "wait_minutes": 5, "reason": f"You are step {step} of Duty"}
-    return ("page.started", "Tocsin", {**run, **more})
-
-
-def answered(name: str, channel: str = "") -> Happened:
-    run = {"run_id": ALERT, "page_id": ALERT, "user_id": ALERT, "user_name": name, "channel": channel}
-    return ("page.acknowledged", name, run)
-
-
-def acknowledged(name: str, reason: str = "") -> Happened:
-    return ("alert.acknowledged", name, {"alert_id": ALERT, "reason": reason})
-
-
-def resolved(name: str, reason: str = "") -> Happened:
-    return ("alert.resolved", name, {"alert_id": ALERT, "reason": reason})
-
-
-DECLARED: Happened = (
-    "incident.declared",
-    "Ada",
-    {"incident_id": ALERT, "reference": "INC-1", "title": "x", "severity": 2, "from_alert": "Disk is full"},
-)
-LINKED: Happened = ("incident.alert_linked", "Ada", {"incident_id": ALERT, "alert_id": ALERT, "alert_title": "x"})
-BEGIN = [
-    *act(0, TRIGGERED),
-    *act(0, routed("Duty", FIRST), started(FIRST), page("Ada", 1)),
-]
+BEGIN = [*act(0, *received()), *act(0, *paging(ALL), page("Ada"))]
 BEGUN = [
     "Prometheus triggered “Disk is full” (SEV2, high urgency)",
     "The route “All” pages Duty (It is the first route that matched.)",
@@ -193,29 +246,45 @@ BEGUN = [
             [*BEGIN, *act(1, ended("The alert got worse."))],
             [*BEGUN, "The escalation ended (The alert got worse.)"],
         ),
+        # An escalation that no route began is told, with or without a reason.
         (act(0, started("Ada asked for help")), ["The escalation “Duty” started (Ada asked for help)"]),
+        (act(0, started("")), ["The escalation “Duty” started"]),
         (
-            act(
-                0,
-                routed("Duty", "No other route matched, so “All” took it."),
-                started("No other route matched, so “All” took it."),
-            ),
-            ["The route “All” pages Duty (No other route matched.)"],
+            [*BEGIN, *act(5, page("Bob", step=2, round=1, wait=None))],
+            [*BEGUN, "Bob was paged by e-mail (Step 2 of Duty, repeat 1)"],
+        ),
+        (act(0, *paging(CATCH_ALL)), ["The route “All” pages Duty (No other route matched.)"]),
+        (
+            act(0, *paging(a_route("Bad", condition="severity =="), CATCH_ALL)),
+            [
+                "The route “All” pages Duty (No other route matched. "
+                "Passed over because their condition is broken: “Bad”.)"
+            ],
         ),
         (
-            act(0, routed("", f"{FIRST} It pages nobody; the alert is only recorded.")),
+            act(0, routed(a_route("All", pages=False))),
             ["The route “All” only records alerts (It is the first route that matched.)"],
         ),
         (
-            act(0, routed("Duty", f"{FIRST} Nobody was paged, because the alert was resolved before.")),
+            act(0, routed(ALL, status="resolved")),
             [
                 "The route “All” would have paged Duty (It is the first route that matched. "
                 "Nobody was paged, because the alert was resolved before.)"
             ],
         ),
+        # Names are names, whatever they say.
+        (
+            act(0, *paging(a_route("Nobody was paged"))),
+            ["The route “Nobody was paged” pages Duty (It is the first route that matched.)"],
+        ),
+        (
+            act(0, started("", "You are step 1"), page("Ada", policy="You are step 1", wait=None)),
+            ["The escalation “You are step 1” started", "Ada was paged by e-mail (Step 1 of You are step 1)"],
+        ),
     ],
 )
 def test_each_reason_is_said_once_and_one_act_is_one_line(events: list[LoggedEvent], lines: list[str]) -> None:
+    """G01."""
     told = explain(events)
     shown = [f"{step.line.text} ({step.line.detail})" if step.line.detail else step.line.text for step in told.told]
     assert shown == lines

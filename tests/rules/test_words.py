@@ -34,6 +34,7 @@ def example(kind: type[Event]) -> dict[str, Any]:
         UUID | None: str(uuid4()),
         str | None: "word",
         list[str]: ["email"],
+        tuple[str, ...]: ["word"],
         list[Change]: [{"field": "title", "old": "a", "new": "b"}],
         datetime: "2026-11-21T14:32:05Z",
         int | None: 5,
@@ -63,6 +64,13 @@ PERSON = {"user_id": str(uuid4()), "user_name": "Luca"}
 RUN = {"run_id": str(uuid4())}
 PAGE = {"page_id": str(uuid4())} | PERSON
 DELIVERY = {"delivery_id": str(uuid4()), "page_id": None, "user_name": "Luca", "channel": "email", "attempt": 1}
+ROUTED = {
+    "route_id": str(uuid4()),
+    "route_name": "Nobody was paged",
+    "policy_id": str(uuid4()),
+    "policy_name": "Duty",
+    "reason": "x",
+}
 MADE = {"id": str(uuid4()), "title": "Bob"}
 STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "channels": ["email", "webhook"]}
 
@@ -88,6 +96,19 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
             "Nobody was paged because the route “Quiet” only records alerts",
             "x",
         ),
+        (
+            "alert.routed",
+            ROUTED | {"match": "first", "passed_over": ["a", "b"]},
+            "The route “Nobody was paged” pages Duty",
+            "It is the first route that matched. Passed over because their condition is broken: “a”, “b”.",
+        ),
+        (
+            "alert.routed",
+            ROUTED | {"match": "catch_all", "alert_status": "acknowledged"},
+            "The route “Nobody was paged” would have paged Duty",
+            "No other route matched. Nobody was paged, because the alert was acknowledged before.",
+        ),
+        ("alert.routed", ROUTED, "The route “Nobody was paged” pages Duty", "x"),
         (
             "page.started",
             STARTED | {"wait_minutes": 5},

@@ -11,6 +11,7 @@ from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import service as incidents
+from tocsin.oncall.escalation import PageTarget
 
 
 async def paged(world: World, *steps: User) -> tuple[Alert, str]:
@@ -83,6 +84,21 @@ async def test_the_screen_says_what_others_have_said_and_not_what_its_reader_see
         page = await web.get(link)
         assert "Bob: The **gateway** is &lt;full&gt;." in page.html
         assert "Bob declared INC-1" in page.html
+
+
+async def test_the_screen_says_why_it_is_this_person(world: World) -> None:
+    """F061: the step and the repeat, or that somebody asked for them; names are names, whatever they say."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada], name="You were asked", repeat=1))
+    alert = await world.alert()
+    await world.pass_time(minutes(6))
+    async with world.db.begin() as tx:
+        incident = await incidents.declare(tx, world.actor(ada), alert_id=alert.id)
+        await incidents.page(tx, world.actor(ada), incident.id, [PageTarget("user", bob.id)])
+    await world.settle()
+    async with browser(world) as web:
+        assert "<dd>Step 1 of You were asked, repeat 1</dd>" in (await web.get(link_of(world, ada))).html
+        assert "<dd>Paged directly</dd>" in (await web.get(link_of(world, bob))).html
 
 
 async def test_declining_goes_on_to_the_next_person(world: World) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import Line, describe
+from tocsin.oncall.escalation import row_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +48,32 @@ def _steps(events: Sequence[LoggedEvent]) -> Iterable[Step]:
     acts: dict[datetime, list[LoggedEvent]] = {}
     for event in events:
         acts.setdefault(event.at, []).append(event)
-    reasons: set[str] = set()
+    runs = {event.data.get("run_id"): event for event in events if event.name == "escalation.started"}
     for event in events:
         act = acts[event.at]
-        line = _line(event, act, reasons)
-        if event.name == "alert.routed":
-            reasons.add(str(event.data.get("reason", "")))
+        line = _line(event, act, runs.get(event.data.get("run_id")))
         yield Step(event.at, event.name, event.actor_name, line, _is_said(event, act, line))
 
 
-def _line(event: LoggedEvent, act: Sequence[LoggedEvent], reasons: set[str]) -> Line:
-    """Leave out of a line what its reader knows already: what the alert is, and what has been said before."""
-    line = describe(event.name, event.actor_name, event.data)
+def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | None) -> Line:
+    """Leave out of a line what its reader knows already: what the alert is, and what has been said before.
+
+    `run` is the beginning of the escalation that the event belongs to.
+    """
+    data = event.data
+    if event.name == "page.started" and run is not None:
+        # The reason is written for the person who gets the page. An alert pages by a policy only.
+        policy, step, round = str(run.data.get("policy_name", "")), data.get("step", 0), data.get("round", 0)
+        data = {**data, "reason": row_for(policy, step=step, round=round, direct=False)}
+    line = describe(event.name, event.actor_name, data)
     detail = line.detail
     match event.name:
-        case "alert.routed":
-            name = f"“{event.data.get('route_name', '')}”"
-            policy = event.data.get("policy_name")
-            if not policy:
-                line = replace(line, text=f"The route {name} only records alerts")
-            elif "Nobody was paged" in detail:
-                line = replace(line, text=f"The route {name} would have paged {policy}")
-            detail = detail.removesuffix(" It pages nobody; the alert is only recorded.")
-            detail = detail.replace(f"{name} is the first route", "It is the first route", 1)
-            detail = detail.replace(f"No other route matched, so {name} took it.", "No other route matched.", 1)
-        case "escalation.started":
-            detail = "" if detail in reasons else detail
+        case "alert.routed" if not data.get("policy_name"):
+            line = replace(line, text=f"The route “{data.get('route_name', '')}” only records alerts")
+        case "escalation.started" if _is_routed(act):
+            detail = ""
         case "escalation.ended" if _names(act) & _ENDINGS:
             detail = ""
-        case "page.started":
-            # The reason is written for the person who gets the page.
-            detail = detail.replace("You are step ", "Step ", 1).replace("You were paged", "Paged", 1)
         case "alert.not_routed":
             detail = _short(detail)
         case "alert.acknowledged" if "incident.declared" in _names(act):
@@ -96,7 +92,7 @@ _ENDINGS = frozenset({"alert.acknowledged", "alert.resolved", "page.acknowledged
 def _is_said(event: LoggedEvent, act: Sequence[LoggedEvent], line: Line) -> bool:
     match event.name:
         case "escalation.started":
-            return not line.detail
+            return _is_routed(act)
         case "escalation.ended":
             return bool(_names(act) & _ENDINGS)
         case "incident.alert_linked":
@@ -108,6 +104,11 @@ def _is_said(event: LoggedEvent, act: Sequence[LoggedEvent], line: Line) -> bool
             return not line.detail and _also(by_channel, "page.acknowledged", event)
         case _:
             return False
+
+
+def _is_routed(act: Iterable[LoggedEvent]) -> bool:
+    """Say whether a route began what the act began: its line names the policy and the reason."""
+    return "alert.routed" in _names(act)
 
 
 def _names(act: Iterable[LoggedEvent]) -> set[str]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
+from tocsin.events.words import passed_over
 from tocsin.kit.conditions import Condition, Facts, Vocabulary
 from tocsin.kit.errors import Invalid
 
@@ -61,11 +62,30 @@ class TriedRoute:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a signal goes, in words that the user can follow; `route` is None when nothing took it."""
+    """Where a signal goes; `route` is None when nothing took it. The routes passed over have a broken condition."""
 
     route: Route | None
-    reason: str
     tried: tuple[TriedRoute, ...]
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def match(self) -> Literal["first", "catch_all", ""]:
+        """Say by which right the route took it."""
+        if self.route is None:
+            return ""
+        return "catch_all" if self.route.is_catch_all else "first"
+
+    @property
+    def reason(self) -> str:
+        """Say it in words that the user can follow."""
+        match self.route:
+            case None:
+                said = "No route matched."
+            case Route(is_catch_all=True, name=name):
+                said = f"No other route matched, so “{name}” took it."
+            case Route(name=name):
+                said = f"“{name}” is the first route that matched."
+        return f"{said} {passed_over(self.passed_over)}".rstrip()
 
 
 class Routable(Protocol):
@@ -119,9 +139,7 @@ def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Deci
             continue
         if candidate.is_catch_all:
             tried.append(TriedRoute(candidate.name, True, "It takes whatever no other route took."))
-            return Decision(
-                candidate, f"No other route matched, so “{candidate.name}” took it.{_named(broken)}", tuple(tried)
-            )
+            return Decision(candidate, tuple(tried), tuple(broken))
         known = known or Facts(signal_context)
         try:
             outcome = read_condition(candidate.condition).explain(known)
@@ -131,17 +149,9 @@ def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Deci
             continue
         tried.append(TriedRoute(candidate.name, outcome.matched, outcome.reason))
         if outcome.matched:
-            return Decision(
-                candidate, f"“{candidate.name}” is the first route that matched.{_named(broken)}", tuple(tried)
-            )
-    return Decision(None, f"No route matched.{_named(broken)}", tuple(tried))
+            return Decision(candidate, tuple(tried), tuple(broken))
+    return Decision(None, tuple(tried), tuple(broken))
 
 
 def _order(candidate: Route) -> tuple[bool, int]:
     return candidate.is_catch_all, candidate.position
-
-
-def _named(broken: list[str]) -> str:
-    if not broken:
-        return ""
-    return f" Passed over because their condition is broken: {', '.join(f'“{name}”' for name in broken)}."

@@ -20,7 +20,11 @@ class AlertTriggered(Event, frozen=True, kw_only=True):
 
 
 class AlertRouted(Event, frozen=True, kw_only=True):
-    """A route held and says which policy is paged; `policy_name` is empty when the route pages nobody."""
+    """A route held and says which policy is paged; `policy_name` is empty when the route pages nobody.
+
+    `match` is “first” or “catch_all”, `passed_over` names the routes whose condition is broken. When `alert_status` is
+    no longer “triggered”, nobody is paged whatever the route says. `reason` puts all of it into sentences.
+    """
 
     name: ClassVar[str] = "alert.routed"
     route_id: UUID
@@ -28,6 +32,9 @@ class AlertRouted(Event, frozen=True, kw_only=True):
     policy_id: UUID | None
     policy_name: str
     reason: str
+    match: str = ""
+    passed_over: tuple[str, ...] = ()
+    alert_status: str = "triggered"
 
 
 class AlertNotRouted(Event, frozen=True, kw_only=True):

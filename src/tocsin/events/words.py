@@ -5,7 +5,7 @@ Texts are plain: whoever shows them escapes them, and shows `detail` of a commen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,10 +77,14 @@ def _alert(event: Event, who: str) -> Line | None:
             return Line("bell", f"{event.source_name} triggered “{event.title}”", "red", "system", detail)
         case alerts.AlertRouted(policy_name=""):
             text = f"Nobody was paged because the route “{event.route_name}” only records alerts"
-            return Line("route", text, "slate", "system", event.reason)
-        case alerts.AlertRouted():
+            return Line("route", text, "slate", "system", _why_this_route(event))
+        case alerts.AlertRouted(alert_status="triggered"):
             text = f"The route “{event.route_name}” pages {event.policy_name}"
-            return Line("route", text, "slate", "system", event.reason)
+            return Line("route", text, "slate", "system", _why_this_route(event))
+        case alerts.AlertRouted():
+            text = f"The route “{event.route_name}” would have paged {event.policy_name}"
+            detail = _sentences(_why_this_route(event), too_late(event.alert_status))
+            return Line("route", text, "slate", "system", detail)
         case alerts.AlertNotRouted():
             return Line("triangle-alert", "Nobody was paged", "red", "system", event.reason)
         case alerts.AlertAcknowledged():
@@ -91,6 +95,30 @@ def _alert(event: Event, who: str) -> Line | None:
             return Line("circle-check", f"{who} resolved the alert", "green", "change", event.reason)
         case _:
             return None
+
+
+def _why_this_route(event: alerts.AlertRouted) -> str:
+    """Say it behind the name of the route, and what else there is to know in the text of the line."""
+    match event.match:
+        case "first":
+            said = "It is the first route that matched."
+        case "catch_all":
+            said = "No other route matched."
+        case _:
+            return event.reason
+    return _sentences(said, passed_over(event.passed_over))
+
+
+def passed_over(routes: Sequence[str]) -> str:
+    """Name the routes that nothing can match."""
+    if not routes:
+        return ""
+    return f"Passed over because their condition is broken: {', '.join(f'“{name}”' for name in routes)}."
+
+
+def too_late(alert_status: str) -> str:
+    """Say why a route with a policy pages nobody for an alert that is not triggered any more."""
+    return f"Nobody was paged, because the alert was {alert_status} before."
 
 
 def _escalation(event: Event, who: str) -> Line | None:

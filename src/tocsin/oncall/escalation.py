@@ -120,7 +120,15 @@ def _unanswered(plan: Plan, round: int) -> str:
 
 def reason_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
     """Say to the person who is paged why it is them."""
-    if direct:
-        return "You were paged directly"
+    return "You were paged directly" if direct else f"You are {_place(plan_name, step, round)}"
+
+
+def row_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
+    """Say the same for a row that is about the person."""
+    said = "paged directly" if direct else _place(plan_name, step, round)
+    return said[0].upper() + said[1:]
+
+
+def _place(plan_name: str, step: int, round: int) -> str:
     again = f", repeat {round}" if round else ""
-    return f"You are step {step} of {plan_name}{again}"
+    return f"step {step} of {plan_name}{again}"

@@ -29,6 +29,7 @@ from tocsin.kit.text import truncate
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.jobs import ACK_PURPOSE
 from tocsin.oncall import queries as oncall
+from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.web import forms, pages
 
@@ -220,7 +221,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         source_name=str(content.get("source", "")),
         message=str(content.get("body", ""))[:600],
         paged_at=page.paged_at,
-        why=_why(page.reason),
+        why=row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
@@ -244,12 +245,6 @@ async def _answered(tx: Tx, asked: _Asked) -> tuple[str, datetime | None]:
         if page.run_id == asked.run.id and page.state == PageState.ACKNOWLEDGED:
             return name, page.answered_at
     return "Somebody else", asked.run.ended_at
-
-
-def _why(reason: str) -> str:
-    """Shorten the sentence of the message for a row that is named “Why you”."""
-    words = reason.removeprefix("You are ").removeprefix("You were ")
-    return words[:1].upper() + words[1:]
 
 
 def _severity(asked: _Asked) -> int:

@@ -11,6 +11,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertNotRouted, AlertRouted
 from tocsin.events.base import SYSTEM, Event
 from tocsin.events.log import emit
+from tocsin.events.words import too_late
 from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.text import truncate
@@ -61,7 +62,7 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
         if taken is None:
             events.append(_not_routed(alert, decision))
             continue
-        routed = _routed(alert, taken, decision.reason, table)
+        routed = _routed(alert, taken, decision, table)
         events.append(routed)
         if taken.policy_id is not None and alert.status == AlertStatus.TRIGGERED:
             starts.append(
@@ -79,11 +80,14 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
         await oncall.start(tx, starts)
 
 
-def _routed(alert: queries.Unrouted, taken: routing.Route, reason: str, table: queries.RoutingTable) -> AlertRouted:
+def _routed(
+    alert: queries.Unrouted, taken: routing.Route, decision: routing.Decision, table: queries.RoutingTable
+) -> AlertRouted:
+    reason = decision.reason
     if taken.policy_id is None:
         reason += " It pages nobody; the alert is only recorded."
     elif alert.status != AlertStatus.TRIGGERED:
-        reason += f" Nobody was paged, because the alert was {alert.status} before."
+        reason += f" {too_late(alert.status)}"
     return AlertRouted(
         actor=SYSTEM,
         alert_id=alert.id,
@@ -93,6 +97,9 @@ def _routed(alert: queries.Unrouted, taken: routing.Route, reason: str, table: q
         policy_id=taken.policy_id,
         policy_name=table.policies.get(taken.policy_id, "") if taken.policy_id else "",
         reason=reason,
+        match=decision.match,
+        passed_over=decision.passed_over,
+        alert_status=alert.status,
     )
 
 
