@@ -48,6 +48,7 @@ class FakeChannel:
     confirms: bool = True
     sent: list[tuple[str, PageMessage]] = field(default_factory=list)
     failures: list[OutsideFailure] = field(default_factory=list)
+    says: str = "250 OK"
     # What happens elsewhere while a call is under way.
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
@@ -60,7 +61,7 @@ class FakeChannel:
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append((address, message))
-        return Receipt(detail="250 OK", provider_id=None, delivered=self.confirms)
+        return Receipt(detail=self.says, provider_id=None, delivered=self.confirms)
 
     def to(self, person: User) -> list[PageMessage]:
         return [message for address, message in self.sent if address == person.email]

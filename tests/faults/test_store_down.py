@@ -1,4 +1,4 @@
-"""While the store is away intake says 503 and Retry-After, and nothing else; then it goes on (G03)."""
+"""While the store is away intake says 503 and Retry-After, and nothing else; then it goes on (G04)."""
 
 from __future__ import annotations
 

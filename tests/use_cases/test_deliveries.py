@@ -11,7 +11,7 @@ from tests.world import World, minutes
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.identity.model import User
-from tocsin.kit.errors import Transient
+from tocsin.kit.errors import Refused, Transient
 from tocsin.notifications import jobs
 
 TAKEN_OVER = {
@@ -93,6 +93,32 @@ async def test_a_message_of_a_dead_worker_goes_out_again_and_says_so(world: Worl
     await world.pass_time(minutes(0.1))
     assert [page.possible_duplicate for page in world.mail.to(ada)] == [True]
     assert await world.deliveries(alert) == ["Ada: sent"]
+
+
+@pytest.mark.parametrize("said", ["f\udcfcr", "a\0b"], ids=["a lone surrogate", "a NUL"])
+@pytest.mark.parametrize("fails", [False, True], ids=["it succeeded", "it failed"])
+async def test_whatever_the_other_side_says_the_outcome_is_written_down(world: World, said: str, fails: bool) -> None:
+    """F060: an outcome that cannot be stored would be a page that is sent again and again."""
+    ada = await one_person(world)
+    world.mail.says = said
+    world.mail.failures = [Refused(said)] if fails else []
+    alert = await world.alert()
+    assert await world.deliveries(alert) == ["Ada: failed" if fails else "Ada: sent"]
+    await world.pass_time(minutes(5))
+    assert len(world.mail.to(ada)) == (0 if fails else 1)
+
+
+async def test_a_message_whose_senders_die_again_and_again_is_given_up(world: World) -> None:
+    """F054, F060: it may have arrived each time; after nine tries somebody else is asked."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob], wait=minutes(30)))
+    world.mail.failures = [Transient("451 try later")]
+    alert = await world.alert()
+    await world.db.pool.execute(DIED)
+    await world.db.pool.execute("UPDATE delivery SET attempt = 9")
+    await world.pass_time(minutes(1))
+    assert world.mail.to(ada) == []
+    assert await world.deliveries(alert) == ["Ada: failed", "Bob: sent"]
 
 
 async def test_an_answer_during_the_call_ends_the_retries(world: World) -> None:

@@ -28,7 +28,7 @@ class Post:
         self.mail: list[Envelope] = []
         self.sessions: set[int] = set()
         self.at_rcpt = "250 OK"
-        self.at_data = "250 queued as 4711"
+        self.at_data: str | bytes = "250 queued as 4711"
         self.port = 0
         self.answers_after = 0.0
         self.transports: list[asyncio.Transport] = []
@@ -40,10 +40,10 @@ class Post:
             envelope.rcpt_tos.append(address)
         return self.at_rcpt
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str | bytes:  # noqa: N802
         await asyncio.sleep(self.answers_after)
         self.sessions.add(id(session))
-        if self.at_data.startswith("250"):
+        if self.at_data[:3] in ("250", b"250"):
             self.mail.append(envelope)
         return self.at_data
 
@@ -163,6 +163,20 @@ async def test_the_answer_decides_whether_to_try_again(where: str, answer: str, 
         await mailer.send(letter())
 
     assert len(post.mail) == 1
+
+
+@pytest.mark.parametrize(("code", "failure"), [(b"250", None), (b"451", Transient), (b"550", Refused)])
+async def test_an_answer_that_is_no_utf_8_can_be_stored(code: bytes, failure: type[Exception] | None) -> None:
+    """F060: older mail servers answer in Latin-1; what the record cannot hold must not undo the sending."""
+    async with post_office() as post, mailer_to(post.port) as mailer:
+        post.at_data = code + " Nachricht für Zustellung".encode("latin-1")
+        if failure is None:
+            said = await mailer.send(letter())
+        else:
+            with pytest.raises(failure) as refused:
+                await mailer.send(letter())
+            said = str(refused.value)
+    assert "Nachricht f\ufffdr Zustellung" in said.encode().decode()
 
 
 async def test_a_server_that_is_not_there_is_a_passing_failure() -> None:

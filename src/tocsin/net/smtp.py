@@ -21,6 +21,7 @@ import aiosmtplib
 
 from tocsin.kit import clock
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
+from tocsin.kit.text import storable
 
 MAX_CONNECTIONS = 10
 IDLE_FOR = 20.0
@@ -198,4 +199,5 @@ def _breakdown(error: aiosmtplib.SMTPException | OSError) -> OutsideFailure:
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"[\x00-\x20\x7f-\x9f]+", " ", text).strip()[:200]
+    # The library reads bytes that are not UTF-8 as lone surrogates, which nobody could store.
+    return re.sub(r"[\x00-\x20\x7f-\x9f]+", " ", storable(text)).strip()[:200]

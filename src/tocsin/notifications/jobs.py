@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -29,6 +29,7 @@ from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import sign_id
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
 from tocsin.kit.ids import public
+from tocsin.kit.text import storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt
 from tocsin.notifications.model import MOST_ATTEMPTS, RETRY_AFTER, DeliveryState
 
@@ -68,17 +69,19 @@ UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_a
 FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id
   AND (delivery.state = 'queued' OR (
-    delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval AND delivery.recalled_at IS NULL))
+    delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval
+    AND delivery.recalled_at IS NULL AND delivery.attempt < $3))
 RETURNING {_STARTED}
 """  # noqa: S608
 _ABANDON = f"""
 UPDATE delivery SET state = 'failed', ended_at = tocsin_now(), last_error = $3
 FROM user_account
-WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND delivery.recalled_at IS NOT NULL
+WHERE delivery.id = $1 AND user_account.id = delivery.user_id
   AND delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval
+  AND (delivery.recalled_at IS NOT NULL OR delivery.attempt >= $4)
 RETURNING {_STARTED}
 """  # noqa: S608
-_NOBODY_KNOWS = "The process that sent it ended before it had an answer, and by then nobody needed it any more."
+_NOBODY_KNOWS = "The process that sent it ended before the outcome was written down, and it is not sent again."
 _SENDING_AT = "SELECT sending_at FROM delivery WHERE id = $1 AND state = 'sending'"
 
 
@@ -139,19 +142,19 @@ def _read(row: Any) -> _Started:
 
 
 async def _begin(db: Database, id: UUID) -> _Started | None:
-    row = await db.pool.fetchrow(_BEGIN, id, UNSURE_FOR)
+    row = await db.pool.fetchrow(_BEGIN, id, UNSURE_FOR, MOST_ATTEMPTS)
     return _read(row) if row else None
 
 
 async def _leave(sender: Sender, job: Job) -> None:
     """End the job of a delivery that is at its end, or look again when another worker may still be sending it.
 
-    When its sender has died and nobody needs it any more, this is its end.
+    When its sender has died and nobody needs it any more, or it was tried often enough, this is its end.
     """
     id = UUID(job.payload["delivery_id"])
     async with sender.db.begin_hot() as tx:
         connection = await tx.raw()
-        abandoned = await connection.fetchrow(_ABANDON, id, UNSURE_FOR, _NOBODY_KNOWS)
+        abandoned = await connection.fetchrow(_ABANDON, id, UNSURE_FOR, _NOBODY_KNOWS, MOST_ATTEMPTS)
         if abandoned:
             await _emit_failure(tx, _read(abandoned), _NOBODY_KNOWS)
         sending_at: datetime | None = await connection.fetchval(_SENDING_AT, id)
@@ -169,7 +172,7 @@ async def _call(sender: Sender, started: _Started) -> Receipt:
         raise Refused(f"The channel “{started.channel}” is not set up on this installation.")
     try:
         async with asyncio.timeout(SEND_WITHIN):
-            return await channel.send(started.address, message_of(sender, started))
+            receipt = await channel.send(started.address, message_of(sender, started))
     except TimeoutError:
         raise Transient(f"No answer within {SEND_WITHIN:.0f} seconds.") from None
     except OutsideFailure:
@@ -177,6 +180,9 @@ async def _call(sender: Sender, started: _Started) -> Receipt:
     except Exception as error:
         log.exception("channel.broken", channel=started.channel)
         raise Transient(f"The channel failed: {type(error).__name__}.") from error
+    # An outcome that cannot be stored would be a message that is sent again.
+    provider_id = storable(receipt.provider_id) if receipt.provider_id else None
+    return replace(receipt, detail=storable(receipt.detail), provider_id=provider_id)
 
 
 def message_of(sender: Sender, started: _Started) -> PageMessage:
@@ -260,7 +266,7 @@ UPDATE delivery SET state = :state, last_error = :error, ended_at = :ended_at, d
 
 
 async def _failed(sender: Sender, job: Job, started: _Started, failure: OutsideFailure) -> None:
-    error = str(failure)[:1000]
+    error = storable(str(failure))[:1000]
     async with sender.db.begin() as tx:
         recalled: bool | None = await tx.session.scalar(_MINE, {"id": started.id, "attempt": started.attempt})
         if recalled is None:
