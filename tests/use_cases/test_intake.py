@@ -1,9 +1,11 @@
 """Durable intake: what is stored, merged, kept in order and turned away."""
 
 import asyncio
+import json
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from tests.world import World
@@ -13,6 +15,7 @@ from tocsin.alerts.intake import Intake, Source
 from tocsin.alerts.model import AlertSource
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.alerts.sources.base import Action, Parsed, Signal
+from tocsin.api.intake import IntakeApp
 from tocsin.kit.errors import Invalid, Unavailable
 
 
@@ -187,6 +190,75 @@ async def test_what_cannot_be_read_is_kept_for_people_to_see(world: World) -> No
     async with world.db.begin() as tx:
         kept = (await queries.signals_of_source(tx, source.id))[0]
     assert (kept.body, kept.outcome, kept.detail) == (b"{oops", "rejected", "The body is not JSON.")
+
+
+PAGE = {"summary": "Disk is full", "source": "db1", "severity": "critical"}
+
+
+async def enqueue(world: World, body: object, **headers: str) -> httpx.Response:
+    """Send to the address of PagerDuty's senders; text is sent as it is."""
+    intake: Any = IntakeApp(world.app.intake, world.app.sources, world.app.metrics, max_bytes=2**20)
+    content = body if isinstance(body, str) else json.dumps(body)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(intake), base_url="http://tocsin.example") as client:
+        return await client.post("/compat/pagerduty/v2/enqueue", content=content, headers=headers)
+
+
+@pytest.mark.parametrize("where", ["body", "header"])
+@pytest.mark.parametrize(
+    ("event", "answered"),
+    [
+        ({"event_action": "trigger", "payload": PAGE | {"summary": ""}}, ["'payload.summary' is missing or blank"]),
+        (
+            {"event_action": "trigger", "payload": {"severity": "critical"}},
+            ["'payload.summary' is missing or blank", "'payload.source' is missing or blank"],
+        ),
+        (
+            {"event_action": "boom", "payload": PAGE},
+            ["event_action is invalid (must be one of: trigger acknowledge resolve)"],
+        ),
+        ({"event_action": ["trigger"], "payload": PAGE}, ["'event_action' is invalid (must be a string)"]),
+    ],
+)
+async def test_a_refused_event_is_kept_with_the_source_of_its_key(
+    world: World, where: str, event: dict[str, Any], answered: list[str]
+) -> None:
+    """F063, F064, G16: what PagerDuty's senders got wrong stands under Sources, without the key."""
+    source = await world.source("pagerduty")
+    key = {"routing_key": source.token} if where == "body" else {}
+    headers = {"X-Routing-Key": source.token} if where == "header" else {}
+    answer = await enqueue(world, key | event, **headers)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][: len(answered)] == answered
+    async with world.db.begin() as tx:
+        (kept,) = await queries.signals_of_source(tx, source.id)
+    assert (kept.outcome, kept.detail) == ("rejected", "; ".join(answer.json()["errors"]))
+    masked = {"routing_key": "[routing key]"} if where == "body" else {}
+    assert json.loads(kept.body) == masked | event
+
+
+async def test_an_event_that_is_not_json_is_kept_when_the_header_names_its_source(world: World) -> None:
+    """F063, F064: a template that makes broken JSON is seen by those who wrote it."""
+    source = await world.source("pagerduty")
+    broken = f'{{"routing_key": "{source.token}", "event_action": trigger}}'
+    answer = await enqueue(world, broken, **{"X-Routing-Key": source.token})
+    assert (answer.status_code, answer.json()["errors"]) == (400, ["JSON parse error"])
+    async with world.db.begin() as tx:
+        (kept,) = await queries.signals_of_source(tx, source.id)
+    assert kept.body == broken.replace(source.token, "[routing key]").encode()
+
+
+async def test_a_refused_event_whose_source_nobody_knows_is_answered_as_before_and_not_kept(world: World) -> None:
+    """F063: a wrong key, a key of another kind, a source that is switched off, no key at all."""
+    other, off = await world.source("generic"), await world.source("pagerduty")
+    async with world.db.begin() as tx:
+        await alerts.update_source(tx, world.root, off.id, is_enabled=False)
+    for key in ("0" * 32, other.token, off.token, "short", "\0" * 32, None, ["x"]):
+        answer = await enqueue(world, {"routing_key": key, "event_action": "boom"})
+        assert answer.status_code == 400
+        wrong = "event_action is invalid (must be one of: trigger acknowledge resolve)"
+        assert answer.json()["errors"][-1] == wrong
+    assert (await enqueue(world, "{oops")).json()["errors"] == ["JSON parse error"]
+    assert await rows(world, "SELECT FROM signal") == []
 
 
 async def test_an_alert_shows_the_signals_that_made_it(world: World) -> None:

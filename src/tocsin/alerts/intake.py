@@ -171,8 +171,11 @@ class Intake:
         await self._store(_accepted(source, body, content_type, parsed))
         self.measure("accepted", len(parsed.signals))
 
-    async def submit_rejected(self, source: Source, body: bytes, content_type: str, reason: str) -> None:
+    async def submit_rejected(
+        self, source: Source, body: bytes, content_type: str, reason: str, *, routing_key: str = ""
+    ) -> None:
         """Store a request that could not be read, so that people can see what their tool sent."""
+        body = _without(routing_key, body)
         await self._store(_Item(source, body, content_type[:200], (), SignalOutcome.REJECTED, reason[:2000]))
         self.measure("rejected", 1)
 
@@ -262,10 +265,13 @@ def _accepted(source: Source, body: bytes, content_type: str, parsed: Parsed) ->
     problems = "; ".join(f"item {item.index}: {item.reason}" for item in parsed.rejected)
     outcome = SignalOutcome.PARTLY_ACCEPTED if parsed.rejected else SignalOutcome.ACCEPTED
     detail = "; ".join(part for part in (problems, *parsed.notes) if part)
-    if parsed.routing_key:
-        # The key is the credential; whoever may look at raw signals must not learn it.
-        body = body.replace(parsed.routing_key.encode(), b"[routing key]")
+    body = _without(parsed.routing_key, body)
     return _Item(source, body, content_type[:200], parsed.signals, outcome, detail[:2000])
+
+
+def _without(routing_key: str, body: bytes) -> bytes:
+    # The key is the credential; whoever may look at raw signals must not learn it.
+    return body.replace(routing_key.encode(), b"[routing key]") if routing_key else body
 
 
 def _only_triggers(batch: Sequence[_Item]) -> bool:

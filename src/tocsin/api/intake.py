@@ -11,6 +11,7 @@ type. Answers: 202 stored, 400 unreadable, 403 source switched off, 404 unknown 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 
@@ -89,13 +90,25 @@ class IntakeApp:
         try:
             parsed = adapter.parse(body, headers)
         except (Unreadable, Invalid) as problem:
-            if source is not None:
-                await self._intake.submit_rejected(source, body, content_type, problem.message)
+            await self._keep_refused(source, adapter, body, headers, problem)
             raise
         if source is None:
             source = await self._source(parsed.routing_key, adapter)
         await self._intake.submit(source, body, content_type, parsed)
         return adapter.accepted(parsed)
+
+    async def _keep_refused(
+        self, source: Source | None, adapter: Adapter, body: bytes, headers: Mapping[str, str], problem: Problem
+    ) -> None:
+        """Store what could not be read, so that people see it; not where nobody can say whose it is."""
+        key = ""
+        if source is None:
+            key = adapter.routing_key(body, headers)
+            with contextlib.suppress(NotFound, Denied):
+                source = await self._source(key, adapter)
+        if source is not None:
+            reason = _in_words(problem)
+            await self._intake.submit_rejected(source, body, headers.get("content-type", ""), reason, routing_key=key)
 
     async def _source(self, token: str, adapter: Adapter) -> Source:
         source = await self._sources.find(token) if len(token) <= 100 else None
@@ -124,6 +137,13 @@ def _check_type(content_type: str) -> None:
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _TYPES and not kind.endswith("+json"):
         raise WrongType(f"Send JSON (application/json), not {kind[:80]}.")
+
+
+def _in_words(problem: Problem) -> str:
+    """Name everything that is wrong, as the sender's own answer does."""
+    if isinstance(problem, Invalid):
+        return "; ".join(error.detail for error in problem.errors)
+    return problem.message
 
 
 async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:

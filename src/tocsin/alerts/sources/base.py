@@ -108,6 +108,14 @@ class Adapter(Protocol):
         """
         ...
 
+    def routing_key(self, body: bytes, headers: Mapping[str, str]) -> str:
+        """Return the credential that a refused body carries, as far as it can be read; empty for none.
+
+        What is refused is kept with its source, and this finds the source. It reads the body anew, so it is not for
+        what `parse` has read.
+        """
+        ...
+
     def accepted(self, parsed: Parsed) -> tuple[int, bytes]:
         """Answer after the commit: status and JSON body (`application/json`)."""
         ...
@@ -293,6 +301,10 @@ class WebhookAnswers:
     202 `{"status":"accepted","accepted":2,"rejected":[{"index":1,"reason":"…"}],"notes":[]}`, and problem
     details (RFC 9457) for everything else.
     """
+
+    def routing_key(self, body: bytes, headers: Mapping[str, str]) -> str:
+        """Return nothing: the address is the credential."""
+        return ""
 
     def accepted(self, parsed: Parsed) -> tuple[int, bytes]:
         """Answer 202 and say what was taken in and what was not."""

@@ -107,6 +107,14 @@ class PagerDuty:
             raise Invalid.of(tuple(FieldError("#", error) for error in errors))
         return Parsed((_signal(event, action, clean=clean),), routing_key=routing_key)
 
+    def routing_key(self, body: bytes, headers: Mapping[str, str]) -> str:
+        """Read the key as `parse` does, from a body that may be anything."""
+        try:
+            event = as_object(decode(body)) or {}
+        except Unreadable:
+            event = {}
+        return _text(event, "routing_key", "", []) or headers.get("x-routing-key") or ""
+
     def accepted(self, parsed: Parsed) -> tuple[int, bytes]:
         """Answer 202 with the key under which the alert is found again."""
         return 202, _JSON.encode(
