@@ -4,8 +4,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from tocsin.db import migrate
+from tocsin.db import engine, migrate
 from tocsin.db.engine import Database
+from tocsin.db.errors import STORE_ERRORS
 
 
 async def test_migrating_twice_changes_nothing(db: Database) -> None:
@@ -28,6 +29,29 @@ async def test_the_record_cannot_be_changed(db: Database, statement: str) -> Non
     """F075, G07: the log is append-only in the database itself."""
     with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
         await db.pool.execute(statement)
+
+
+@pytest.mark.parametrize("hot", [False, True], ids=["use cases", "intake and jobs"])
+async def test_a_process_that_stands_still_in_a_transaction_holds_nobody_up_for_long(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, hot: bool
+) -> None:
+    """G04, G09: one of several nodes is frozen; its locks are free again, and what it had begun is undone."""
+    monkeypatch.setattr(engine, "IDLE_IN_TRANSACTION", "200ms")
+    frozen, other = Database(dsn, bell=False), Database(dsn, bell=False)
+    await frozen.open()
+    await other.open()
+    locked = "INSERT INTO schedule (name, next_at) VALUES ('one', tocsin_now())"
+    try:
+        with pytest.raises(STORE_ERRORS):
+            async with frozen.begin_hot() if hot else frozen.begin() as tx:
+                await (await tx.raw()).execute(locked)
+                async with other.begin() as second:
+                    await (await second.raw()).execute(locked)
+                await (await tx.raw()).execute("SELECT 1")
+        assert await other.pool.fetchval("SELECT count(*) FROM schedule WHERE name = 'one'") == 1
+    finally:
+        await frozen.close()
+        await other.close()
 
 
 async def test_a_look_leaves_transactions_as_they_were(dsn: str) -> None:

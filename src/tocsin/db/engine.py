@@ -42,6 +42,10 @@ T = TypeVar("T")
 # edits a policy or a person holds up a page.
 LOCK: dict[str, Any] = {"key_share": True}
 
+# A process that is frozen or cut off in the middle of a transaction must not hold its locks against all others: after
+# this long PostgreSQL ends its session. None of ours is idle that long, since nothing waits for the outside in one.
+IDLE_IN_TRANSACTION = "10s"
+
 _NOW = text("SELECT tocsin_now()")
 _VERSION = "SELECT version FROM configuration_version"
 
@@ -170,8 +174,18 @@ class Database:
 
     async def _connect(self) -> Connection:
         # A generic plan knows neither the status that is asked for nor the limit, and walks whole tables for a count.
-        settings = {"application_name": self._application, "jit": "off", "plan_cache_mode": "force_custom_plan"}
+        settings = self._settings() | {"plan_cache_mode": "force_custom_plan"}
         return await asyncpg.connect(self.dsn, timeout=10, server_settings=settings)
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "application_name": self._application,
+            "jit": "off",
+            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
+            "tcp_keepalives_idle": "10",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
+        }
 
     @property
     def pool(self) -> Pool:
@@ -190,7 +204,7 @@ class Database:
             command_timeout=60,
             # Nothing that uses the pool leaves anything behind in a session, so there is nothing to reset.
             reset=_leave_as_it_is,
-            server_settings={"application_name": self._application, "jit": "off"},
+            server_settings=self._settings(),
         )
         self.bell.start()
 

@@ -17,8 +17,9 @@ STORE_ERRORS = (
     SQLAlchemyError,
 )
 
-# SQLSTATE classes of a store that is away or overloaded: connection, resources, intervention.
-_AWAY = ("08", "53", "57")
+# SQLSTATE classes of a store that is away or overloaded: connection, resources, intervention; and the end of a session
+# that did nothing in its transaction for too long.
+_AWAY = ("08", "53", "57", "25P03")
 
 
 def sqlstate(error: BaseException) -> str:
