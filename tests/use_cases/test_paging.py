@@ -390,7 +390,7 @@ async def test_an_alert_that_becomes_urgent_wakes_somebody(world: World) -> None
 
 
 async def test_information_that_becomes_critical_wakes_somebody(world: World) -> None:
-    """F068, wire formats §1: `info` is only recorded, what follows under its key is not."""
+    """F068, PagerDuty Events API v2: `info` is only recorded, what follows under its key is not."""
     ada = await world.person("ada")
     await world.route(await world.policy([ada]))
     source = await world.source("pagerduty")
@@ -408,7 +408,7 @@ async def test_information_that_becomes_critical_wakes_somebody(world: World) ->
 
 
 async def test_information_that_becomes_a_warning_is_told(world: World) -> None:
-    """F068, wire formats §1: a low urgency notifies once, also when there was only information before."""
+    """F068, PagerDuty Events API v2: a low urgency notifies once, also when there was only information before."""
     ada = await world.person("ada")
     await world.route(await world.policy([ada]))
     source = await world.source("pagerduty")

@@ -1,0 +1,137 @@
+"""How incidents end and begin again: resolving, closing, cancelling, reopening."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.use_cases.incident_team import Team, names, person
+from tocsin.alerts import queries as alert_queries
+from tocsin.identity.model import User
+from tocsin.incidents import queries, service
+from tocsin.incidents.model import CancelReason, Incident
+from tocsin.kit.errors import Conflict, Invalid
+from tocsin.oncall.escalation import PageTarget
+
+
+async def test_resolving_takes_the_alerts_along_and_stops_the_pages(team: Team) -> None:
+    """F031, F032."""
+    alert_id = await team.alert(paging=team.bob)
+    incident = await team.incident()
+    async with team.db.begin() as tx:
+        await service.link_alerts(tx, person(team.ada), incident.id, [alert_id])
+        await service.page(tx, person(team.ada), incident.id, [PageTarget("user", team.bob.id)], "Help")
+    async with team.db.begin() as tx:
+        with pytest.raises(Invalid, match="Say what was done"):
+            await service.resolve(tx, person(team.ada), incident.id, " ")
+    async with team.db.begin() as tx:
+        await service.resolve(tx, person(team.ada), incident.id, "Cleaned the disk.", if_version=1)
+    async with team.db.begin() as tx:
+        again = await service.resolve(tx, person(team.bob), incident.id, "", if_version=1)
+        assert (again.resolution_note, again.version) == ("Cleaned the disk.", 2)
+        alert = await alert_queries.get(tx, alert_id)
+        assert (alert.status, alert.resolved_by) == ("resolved", "Ada")
+        happened = await names(tx, incident.id)
+    assert await team.run_states() == ["cancelled", "cancelled"]
+    assert happened.count("incident.resolved") == 1
+    assert "Ada resolved the incident and one alert with it" in await team.record(incident)
+
+
+async def test_two_people_resolve_at_once(team: Team) -> None:
+    """F031: the first note stays."""
+    incident = await team.incident()
+
+    async def resolve(user: User) -> str:
+        async with team.db.begin() as tx:
+            return (await service.resolve(tx, person(user), incident.id, f"By {user.name}.")).resolution_note
+
+    notes = await asyncio.gather(resolve(team.ada), resolve(team.bob))
+    assert notes[0] == notes[1]
+
+
+async def test_closing_an_open_incident_resolves_it_first(team: Team) -> None:
+    """F034."""
+    incident = await team.incident()
+    async with team.db.begin() as tx:
+        with pytest.raises(Invalid):
+            await service.close(tx, person(team.ada), incident.id)
+    async with team.db.begin() as tx:
+        closed = await service.close(tx, person(team.ada), incident.id, "Done.")
+        assert closed.resolved_at == closed.closed_at == tx.now
+        await service.close(tx, person(team.ada), incident.id)
+        with pytest.raises(Conflict):
+            await service.resolve(tx, person(team.ada), incident.id, "x")
+        assert (await names(tx, incident.id))[-2:] == ["incident.resolved", "incident.closed"]
+
+
+async def test_a_resolved_incident_is_closed_without_another_note(team: Team) -> None:
+    """F034."""
+    incident = await team.incident()
+    async with team.db.begin() as tx:
+        await service.resolve(tx, person(team.ada), incident.id, "Done.")
+        closed = await service.close(tx, person(team.ada), incident.id)
+        assert (closed.status, closed.resolution_note) == ("closed", "Done.")
+
+
+async def test_a_false_alarm_takes_its_alerts_along(team: Team) -> None:
+    """F035."""
+    alert_id = await team.alert()
+    incident = await team.incident(alert_id=alert_id)
+    async with team.db.begin() as tx:
+        await service.cancel(tx, person(team.ada), incident.id, CancelReason.FALSE_ALARM, note="A test.")
+        await service.cancel(tx, person(team.ada), incident.id, CancelReason.OTHER)
+        assert (await alert_queries.get(tx, alert_id)).status == "resolved"
+        assert (await queries.get(tx, incident.id)).cancel_reason == "false_alarm"
+        with pytest.raises(Conflict, match="Reopen it first"):
+            await service.link_alerts(tx, person(team.ada), incident.id, [alert_id])
+    assert (await team.record(incident))[-1] == "Ada cancelled the incident: a false alarm"
+
+
+async def test_the_alerts_of_a_duplicate_move_to_the_incident_that_goes_on(team: Team) -> None:
+    """F035, F074."""
+    alert_id = await team.alert(paging=team.bob)
+    main, double = await team.incident(), await team.incident(alert_id=alert_id, page_others=True)
+    async with team.db.begin() as tx:
+        with pytest.raises(Invalid, match="which incident"):
+            await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE)
+    async with team.db.begin() as tx:
+        await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE, duplicate_of="INC-1")
+        assert (await alert_queries.get(tx, alert_id)).incident_id == main.id
+        assert (await queries.get(tx, double.id)).duplicate_of_id == main.id
+    async with team.db.begin() as tx:
+        with pytest.raises(Conflict, match="is cancelled itself"):
+            await service.cancel(tx, person(team.ada), main.id, CancelReason.DUPLICATE, duplicate_of="INC-2")
+    assert "Bob" in await team.responders(main)
+    assert await team.run_states() == ["running"]
+    assert (await team.record(double))[-1] == "Ada cancelled the incident: a duplicate of INC-1"
+
+
+async def test_two_incidents_that_call_each_other_duplicates_do_not_deadlock(team: Team) -> None:
+    """F035: both are locked in the order of their ids."""
+    one, two = await team.incident(), await team.incident()
+
+    async def cancel(it: Incident, other: Incident) -> None:
+        async with team.db.begin() as tx:
+            await service.cancel(tx, person(team.ada), it.id, CancelReason.DUPLICATE, duplicate_of=other.id)
+
+    results = await asyncio.gather(cancel(one, two), cancel(two, one), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "NoneType"]
+
+
+async def test_reopening_begins_another_round_and_keeps_the_first_in_the_record(team: Team) -> None:
+    """F036."""
+    incident = await team.incident()
+    async with team.db.begin() as tx:
+        await service.close(tx, person(team.ada), incident.id, "Rolled back.")
+    async with team.db.begin() as tx:
+        with pytest.raises(Invalid) as refused:
+            await service.reopen(tx, person(team.bob), incident.id, " ")
+        assert refused.value.errors[0].pointer == "#/reason"
+        again = await service.reopen(tx, person(team.bob), incident.id, "It is back")
+        await service.reopen(tx, person(team.bob), incident.id, "It is back")
+        assert (again.status, again.round, again.resolution_note) == ("investigating", 1, "")
+        assert (again.resolved_at, again.closed_at) == (None, None)
+        event = (await queries.timeline(tx, incident.id, limit=1))[0]
+    assert event.data["resolution_note"] == "Rolled back." and event.data["resolved_at"]
+    assert event.data["round"] == 1

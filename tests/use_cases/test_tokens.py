@@ -1,0 +1,111 @@
+"""API tokens: their scopes, who may make and revoke them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from tests.use_cases.accounts import CLI, actor_of_token, change, make, pass_time, record
+from tocsin.db.engine import Database
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.accounts import UserChanges
+from tocsin.identity.model import PERMISSIONS, Actor, Role, User
+from tocsin.kit.errors import Denied, Invalid, NotFound
+
+
+async def make_token(db: Database, who: Actor, user: User, *scopes: str) -> tuple[UUID, str]:
+    async with db.begin() as tx:
+        token, secret = await identity.create_token(tx, who, user_id=user.id, name="ci", scopes=scopes)
+        return token.id, secret
+
+
+async def test_a_token_acts_as_its_person_within_its_scopes(db: Database) -> None:
+    """F118: scopes narrow; a lower role narrows further."""
+    ada = await make(db, "ada")
+    _, narrow = await make_token(db, Actor.person(ada), ada, "incident.view", "incident.declare")
+    _, wide = await make_token(db, Actor.person(ada), ada)
+    who, all_of_it = await actor_of_token(db, narrow), await actor_of_token(db, wide)
+    assert who is not None and all_of_it is not None
+    assert narrow.startswith("tcs_") and who.user_id == ada.id and who.token_id is not None
+    assert who.permissions == {"incident.view", "incident.declare"}
+    assert all_of_it.permissions == PERMISSIONS[Role.RESPONDER]
+    assert narrow[4:] not in str(await db.pool.fetch("SELECT * FROM api_token"))
+
+    await change(db, CLI, ada, UserChanges(role="stakeholder"))
+    who = await actor_of_token(db, narrow)
+    assert who is not None and who.permissions == {"incident.view"}
+
+
+async def test_a_token_of_no_scope_that_its_role_still_grants_may_nothing(db: Database) -> None:
+    """F118: losing every scope is not the same as having named none."""
+    ada = await make(db, "ada", Role.ADMIN)
+    await make(db, "bob", Role.ADMIN)
+    _, secret = await make_token(db, Actor.person(ada), ada, "user.manage")
+    await change(db, CLI, ada, UserChanges(role="responder"))
+    who = await actor_of_token(db, secret)
+    assert who is not None and who.permissions == frozenset()
+
+
+async def test_tokens_are_for_oneself_unless_one_manages_people(db: Database) -> None:
+    """F118."""
+    ada, bob = await make(db, "ada", Role.ADMIN), await make(db, "bob")
+    with pytest.raises(Denied):
+        await make_token(db, Actor.person(bob), ada)
+    _, secret = await make_token(db, Actor.person(ada), bob)
+    who = await actor_of_token(db, secret)
+    assert who is not None and who.user_id == bob.id
+    for scope in ("user.manage", "no.such"):
+        with pytest.raises(Invalid) as caught:
+            await make_token(db, Actor.person(ada), bob, scope)
+        assert caught.value.errors[0].pointer == "#/scopes"
+
+
+async def test_a_token_cannot_make_a_stronger_one(db: Database) -> None:
+    """F118."""
+    ada = await make(db, "ada")
+    _, secret = await make_token(db, Actor.person(ada), ada, "self.edit", "incident.view")
+    who = await actor_of_token(db, secret)
+    assert who is not None
+    for scopes in ((), ("incident.edit",)):
+        with pytest.raises(Denied):
+            await make_token(db, who, ada, *scopes)
+    await make_token(db, who, ada, "incident.view")
+
+
+async def test_a_revoked_token_is_worth_nothing(db: Database) -> None:
+    """Identity: tokens."""
+    ada, eve = await make(db, "ada"), await make(db, "eve")
+    token_id, secret = await make_token(db, Actor.person(ada), ada)
+
+    async def revoke(who: Actor) -> None:
+        async with db.begin() as tx:
+            await identity.revoke_token(tx, who, token_id)
+
+    with pytest.raises(NotFound):
+        await revoke(Actor.person(eve))
+    await revoke(Actor.person(ada))
+    await revoke(CLI)
+    assert (await record(db)).count("configuration.deleted") == 1
+    for wrong in (secret, "tcs_", "tcs_guess", "", "Bearer"):
+        assert await actor_of_token(db, wrong) is None
+    async with db.begin() as tx:
+        assert await queries.tokens_of(tx, ada.id) == []
+        assert [t.id for t in await queries.tokens_of(tx, None, with_revoked=True)] == [token_id]
+
+
+async def test_the_last_use_of_a_token_is_shown(db: Database) -> None:
+    """Identity: tokens; written at most once a minute."""
+    ada = await make(db, "ada")
+    _, secret = await make_token(db, Actor.person(ada), ada)
+    used = "SELECT last_used_at FROM api_token"
+    assert await db.pool.fetchval(used) is None
+    await actor_of_token(db, secret)
+    first = await db.pool.fetchval(used)
+    await actor_of_token(db, secret)
+    assert first is not None and await db.pool.fetchval(used) == first
+    await pass_time(db, timedelta(minutes=1))
+    await actor_of_token(db, secret)
+    assert await db.pool.fetchval(used) > first
