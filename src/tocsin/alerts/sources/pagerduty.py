@@ -6,6 +6,8 @@ https://developer.pagerduty.com/docs/events-api-v2/overview/
   trigger, acknowledge or resolve; `dedup_key` is needed for the last two and made up for a trigger without one.
   A key over 255 characters is replaced by its SHA-256, also in the answer, so either finds the alert again.
 - Severity: critical is SEV1, error SEV2 (both urgent), warning SEV3 (not urgent), info SEV5 (recorded only).
+  PagerDuty refuses any other word, and none. Senders do not repeat what was answered with 400, so that would lose a
+  page for a typo or an empty template: such a word is read as `SEVERITIES` has it, else as SEV3 and urgent.
 - On acknowledge and resolve a `payload` may be missing, null or complete; without one the title is empty.
 - Labels: `source`, `component`, `group`, `class`, `client`, then the entries of `custom_details`.
 - Answers: 202, 400, 413, 429 and 503 with the bodies that PagerDuty's clients know.
@@ -20,8 +22,8 @@ from typing import cast
 import msgspec
 
 from tocsin.alerts.sources.base import (
-    DEFAULT_SEVERITY,
     MAX_LABELS,
+    MAX_NATIVE_SEVERITY,
     Action,
     Link,
     Object,
@@ -38,18 +40,18 @@ from tocsin.alerts.sources.base import (
     fit_title,
     is_clean,
     link,
+    severity_note,
+    severity_of,
 )
 from tocsin.kit import ids
 from tocsin.kit.errors import FieldError, Invalid, Problem, TooLarge, TooMany, Unavailable, Unreadable
-from tocsin.kit.text import storable
+from tocsin.kit.text import storable, truncate
 
 ROUTING_KEY_LENGTH = 32
 
 _WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
 _WRONG_ACTION = "event_action is invalid (must be one of: trigger acknowledge resolve)"
-_WRONG_SEVERITY = (
-    "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"
-)
+_NO_SEVERITY = "severity missing, taken as SEV3 and urgent"
 
 _ACTIONS: Mapping[str, Action] = {str(action): action for action in Action}
 _SEVERITIES: Mapping[str, tuple[int, Urgency, bool]] = {
@@ -105,7 +107,8 @@ class PagerDuty:
         action = _check(event, routing_key, errors)
         if errors or action is None:
             raise Invalid.of(tuple(FieldError("#", error) for error in errors))
-        return Parsed((_signal(event, action, clean=clean),), routing_key=routing_key)
+        notes: list[str] = []
+        return Parsed((_signal(event, action, notes, clean=clean),), (), tuple(notes), routing_key)
 
     def routing_key(self, body: bytes, headers: Mapping[str, str]) -> str:
         """Read the key as `parse` does, from a body that may be anything."""
@@ -155,14 +158,13 @@ def _check(event: _Event, routing_key: str, errors: list[str]) -> Action | None:
             errors.append("'payload.summary' is missing or blank")
         if not event.payload.source.strip():
             errors.append("'payload.source' is missing or blank")
-        if event.payload.severity not in _SEVERITIES:
-            errors.append(_WRONG_SEVERITY if event.payload.severity else "'payload.severity' is missing or blank")
     return action
 
 
-def _signal(event: _Event, action: Action, *, clean: bool) -> Signal:
+def _signal(event: _Event, action: Action, notes: list[str], *, clean: bool) -> Signal:
     payload = event.payload or _Payload()
-    severity, urgency, record_only = _SEVERITIES.get(payload.severity, (DEFAULT_SEVERITY, "high", False))
+    native = payload.severity if clean else storable(payload.severity)
+    severity, urgency, record_only = _SEVERITIES.get(native) or _severity_of(native, action, notes)
     title, description = payload.summary, _description(payload.custom_details)
     if not clean:
         title, description = storable(title), storable(description)
@@ -173,12 +175,23 @@ def _signal(event: _Event, action: Action, *, clean: bool) -> Signal:
         title,
         description,
         severity,
-        payload.severity if payload.severity in _SEVERITIES else "",
+        truncate(native, MAX_NATIVE_SEVERITY),
         urgency,
         _labels(event, payload, clean=clean),
         _links(event),
         record_only,
     )
+
+
+def _severity_of(native: str, action: Action, notes: list[str]) -> tuple[int, Urgency, bool]:
+    """Read a word that PagerDuty does not have, and note one that nobody knows."""
+    word = native.strip().lower()
+    if word in _SEVERITIES:
+        return _SEVERITIES[word]
+    level, urgency, known = severity_of(word)
+    if action is Action.TRIGGER and not (word and known):
+        notes.append(severity_note(native) if word else _NO_SEVERITY)
+    return level, urgency, False
 
 
 def _description(details: object) -> str:
@@ -252,7 +265,7 @@ def _payload(found: Object, errors: list[str]) -> _Payload:
     return _Payload(
         summary=_text(found, "summary", "payload.", errors),
         source=_text(found, "source", "payload.", errors),
-        severity=_text(found, "severity", "payload.", errors),
+        severity=as_text(found.get("severity")),
         component=as_text(found.get("component")),
         group=as_text(found.get("group")),
         class_=as_text(found.get("class")),
