@@ -136,3 +136,12 @@ def test_a_body_without_a_signal_is_refused(value: object) -> None:
 
 def test_an_empty_array_holds_nothing() -> None:
     assert parse([]).signals == ()
+
+
+def test_an_answer_ends_its_line() -> None:
+    """F063: so that the prompt of a shell does not stick to it."""
+    adapter = ADAPTERS["generic"]
+    partly = Parsed((), notes=("a note",))
+    answers = [adapter.accepted(Parsed(())), adapter.accepted(partly), adapter.refused(Invalid("title", "Give one."))]
+    assert [body.count(b"\n") for _, body in answers] == [1, 1, 1]
+    assert all(body.endswith(b"}\n") for _, body in answers)

@@ -309,8 +309,8 @@ class WebhookAnswers:
     def accepted(self, parsed: Parsed) -> tuple[int, bytes]:
         """Answer 202 and say what was taken in and what was not."""
         if not parsed.rejected and not parsed.notes:
-            return 202, b'{"status":"accepted","accepted":%d,"rejected":[],"notes":[]}' % len(parsed.signals)
-        return 202, _JSON.encode(
+            return 202, b'{"status":"accepted","accepted":%d,"rejected":[],"notes":[]}\n' % len(parsed.signals)
+        return 202, _line(
             {
                 "status": "accepted",
                 "accepted": len(parsed.signals),
@@ -333,4 +333,9 @@ class WebhookAnswers:
             body["hint"] = problem.hint
         if isinstance(problem, Invalid):
             body["errors"] = problem.errors
-        return problem.status, _JSON.encode(body)
+        return problem.status, _line(body)
+
+
+def _line(answer: Mapping[str, object]) -> bytes:
+    # With its end of line, for those who try a source out in a shell.
+    return _JSON.encode(answer) + b"\n"
