@@ -34,6 +34,7 @@ def key(person: User) -> str:
 
 
 async def test_a_policy_is_written_with_the_buttons_of_the_editor(world: World, web: Browser, ada: User) -> None:
+    """F053."""
     bob = await world.person("bob")
     page = await web.get("/policies/new")
     page = await web.submit(page, "policy-form", {"name": "Duty", "step-0-add": key(ada), "do": "add-target-0"})
@@ -83,6 +84,7 @@ async def test_a_policy_that_a_route_leads_to_is_kept(world: World, web: Browser
 
 
 async def test_somebody_chosen_but_not_added_is_saved_with_the_policy(web: Browser, ada: User) -> None:
+    """F053; F040: an old copy changes nothing, and what was typed stays."""
     page = await web.get("/policies/new")
     saved = await web.do(page, "policy-form", {"name": "Duty", "step-0-add": key(ada), "do": "save"})
     assert saved.read.forms["policy-form"]["step-0-target"] == [key(ada)]
@@ -94,6 +96,7 @@ async def test_somebody_chosen_but_not_added_is_saved_with_the_policy(web: Brows
 
 
 async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Browser, ada: User) -> None:
+    """F069, F040."""
     policy = await world.policy([ada])
     page = await web.get("/routes")
     assert page.read.forms["new-catch-all"]["policy_id"] == [public("pol", policy.id)]
@@ -123,6 +126,7 @@ async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Brow
 
 
 async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Browser) -> None:
+    """F064, F040."""
     page = await web.do(await web.get("/sources"), "new-source", {"name": "Shell", "kind": "generic"})
     url = page.html.split('id="source-url">')[1].partition("<")[0]
     assert url.startswith("http://127.0.0.1:8700/in/generic/")
@@ -181,6 +185,7 @@ async def test_an_invitation_that_is_sent_twice_makes_one_person_and_shows_a_lin
 
 
 async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
+    """F059."""
     url = f"/people/{public('usr', ada.id)}"
     page = await web.do(await web.get(url), "person-form", {"name": "Ada L.", "time_zone": "Europe/Vienna"})
     assert "Ada L." in page.html
@@ -208,6 +213,7 @@ async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
 
 
 async def test_an_administrator_changes_name_and_address_of_somebody(world: World, web: Browser, ada: User) -> None:
+    """F040: an old copy changes nothing and says what is stored by now."""
     bob = await world.person("bob")
     url = f"/people/{public('usr', bob.id)}"
     page = await web.get(url)
@@ -299,6 +305,7 @@ async def test_an_account_is_deactivated_and_given_back(world: World, web: Brows
 
 
 async def test_a_token_is_shown_once_and_revoked(web: Browser) -> None:
+    """F118: scopes narrow."""
     page = await web.get("/tokens")
     made = await web.submit(page, "new-token", {"name": "Script", "scope": "read"})
     secret = made.html.split('id="new-token-value">')[1].partition("<")[0]

@@ -37,7 +37,7 @@ async def rename(db: Database, who: Actor, name: str, if_version: int | None = N
 
 
 async def test_an_administrator_renames_the_organisation(db: Database) -> None:
-    """Identity: the organisation; the record shows both names, an old copy changes nothing."""
+    """F110, F040, identity: the organisation; the record shows both names, an old copy changes nothing."""
     ada, bob = await make(db, "ada", Role.ADMIN), await make(db, "bob")
     with pytest.raises(Conflict, match="set up"):
         await rename(db, Actor.person(ada), "Harbourline")

@@ -99,7 +99,7 @@ async def came_by_link(db: Database, user: User) -> Actor:
 
 
 async def test_who_came_by_a_link_sets_a_new_password_without_the_forgotten_one(db: Database) -> None:
-    """Identity: passwords; other sessions end, and the record has the change."""
+    """F110, identity: passwords; other sessions end, and the record has the change."""
     ada = await make(db, "ada", password=PASSWORD)
     _, elsewhere = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
     who = await came_by_link(db, ada)
@@ -163,7 +163,7 @@ async def test_a_link_signs_in_once(db: Database) -> None:
 
 
 async def test_the_record_says_who_made_a_link_and_for_whom(db: Database) -> None:
-    """Identity: sign-in by link; whoever holds it is that person, so its making is not a secret."""
+    """F110, identity: sign-in by link; whoever holds it is that person, so its making is not a secret."""
     ada, bob = await make(db, "ada", Role.ADMIN), await make(db, "bob")
     token = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, Actor.person(ada), bob.id, timedelta(hours=1)))
     who, data = await last_event(db)
