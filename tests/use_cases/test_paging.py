@@ -407,7 +407,7 @@ async def test_information_that_becomes_critical_wakes_somebody(world: World) ->
     assert [page.severity for page in world.mail.to(ada)] == ["SEV1"]
 
 
-async def test_information_that_becomes_a_warning_is_told(world: World) -> None:
+async def test_information_that_becomes_a_warning_is_told_once(world: World) -> None:
     """F068, PagerDuty Events API v2: a low urgency notifies once, also when there was only information before."""
     ada = await world.person("ada")
     await world.route(await world.policy([ada]))
@@ -418,6 +418,21 @@ async def test_information_that_becomes_a_warning_is_told(world: World) -> None:
         await world.signal(event, source)
         await world.settle()
     assert world.mail.subjects(ada) == ["Disk"]
+
+
+async def test_a_mild_alert_that_gets_worse_and_stays_mild_is_told_once(world: World) -> None:
+    """F068, F069: a route takes what another one only recorded; who was told already is not told again."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]), "severity < 5", name="Warnings")
+    await world.route(None)
+    alert = await world.alert(severity="info")
+    assert (alert.severity, alert.urgency, world.mail.to(ada)) == (5, "low", [])
+    for severity in ("sev4", "sev4", "warning", "info"):
+        await world.signal({"title": "Checkout is down", "severity": severity, "key": "Checkout is down"})
+        await world.settle()
+    found = await world.again(alert)
+    assert (found.severity, found.urgency) == (3, "low")
+    assert world.mail.subjects(ada) == ["Checkout is down"]
 
 
 @pytest.mark.parametrize("catch_all", [False, True], ids=["not routed before", "only recorded before"])
@@ -445,6 +460,24 @@ async def test_an_escalation_that_climbs_goes_on_when_the_alert_gets_worse(world
     await world.settle()
     await world.pass_time(minutes(4))
     assert (world.mail.subjects(ada), world.mail.subjects(bob)) == (["Checkout is down"], ["Checkout is down"])
+
+
+async def test_an_acknowledged_alert_that_becomes_urgent_is_urgent_when_it_is_given_back(world: World) -> None:
+    """F067, F068: whoever took on the mild one gives back a critical one, and the escalation climbs."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    alert = await world.alert(severity="warning")
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    await world.signal({"title": "Checkout is down", "severity": "critical", "key": "Checkout is down"})
+    await world.settle()
+    assert world.mail.subjects(ada) == ["Checkout is down"]
+    assert (await world.again(alert)).urgency == "high"
+    async with world.db.begin() as tx:
+        await alerts.unacknowledge(tx, world.actor(ada), alert.id)
+    await world.settle()
+    await world.pass_time(minutes(6))
+    assert (world.mail.subjects(ada), world.mail.subjects(bob)) == (["Checkout is down"] * 2, ["Checkout is down"])
 
 
 async def test_an_alert_that_gets_worse_after_nobody_answered_pages_again(world: World) -> None:

@@ -74,8 +74,6 @@ def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | Non
             detail = ""
         case "escalation.ended" if _names(act) & _ENDINGS:
             detail = ""
-        case "alert.not_routed":
-            detail = _short(detail)
         case "alert.acknowledged" if "incident.declared" in _names(act):
             detail = ""
         case "incident.declared":
@@ -160,17 +158,10 @@ def _why_nobody(events: Sequence[LoggedEvent]) -> str:
         done = f"{before.actor_name} had {before.name.partition('.')[2]} the alert before" if before else "it had ended"
         return f"Nobody was paged because {done}."
     if not_routed is not None:
-        reason = str(not_routed.data.get("reason", ""))
-        return f"Nobody was paged because {_clause(_short(reason))}"
+        return f"Nobody was paged because {_clause(str(not_routed.data.get('reason', '')))}"
     if (resolved := _last(events, "alert.resolved")) is not None:
         return f"Nobody was paged because {resolved.actor_name} resolved the alert before it was routed."
     return "Nobody was paged because the alert has not been routed yet."
-
-
-def _short(reason: str) -> str:
-    """Leave out of a reason that nobody was paged: it stands after these words."""
-    text = reason.removesuffix(", so it is recorded and nobody is paged.")
-    return reason if text == reason else f"{text}."
 
 
 def _first(events: Iterable[LoggedEvent], *names: str) -> LoggedEvent | None:

@@ -322,6 +322,8 @@ WITH signals AS (
 INSERT INTO alert_signal (alert_id, signal_id, effect)
 SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
 """
+# A repeat that makes an alert worse, and is more than information, has it routed anew while nobody has taken it on:
+# `updated_at` is this transaction's instant then. Urgency only ever rises, also for whoever gives the alert back.
 _UPSERT = """
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
                    links, count, created_at, last_seen_at, updated_at, routed_at)
@@ -335,11 +337,10 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[
 ON CONFLICT (source_id, dedup_key) WHERE status <> 'resolved'
 DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last_seen_at,
               severity = least(alert.severity, EXCLUDED.severity),
-              urgency = CASE WHEN alert.status = 'triggered' AND EXCLUDED.urgency = 'high'
-                              AND EXCLUDED.severity < alert.severity THEN 'high' ELSE alert.urgency END,
+              urgency = CASE WHEN EXCLUDED.urgency = 'high' AND EXCLUDED.severity < alert.severity
+                             THEN 'high' ELSE alert.urgency END,
               updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.severity < alert.severity
                                  AND EXCLUDED.routed_at IS NULL
-                                 AND (EXCLUDED.urgency = 'high' OR alert.route_id IS NULL)
                                 THEN EXCLUDED.updated_at ELSE alert.updated_at END
 RETURNING id, source_id, dedup_key, updated_at = $13::timestamptz AS got_worse
 """
@@ -453,7 +454,7 @@ def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
         )
     )
     if signal.record_only:
-        reason = "The source marks this signal as information only, so it is recorded and nobody is paged."
+        reason = "The source marks this signal as information only."
         written.events.append(AlertNotRouted(actor=SYSTEM, alert_id=alert_id, reason=reason))
     else:
         written.to_route.append(alert_id)

@@ -16,6 +16,7 @@ from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.text import truncate
 from tocsin.notifications.model import Urgency
+from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageContent
 
@@ -106,11 +107,14 @@ def _routed(
 async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     """Route alerts that got worse while nobody had taken them: what was decided for the mild ones is no help now.
 
-    An escalation that climbs already goes on; one that only notified gives way.
+    An escalation that climbs already goes on. One that only notified gives way to an urgent alert; who was told of a
+    mild one is not told twice.
     """
     alerts = [alert for alert in await queries.lock_many(tx, alert_ids) if alert.status == AlertStatus.TRIGGERED]
-    climbing = await oncall.end_calm_runs(tx, [alert.id for alert in alerts])
-    again = [alert for alert in alerts if alert.id not in climbing]
+    mild = [alert.id for alert in alerts if alert.urgency == Urgency.LOW]
+    cared_for = {run.alert_id for run in await oncall_queries.lock_running(tx, alert_ids=mild)}
+    cared_for |= await oncall.end_calm_runs(tx, [alert.id for alert in alerts if alert.urgency == Urgency.HIGH])
+    again = [alert for alert in alerts if alert.id not in cared_for]
     for alert in again:
         alert.routed_at, alert.route_id = None, None
     await tx.flush()
