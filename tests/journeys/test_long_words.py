@@ -1,0 +1,121 @@
+"""Names without a place to break, addresses and code: nothing leaves the screen or lies over something else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests import postgres
+from tests.journeys.browser import WIDTHS, button, somebody
+from tests.journeys.outside import Api, request
+from tests.processes import address, printed_until, served, tocsin
+from tocsin.cli.demo import ADMIN
+
+pytestmark = pytest.mark.journey
+
+POD = "KubePodCrashLooping prod-eu-west-1/checkout-payment-gateway-worker-deployment-7f9c6d5b8d-x2x9q"
+GRAFANA = (
+    "https://grafana.prod.example.org/d/k8s_views_pods/kubernetes-views-pods?orgId=1&from=now-1h&to=now"
+    "&var-namespace=checkout&var-pod=checkout-payment-gateway-worker-deployment-7f9c6d5b8d-x2x9q"
+)
+WORD = "x" * 200
+CODE = f"```\n{'Traceback (most recent call last): ' * 5}\n```"
+BODY = f"{GRAFANA}\n\n{WORD}\n\n{CODE}\n\n**{WORD}**\n\n| a | b |\n|-|-|\n| {WORD} | {GRAFANA} |\n"
+
+# What is wider than its box and neither scrolls nor is cut off: it lies over what stands next to it. The 8 px are those
+# by which the ground of a list row stands out.
+SPILLED = """
+[...document.querySelectorAll("body *")].filter((e) => {
+  const style = getComputedStyle(e);
+  return style.display !== "inline" && style.overflowX === "visible" && e.clientWidth > 0
+    && e.scrollWidth > e.clientWidth + 8 && !e.closest(".vh, svg, [popover], dialog:not([open])");
+}).map((e) => `${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}`)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """An installation with names as machines make them."""
+
+    base: str
+    signed_in: dict[str, Any]
+    ack: str
+    pages: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+async def hostile(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Hostile]:
+    async with postgres.fresh(postgres_dsn) as dsn, served("--demo", database_url=dsn) as (process, greeting):
+        base = address(greeting)
+        code, token, said = await tocsin("token", "create", f"--email={ADMIN}", "--name=words", database_url=dsn)
+        assert code == 0, said
+        api = Api(base, token.strip())
+        lines = [line.strip() for line in greeting.splitlines()]
+        async with somebody(chromium, base) as maren:
+            await maren.goto(next(line for line in lines if "/link/" in line))
+            await button(maren, "Sign in").click()
+            await expect(maren).to_have_url(f"{base}/incidents")
+            signed_in: Any = await maren.context.storage_state()
+        fired = b'{"title": "%s", "severity": "critical", "description": "%s", "labels": {"%s": "%s"}}'
+        filled = tuple(word.encode() for word in (POD, f"{GRAFANA} {WORD}", "pod" * 20, WORD))
+        posted = next(line for line in lines if "/in/generic/" in line).split()[-1]
+        assert (await request("POST", posted, fired % filled, {"Content-Type": "application/json"})).status == 202
+        printed = await printed_until(process, "   ack  ")
+        source = await api.post("/alert_sources", name="n" * 80, kind="generic")
+        await api.post("/alerts", source_id=source["id"], title=WORD, severity=2, description=BODY)
+        alerts = (await api.get("/alerts"))["data"]
+        incident = await api.post("/incidents", title=WORD, severity=2, summary=BODY)
+        for comment in (BODY, GRAFANA, CODE):
+            await api.post(f"/incidents/{incident['number']}/comments", body=comment)
+        person = await api.post("/users", name="N" * 80, email=f"{'n' * 60}@{'n' * 60}.example.org", role="responder")
+        pages = {
+            "alerts": "/alerts",
+            "alert": next(f"/alerts/{each['id']}" for each in alerts if each["title"] == POD),
+            "alert of one word": next(f"/alerts/{each['id']}" for each in alerts if each["title"] == WORD),
+            "incidents": "/incidents",
+            "incident": f"/incidents/{incident['number']}",
+            "declare": next(f"/incidents/new?alert={each['id']}" for each in alerts if each["title"] == WORD),
+            "sources": "/sources",
+            "source": f"/sources/{source['id']}",
+            "people": "/people",
+            "person": f"/people/{person['id']}",
+        }
+        yield Hostile(base, signed_in, urlsplit(printed.split()[-1]).path, pages)
+
+
+async def faults(page: Page, name: str, width: int) -> list[str]:
+    """What of the page lies beyond the screen or over something else."""
+    await page.evaluate("document.fonts.ready.then(() => null)")
+    wide = await page.evaluate("document.documentElement.scrollWidth")
+    beyond = [f"{name}: {wide} px"] if wide > width else []
+    return beyond + [f"{name}: {each}" for each in await page.evaluate(SPILLED)]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_long_words_stay_in_their_places(chromium: Browser, hostile: Hostile, width: int) -> None:
+    """F113, F115: pages fit a phone and a desk, whatever a machine calls its things."""
+    found: list[str] = []
+    async with somebody(chromium, hostile.base, storage_state=hostile.signed_in, width=width) as page:
+        for name, path in hostile.pages.items():
+            await page.goto(path)
+            found.extend(await faults(page, name, width))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_page_to_acknowledge_shows_its_countdown_and_its_button(
+    chromium: Browser, hostile: Hostile, width: int
+) -> None:
+    """F061: at night, on a phone, what has to be seen and pressed is on the screen."""
+    async with somebody(chromium, hostile.base, width=width) as page:
+        await page.goto(hostile.ack)
+        await expect(page.get_by_role("heading", level=1)).to_have_text(POD)
+        assert await faults(page, "page to acknowledge", width) == []
+        for seen in (page.get_by_role("timer"), button(page, "Acknowledge")):
+            box = await seen.bounding_box()
+            assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
