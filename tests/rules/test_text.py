@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -61,7 +62,7 @@ def test_a_hash_takes_text_and_bytes() -> None:
         ("**b** `c` ~~d~~", "<strong>b</strong>", "**"),
         ("<script>alert(1)</script>", "&lt;script&gt;", "<script"),
         ('<img src=x onerror="a()">', "&lt;img", "<img"),
-        ("[a](https://x.example)", 'rel="noopener nofollow"', "[a]"),
+        ("[a](https://x.example)", 'rel="nofollow noreferrer noopener"', "[a]"),
         ("[a](javascript:alert(1))", "javascript", "href"),
         ("[a](data:text/html;base64,xxxx)", "a", "href"),
         ("![cat](https://evil.example/c.png)", 'href="https://evil.example/c.png"', "<img"),
@@ -80,11 +81,88 @@ def test_markdown_is_safe_to_show(source: str, has: str, has_not: str) -> None:
     assert has_not not in shown
 
 
+@pytest.mark.parametrize(
+    ("source", "address", "after"),
+    [
+        ("https://x.example/a?b=1&c=2", "https://x.example/a?b=1&amp;c=2", "</p>"),
+        ("see http://x.example/a.", "http://x.example/a", ".</p>"),
+        ("(HTTPS://x.example)", "HTTPS://x.example", ")</p>"),
+        ("https://x.example/a_(b)_c", "https://x.example/a_(b)_c", "</p>"),
+        ("[https://x.example/a]", "https://x.example/a", "]</p>"),
+        ("**https://x.example/a**", "https://x.example/a", "</strong></p>"),
+        ("*https://x.example/a*, b", "https://x.example/a", "</em>, b</p>"),
+        ("<https://x.example/a>", "https://x.example/a", "</p>"),
+        ("https://x.example/?_g=(a:!())&_a=(b:*)", "https://x.example/?_g=(a:!())&amp;_a=(b:*)", "</p>"),
+        ("http://localhost:3000/d/1, b", "http://localhost:3000/d/1", ", b</p>"),
+        ("|a|\n|-|\n|https://x.example|", "https://x.example", "</td>"),
+        ("line\nhttps://x.example/a\nline", "https://x.example/a", "\nline</p>"),
+    ],
+)
+def test_an_address_in_a_text_is_a_link(source: str, address: str, after: str) -> None:
+    """F067: a URL in a description, a summary or a comment can be followed."""
+    link = f' rel="nofollow noreferrer noopener">{address}</a>{after}'
+    assert link in text.markdown(source)
+    assert text.markdown(source).count("<a ") == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "ftp://x.example",
+        "xhttps://x.example",
+        "https://",
+        "https:// x.example",
+        "https://.",
+        "https://_",
+        "x.example",
+        "//x.example",
+        "`https://x.example`",
+        "```\nhttps://x.example\n```",
+        "javascript://x.example/%0aalert(1)",
+    ],
+)
+def test_what_is_no_address_or_is_code_stays_as_it_is(source: str) -> None:
+    assert "<a " not in text.markdown(source)
+
+
+def test_an_address_in_a_link_is_not_another_link() -> None:
+    shown = text.markdown("[https://x.example](https://y.example/b)")
+    assert shown.count("<a ") == 1
+    assert 'href="https://y.example/b"' in shown
+
+
+def test_code_can_be_scrolled_with_the_keyboard() -> None:
+    assert '<pre tabindex="0">' in text.markdown("```\na\n```")
+    assert text.markdown("x" * (text.MAX_MARKDOWN + 1)).startswith('<pre tabindex="0">')
+
+
+def test_images_can_be_left_out() -> None:
+    """F061: what is read at night, without a session, asks for nothing but itself."""
+    shown = text.markdown("![cat](/attachments/1.png) **b**", images=False)
+    assert (
+        shown == '<p><a href="/attachments/1.png" rel="nofollow noreferrer noopener">cat</a> <strong>b</strong></p>\n'
+    )
+
+
+@pytest.mark.parametrize("hostile", ["http://" * 3000, "http://a" + ")" * 19_000, "a://" * 5000, "*http://a" * 2200])
+def test_no_text_keeps_the_renderer_busy(hostile: str) -> None:
+    began = time.process_time()
+    text.markdown(hostile)
+    assert time.process_time() - began < 2
+
+
 def test_a_very_long_text_is_shown_unformatted() -> None:
-    assert text.markdown("<b>*" * 10_000).startswith("<pre>&lt;b&gt;*")
+    assert text.markdown("<b>*" * 10_000).startswith('<pre tabindex="0">&lt;b&gt;*')
 
 
-@given(st.text(max_size=200) | st.text(alphabet="[]()!*_`~<>#|-\n\\ a/:&;\"'", max_size=200))
+_PIECES = st.sampled_from(["https://", "http", "://", "x.example", *"[]()!*_`~<>|%&;. \n\u0130"])
+
+
+@given(
+    st.text(max_size=200)
+    | st.text(alphabet="[]()!*_`~<>#|-\n\\ a/:&;\"'", max_size=200)
+    | st.lists(_PIECES, max_size=40).map("".join)
+)
 @settings(max_examples=100, deadline=None)
 def test_markdown_never_fails_and_never_shows_a_script(source: str) -> None:
     assert "<script" not in text.markdown(source)

@@ -12,6 +12,7 @@ from typing import cast
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
@@ -85,17 +86,17 @@ def sha256_hex(data: str | bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def markdown(text: str) -> Markup:
-    """Render CommonMark with tables and strikethrough as HTML that is safe to show.
+def markdown(text: str, *, images: bool = True) -> Markup:
+    """Render CommonMark with tables, strikethrough and bare addresses as HTML that is safe to show.
 
-    HTML in the text is shown as text. Links go to http, https, mailto or this site and carry
-    `rel="noopener nofollow"`. An image of another site becomes a link to it, so that no reader's browser
-    is made to call there. A text longer than `MAX_MARKDOWN` characters is shown unformatted.
+    HTML in the text is shown as text. Links go to http, https, mailto or this site, and tell nobody where they
+    were followed. An image of another site becomes a link to it, so that no reader's browser is made to call there;
+    without `images` every one does. A text longer than `MAX_MARKDOWN` characters is shown unformatted.
     """
     text = storable(text)
     if len(text) > MAX_MARKDOWN:
-        return Markup(f"<pre>{html.escape(text)}</pre>")  # noqa: S704 - escaped in this line
-    return Markup(_CLEANER.clean(_RENDERER.render(text)))  # noqa: S704 - cleaned in this line
+        return Markup(f'<pre tabindex="0">{html.escape(text)}</pre>')  # noqa: S704 - escaped in this line
+    return Markup(_CLEANER.clean(_RENDERER.render(text, {"images": images})))  # noqa: S704 - cleaned in this line
 
 
 def _is_local(url: str) -> bool:
@@ -110,7 +111,7 @@ def _image(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Op
     token = tokens[at]
     source = str(token.attrGet("src") or "")
     described = renderer.renderInlineAsText(token.children, options, env) or source
-    if _is_local(source):
+    if _is_local(source) and env.get("images", True):
         return f'<img src="{html.escape(source)}" alt="{html.escape(described)}">'
     return f'<a href="{html.escape(source)}">{html.escape(described)}</a>'
 
@@ -119,8 +120,48 @@ def _only_local_images(tag: str, attribute: str, value: str) -> str | None:
     return None if (tag, attribute) == ("img", "src") and not _is_local(value) else value
 
 
+_SCHEME = re.compile(r"(?:^|[^a-z0-9.+-])(https?)$", re.IGNORECASE)
+_ADDRESS = re.compile(r"://(?:[^\W_]|\[)[^\s<>\"`]*")
+_OPENING = {")": "(", "]": "[", "}": "{"}
+
+
+def _bare_address(state: StateInline, silent: bool) -> bool:
+    """Make a link of an http address. The parser stops at its colon; what stands before it is pending text."""
+    scheme = _SCHEME.search(state.pending[-6:])
+    rest = _ADDRESS.match(state.src, state.pos, state.posMax)
+    if scheme is None or rest is None or state.linkLevel > 0:
+        return False
+    found = _without_punctuation(rest[0])
+    address = scheme[1] + found
+    href = state.md.normalizeLink(address)
+    if not state.md.validateLink(href):
+        return False
+    if not silent:
+        state.pending = state.pending[: -len(scheme[1])]
+        state.push("link_open", "a", 1).attrs = {"href": href}
+        state.push("text", "", 0).content = address
+        state.push("link_close", "a", -1)
+    state.pos += len(found)
+    return True
+
+
+def _without_punctuation(address: str) -> str:
+    """Leave off what ends a sentence or an emphasis, and brackets that were opened before the address."""
+    counts = {bracket: address.count(bracket) for bracket in "()[]{}"}
+    end = len(address)
+    while end > 0:
+        last = address[end - 1]
+        if last in _OPENING and counts[last] > counts[_OPENING[last]]:
+            counts[last] -= 1
+        elif last not in "?!.,:;*_~'":
+            break
+        end -= 1
+    return address[:end]
+
+
 _RENDERER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _RENDERER.add_render_rule("image", _image)
+_RENDERER.inline.ruler.after("text", "bare_address", _bare_address)
 
 _CLEANER = nh3.Cleaner(
     tags={
@@ -130,5 +171,7 @@ _CLEANER = nh3.Cleaner(
     attributes={"a": {"href", "title"}, "img": {"src", "alt"}, "ol": {"start"}},
     attribute_filter=_only_local_images,
     url_schemes={"http", "https", "mailto"},
-    link_rel="noopener nofollow",
+    link_rel="nofollow noreferrer noopener",
+    # Code that is too wide is scrolled, with the keyboard too.
+    set_tag_attribute_values={"pre": {"tabindex": "0"}},
 )
