@@ -14,7 +14,9 @@ import pytest
 from tests.processes import PATIENCE
 from tests.surfaces.web_client import browser
 from tests.world import World
+from tocsin.edge import stream as edge_stream
 from tocsin.edge.auth import COOKIE
+from tocsin.edge.middleware import loggable
 from tocsin.events.live import read_cursor
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor, User
@@ -171,6 +173,34 @@ async def test_a_stream_ends_when_the_process_stops(world: World) -> None:
         world.app.say_goodbye()
         async with asyncio.timeout(PATIENCE):
             await opened.over.wait()
+
+
+async def test_a_stream_ends_when_its_reader_is_signed_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F115: a stream is let in once, and asked again while it lasts."""
+    monkeypatch.setattr(edge_stream, "ASK_AGAIN", 0.0)
+    ada = await world.person("ada")
+    async with stream(world, ada, "/incidents/events", **{"last-event-id": await newest(world)}) as opened:
+        assert not opened.over.is_set()
+        await world.db.pool.execute("UPDATE user_account SET is_active = false")
+        async with asyncio.timeout(PATIENCE):
+            await opened.over.wait()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/p/secret",
+        "/in/generic/secret",
+        "/IN/generic/secret/",
+        "//in//generic//secret",
+        "/./link/secret",
+        "/api/v1/../../set-up/secret",
+    ],
+)
+def test_no_secret_of_an_address_gets_into_the_log(path: str) -> None:
+    """F118: nor that of a mistyped one."""
+    assert "secret" not in loggable(path)
+    assert loggable("/incidents/INC-1") == "/incidents/INC-1"
 
 
 async def test_nobody_signed_in_gets_no_stream(world: World) -> None:

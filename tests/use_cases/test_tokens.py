@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from tests.use_cases.accounts import CLI, actor_of_token, change, make, pass_time, record
-from tocsin.db.engine import Database
+from tocsin.db.engine import Database, Tx
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges
@@ -109,3 +110,61 @@ async def test_the_last_use_of_a_token_is_shown(db: Database) -> None:
     await pass_time(db, timedelta(minutes=1))
     await actor_of_token(db, secret)
     assert await db.pool.fetchval(used) > first
+
+
+TAKE_OVER: dict[str, Callable[[Tx, Actor, User], Awaitable[object]]] = {
+    "a new administrator": lambda tx, who, _: identity.create_user(
+        tx, who, email="eve@example.org", name="Eve", role="admin", password="correct horse battery"
+    ),
+    "an administrator's password": lambda tx, who, ada: identity.set_password(tx, who, ada.id, "correct horse battery"),
+    "an administrator's link": lambda tx, who, ada: identity.make_sign_in_link(tx, who, ada.id, timedelta(hours=1)),
+    "another role": lambda tx, who, ada: identity.update_user(tx, who, ada.id, UserChanges(role="responder")),
+}
+
+
+@pytest.mark.parametrize("work", TAKE_OVER.values(), ids=TAKE_OVER)
+@pytest.mark.parametrize("own", [False, True], ids=["of another one", "of the token's own person"])
+async def test_a_narrow_token_gets_hold_of_no_wider_account(
+    db: Database, work: Callable[[Tx, Actor, User], Awaitable[object]], own: bool
+) -> None:
+    """F118: whoever finds a token that manages people is not an administrator by that."""
+    ada, bob = await make(db, "ada", Role.ADMIN), await make(db, "bob", Role.ADMIN)
+    _, narrow = await make_token(db, Actor.person(ada), ada, "user.manage", "self.edit")
+    _, wide = await make_token(db, Actor.person(ada), ada)
+    for secret, may in ((narrow, False), (wide, True)):
+        who = await actor_of_token(db, secret)
+        assert who is not None
+        async with db.begin() as tx:
+            if may:
+                await work(tx, who, ada if own else bob)
+            else:
+                with pytest.raises(Denied, match="may do more than it may itself"):
+                    await work(tx, who, ada if own else bob)
+
+
+async def test_a_narrow_token_still_looks_after_those_who_may_less(db: Database) -> None:
+    """F118: making stakeholders is what a script is for."""
+    ada = await make(db, "ada", Role.ADMIN)
+    _, secret = await make_token(db, Actor.person(ada), ada, "user.manage", *PERMISSIONS[Role.STAKEHOLDER])
+    who = await actor_of_token(db, secret)
+    assert who is not None
+    async with db.begin() as tx:
+        made = await identity.create_user(tx, who, email="sue@example.org", name="Sue", role="stakeholder")
+        await identity.make_sign_in_link(tx, who, made.id, timedelta(hours=1))
+        with pytest.raises(Denied):
+            await identity.update_user(tx, who, made.id, UserChanges(role="responder"))
+
+
+async def test_what_a_credential_is_now(db: Database) -> None:
+    """F118: a stream asks it again and again, long after the request was let in."""
+    ada = await make(db, "ada")
+    id, secret = await make_token(db, Actor.person(ada), ada, "incident.view")
+    who = await actor_of_token(db, secret)
+    assert who is not None
+    async with db.begin() as tx:
+        assert await identity.as_of_now(tx, who) == who
+    await change(db, CLI, ada, UserChanges(role="stakeholder"))
+    async with db.begin() as tx:
+        assert await identity.as_of_now(tx, who) not in (None, who)
+        await identity.revoke_token(tx, Actor.person(ada), id)
+        assert await identity.as_of_now(tx, who) is None

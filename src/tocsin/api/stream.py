@@ -53,10 +53,12 @@ async def stream_events(
             wanted = (await incidents.get(tx, reference(incident))).id
 
     def wants(event: Seen) -> bool:
-        # Sign-ins and configuration are nobody's business but the audit's.
-        return event.incident_id == wanted if wanted else bool(event.incident_id or event.alert_id)
+        if event.incident_id is None:
+            # Sign-ins and configuration are nobody's business but the audit's.
+            return wanted is None and event.alert_id is not None and who.may("alert.view")
+        return wanted is None or event.incident_id == wanted
 
-    return stream.answer(_written(stream.happening(context, wants, last_event_id)))
+    return stream.answer(_written(stream.happening(context, who, wants, last_event_id)))
 
 
 async def _written(events: AsyncGenerator[Seen | None]) -> AsyncIterator[bytes]:

@@ -26,8 +26,8 @@ _HEADERS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-# The token of an acknowledge link is a credential, so it does not go into the log.
-_SECRET_PATH = re.compile(r"^/(p|in/[^/]+|set-up|link)/[^/]+")
+# The token of an acknowledge link is a credential, so it does not go into the log; nor does one in a mistyped address.
+_SECRET_PATH = re.compile(r"/(p|in/+[^/]+|set-up|link)/+[^/]+", re.IGNORECASE)
 
 
 def trace_id(scope: MutableMapping[str, Any]) -> str:

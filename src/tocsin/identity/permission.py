@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from tocsin.identity.model import Actor
+from tocsin.identity.model import PERMISSIONS, Actor, Role
 from tocsin.kit.errors import Denied
+
+
+def must_not_exceed(who: Actor, role: Role) -> None:
+    """Raise `Denied` for a token that would get hold of an account that may do more than it may itself."""
+    if not who.permissions >= PERMISSIONS[role]:
+        raise Denied("A token cannot give or take over an account that may do more than it may itself.")
 
 
 def must_manage(who: Actor, user_id: UUID) -> None:

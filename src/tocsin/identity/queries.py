@@ -116,6 +116,19 @@ async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User]
     return None if row is None else (row[0], row[1])
 
 
+async def credential(tx: Tx, *, session_id: UUID | None, token_id: UUID | None) -> tuple[User, list[str] | None] | None:
+    """Return the active person behind a session or a token that is good now, and the token's scopes."""
+    if token_id is not None:
+        of_token = select(User, ApiToken.scopes).join(ApiToken, ApiToken.user_id == User.id)
+        of_token = of_token.where(ApiToken.id == token_id, ApiToken.revoked_at.is_(None), User.is_active)
+        row = (await tx.session.execute(of_token)).one_or_none()
+        return None if row is None else (row[0], row[1])
+    of_session = select(User).join(Session, Session.user_id == User.id)
+    of_session = of_session.where(Session.id == session_id, Session.expires_at > tx.now, User.is_active)
+    user = (await tx.session.scalars(of_session)).one_or_none()
+    return None if user is None else (user, None)
+
+
 async def tokens_of(
     tx: Tx, user_id: UUID | None, *, after: UUID | None = None, limit: int = 100, with_revoked: bool = False
 ) -> list[ApiToken]:

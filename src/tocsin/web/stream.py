@@ -19,6 +19,7 @@ from tocsin.alerts import queries as alerts
 from tocsin.edge import stream
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events.live import Seen
+from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
 from tocsin.kit.ids import parse
 
@@ -31,7 +32,7 @@ Wants = Callable[[Seen], bool]
 async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> Stream:
     """Tell of everything that happens to any incident."""
     who.must("incident.view")
-    return _stream(request, context, lambda seen: seen.incident_id is not None)
+    return _stream(request, context, who, lambda seen: seen.incident_id is not None)
 
 
 @get("/incidents/{ref:str}/events")
@@ -40,14 +41,14 @@ async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: From
     who.must("incident.view")
     async with context.db.begin() as tx:
         id = (await incidents.get(tx, ref)).id
-    return _stream(request, context, lambda seen: seen.incident_id == id)
+    return _stream(request, context, who, lambda seen: seen.incident_id == id)
 
 
 @get("/alerts/events")
 async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> Stream:
     """Tell of everything that happens to any alert."""
     who.must("alert.view")
-    return _stream(request, context, lambda seen: seen.alert_id is not None)
+    return _stream(request, context, who, lambda seen: seen.alert_id is not None)
 
 
 @get("/alerts/{id:str}/events")
@@ -56,12 +57,12 @@ async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath
     who.must("alert.view")
     async with context.db.begin() as tx:
         alert_id = (await alerts.get(tx, parse("alt", id))).id
-    return _stream(request, context, lambda seen: seen.alert_id == alert_id)
+    return _stream(request, context, who, lambda seen: seen.alert_id == alert_id)
 
 
-def _stream(request: AppRequest, context: Context, wants: Wants) -> Stream:
+def _stream(request: AppRequest, context: Context, who: Actor, wants: Wants) -> Stream:
     after = request.headers.get("last-event-id") or request.query_params.get("after")
-    return stream.answer(_messages(stream.happening(context, wants, after)))
+    return stream.answer(_messages(stream.happening(context, who, wants, after)))
 
 
 class _News:

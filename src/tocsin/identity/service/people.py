@@ -24,7 +24,7 @@ from tocsin.identity.accounts import (
     is_password,
 )
 from tocsin.identity.model import Actor, Role, User
-from tocsin.identity.permission import must_manage
+from tocsin.identity.permission import must_manage, must_not_exceed
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links
 from tocsin.identity.service.tokens import revoke_tokens
@@ -57,6 +57,7 @@ async def create_user(
     """Create a person; without a password they sign in by link. Raises `Invalid`, `taken` for a known address."""
     who.must("user.manage")
     new = await check_user(email=email, name=name, role=role, password=password, time_zone=time_zone)
+    must_not_exceed(who, new.role)
     user = await store_user(tx, new)
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="user", id=user.id, title=user.name))
     return user
@@ -107,6 +108,8 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
     user, other_admins = await queries.lock_user_and_admins(tx, user_id)
     if if_version is not None and user.version != if_version:
         raise Stale("Somebody changed this person in the meantime. Look at them again before you save.")
+    if changes.role is not None and changes.role != user.role:
+        must_not_exceed(who, clean_role(changes.role))
     was_active_admin = user.is_active and user.role == Role.ADMIN
     changed = _apply(user, changes)
     if not changed:
@@ -163,6 +166,7 @@ async def set_password(tx: Tx, who: Actor, user_id: UUID, new: str, current: str
     """
     must_manage(who, user_id)
     user = await queries.user(tx, user_id)
+    must_not_exceed(who, Role(user.role))
     checked = user.password_hash
     check_new_password(new, email=user.email, name=user.name)
     if checked is not None and who.user_id == user_id:

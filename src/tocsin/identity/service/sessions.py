@@ -78,6 +78,15 @@ async def authenticate_session(tx: Tx, cookie: str, *, days: int) -> Actor | Non
     return Actor.person(user, session_id=session.id)
 
 
+async def as_of_now(tx: Tx, who: Actor) -> Actor | None:
+    """Return who holds the same session or token now; None when it has ended or the person is deactivated."""
+    found = await queries.credential(tx, session_id=who.session_id, token_id=who.token_id)
+    if found is None:
+        return None
+    user, scopes = found
+    return Actor.person(user, session_id=who.session_id, token_id=who.token_id, scopes=scopes)
+
+
 async def sign_out(tx: Tx, who: Actor) -> None:
     """End the session that asks. Does nothing for a token, or when it has ended already."""
     if who.session_id is not None:

@@ -17,7 +17,8 @@ from tocsin.events.configuration import ConfigurationCreated, SignInFailed
 from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.accounts import is_password
-from tocsin.identity.model import Actor, ActorKind, OneTimeLink, SignInThrottle, User
+from tocsin.identity.model import Actor, ActorKind, OneTimeLink, Role, SignInThrottle, User
+from tocsin.identity.permission import must_not_exceed
 from tocsin.identity.service.sessions import open_session
 from tocsin.kit.crypto import check_password, digest, hash_password, needs_rehash, new_secret
 from tocsin.kit.errors import Conflict, TooMany, Unauthenticated
@@ -70,6 +71,7 @@ async def make_sign_in_link(tx: Tx, who: Actor, user_id: UUID, valid_for: timede
     """
     who.must("user.manage")
     user = await queries.lock_user(tx, user_id)
+    must_not_exceed(who, Role(user.role))
     if not user.is_active:
         raise Conflict("This account is deactivated. Activate it before you make a link for it.")
     token = new_secret()
