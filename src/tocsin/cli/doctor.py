@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from tocsin.alerts import queries as alerts
 from tocsin.alerts.model import AlertRoute
-from tocsin.cli import runtime
+from tocsin.cli import runtime, serving
 from tocsin.db import migrate
 from tocsin.db.embedded import EmbeddedError, binaries, files, running_dsn
 from tocsin.db.embedded import account as accounts
@@ -72,7 +72,10 @@ def _fail(check: str, words: str) -> Finding:
 @click.command(short_help="Say what is wrong and how to mend it.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of {verdict, check, words}.")
 def doctor(as_json: bool) -> None:
-    """Check everything a page depends on: one line each, ok, warn or FAIL. Status 1 when something FAILs."""
+    """Check everything a page depends on: one line each, ok, warn or FAIL. Status 1 when something FAILs.
+
+    Beside a running server it goes by the settings that the server was started with.
+    """
     settings = runtime.read_settings()
     findings: list[Finding] = []
 
@@ -90,7 +93,10 @@ def doctor(as_json: bool) -> None:
 
 
 async def _examine(settings: Settings) -> AsyncGenerator[Finding]:
-    for finding in _settings(settings):
+    running = serving.find(settings)
+    if running is not None:
+        settings = running.settings
+    for finding in _settings(settings, running):
         yield finding
     try:
         dsn = settings.database_url or running_dsn(settings.data_dir)
@@ -117,8 +123,10 @@ async def _examine(settings: Settings) -> AsyncGenerator[Finding]:
         await db.close()
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings, running: serving.Running | None) -> Iterator[Finding]:
     yield _ok("settings", f"They can be read. People reach Tocsin at {settings.base_url}.")
+    if running is not None:
+        yield _running(running)
     if settings.database_url is not None:
         yield _ok("database", "An external PostgreSQL is used (TOCSIN_DATABASE_URL).")
     else:
@@ -128,6 +136,16 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield _warn("e-mail", "Pages cannot go out by mail: set TOCSIN_SMTP_HOST, if people shall be mailed.")
     else:
         yield _ok("e-mail", f"Mail goes out through {settings.smtp_host} port {settings.smtp_port}.")
+
+
+def _running(running: serving.Running) -> Finding:
+    check, words = "running server", "This report goes by the settings that it was started with."
+    if running.unknown_here:
+        words += f" Not set here: {', '.join(running.unknown_here)}."
+    if running.contradicted:
+        names = ", ".join(running.contradicted)
+        return _warn(check, f"{words} Set to something else here: {names}; start it again, if that is right.")
+    return _ok(check, words)
 
 
 def _data_dir(data_dir: Path) -> Generator[Finding]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from tocsin.cli import runtime
+from tocsin.cli import runtime, serving
 from tocsin.db.engine import Tx
 from tocsin.identity import queries
 from tocsin.identity import service as identity
@@ -95,16 +95,19 @@ def _cells(each: User) -> tuple[str, ...]:
     return ids.public("usr", each.id), each.email, each.role, state, each.name
 
 
-@user.command("link")
+@user.command("link", short_help="Print a link that signs a person in.")
 @click.option("--email", required=True, help="Address of the person.")
 @click.option("--hours", type=click.IntRange(1, 168), default=24, show_default=True, help="How long it is good.")
 def user_link(email: str, hours: int) -> None:
-    """Print a link that signs the person in once. Whoever holds it is that person."""
+    """Print a link that signs the person in once. Whoever holds it is that person.
+
+    Its address is the one that is set here, else that of the server running on the same data directory.
+    """
 
     async def make(tx: Tx, settings: Settings) -> list[str]:
         person = await _by_email(tx, email)
         token = await identity.make_sign_in_link(tx, OPERATOR, person.id, timedelta(hours=hours))
-        return [f"{settings.base_url}/link/{token}"]
+        return [f"{serving.base_url(settings)}/link/{token}"]
 
     _in_transaction(make)
 

@@ -12,7 +12,7 @@ import socket
 import click
 
 from tocsin.app import App
-from tocsin.cli import listening, runtime, supervisor, welcome
+from tocsin.cli import listening, runtime, serving, supervisor, welcome
 from tocsin.cli.stopping import Stop
 from tocsin.db import migrate as migrations
 from tocsin.db.engine import Database
@@ -49,14 +49,15 @@ async def _serve(settings: Settings, *, worker: bool, demo: bool) -> None:
             greeting = await welcome.prepare(settings, dsn, demo=demo)
             # The words go out once, when the first process answers.
             greet = functools.cache(lambda: welcome.show(greeting))
-            if settings.workers > 1:
+            with serving.announced(settings):
+                if settings.workers > 1:
+                    stop.started()
+                    await supervisor.WebProcesses(settings, dsn, listener, worker=worker).run(stop, greet)
+                    return
+                app = App(settings, dsn)
+                await app.start(worker=worker)
                 stop.started()
-                await supervisor.WebProcesses(settings, dsn, listener, worker=worker).run(stop, greet)
-                return
-            app = App(settings, dsn)
-            await app.start(worker=worker)
-            stop.started()
-            await listening.serve_until_stopped(app, listener, stop, greet)
+                await listening.serve_until_stopped(app, listener, stop, greet)
 
 
 def _with_port(settings: Settings, listener: socket.socket) -> Settings:
