@@ -17,7 +17,7 @@ from tocsin.jobs.worker import LOCK_SPACE, Kind, backoff
 
 
 async def test_stopping_waits_for_what_runs(bench: Bench) -> None:
-    """G14: an orderly stop."""
+    """G04: an orderly stop."""
     go = asyncio.Event()
 
     async def slow(job: Job) -> None:
@@ -45,7 +45,7 @@ async def test_stopping_waits_for_what_runs(bench: Bench) -> None:
 
 
 async def test_stopping_hands_back_what_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """G14: another worker need not wait for a lease."""
+    """G04: another worker need not wait for a lease."""
     monkeypatch.setattr(engine, "STOP_WITHIN", 0.05)
 
     async def endless(job: Job) -> None:

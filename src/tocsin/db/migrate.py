@@ -48,7 +48,8 @@ async def check(db: Database) -> None:
     if have is None or have in _known():
         raise SchemaError("The database schema is older than this program. Run `tocsin migrate` first.")
     raise SchemaError(
-        f"The database schema ({have}) is newer than this program ({need}). Install the newer version of Tocsin again."
+        f"The database schema ({have}) is newer than this program ({need}), or a development version made it. Install "
+        "the version that made it again, or begin with a new data directory."
     )
 
 
