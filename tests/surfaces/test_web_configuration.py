@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -125,6 +126,36 @@ async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Brow
     assert "Renamed" not in gone.html
 
 
+async def test_each_signal_says_what_it_did_to_which_alert(world: World, web: Browser) -> None:
+    """F064: what came in is told apart by the alert that it is about; one request may be about many."""
+    page = await web.do(await web.get("/sources"), "new-source", {"name": "Prometheus", "kind": "alertmanager"})
+    url = page.html.split('id="source-url">')[1].partition("<")[0].removeprefix("http://127.0.0.1:8700")
+
+    async def send(status: str, *names: str) -> None:
+        alerts = [{"status": status, "labels": {"alertname": name}, "fingerprint": name} for name in names]
+        sent = await web.http.post(url, json={"version": "4", "status": status, "alerts": alerts})
+        assert sent.status_code < 300
+
+    await send("firing", "DiskFull")
+    await send("firing", "DiskFull", "DiskSlow")
+    await send("resolved", "DiskSlow")
+    await send("firing", *(f"Pod{n}" for n in range(7)))
+    many, resolved, both, opened = (await web.get(page.path)).html.split('<details class="raw"')[1:]
+
+    def told(row: str) -> list[str]:
+        summary = row.partition("</summary>")[0]
+        links = re.findall(
+            r'(\w+)</span><span class="mono muted xs">ALR-\d+</span><a class="t" href="/alerts/alt_\w+">(.*?)<',
+            summary,
+        )
+        return [" ".join(link) for link in links]
+
+    assert told(opened) == ["Opened DiskFull"]
+    assert told(both) == ["Opened DiskSlow", "Repeated DiskFull"]
+    assert told(resolved) == ["Resolved DiskSlow"]
+    assert [line[:10] for line in told(many)] == ["Opened Pod"] * 3 and "and 4 more" in many
+
+
 async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Browser) -> None:
     """F064, F040."""
     page = await web.do(await web.get("/sources"), "new-source", {"name": "Shell", "kind": "generic"})
@@ -137,7 +168,7 @@ async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Br
     refused = await web.http.post(url.removeprefix("http://127.0.0.1:8700"), json={"nothing": "known"})
     assert refused.status_code == 422
     page = await web.get(page.path)
-    assert "Opened an alert" in page.html and "Disk is full" in page.html and "Refused" in page.html
+    assert "Opened" in page.html and ">Disk is full</a>" in page.html and "Refused" in page.html
     old = page
     page = await web.do(page, "rename", {"name": "Shell 2"})
     stale = await web.submit(old, "rename", {"name": "Shell 3"})

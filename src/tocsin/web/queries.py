@@ -138,9 +138,37 @@ async def latest_test(tx: Tx, user_id: UUID) -> list[Delivery]:
     return [delivery for delivery in found if delivery.created_at == found[0].created_at]
 
 
-async def alert_numbers(tx: Tx, alert_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Return the numbers of these alerts."""
-    if not alert_ids:
-        return {}
-    rows = (await tx.session.execute(select(Alert.id, Alert.number).where(Alert.id.in_(alert_ids)))).all()
-    return {id: number for id, number in rows}
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a signal did to an alert. `of` is how many there are of the signal, those not read included."""
+
+    alert_id: UUID
+    number: int
+    title: str
+    effect: str
+    of: int
+
+
+_TOUCHED = text("""
+SELECT signal_id, alert_id, number, title, effect, of FROM (
+    SELECT touch.signal_id, touch.alert_id, alert.number, alert.title, touch.effect,
+           count(*) OVER (PARTITION BY touch.signal_id) AS of,
+           row_number() OVER (
+               PARTITION BY touch.signal_id
+               ORDER BY array_position(ARRAY['opened', 'resolved', 'acknowledged', 'repeated'], touch.effect),
+                        alert.number
+           ) AS place
+    FROM alert_signal AS touch JOIN alert ON alert.id = touch.alert_id
+    WHERE touch.signal_id = ANY(:ids)
+) AS touched WHERE place <= :most ORDER BY signal_id, place
+""")
+
+
+async def touched_by(tx: Tx, signal_ids: Collection[UUID], *, most: int) -> dict[UUID, list[Touched]]:
+    """Return what each of these signals did to which alerts, at most so many of each; a repeat comes last."""
+    given = {"ids": list(signal_ids), "most": most}
+    rows: Sequence[Any] = (await tx.session.execute(_TOUCHED, given)).all() if signal_ids else []
+    touched: dict[UUID, list[Touched]] = {}
+    for signal_id, *what in rows:
+        touched.setdefault(signal_id, []).append(Touched(*what))
+    return touched

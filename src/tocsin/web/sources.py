@@ -14,7 +14,7 @@ from litestar.params import FromPath
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import AlertSource, Signal, SourceKind
+from tocsin.alerts.model import AlertSource, Signal, SignalOutcome, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -27,6 +27,8 @@ from tocsin.web.alerts import body_text
 from tocsin.web.forms import Form, Refused
 
 _HIDDEN = "…"
+# One request of Alertmanager may be about hundreds of alerts.
+_ALERTS_SHOWN = 3
 _TRIES = {
     SourceKind.GENERIC: '{"title": "Test alert", "status": "firing", "severity": "critical"}',
     SourceKind.PAGERDUTY: (
@@ -73,15 +75,25 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
+class TouchedRow:
+    """What a request did to an alert."""
+
+    effect: str
+    id: str
+    ref: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignalRow:
-    """One request that came in, and what became of it."""
+    """One request that came in, and what became of it. `effect` is for a request that did nothing to any alert."""
 
     id: str
     at: datetime
-    outcome: str
+    effect: str
     words: str
-    alert_id: str | None
-    alert_ref: str | None
+    touched: list[TouchedRow]
+    more: int
     body: str
 
 
@@ -194,31 +206,21 @@ def _view(context: Context, row: AlertSource, busy: figures.SourceFigures, secre
 
 
 async def _signals(tx: Tx, shown: Sequence[Signal]) -> list[SignalRow]:
-    effects = await queries.effects_of(tx, [signal.id for signal in shown]) if shown else {}
-    numbers = await figures.alert_numbers(tx, {alert for each in effects.values() for alert, _ in each})
-    rows: list[SignalRow] = []
-    for signal in shown:
-        touched = effects.get(signal.id, [])
-        alert_id = touched[0][0] if touched else None
-        number = numbers.get(alert_id) if alert_id is not None else None
-        rows.append(
-            SignalRow(
-                id=public("sig", signal.id),
-                at=signal.received_at,
-                outcome=_outcome(signal, [effect for _, effect in touched]),
-                words=signal.detail,
-                alert_id=public("alt", alert_id) if alert_id is not None and number is not None else None,
-                alert_ref=f"ALR-{number}" if number is not None else None,
-                body=body_text(signal),
-            )
-        )
-    return rows
+    touched = await figures.touched_by(tx, [signal.id for signal in shown], most=_ALERTS_SHOWN)
+    return [_signal(signal, touched.get(signal.id, [])) for signal in shown]
 
 
-def _outcome(signal: Signal, effects: Sequence[str]) -> str:
-    if signal.outcome == "rejected":
-        return "refused"
-    return next((known for known in ("opened", "resolved", "acknowledged", "repeated") if known in effects), "ignored")
+def _signal(signal: Signal, touched: Sequence[figures.Touched]) -> SignalRow:
+    rows = [TouchedRow(each.effect, public("alt", each.alert_id), f"ALR-{each.number}", each.title) for each in touched]
+    return SignalRow(
+        id=public("sig", signal.id),
+        at=signal.received_at,
+        effect="" if rows else "refused" if signal.outcome == SignalOutcome.REJECTED else "ignored",
+        words=signal.detail,
+        touched=rows,
+        more=touched[0].of - len(rows) if touched else 0,
+        body=body_text(signal),
+    )
 
 
 _act = partial(pages.act, "/sources", _show)
