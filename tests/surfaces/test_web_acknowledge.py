@@ -86,6 +86,18 @@ async def test_the_screen_says_what_others_have_said_and_not_what_its_reader_see
         assert "Bob declared INC-1" in page.html
 
 
+async def test_the_screen_shows_the_description_as_it_is_meant(world: World) -> None:
+    """F061: Markdown is rendered as elsewhere; links tell nobody the address, images are not asked for."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    await world.alert(description="**Orders** fail, see https://wiki.example/a ![](/static/favicon.svg)")
+    async with browser(world) as web:
+        page = await web.get(link_of(world, ada))
+    assert "<strong>Orders</strong> fail" in page.html
+    assert 'href="https://wiki.example/a" rel="nofollow noreferrer noopener"' in page.html
+    assert "<img" not in page.html
+
+
 async def test_the_screen_says_why_it_is_this_person(world: World) -> None:
     """F061: the step and the repeat, or that somebody asked for them; names are names, whatever they say."""
     ada, bob = await world.people("ada", "bob")

@@ -8,6 +8,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zlib import crc32
 
+from markupsafe import Markup
+
+from tocsin.kit.text import markdown
+
 # The hues that an avatar may have; red is left out because it means trouble everywhere else.
 _HUES = ("violet", "teal", "blue", "green", "amber", "orange", "slate")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -102,3 +106,8 @@ def initials(name: str) -> str:
 def hue(name: str) -> str:
     """Choose a colour that stays the same for the same name in every process and release."""
     return _HUES[crc32(name.encode()) % len(_HUES)]
+
+
+def prose(text: str) -> Markup:
+    """Render Markdown for a page without a session, which asks this site for nothing more than itself: no images."""
+    return markdown(text, images=False)

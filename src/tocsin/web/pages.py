@@ -50,6 +50,7 @@ _FILTERS: Values = {
     "duration": formatting.duration,
     "initials": formatting.initials,
     "hue": formatting.hue,
+    "prose": formatting.prose,
 }
 _remembered: dict[tuple[object, ...], Markup] = {}
 _MOST_REMEMBERED = 5000
