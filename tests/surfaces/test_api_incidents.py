@@ -79,6 +79,37 @@ async def test_help_is_asked_for_and_declined(api: Api, admin: httpx.AsyncClient
     assert (await hers.get("/pages", params={"incident": "INC-1"})).json()["data"][0]["state"] == "declined"
 
 
+async def test_the_answer_names_whoever_could_not_be_paged(api: Api, admin: httpx.AsyncClient) -> None:
+    """F049: people and policies, each with the reason."""
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    ada, bob = await api.world.person("ada"), await api.world.person("bob", reachable=False)
+    policy = await api.world.policy([bob, bob], name="Database")
+    user, duty = (
+        {"type": "user", "id": public("usr", bob.id)},
+        {"type": "escalation_policy", "id": public("pol", policy.id)},
+    )
+    paged = await admin.post("/incidents/INC-1/actions/page", json={"targets": [user, duty]})
+    assert (paged.status_code, paged.json()) == (
+        200,
+        {
+            "data": [],
+            "not_reached": [
+                user
+                | {
+                    "name": "Bob",
+                    "reason": "Bob cannot be reached: no contact method, or the account is switched off.",
+                },
+                duty | {"name": "Database", "reason": "Nobody on any step can be reached."},
+            ],
+            "next_cursor": None,
+        },
+    )
+    both = [user, {"type": "user", "id": public("usr", ada.id)}]
+    partly = (await admin.post("/incidents/INC-1/actions/page", json={"targets": both})).json()
+    assert [page["user"]["name"] for page in partly["data"]] == ["Ada"]
+    assert [missed["name"] for missed in partly["not_reached"]] == ["Bob"]
+
+
 async def test_comments_are_written_and_read(admin: httpx.AsyncClient) -> None:
     """F076."""
     await admin.post("/incidents", json={"title": "Checkout is down"})

@@ -214,7 +214,7 @@ async def test_paging_from_an_incident_pages_once(world: World) -> None:
             shown = await web.do(page, "page-form", {"target": f"user:{public('usr', bob.id)}", "message": "Come"})
     await world.settle()
     assert len(world.mail.to(bob)) == 1
-    assert "They are being paged." in shown.html
+    assert "Bob is being paged." in shown.html
     async with browser(world, bob) as web:
         page = await web.get(url)
         assert "You are being paged for this." in page.html
@@ -313,3 +313,24 @@ async def titles(web: Browser, path: str) -> list[str]:
         for part in html.split('class="ttl" href="/incidents/INC-')[1:]
         for part in [part.partition(">")[2]]
     ]
+
+
+async def test_whoever_cannot_be_reached_is_marked_and_the_page_says_that_nobody_was_paged(world: World) -> None:
+    """F049, F045: also for a policy; it stands there until somebody else is asked."""
+    ada, bob = await world.people("ada", "bob")
+    cleo = await world.person("cleo", reachable=False)
+    policy = await world.policy([cleo], name="Database")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        page = await web.get(url)
+        assert ">Cleo (cannot be reached)<" in page.html and ">Database (cannot be reached)<" in page.html
+        assert ">Bob<" in page.html
+        page = await web.do(page, "page-form", {"target": f"user:{public('usr', cleo.id)}"})
+        assert "being paged" not in page.html and "No answer" not in page.html
+        assert "<strong>Nobody was paged:</strong> Cleo cannot be reached." in page.html
+        assert "Not reached" in page.html and "Has no contact method" in page.html
+        page = await web.do(page, "page-form", {"target": f"policy:{public('pol', policy.id)}"})
+        assert "<strong>Nobody was paged:</strong> nobody on Database can be reached." in page.html
+        page = await web.do(page, "page-form", {"target": f"user:{public('usr', bob.id)}"})
+        assert "Bob is being paged." in page.html and "Nobody was paged" not in page.html
+        assert "Not reached" in page.html

@@ -10,16 +10,17 @@ from litestar import Response, Router, post
 from litestar.params import JSONBody
 
 from tocsin.api.body import Body, NoBody
-from tocsin.api.http import Id, IfMatch, Listing, answer, read_if_match, reference
+from tocsin.api.http import Id, IfMatch, answer, public_or_none, read_if_match, reference
 from tocsin.api.incident_shape import IncidentOut, shape
 from tocsin.api.incidents import Severity
 from tocsin.api.pages import PageOut, write_page
 from tocsin.edge.context import Ctx, Who
 from tocsin.incidents import service
 from tocsin.incidents.model import CancelReason, Status
-from tocsin.kit.ids import parse
+from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall.model import EscalationRun
 
 Note = Annotated[str, msgspec.Meta(max_length=10_000, description="Markdown.")]
 
@@ -85,6 +86,23 @@ class PageForIncident(Body, kw_only=True):
     }
     targets: Annotated[list[Target], msgspec.Meta(min_length=1, max_length=100)]
     message: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+class NotReached(msgspec.Struct):
+    """Somebody who was to be paged and whom nothing was sent to."""
+
+    type: Literal["user", "escalation_policy"]
+    id: str
+    name: str
+    reason: str
+
+
+class PagesSent(msgspec.Struct):
+    """The pages that went out, and whom none went out for. `not_reached` is empty when all went well."""
+
+    data: list[PageOut]
+    not_reached: list[NotReached]
+    next_cursor: str | None = None
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200)
@@ -177,8 +195,12 @@ async def reopen_incident(
 
 
 @post("/{id:str}/actions/page", status_code=200)
-async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageForIncident]) -> Listing[PageOut]:
-    """Ask people or policies for help; answers with the pages that went out at once."""
+async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageForIncident]) -> PagesSent:
+    """Ask people or policies for help; answers with the pages that went out at once.
+
+    That somebody was asked is in the record either way. Whoever has no contact method, and a policy with nobody on it
+    who has one, stands in `not_reached` with the reason; when that is all of them, `data` is empty and nobody comes.
+    """
     targets = [
         PageTarget(kind=target.type, id=parse("usr" if target.type == "user" else "pol", target.id))
         for target in data.targets
@@ -186,7 +208,18 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
     async with context.begin() as tx:
         runs = await service.page(tx, who, reference(id), targets, data.message)
         rows = await oncall.pages_of_runs(tx, runs)
-    return Listing([write_page(page, name) for page, name in rows])
+    paged = {page.run_id for page, _ in rows}
+    return PagesSent(
+        [write_page(page, name) for page, name in rows], [_missed(run) for run in runs if run.id not in paged]
+    )
+
+
+def _missed(run: EscalationRun) -> NotReached:
+    if run.direct_user_id is not None:
+        return NotReached("user", public("usr", run.direct_user_id), run.policy_name, run.end_reason or "")
+    return NotReached(
+        "escalation_policy", public_or_none("pol", run.policy_id) or "", run.policy_name, run.end_reason or ""
+    )
 
 
 ROUTER = Router(

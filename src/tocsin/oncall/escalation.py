@@ -51,6 +51,7 @@ class Plan:
     name: str
     repeat: int
     steps: tuple[Step, ...]
+    is_direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class Decision:
     wait: timedelta | None
     skipped: tuple[Skipped, ...]
     end: str = ""
+
+
+def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
+    """Say whether any step pages anybody."""
+    return any(id in reachable for step in plan.steps for id in step.user_ids)
 
 
 def decide(
@@ -101,7 +107,8 @@ def decide(
             return Decision(step, round, people, wait, tuple(skipped))
         skipped.append(Skipped(step, round, _nobody(here, names)))
     if len(skipped) == len(plan.steps):
-        return Decision(step, round, (), None, tuple(skipped), "Nobody on any step can be reached.")
+        end = f"{skipped[0].reason}." if plan.is_direct else "Nobody on any step can be reached."
+        return Decision(step, round, (), None, tuple(skipped), end)
     return Decision(step, round, (), None, tuple(skipped), _unanswered(plan, round))
 
 

@@ -47,10 +47,15 @@ class Directory:
 
 
 async def directory(tx: Tx) -> Directory:
-    """Read the directory; callers go through `Tx.cached`, as it is the whole installation's."""
+    """Read the directory; callers take `known_directory`, as it is the whole installation's."""
     rows = (await tx.session.execute(select(User.id, User.name, User.is_active))).all()
     methods, rules = await ways_to_reach(tx, [id for id, _, active in rows if active])
     return Directory(await plans(tx), {id: name for id, name, _ in rows}, methods, rules)
+
+
+async def known_directory(tx: Tx) -> Directory:
+    """Return the directory, read anew only when somebody has changed the configuration."""
+    return await tx.cached("oncall.directory", directory)
 
 
 async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:

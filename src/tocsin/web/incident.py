@@ -185,6 +185,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
         "next_statuses": [status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
         "roles": await _roles(tx, incident),
         "people": people,
+        "nobody_paged": _nobody_paged(incident, responders, calls) if is_open else "",
         "responders": views,
         "joined": sum(1 for person in responders if person.responder.state == ResponderState.JOINED),
         "targets": Targets(page_people, page_policies),
@@ -244,18 +245,27 @@ class _Calls:
     latest: Mapping[UUID, Page]
     waiting: Sequence[Page]
     runs: Mapping[UUID, EscalationRun]
+    # Those that paged nobody, because nobody could be reached.
+    in_vain: Sequence[EscalationRun]
 
     @classmethod
     async def read(cls, tx: Tx, incident: Incident, linked: Sequence[Alert]) -> _Calls:
         ids = [alert.id for alert in linked]
         found = [page for page, _ in await oncall.pages_of(tx, alert_ids=ids, incident_id=incident.id)]
-        runs = (
-            {run.id: run for run in await oncall.runs_of(tx, alert_ids=ids, incident_id=incident.id)} if found else {}
-        )
+        runs = {run.id: run for run in await oncall.runs_of(tx, alert_ids=ids, incident_id=incident.id)}
         latest: dict[UUID, Page] = {}
         for page in found:
             latest.setdefault(page.user_id, page)
-        return cls(latest, [page for page in found if page.state == PageState.PAGING], runs)
+        paged = {page.run_id for page in found}
+        in_vain = [run for run in runs.values() if run.state == RunState.EXHAUSTED and run.id not in paged]
+        return cls(latest, [page for page in found if page.state == PageState.PAGING], runs, in_vain)
+
+    def missed(self, user_id: UUID) -> bool:
+        """Say whether the last try to page this person sent nothing."""
+        page = self.latest.get(user_id)
+        return any(
+            run.direct_user_id == user_id and (page is None or run.started_at > page.paged_at) for run in self.in_vain
+        )
 
 
 _OF_PAGE: Mapping[str, str] = {
@@ -280,6 +290,8 @@ _CAME: Mapping[str, str] = {
 
 
 def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
+    if person.responder.state == ResponderState.PAGED and calls.missed(person.responder.user_id):
+        return ResponderView(person.name, "Has no contact method", "failed", None, None)
     page = calls.latest.get(person.responder.user_id)
     of_page = _OF_PAGE[page.state] if page is not None else "no_answer"
     state = _OF_RESPONDER.get(person.responder.state, of_page)
@@ -294,6 +306,20 @@ def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
         took=took if state == "acknowledged" else None,
         until=run.next_step_at if run is not None and state == "paging" and run.state == RunState.RUNNING else None,
     )
+
+
+def _nobody_paged(incident: Incident, responders: Sequence[NamedResponder], calls: _Calls) -> str:
+    """Say who was asked last when that reached nobody; "" once somebody else was asked, or the person has come."""
+    asked = [run for run in calls.runs.values() if run.incident_id == incident.id]
+    last = max((run.started_at for run in asked), default=None)
+    batch = [run for run in asked if run.started_at == last]
+    here = {person.responder.user_id for person in responders if person.responder.state == ResponderState.JOINED}
+    if any(run not in calls.in_vain or run.direct_user_id in here for run in batch):
+        return ""
+    people = [run.policy_name for run in batch if run.direct_user_id is not None]
+    parts = [f"{' and '.join(people)} cannot be reached"] if people else []
+    parts += [f"nobody on {run.policy_name} can be reached" for run in batch if run.direct_user_id is None]
+    return f"{', '.join(parts)}." if parts else ""
 
 
 def _reason(person: NamedResponder, page: Page | None, run: EscalationRun | None) -> str:

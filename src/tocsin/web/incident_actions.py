@@ -16,6 +16,7 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, IncidentRole, Status
 from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import PageState
 from tocsin.web import forms, incident, pages
 from tocsin.web.forms import Form
 from tocsin.web.incidents import read_target
@@ -147,14 +148,28 @@ async def _leave(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 @post("/incidents/{ref:str}/page")
 async def page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
-    """Form fields: target (`user:usr_…` or `policy:pol_…`), message, form_id. Sent twice, it pages once."""
-    return await _act(request, context, who, ref, "page-form", _page, "They are being paged.")
+    """Form fields: target (`user:usr_…` or `policy:pol_…`), message, form_id. Sent twice, it pages once.
+
+    When nobody can be reached there are no words of success; the page of the incident says it.
+    """
+    form = await forms.read(request)
+    reached: list[str] = []
+    refused = await forms.attempt(context, form, "page-form", partial(_page, who, ref, form, reached))
+    if refused is not None:
+        return await incident.show(request, context, who, ref, refused)
+    is_or_are = "is" if len(reached) == 1 else "are"
+    return pages.go(f"/incidents/{ref}", f"{', '.join(reached)} {is_or_are} being paged." if reached else "")
 
 
-async def _page(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+async def _page(who: Actor, ref: str, form: Form, reached: list[str], tx: Tx) -> None:
     target = read_target(form, "target")
     if await forms.once(tx, who, form, "page", ref, form.text("target"), form.text("message")):
-        await incidents.page(tx, who, ref, [target], form.text("message"))
+        runs = await incidents.page(tx, who, ref, [target], form.text("message"))
+        reached += [name for _, name in await oncall.pages_of_runs(tx, runs)]
+    else:
+        incident_id = (await queries.get(tx, ref)).id
+        asked = await oncall.pages_of(tx, incident_id=incident_id)
+        reached += dict.fromkeys(name for page, name in asked if page.state == PageState.PAGING)
 
 
 @post("/incidents/{ref:str}/alerts")

@@ -23,7 +23,7 @@ from tocsin.incidents.model import OPEN, Incident, IncidentRole, ResponderState,
 from tocsin.incidents.queries import Place
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
-from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall.escalation import PageTarget, can_reach
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.first_steps import first_steps
@@ -199,12 +199,22 @@ async def responder_choices(tx: Tx) -> list[Choice]:
 
 
 async def target_choices(tx: Tx, people: Sequence[Choice]) -> tuple[list[Choice], list[Choice]]:
-    """Return whom one can page: people and policies."""
+    """Return whom one can page: people and policies. Whoever cannot be reached stays among them, and is marked."""
     policies = await oncall.policies(tx, limit=_CHOICES)
+    known = await oncall.known_directory(tx)
+    reachable = {public("usr", id) for id in known.methods}
+    reaching = {id for id, plan in known.plans.items() if can_reach(plan, known.methods)}
     return (
-        [(f"user:{id}", name) for id, name in people],
-        [(f"policy:{public('pol', policy.id)}", policy.name) for policy in policies],
+        [(f"user:{id}", name if id in reachable else _marked(name)) for id, name in people],
+        [
+            (f"policy:{public('pol', policy.id)}", policy.name if policy.id in reaching else _marked(policy.name))
+            for policy in policies
+        ],
     )
+
+
+def _marked(name: str) -> str:
+    return f"{name} (cannot be reached)"
 
 
 def read_target(form: Form, name: str) -> PageTarget:

@@ -69,7 +69,7 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
     if not wanted:
         return []
     runs = [_new_run(tx, s) for s in wanted]
-    directory = await tx.cached("oncall.directory", queries.directory)
+    directory = await queries.known_directory(tx)
     for run in runs:
         run.policy_name = _plan_of(directory, run).name
     events = [
@@ -184,7 +184,7 @@ _RUN_COLUMNS = tuple(column.key for column in EscalationRun.__table__.columns)
 def _plan_of(directory: Directory, run: EscalationRun) -> Plan:
     if run.direct_user_id is not None:
         name = directory.names.get(run.direct_user_id, run.policy_name)
-        return Plan(name=name, repeat=0, steps=(Step((run.direct_user_id,), DIRECT_WAIT),))
+        return Plan(name=name, repeat=0, steps=(Step((run.direct_user_id,), DIRECT_WAIT),), is_direct=True)
     if run.policy_id is not None and run.policy_id in directory.plans:
         return directory.plans[run.policy_id]
     return Plan(name=run.policy_name, repeat=0, steps=())
@@ -256,7 +256,7 @@ async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> N
     await _close_pages(tx, [run], PageState.NO_ANSWER)
     await queue.cancel(tx, queue.subject("run", run.id))
     events = [event_of(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, reason=reason)]
-    await _take_steps(tx, [run], await tx.cached("oncall.directory", queries.directory), events=events)
+    await _take_steps(tx, [run], await queries.known_directory(tx), events=events)
 
 
 async def go_on_if_nobody_is_left(tx: Tx, run: EscalationRun, reason: str) -> None:
