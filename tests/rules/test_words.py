@@ -121,6 +121,18 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
             "Luca was paged",
             "step 1 of Payments",
         ),
+        (
+            "page.escalated",
+            {"run_id": str(uuid4()), "step": 1, "reason": "No answer in time."},
+            "The escalation went on from step 1",
+            "No answer in time.",
+        ),
+        (
+            "page.escalated",
+            {"run_id": str(uuid4()), "step": 1, "reason": "x", "asked": True},
+            "Ada asked for the next step",
+            "The escalation went on from step 1.",
+        ),
         ("page.declined", PAGE, "Luca declined the page", ""),
         ("page.acknowledged", PAGE | {"channel": "email"}, "Luca acknowledged the page by e-mail", ""),
         ("page.failed", DELIVERY | {"error": "550"}, "E-mail to Luca was given up after 1 attempt", "550"),

@@ -7,6 +7,7 @@ from datetime import timedelta
 from tests.surfaces.web_client import Page, browser
 from tests.world import World, minutes
 from tocsin.alerts.model import Alert
+from tocsin.events import log, words
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
@@ -134,6 +135,43 @@ async def test_escalating_twice_from_the_same_screen_goes_one_step(world: World)
             await web.do(page, "ack", {"do": "escalate"})
     await world.settle()
     assert (len(world.mail.to(bob)), len(world.mail.to(cleo))) == (1, 0)
+
+
+async def test_who_asked_for_the_next_step_is_told_and_named(world: World) -> None:
+    """F050, F061: as is who is paged now; it can still be taken on, and somebody else may be faster."""
+    ada, bob = await world.people("ada", "bob")
+    alert, link = await paged(world, ada, bob)
+    async with browser(world) as web:
+        done = await web.do(await web.get(link), "ack", {"do": "escalate"})
+        assert "<strong>You asked for the next step</strong>" in done.html and "Bob is paged now." in done.html
+        assert "Escalate now" not in done.html
+        async with world.db.begin() as tx:
+            told = [
+                words.describe(event.name, event.actor_name, event.data).text
+                for event in await log.oldest_first(tx, alert_id=alert.id)
+            ]
+        assert "Ada asked for the next step" in told
+        assert "You acknowledged" in (await web.do(done, "ack", {"do": "ack"})).html
+
+
+async def test_the_last_step_says_that_nobody_else_is_paged(world: World) -> None:
+    """F050, F061: neither the last step of a policy nor a direct page can be escalated, and a press does no harm."""
+    ada, bob = await world.people("ada", "bob")
+    _, first = await paged(world, ada, bob)
+    async with browser(world) as web:
+        before = await web.get(first)
+        assert "Goes on to the next step in" in before.html and "Escalate now" in before.html
+        await world.pass_time(minutes(5))
+        async with world.db.begin() as tx:
+            incident = await incidents.declare(tx, world.actor(ada), title="Checkout is slow")
+            await incidents.page(tx, world.actor(ada), incident.id, [PageTarget("user", bob.id)])
+        await world.settle()
+        for mail in world.mail.to(bob):
+            page = await web.get(str(mail.acknowledge_url).removeprefix("http://127.0.0.1:8700"))
+            assert "After that nobody else is paged." in page.html and "Escalate now" not in page.html
+            pressed = await web.submit(page, "ack", {"do": "escalate"})
+            assert pressed.status == 409 and "There is no next step" in pressed.html
+            assert "You acknowledged" in (await web.do(page, "ack", {"do": "ack"})).html
 
 
 async def test_whoever_comes_second_is_told_who_has_it(world: World) -> None:

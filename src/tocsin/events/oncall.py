@@ -95,12 +95,13 @@ class PageDeclined(Event, frozen=True, kw_only=True):
 
 
 class PageEscalated(Event, frozen=True, kw_only=True):
-    """No answer in time, or somebody asked for the next step; the page passed on."""
+    """No answer in time, or somebody asked for the next step; the page passed on. `asked` when the actor asked."""
 
     name: ClassVar[str] = "page.escalated"
     run_id: UUID
     step: int
     reason: str
+    asked: bool = False
 
 
 class PageSent(Event, frozen=True, kw_only=True):

@@ -136,6 +136,10 @@ def _escalation(event: Event, who: str) -> Line | None:
             return Line("triangle-alert", text, "red", "page", event.reason)
         case oncall.EscalationEnded():
             return Line("bell-off", "The escalation ended", "slate", "page", event.reason)
+        case oncall.PageEscalated(asked=True):
+            text = f"{who} asked for the next step"
+            detail = f"The escalation went on from step {event.step}."
+            return Line("arrow-up-from-line", text, "orange", "page", detail)
         case oncall.PageEscalated():
             text = f"The escalation went on from step {event.step}"
             return Line("arrow-up-from-line", text, "orange", "page", event.reason)

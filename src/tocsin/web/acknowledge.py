@@ -15,6 +15,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
+from tocsin.events.oncall import PageEscalated
 from tocsin.identity import queries as identity
 from tocsin.identity import service as credentials
 from tocsin.identity.model import Actor, User
@@ -29,6 +30,7 @@ from tocsin.kit.text import truncate
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.jobs import ACK_PURPOSE
 from tocsin.oncall import queries as oncall
+from tocsin.oncall import service as escalations
 from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.web import forms, pages
@@ -57,6 +59,9 @@ class PageView:
     next_at: datetime | None
     next_after: int
     may_escalate: bool
+    is_last: bool
+    passed_on_at: datetime | None
+    now_paged: list[str]
     answered_by: str
     answered_at: datetime | None
     took: float | None
@@ -121,6 +126,8 @@ async def _answer(tx: Tx, asked: _Asked, do: str, step: str) -> None:
             # Each escalation goes one step further, so pressing twice on the same screen must count once.
             key = f"escalate:{page.id}:{step[:20]}"
             if await credentials.claim_idempotency(tx, asked.person.id, key, digest(key)) is None:
+                if (await escalations.what_follows(tx, asked.run)).end:
+                    raise Conflict("There is no next step, so nobody else can be paged. You are still being paged.")
                 await incidents.escalate_page(tx, who, page.id)
                 await credentials.complete_idempotency(tx, asked.person.id, key, 303, {}, b"")
         case _:
@@ -155,12 +162,15 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
         asked = await _read(tx, read[0]) if read is not None else None
         if read is None or asked is None:
             return _nowhere(request, context, tx, token)
+        view = await _view(tx, asked)
         state = "expired" if read[2] else _state(asked)
+        if state == "waiting" and view.passed_on_at is not None:
+            state = "passed_on"
         values = pages.bare(request, context, tx.now.astimezone(pages.zone(asked.person.time_zone)))
         values |= {
             "token": token,
             "state": state,
-            "page": await _view(tx, asked),
+            "page": view,
             "latest": await _latest(tx, asked),
             "person_name": asked.person.name,
             "notice": notice,
@@ -197,7 +207,9 @@ def _state(asked: _Asked) -> str:
 
 
 def _is_taken(asked: _Asked) -> bool:
-    return asked.alert is not None and asked.alert.status == AlertStatus.ACKNOWLEDGED
+    if asked.alert is None:
+        return asked.run.state == RunState.ANSWERED
+    return asked.alert.status == AlertStatus.ACKNOWLEDGED
 
 
 def _resolved_at(asked: _Asked) -> datetime | None:
@@ -213,6 +225,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
     is_running = run.state == RunState.RUNNING and run.next_step_at is not None
     by, at = await _answered(tx, asked)
     joined = await incident_queries.responders(tx, asked.incident.id) if asked.incident is not None else []
+    is_last = is_running and bool((await escalations.what_follows(tx, run)).end)
     return PageView(
         title=str(content.get("title", "")),
         severity=_severity(asked),
@@ -225,13 +238,32 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
-        may_escalate=is_running and page.state == PageState.PAGING,
+        may_escalate=is_running and not is_last and page.state == PageState.PAGING,
+        is_last=is_last,
+        passed_on_at=await _passed_on_at(tx, asked),
+        now_paged=[name for other, name in await oncall.pages_of_runs(tx, [run]) if other.state == PageState.PAGING],
         answered_by=by,
         answered_at=at,
         took=(at - page.paged_at).total_seconds() if at is not None and at >= page.paged_at else None,
         resolved_at=_resolved_at(asked),
         joined=[person.name for person in joined if person.responder.state == ResponderState.JOINED],
     )
+
+
+async def _passed_on_at(tx: Tx, asked: _Asked) -> datetime | None:
+    """Return when this person asked for the step after the one that paged them."""
+    if asked.page.state != PageState.NO_ANSWER:
+        return None
+    # The page is about the one or the other, never both.
+    incident_id = asked.page.incident_id if asked.page.alert_id is None else None
+    passed = await log.newest_first(
+        tx, alert_id=asked.page.alert_id, incident_id=incident_id, names=(PageEscalated.name,)
+    )
+    for event in passed:
+        of = (event.actor_id, event.data.get("run_id"), event.data.get("step"))
+        if of == (asked.person.id, str(asked.run.id), asked.page.step) and event.at >= asked.page.paged_at:
+            return event.at
+    return None
 
 
 async def _answered(tx: Tx, asked: _Asked) -> tuple[str, datetime | None]:

@@ -9,7 +9,7 @@ from tocsin.oncall.service.answers import (
     page,
 )
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
-from tocsin.oncall.service.runs import ADVANCE, Start, advance, end_calm_runs, end_runs, link_runs, start
+from tocsin.oncall.service.runs import ADVANCE, Start, advance, end_calm_runs, end_runs, link_runs, start, what_follows
 
 __all__ = [
     "ADVANCE",
@@ -29,4 +29,5 @@ __all__ = [
     "page",
     "start",
     "update_policy",
+    "what_follows",
 ]

@@ -124,14 +124,7 @@ async def _take_steps(
     timers: list[NewJob] = []
     paged: list[tuple[EscalationRun, dict[str, Any]]] = []
     for run in runs:
-        decision = decide(
-            _plan_of(directory, run),
-            step=run.step,
-            round=run.round,
-            urgency=Urgency(run.urgency),
-            reachable=directory.methods.keys(),
-            names=directory.names,
-        )
+        decision = _decision(run, directory)
         events += _about(run, decision)
         run.step, run.round = decision.step, decision.round
         if decision.end:
@@ -172,6 +165,23 @@ async def _take_steps(
         )
     await queue.enqueue(tx, *timers)
     await emit(tx, *events)
+
+
+async def what_follows(tx: Tx, run: EscalationRun) -> Decision:
+    """Say what the run would do next if nobody answered; it pages nobody when the present step is the last one."""
+    known = await queries.known_directory(tx)
+    return _decision(run, known)
+
+
+def _decision(run: EscalationRun, known: Directory) -> Decision:
+    return decide(
+        _plan_of(known, run),
+        step=run.step,
+        round=run.round,
+        urgency=Urgency(run.urgency),
+        reachable=known.methods.keys(),
+        names=known.names,
+    )
 
 
 def _minutes(wait: timedelta) -> int:
@@ -252,10 +262,12 @@ async def advance(tx: Tx, run_id: UUID, *, step: int, round: int, reason: str = 
 
 
 async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> None:
-    """Go on to the next step. The caller has locked the run."""
+    """Go on to the next step; an actor other than the system has asked for it. The caller has locked the run."""
     await _close_pages(tx, [run], PageState.NO_ANSWER)
     await queue.cancel(tx, queue.subject("run", run.id))
-    events = [event_of(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, reason=reason)]
+    events = [
+        event_of(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, reason=reason, asked=actor != SYSTEM)
+    ]
     await _take_steps(tx, [run], await queries.known_directory(tx), events=events)
 
 
