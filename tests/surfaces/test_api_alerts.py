@@ -89,6 +89,19 @@ async def test_an_incident_is_declared_from_an_alert_once(api: Api, admin: httpx
     assert (await admin.get("/alerts", params={"label[team]": "other"})).json()["data"] == []
 
 
+async def test_a_label_that_is_asked_for_twice_means_either_value(api: Api, admin: httpx.AsyncClient) -> None:
+    """F114: and another label must hold as well."""
+    made = await _wire(api, admin, "ada")
+    await _fire(api, made["source"])
+    for query, found in (
+        ("label[team]=pay&label[team]=search", 1),
+        ("label[team]=search&label[team]=pay", 1),
+        ("label[team]=search&label[team]=web", 0),
+        ("label[team]=pay&label[team]=search&label[zone]=1", 0),
+    ):
+        assert len((await admin.get(f"/alerts?{query}")).json()["data"]) == found, query
+
+
 async def test_several_alerts_are_changed_and_each_says_how_it_went(api: Api, admin: httpx.AsyncClient) -> None:
     """F067."""
     made = await _wire(api, admin, "ada")

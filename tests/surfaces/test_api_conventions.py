@@ -384,3 +384,90 @@ async def test_the_page_that_shows_the_document_loads_nothing_from_elsewhere(api
 def test_the_example_of_a_body_is_one(kind: type[Body]) -> None:
     """F120."""
     msgspec.convert(msgspec.json.decode(msgspec.json.encode(kind.example)), kind)
+
+
+_NOBODY = "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"
+
+
+@pytest.mark.parametrize("id", ["usr_nope", "inc_1", "", _NOBODY])
+async def test_a_body_that_names_what_is_not_there_is_told_in_which_field(admin: httpx.AsyncClient, id: str) -> None:
+    """F120."""
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    team = (await admin.post("/teams", json={"name": "Payments"})).json()["id"]
+    me = (await admin.get("/me")).json()["id"]
+    route = (await admin.post("/alert_routes", json={"name": "All", "condition": "severity <= 2"})).json()["id"]
+    other = {kind: id.replace("usr_", f"{kind}_") for kind in ("alt", "pol", "src", "cm")}
+    exists = id != _NOBODY
+    steps = [{"targets": [{"id": me}]}, {"targets": [{"id": me}, {"id": id}]}]
+    rules = [{"urgency": "high", "contact_method_id": other["cm"]}]
+    cases: list[tuple[str, str, dict[str, Any], str]] = [
+        ("POST", "/escalation_policies", {"name": "Duty", "steps": steps}, "#/steps/1/targets"),
+        ("POST", "/alert_routes", {"name": "A", "condition": "severity <= 2", "escalation_policy_id": other["pol"]},
+         "#/escalation_policy_id"),
+        ("PATCH", f"/alert_routes/{route}", {"escalation_policy_id": other["pol"]}, "#/escalation_policy_id"),
+        ("POST", "/alerts", {"source_id": other["src"], "title": "Disk is full"}, "#/source_id"),
+        ("POST", "/incidents", {"alert_id": other["alt"]}, "#/alert_id"),
+        ("POST", "/incidents/INC-1/alerts", {"alert_ids": [other["alt"]]}, "#/alert_ids"),
+        ("PUT", "/incidents/INC-1/roles", {"commander": id}, "#/commander"),
+        ("POST", "/teams", {"name": "Search", "member_ids": [me, id]}, "#/member_ids"),
+        ("PUT", f"/teams/{team}/members", {"member_ids": [me, id]}, "#/member_ids"),
+        ("PUT", f"/users/{me}/notification_rules", {"rules": rules}, "#/rules/0/contact_method_id"),
+        ("POST", f"/users/{me}/actions/send_test_page", {"contact_method_id": other["cm"]}, "#/contact_method_id"),
+        ("POST", "/api_tokens", {"name": "t", "user_id": id}, "#/user_id"),
+    ]  # fmt: skip
+    if exists:
+        cases.append(("POST", "/alerts/actions/bulk", {"action": "resolve", "ids": [other["alt"]]}, "#/ids/0"))
+    for method, path, body, pointer in cases:
+        answer = await admin.request(method, path, json=body)
+        assert answer.status_code == 422, (path, answer.text)
+        assert answer.json()["errors"][0]["pointer"].startswith(pointer), (path, answer.text)
+        assert answer.json()["errors"][0]["detail"].endswith("."), path
+
+
+async def test_what_the_address_names_and_is_not_there_stays_not_found(admin: httpx.AsyncClient) -> None:
+    """F120: also where a body names things of its own."""
+    me = (await admin.get("/me")).json()["id"]
+    for method, path, body in (
+        ("PUT", "/incidents/INC-9/roles", {"lead": me}),
+        ("POST", "/incidents/INC-9/alerts", {"alert_ids": ["alt_06b6fyrfa9xsgs9xe3vxkm3j3m"]}),
+        ("PUT", "/teams/tem_06b6fyrfa9xsgs9xe3vxkm3j3m/members", {"member_ids": [me]}),
+        ("POST", f"/users/{_NOBODY}/actions/send_test_page", {"contact_method_id": "cm_06b6fyrfa9xsgs9xe3vxkm3j3m"}),
+        ("PATCH", "/alert_routes/rte_06b6fyrfa9xsgs9xe3vxkm3j3m", {"escalation_policy_id": None}),
+    ):
+        answer = await admin.request(method, path, json=body)
+        assert answer.status_code == 404, (path, answer.text)
+
+
+async def test_a_value_that_does_not_fit_is_refused_in_a_sentence(admin: httpx.AsyncClient) -> None:
+    """F120."""
+    for path, pointer, words in (
+        ("/incidents?severity=9", "#/severity", "Give a number of at most 5."),
+        ("/incidents?severity=x", "#/severity", "This must be a whole number."),
+        ("/incidents?limit=0", "#/limit", "Give a number of at least 1."),
+        ("/alerts?needs_action=perhaps", "#/needs_action", "This must be true or false."),
+        ("/alerts?status=gone", "#/status", "“gone” is not one of the words that this field takes."),
+        (
+            "/alerts?created_at[gte]=soon",
+            "#/created_at[gte]",
+            "This must be a time such as 2031-05-01T00:00:00Z.",
+        ),
+        (f"/alerts?q={'x' * 201}", "#/q", "Write at most 200 characters."),
+    ):
+        answer = await admin.get(path)
+        assert answer.status_code == 422, answer.text
+        problem = answer.json()
+        assert (problem["errors"][0]["pointer"], problem["errors"][0]["detail"]) == (pointer, words)
+        assert problem["detail"] == words
+    bodies: list[tuple[Any, str]] = [
+        ({"severity": 9}, "Give a number of at most 5."),
+        ({"title": 5}, "This must be a text."),
+        ({"title": "x" * 201}, "Write at most 200 characters."),
+        ({"started_at": "soon"}, "This must be a time such as 2031-05-01T00:00:00Z."),
+        ({"alert_id": 5}, "This must be a text or null."),
+        ([], "This must be an object."),
+    ]
+    for body, words in bodies:
+        assert (await admin.post("/incidents", json=body)).json()["errors"][0]["detail"] == words
+    for ids, words in (([], "Give at least 1 of them."), (["alt_x"] * 101, "Give at most 100 of them.")):
+        answer = await admin.post("/alerts/actions/bulk", json={"action": "resolve", "ids": ids})
+        assert answer.json()["errors"][0]["detail"] == words

@@ -121,7 +121,7 @@ class Filter:
     incident_id: UUID | None = None
     # True: routed to nobody or not yet acknowledged, and in no incident.
     needs_action: bool = False
-    labels: Mapping[str, str] | None = None
+    labels: Mapping[str, Sequence[str]] | None = None
     q: str = ""
     created_from: datetime | None = None
     created_to: datetime | None = None
@@ -144,8 +144,8 @@ async def page(
         query = query.where(Alert.incident_id == wanted.incident_id)
     if wanted.needs_action:
         query = query.where(Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None))
-    if wanted.labels:
-        query = query.where(Alert.labels.cast(JSONB).contains(dict(wanted.labels)))
+    for name, values in (wanted.labels or {}).items():
+        query = query.where(or_(*(Alert.labels.cast(JSONB).contains({name: value}) for value in values)))
     if wanted.q:
         query = query.where(Alert.title.ilike(f"%{_escape(wanted.q)}%", escape="\\"))
     if wanted.created_from is not None:

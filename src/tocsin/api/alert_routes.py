@@ -12,7 +12,7 @@ from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.model import AlertRoute
-from tocsin.api.body import Body
+from tocsin.api.body import Body, naming
 from tocsin.api.http import (
     Cursor,
     Id,
@@ -122,7 +122,8 @@ async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]
         is_enabled=data.is_enabled,
     )
     async with context.begin() as tx:
-        route = await service.create_route(tx, who, draft)
+        with naming("escalation_policy_id"):
+            route = await service.create_route(tx, who, draft)
     return answer(_write(route), version=route.version, status=201)
 
 
@@ -152,7 +153,8 @@ async def edit_alert_route(
             is_catch_all=_or(data.is_catch_all, row.is_catch_all),
             is_enabled=_or(data.is_enabled, row.is_enabled),
         )
-        route = await service.update_route(tx, who, row.id, draft, if_version=read_if_match(if_match))
+        with naming("escalation_policy_id"):
+            route = await service.update_route(tx, who, row.id, draft, if_version=read_if_match(if_match))
     return answer(_write(route), version=route.version)
 
 
@@ -178,7 +180,8 @@ def _or(value: T | msgspec.UnsetType, otherwise: T) -> T:
 
 
 def _policy(id: str | None) -> UUID | None:
-    return parse("pol", id) if id is not None else None
+    with naming("escalation_policy_id"):
+        return parse("pol", id) if id is not None else None
 
 
 ROUTER = Router(

@@ -17,7 +17,7 @@ from tocsin.alerts.explain import explain
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.api.alert_shape import AlertOut, shape, write_alert
 from tocsin.api.alert_sources import SignalOut, write_signal
-from tocsin.api.body import Body, NoBody
+from tocsin.api.body import Body, NoBody, ids_in, naming
 from tocsin.api.deliveries import DeliveryOut, write_delivery
 from tocsin.api.http import (
     MORE_PARAMETERS,
@@ -180,11 +180,11 @@ async def list_alerts(
     return listing(request, rows, limit, write, lambda row: (row[0].created_at, row[0].id))
 
 
-def _labels(request: AppRequest) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _labels(request: AppRequest) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         if (label := _LABEL.fullmatch(name)) is not None:
-            found[storable(label[1])[:200]] = storable(str(value))[:2000]
+            found.setdefault(storable(label[1])[:200], []).append(storable(str(value))[:2000])
     return found
 
 
@@ -192,16 +192,17 @@ def _labels(request: AppRequest) -> dict[str, str]:
 async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Response[AlertOut]:
     """Open an alert by hand; it is routed as any other, so people may be paged."""
     async with context.begin() as tx:
-        alert = await service.open_by_hand(
-            tx,
-            who,
-            source_id=parse("src", data.source_id),
-            title=data.title,
-            description=data.description,
-            severity=data.severity,
-            urgency=data.urgency,
-            labels=data.labels,
-        )
+        with naming("source_id"):
+            alert = await service.open_by_hand(
+                tx,
+                who,
+                source_id=parse("src", data.source_id),
+                title=data.title,
+                description=data.description,
+                severity=data.severity,
+                urgency=data.urgency,
+                labels=data.labels,
+            )
         shaped = await shape(tx, context, alert)
     return answer(shaped, status=201)
 
@@ -278,7 +279,7 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
     # Place in the request → what became of it.
     became: dict[int, AlertOut | Failure] = {}
     # In the order of their ids: with an Idempotency-Key all of them stay locked until the end.
-    for alert_id, place in sorted((alert_id, place) for place, alert_id in enumerate(parse_all("alt", data.ids))):
+    for alert_id, place in sorted((alert_id, place) for place, alert_id in enumerate(ids_in("ids", "alt", data.ids))):
         try:
             async with context.begin() as tx:
                 alert = await _ACTIONS[data.action](tx, who, alert_id)

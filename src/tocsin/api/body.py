@@ -2,14 +2,17 @@
 
 400 for what is not JSON, 415 for another content type, 422 with a JSON pointer for every field that does not fit.
 Misspelt fields are refused, so that nobody believes a change was made that was not. NUL and lone surrogates, which
-the store cannot hold, are replaced.
+the store cannot hold, are replaced. A body that names a thing that is not there is a 422 too (`naming`); 404 is about
+the address.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 import msgspec
 from litestar import Request
@@ -17,7 +20,9 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from tocsin.kit.errors import FieldError, Invalid, Unreadable, WrongType
+from tocsin.api.wording import sentence
+from tocsin.kit.errors import FieldError, Invalid, NotFound, Unreadable, WrongType
+from tocsin.kit.ids import parse
 from tocsin.kit.text import storable_json
 
 T = TypeVar("T")
@@ -48,6 +53,27 @@ class ApiRequest(Request[Any, Any, Any]):
 
 
 _NOTHING = b"{}"
+
+
+@contextmanager
+def naming(*place: str | int) -> Generator[None]:
+    """Say that what is not found is what this field of the body names; raises `Invalid` for `NotFound`.
+
+    What the address names has to be read outside of it.
+    """
+    try:
+        yield
+    except NotFound as problem:
+        raise Invalid("/".join(map(str, place)), problem.message, code="unknown") from None
+
+
+def ids_in(field: str, prefix: str, texts: Iterable[str]) -> list[UUID]:
+    """Read the public ids in a list of the body; raises `Invalid` at the first that is none of this kind."""
+    found: list[UUID] = []
+    for at, text in enumerate(texts):
+        with naming(field, at):
+            found.append(parse(prefix, text))
+    return found
 
 
 class StrictJson(AbstractDTO):  # pyright: ignore[reportMissingTypeArgument]
@@ -101,5 +127,5 @@ def _invalid(message: str) -> Invalid:
         steps.append(named["name"])
         code = "required" if "missing" in what else "unknown_field"
     pointer = "#" + "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
-    said = {"required": "This field is required.", "unknown_field": "There is no such field."}.get(code, f"{what}.")
+    said = {"required": "This field is required.", "unknown_field": "There is no such field."}.get(code, sentence(what))
     return Invalid.of((FieldError(pointer[:200], said[:300], code),))

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body
+from tocsin.api.body import Body, naming
 from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -125,8 +125,14 @@ async def _write(tx: Tx, policies: Sequence[EscalationPolicy]) -> list[PolicyOut
 
 def _drafts(steps: Sequence[PolicyStep]) -> list[service.StepDraft]:
     return [
-        service.StepDraft([parse("usr", target.id) for target in step.targets], step.wait_minutes) for step in steps
+        service.StepDraft([_target(at, place, target) for place, target in enumerate(step.targets)], step.wait_minutes)
+        for at, step in enumerate(steps)
     ]
+
+
+def _target(step: int, place: int, target: StepTarget) -> UUID:
+    with naming("steps", step, "targets", place, "id"):
+        return parse("usr", target.id)
 
 
 @get("/")

@@ -16,15 +16,17 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
+from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
+from tocsin.api.wording import sentence
 from tocsin.edge.context import AppRequest
 from tocsin.edge.cursors import write_place
 from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import PROBLEM_JSON, as_problem, body_of, headers_of
 from tocsin.kit.clock import stamp
-from tocsin.kit.errors import Invalid, NotFound, Stale
+from tocsin.kit.errors import FieldError, Invalid, NotFound, Stale
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 
@@ -136,9 +138,28 @@ def _parameters_of(handler: BaseRouteHandler) -> frozenset[str]:
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Turn whatever a handler raised into a problem document."""
     problem = as_problem(error)
+    if isinstance(error, ValidationException) and isinstance(problem, Invalid):
+        problem = _in_our_words(request, problem)
     raw: Any = request.scope
     body = msgspec.json.encode(body_of(problem, trace_id=trace_id(raw)))
     return Response(body, status_code=problem.status, media_type=PROBLEM_JSON, headers=headers_of(problem))
+
+
+def _in_our_words(request: Request[Any, Any, Any], problem: Invalid) -> Invalid:
+    """Say what is wrong with a parameter in a sentence, under the name that it has in the address."""
+    renamed = _renamed(request.scope["route_handler"])
+    return Invalid.of(
+        tuple(
+            FieldError(renamed.get(error.pointer, error.pointer), sentence(error.detail), error.code)
+            for error in problem.errors
+        )
+    )
+
+
+@cache
+def _renamed(handler: BaseRouteHandler) -> dict[str, str]:
+    found = [(name, field.kwarg_definition) for name, field in handler.parsed_fn_signature.parameters.items()]
+    return {f"#/{name}": f"#/{kind.name}" for name, kind in found if isinstance(kind, QueryParameter) and kind.name}
 
 
 def etag_of(version: int) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Response, Router, get, post, put
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body, NoBody
+from tocsin.api.body import Body, NoBody, naming
 from tocsin.api.http import (
     Cursor,
     Id,
@@ -31,6 +31,7 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import IncidentRole, ResponderSource, ResponderState
+from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
 
 _Place = tuple[bool, AwareTime | None, str, UUID]
@@ -115,8 +116,13 @@ async def set_incident_roles(
         lifecycle.must_be_current(incident, read_if_match(if_match))
         for role, user_id in wanted.items():
             if not isinstance(user_id, msgspec.UnsetType):
-                holder = parse("usr", user_id) if user_id is not None else None
-                incident = await service.assign_role(tx, who, incident.id, role, holder)
+                with naming(role):
+                    holder = parse("usr", user_id) if user_id is not None else None
+                try:
+                    incident = await service.assign_role(tx, who, incident.id, role, holder)
+                except Invalid as problem:
+                    # The use case calls the field `user_id`; here it has the name of the role.
+                    raise Invalid(role, problem.message, code=problem.errors[0].code) from None
         shaped = await shape(tx, context, incident)
     return answer(shaped, version=shaped.version)
 

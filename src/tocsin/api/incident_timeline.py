@@ -11,7 +11,7 @@ from litestar.params import FromQuery, JSONBody
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.api.alert_shape import AlertOut, write_alert
-from tocsin.api.body import Body
+from tocsin.api.body import Body, ids_in, naming
 from tocsin.api.http import (
     Cursor,
     Id,
@@ -29,7 +29,7 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.incidents import queries, service
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, parse_all, public
+from tocsin.kit.ids import parse, public
 
 
 class ActorOut(msgspec.Struct):
@@ -169,9 +169,12 @@ async def list_incident_alerts(
 @post("/{id:str}/alerts", status_code=200)
 async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]) -> Listing[AlertOut]:
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
-    ids = parse_all("alt", data.alert_ids)
+    ids = ids_in("alert_ids", "alt", data.alert_ids)
     async with context.begin() as tx:
-        incident = await service.link_alerts(tx, who, reference(id), ids)
+        who.must("incident.edit")
+        found = await queries.lock(tx, reference(id))
+        with naming("alert_ids"):
+            incident = await service.link_alerts(tx, who, found.id, ids)
         linked = [await alert_queries.get(tx, alert_id) for alert_id in dict.fromkeys(ids)]
         for alert in linked:
             await tx.session.refresh(alert)

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
-from tocsin.api.body import Body
+from tocsin.api.body import Body, naming
 from tocsin.api.http import (
     Cursor,
     Id,
@@ -117,16 +117,17 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
     With `alert_id` the alert is linked and acknowledged, which ends its escalation; `page_others` lets it go on.
     """
     async with context.begin() as tx:
-        incident = await service.declare(
-            tx,
-            who,
-            title=data.title,
-            summary=data.summary,
-            severity=data.severity,
-            alert_id=parse("alt", data.alert_id) if data.alert_id is not None else None,
-            page_others=data.page_others,
-            started_at=moment("started_at", data.started_at),
-        )
+        with naming("alert_id"):
+            incident = await service.declare(
+                tx,
+                who,
+                title=data.title,
+                summary=data.summary,
+                severity=data.severity,
+                alert_id=parse("alt", data.alert_id) if data.alert_id is not None else None,
+                page_others=data.page_others,
+                started_at=moment("started_at", data.started_at),
+            )
         shaped = await shape(tx, context, incident)
     return answer(shaped, version=shaped.version, status=201)
 

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post, put
 from litestar.params import FromQuery, JSONBody
 
-from tocsin.api.body import Body
+from tocsin.api.body import Body, naming
 from tocsin.api.deliveries import DeliveryOut, write_delivery
 from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -152,6 +152,11 @@ def _rule(rule: NotificationRule) -> RuleOut:
     return RuleOut(Urgency(rule.urgency), rule.delay_minutes, public("cm", rule.contact_method_id))
 
 
+def _draft(at: int, rule: Rule) -> RuleDraft:
+    with naming("rules", at, "contact_method_id"):
+        return RuleDraft(rule.urgency, rule.delay_minutes, parse("cm", rule.contact_method_id))
+
+
 def _theirs(who: Actor, id: str) -> UUID:
     """Read whose settings are asked for; addresses are shown to their person and to those who manage people."""
     user_id = parse("usr", id)
@@ -289,7 +294,7 @@ async def list_notification_rules(
 @put("/{id:str}/notification_rules")
 async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[SetRules]) -> Listing[RuleOut]:
     """Replace the person's rules."""
-    drafts = [RuleDraft(rule.urgency, rule.delay_minutes, parse("cm", rule.contact_method_id)) for rule in data.rules]
+    drafts = [_draft(at, rule) for at, rule in enumerate(data.rules)]
     async with context.begin() as tx:
         rows = await notifications.set_rules(tx, who, user_id=parse("usr", id), rules=drafts)
     return Listing([_rule(row) for row in rows])
@@ -299,10 +304,13 @@ async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[
 async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTestPage]) -> Listing[DeliveryOut]:
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
     user_id = parse("usr", id)
-    method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
+    with naming("contact_method_id"):
+        method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
+    must_manage(who, user_id)
     async with context.begin() as tx:
-        rows = await notifications.send_test_page(tx, who, user_id=user_id, method_id=method_id)
         name = (await queries.user(tx, user_id)).name
+        with naming("contact_method_id"):
+            rows = await notifications.send_test_page(tx, who, user_id=user_id, method_id=method_id)
     return Listing([write_delivery(who, row, name) for row in rows])
 
 

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, Router, get, post, put
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body
+from tocsin.api.body import Body, ids_in
 from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing
 from tocsin.api.incident_shape import Person
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -19,7 +19,7 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.model import Team, User
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, parse_all, public
+from tocsin.kit.ids import parse, public
 
 Members = Annotated[list[str], msgspec.Meta(max_length=500)]
 
@@ -50,6 +50,10 @@ class SetMembers(Body, kw_only=True):
     member_ids: Members
 
 
+def _members(ids: Sequence[str]) -> list[UUID]:
+    return ids_in("member_ids", "usr", ids)
+
+
 def _write(team: Team, members: Sequence[User]) -> TeamOut:
     people = [Person(public("usr", user.id), user.name) for user in members]
     return TeamOut(public("tem", team.id), team.name, team.description, people, stamp(team.created_at))
@@ -73,7 +77,7 @@ async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Res
     """Create a team."""
     async with context.begin() as tx:
         team = await identity.create_team(
-            tx, who, name=data.name, description=data.description, member_ids=parse_all("usr", data.member_ids)
+            tx, who, name=data.name, description=data.description, member_ids=_members(data.member_ids)
         )
         members = (await queries.members(tx, [team.id]))[team.id]
     return answer(_write(team, members), status=201)
@@ -93,7 +97,7 @@ async def set_team_members(context: Ctx, who: Who, id: Id, data: JSONBody[SetMem
     """Make exactly these people the team's members."""
     team_id = parse("tem", id)
     async with context.begin() as tx:
-        members = await identity.update_members(tx, who, team_id, parse_all("usr", data.member_ids))
+        members = await identity.update_members(tx, who, team_id, _members(data.member_ids))
         return _write(await queries.team(tx, team_id), members)
 
 

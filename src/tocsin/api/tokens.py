@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response, Router, delete, get, post
 from litestar.params import JSONBody, QueryParameter
 
-from tocsin.api.body import Body
+from tocsin.api.body import Body, naming
 from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, when
 from tocsin.api.idempotency import SECRET_FIELDS
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -97,9 +97,10 @@ async def list_api_tokens(
 @post("/api_tokens", opt={SECRET_FIELDS: ("token",)})
 async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) -> Response[NewTokenOut]:
     """Make a token. Its secret is in this answer and nowhere else."""
-    user_id = parse("usr", data.user_id) if data.user_id is not None else who.must_be_someone()
-    async with context.begin() as tx:
-        token, secret = await identity.create_token(tx, who, user_id=user_id, name=data.name, scopes=data.scopes)
+    with naming("user_id"):
+        user_id = parse("usr", data.user_id) if data.user_id is not None else who.must_be_someone()
+        async with context.begin() as tx:
+            token, secret = await identity.create_token(tx, who, user_id=user_id, name=data.name, scopes=data.scopes)
     return answer(NewTokenOut(**_fields(token), token=secret), status=201)
 
 
