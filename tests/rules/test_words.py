@@ -117,6 +117,18 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
         ),
         (
             "page.started",
+            STARTED | {"wait_minutes": None, "reason": "You are step 1 of Duty", "policy_name": "Duty", "round": 2},
+            "Luca was paged by e-mail and webhook",
+            "Step 1 of Duty, repeat 2",
+        ),
+        (
+            "page.started",
+            STARTED | {"wait_minutes": 5, "reason": "You were paged directly", "is_direct": True},
+            "Luca was paged by e-mail and webhook",
+            "Paged directly. Without an answer within 5 min nobody else is paged.",
+        ),
+        (
+            "page.started",
             STARTED | {"wait_minutes": None, "channels": []},
             "Luca was paged",
             "step 1 of Payments",

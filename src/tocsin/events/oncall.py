@@ -51,7 +51,10 @@ class EscalationEnded(Event, frozen=True, kw_only=True):
 
 
 class PageStarted(Event, frozen=True, kw_only=True):
-    """One person is being asked, on the channels named; without an answer within `wait_minutes` the run goes on."""
+    """One person is being asked, on the channels named; without an answer within `wait_minutes` the run goes on.
+
+    `reason` is written to that person; `policy_name` and `is_direct` are what the record says it with.
+    """
 
     name: ClassVar[str] = "page.started"
     run_id: UUID
@@ -63,6 +66,8 @@ class PageStarted(Event, frozen=True, kw_only=True):
     reason: str
     channels: list[str]
     wait_minutes: int | None
+    policy_name: str = ""
+    is_direct: bool = False
 
 
 class PageUnreachable(Event, frozen=True, kw_only=True):

@@ -150,9 +150,10 @@ def _escalation(event: Event, who: str) -> Line | None:
 def _page(event: Event, who: str) -> Line | None:
     match event:
         case oncall.PageStarted():
-            then = f"Without an answer within {event.wait_minutes} min it goes on." if event.wait_minutes else ""
+            goes_on = "nobody else is paged" if event.is_direct else "it goes on"
+            then = f"Without an answer within {event.wait_minutes} min {goes_on}." if event.wait_minutes else ""
             text = f"{event.user_name} was paged{_by(event.channels)}"
-            return Line("bell-ring", text, "amber", "page", _sentences(event.reason, then))
+            return Line("bell-ring", text, "amber", "page", _sentences(_why_them(event), then))
         case oncall.PageUnreachable():
             return Line("phone-off", f"{event.user_name} could not be reached", "red", "page", event.reason)
         case oncall.PageAcknowledged():
@@ -162,6 +163,18 @@ def _page(event: Event, who: str) -> Line | None:
             return Line("phone-off", f"{event.user_name} declined the page", "orange", "page")
         case _:
             return None
+
+
+def why_them(policy_name: str, *, step: int, round: int, direct: bool) -> str:
+    """Say why somebody was paged, to everybody but them."""
+    return "Paged directly" if direct else f"Step {step} of {policy_name}{f', repeat {round}' if round else ''}"
+
+
+def _why_them(event: oncall.PageStarted) -> str:
+    # What was written before the event had these facts has the reason alone.
+    if not event.policy_name and not event.is_direct:
+        return event.reason
+    return why_them(event.policy_name, step=event.step, round=event.round, direct=event.is_direct)
 
 
 def _delivery(event: Event, who: str) -> Line | None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
+from tocsin.events.words import why_them
 from tocsin.notifications.model import Urgency
 
 
@@ -127,15 +128,12 @@ def _unanswered(plan: Plan, round: int) -> str:
 
 def reason_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
     """Say to the person who is paged why it is them."""
-    return "You were paged directly" if direct else f"You are {_place(plan_name, step, round)}"
+    if direct:
+        return "You were paged directly"
+    said = why_them(plan_name, step=step, round=round, direct=False)
+    return f"You are {said[0].lower()}{said[1:]}"
 
 
 def row_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
     """Say the same for a row that is about the person."""
-    said = "paged directly" if direct else _place(plan_name, step, round)
-    return said[0].upper() + said[1:]
-
-
-def _place(plan_name: str, step: int, round: int) -> str:
-    again = f", repeat {round}" if round else ""
-    return f"step {step} of {plan_name}{again}"
+    return why_them(plan_name, step=step, round=round, direct=direct)

@@ -160,6 +160,8 @@ async def _take_steps(
                 round=page["round"],
                 reason=page["reason"],
                 channels=channels[page["id"]],
+                policy_name=run.policy_name,
+                is_direct=run.direct_user_id is not None,
                 wait_minutes=_minutes(run.next_step_at - tx.now) if run.next_step_at else None,
             )
         )
