@@ -140,15 +140,13 @@ async def test_each_signal_says_what_it_did_to_which_alert(world: World, web: Br
     await send("firing", "DiskFull", "DiskSlow")
     await send("resolved", "DiskSlow")
     await send("firing", *(f"Pod{n}" for n in range(7)))
-    many, resolved, both, opened = (await web.get(page.path)).html.split('<details class="raw"')[1:]
+    many, resolved, both, opened = (await web.get(page.path)).html.split('<div class="sigrow"')[1:]
 
     def told(row: str) -> list[str]:
-        summary = row.partition("</summary>")[0]
-        links = re.findall(
-            r'(\w+)</span><span class="mono muted xs">ALR-\d+</span><a class="t" href="/alerts/alt_\w+">(.*?)<',
-            summary,
-        )
-        return [" ".join(link) for link in links]
+        effects = re.findall(r'</svg>(\w+)</span><span class="t">(.*?)<', row)
+        links = re.findall(r'href="/alerts/alt_\w+">ALR-\d+<span class="vh"> (.*?)<', row)
+        assert [title for _, title in effects] == links
+        return [" ".join(line) for line in effects]
 
     assert told(opened) == ["Opened DiskFull"]
     assert told(both) == ["Opened DiskSlow", "Repeated DiskFull"]
@@ -168,7 +166,7 @@ async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Br
     refused = await web.http.post(url.removeprefix("http://127.0.0.1:8700"), json={"nothing": "known"})
     assert refused.status_code == 422
     page = await web.get(page.path)
-    assert "Opened" in page.html and ">Disk is full</a>" in page.html and "Refused" in page.html
+    assert "Opened" in page.html and ">Disk is full</span>" in page.html and "Refused" in page.html
     old = page
     page = await web.do(page, "rename", {"name": "Shell 2"})
     stale = await web.submit(old, "rename", {"name": "Shell 3"})

@@ -1,4 +1,4 @@
-"""Names without a place to break, addresses and code: nothing leaves the screen or lies over something else."""
+"""Whatever a machine calls its things, nothing leaves the screen or lies over something else."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Hostile:
     base: str
     signed_in: dict[str, Any]
     ack: str
+    link: str
     pages: dict[str, str]
 
 
@@ -73,6 +74,9 @@ async def hostile(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Hostile
         for comment in (BODY, GRAFANA, CODE):
             await api.post(f"/incidents/{incident['number']}/comments", body=comment)
         person = await api.post("/users", name="N" * 80, email=f"{'n' * 60}@{'n' * 60}.example.org", role="responder")
+        await api.post("/users", name="Bo", email="bo@example.org", role="responder")
+        code, link, said = await tocsin("user", "link", "--email=bo@example.org", database_url=dsn)
+        assert code == 0, said
         pages = {
             "alerts": "/alerts",
             "alert": next(f"/alerts/{each['id']}" for each in alerts if each["title"] == POD),
@@ -85,7 +89,7 @@ async def hostile(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Hostile
             "people": "/people",
             "person": f"/people/{person['id']}",
         }
-        yield Hostile(base, signed_in, urlsplit(printed.split()[-1]).path, pages)
+        yield Hostile(base, signed_in, urlsplit(printed.split()[-1]).path, urlsplit(link.strip()).path, pages)
 
 
 async def faults(page: Page, name: str, width: int) -> list[str]:
@@ -119,3 +123,46 @@ async def test_the_page_to_acknowledge_shows_its_countdown_and_its_button(
         for seen in (page.get_by_role("timer"), button(page, "Acknowledge")):
             box = await seen.bounding_box()
             assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
+        # However long the description is, nobody has to look for the button.
+        await expect(button(page, "Acknowledge")).to_be_in_viewport(ratio=1)
+
+
+# Their timers never end, for what a slow machine would be too late for.
+HOLD_TOASTS = """
+const start = window.setTimeout;
+window.setTimeout = (run, after, ...more) => start(run, after === 6000 ? 2 ** 31 - 1 : after, ...more);
+"""
+# What is met by a press in the middle of an element.
+PRESSED = """(e) => {
+  const box = e.getBoundingClientRect();
+  return e.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+}"""
+
+
+async def test_a_toast_keeps_nobody_from_pressing_what_it_asks_for(chromium: Browser, hostile: Hostile) -> None:
+    """F117: on a phone the welcome lies over no button, and a press goes through it to what is below."""
+    async with somebody(chromium, hostile.base, width=390) as page:
+        await page.add_init_script(HOLD_TOASTS)
+        await page.goto(hostile.link)
+        await button(page, "Sign in").click()
+        toast = page.locator(".toast")
+        await expect(toast).to_contain_text("Set a password")
+        shown = await toast.bounding_box()
+        bar = await page.locator(".top").bounding_box()
+        assert shown and bar and bar["y"] + bar["height"] <= shown["y"] < 120
+        password = button(page, "Set password")
+        await password.scroll_into_view_if_needed()
+        assert await password.evaluate(PRESSED)
+        assert not await toast.locator("span").evaluate(PRESSED)
+        hide = button(page, "Hide this message")
+        assert await hide.evaluate(PRESSED)
+        await hide.click()
+        await expect(toast).to_have_count(0)
+
+
+async def test_the_menu_of_a_phone_is_on_the_screen_with_all_its_corners(chromium: Browser, hostile: Hostile) -> None:
+    async with somebody(chromium, hostile.base, storage_state=hostile.signed_in, width=390) as page:
+        await page.goto("/alerts")
+        await button(page, "More").click()
+        box = await page.locator("#more-menu").bounding_box()
+        assert box and box["x"] >= 8 and box["x"] + box["width"] <= 382
