@@ -213,9 +213,12 @@ async def test_paging_from_an_incident_pages_once(world: World) -> None:
         for _ in range(2):
             shown = await web.do(page, "page-form", {"target": f"user:{public('usr', bob.id)}", "message": "Come"})
     await world.settle()
-    assert len(world.mail.to(bob)) == 1
+    (mail,) = world.mail.to(bob)
+    assert mail.reason == "Ada asks for your help: Come. You were paged directly"
     assert "Bob is being paged." in shown.html
     async with browser(world, bob) as web:
+        link = await web.get(str(mail.acknowledge_url).removeprefix("http://127.0.0.1:8700"))
+        assert "<strong>Ada asks for your help: Come</strong>" in link.html
         page = await web.get(url)
         assert "You are being paged for this." in page.html
         page = await web.do(page, "acknowledge")

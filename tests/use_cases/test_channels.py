@@ -21,7 +21,7 @@ from tocsin.notifications.channels import channels
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.notifications.channels.console import Console, block
 from tocsin.notifications.channels.email import Email, html_of, text_of
-from tocsin.notifications.channels.webhook import Webhook
+from tocsin.notifications.channels.webhook import Webhook, body_of
 
 PAGE = PageMessage(
     delivery_id="dlv_01j0000000000000000000000a",
@@ -82,6 +82,33 @@ async def http(*allow: str) -> AsyncIterator[OutboundHttp]:
         yield client
     finally:
         await client.aclose()
+
+
+ASKED = replace(
+    PAGE,
+    alert_id=None,
+    incident_id="inc_01j0000000000000000000000c",
+    incident_number="INC-7",
+    reason="Ada L asks for your help: Do you know the queue? You were paged directly",
+    source="Ada L",
+    labels={},
+)
+
+
+def test_a_page_from_an_incident_begins_with_who_asks_and_what_for() -> None:
+    """F049, F061: in the subject, in both texts of the mail and in the body of the webhook."""
+    mail = email().compose("bob@example.org", ASKED)
+    assert mail["Subject"] == "[SEV1] Ada L asks for your help: Checkout is down"
+    text = text_of(ASKED)
+    assert text.startswith(
+        "Ada L asks for your help: Do you know the queue? You were paged directly.\n\nINC-7 Checkout is down\n"
+    )
+    assert "Asked by: Ada L" in text and "Status:" not in text and "triggered" not in text + html_of(ASKED)
+    assert html_of(ASKED).index("Ada L asks for your help") < html_of(ASKED).index("<h1>INC-7 Checkout is down</h1>")
+    sent = json.loads(body_of(ASKED))
+    assert (sent["title"], sent["body"]) == ("Checkout is down", f"{ASKED.reason}\n\n5xx above 20 %")
+    said = "x" * 900
+    assert said in text_of(replace(ASKED, reason=f"Ada L asks for your help: {said}"))
 
 
 async def test_a_webhook_gets_one_json_object_and_the_delivery_id_as_key() -> None:

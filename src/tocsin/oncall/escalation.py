@@ -18,7 +18,10 @@ from tocsin.notifications.model import Urgency
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
-    """What a page says, whatever it is about. `severity` is 1 (critical) to 5 (info)."""
+    """What a page says, whatever it is about. `severity` is 1 (critical) to 5 (info).
+
+    `request` is what somebody who asks for help says, with their name; empty when nobody asked.
+    """
 
     title: str
     body: str
@@ -27,6 +30,7 @@ class PageContent:
     source: str
     labels: Mapping[str, str]
     incident_number: str | None = None
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,13 @@ def reason_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
         return "You were paged directly"
     said = why_them(plan_name, step=step, round=round, direct=False)
     return f"You are {said[0].lower()}{said[1:]}"
+
+
+def reason_to_send(request: str, reason: str) -> str:
+    """Put what somebody who asks for help says before why it is this person."""
+    if not request:
+        return reason
+    return f"{request if request.endswith(('.', '!', '?')) else f'{request}.'} {reason}"
 
 
 def row_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:

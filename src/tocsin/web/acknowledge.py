@@ -53,6 +53,7 @@ class PageView:
     url: str
     source_name: str
     message: str
+    request: str
     paged_at: datetime
     why: str
     step: str
@@ -233,6 +234,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         url=_url(asked),
         source_name=str(content.get("source", "")),
         message=str(content.get("body", ""))[:600],
+        request=str(content.get("request", "")),
         paged_at=page.paged_at,
         why=row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
         step=f"{run.round}-{run.step}",

@@ -44,12 +44,13 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     await emit(tx, *asked)
     content = PageContent(
         title=incident.title,
-        body=said or incident.summary,
+        body=incident.summary,
         severity=incident.severity,
         urgency=Urgency.HIGH,
         source=who.name,
         labels={},
         incident_number=incident.reference,
+        request=f"{who.name} asks for your help" + (f": {said}" if said else ""),
     )
     runs = await oncall.page(tx, who, incident_id=incident.id, content=content, targets=wanted, message=said)
     await tx.session.flush()

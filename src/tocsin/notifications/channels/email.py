@@ -21,6 +21,9 @@ from tocsin.notifications.channels.base import PageMessage, Receipt, clean, one_
 # The dot-atom of RFC 5322; quoted local parts and address comments are not worth their ambiguity.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 
+# What somebody who asks for help may say, and why it is this person.
+_REASON = 1_300
+
 
 class Email:
     """Sends a page as mail."""
@@ -61,7 +64,7 @@ class Email:
     def compose(self, to: str, message: PageMessage) -> EmailMessage:
         """Write the mail. `Auto-Submitted` (RFC 3834) keeps holiday responders quiet."""
         mail = EmailMessage()
-        mail["Subject"] = f"[{one_line(message.severity, 20)}] {one_line(message.title)}"
+        mail["Subject"] = f"[{one_line(message.severity, 20)}] {_subject(message)}"
         mail["To"] = Address(display_name=one_line(message.recipient_name, 80), addr_spec=to)
         mail["Date"] = format_datetime(message.sent_at)
         mail["Message-ID"] = self._mailer.message_id(message.delivery_id)
@@ -84,13 +87,14 @@ class Email:
 
 
 def text_of(message: PageMessage) -> str:
-    """Write the plain text: what, why you, what to click, then the details."""
-    parts = [one_line(message.title)]
+    """Write the plain text: what, why you, what to click, then the details. Who is asked for help reads that first."""
+    parts = [_about(message)]
     if message.kind == "test":
         parts.append("This is a test page. Nothing is wrong.")
     if message.possible_duplicate:
         parts.append("You may have received this page before.")
-    parts.append(f"{one_line(message.reason)}.".replace("..", "."))
+    reason = f"{one_line(message.reason, _REASON)}.".replace("..", ".")
+    parts.insert(0 if _is_asked(message) else len(parts), reason)
     if message.acknowledge_url:
         parts.append(f"Acknowledge: {_link(message.acknowledge_url)}")
     parts.append(f"Details: {_link(message.url)}")
@@ -116,22 +120,42 @@ def html_of(message: PageMessage) -> str:
         f'<tr><th align="left">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in _facts(message)
     )
     body = f"<pre>{escape(clean(message.body).strip())}</pre>" if message.body.strip() else ""
+    reason = escape(one_line(message.reason, _REASON))
+    is_asked = _is_asked(message)
     return (
         '<!doctype html><html lang="en"><body style="font-family:sans-serif">'
-        f"<h1>{escape(one_line(message.title))}</h1>"
+        + (f'<p style="font-size:18px"><strong>{reason}</strong></p>' if is_asked else "")
+        + f"<h1>{escape(_about(message))}</h1>"
         + "".join(f"<p><strong>{escape(note)}</strong></p>" for note in notes)
-        + f"<p>{escape(one_line(message.reason))}</p>{acknowledge}"
+        + ("" if is_asked else f"<p>{reason}</p>")
+        + f"{acknowledge}"
         f'<p><a href="{escape(_link(message.url))}">Open in Tocsin</a></p>'
         f'<table cellpadding="4">{facts}</table>{body}</body></html>\n'
     )
 
 
+def _is_asked(message: PageMessage) -> bool:
+    """Say whether somebody asks for help with an incident; all other pages come from an alert."""
+    return message.incident_id is not None and message.alert_id is None
+
+
+def _subject(message: PageMessage) -> str:
+    title = one_line(message.title)
+    return f"{one_line(message.source, 80)} asks for your help: {title}" if _is_asked(message) else title
+
+
+def _about(message: PageMessage) -> str:
+    number = f"{one_line(message.incident_number, 40)} " if _is_asked(message) and message.incident_number else ""
+    return number + one_line(message.title)
+
+
 def _facts(message: PageMessage) -> list[tuple[str, str]]:
+    is_asked = _is_asked(message)
     facts = [
         ("Severity", message.severity),
         ("Urgency", message.urgency),
-        ("Status", message.status),
-        ("Source", message.source),
+        ("Status", "" if is_asked else message.status),
+        ("Asked by" if is_asked else "Source", message.source),
     ]
     if message.incident_number:
         facts.append(("Incident", message.incident_number))

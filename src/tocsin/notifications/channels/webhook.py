@@ -41,13 +41,17 @@ class Webhook:
 
 
 def body_of(message: PageMessage) -> bytes:
-    """Write the JSON object. Keys are always present; what is not known is null. Times are RFC 3339 in UTC."""
+    """Write the JSON object. Keys are always present; what is not known is null. Times are RFC 3339 in UTC.
+
+    Where somebody asks for help with an incident, `body` begins with what they say.
+    """
+    is_asked = message.incident_id is not None and message.alert_id is None
     return msgspec.json.encode(
         {
             "delivery_id": message.delivery_id,
             "kind": message.kind,
             "title": message.title,
-            "body": message.body,
+            "body": f"{message.reason}\n\n{message.body}".strip() if is_asked else message.body,
             "severity": message.severity,
             "urgency": message.urgency,
             "status": message.status,

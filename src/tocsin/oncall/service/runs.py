@@ -35,7 +35,7 @@ from tocsin.kit.ids import new_id
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries
-from tocsin.oncall.escalation import Decision, PageContent, Plan, Step, decide, reason_for
+from tocsin.oncall.escalation import Decision, PageContent, Plan, Step, decide, reason_for, reason_to_send
 from tocsin.oncall.model import (
     EscalationRun,
     Page,
@@ -237,7 +237,7 @@ def _request(run: EscalationRun, page: Mapping[str, Any]) -> notifications.Reque
         page_id=page["id"],
         user_id=page["user_id"],
         urgency=Urgency(run.urgency),
-        content=run.content | {"reason": page["reason"]},
+        content=run.content | {"reason": reason_to_send(run.content.get("request", ""), page["reason"])},
         alert_id=run.alert_id,
         incident_id=run.incident_id,
     )
