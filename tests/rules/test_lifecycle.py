@@ -212,6 +212,14 @@ def test_the_first_acknowledgement_counts() -> None:
     assert (it.status, it.acknowledged_at, it.version) == (Status.INVESTIGATING, NOW, 2)
 
 
+def test_moving_an_incident_on_acknowledges_it() -> None:
+    """F029, F030: unless somebody did before."""
+    it = incident(Status.DECLARED)
+    lifecycle.move(it, Status.IDENTIFIED, at=NOW)
+    lifecycle.move(it, Status.MITIGATED, at=LATER)
+    assert it.acknowledged_at == NOW
+
+
 def test_acknowledging_does_not_move_an_incident_back() -> None:
     """F029."""
     it = incident(Status.MITIGATED)

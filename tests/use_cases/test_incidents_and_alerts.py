@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -77,6 +77,33 @@ async def test_who_acknowledged_the_alert_without_being_paged_joins_too(team: Te
 
     assert await team.responders(first) == {"Ada": ("joined", "self"), "Bob": ("joined", "self")}
     assert await team.responders(second) == {"Ada": ("joined", "self")}
+
+
+async def test_an_alert_that_somebody_has_taken_on_makes_an_acknowledged_incident(team: Team) -> None:
+    """F002, F029: by declaring, or before; what only pages others, or was given back, does not."""
+    fresh, before, others, back = [await team.alert(title) for title in ("Fresh", "Before", "Others", "Back")]
+    async with team.db.begin() as tx:
+        for alert_id in (before, back):
+            await alerts.acknowledge(tx, person(team.bob), alert_id)
+        await alerts.unacknowledge(tx, person(team.bob), back)
+
+    mine, bobs = await team.incident(alert_id=fresh), await team.incident(alert_id=before)
+    own = await team.incident(team.bob, alert_id=await _acknowledged(team))
+    for incident, name in ((mine, "Ada"), (bobs, "Bob"), (own, "Bob")):
+        assert (incident.status, incident.acknowledged_at) == ("investigating", incident.declared_at)
+        record = await team.record(incident)
+        assert record.count(f"{name} acknowledged the incident") == 1
+        assert f"{name} changed the status from declared to investigating" in record
+    for alert_id in (others, back):
+        incident = await team.incident(alert_id=alert_id, page_others=True)
+        assert (incident.status, incident.acknowledged_at) == ("declared", None)
+
+
+async def _acknowledged(team: Team) -> UUID:
+    alert_id = await team.alert()
+    async with team.db.begin() as tx:
+        await alerts.acknowledge(tx, person(team.bob), alert_id)
+    return alert_id
 
 
 async def test_linking_an_alert_brings_whoever_acknowledged_it(team: Team) -> None:

@@ -113,7 +113,8 @@ def move(incident: Incident, to: Status, *, at: datetime) -> bool:
     """Move between open states; returns whether anything changed.
 
     The end states have verbs of their own, as each of them asks for something. `mitigated_at` keeps the first time
-    of a round, so that going back and forth does not make the record look better or worse.
+    of a round, so that going back and forth does not make the record look better or worse. Whoever moves an incident
+    on has taken it on, so this is its acknowledgement when there was none.
     """
     status = Status(incident.status)
     match way(status, to):
@@ -127,6 +128,7 @@ def move(incident: Incident, to: Status, *, at: datetime) -> bool:
             raise _not_from(incident, to)
     _must_have_lead(incident)
     incident.status = to
+    incident.acknowledged_at = incident.acknowledged_at or at
     if to is Status.MITIGATED and incident.mitigated_at is None:
         incident.mitigated_at = at
     touch(incident, at=at)

@@ -222,6 +222,9 @@ def milestones(incident: Incident) -> list[Milestone]:
         ("Mitigated", incident.mitigated_at),
         ("Resolved", incident.resolved_at),
     ]
+    if incident.acknowledged_at is None and not lifecycle.is_open(incident):
+        # Whoever declared it ended it as well; there was nobody to acknowledge it to.
+        del stages[1]
     if incident.cancelled_at is not None:
         stages = [stages[0], ("Cancelled", incident.cancelled_at)]
     found: list[Milestone] = []

@@ -17,7 +17,7 @@ from tocsin.identity.model import Actor
 from tocsin.incidents.model import Incident, ResponderSource, Status
 from tocsin.incidents.service import checks
 from tocsin.incidents.service.linking import link, must_be_free
-from tocsin.incidents.service.people import add_joined
+from tocsin.incidents.service.people import add_joined, note_taken_on
 from tocsin.kit.ids import new_id
 
 DEFAULT_SEVERITY = 3
@@ -57,6 +57,9 @@ async def declare(
     From an alert, what is left empty is filled in from it and the alert is linked. The person takes the alert on by
     this, which ends its escalation; with `page_others` it goes on. Everybody paged for it becomes a responder, and
     whoever had acknowledged it a joined one.
+
+    An alert that somebody has taken on makes an acknowledged incident. One declared by hand waits for somebody else to
+    join, or for anybody to move it on.
     """
     who.must("incident.declare")
     alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None
@@ -89,6 +92,7 @@ async def declare(
         await link(tx, who, incident, [alert])
         if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
             await alerts.acknowledge(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
+            await note_taken_on(tx, who.ref, incident, who.user_id)
     return incident
 
 

@@ -6,7 +6,13 @@ from datetime import datetime
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
-from tocsin.events.incidents import CommentAdded, IncidentSeverityChanged, IncidentStatusChanged, IncidentUpdated
+from tocsin.events.incidents import (
+    CommentAdded,
+    IncidentAcknowledged,
+    IncidentSeverityChanged,
+    IncidentStatusChanged,
+    IncidentUpdated,
+)
 from tocsin.events.log import LoggedEvent, by_id, emit
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
@@ -65,8 +71,10 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
     who.must("incident.edit")
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
-    old = incident.status
+    old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     if lifecycle.move(incident, to, at=tx.now):
+        if not was_acknowledged:
+            await emit(tx, IncidentAcknowledged(actor=who.ref, incident_id=incident.id))
         await emit(tx, IncidentStatusChanged(actor=who.ref, incident_id=incident.id, old=old, new=to))
     return incident
 

@@ -18,7 +18,7 @@ from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.service.people import add_joined, add_paged
+from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import queries as oncall_queries
 
@@ -51,7 +51,7 @@ async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident
 
 
 async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
-    """Link these alerts; who was paged for one becomes a responder, and who has acknowledged one joins."""
+    """Link these alerts; who was paged for one becomes a responder, and who has acknowledged one takes it on."""
     if not wanted:
         return
     ids = [alert.id for alert in wanted]
@@ -70,6 +70,11 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
             if person.is_active:
                 # Whoever was paged keeps that as the source; the others took the alert on unasked.
                 await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
+        # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
+        for person in (await identity.users_by_id(tx, await _on_it(tx, wanted))).values():
+            place = await queries.responder(tx, incident.id, person.id)
+            if place is not None and place.state == ResponderState.JOINED:
+                await note_taken_on(tx, Actor.person(person).ref, incident, person.id)
 
 
 async def _on_it(tx: Tx, wanted: Sequence[Alert]) -> list[UUID]:

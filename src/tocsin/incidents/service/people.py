@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from tocsin.db.engine import Tx
+from tocsin.events.base import ActorRef
 from tocsin.events.incidents import (
     IncidentAcknowledged,
     IncidentStatusChanged,
@@ -81,22 +82,27 @@ async def assign_role(
         await add_joined(tx, who, incident, user_id, people[user_id].name, ResponderSource.ROLE)
     lifecycle.give_role(incident, role, user_id, at=tx.now)
     names = [people[id].name if id is not None else None for id in (old, user_id)]
-    await emit(tx, _role_changed(who, incident, role, *names))
+    await emit(tx, _role_changed(who.ref, incident, role, *names))
     return incident
 
 
 async def take_on(tx: Tx, who: Actor, incident: Incident) -> None:
     user_id = who.must_be_someone()
     await add_joined(tx, who, incident, user_id, who.name, ResponderSource.SELF)
+    await note_taken_on(tx, who.ref, incident, user_id)
+    await oncall.answer_incident_pages(tx, who, incident.id)
+
+
+async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID) -> None:
+    """Stamp the first acknowledgement, by somebody who has joined, and begin to investigate."""
     old = incident.status
     if old == Status.DECLARED and lifecycle.effective_lead(incident) is None:
         lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
-        await emit(tx, _role_changed(who, incident, IncidentRole.LEAD, None, who.name))
+        await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, by.name))
     if lifecycle.acknowledge(incident, at=tx.now):
-        await emit(tx, IncidentAcknowledged(actor=who.ref, incident_id=incident.id))
+        await emit(tx, IncidentAcknowledged(actor=by, incident_id=incident.id))
     if incident.status != old:
-        await emit(tx, IncidentStatusChanged(actor=who.ref, incident_id=incident.id, old=old, new=incident.status))
-    await oncall.answer_incident_pages(tx, who, incident.id)
+        await emit(tx, IncidentStatusChanged(actor=by, incident_id=incident.id, old=old, new=incident.status))
 
 
 async def add_joined(tx: Tx, who: Actor, incident: Incident, user_id: UUID, name: str, source: ResponderSource) -> None:
@@ -129,5 +135,7 @@ async def add_paged(tx: Tx, incident: Incident, user_ids: Iterable[UUID], source
     await tx.session.flush()
 
 
-def _role_changed(who: Actor, incident: Incident, role: IncidentRole, old: str | None, new: str | None) -> RoleChanged:
-    return RoleChanged(actor=who.ref, incident_id=incident.id, role=role, old=old, new=new)
+def _role_changed(
+    by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: str | None
+) -> RoleChanged:
+    return RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new)
