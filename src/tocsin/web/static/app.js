@@ -263,6 +263,9 @@ function afterChange() {
   $$("#toasts .toast").forEach(watchToast);
 }
 
+// Somebody new gets the zone of the browser; without this file it is UTC until they choose one.
+for (const field of $$("input[data-time-zone]")) field.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+
 bindKeys();
 tick();
 $$("#toasts .toast").forEach(watchToast);
