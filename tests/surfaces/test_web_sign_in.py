@@ -124,9 +124,53 @@ async def test_a_one_time_link_works_once_and_not_by_looking_at_it(world: World)
             assert page.status == 200 and page.headers["referrer-policy"] == "no-referrer"
         assert (await web.do(page, "link")).path == "/incidents"
     async with browser(world) as web:
-        page = await web.submit(await web.get(f"/link/{token}"), "link")
-        assert page.status == 422
-        assert "has been used or has expired" in page.html
+        again = await web.send(f"/link/{token}", {})
+        assert again.status == 410 and "has been used or has expired" in again.html
+
+
+async def test_a_link_says_as_whom_and_where_and_tells_those_without_one_nothing(world: World) -> None:
+    """Identity: sign-in by link; looking at it does not use it up."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        token = await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(hours=1))
+        set_up = await identity.ensure_organisation(tx, "Acme")
+    async with browser(world) as web:
+        page = await web.get(f"/link/{token}")
+        assert f"Sign in to {set_up.name}" in page.html and ada.name in page.html and ada.email in page.html
+        for wrong in ("nothing", token[:-1], token + "x"):
+            answer = await web.get(f"/link/{wrong}")
+            assert answer.status == 410 and "has been used or has expired" in answer.html
+            assert ada.name not in answer.html and ada.email not in answer.html and "link" not in answer.read.forms
+        await web.do(page, "link")
+        used = await web.get(f"/link/{token}")
+        assert used.status == 410 and ada.name not in used.html
+
+
+@pytest.mark.parametrize(
+    ("sent", "zone"),
+    [("Europe/Amsterdam", "Europe/Amsterdam"), ("", "UTC"), ("Europe", "UTC"), ("../../etc/passwd", "UTC"),
+     ("Moon/Base", "UTC"), ("x" * 5000, "UTC"), ("a\0b", "UTC")],
+)  # fmt: skip
+async def test_somebody_new_gets_the_zone_of_the_browser(world: World, sent: str, zone: str) -> None:
+    """Identity: times are shown in the reader's zone, which is UTC when the browser does not say one."""
+    async with world.db.begin() as tx:
+        token = await identity.make_set_up_link(tx)
+    fields = {"organisation": "Acme", "name": "Ada Lovelace", "email": "ada@example.org", "password": PASSWORD}
+    async with browser(world) as web:
+        page = await web.get(f"/set-up?token={token}")
+        done = await web.do(page, "set-up", {**fields, "time_zone": sent})
+        assert done.path == "/incidents" and f"Times are in {zone}" in done.html
+    ben = await world.person("ben", reachable=False)
+    async with world.db.begin() as tx:
+        token = await identity.make_sign_in_link(tx, world.root, ben.id, timedelta(hours=1))
+        second = await identity.make_sign_in_link(tx, world.root, ben.id, timedelta(hours=1))
+    async with browser(world) as web:
+        assert (
+            f"Times are in {zone}" in (await web.do(await web.get(f"/link/{token}"), "link", {"time_zone": sent})).html
+        )
+    async with browser(world) as web:
+        page = await web.do(await web.get(f"/link/{second}"), "link", {"time_zone": "Asia/Tokyo"})
+        assert f"Times are in {'Asia/Tokyo' if zone == 'UTC' else zone}" in page.html, "who has a zone keeps it"
 
 
 async def test_who_forgot_the_password_comes_by_a_link_and_sets_a_new_one(world: World) -> None:

@@ -14,8 +14,9 @@ from tocsin.edge.auth import COOKIE
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
-from tocsin.identity.accounts import SHORTEST_PASSWORD
-from tocsin.identity.model import Actor
+from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
+from tocsin.identity.model import Actor, User
+from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated
 from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
@@ -113,6 +114,7 @@ async def _set_up(request: AppRequest, context: Context, form: Form, opened: lis
         email=form.text("email"),
         password=form.text("password"),
     )
+    await _take_zone(tx, user, form)
     agent, days = _user_agent(request), context.settings.session_days
     opened.append(await identity.open_session(tx, user, ip=_ip(request), user_agent=agent, how="set-up", days=days))
 
@@ -128,30 +130,61 @@ async def _show_set_up(request: AppRequest, context: Context, token: str, refuse
 
 @get("/link/{token:str}")
 async def link_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
-    """Ask before a one-time link is used: link previews and mail scanners open links, too."""
+    """Say as whom and where one signs in, and ask: link previews and mail scanners open links, too."""
+    return await _show_link(request, context, token)
+
+
+_GONE = "This link has been used or has expired. Ask for a new one."
+
+
+async def _show_link(request: AppRequest, context: Context, token: str) -> pages.Page:
     async with context.db.begin() as tx:
         values = pages.bare(request, context, tx.now)
-    return pages.render("link.html", values | {"token": token, "message": ""}, headers=_SECRET)
+        found = await queries.link(tx, digest(token))
+        person = await queries.user(tx, found.user_id) if found is not None and found.user_id is not None else None
+        organisation = await queries.organisation(tx)
+    if person is None or not person.is_active:
+        # Whoever holds no good link learns nothing about people.
+        values |= {"token": "", "name": "", "email": "", "place": "", "message": _GONE}
+        return pages.render("link.html", values, status=410, headers=_SECRET)
+    place = organisation.name if organisation is not None else "Tocsin"
+    values |= {"token": token, "name": person.name, "email": person.email, "place": place, "message": ""}
+    return pages.render("link.html", values, headers=_SECRET)
 
 
 @post("/link/{token:str}")
 async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Use the link up and sign its person in: somebody new is led to the profile, others may set a new password."""
+    form = await forms.read(request)
     try:
         async with context.db.begin() as tx:
             user, cookie = await identity.sign_in_with_link(
                 tx, token, _ip(request), _user_agent(request), days=context.settings.session_days
             )
             is_new = user.password_hash is None and not await contact.contact_methods(tx, user.id)
-    except Unauthenticated as problem:
-        async with context.db.begin() as tx:
-            values = pages.bare(request, context, tx.now)
-        values |= {"token": token, "message": problem.message}
-        return pages.render("link.html", values, status=422, headers=_SECRET)
+            if is_new:
+                await _take_zone(tx, user, form)
+    except Unauthenticated:
+        return await _show_link(request, context, token)
     if is_new:
         words = "Welcome. Set a password, and add a contact method so that you can be paged."
         return _signed_in(context, cookie, _profile(user.id), words)
     return _signed_in(context, cookie, "/new-password" if user.password_hash is not None else _START)
+
+
+async def _take_zone(tx: Tx, user: User, form: Form) -> None:
+    """Give somebody new the zone that the browser named; whoever has chosen one keeps it, and so does who sent none."""
+    named = form.text("time_zone")
+    if user.time_zone != "UTC" or not 0 < len(named) <= _LONGEST_ZONE:
+        return
+    try:
+        zone = clean_time_zone(named)
+    except Invalid:
+        return
+    await identity.update_user(tx, Actor.person(user), user.id, UserChanges(time_zone=zone))
+
+
+_LONGEST_ZONE = 64
 
 
 def _profile(user_id: UUID) -> str:
