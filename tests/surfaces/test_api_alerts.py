@@ -189,7 +189,8 @@ async def test_a_policy_in_use_stays(api: Api, admin: httpx.AsyncClient) -> None
     """F053."""
     made = await _wire(api, admin, "ada")
     path = f"/escalation_policies/{made['policy']['id']}"
-    assert (await admin.delete(path)).status_code == 409
+    used = await admin.delete(path)
+    assert (used.status_code, used.json()["code"]) == (409, "escalation_policy.in_route")
     assert (await admin.patch(path, json={"repeat": 3})).json()["repeat"] == 3
     assert (await admin.patch(path, json={"steps": []})).status_code == 422
     same = await admin.post("/escalation_policies", json={"name": "Duty", "steps": made["policy"]["steps"]})

@@ -16,7 +16,8 @@ async def test_a_person_is_added_and_reached(api: Api, admin: httpx.AsyncClient)
     hook = {"kind": "webhook", "address": "http://127.0.0.1:9/hook", "name": "Pager"}
     method = await admin.post(f"{path}/contact_methods", json=hook)
     assert method.status_code == 201, method.text
-    assert (await admin.post(f"{path}/contact_methods", json=hook)).status_code == 409
+    twice = await admin.post(f"{path}/contact_methods", json=hook)
+    assert (twice.status_code, twice.json()["code"]) == (409, "contact_method.taken")
     assert (await admin.post(f"{path}/contact_methods", json=hook | {"kind": "pigeon"})).status_code == 422
     rules = {"rules": [{"urgency": "high", "delay_minutes": 0, "contact_method_id": method.json()["id"]}]}
     assert (await admin.put(f"{path}/notification_rules", json=rules)).json()["data"] == rules["rules"]
@@ -91,7 +92,8 @@ async def test_without_an_organisation_every_request_for_it_says_the_same(api: A
 async def test_the_last_administrator_stays(admin: httpx.AsyncClient) -> None:
     """F119."""
     me = (await admin.get("/me")).json()
-    assert (await admin.patch(f"/users/{me['id']}", json={"is_active": False})).status_code == 409
+    last = await admin.patch(f"/users/{me['id']}", json={"is_active": False})
+    assert (last.status_code, last.json()["code"]) == (409, "user.last_admin")
     short = await admin.post(f"/users/{me['id']}/actions/set_password", json={"password": "short"})
     assert (short.status_code, short.json()["errors"][0]["pointer"]) == (422, "#/password")
 

@@ -152,9 +152,11 @@ async def add_contact_method(
     normal = channel.check_address(address)
     mine = await queries.contact_methods(tx, user_id)
     if len(mine) >= MOST_METHODS:
-        raise Conflict(f"A person can have {MOST_METHODS} contact methods. Remove one first.")
+        raise Conflict(
+            f"A person can have {MOST_METHODS} contact methods. Remove one first.", code="contact_method.limit"
+        )
     if any(method.kind == kind and method.address == normal for method in mine):
-        raise Conflict("This contact method is there already.")
+        raise Conflict("This contact method is there already.", code="contact_method.taken")
     title = name.strip()[:100] or channel.label
     method = ContactMethod(id=new_id(), user_id=user_id, kind=kind, address=normal, name=title, created_at=tx.now)
     tx.session.add(method)
@@ -207,7 +209,7 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
     if method_id is not None:
         methods = [await queries.contact_method(tx, method_id, user_id=user_id)]
     if not methods:
-        raise Conflict("There is no contact method to test. Add one first.")
+        raise Conflict("There is no contact method to test. Add one first.", code="contact_method.none")
     content: dict[str, Any] = {
         "title": "Test page",
         "body": f"{who.name} sent this to see whether pages reach you. There is nothing to do.",

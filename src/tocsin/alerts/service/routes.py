@@ -117,7 +117,7 @@ async def _check_route(tx: Tx, draft: RouteDraft, others: Sequence[AlertRoute]) 
         raise Invalid("name", "Give the route a name of at most 100 characters.")
     if draft.is_catch_all:
         if any(other.is_catch_all for other in others):
-            raise Conflict("There is a catch-all already. Change that one.")
+            raise Conflict("There is a catch-all already. Change that one.", code="alert_route.catch_all_taken")
         if draft.condition.strip():
             raise Invalid("condition", "A catch-all takes everything, so it has no condition.")
     elif not draft.condition.strip():

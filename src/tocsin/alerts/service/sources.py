@@ -100,7 +100,9 @@ async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
     who.must("source.manage")
     source = await queries.lock_source(tx, id)
     if await queries.source_has_alerts(tx, id):
-        raise Conflict("This source has opened alerts, so the record needs it. Switch it off instead.")
+        raise Conflict(
+            "This source has opened alerts, so the record needs it. Switch it off instead.", code="source.in_use"
+        )
     await tx.session.execute(delete(Signal).where(Signal.source_id == id))
     await tx.session.delete(source)
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="alert_source", id=id, title=source.name))

@@ -115,7 +115,9 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
     if not changed:
         return user
     if was_active_admin and not other_admins and not (user.is_active and user.role == Role.ADMIN):
-        raise Conflict("This is the last active administrator. Make somebody else an administrator first.")
+        raise Conflict(
+            "This is the last active administrator. Make somebody else an administrator first.", code="user.last_admin"
+        )
     user.version += 1
     user.updated_at = tx.now
     try:

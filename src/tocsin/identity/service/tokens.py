@@ -34,7 +34,7 @@ async def create_token(tx: Tx, who: Actor, *, user_id: UUID, name: str, scopes: 
     wanted = sorted(set(scopes))
     user = await queries.lock_user(tx, user_id)
     if not user.is_active:
-        raise Conflict("This account is deactivated. Activate it before you make a token for it.")
+        raise Conflict("This account is deactivated. Activate it before you make a token for it.", code="user.inactive")
     _check_scopes(who, user, wanted)
     secret = new_secret(PREFIX)
     token = ApiToken(

@@ -75,7 +75,7 @@ async def escalate_run(tx: Tx, who: Actor, run_id: UUID) -> EscalationRun:
         who.must("incident.page")
     run = await queries.lock_run(tx, run_id)
     if run.state != RunState.RUNNING:
-        raise Conflict("This escalation has ended already.")
+        raise Conflict("This escalation has ended already.", code="escalation.ended")
     await pass_on(tx, run, who.ref, f"{who.name} asked for the next step.")
     return run
 

@@ -96,13 +96,18 @@ async def delete_policy(tx: Tx, who: Actor, id: UUID) -> None:
     who.must("oncall.manage")
     policy = await queries.lock_policy(tx, id)
     if not await queries.unused(tx, id):
-        raise Conflict("This policy has paged people, so the record needs it. Take it out of the routes instead.")
+        raise Conflict(
+            "This policy has paged people, so the record needs it. Take it out of the routes instead.",
+            code="escalation_policy.has_paged",
+        )
     await tx.session.delete(policy)
     try:
         await tx.session.flush()
     except IntegrityError as error:
         # Routes live in a domain above this one, so only the database can say that one of them leads here.
-        raise Conflict("A route leads to this policy. Let it lead somewhere else first.") from error
+        raise Conflict(
+            "A route leads to this policy. Let it lead somewhere else first.", code="escalation_policy.in_route"
+        ) from error
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="escalation_policy", id=id, title=policy.name))
 
 
