@@ -223,6 +223,8 @@ async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
     page = await web.do(page, "add-method", {"kind": "webhook", "address": "https://example.org/hook"})
     twice = await web.submit(page, "add-method", {"kind": "webhook", "address": "https://example.org/hook"})
     assert twice.status == 409 and "is there already" in twice.html
+    other = {"kind": "webhook", "address": "https://example.org/other", "method_name": "Watch"}
+    assert ", Watch<" in (await web.do(page, "add-method", other)).html
     page = await web.do(page, "rule-high", {"after_minutes": "5"})
     rule = next(form for form in page.read.forms if form.startswith("drop-"))
     bad = await web.submit(page, "rule-high", {"after_minutes": "soon"})

@@ -309,7 +309,7 @@ async def _change_password(who: Actor, form: Form, tx: Tx) -> None:
 
 @post("/people/{id:str}/contact-methods")
 async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Add a way to be reached. Form fields: kind, address."""
+    """Add a way to be reached. Form fields: kind, address, method_name."""
     form = await forms.read(request)
     use_case = partial(_add_method, context, who, id, form)
     return await _act(
@@ -320,7 +320,10 @@ async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[s
 async def _add_method(context: Context, who: Actor, id: str, form: Form, tx: Tx) -> None:
     user_id = parse("usr", id)
     kind, address = form.text("kind"), form.text("address")
-    await notifications.add_contact_method(tx, who, context.channels, user_id=user_id, kind=kind, address=address)
+    name = form.text("method_name")
+    await notifications.add_contact_method(
+        tx, who, context.channels, user_id=user_id, kind=kind, address=address, name=name
+    )
 
 
 @post("/people/{id:str}/contact-methods/{method_id:str}/delete")
