@@ -74,6 +74,12 @@ def ago(at: datetime, now: datetime) -> str:
     return f"{words} ago" if seconds >= 0 else f"in {words}"
 
 
+def since(at: datetime, now: datetime) -> Markup:
+    """Write `ago` as an element that runs on while the page is open and shows the exact time on demand."""
+    when = f'datetime="{at.isoformat()}" title="{exact(at, now)}"'
+    return Markup(f'<time class="num" {when} data-ago>{ago(at, now)}</time>')  # noqa: S704 (nothing that people wrote)
+
+
 def duration(seconds: float) -> str:
     """Write a length in its two largest units, as `48s`, `41m 12s`, `3h 18m` or `2d 4h`; a zero is left out."""
     whole = max(0, int(seconds))

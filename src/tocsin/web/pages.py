@@ -46,6 +46,7 @@ _FILTERS: Values = {
     "day": formatting.day,
     "exact": formatting.exact,
     "ago": formatting.ago,
+    "since": formatting.since,
     "countdown": formatting.countdown,
     "duration": formatting.duration,
     "initials": formatting.initials,
