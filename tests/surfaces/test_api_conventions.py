@@ -400,6 +400,8 @@ async def test_a_body_that_names_what_is_not_there_is_told_in_which_field(admin:
     exists = id != _NOBODY
     steps = [{"targets": [{"id": me}]}, {"targets": [{"id": me}, {"id": id}]}]
     rules = [{"urgency": "high", "contact_method_id": other["cm"]}]
+    asked = [{"type": "user", "id": me}, {"type": "user", "id": id}]
+    double = {"reason": "duplicate"}
     cases: list[tuple[str, str, dict[str, Any], str]] = [
         ("POST", "/escalation_policies", {"name": "Duty", "steps": steps}, "#/steps/1/targets"),
         ("POST", "/alert_routes", {"name": "A", "condition": "severity <= 2", "escalation_policy_id": other["pol"]},
@@ -409,6 +411,9 @@ async def test_a_body_that_names_what_is_not_there_is_told_in_which_field(admin:
         ("POST", "/incidents", {"alert_id": other["alt"]}, "#/alert_id"),
         ("POST", "/incidents/INC-1/alerts", {"alert_ids": [other["alt"]]}, "#/alert_ids"),
         ("PUT", "/incidents/INC-1/roles", {"commander": id}, "#/commander"),
+        ("POST", "/incidents/INC-1/actions/page", {"targets": asked}, "#/targets/1"),
+        ("POST", "/incidents/INC-1/actions/cancel", double | {"duplicate_of": "INC-99"}, "#/duplicate_of"),
+        ("POST", "/incidents/INC-1/actions/cancel", double | {"duplicate_of": "../x"}, "#/duplicate_of"),
         ("POST", "/teams", {"name": "Search", "member_ids": [me, id]}, "#/member_ids"),
         ("PUT", f"/teams/{team}/members", {"member_ids": [me, id]}, "#/member_ids"),
         ("PUT", f"/users/{me}/notification_rules", {"rules": rules}, "#/rules/0/contact_method_id"),

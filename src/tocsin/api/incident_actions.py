@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response, Router, post
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body, NoBody
+from tocsin.api.body import Body, NoBody, naming
 from tocsin.api.http import Id, IfMatch, answer, public_or_none, read_if_match, reference
 from tocsin.api.incident_shape import IncidentOut, shape
 from tocsin.api.incidents import Severity
@@ -169,6 +169,8 @@ async def cancel_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[CancelIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Say that it was no incident: a false alarm, a duplicate or something else."""
+    with naming("duplicate_of"):
+        other = reference(data.duplicate_of) if data.duplicate_of is not None else None
     async with context.begin() as tx:
         incident = await service.cancel(
             tx,
@@ -176,7 +178,7 @@ async def cancel_incident(
             reference(id),
             data.reason,
             note=data.note,
-            duplicate_of=reference(data.duplicate_of) if data.duplicate_of is not None else None,
+            duplicate_of=other,
             if_version=read_if_match(if_match),
         )
         shaped = await shape(tx, context, incident)
@@ -201,10 +203,10 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
     That somebody was asked is in the record either way. Whoever has no contact method, and a policy with nobody on it
     who has one, stands in `not_reached` with the reason; when that is all of them, `data` is empty and nobody comes.
     """
-    targets = [
-        PageTarget(kind=target.type, id=parse("usr" if target.type == "user" else "pol", target.id))
-        for target in data.targets
-    ]
+    targets: list[PageTarget] = []
+    for at, target in enumerate(data.targets):
+        with naming("targets", at, "id"):
+            targets.append(PageTarget(target.type, parse("usr" if target.type == "user" else "pol", target.id)))
     async with context.begin() as tx:
         runs = await service.page(tx, who, reference(id), targets, data.message)
         rows = await oncall.pages_of_runs(tx, runs)

@@ -13,7 +13,7 @@ from tocsin.incidents.model import CancelReason, Incident, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import checks
 from tocsin.incidents.service.linking import link, unlink
-from tocsin.kit.errors import Conflict
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
 
@@ -109,7 +109,10 @@ async def _lock_with_other(tx: Tx, ref: Ref, other: Ref | None) -> tuple[Inciden
     if other is None:
         return await queries.lock(tx, ref), None
     here = (await queries.get(tx, ref)).id
-    there = (await queries.get(tx, other)).id
+    try:
+        there = (await queries.get(tx, other)).id
+    except NotFound as problem:
+        raise Invalid("duplicate_of", problem.message, code="unknown") from None
     locked = await queries.lock_many(tx, [here, there])
     return locked[here], locked[there]
 
