@@ -12,7 +12,7 @@ from tests.processes import PATIENCE
 from tocsin.db.engine import Database, Tx
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job, NewJob
-from tocsin.jobs.worker import Kind, Worker
+from tocsin.jobs.worker import Kind, Worker, backoff
 
 AT_ONCE = timedelta(milliseconds=5)
 NOBODY = 4711
@@ -56,6 +56,18 @@ class Bench:
             await worker.start()
             self.workers.append(worker)
         return worker
+
+    def held_up(self, go: asyncio.Event) -> Kind:
+        """Jobs of the kind `slow`, which have begun and end when they are let go."""
+
+        async def slow(job: Job) -> None:
+            self.started.append(("slow", job.owner, job.attempt))
+            await go.wait()
+            async with self.db.begin() as tx:
+                await self.note(tx, job)
+                await queue.finish(tx, job)
+
+        return Kind("slow", slow, backoff)
 
     def work_on(self, db: Database) -> Callable[[Job], Awaitable[None]]:
         async def work(job: Job) -> None:

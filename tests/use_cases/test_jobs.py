@@ -118,14 +118,7 @@ async def test_one_job_waits_per_dedup_and_another_may_follow_it(bench: Bench) -
 async def test_cancelling_a_key_removes_what_waits_and_leaves_what_runs(bench: Bench) -> None:
     go = asyncio.Event()
 
-    async def slow(job: Job) -> None:
-        bench.started.append(("slow", job.owner, job.attempt))
-        await go.wait()
-        async with bench.db.begin() as tx:
-            await bench.note(tx, job)
-            await queue.finish(tx, job)
-
-    await bench.worker(Kind("slow", slow, backoff))
+    await bench.worker(bench.held_up(go))
     await bench.put("slow", kind="slow", key="a")
 
     async def running() -> bool:

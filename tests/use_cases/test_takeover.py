@@ -65,14 +65,7 @@ async def test_a_job_of_a_worker_that_holds_no_lock_is_taken_over_long_before_it
     """G04: a killed worker is noticed at once; a living one keeps what it has."""
     go = asyncio.Event()
 
-    async def slow(job: Job) -> None:
-        bench.started.append(("slow", job.owner, job.attempt))
-        await go.wait()
-        async with bench.db.begin() as tx:
-            await bench.note(tx, job)
-            await queue.finish(tx, job)
-
-    alive = await bench.worker(Kind("slow", slow, backoff), locks=True)
+    alive = await bench.worker(bench.held_up(go), locks=True)
 
     async def holds_lock() -> bool:
         return bool(await bench.ask(HOLDS, LOCK_SPACE, alive.number))
@@ -85,7 +78,7 @@ async def test_a_job_of_a_worker_that_holds_no_lock_is_taken_over_long_before_it
 
     await until(running)
     await bench.leave_behind("orphan", owner=NOBODY, lease=timedelta(hours=1))
-    await bench.worker(Kind("slow", slow, backoff), locks=True)
+    await bench.worker(bench.held_up(go), locks=True)
 
     async def taken() -> bool:
         return await bench.effects() == ["orphan"]

@@ -20,14 +20,7 @@ async def test_stopping_waits_for_what_runs(bench: Bench) -> None:
     """G04: an orderly stop."""
     go = asyncio.Event()
 
-    async def slow(job: Job) -> None:
-        bench.started.append(("slow", job.owner, job.attempt))
-        await go.wait()
-        async with bench.db.begin() as tx:
-            await bench.note(tx, job)
-            await queue.finish(tx, job)
-
-    worker = await bench.worker(Kind("slow", slow, backoff))
+    worker = await bench.worker(bench.held_up(go))
     await bench.put("slow", kind="slow")
 
     async def running() -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tocsin import settings as settings_module
 from tocsin.kit.text import sha256_hex
@@ -99,7 +99,8 @@ def _database(settings: Settings) -> str:
     if settings.database_url is None:
         return "embedded"
     parts = urlsplit(settings.database_url)
-    return sha256_hex(f"{parts.netloc.rpartition('@')[2]}{parts.path}?{parts.query}")
+    where = [(name, value) for name, value in parse_qsl(parts.query) if name in {"host", "port", "dbname"}]
+    return sha256_hex(f"{parts.netloc.rpartition('@')[2]}{parts.path}?{sorted(where)}")
 
 
 def _plain(settings: Settings, name: str) -> object:
