@@ -152,7 +152,8 @@ async def test_a_toast_keeps_nobody_from_pressing_what_it_asks_for(chromium: Bro
         assert shown and bar and bar["y"] + bar["height"] <= shown["y"] < 120
         password = button(page, "Set password")
         await password.scroll_into_view_if_needed()
-        assert await password.evaluate(PRESSED)
+        # While one page fades into the next, the browser lets nothing be pressed.
+        await page.wait_for_function(PRESSED, arg=await password.element_handle())
         assert not await toast.locator("span").evaluate(PRESSED)
         hide = button(page, "Hide this message")
         assert await hide.evaluate(PRESSED)
