@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
@@ -110,23 +110,22 @@ async def new_password_until(tx: Tx, session_id: UUID | None, user_id: UUID) -> 
 
 async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User] | None:
     """Return a session that is good now, and its active person."""
+    return await _good_session(tx, Session.token_digest == token_digest)
+
+
+async def _good_session(tx: Tx, which: ColumnElement[bool]) -> tuple[Session, User] | None:
     query = select(Session, User).join(User, User.id == Session.user_id)
-    query = query.where(Session.token_digest == token_digest, Session.expires_at > tx.now, User.is_active)
-    row = (await tx.session.execute(query)).one_or_none()
+    row = (await tx.session.execute(query.where(which, Session.expires_at > tx.now, User.is_active))).one_or_none()
     return None if row is None else (row[0], row[1])
 
 
 async def credential(tx: Tx, *, session_id: UUID | None, token_id: UUID | None) -> tuple[User, list[str] | None] | None:
     """Return the active person behind a session or a token that is good now, and the token's scopes."""
     if token_id is not None:
-        of_token = select(User, ApiToken.scopes).join(ApiToken, ApiToken.user_id == User.id)
-        of_token = of_token.where(ApiToken.id == token_id, ApiToken.revoked_at.is_(None), User.is_active)
-        row = (await tx.session.execute(of_token)).one_or_none()
-        return None if row is None else (row[0], row[1])
-    of_session = select(User).join(Session, Session.user_id == User.id)
-    of_session = of_session.where(Session.id == session_id, Session.expires_at > tx.now, User.is_active)
-    user = (await tx.session.scalars(of_session)).one_or_none()
-    return None if user is None else (user, None)
+        of_token = await _good_token(tx, ApiToken.id == token_id)
+        return None if of_token is None else (of_token[1], of_token[0].scopes)
+    of_session = await _good_session(tx, Session.id == session_id)
+    return None if of_session is None else (of_session[1], None)
 
 
 async def tokens_of(
@@ -150,9 +149,12 @@ async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
 
 async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User] | None:
     """Return a token that is not revoked, and its active person."""
+    return await _good_token(tx, ApiToken.token_digest == token_digest)
+
+
+async def _good_token(tx: Tx, which: ColumnElement[bool]) -> tuple[ApiToken, User] | None:
     query = select(ApiToken, User).join(User, User.id == ApiToken.user_id)
-    query = query.where(ApiToken.token_digest == token_digest, ApiToken.revoked_at.is_(None), User.is_active)
-    row = (await tx.session.execute(query)).one_or_none()
+    row = (await tx.session.execute(query.where(which, ApiToken.revoked_at.is_(None), User.is_active))).one_or_none()
     return None if row is None else (row[0], row[1])
 
 
