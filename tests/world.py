@@ -55,6 +55,9 @@ class FakeChannel:
     def check_address(self, address: str) -> str:
         return address.strip()
 
+    def origin(self, address: str) -> str:
+        return self.kind
+
     async def send(self, address: str, message: PageMessage) -> Receipt:
         if self.meanwhile is not None:
             await self.meanwhile()

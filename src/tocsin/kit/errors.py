@@ -6,6 +6,7 @@ Everything that is neither of these is a bug or an outage and is left to rise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class Problem(Exception):
@@ -133,17 +134,46 @@ class Unavailable(Problem):
         self.retry_after = retry_after
 
 
+class Patience(StrEnum):
+    """How long a refusal is doubted before it is believed: gateways in trouble say 404, 401 and 550 as well.
+
+    none: it can never be answered otherwise, such as an address that is impossible by its spelling. short: the other
+    side says that it is final (410). long: everything else.
+    """
+
+    NONE = "none"
+    SHORT = "short"
+    LONG = "long"
+
+
 class OutsideFailure(Exception):
-    """An outside product did not do what was asked. Never carries a secret in its message."""
+    """An outside product did not do what was asked. Never carries a secret in its message.
+
+    `may_have_arrived` is set when the request had left before it failed, so that the other side may have it all the
+    same: whatever is said again is then marked as a possible repeat. `retry_after` is in seconds, when the other side
+    asked for that much patience.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, may_have_arrived: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.may_have_arrived = may_have_arrived
 
 
 class Transient(OutsideFailure):
-    """It may work later: a time-out, a 5xx, a 429. `retry_after` is in seconds when the other side said so."""
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+    """It may work later: a time-out, a 5xx, a 429."""
 
 
 class Refused(OutsideFailure):
-    """It will never work as asked: an unknown address, a forbidden target, a 4xx."""
+    """The other side says no: an unknown address, a forbidden target, a 4xx. Believed as `patience` says."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        patience: Patience = Patience.LONG,
+        retry_after: float | None = None,
+        may_have_arrived: bool = False,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, may_have_arrived=may_have_arrived)
+        self.patience = patience

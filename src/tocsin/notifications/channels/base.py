@@ -70,6 +70,10 @@ class Channel(Protocol):
         """Return the address in its normal form, or raise `Invalid("address", …)`."""
         ...
 
+    def origin(self, address: str) -> str:
+        """Return who carries messages to this address, such as `https://hooks.example.org`: what fails together."""
+        ...
+
     async def send(self, address: str, message: PageMessage) -> Receipt:
         """Send once. Raises `Transient` when another try may work and `Refused` when it cannot."""
         ...

@@ -24,6 +24,10 @@ class Console:
             raise Invalid("address", "Use a name of at most 100 characters.")
         return name or "console"
 
+    def origin(self, address: str) -> str:
+        """Return the one terminal."""
+        return self.kind
+
     async def send(self, address: str, message: PageMessage) -> Receipt:
         """Print the page. Writing is immediate, so a printed page counts as delivered."""
         encoding = self._stream.encoding or "utf-8"

@@ -47,6 +47,10 @@ class Email:
             raise Invalid("address", "Use a domain after the @, not an IP address.")
         return f"{local}@{name}"
 
+    def origin(self, address: str) -> str:
+        """Return the one mail server, whatever the address."""
+        return self.kind
+
     async def send(self, address: str, message: PageMessage) -> Receipt:
         """Hand the mail to the server; its `Message-ID` is made of the delivery id."""
         try:

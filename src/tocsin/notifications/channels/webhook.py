@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from tocsin.kit import clock
@@ -25,6 +27,11 @@ class Webhook:
     def check_address(self, address: str) -> str:
         """Return the URL in its normal spelling; only http and https, no user name, no forbidden network."""
         return self._http.check_url(address)
+
+    def origin(self, address: str) -> str:
+        """Return scheme, host and port of the URL."""
+        parts = urlsplit(address)
+        return f"{parts.scheme}://{parts.netloc}"
 
     async def send(self, address: str, message: PageMessage) -> Receipt:
         """Post the page. Redirects and 4xx answers are final; 408, 425, 429 and 5xx may be tried again."""
