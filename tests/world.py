@@ -49,18 +49,19 @@ class FakeChannel:
     sent: list[tuple[str, PageMessage]] = field(default_factory=list)
     failures: list[OutsideFailure] = field(default_factory=list)
     says: str = "250 OK"
+    # What every call fails with while it is set.
+    down: OutsideFailure | None = None
     # What happens elsewhere while a call is under way.
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
     def check_address(self, address: str) -> str:
         return address.strip()
 
-    def origin(self, address: str) -> str:
-        return self.kind
-
-    async def send(self, address: str, message: PageMessage) -> Receipt:
+    async def send(self, address: str, message: PageMessage, *, within: float = 15.0) -> Receipt:
         if self.meanwhile is not None:
             await self.meanwhile()
+        if self.down is not None:
+            raise self.down
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append((address, message))
@@ -155,10 +156,16 @@ class World:
         assert self.app.worker is not None
         await self.app.worker.run_due()
 
-    async def pass_time(self, by: timedelta) -> None:
+    async def pass_time(self, by: timedelta, *, settle: bool = True) -> None:
         """Move the database's clock, then run what has become due."""
         await self.db.pool.execute("UPDATE test_clock SET at = at + $1", by)
-        await self.settle()
+        if settle:
+            await self.settle()
+
+    async def let_pass(self, by: timedelta, *, every: timedelta = timedelta(seconds=30)) -> None:
+        """Let time go by in small steps, as it does: what is due is done at about its time."""
+        for _ in range(by // every):
+            await self.pass_time(every)
 
     async def history(self, alert: Alert) -> list[str]:
         """What the record says of an alert, as `name` or `name: who`."""

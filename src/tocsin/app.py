@@ -38,11 +38,13 @@ from tocsin.net.smtp import Mailer, Security, SmtpSettings
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels import channels
 from tocsin.notifications.jobs import Sender, send
+from tocsin.notifications.origins import Origins
 from tocsin.oncall import jobs as oncall_jobs
 from tocsin.oncall import service as oncall
 from tocsin.settings import Settings
 
 GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
+TRY_OTHER_WAYS = "oncall.try_other_ways"
 NOTE_PAGE = "incidents.note_page"
 SWEEP_IDENTITY = "identity.sweep"
 SWEEP_SIGNALS = "alerts.sweep_signals"
@@ -50,6 +52,7 @@ SWEEP_SIGNALS = "alerts.sweep_signals"
 # Event name → what reacts to it.
 LISTENERS: Listeners = {
     "page.failed": [Listener("page", GIVE_UP_ON_PAGE)],
+    "page.attempt_failed": [Listener("page", TRY_OTHER_WAYS)],
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
 }
 PERIODIC = (
@@ -77,6 +80,7 @@ class App:
         self.worker: Worker | None = None
         self._http = OutboundHttp(settings.outbound_allow)
         self._mailer = _mailer(settings)
+        self._origins = Origins()
         self._stopping = False
         self.channels = channels(
             http=self._http,
@@ -94,6 +98,7 @@ class App:
             keys = Keys(link=await identity.secret(tx, "link"), form=await identity.secret(tx, "form"))
         await ensure_schedules(self.db, PERIODIC)
         self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
+        self.worker.limit = self._origins.limit
         self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
         self.context = Context(
             settings=self.settings,
@@ -156,6 +161,7 @@ class App:
             base_url=settings.base_url,
             link_key=keys.link,
             link_valid_for=timedelta(hours=settings.ack_link_hours),
+            origins=self._origins,
             measure=lambda channel, result: self.metrics.deliveries.labels(channel, result).inc(),
         )
 
@@ -166,6 +172,7 @@ class App:
             Kind(alerts.ROUTE, partial(alerts_jobs.route, db), soon),
             Kind(oncall.ADVANCE, partial(oncall_jobs.advance, db), soon),
             Kind(GIVE_UP_ON_PAGE, partial(oncall_jobs.give_up_on_page, db), soon),
+            Kind(TRY_OTHER_WAYS, partial(oncall_jobs.try_other_ways, db), soon),
             Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
             Kind(notifications.SEND, partial(send, sender), soon),
             Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),

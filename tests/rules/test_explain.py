@@ -24,7 +24,7 @@ from tocsin.events.incidents import AlertLinked, IncidentDeclared
 from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import EscalationEnded, EscalationExhausted, EscalationStarted, PageAcknowledged, PageStarted
 from tocsin.notifications.model import Urgency
-from tocsin.oncall.escalation import Plan, Step, decide, reason_for
+from tocsin.oncall.escalation import Place, Plan, Step, decide, reason_for
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ID = UUID(int=1)
@@ -96,7 +96,10 @@ def exhausted(*, steps: int, answers: bool = True) -> Event:
     plan = Plan("Duty", 0, (Step((ID,), timedelta(minutes=5)),) * steps)
     reachable = (ID,) if answers else ()
     at = steps if answers else 0
-    end = decide(plan, step=at, round=0, urgency=Urgency.HIGH, reachable=reachable, names={ID: "Ada"}).end
+    decision = decide(
+        plan, Place(at, 0, has_reached=True), urgency=Urgency.HIGH, reachable=reachable, names={ID: "Ada"}
+    )
+    end = decision.end
     return EscalationExhausted(actor=SYSTEM, run_id=ID, reason=end)
 
 

@@ -138,6 +138,7 @@ async def test_a_webhook_gets_one_json_object_and_the_delivery_id_as_key() -> No
         "labels": {"service": "checkout", "region": "eu"},
         "attempt": 2,
         "possible_duplicate": True,
+        "minutes_late": 0,
         "sent_at": "2026-03-01T02:03:04.567Z",
         "recipient_name": "Ada Lovelace",
     }

@@ -11,8 +11,8 @@ from tests.world import World, minutes
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.identity.model import User
-from tocsin.kit.errors import Refused, Transient
-from tocsin.notifications import jobs
+from tocsin.kit.errors import Patience, Refused, Transient
+from tocsin.notifications import outcomes
 
 TAKEN_OVER = {
     "another worker looks at it": "UPDATE job SET owner = 999, attempt = attempt + 1 WHERE kind = 'notifications.send'",
@@ -22,7 +22,11 @@ TAKEN_OVER = {
         WHERE kind = 'notifications.send'
     """,
 }
-DIED = "UPDATE delivery SET state = 'sending', attempt = 1, sending_at = tocsin_now() WHERE state = 'queued'"
+DIED = """
+    UPDATE delivery SET state = 'sending', attempt = 1, sending_at = tocsin_now(),
+           unsure_until = tocsin_now() + interval '20 seconds'
+    WHERE state = 'queued'
+"""
 
 
 async def one_person(world: World) -> User:
@@ -101,7 +105,7 @@ async def test_whatever_the_other_side_says_the_outcome_is_written_down(world: W
     """F060: an outcome that cannot be stored would be a page that is sent again and again."""
     ada = await one_person(world)
     world.mail.says = said
-    world.mail.failures = [Refused(said)] if fails else []
+    world.mail.failures = [Refused(said, patience=Patience.NONE)] if fails else []
     alert = await world.alert()
     assert await world.deliveries(alert) == ["Ada: failed" if fails else "Ada: sent"]
     await world.pass_time(minutes(5))
@@ -115,10 +119,10 @@ async def test_a_message_whose_senders_die_again_and_again_is_given_up(world: Wo
     world.mail.failures = [Transient("451 try later")]
     alert = await world.alert()
     await world.db.pool.execute(DIED)
-    await world.db.pool.execute("UPDATE delivery SET attempt = 9")
+    await world.db.pool.execute("UPDATE delivery SET outcomes_lost = 9")
     await world.pass_time(minutes(1))
     assert world.mail.to(ada) == []
-    assert await world.deliveries(alert) == ["Ada: failed", "Bob: sent"]
+    assert await world.deliveries(alert) == ["Ada: unknown", "Bob: sent"]
 
 
 async def test_an_answer_during_the_call_ends_the_retries(world: World) -> None:
@@ -149,7 +153,7 @@ async def test_an_answer_meets_a_failure_that_is_being_written_down(
     """F059, F060: whoever comes second waits for the first, and nobody who has answered is paged again."""
     ada = await one_person(world)
     written, go_on = asyncio.Event(), asyncio.Event()
-    emit = jobs.emit
+    emit = outcomes.emit
 
     async def slowly(*given: Any) -> list[UUID]:
         written.set()
@@ -164,7 +168,7 @@ async def test_an_answer_meets_a_failure_that_is_being_written_down(
             found = (await queries.page(tx, queries.Filter(), limit=1))[0][0]
             await alerts.acknowledge(tx, world.actor(ada), found.id)
 
-    monkeypatch.setattr(jobs, "emit", slowly)
+    monkeypatch.setattr(outcomes, "emit", slowly)
     world.mail.failures = [Transient("451 try later")]
     paging = asyncio.create_task(world.alert())
     await written.wait()
@@ -192,6 +196,6 @@ async def test_an_answer_ends_the_message_of_a_dead_worker(world: World) -> None
     await world.pass_time(minutes(1))
     await world.pass_time(minutes(1))
     assert world.mail.to(ada) == []
-    assert await world.deliveries(alert) == ["Ada: failed"]
+    assert await world.deliveries(alert) == ["Ada: unknown"]
     assert (await world.history(alert))[-1] == "page.failed: Ada"
     assert await jobs_left(world) == 0

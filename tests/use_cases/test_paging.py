@@ -12,7 +12,7 @@ from tocsin.alerts.intake import Source
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.events import log
 from tocsin.incidents import service as incidents
-from tocsin.kit.errors import Denied, Refused, Transient
+from tocsin.kit.errors import Denied, Patience, Refused, Transient
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
 from tocsin.notifications.service import RuleDraft
@@ -112,11 +112,11 @@ async def test_a_step_with_nobody_reachable_is_skipped_at_once(world: World) -> 
 
 
 async def test_when_nobody_can_be_reached_the_record_says_so(world: World) -> None:
-    """F054, G01: silence is explained."""
+    """F054, F136, G01: silence is explained."""
     ada = await world.person("ada", reachable=False)
     await world.route(await world.policy([ada]))
     alert = await world.alert()
-    assert (await world.history(alert))[-1] == "escalation.exhausted"
+    assert (await world.history(alert))[-1] == "escalation.unreached"
     assert (await world.reasons(alert))[-1] == "Nobody on any step can be reached."
 
 
@@ -207,11 +207,11 @@ async def test_a_transient_failure_is_tried_again(world: World) -> None:
     assert world.mail.to(ada)[0].attempt == 3
 
 
-async def test_a_refused_page_goes_to_the_next_step_at_once(world: World) -> None:
-    """F054, F060: when every message of a step was refused, waiting would help nobody."""
+async def test_a_page_to_an_impossible_address_goes_to_the_next_step_at_once(world: World) -> None:
+    """F054, F060: when every message of a step is impossible, waiting would help nobody."""
     ada, bob = await world.people("ada", "bob")
     await world.route(await world.policy([ada, bob]))
-    world.mail.failures = [Refused("550 no such user")]
+    world.mail.failures = [Refused("No mail server would take this address.", patience=Patience.NONE)]
     alert = await world.alert()
     assert world.mail.subjects(bob) == ["Checkout is down"]
     assert await world.deliveries(alert) == ["Ada: failed", "Bob: sent"]
@@ -295,6 +295,7 @@ async def test_the_same_timer_twice_moves_the_run_once(world: World) -> None:
     ada, bob, cyd = await world.people("ada", "bob", "cyd")
     await world.route(await world.policy([ada, bob, cyd]))
     alert = await world.alert()
+    await world.pass_time(minutes(5), settle=False)
     for _ in range(2):
         async with world.db.begin() as tx:
             run = (await oncall_queries.runs_of(tx, alert_ids=[alert.id]))[0]

@@ -35,9 +35,17 @@ class EscalationRepeated(Event, frozen=True, kw_only=True):
 
 
 class EscalationExhausted(Event, frozen=True, kw_only=True):
-    """Every step went by without an answer, or nobody could be paged at all. Somebody has to look."""
+    """Every step and repeat went by without an answer. Somebody has to look."""
 
     name: ClassVar[str] = "escalation.exhausted"
+    run_id: UUID
+    reason: str
+
+
+class EscalationUnreached(Event, frozen=True, kw_only=True):
+    """No message of the run has reached anybody so far. It does not end: it goes on until one does."""
+
+    name: ClassVar[str] = "escalation.unreached"
     run_id: UUID
     reason: str
 
@@ -146,6 +154,7 @@ class PageAttemptFailed(Event, frozen=True, kw_only=True):
     error: str
     attempt: int
     retry_after: int
+    refused: bool = False
 
 
 class PageFailed(Event, frozen=True, kw_only=True):

@@ -134,6 +134,9 @@ def _escalation(event: Event, who: str) -> Line | None:
         case oncall.EscalationExhausted():
             text = "The escalation ended without an answer; somebody has to look"
             return Line("triangle-alert", text, "red", "page", event.reason)
+        case oncall.EscalationUnreached():
+            text = "No message has reached anybody yet; the escalation goes on until one does"
+            return Line("triangle-alert", text, "red", "page", event.reason)
         case oncall.EscalationEnded():
             return Line("bell-off", "The escalation ended", "slate", "page", event.reason)
         case oncall.PageEscalated(asked=True):

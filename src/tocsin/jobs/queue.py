@@ -19,7 +19,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tocsin.db.engine import Tx, encode_json
 from tocsin.kit.record import JsonObject, Record
 
-LANES = ("page", "default", "bulk", "probe")
+# `page` routes and escalates and never waits for the outside; `send` calls out.
+LANES = ("page", "send", "default", "bulk", "probe")
 
 
 class JobRow(Record):
@@ -27,7 +28,7 @@ class JobRow(Record):
 
     __tablename__ = "job"
     __table_args__ = (
-        CheckConstraint("lane IN ('page', 'default', 'bulk', 'probe')", name="lane"),
+        CheckConstraint("lane IN ('page', 'send', 'default', 'bulk', 'probe')", name="lane"),
         Index("job_due_idx", "lane", "due", postgresql_where=text("owner IS NULL")),
         Index("job_owner_idx", "owner", postgresql_where=text("owner IS NOT NULL")),
         Index("job_dedup_key", "dedup", unique=True, postgresql_where=text("dedup IS NOT NULL")),
@@ -39,6 +40,8 @@ class JobRow(Record):
     kind: Mapped[str]
     key: Mapped[str | None]
     dedup: Mapped[str | None]
+    # What the job has to share with others, such as the server that it calls.
+    shares: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     due: Mapped[datetime]
     attempt: Mapped[int] = mapped_column(server_default="0")
     max_attempts: Mapped[int]
@@ -76,7 +79,11 @@ class ScheduleRow(Record):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be. `dedup`: at most one waits or runs with it; `key`: for cancelling all of one subject."""
+    """A job to be. `dedup`: at most one waits or runs with it; `key`: for cancelling all of one subject.
+
+    `shares` names what the job has to share with others, such as the server that it calls; a worker runs only so many
+    jobs of one share at once. A name has no line breaks.
+    """
 
     kind: str
     payload: dict[str, Any]
@@ -85,11 +92,12 @@ class NewJob:
     key: str | None = None
     dedup: str | None = None
     max_attempts: int = 20
+    shares: Sequence[str] = ()
 
 
 @dataclass(slots=True)
 class Job:
-    """A job that this worker has claimed. `finished` is set once its row is gone."""
+    """A job that this worker has claimed, at a time of the database. `finished` is set once its row is gone."""
 
     id: int
     lane: str
@@ -100,6 +108,8 @@ class Job:
     max_attempts: int
     owner: int
     payload: dict[str, Any]
+    claimed_at: datetime
+    shares: Sequence[str] = ()
     finished: bool = field(default=False)
 
 
@@ -108,10 +118,10 @@ class Fenced(Exception):
 
 
 INSERT_JOBS = """
-INSERT INTO job (lane, kind, key, dedup, due, max_attempts, payload)
-SELECT lane, kind, key, dedup, coalesce(due, tocsin_now()), max_attempts, payload
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::jsonb[])
-     AS new (lane, kind, key, dedup, due, max_attempts, payload)
+INSERT INTO job (lane, kind, key, dedup, due, max_attempts, payload, shares)
+SELECT lane, kind, key, dedup, coalesce(due, tocsin_now()), max_attempts, payload, string_to_array(shares, E'\n')
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::jsonb[], $8::text[])
+     AS new (lane, kind, key, dedup, due, max_attempts, payload, shares)
 ON CONFLICT (dedup) WHERE dedup IS NOT NULL DO NOTHING
 """
 
@@ -126,6 +136,8 @@ def insert_arguments(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         [j.due for j in jobs],
         [j.max_attempts for j in jobs],
         [encode_json(j.payload) for j in jobs],
+        # Arrays of arrays would be read as one long array.
+        ["\n".join(j.shares) for j in jobs],
     )
 
 
@@ -146,6 +158,18 @@ async def cancel(tx: Tx, *keys: str) -> None:
         await tx.session.execute(delete(JobRow).where(JobRow.key.in_(keys), JobRow.owner.is_(None)))
 
 
+async def hasten(tx: Tx, *keys: str) -> None:
+    """Let every waiting job with one of these keys be due now."""
+    if keys:
+        connection = await tx.raw()
+        rows = await connection.fetch(_HASTEN, keys)
+        for row in rows:
+            tx.ring(f"lane:{row['lane']}")
+
+
+_HASTEN = """
+UPDATE job SET due = least(due, tocsin_now()) WHERE key = ANY($1::text[]) AND owner IS NULL RETURNING lane
+"""
 _FINISH = "DELETE FROM job WHERE id = $1 AND (NOT $2 OR (attempt = $3 AND owner = $4))"
 _POSTPONE = """
 UPDATE job SET owner = NULL, lease_until = NULL, due = $5

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,7 +66,7 @@ class Periodic:
     lane: str = "bulk"
 
 
-SLOTS: Mapping[str, int] = {"page": 32, "default": 8, "bulk": 4, "probe": 4}
+SLOTS: Mapping[str, int] = {"page": 16, "send": 64, "default": 8, "bulk": 4, "probe": 4}
 
 # Claims what is due and says when the next one will be, both as of one instant. Nothing claimed: one row without an id.
 _CLAIM = """
@@ -72,18 +74,22 @@ WITH instant AS MATERIALIZED (
     SELECT tocsin_now() AS now
 ), picked AS (
     SELECT id FROM job
-    WHERE lane = $1 AND owner IS NULL AND due <= (SELECT now FROM instant)
+    WHERE lane = $1 AND owner IS NULL AND due <= (SELECT now FROM instant) AND NOT (shares && $5::text[])
     ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE job SET owner = $3, lease_until = (SELECT now FROM instant) + $4, attempt = attempt + 1
     FROM picked WHERE job.id = picked.id
-    RETURNING job.id, job.lane, job.kind, job.key, job.due, job.attempt, job.max_attempts, job.payload,
+    RETURNING job.id, job.lane, job.kind, job.key, job.due, job.attempt, job.max_attempts, job.payload, job.shares,
               extract(epoch FROM (SELECT now FROM instant) - job.due)::float8 AS late
 ), coming AS (
     SELECT extract(epoch FROM min(due) - (SELECT now FROM instant))::float8 AS next_in FROM job
     WHERE lane = $1 AND owner IS NULL AND due > (SELECT now FROM instant)
 )
 SELECT claimed.*, coming.next_in FROM coming LEFT JOIN claimed ON true ORDER BY claimed.due
+"""
+# What was claimed beyond the limit of a share goes back as it was.
+_PUT_BACK = """
+UPDATE job SET owner = NULL, lease_until = NULL, attempt = attempt - 1 WHERE owner = $1 AND id = ANY($2::bigint[])
 """
 # Only what really runs: a claim whose answer was lost on the way stays nobody's work and ends with its lease.
 _RENEW = "UPDATE job SET lease_until = tocsin_now() + $2 WHERE owner = $1 AND id = ANY($3::bigint[])"
@@ -144,6 +150,8 @@ class Worker:
     ) -> None:
         self.number = 0
         self.lateness: Callable[[str, float], None] = lambda _lane, _seconds: None
+        # How many jobs of one share may run here at once.
+        self.limit: Callable[[str], int] = lambda _share: sys.maxsize
         self._db = db
         self._kinds = {kind.name: kind for kind in kinds}
         self._periodic = periodic
@@ -151,6 +159,7 @@ class Worker:
         self._free = {lane: slots.get(lane, 1) for lane in LANES}
         self._wake = {lane: asyncio.Event() for lane in LANES}
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._shares: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._locked = asyncio.Event()
@@ -228,9 +237,9 @@ class Worker:
                 if (asked := self._free[lane]) > 0:
                     jobs, wait = await self._claim(lane, asked)
                     self._seen_at = monotonic()
-                    for job in jobs:
-                        self._free[lane] -= 1
-                        self._running[job.id] = asyncio.create_task(self._run(job), name=f"job-{job.kind}")
+                    excess = [job for job in jobs if not self._begin(job)]
+                    if excess:
+                        await self._db.pool.execute(_PUT_BACK, self.number, [job.id for job in excess])
                     # More may be due, and a slot may have become free meanwhile.
                     if len(jobs) == asked and self._free[lane] > 0:
                         wait = 0.0
@@ -243,7 +252,8 @@ class Worker:
 
     async def _claim(self, lane: str, most: int) -> tuple[list[Job], float]:
         """Claim due jobs, the longest due first; returns them, and how long to wait before looking again."""
-        rows = await self._db.pool.fetch(_CLAIM, lane, most, self.number, LEASE)
+        full = [share for share in self._shares if self._is_full(share)]
+        rows = await self._db.pool.fetch(_CLAIM, lane, most, self.number, LEASE, full)
         next_in = rows[0]["next_in"]
         jobs: list[Job] = []
         for row in rows:
@@ -266,17 +276,32 @@ class Worker:
             max_attempts=row["max_attempts"],
             owner=self.number,
             payload=decode_json(row["payload"]),
+            claimed_at=row["due"] + timedelta(seconds=row["late"]),
+            shares=row["shares"],
         )
+
+    def _begin(self, job: Job) -> bool:
+        """Start a claimed job, unless something that it shares is taken up already."""
+        if any(self._is_full(share) for share in job.shares):
+            return False
+        self._free[job.lane] -= 1
+        self._shares.update(job.shares)
+        self._running[job.id] = asyncio.create_task(self._run(job), name=f"job-{job.kind}")
+        return True
+
+    def _is_full(self, share: str) -> bool:
+        return self._shares[share] >= self.limit(share)
 
     async def _run(self, job: Job) -> None:
         try:
             await self.run(job)
         finally:
             self._running.pop(job.id, None)
-            # Only a full lane has left due jobs behind; otherwise the bell or the poll says when to look again.
-            if self._free[job.lane] == 0:
+            # Only a full lane or share has left due jobs behind; otherwise the bell or the poll says when to look.
+            if self._free[job.lane] == 0 or any(self._is_full(share) for share in job.shares):
                 self._wake[job.lane].set()
             self._free[job.lane] += 1
+            self._shares -= Counter(job.shares)
 
     async def run(self, job: Job) -> None:
         """Run one claimed job to its end: finished, put back for another attempt, or given up."""

@@ -150,14 +150,22 @@ class OutsideFailure(Exception):
     """An outside product did not do what was asked. Never carries a secret in its message.
 
     `may_have_arrived` is set when the request had left before it failed, so that the other side may have it all the
-    same: whatever is said again is then marked as a possible repeat. `retry_after` is in seconds, when the other side
-    asked for that much patience.
+    same: whatever is said again is then marked as a possible repeat. `answered` is set when the other side answered at
+    all, be it with an error: it lives. `retry_after` is in seconds, when it asked for that much patience.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None, may_have_arrived: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        may_have_arrived: bool = False,
+        answered: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.may_have_arrived = may_have_arrived
+        self.answered = answered
 
 
 class Transient(OutsideFailure):
@@ -174,6 +182,7 @@ class Refused(OutsideFailure):
         patience: Patience = Patience.LONG,
         retry_after: float | None = None,
         may_have_arrived: bool = False,
+        answered: bool = False,
     ) -> None:
-        super().__init__(message, retry_after=retry_after, may_have_arrived=may_have_arrived)
+        super().__init__(message, retry_after=retry_after, may_have_arrived=may_have_arrived, answered=answered)
         self.patience = patience

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid
+from sqlalchemy import ARRAY, BigInteger, DateTime, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
@@ -34,6 +34,7 @@ class Record(DeclarativeBase):
         UUID: Uuid(as_uuid=True),
         str: Text(),
         int: BigInteger(),
+        list[str]: ARRAY(Text()),
         JsonObject: JSONB(),
         JsonList: JSONB(),
     }

@@ -3,42 +3,41 @@
 A delivery that is found in `sending` was in the hands of a worker that died. Whether it went out is unknown, so it
 goes out again, marked as a possible duplicate, but not before the dead worker's call must have ended. Until then that
 worker may turn out to live, and what it has to say of its call counts, even though its job has been taken from it: the
-fence is the delivery's own attempt.
+fence is the delivery's own attempt. How a call went is written down in `outcomes`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
 
-from tocsin.db.engine import Database, Tx, decode_json
+from tocsin.db.engine import Database, decode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
-from tocsin.events.base import SYSTEM
-from tocsin.events.log import emit
-from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
 from tocsin.jobs import queue
-from tocsin.jobs.queue import Fenced, Job
+from tocsin.jobs.queue import Job
 from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import sign_id
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt
-from tocsin.notifications.model import MOST_ATTEMPTS, RETRY_AFTER, DeliveryState
+from tocsin.notifications.origins import Origins, origin_in, origin_of
+from tocsin.notifications.outcomes import Started, emit_failure, failed, set_aside, succeeded, wake
+from tocsin.notifications.patience import CALL_WITHIN, SLOW_CALL_WITHIN
 
 log = structlog.stdlib.get_logger(__name__)
 
 ACK_PURPOSE = "ack"
-SEND_WITHIN = 15.0
-# Longer than any call can last, so that two workers never have the same message in their hands.
-UNSURE_FOR = timedelta(seconds=20)
+# So much longer than a call may last a message is left alone, so that two workers never have it in their hands.
+UNSURE_FOR = timedelta(seconds=5)
+# A message whose senders die again and again may have arrived each time; after this many somebody else is asked.
+MOST_LOST = 9
 # How long the outcome of a call is kept in memory while the store is away. After that the job's retry sends again.
 RECORD_WITHIN = 300.0
 _AGAIN_AFTER = 0.5
@@ -56,64 +55,84 @@ class Sender:
     link_key: bytes
     link_valid_for: timedelta
     measure: Callable[[str, str], None] = lambda _channel, _result: None
+    origins: Origins = field(default_factory=Origins)
 
 
 _STARTED = """
-delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.channel,
-delivery.address, delivery.content, delivery.attempt, delivery.possible_duplicate, delivery.sending_at,
-user_account.name AS user_name
+delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.user_id,
+delivery.contact_method_id, delivery.channel, delivery.address, delivery.content, delivery.wanted_at, delivery.attempt,
+delivery.possible_duplicate, delivery.sending_at, delivery.unsure_until, delivery.refusals, delivery.refused_since,
+delivery.unanswered, user_account.name AS user_name
 """
 _BEGIN = f"""
-UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_at = tocsin_now(),
+WITH instant AS MATERIALIZED (SELECT tocsin_now() AS now)
+UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_at = instant.now,
+       unsure_until = instant.now + $2::interval + CASE
+           WHEN delivery.unanswered > 0 OR delivery.contact_method_id IN (
+               SELECT contact_method_id FROM contact_method_health WHERE answers_after IS NOT NULL)
+           THEN $5::interval ELSE $4::interval END,
+       outcomes_lost = delivery.outcomes_lost + (delivery.state = 'sending')::int,
        possible_duplicate = delivery.possible_duplicate OR delivery.state = 'sending'
-FROM user_account
+FROM user_account, instant
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id
   AND (delivery.state = 'queued' OR (
-    delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval
-    AND delivery.recalled_at IS NULL AND delivery.attempt < $3))
+    delivery.state = 'sending' AND delivery.unsure_until < instant.now
+    AND delivery.recalled_at IS NULL AND delivery.outcomes_lost < $3))
 RETURNING {_STARTED}
 """  # noqa: S608
 _ABANDON = f"""
-UPDATE delivery SET state = 'failed', ended_at = tocsin_now(), last_error = $3
+UPDATE delivery SET state = 'unknown', ended_at = tocsin_now(), last_error = $2
 FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id
-  AND delivery.state = 'sending' AND delivery.sending_at < tocsin_now() - $2::interval
-  AND (delivery.recalled_at IS NOT NULL OR delivery.attempt >= $4)
+  AND delivery.state = 'sending' AND delivery.unsure_until < tocsin_now()
+  AND (delivery.recalled_at IS NOT NULL OR delivery.outcomes_lost >= $3)
 RETURNING {_STARTED}
 """  # noqa: S608
 _NOBODY_KNOWS = "The process that sent it ended before the outcome was written down, and it is not sent again."
-_SENDING_AT = "SELECT sending_at FROM delivery WHERE id = $1 AND state = 'sending'"
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    id: UUID
-    kind: Literal["page", "test"]
-    page_id: UUID | None
-    alert_id: UUID | None
-    incident_id: UUID | None
-    channel: str
-    address: str
-    content: dict[str, Any]
-    attempt: int
-    possible_duplicate: bool
-    sending_at: datetime
-    user_name: str
+_UNSURE_UNTIL = "SELECT unsure_until FROM delivery WHERE id = $1 AND state = 'sending'"
 
 
 async def send(sender: Sender, job: Job) -> None:
-    """Send one message, or find that it is no longer wanted."""
-    started = await _begin(sender.db, UUID(job.payload["delivery_id"]))
-    if started is None:
-        await _leave(sender, job)
+    """Send one message, put it aside while its origin leaves calls unanswered, or find that it is no longer wanted."""
+    origin = origin_in(job.shares)
+    if (wait := sender.origins.wait(origin, job.claimed_at)) is not None:
+        async with sender.db.begin_hot() as tx:
+            await queue.postpone(tx, job, tx.now + wait)
         return
+    is_called = False
+    try:
+        started = await _begin(sender.db, UUID(job.payload["delivery_id"]))
+        if started is None:
+            await _leave(sender, job)
+            return
+        is_called = True
+        await _send(sender, job, started)
+    finally:
+        if not is_called:
+            sender.origins.not_called(origin)
+
+
+async def _send(sender: Sender, job: Job, started: Started) -> None:
+    origin, began = origin_of(started.channel, started.address), monotonic()
     try:
         receipt = await _call(sender, started)
     except OutsideFailure as failure:
         outcome = failure
-        await _record(lambda: _failed(sender, job, started, outcome))
+        found = sender.origins.failed(origin, failure, job.claimed_at + _since(began))
+        await _record(lambda: failed(sender.db, sender.measure, job, started, outcome))
     else:
-        await _record(lambda: _succeeded(sender, job, started, receipt))
+        took = _since(began)
+        found = sender.origins.answered(origin, job.claimed_at + took)
+        await _record(lambda: succeeded(sender.db, sender.measure, job, started, receipt, took))
+    if found.pause is not None:
+        log.warning("origin.does_not_answer", origin=origin, again_in=found.pause.total_seconds())
+        await set_aside(sender.db, origin, found.pause)
+    elif found.is_back:
+        await wake(sender.db, origin)
+
+
+def _since(began: float) -> timedelta:
+    return timedelta(seconds=monotonic() - began)
 
 
 async def _record(write: Callable[[], Awaitable[None]]) -> None:
@@ -137,12 +156,12 @@ def _passes(error: BaseException) -> bool:
     return not state or state.startswith(_PASSING)
 
 
-def _read(row: Any) -> _Started:
-    return _Started(**{**row, "content": decode_json(row["content"])})
+def _read(row: Any) -> Started:
+    return Started(**{**row, "content": decode_json(row["content"])})
 
 
-async def _begin(db: Database, id: UUID) -> _Started | None:
-    row = await db.pool.fetchrow(_BEGIN, id, UNSURE_FOR, MOST_ATTEMPTS)
+async def _begin(db: Database, id: UUID) -> Started | None:
+    row = await db.pool.fetchrow(_BEGIN, id, UNSURE_FOR, MOST_LOST, CALL_WITHIN, SLOW_CALL_WITHIN)
     return _read(row) if row else None
 
 
@@ -154,38 +173,39 @@ async def _leave(sender: Sender, job: Job) -> None:
     id = UUID(job.payload["delivery_id"])
     async with sender.db.begin_hot() as tx:
         connection = await tx.raw()
-        abandoned = await connection.fetchrow(_ABANDON, id, UNSURE_FOR, _NOBODY_KNOWS, MOST_ATTEMPTS)
+        abandoned = await connection.fetchrow(_ABANDON, id, _NOBODY_KNOWS, MOST_LOST)
         if abandoned:
-            await _emit_failure(tx, _read(abandoned), _NOBODY_KNOWS)
-        sending_at: datetime | None = await connection.fetchval(_SENDING_AT, id)
-        if sending_at is not None:
-            await queue.postpone(tx, job, sending_at + UNSURE_FOR + timedelta(milliseconds=50))
+            await emit_failure(tx, _read(abandoned), _NOBODY_KNOWS)
+        unsure_until: datetime | None = await connection.fetchval(_UNSURE_UNTIL, id)
+        if unsure_until is not None:
+            await queue.postpone(tx, job, unsure_until + timedelta(milliseconds=50))
         else:
             await queue.finish(tx, job)
     if abandoned:
-        sender.measure(abandoned["channel"], "failed")
+        sender.measure(abandoned["channel"], "unknown")
 
 
-async def _call(sender: Sender, started: _Started) -> Receipt:
+async def _call(sender: Sender, started: Started) -> Receipt:
     channel = sender.channels.get(started.channel)
     if channel is None:
         raise Refused(f"The channel “{started.channel}” is not set up on this installation.")
+    within = (started.unsure_until - started.sending_at - UNSURE_FOR).total_seconds()
     try:
-        async with asyncio.timeout(SEND_WITHIN):
-            receipt = await channel.send(started.address, message_of(sender, started))
+        async with asyncio.timeout(within):
+            receipt = await channel.send(started.address, message_of(sender, started), within=within)
     except TimeoutError:
-        raise Transient(f"No answer within {SEND_WITHIN:.0f} seconds.") from None
+        raise Transient(f"No answer within {within:.0f} seconds.", may_have_arrived=True) from None
     except OutsideFailure:
         raise
     except Exception as error:
         log.exception("channel.broken", channel=started.channel)
-        raise Transient(f"The channel failed: {type(error).__name__}.") from error
+        raise Transient(f"The channel failed: {type(error).__name__}.", may_have_arrived=True) from error
     # An outcome that cannot be stored would be a message that is sent again.
     provider_id = storable(receipt.provider_id) if receipt.provider_id else None
     return replace(receipt, detail=storable(receipt.detail), provider_id=provider_id)
 
 
-def message_of(sender: Sender, started: _Started) -> PageMessage:
+def message_of(sender: Sender, started: Started) -> PageMessage:
     """Say what the page says."""
     content = started.content
     reference = content.get("incident_number")
@@ -215,101 +235,13 @@ def message_of(sender: Sender, started: _Started) -> PageMessage:
         labels=content["labels"],
         attempt=started.attempt,
         possible_duplicate=started.possible_duplicate,
+        minutes_late=_minutes_late(started),
         sent_at=started.sending_at,
         recipient_name=started.user_name,
     )
 
 
-_SUCCEEDED = """
-UPDATE delivery SET state = $2, sent_at = $3::timestamptz, ended_at = $3::timestamptz, last_error = NULL, detail = $4,
-       provider_id = $5, delivered_at = CASE WHEN $2 = 'delivered' THEN $3::timestamptz END
-WHERE id = $1 AND state = 'sending' AND attempt = $6
-"""
-
-
-async def _succeeded(sender: Sender, job: Job, started: _Started, receipt: Receipt) -> None:
-    event = PageDelivered if receipt.delivered else PageSent
-    state = DeliveryState.DELIVERED if receipt.delivered else DeliveryState.SENT
-    async with sender.db.begin_hot() as tx:
-        connection = await tx.raw()
-        done = await connection.execute(
-            _SUCCEEDED, started.id, state, tx.now, receipt.detail, receipt.provider_id, started.attempt
-        )
-        if done != "UPDATE 1":
-            raise Fenced(f"delivery {started.id} was taken over")
-        await queue.finish(tx, job, fenced=False)
-        if started.kind == "page":
-            await emit(
-                tx,
-                event(
-                    actor=SYSTEM,
-                    alert_id=started.alert_id,
-                    incident_id=started.incident_id,
-                    delivery_id=started.id,
-                    page_id=started.page_id,
-                    user_name=started.user_name,
-                    channel=started.channel,
-                    detail=receipt.detail,
-                    attempt=started.attempt,
-                    possible_duplicate=started.possible_duplicate,
-                ),
-            )
-    sender.measure(started.channel, "delivered" if receipt.delivered else "sent")
-
-
-_MINE = text("""
-SELECT recalled_at IS NOT NULL FROM delivery WHERE id = :id AND state = 'sending' AND attempt = :attempt FOR UPDATE
-""")
-_FAILED = text("""
-UPDATE delivery SET state = :state, last_error = :error, ended_at = :ended_at, due_at = :due_at WHERE id = :id
-""")
-
-
-async def _failed(sender: Sender, job: Job, started: _Started, failure: OutsideFailure) -> None:
-    error = storable(str(failure))[:1000]
-    async with sender.db.begin() as tx:
-        recalled: bool | None = await tx.session.scalar(_MINE, {"id": started.id, "attempt": started.attempt})
-        if recalled is None:
-            raise Fenced(f"delivery {started.id} was taken over")
-        retry_at = None
-        if isinstance(failure, Transient) and started.attempt < MOST_ATTEMPTS and not recalled:
-            # The other side may ask for more patience, but a page cannot wait for ever.
-            asked = timedelta(seconds=min(failure.retry_after or 0, 300))
-            retry_at = tx.now + max(RETRY_AFTER[started.attempt - 1], asked)
-            await queue.postpone(tx, job, retry_at, fenced=False)
-        else:
-            await queue.finish(tx, job, fenced=False)
-        await tx.session.execute(
-            _FAILED,
-            {
-                "state": DeliveryState.QUEUED if retry_at else DeliveryState.FAILED,
-                "error": error,
-                "ended_at": None if retry_at else tx.now,
-                "due_at": retry_at or tx.now,
-                "id": started.id,
-            },
-        )
-        await _emit_failure(tx, started, error, retry_at)
-    sender.measure(started.channel, "retried" if retry_at else "failed")
-
-
-async def _emit_failure(tx: Tx, started: _Started, error: str, retry_at: datetime | None = None) -> None:
-    if started.kind != "page":
-        return
-    common: dict[str, Any] = {
-        "actor": SYSTEM,
-        "alert_id": started.alert_id,
-        "incident_id": started.incident_id,
-        "delivery_id": started.id,
-        "page_id": started.page_id,
-        "user_name": started.user_name,
-        "channel": started.channel,
-        "error": error,
-        "attempt": started.attempt,
-    }
-    await emit(
-        tx,
-        PageAttemptFailed(**common, retry_after=round((retry_at - tx.now).total_seconds()))
-        if retry_at
-        else PageFailed(**common),
-    )
+def _minutes_late(started: Started) -> int:
+    """Say how late a page is, in whole minutes; a minute or less is in time."""
+    late = (started.sending_at - started.wanted_at) // timedelta(minutes=1)
+    return late if late > 1 else 0

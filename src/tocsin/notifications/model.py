@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -37,7 +37,8 @@ class DeliveryState(StrEnum):
 
     queued: waits for its time or for the next try. sending: handed to the channel, answer not yet known.
     sent: the provider took it. delivered: the far end confirmed it. failed: given up, `last_error` says why.
-    cancelled: no longer needed, because somebody answered first.
+    unknown: given up, and it may have arrived all the same. cancelled: no longer needed, because somebody answered
+    first or a newer message says the same.
     """
 
     QUEUED = "queued"
@@ -45,6 +46,7 @@ class DeliveryState(StrEnum):
     SENT = "sent"
     DELIVERED = "delivered"
     FAILED = "failed"
+    UNKNOWN = "unknown"
     CANCELLED = "cancelled"
 
 
@@ -60,6 +62,23 @@ class ContactMethod(Record):
     address: Mapped[str]
     name: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class ContactMethodHealth(Record):
+    """What is wrong with a contact method; one that has no row works as far as is known.
+
+    `failing_since` is the first of the failures in a row; `answers_after` are seconds, when it answers slowly.
+    """
+
+    __tablename__ = "contact_method_health"
+
+    contact_method_id: Mapped[UUID] = mapped_column(
+        ForeignKey("contact_method.id", ondelete="CASCADE"), primary_key=True
+    )
+    failing_since: Mapped[datetime | None]
+    last_failed_at: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+    answers_after: Mapped[int | None]
 
 
 class NotificationRule(Record):
@@ -104,9 +123,18 @@ class Delivery(Record):
     address: Mapped[str]
     content: Mapped[JsonObject]
     state: Mapped[str]
+    # When it was meant to go out. `due_at` is when it is tried next.
+    wanted_at: Mapped[datetime]
     due_at: Mapped[datetime]
     attempt: Mapped[int] = mapped_column(server_default="0")
     sending_at: Mapped[datetime | None]
+    # Until then a worker that was thought dead may still be sending it.
+    unsure_until: Mapped[datetime | None]
+    # Refusals in a row, and the first of them; calls in a row that got no answer; calls whose outcome was lost.
+    refusals: Mapped[int] = mapped_column(server_default="0")
+    refused_since: Mapped[datetime | None]
+    unanswered: Mapped[int] = mapped_column(server_default="0")
+    outcomes_lost: Mapped[int] = mapped_column(server_default="0")
     sent_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -119,19 +147,10 @@ class Delivery(Record):
     created_at: Mapped[datetime]
 
 
-# How long after a failed attempt the next one starts. About half an hour in all; by then the escalation has
-# long moved on, and a page that arrives hours late would only wake somebody for nothing.
-RETRY_AFTER = (
-    timedelta(seconds=2),
-    timedelta(seconds=5),
-    timedelta(seconds=15),
-    timedelta(seconds=45),
-    timedelta(minutes=2),
-    timedelta(minutes=5),
-    timedelta(minutes=10),
-    timedelta(minutes=15),
-)
-MOST_ATTEMPTS = len(RETRY_AFTER) + 1
+# A message that has gone out, as far as the other side says.
+REACHED = frozenset({DeliveryState.SENT, DeliveryState.DELIVERED})
+# A message that was given up; whether it arrived is known or not.
+GIVEN_UP = frozenset({DeliveryState.FAILED, DeliveryState.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +182,32 @@ class Planned:
     delay: timedelta
 
 
-def plan(methods: Sequence[Method], rules: Sequence[Rule], urgency: Urgency) -> list[Planned]:
+def plan(
+    methods: Sequence[Method], rules: Sequence[Rule], urgency: Urgency, failing: Collection[UUID] = ()
+) -> list[Planned]:
     """Say how one person is reached for one page.
 
     Somebody without rules for this urgency is reached on all contact methods at once: a page too many is better
-    than none.
+    than none. While others work, they take the place of a method that is `failing`; for low urgency only those that
+    the person wants it on.
     """
     by_id = {method.id: method for method in methods}
     mine = sorted((r for r in rules if r.urgency == urgency and r.contact_method_id in by_id), key=_by_delay)
+    wished = [Planned(by_id[r.contact_method_id], timedelta(minutes=r.delay_minutes)) for r in mine]
     if not mine:
-        return [Planned(method, timedelta()) for method in methods]
-    return [Planned(by_id[r.contact_method_id], timedelta(minutes=r.delay_minutes)) for r in mine]
+        wished = [Planned(method, timedelta()) for method in methods]
+    usable = methods if urgency is Urgency.HIGH else [step.method for step in wished]
+    works = [method for method in usable if method.id not in failing]
+    if not works:
+        return wished
+    planned = [step for step in wished if step.method.id not in failing]
+    for lost in (step for step in wished if step.method.id in failing):
+        planned += [
+            Planned(method, lost.delay)
+            for method in works
+            if not any(step.method.id == method.id and step.delay <= lost.delay for step in planned)
+        ]
+    return sorted(planned, key=lambda step: step.delay)
 
 
 def _by_delay(rule: Rule) -> int:

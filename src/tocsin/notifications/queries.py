@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,17 @@ from tocsin.db.engine import Tx
 from tocsin.db.records import get_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
-from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState, Method, NotificationRule, Rule, Urgency
+from tocsin.notifications.model import (
+    REACHED,
+    ContactMethod,
+    ContactMethodHealth,
+    Delivery,
+    DeliveryState,
+    Method,
+    NotificationRule,
+    Rule,
+    Urgency,
+)
 
 
 async def contact_methods(tx: Tx, user_id: UUID, *, after: UUID | None = None, limit: int = 100) -> list[ContactMethod]:
@@ -88,6 +99,47 @@ async def deliveries(
         query = query.where(Delivery.id < before)
     found = await tx.session.execute(query.order_by(Delivery.id.desc()).limit(limit))
     return [(delivery, name) for delivery, name in found.all()]
+
+
+async def deliveries_of_page(tx: Tx, page_id: UUID) -> list[Delivery]:
+    """Return the deliveries of a page for changing, the oldest first."""
+    query = select(Delivery).where(Delivery.page_id == page_id).order_by(Delivery.id).with_for_update()
+    return list((await tx.session.scalars(query.execution_options(populate_existing=True))).all())
+
+
+_FAILING = """
+SELECT contact_method_id FROM contact_method_health
+WHERE failing_since < tocsin_now() - $1::interval AND last_failed_at > tocsin_now() - $2::interval
+"""
+# A method that failed for so long is left out while others work, and tried again so long after its last failure.
+FAILING_FOR = timedelta(minutes=2)
+TRIED_AGAIN_AFTER = timedelta(minutes=10)
+
+
+async def failing_methods(tx: Tx) -> set[UUID]:
+    """Return the contact methods that do not work at present. Not of the cached configuration: it changes by itself."""
+    rows = await (await tx.raw()).fetch(_FAILING, FAILING_FOR, TRIED_AGAIN_AFTER)
+    return {row["contact_method_id"] for row in rows}
+
+
+async def health(tx: Tx, method_ids: Collection[UUID]) -> dict[UUID, ContactMethodHealth]:
+    """Return what is wrong with these contact methods; those that work are not in it."""
+    query = select(ContactMethodHealth).where(ContactMethodHealth.contact_method_id.in_(method_ids))
+    return {row.contact_method_id: row for row in (await tx.session.scalars(query)).all()}
+
+
+async def lateness(tx: Tx, page_ids: Collection[UUID]) -> dict[UUID, timedelta]:
+    """Return those of these pages of which a message has gone out, with how late the first of them was."""
+    if not page_ids:
+        return {}
+    first_sent = func.min(Delivery.sent_at).filter(Delivery.state.in_(REACHED))
+    query = (
+        select(Delivery.page_id, first_sent - func.min(Delivery.wanted_at))
+        .where(Delivery.page_id.in_(page_ids))
+        .group_by(Delivery.page_id)
+        .having(first_sent.is_not(None))
+    )
+    return {id: late for id, late in (await tx.session.execute(query)).all() if id is not None}
 
 
 async def states_of_page(tx: Tx, page_id: UUID) -> list[DeliveryState]:

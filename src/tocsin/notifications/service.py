@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, update
+from sqlalchemy import ColumnElement, and_, case, delete, update
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
@@ -23,6 +24,7 @@ from tocsin.kit.ids import new_id
 from tocsin.notifications import queries
 from tocsin.notifications.channels.base import Channel
 from tocsin.notifications.model import (
+    REACHED,
     ContactMethod,
     Delivery,
     DeliveryKind,
@@ -34,10 +36,12 @@ from tocsin.notifications.model import (
     Urgency,
     plan,
 )
+from tocsin.notifications.origins import shares
 
 MOST_METHODS = 20
 MOST_RULES = 40
 SEND = "notifications.send"
+LANE = "send"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +73,22 @@ async def queue_deliveries(
 ) -> dict[UUID, list[str]]:
     """Queue what each request's person wants to get and when; returns the channels by page."""
     rows: list[dict[str, Any]] = []
-    jobs: list[NewJob] = []
     channels: dict[UUID, list[str]] = {}
+    failing = await queries.failing_methods(tx) if requests else set[UUID]()
     for request in requests:
-        planned = plan(methods.get(request.user_id, ()), rules.get(request.user_id, ()), request.urgency)
+        planned = plan(methods.get(request.user_id, ()), rules.get(request.user_id, ()), request.urgency, failing)
         channels[request.page_id] = [step.method.kind for step in planned]
         for step in planned:
             row = _row(tx, step, kind=DeliveryKind.PAGE, content=request.content, user_id=request.user_id)
             row |= {"page_id": request.page_id, "alert_id": request.alert_id, "incident_id": request.incident_id}
             rows.append(row)
-            jobs.append(_job(row, step))
-    if rows:
-        await insert_rows(tx, Delivery, rows)
-        await queue.enqueue(tx, *jobs)
+    await _queue(tx, rows)
     return channels
+
+
+async def _queue(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    await insert_rows(tx, Delivery, rows)
+    await queue.enqueue(tx, *(_job(tx, row) for row in rows))
 
 
 def _row(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, Any], user_id: UUID) -> dict[str, Any]:
@@ -98,44 +104,90 @@ def _row(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, Any
         "address": step.method.address,
         "content": dict(content),
         "state": DeliveryState.QUEUED,
+        "wanted_at": tx.now + step.delay,
         "due_at": tx.now + step.delay,
         "created_at": tx.now,
     }
 
 
-def _job(row: Mapping[str, Any], step: Planned) -> NewJob:
+def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
     name = queue.subject("delivery", row["id"])
     # The delivery counts its attempts itself, so the job may be claimed as often as it takes.
     return NewJob(
         kind=SEND,
-        lane="page",
+        lane=LANE,
         payload={"delivery_id": str(row["id"])},
-        due=row["due_at"] if step.delay else None,
+        due=row["due_at"] if row["due_at"] > tx.now else None,
         key=name,
         dedup=name,
-        max_attempts=1000,
+        max_attempts=1_000_000,
+        # Somebody waits for the answer to a test, also when its origin does not answer others at present.
+        shares=shares(row["channel"], row["address"], row["user_id"]) if row["kind"] == DeliveryKind.PAGE else (),
     )
 
 
 async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
     """Take back what has not gone out yet for these pages; what is being sent is not tried again."""
-    if not page_ids:
-        return
+    if page_ids:
+        await _cancel(tx, Delivery.page_id.in_(page_ids))
+
+
+async def cancel_about(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None) -> None:
+    """Take back what has not gone out yet about these alerts, or to ask for help with this incident."""
+    if alert_ids:
+        await _cancel(tx, Delivery.alert_id.in_(alert_ids))
+    if incident_id is not None:
+        await _cancel(tx, Delivery.incident_id == incident_id)
+
+
+async def cancel_planned(tx: Tx, page_ids: Sequence[UUID]) -> None:
+    """Take back what these pages would send only later; what should have gone out by now is still tried."""
+    if page_ids:
+        await _cancel(tx, and_(Delivery.page_id.in_(page_ids), Delivery.attempt == 0, Delivery.wanted_at > tx.now))
+
+
+async def _cancel(tx: Tx, which: ColumnElement[bool]) -> None:
     # One statement: between two, the outcome of a call may turn `sending` into `queued` and be missed by both.
     # What is being sent keeps its job, for whoever finds that the sender has died.
     is_queued = Delivery.state == DeliveryState.QUEUED
     taken_back = await tx.session.execute(
         update(Delivery)
-        .where(Delivery.page_id.in_(page_ids), Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)))
+        .where(which, Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)))
         .values(
             state=case((is_queued, DeliveryState.CANCELLED), else_=Delivery.state),
             ended_at=case((is_queued, tx.now)),
             recalled_at=tx.now,
         )
         .returning(Delivery.id, Delivery.state)
+        .execution_options(synchronize_session=False)
     )
     gone = [id for id, state in taken_back if state == DeliveryState.CANCELLED]
     await queue.cancel(tx, *(queue.subject("delivery", id) for id in gone))
+
+
+async def try_other_ways(tx: Tx, page_id: UUID) -> None:
+    """A message of this page failed: send at once what was planned for later, and on what else its person has.
+
+    Once something of the page has gone out, nothing is added. A page of low urgency keeps to what its person wants.
+    """
+    here = await queries.deliveries_of_page(tx, page_id)
+    if any(delivery.state in REACHED for delivery in here):
+        return
+    early = [d for d in here if d.state == DeliveryState.QUEUED and d.attempt == 0 and d.wanted_at > tx.now]
+    for delivery in early:
+        delivery.wanted_at = delivery.due_at = tx.now
+    await tx.session.flush()
+    await queue.hasten(tx, *(queue.subject("delivery", delivery.id) for delivery in early))
+    first = here[0]
+    if first.content.get("urgency") != Urgency.HIGH:
+        return
+    methods, _ = await queries.ways_to_reach(tx, [first.user_id])
+    used = {delivery.contact_method_id for delivery in here}
+    others = [Planned(method, timedelta()) for method in methods.get(first.user_id, ()) if method.id not in used]
+    rows = [_row(tx, step, kind=DeliveryKind.PAGE, content=first.content, user_id=first.user_id) for step in others]
+    for row in rows:
+        row |= {"page_id": page_id, "alert_id": first.alert_id, "incident_id": first.incident_id}
+    await _queue(tx, rows)
 
 
 async def add_contact_method(
@@ -224,5 +276,5 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
     deliveries = [Delivery(**row) for row in rows]
     tx.session.add_all(deliveries)
     await tx.session.flush()
-    await queue.enqueue(tx, *(_job(row, step) for row, step in zip(rows, planned, strict=True)))
+    await queue.enqueue(tx, *(_job(tx, row) for row in rows))
     return deliveries

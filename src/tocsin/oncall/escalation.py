@@ -2,6 +2,9 @@
 
 A run is at a step of a round: step 0 before the first one, round 0 until the policy has started over once. `decide`
 looks for the next step on which somebody can be reached, and says which ones it passed over and why.
+
+Two things hold for every run. It does not end before a message has reached somebody: it goes on at the policy's pace.
+And no round passes faster than the first wait of the policy, whatever fails or is declined in it.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from uuid import UUID
 
 from tocsin.events.words import why_them
 from tocsin.notifications.model import Urgency
+
+# The wait of a direct page, and of a policy that has no steps until it has some.
+USUAL_WAIT = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,21 @@ class Plan:
     steps: tuple[Step, ...]
     is_direct: bool = False
 
+    @property
+    def first_wait(self) -> timedelta:
+        """Return the least time that a round takes."""
+        return self.steps[0].wait if self.steps else USUAL_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run stands: the step it took last, since when its round runs, and whether it has reached anybody."""
+
+    step: int = 0
+    round: int = 0
+    round_runs_for: timedelta = timedelta()
+    has_reached: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -70,7 +91,11 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do now. `page` is empty when the run has come to its end; `end` then says why."""
+    """What to do now: page people, or wait and look again, or end.
+
+    `page` is empty when nobody is paged now; `wait` is then how long until the run looks again, or `end` says why it
+    has come to its end. `nobody` says why no step can reach anybody, though the run goes on.
+    """
 
     step: int
     round: int
@@ -78,6 +103,7 @@ class Decision:
     wait: timedelta | None
     skipped: tuple[Skipped, ...]
     end: str = ""
+    nobody: str = ""
 
 
 def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
@@ -86,38 +112,41 @@ def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
 
 
 def decide(
-    plan: Plan,
-    *,
-    step: int,
-    round: int,
-    urgency: Urgency,
-    reachable: Collection[UUID],
-    names: Mapping[UUID, str],
+    plan: Plan, place: Place, *, urgency: Urgency, reachable: Collection[UUID], names: Mapping[UUID, str]
 ) -> Decision:
-    """Say what follows after `step` of `round`."""
+    """Say what follows after this place."""
     if not plan.steps:
-        return Decision(step, round, (), None, (), f"“{plan.name}” has no steps, so nobody could be paged.")
+        return _nobody(plan, place, (), f"“{plan.name}” has no steps, so nobody could be paged.")
+    step, round = place.step, place.round
     skipped: list[Skipped] = []
     # Each step is looked at once at most: when a whole turn finds nobody, further turns would not either.
     for _ in plan.steps:
         step += 1
         if step > len(plan.steps):
-            if round >= plan.repeat:
+            if round >= plan.repeat and place.has_reached:
                 break
+            if place.round_runs_for < plan.first_wait:
+                return Decision(0, round + 1, (), plan.first_wait - place.round_runs_for, tuple(skipped))
             step, round = 1, round + 1
         here = plan.steps[step - 1]
         if people := tuple(id for id in here.user_ids if id in reachable):
             # Low urgency notifies once and does not climb, so nothing is waited for.
             wait = here.wait if urgency is Urgency.HIGH else None
             return Decision(step, round, people, wait, tuple(skipped))
-        skipped.append(Skipped(step, round, _nobody(here, names)))
+        skipped.append(Skipped(step, round, _why_skipped(here, names)))
     if len(skipped) == len(plan.steps):
-        end = f"{skipped[0].reason}." if plan.is_direct else "Nobody on any step can be reached."
-        return Decision(step, round, (), None, tuple(skipped), end)
+        why = f"{skipped[0].reason}." if plan.is_direct else "Nobody on any step can be reached."
+        return _nobody(plan, place, tuple(skipped), why)
     return Decision(step, round, (), None, tuple(skipped), _unanswered(plan, round))
 
 
-def _nobody(step: Step, names: Mapping[UUID, str]) -> str:
+def _nobody(plan: Plan, place: Place, skipped: tuple[Skipped, ...], why: str) -> Decision:
+    if place.has_reached:
+        return Decision(place.step, place.round, (), None, skipped, why)
+    return Decision(0, place.round + 1, (), plan.first_wait, skipped, nobody=why)
+
+
+def _why_skipped(step: Step, names: Mapping[UUID, str]) -> str:
     if not step.user_ids:
         return "the step names nobody"
     people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
@@ -130,8 +159,10 @@ def _unanswered(plan: Plan, round: int) -> str:
     return f"{steps} of “{plan.name}” went by without an answer{turns}."
 
 
-def reason_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
+def reason_for(plan_name: str, *, step: int, round: int, direct: bool, fallback: bool = False) -> str:
     """Say to the person who is paged why it is them."""
+    if fallback:
+        return "You are the last resort: nobody else answered or could be reached"
     if direct:
         return "You were paged directly"
     said = why_them(plan_name, step=step, round=round, direct=False)

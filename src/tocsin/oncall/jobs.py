@@ -11,11 +11,17 @@ from tocsin.oncall import service
 
 
 async def advance(db: Database, job: Job) -> None:
-    """The wait of a step is over: go on, unless the run has moved or ended since the timer was set."""
+    """The wait of a step is over: go on, unless the run has moved or ended since the timer was set.
+
+    When the people of the step were reached late, the timer is put off.
+    """
     payload = job.payload
     async with db.begin() as tx:
-        await service.advance(tx, UUID(payload["run_id"]), step=payload["step"], round=payload["round"])
-        await queue.finish(tx, job)
+        until = await service.advance(tx, UUID(payload["run_id"]), step=payload["step"], round=payload["round"])
+        if until is None:
+            await queue.finish(tx, job)
+        else:
+            await queue.postpone(tx, job, until)
 
 
 async def give_up_on_page(db: Database, job: Job) -> None:
@@ -27,4 +33,16 @@ async def give_up_on_page(db: Database, job: Job) -> None:
     async with db.begin(depth=job.payload["depth"]) as tx:
         if fields["page_id"] is not None:
             await service.give_up_on_page(tx, UUID(fields["page_id"]))
+        await queue.finish(tx, job)
+
+
+async def try_other_ways(db: Database, job: Job) -> None:
+    """React to `page.attempt_failed`: the second failure, or a refusal, has the person's other methods tried at once.
+
+    May run twice: each contact method gets one message of a page.
+    """
+    fields = job.payload["fields"]
+    async with db.begin(depth=job.payload["depth"]) as tx:
+        if fields["page_id"] is not None and (fields["refused"] or fields["attempt"] > 1):
+            await service.try_other_ways(tx, UUID(fields["page_id"]))
         await queue.finish(tx, job)

@@ -28,7 +28,7 @@ class RunState(StrEnum):
     """Where an escalation run stands.
 
     running: people are being paged. answered: somebody acknowledged. exhausted: every step and repeat went by
-    without an answer, or nobody could be reached. cancelled: no longer needed.
+    without an answer. cancelled: no longer needed. A run that has reached nobody goes on.
     """
 
     RUNNING = "running"
@@ -95,6 +95,20 @@ class EscalationTarget(Record):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), index=True)
 
 
+class FallbackTarget(Record):
+    """Whom to ask when an escalation reached nobody or went unanswered: a policy or a person. One row at most."""
+
+    __tablename__ = "fallback_target"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="single"),
+        CheckConstraint("(policy_id IS NULL) <> (user_id IS NULL)", name="whom"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("escalation_policy.id"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+
+
 class EscalationRun(Record):
     """One climb up one policy (or one direct page) for one alert or incident."""
 
@@ -106,8 +120,14 @@ class EscalationRun(Record):
         CheckConstraint("(policy_id IS NULL) <> (direct_user_id IS NULL)", name="whom"),
         Index("escalation_run_alert_id_idx", "alert_id", postgresql_where=text("alert_id IS NOT NULL")),
         Index("escalation_run_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
-        # At most one run works for one alert at a time; a second start finds the first.
-        Index("escalation_run_open_key", "alert_id", unique=True, postgresql_where=text("state = 'running'")),
+        # At most one run works for one alert at a time, and one that asks the fallback; a second start finds the first.
+        Index(
+            "escalation_run_open_key",
+            "alert_id",
+            "is_fallback",
+            unique=True,
+            postgresql_where=text("state = 'running'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -126,6 +146,11 @@ class EscalationRun(Record):
     step: Mapped[int]
     round: Mapped[int]
     next_step_at: Mapped[datetime | None]
+    round_started_at: Mapped[datetime]
+    # Since when it is known that no message has reached anybody; the run does not end while that is so.
+    unreached_since: Mapped[datetime | None]
+    # It asks the organisation's last resort, because another run reached nobody or went unanswered.
+    is_fallback: Mapped[bool] = mapped_column(server_default=text("false"))
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None]

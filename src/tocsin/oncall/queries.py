@@ -15,12 +15,13 @@ from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.notifications.model import Method, Rule
 from tocsin.notifications.queries import ways_to_reach
-from tocsin.oncall.escalation import Plan, Step
+from tocsin.oncall.escalation import PageTarget, Plan, Step
 from tocsin.oncall.model import (
     EscalationPolicy,
     EscalationRun,
     EscalationStep,
     EscalationTarget,
+    FallbackTarget,
     Page,
     PageState,
     RunState,
@@ -44,13 +45,31 @@ class Directory:
     # Only of people whose account is on.
     methods: Mapping[UUID, Sequence[Method]]
     rules: Mapping[UUID, Sequence[Rule]]
+    # Whom to ask when nobody answers or can be reached.
+    fallback: PageTarget | None
 
 
 async def directory(tx: Tx) -> Directory:
     """Read the directory; callers take `known_directory`, as it is the whole installation's."""
     rows = (await tx.session.execute(select(User.id, User.name, User.is_active))).all()
     methods, rules = await ways_to_reach(tx, [id for id, _, active in rows if active])
-    return Directory(await plans(tx), {id: name for id, name, _ in rows}, methods, rules)
+    return Directory(
+        await plans(tx), {id: name for id, name, _ in rows}, methods, rules, target_of(await fallback_target(tx))
+    )
+
+
+async def fallback_target(tx: Tx) -> FallbackTarget | None:
+    """Return whom to ask when nobody answers, None when nobody has been chosen."""
+    return await tx.session.get(FallbackTarget, 1)
+
+
+def target_of(fallback: FallbackTarget | None) -> PageTarget | None:
+    """Return the fallback as what a run can page."""
+    if fallback is None:
+        return None
+    if fallback.policy_id is not None:
+        return PageTarget("escalation_policy", fallback.policy_id)
+    return PageTarget("user", fallback.user_id) if fallback.user_id is not None else None
 
 
 async def known_directory(tx: Tx) -> Directory:
@@ -58,15 +77,38 @@ async def known_directory(tx: Tx) -> Directory:
     return await tx.cached("oncall.directory", directory)
 
 
-async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
-    """Return those of these alerts for which somebody is being paged now."""
+async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[tuple[UUID, bool]]:
+    """Return for which of these alerts somebody is being paged now, and whether as the fallback."""
     if not alert_ids:
         return set()
     connection = await tx.raw()
     rows = await connection.fetch(
-        "SELECT alert_id FROM escalation_run WHERE state = 'running' AND alert_id = ANY($1::uuid[])", alert_ids
+        "SELECT alert_id, is_fallback FROM escalation_run WHERE state = 'running' AND alert_id = ANY($1::uuid[])",
+        alert_ids,
     )
-    return {row["alert_id"] for row in rows}
+    return {(row["alert_id"], row["is_fallback"]) for row in rows}
+
+
+async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[UUID]:
+    """Return for which of these incidents the fallback is being asked for help now."""
+    query = select(EscalationRun.incident_id).where(
+        EscalationRun.incident_id.in_(incident_ids),
+        EscalationRun.state == RunState.RUNNING,
+        EscalationRun.is_fallback,
+    )
+    return {id for id in (await tx.session.scalars(query)).all() if id is not None}
+
+
+async def runs_with_answers(tx: Tx, run_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these runs on which somebody did something: whoever declined was reached."""
+    answered = (PageState.ACKNOWLEDGED, PageState.DECLINED)
+    query = select(Page.run_id).where(Page.run_id.in_(run_ids), Page.state.in_(answered)).distinct()
+    return set((await tx.session.scalars(query)).all())
+
+
+async def pages_by_run(tx: Tx, run_ids: Collection[UUID]) -> list[Page]:
+    """Return every page of these runs."""
+    return list((await tx.session.scalars(select(Page).where(Page.run_id.in_(run_ids)))).all())
 
 
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:

@@ -258,6 +258,7 @@ _SENT: Mapping[str, tuple[str, str]] = {
     DeliveryState.SENT: ("sent", "Handed over; whether it arrived is not reported"),
     DeliveryState.DELIVERED: ("sent", "Arrived"),
     DeliveryState.FAILED: ("failed", "Failed"),
+    DeliveryState.UNKNOWN: ("failed", "Given up; it may have arrived all the same"),
     DeliveryState.CANCELLED: ("failed", "Taken back"),
 }
 

@@ -42,6 +42,8 @@ class PageMessage:
     possible_duplicate: bool
     sent_at: datetime
     recipient_name: str
+    # How long ago it was meant to go out, when it could not.
+    minutes_late: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,17 @@ class Channel(Protocol):
         """Return the address in its normal form, or raise `Invalid("address", …)`."""
         ...
 
-    def origin(self, address: str) -> str:
-        """Return who carries messages to this address, such as `https://hooks.example.org`: what fails together."""
+    async def send(self, address: str, message: PageMessage, *, within: float = 15.0) -> Receipt:
+        """Send once, within so many seconds. Raises `Transient` when it may work later, `Refused` at a “no”."""
         ...
 
-    async def send(self, address: str, message: PageMessage) -> Receipt:
-        """Send once. Raises `Transient` when another try may work and `Refused` when it cannot."""
-        ...
+
+def notes_on(message: PageMessage) -> list[str]:
+    """Say what its reader has to know of the sending: that it may be a repeat, that it comes late."""
+    notes = ["You may have received this page before."] if message.possible_duplicate else []
+    if message.minutes_late:
+        notes.append(f"This page is {message.minutes_late} minutes late, because it could not be sent before.")
+    return notes
 
 
 def one_line(text: str, limit: int = 200) -> str:

@@ -24,11 +24,7 @@ class Console:
             raise Invalid("address", "Use a name of at most 100 characters.")
         return name or "console"
 
-    def origin(self, address: str) -> str:
-        """Return the one terminal."""
-        return self.kind
-
-    async def send(self, address: str, message: PageMessage) -> Receipt:
+    async def send(self, address: str, message: PageMessage, *, within: float = 15.0) -> Receipt:
         """Print the page. Writing is immediate, so a printed page counts as delivered."""
         encoding = self._stream.encoding or "utf-8"
         text = block(address, message).encode(encoding, "replace").decode(encoding)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tocsin.kit.errors import Invalid, Refused
 from tocsin.net.smtp import Mailer
 from tocsin.net.targets import BadTarget, read_host
-from tocsin.notifications.channels.base import PageMessage, Receipt, clean, one_line
+from tocsin.notifications.channels.base import PageMessage, Receipt, clean, notes_on, one_line
 
 # The dot-atom of RFC 5322; quoted local parts and address comments are not worth their ambiguity.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -47,11 +47,7 @@ class Email:
             raise Invalid("address", "Use a domain after the @, not an IP address.")
         return f"{local}@{name}"
 
-    def origin(self, address: str) -> str:
-        """Return the one mail server, whatever the address."""
-        return self.kind
-
-    async def send(self, address: str, message: PageMessage) -> Receipt:
+    async def send(self, address: str, message: PageMessage, *, within: float = 15.0) -> Receipt:
         """Hand the mail to the server; its `Message-ID` is made of the delivery id."""
         try:
             to = self.check_address(address)
@@ -95,8 +91,7 @@ def text_of(message: PageMessage) -> str:
     parts = [_about(message)]
     if message.kind == "test":
         parts.append("This is a test page. Nothing is wrong.")
-    if message.possible_duplicate:
-        parts.append("You may have received this page before.")
+    parts += notes_on(message)
     reason = f"{one_line(message.reason, _REASON)}.".replace("..", ".")
     parts.insert(0 if _is_asked(message) else len(parts), reason)
     if message.acknowledge_url:
@@ -111,8 +106,7 @@ def text_of(message: PageMessage) -> str:
 def html_of(message: PageMessage) -> str:
     """Write the HTML: no images, no scripts, no outside styles; every value is escaped."""
     notes = ["This is a test page. Nothing is wrong."] if message.kind == "test" else []
-    if message.possible_duplicate:
-        notes.append("You may have received this page before.")
+    notes += notes_on(message)
     acknowledge = (
         f'<p><a href="{escape(_link(message.acknowledge_url))}" style="display:inline-block;padding:14px 28px;'
         'background:#b42318;color:#ffffff;font-size:18px;font-weight:bold;text-decoration:none">'

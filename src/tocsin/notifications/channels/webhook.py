@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import msgspec
 
 from tocsin.kit import clock
@@ -12,7 +10,7 @@ from tocsin.notifications.channels.base import PageMessage, Receipt
 
 
 class Webhook:
-    """Posts a page; any 2xx answer within 15 s confirms that it arrived.
+    """Posts a page; any 2xx answer within 15 s confirms that it arrived, or within 60 s once it was late before.
 
     The header `Idempotency-Key` and the field `delivery_id` are the same for every attempt of one delivery, so
     a receiver that remembers them sees each page once.
@@ -28,12 +26,7 @@ class Webhook:
         """Return the URL in its normal spelling; only http and https, no user name, no forbidden network."""
         return self._http.check_url(address)
 
-    def origin(self, address: str) -> str:
-        """Return scheme, host and port of the URL."""
-        parts = urlsplit(address)
-        return f"{parts.scheme}://{parts.netloc}"
-
-    async def send(self, address: str, message: PageMessage) -> Receipt:
+    async def send(self, address: str, message: PageMessage, *, within: float = 15.0) -> Receipt:
         """Post the page. Redirects and 4xx answers are final; 408, 425, 429 and 5xx may be tried again."""
         reply = await self._http.post(
             address,
@@ -43,6 +36,7 @@ class Webhook:
                 "Idempotency-Key": message.delivery_id,
                 "User-Agent": USER_AGENT,
             },
+            deadline_seconds=within,
         )
         return Receipt(detail=f"The receiver answered {reply.status}.", provider_id=None, delivered=True)
 
@@ -72,6 +66,7 @@ def body_of(message: PageMessage) -> bytes:
             "labels": dict(message.labels),
             "attempt": message.attempt,
             "possible_duplicate": message.possible_duplicate,
+            "minutes_late": message.minutes_late,
             "sent_at": clock.stamp(message.sent_at),
             "recipient_name": message.recipient_name,
         }

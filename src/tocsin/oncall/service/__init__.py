@@ -7,9 +7,12 @@ from tocsin.oncall.service.answers import (
     escalate_run,
     give_up_on_page,
     page,
+    try_other_ways,
 )
+from tocsin.oncall.service.fallback import set_fallback
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
-from tocsin.oncall.service.runs import ADVANCE, Start, advance, end_calm_runs, end_runs, link_runs, start, what_follows
+from tocsin.oncall.service.runs import advance, end_calm_runs, end_runs, link_runs, start_anew
+from tocsin.oncall.service.steps import ADVANCE, Start, start, what_follows
 
 __all__ = [
     "ADVANCE",
@@ -27,7 +30,10 @@ __all__ = [
     "give_up_on_page",
     "link_runs",
     "page",
+    "set_fallback",
     "start",
+    "start_anew",
+    "try_other_ways",
     "update_policy",
     "what_follows",
 ]

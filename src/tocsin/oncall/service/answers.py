@@ -16,7 +16,7 @@ from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
-from tocsin.notifications.model import DeliveryState
+from tocsin.notifications.model import GIVEN_UP
 from tocsin.oncall import queries
 from tocsin.oncall.escalation import PageContent, PageTarget
 from tocsin.oncall.model import (
@@ -25,15 +25,8 @@ from tocsin.oncall.model import (
     PageState,
     RunState,
 )
-from tocsin.oncall.service.runs import (
-    Start,
-    event_of,
-    finish_runs,
-    go_on_if_nobody_is_left,
-    mark_answered,
-    pass_on,
-    start,
-)
+from tocsin.oncall.service.runs import finish_runs, go_on_if_nobody_is_left, mark_answered, pass_on
+from tocsin.oncall.service.steps import Start, event_of, start
 
 
 async def page(
@@ -89,7 +82,7 @@ async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
     page = await queries.page(tx, page_id)
     await tx.session.refresh(page)
     states = await contact.states_of_page(tx, page_id)
-    if page.state != PageState.PAGING or any(state != DeliveryState.FAILED for state in states):
+    if page.state != PageState.PAGING or any(state not in GIVEN_UP for state in states):
         return
     page.state = PageState.UNREACHABLE
     names = await queries.people(tx, [page.user_id])
@@ -97,6 +90,18 @@ async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
     reason = "every message to them failed"
     await emit(tx, event_of(run, PageUnreachable, page_id=page.id, user_id=page.user_id, user_name=name, reason=reason))
     await go_on_if_nobody_is_left(tx, run, "The page reached nobody on this step.")
+
+
+async def try_other_ways(tx: Tx, page_id: UUID) -> None:
+    """A message of a page failed and is tried again: meanwhile use what else the person has, while they are asked.
+
+    May be called twice: each contact method gets one message of a page.
+    """
+    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
+    page = await queries.page(tx, page_id)
+    await tx.session.refresh(page)
+    if run.state == RunState.RUNNING and page.state == PageState.PAGING:
+        await notifications.try_other_ways(tx, page_id)
 
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:

@@ -38,6 +38,7 @@ _CONFIGURATION = (
     "escalation_policy",
     "escalation_step",
     "escalation_target",
+    "fallback_target",
     "notification_rule",
     "user_account",
 )
@@ -180,6 +181,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=True),
         sa.Column("dedup", sa.Text(), nullable=True),
+        sa.Column("shares", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("due", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempt", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("max_attempts", sa.BigInteger(), nullable=False),
@@ -188,7 +190,7 @@ def upgrade() -> None:
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("tocsin_now()"), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=True),
-        sa.CheckConstraint("lane IN ('page', 'default', 'bulk', 'probe')", name=op.f("job_lane_check")),
+        sa.CheckConstraint("lane IN ('page', 'send', 'default', 'bulk', 'probe')", name=op.f("job_lane_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("job_pkey")),
     )
     op.create_index("job_dedup_key", "job", ["dedup"], unique=True, postgresql_where=sa.text("dedup IS NOT NULL"))
@@ -404,6 +406,21 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "kind", "address", name=op.f("contact_method_user_id_kind_address_key")),
     )
     op.create_table(
+        "contact_method_health",
+        sa.Column("contact_method_id", sa.Uuid(), nullable=False),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_failed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("answers_after", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["contact_method_id"],
+            ["contact_method.id"],
+            name=op.f("contact_method_health_contact_method_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("contact_method_id", name=op.f("contact_method_health_pkey")),
+    )
+    op.create_table(
         "escalation_run",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("alert_id", sa.Uuid(), nullable=True),
@@ -418,6 +435,9 @@ def upgrade() -> None:
         sa.Column("step", sa.BigInteger(), nullable=False),
         sa.Column("round", sa.BigInteger(), nullable=False),
         sa.Column("next_step_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("round_started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("unreached_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_fallback", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("end_reason", sa.Text(), nullable=True),
@@ -450,11 +470,22 @@ def upgrade() -> None:
     op.create_index(
         "escalation_run_open_key",
         "escalation_run",
-        ["alert_id"],
+        ["alert_id", "is_fallback"],
         unique=True,
         postgresql_where=sa.text("state = 'running'"),
     )
     op.create_index(op.f("escalation_run_policy_id_idx"), "escalation_run", ["policy_id"], unique=False)
+    op.create_table(
+        "fallback_target",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=True),
+        sa.Column("user_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("id = 1", name=op.f("fallback_target_single_check")),
+        sa.CheckConstraint("(policy_id IS NULL) <> (user_id IS NULL)", name=op.f("fallback_target_whom_check")),
+        sa.ForeignKeyConstraint(["policy_id"], ["escalation_policy.id"], name=op.f("fallback_target_policy_id_fkey")),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fallback_target_user_id_fkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("fallback_target_pkey")),
+    )
     op.create_table(
         "escalation_step",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -591,9 +622,15 @@ def upgrade() -> None:
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("wanted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempt", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("sending_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("unsure_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refusals", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("refused_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("unanswered", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("outcomes_lost", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -605,7 +642,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind IN ('page', 'test')", name=op.f("delivery_kind_check")),
         sa.CheckConstraint(
-            "state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'cancelled')",
+            "state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'unknown', 'cancelled')",
             name=op.f("delivery_state_check"),
         ),
         sa.ForeignKeyConstraint(

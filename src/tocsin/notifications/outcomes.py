@@ -1,0 +1,224 @@
+"""Writing down how a call went: the delivery, its job, the health of the contact method, the record.
+
+A send cannot be rolled back, so what is written here is fenced by the delivery's own attempt and not by the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from tocsin.db.engine import Connection, Database, Tx
+from tocsin.events.base import SYSTEM
+from tocsin.events.log import emit
+from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
+from tocsin.jobs import queue
+from tocsin.jobs.queue import Fenced, Job
+from tocsin.kit.errors import OutsideFailure, Refused
+from tocsin.kit.text import storable
+from tocsin.notifications.channels.base import Receipt
+from tocsin.notifications.model import DeliveryState
+from tocsin.notifications.origins import share_of
+from tocsin.notifications.patience import CALL_WITHIN, Tried, is_worth_a_line, wait_after
+
+Measure = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A delivery whose call has begun, as it stood then."""
+
+    id: UUID
+    kind: Literal["page", "test"]
+    page_id: UUID | None
+    alert_id: UUID | None
+    incident_id: UUID | None
+    user_id: UUID
+    contact_method_id: UUID | None
+    channel: str
+    address: str
+    content: dict[str, Any]
+    wanted_at: datetime
+    attempt: int
+    possible_duplicate: bool
+    sending_at: datetime
+    unsure_until: datetime
+    refusals: int
+    refused_since: datetime | None
+    unanswered: int
+    user_name: str
+
+
+# A contact method that works again has nothing wrong with it any more.
+_SUCCEEDED = """
+WITH done AS (
+    UPDATE delivery SET state = $2, sent_at = $3::timestamptz, ended_at = $3::timestamptz, last_error = NULL,
+           detail = $4, provider_id = $5, delivered_at = CASE WHEN $2 = 'delivered' THEN $3::timestamptz END
+    WHERE id = $1 AND state = 'sending' AND attempt = $6
+    RETURNING contact_method_id
+), healed AS (
+    DELETE FROM contact_method_health USING done WHERE contact_method_health.contact_method_id = done.contact_method_id
+)
+SELECT count(*) FROM done
+"""
+_SLOW = """
+INSERT INTO contact_method_health (contact_method_id, answers_after)
+SELECT id, $2 FROM contact_method WHERE id = $1
+ON CONFLICT (contact_method_id) DO UPDATE
+SET answers_after = excluded.answers_after, failing_since = NULL, last_failed_at = NULL, last_error = NULL
+"""
+
+
+async def succeeded(
+    db: Database, measure: Measure, job: Job, started: Started, receipt: Receipt, took: timedelta
+) -> None:
+    """Write down that the message was taken, and how long that took."""
+    event = PageDelivered if receipt.delivered else PageSent
+    state = DeliveryState.DELIVERED if receipt.delivered else DeliveryState.SENT
+    async with db.begin_hot() as tx:
+        connection = await tx.raw()
+        if not await connection.fetchval(
+            _SUCCEEDED, started.id, state, tx.now, receipt.detail, receipt.provider_id, started.attempt
+        ):
+            raise Fenced(f"delivery {started.id} was taken over")
+        if took > CALL_WITHIN and started.contact_method_id is not None:
+            await connection.execute(_SLOW, started.contact_method_id, round(took.total_seconds()))
+        await queue.finish(tx, job, fenced=False)
+        if started.kind == "page":
+            await emit(
+                tx,
+                event(
+                    **_about(started),
+                    detail=receipt.detail,
+                    possible_duplicate=started.possible_duplicate,
+                ),
+            )
+    measure(started.channel, "delivered" if receipt.delivered else "sent")
+
+
+_MINE = """
+SELECT recalled_at IS NOT NULL FROM delivery WHERE id = $1 AND state = 'sending' AND attempt = $2 FOR UPDATE
+"""
+_FAILED = """
+UPDATE delivery SET state = $2, last_error = $3, ended_at = $4, due_at = $5, refusals = $6, refused_since = $7,
+       unanswered = $8, possible_duplicate = possible_duplicate OR ($9 AND $4::timestamptz IS NULL)
+WHERE id = $1
+"""
+_UNWELL = """
+INSERT INTO contact_method_health (contact_method_id, failing_since, last_failed_at, last_error)
+SELECT id, $2, $2, $3 FROM contact_method WHERE id = $1
+ON CONFLICT (contact_method_id) DO UPDATE
+SET failing_since = coalesce(contact_method_health.failing_since, excluded.failing_since),
+    last_failed_at = excluded.last_failed_at, last_error = excluded.last_error
+"""
+
+
+async def failed(db: Database, measure: Measure, job: Job, started: Started, failure: OutsideFailure) -> None:
+    """Write down that the call failed, and when the next one is made, if any."""
+    error = storable(str(failure))[:1000]
+    is_unanswered = failure.may_have_arrived and not failure.answered
+    async with db.begin_hot() as tx:
+        connection = await tx.raw()
+        recalled: bool | None = await connection.fetchval(_MINE, started.id, started.attempt)
+        if recalled is None:
+            raise Fenced(f"delivery {started.id} was taken over")
+        refusals = started.refusals + 1 if isinstance(failure, Refused) else 0
+        refused_since = (started.refused_since or tx.now) if refusals else None
+        tried = Tried(
+            attempt=started.attempt,
+            late=tx.now - started.wanted_at,
+            refusals=refusals,
+            refused_for=tx.now - (refused_since or tx.now),
+            is_test=started.kind == "test",
+        )
+        wait = None if recalled else wait_after(failure, tried)
+        retry_at = None if wait is None else tx.now + wait
+        if retry_at is not None:
+            state = DeliveryState.QUEUED
+            await queue.postpone(tx, job, retry_at, fenced=False)
+        else:
+            may_be_there = failure.may_have_arrived or started.possible_duplicate
+            state = DeliveryState.UNKNOWN if may_be_there else DeliveryState.FAILED
+            await queue.finish(tx, job, fenced=False)
+        await connection.execute(
+            _FAILED,
+            started.id,
+            state,
+            error,
+            None if retry_at else tx.now,
+            retry_at or tx.now,
+            refusals,
+            refused_since,
+            started.unanswered + 1 if is_unanswered else 0,
+            failure.may_have_arrived,
+        )
+        await _note_health(connection, tx, started, error)
+        if retry_at is None or is_worth_a_line(started.attempt):
+            await emit_failure(tx, started, error, wait=wait, refused=isinstance(failure, Refused))
+    measure(started.channel, "retried" if retry_at else str(state))
+
+
+async def _note_health(connection: Connection, tx: Tx, started: Started, error: str) -> None:
+    if started.contact_method_id is not None:
+        await connection.execute(_UNWELL, started.contact_method_id, tx.now, error)
+
+
+def _about(started: Started) -> dict[str, Any]:
+    return {
+        "actor": SYSTEM,
+        "alert_id": started.alert_id,
+        "incident_id": started.incident_id,
+        "delivery_id": started.id,
+        "page_id": started.page_id,
+        "user_name": started.user_name,
+        "channel": started.channel,
+        "attempt": started.attempt,
+    }
+
+
+async def emit_failure(
+    tx: Tx, started: Started, error: str, *, wait: timedelta | None = None, refused: bool = False
+) -> None:
+    """Let the record say that an attempt failed, and whether another one follows."""
+    if started.kind != "page":
+        return
+    if wait is None:
+        await emit(tx, PageFailed(**_about(started), error=error))
+    else:
+        seconds = round(wait.total_seconds())
+        await emit(tx, PageAttemptFailed(**_about(started), error=error, retry_after=seconds, refused=refused))
+
+
+# Both keep the order in which messages were wanted, so that people read what happened in the order in which it did.
+_SET_ASIDE = """
+WITH waiting AS (
+    SELECT id, row_number() OVER (ORDER BY id) AS place FROM job
+    WHERE lane = 'send' AND owner IS NULL AND due < tocsin_now() + $2::interval AND shares @> ARRAY[$1::text]
+)
+UPDATE job SET due = tocsin_now() + $2::interval + waiting.place * interval '1 microsecond'
+FROM waiting WHERE job.id = waiting.id AND job.owner IS NULL
+"""
+_WAKE = """
+WITH waiting AS (
+    SELECT job.id, row_number() OVER (ORDER BY delivery.wanted_at, delivery.id) AS place
+    FROM job JOIN delivery ON delivery.id = (job.payload ->> 'delivery_id')::uuid
+    WHERE job.lane = 'send' AND job.owner IS NULL AND job.due > tocsin_now() AND job.shares @> ARRAY[$1::text]
+      AND delivery.state = 'queued' AND delivery.wanted_at <= tocsin_now() AND delivery.refusals = 0
+)
+UPDATE job SET due = tocsin_now() + waiting.place * interval '1 microsecond' FROM waiting
+WHERE job.id = waiting.id AND job.owner IS NULL
+"""
+
+
+async def set_aside(db: Database, origin: str, pause: timedelta) -> None:
+    """Let everything to an origin that does not answer wait, so that it is not looked at again and again."""
+    await db.pool.execute(_SET_ASIDE, share_of(origin), pause)
+
+
+async def wake(db: Database, origin: str) -> None:
+    """Let everything that waits for an origin that answers again go out now. A refusal is not mended by that."""
+    if await db.pool.execute(_WAKE, share_of(origin)) != "UPDATE 0":
+        db.bell.ring({"lane:send"})

@@ -1,0 +1,328 @@
+"""Starting runs and taking their steps: whom to page now, until when to wait, when to ask the fallback, when to end.
+
+Locks are taken in the order alert or incident (by the caller), run, page. A run changes only while its row is locked,
+so two workers, a worker and a person, or two persons meet one after the other and the second finds what the first did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from tocsin.db.bulk import insert_rows
+from tocsin.db.engine import Tx
+from tocsin.events.base import SYSTEM, ActorRef
+from tocsin.events.log import emit
+from tocsin.events.oncall import (
+    EscalationExhausted,
+    EscalationRepeated,
+    EscalationStarted,
+    EscalationStepSkipped,
+    EscalationUnreached,
+    PageStarted,
+)
+from tocsin.jobs import queue
+from tocsin.jobs.queue import NewJob
+from tocsin.kit.ids import new_id
+from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
+from tocsin.notifications.model import Urgency
+from tocsin.oncall import queries
+from tocsin.oncall.escalation import (
+    USUAL_WAIT,
+    Decision,
+    PageContent,
+    PageTarget,
+    Place,
+    Plan,
+    Step,
+    decide,
+    reason_for,
+    reason_to_send,
+)
+from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
+from tocsin.oncall.queries import Directory
+
+ADVANCE = "oncall.advance"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One run that is to begin: for an alert or an incident, up a policy or at one person."""
+
+    content: PageContent
+    reason: str
+    alert_id: UUID | None = None
+    incident_id: UUID | None = None
+    policy_id: UUID | None = None
+    user_id: UUID | None = None
+    linked_incident_id: UUID | None = None
+    actor: ActorRef = SYSTEM
+    is_fallback: bool = False
+
+
+async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
+    """Begin runs and take their first steps. One alert has at most one running run; a second start is left out."""
+    busy = await queries.alerts_with_running_runs(tx, [s.alert_id for s in starts if s.alert_id is not None])
+    wanted = [s for s in starts if s.alert_id is None or (s.alert_id, s.is_fallback) not in busy]
+    if not wanted:
+        return []
+    runs = [_new_run(tx, s) for s in wanted]
+    directory = await queries.known_directory(tx)
+    for run in runs:
+        run.policy_name = plan_of(directory, run).name
+    events = [
+        EscalationStarted(
+            actor=s.actor,
+            alert_id=run.alert_id,
+            incident_id=run.incident_id or run.linked_incident_id,
+            run_id=run.id,
+            policy_name=run.policy_name,
+            reason=s.reason,
+        )
+        for run, s in zip(runs, wanted, strict=True)
+    ]
+    await take_steps(tx, runs, directory, events=events, are_new=True)
+    return runs
+
+
+def _new_run(tx: Tx, wanted: Start) -> EscalationRun:
+    return EscalationRun(
+        id=new_id(),
+        alert_id=wanted.alert_id,
+        incident_id=wanted.incident_id,
+        linked_incident_id=wanted.linked_incident_id,
+        policy_id=wanted.policy_id,
+        direct_user_id=wanted.user_id,
+        policy_name="",
+        urgency=wanted.content.urgency,
+        content=asdict(wanted.content),
+        state=RunState.RUNNING,
+        step=0,
+        round=0,
+        next_step_at=None,
+        round_started_at=tx.now,
+        is_fallback=wanted.is_fallback,
+        started_at=tx.now,
+    )
+
+
+async def take_steps(
+    tx: Tx, runs: Sequence[EscalationRun], directory: Directory, *, events: list[Any], are_new: bool = False
+) -> None:
+    """Take the next step of each run: page its people and set the timer, wait and look again, or end the run.
+
+    `events` is what happened before; everything is written together, new runs first. Runs that have reached nobody or
+    end without an answer have the fallback asked.
+    """
+    reached = set[UUID]() if are_new else await that_reached(tx, runs)
+    paged: list[tuple[EscalationRun, dict[str, Any]]] = []
+    loud: list[tuple[EscalationRun, str]] = []
+    for run in runs:
+        decision = _decision(tx, run, directory, has_reached=run.id in reached)
+        events += _about(run, decision)
+        if why := _take(tx, run, decision, has_reached=run.id in reached, events=events):
+            loud.append((run, why))
+        paged += [(run, _page_row(tx, run, user_id)) for user_id in decision.page]
+    if are_new:
+        await insert_rows(tx, EscalationRun, [{c: getattr(run, c) for c in _RUN_COLUMNS} for run in runs])
+    else:
+        await _supersede(tx, paged)
+    await insert_rows(tx, Page, [page for _, page in paged])
+    channels = await notifications.queue_deliveries(
+        tx, [_request(run, page) for run, page in paged], directory.methods, directory.rules
+    )
+    events += [_page_started(run, page, directory, channels[page["id"]]) for run, page in paged]
+    await queue.enqueue(tx, *(_timer(run) for run in runs if run.next_step_at is not None))
+    await emit(tx, *events)
+    await _ask_fallback(tx, directory, loud)
+
+
+def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, events: list[Any]) -> str:
+    """Put the run where the decision leads; returns why the fallback is to be asked, if it is."""
+    if decision.step > 0 and (run.step == 0 or decision.round != run.round):
+        run.round_started_at = tx.now
+    if has_reached:
+        run.unreached_since = None
+    had_steps = run.step > 0
+    run.step, run.round = decision.step, decision.round
+    if decision.end:
+        end_run(tx, run, RunState.EXHAUSTED, decision.end)
+        events.append(event_of(run, EscalationExhausted, run_id=run.id, reason=decision.end))
+        return decision.end
+    run.next_step_at = tx.now + decision.wait if decision.wait is not None else None
+    if not has_reached and run.unreached_since is None and (had_steps or decision.nobody):
+        run.unreached_since = tx.now
+        why = decision.nobody or "Every message so far failed."
+        events.append(event_of(run, EscalationUnreached, run_id=run.id, reason=why))
+        return why
+    return ""
+
+
+async def that_reached(tx: Tx, runs: Sequence[EscalationRun]) -> set[UUID]:
+    """Return those of these runs of which a message went out, or to which somebody reacted."""
+    ids = [run.id for run in runs]
+    pages = {page.id: page.run_id for page in await queries.pages_by_run(tx, ids)}
+    sent = await contact.lateness(tx, pages)
+    return {pages[id] for id in sent} | await queries.runs_with_answers(tx, ids)
+
+
+async def _supersede(tx: Tx, paged: Sequence[tuple[EscalationRun, Mapping[str, Any]]]) -> None:
+    """Take back what is still being tried of earlier pages of the same people: the new page says the same."""
+    again = {(run.id, page["user_id"]) for run, page in paged}
+    earlier = await queries.pages_by_run(tx, {run_id for run_id, _ in again})
+    await notifications.cancel_for_pages(tx, [page.id for page in earlier if (page.run_id, page.user_id) in again])
+
+
+async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[EscalationRun, str]]) -> None:
+    """Ask the organisation's last resort about what nobody else has answered, once for each alert or incident."""
+    target = directory.fallback
+    asked = [(run, why) for run, why in loud if target is not None and not run.is_fallback and not _is_it(run, target)]
+    if target is None or not asked:
+        return
+    incident_ids = [run.incident_id for run, _ in asked if run.incident_id is not None]
+    busy = await queries.incidents_with_fallback(tx, incident_ids) if incident_ids else set[UUID]()
+    await start(
+        tx,
+        [
+            Start(
+                content=_content_of(run),
+                reason=f"{why} The fallback of the organisation is asked.",
+                alert_id=run.alert_id,
+                incident_id=run.incident_id,
+                linked_incident_id=run.linked_incident_id,
+                policy_id=target.id if target.kind == "escalation_policy" else None,
+                user_id=target.id if target.kind == "user" else None,
+                is_fallback=True,
+            )
+            for run, why in asked
+            if run.incident_id not in busy
+        ],
+    )
+
+
+def _is_it(run: EscalationRun, target: PageTarget) -> bool:
+    return target.id in (run.policy_id, run.direct_user_id)
+
+
+def _content_of(run: EscalationRun) -> PageContent:
+    content: dict[str, Any] = run.content | {"urgency": Urgency(run.urgency)}
+    return PageContent(**content)
+
+
+def _page_started(
+    run: EscalationRun, page: Mapping[str, Any], directory: Directory, channels: list[str]
+) -> PageStarted:
+    return event_of(
+        run,
+        PageStarted,
+        run_id=run.id,
+        page_id=page["id"],
+        user_id=page["user_id"],
+        user_name=directory.names[page["user_id"]],
+        step=page["step"],
+        round=page["round"],
+        reason=page["reason"],
+        channels=channels,
+        policy_name=run.policy_name,
+        is_direct=run.direct_user_id is not None,
+        wait_minutes=_minutes(run.next_step_at - page["paged_at"]) if run.next_step_at else None,
+    )
+
+
+async def what_follows(tx: Tx, run: EscalationRun) -> Decision:
+    """Say what the run would do next if whoever it paged did not answer; it pages nobody after the last step."""
+    return _decision(tx, run, await queries.known_directory(tx), has_reached=True)
+
+
+def _decision(tx: Tx, run: EscalationRun, known: Directory, *, has_reached: bool) -> Decision:
+    return decide(
+        plan_of(known, run),
+        Place(run.step, run.round, tx.now - run.round_started_at, has_reached),
+        urgency=Urgency(run.urgency),
+        reachable=known.methods.keys(),
+        names=known.names,
+    )
+
+
+def _minutes(wait: timedelta) -> int:
+    return round(wait.total_seconds() / 60)
+
+
+_RUN_COLUMNS = tuple(column.key for column in EscalationRun.__table__.columns)
+
+
+def plan_of(directory: Directory, run: EscalationRun) -> Plan:
+    if run.direct_user_id is not None:
+        name = directory.names.get(run.direct_user_id, run.policy_name)
+        return Plan(name=name, repeat=0, steps=(Step((run.direct_user_id,), USUAL_WAIT),), is_direct=True)
+    if run.policy_id is not None and run.policy_id in directory.plans:
+        return directory.plans[run.policy_id]
+    return Plan(name=run.policy_name, repeat=0, steps=())
+
+
+def _about(run: EscalationRun, decision: Decision) -> list[Any]:
+    # What was found once is not told again with every look: the run goes on as long as nobody was reached.
+    if decision.nobody and run.unreached_since is not None:
+        return []
+    events: list[Any] = []
+    for skipped in decision.skipped:
+        if skipped.round > run.round and not any(isinstance(e, EscalationRepeated) for e in events):
+            events.append(event_of(run, EscalationRepeated, run_id=run.id, round=skipped.round))
+        events.append(event_of(run, EscalationStepSkipped, run_id=run.id, step=skipped.step, reason=skipped.reason))
+    is_next = decision.step > 0 and decision.round > run.round
+    if is_next and not any(isinstance(e, EscalationRepeated) for e in events):
+        events.append(event_of(run, EscalationRepeated, run_id=run.id, round=decision.round))
+    return events
+
+
+def event_of(run: EscalationRun, kind: Any, *, actor: ActorRef = SYSTEM, **fields: Any) -> Any:
+    return kind(actor=actor, alert_id=run.alert_id, incident_id=run.incident_id or run.linked_incident_id, **fields)
+
+
+def _page_row(tx: Tx, run: EscalationRun, user_id: UUID) -> dict[str, Any]:
+    is_direct = run.direct_user_id is not None
+    return {
+        "id": new_id(),
+        "run_id": run.id,
+        "alert_id": run.alert_id,
+        "incident_id": run.incident_id,
+        "user_id": user_id,
+        "step": run.step,
+        "round": run.round,
+        "state": PageState.PAGING,
+        "reason": reason_for(
+            run.policy_name, step=run.step, round=run.round, direct=is_direct, fallback=run.is_fallback
+        ),
+        "paged_at": tx.now,
+    }
+
+
+def _request(run: EscalationRun, page: Mapping[str, Any]) -> notifications.Request:
+    return notifications.Request(
+        page_id=page["id"],
+        user_id=page["user_id"],
+        urgency=Urgency(run.urgency),
+        content=run.content | {"reason": reason_to_send(run.content.get("request", ""), page["reason"])},
+        alert_id=run.alert_id,
+        incident_id=run.incident_id,
+    )
+
+
+def _timer(run: EscalationRun) -> NewJob:
+    return NewJob(
+        kind=ADVANCE,
+        lane="page",
+        payload={"run_id": str(run.id), "step": run.step, "round": run.round},
+        due=run.next_step_at,
+        key=queue.subject("run", run.id),
+        dedup=f"run:{run.id}:{run.round}:{run.step}",
+        max_attempts=1000,
+    )
+
+
+def end_run(tx: Tx, run: EscalationRun, state: RunState, reason: str) -> None:
+    run.state, run.ended_at, run.end_reason, run.next_step_at = state, tx.now, reason, None
