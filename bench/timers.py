@@ -25,7 +25,8 @@ WITH timer AS (
     SELECT job.id, (job.payload->>'run_id')::uuid AS run_id,
            clock_timestamp() + interval '2 s' + random() * interval '10 s' AS due
     FROM job WHERE kind = 'oncall.advance' AND due < clock_timestamp() + interval '6 h'
-), moved AS (UPDATE job SET due = timer.due FROM timer WHERE job.id = timer.id)
+), moved AS (UPDATE job SET due = timer.due FROM timer WHERE job.id = timer.id
+), paged AS (UPDATE page SET paged_at = timer.due - interval '60 minutes' FROM timer WHERE page.run_id = timer.run_id)
 UPDATE escalation_run SET next_step_at = timer.due FROM timer WHERE escalation_run.id = timer.run_id
 RETURNING escalation_run.id, timer.due
 """

@@ -397,7 +397,7 @@ class Installation:
     async def count_in_flight(self, worker: int | None = None) -> None:
         """Count the sends that the kill of this worker, or of the only process, has cut off, right after it.
 
-        The 20 s that a call of a dead process may still last are taken as gone: the test knows that it is dead.
+        The time that a call of a dead process may still last is taken as gone: the test knows that it is dead.
         """
         mine = (
             "EXISTS (SELECT FROM job WHERE owner = coalesce($1, owner) AND payload->>'delivery_id' = delivery.id::text)"
@@ -406,8 +406,8 @@ class Installation:
         self.figures.in_flight += await self.ask(
             f"""
             WITH cut AS (
-                UPDATE delivery SET sending_at = sending_at - interval '20 seconds'
-                WHERE state = 'sending' AND sending_at > tocsin_now() - interval '20 seconds'
+                UPDATE delivery SET unsure_until = tocsin_now()
+                WHERE state = 'sending' AND unsure_until > tocsin_now()
                   AND ($1::bigint IS NULL OR {mine}) RETURNING 1
             )
             SELECT count(*) FROM cut
@@ -438,6 +438,7 @@ class Installation:
         await self.ask(
             "UPDATE escalation_run SET next_step_at = next_step_at - interval '31 minutes' WHERE state = 'running'"
         )
+        await self.ask("UPDATE page SET paged_at = paged_at - interval '31 minutes' WHERE state = 'paging'")
         await self.ask("UPDATE job SET due = due - interval '31 minutes' WHERE kind = 'oncall.advance'")
 
     # What must hold

@@ -22,7 +22,15 @@ from tocsin.events.alerts import AlertAcknowledged, AlertResolved
 from tocsin.events.base import SYSTEM, ActorRef, Event
 from tocsin.events.incidents import AlertLinked, IncidentDeclared
 from tocsin.events.log import LoggedEvent
-from tocsin.events.oncall import EscalationEnded, EscalationExhausted, EscalationStarted, PageAcknowledged, PageStarted
+from tocsin.events.oncall import (
+    EscalationEnded,
+    EscalationExhausted,
+    EscalationStarted,
+    EscalationUnreached,
+    PageAcknowledged,
+    PageSent,
+    PageStarted,
+)
 from tocsin.notifications.model import Urgency
 from tocsin.oncall.escalation import Place, Plan, Step, decide, reason_for
 
@@ -103,6 +111,13 @@ def exhausted(*, steps: int, answers: bool = True) -> Event:
     return EscalationExhausted(actor=SYSTEM, run_id=ID, reason=end)
 
 
+def unreached(reason: str) -> Event:
+    return EscalationUnreached(actor=SYSTEM, run_id=ID, reason=reason)
+
+
+SENT = PageSent(actor=SYSTEM, delivery_id=ID, page_id=ID, user_name="Ada", channel="email", detail="250 OK", attempt=9)
+
+
 def page(name: str, step: int = 1, round: int = 0, policy: str = "Duty", wait: int | None = 5) -> Event:
     return PageStarted(
         actor=SYSTEM,
@@ -175,6 +190,19 @@ RESOLVED: Event = AlertResolved(actor=PROMETHEUS)
         (
             (ROUTED, exhausted(steps=0)),
             "Nobody was paged because “Duty” has no steps, so nobody could be paged.",
+        ),
+        (
+            (ROUTED, unreached("Nobody on any step can be reached.")),
+            "Nobody has been paged yet because nobody on any step can be reached. "
+            "The escalation looks again at its pace.",
+        ),
+        (
+            (ROUTED, page("Ada"), unreached("Every message so far failed.")),
+            "Ada was paged; no message has reached anybody yet, and the escalation goes on until one does.",
+        ),
+        (
+            (ROUTED, page("Ada"), unreached("Every message so far failed."), SENT),
+            "Ada was paged; nobody has answered yet.",
         ),
         ((RESOLVED,), "Nobody was paged because Prometheus resolved the alert before it was routed."),
         (

@@ -142,15 +142,26 @@ def _outcome(events: Sequence[LoggedEvent], began: datetime) -> str:
         return f", and nobody had answered when {resolved.actor_name} resolved the alert."
     if exhausted is not None:
         return f", and nobody answered: {_clause(str(exhausted.data.get('reason', '')))}"
+    if _is_unreached(events):
+        return "; no message has reached anybody yet, and the escalation goes on until one does."
     return "; nobody has answered yet."
+
+
+def _is_unreached(events: Sequence[LoggedEvent]) -> bool:
+    last = _last(events, "escalation.unreached", "page.sent", "page.delivered")
+    return last is not None and last.name == "escalation.unreached"
 
 
 def _why_nobody(events: Sequence[LoggedEvent]) -> str:
     not_routed = _last(events, "alert.not_routed")
     exhausted = _last(events, "escalation.exhausted")
     routed = _last(events, "alert.routed")
+    unreached = _last(events, "escalation.unreached")
     if exhausted is not None:
         return f"Nobody was paged because {_clause(str(exhausted.data.get('reason', '')))}"
+    if unreached is not None:
+        why = _clause(str(unreached.data.get("reason", "")))
+        return f"Nobody has been paged yet because {why} The escalation looks again at its pace."
     if routed is not None and not routed.data.get("policy_name"):
         return f"Nobody was paged because the route “{routed.data.get('route_name', '')}” only records alerts."
     if routed is not None:
