@@ -60,19 +60,6 @@ async def test_another_account_than_the_owner_of_the_data_is_refused(data_dir: P
 
 
 @as_root
-async def test_a_directory_the_account_may_not_pass_is_named(data_dir: Path, serve: Serve) -> None:
-    """G09"""
-    closed = data_dir / "closed"
-    closed.mkdir(mode=0o700)
-    supervisor, _ = serve(closed / "tocsin")
-    with pytest.raises(EmbeddedError) as refused:
-        await supervisor.start()
-    assert f"may not pass through {closed}. " in str(refused.value)
-    assert "TOCSIN_DATA_DIR=/var/lib/tocsin" in str(refused.value)
-    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-
-
-@as_root
 async def test_root_as_the_account_is_refused(data_dir: Path, serve: Serve) -> None:
     """G09"""
     supervisor, _ = serve(data_dir, account="root")
