@@ -12,7 +12,7 @@ import pytest
 from tests.use_cases.embedded_servers import Serve, ask
 from tocsin.db.embedded import EmbeddedError
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start PostgreSQL as another account")
+as_root = pytest.mark.needs("root")
 
 
 async def test_ctrl_c_in_the_terminal_does_not_reach_the_server(data_dir: Path, serve: Serve) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.use_cases.embedded_servers import Serve, ask, owner_of, until, watched
 from tocsin.db.embedded import EmbeddedError, binaries, copies, files, running_dsn
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start PostgreSQL as another account")
+pytestmark = pytest.mark.needs("root")
 
 
 @pytest.fixture
