@@ -18,6 +18,7 @@ from tests.processes import PATIENCE
 from tocsin.db import migrate
 from tocsin.db.embedded import account as accounts
 from tocsin.db.embedded import binaries, files
+from tocsin.db.embedded.account import SpawnOptions
 from tocsin.db.engine import Database
 
 TEMPLATE = "tocsin_template"
@@ -32,18 +33,25 @@ def _in_memory() -> Path | None:
     return shm if has_room else None
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """Run a PostgreSQL without fsync in a directory of its own; yields the DSN prefix `postgresql://…/`."""
-    root = Path(tempfile.mkdtemp(prefix="tocsin-test-pg-", dir=_in_memory()))
+def make_cluster(root: Path) -> tuple[Path, SpawnOptions]:
+    """Make a cluster, `data`, and the directory of its socket, `run`; returns the programs, and how to start them."""
     root.chmod(0o755)
-    data, run = root / "data", root / "run"
+    data = root / "data"
     account = accounts.choose(None, data)
-    for path in (data, run):
+    for path in (data, root / "run"):
         files.own_directory(path, account)
     programs = binaries.choose(None, account, data).directory
     initdb = [programs / "initdb", "-D", data, "-U", "tocsin", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **account.spawn())
+    return programs, account.spawn()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Run a PostgreSQL without fsync in a directory of its own; yields the DSN prefix `postgresql://…/`."""
+    root = Path(tempfile.mkdtemp(prefix="tocsin-test-pg-", dir=_in_memory()))
+    data, run = root / "data", root / "run"
+    programs, spawn = make_cluster(root)
     options = {
         "fsync": "off",
         "full_page_writes": "off",
@@ -59,7 +67,7 @@ def server() -> Iterator[str]:
             [programs / "postgres", "-D", data, "-k", run, "-c", "listen_addresses=", *flags],
             stdout=log,
             stderr=log,
-            **account.spawn(),
+            **spawn,
         )
     try:
         subprocess.run(

@@ -8,7 +8,6 @@ own, with the libraries that it needs: no rights are needed and nothing is insta
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import shutil
 import subprocess
@@ -155,7 +154,6 @@ def _unpacked(path: str) -> Path | None:
     return _ROOT / path if (_ROOT / path).is_file() else None
 
 
-@functools.cache
 def _lacks_libatomic() -> bool:
     try:
         ctypes.CDLL("libatomic.so.1")
