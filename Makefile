@@ -28,7 +28,7 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-test: $(VENV)/dev.stamp ## Every test, browser and real senders included
+test: $(VENV)/dev.stamp ## Every test that this machine can run, browser and real senders included
 	@$(BIN)/python tools/test_tools.py
 	$(BIN)/pytest
 
@@ -59,4 +59,4 @@ vendor: $(VENV)/dev.stamp ## Fetch the pinned browser assets anew
 	$(BIN)/python tools/vendor.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .cache

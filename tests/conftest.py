@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import postgres
+from tests import needs, postgres
 from tests.world import World, make_world
 from tocsin.db.engine import Database
 
@@ -17,6 +17,11 @@ settings.register_profile(
     "tocsin", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tocsin")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", needs.MARKER)
+    config.pluginmanager.register(needs.LeftOut(is_strict=needs.is_strict()))
 
 
 @pytest.fixture(scope="session")

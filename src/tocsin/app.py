@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, TextIO
 
 from litestar import Litestar, Request, Response
-from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tocsin import api, web
@@ -24,7 +21,7 @@ from tocsin.db import migrate
 from tocsin.db.engine import Database, Listener, Listeners
 from tocsin.edge import csrf
 from tocsin.edge.auth import Authentication, refuse
-from tocsin.edge.context import AppRequest, Context, Keys, provide_context, provide_who
+from tocsin.edge.context import AppRequest, Context, InContext, Keys, context_of, provide_context, provide_who
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
 from tocsin.events.live import Live
@@ -117,10 +114,6 @@ class App:
             self.live.start()
         if worker:
             await self.worker.start()
-        # What has been loaded by now stays for good; leaving it out keeps the collector's pauses short.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
 
     def say_goodbye(self) -> None:
         """Tell long-lived streams to end, so that the web server can stop."""
@@ -142,7 +135,7 @@ class App:
         """Return the ASGI application: machine intake first, then pages and API."""
         if self.context is None:
             raise RuntimeError("Start the app before you serve it.")
-        site = Surroundings(make_site(self.context), self.metrics)
+        site = Surroundings(InContext(make_site(), self.context), self.metrics)
         intake = IntakeApp(self.intake, self.sources, self.metrics, max_bytes=self.settings.intake_max_bytes)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -199,12 +192,17 @@ def _mailer(settings: Settings) -> Mailer | None:
 MAX_BODY = 1024 * 1024
 
 
-def make_site(context: Context) -> Litestar:
-    """Put pages and API together behind one middleware stack."""
+@cache
+def make_site() -> Litestar:
+    """Put pages and API together behind one middleware stack.
+
+    Whose they are comes with each request (`InContext`), so that one site, which is dear to make, is enough for a
+    process.
+    """
 
     async def check_form(request: AppRequest) -> None:
         refuse(request)
-        await csrf.check(context, request)
+        await csrf.check(context_of(request.scope), request)
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         answerer = answer_problem if request.url.path.startswith(("/api/", "/in/")) else web.answer_error
@@ -216,14 +214,11 @@ def make_site(context: Context) -> Litestar:
             "context": Provide(provide_context, sync_to_thread=False),
             "who": Provide(provide_who, sync_to_thread=False),
         },
-        middleware=[
-            DefineMiddleware(Authentication, context=context),
-        ],
+        middleware=[Authentication],
         before_request=check_form,
         exception_handlers={Exception: answer},
         openapi_config=api.OPENAPI,
         request_max_body_size=MAX_BODY,
-        state=State({"context": context}),
         logging_config=None,
         pdb_on_exception=False,
     )

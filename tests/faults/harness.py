@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import pwd
 import random
 import shutil
 import signal
@@ -27,6 +26,7 @@ import psutil
 from tests import postgres
 from tocsin.alerts import service as alerts
 from tocsin.db.embedded import files, running_dsn
+from tocsin.db.embedded.account import SpawnOptions
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
@@ -554,37 +554,23 @@ class OwnPostgres:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._account = postgres._account()
+        self._programs = root
+        self._spawn: SpawnOptions = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.dsn = f"postgresql://tocsin@/postgres?host={root / 'run'}"
 
-    def _as(self) -> dict[str, Any]:
-        if self._account is None:
-            return {}
-        return {"user": self._account, "group": pwd.getpwnam(self._account).pw_gid, "extra_groups": []}
-
     def make(self) -> None:
-        for name in ("pg", "run"):
-            (self._root / name).mkdir(mode=0o700)
-            if self._account is not None:
-                shutil.chown(self._root / name, self._account)
-        (self._root / "run").chmod(0o755)
-        words = ["-U", "tocsin", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
-        program = postgres._bin() / "initdb"
-        subprocess.run(
-            [program, "-D", self._root / "pg", *words], check=True, stdout=subprocess.DEVNULL, cwd="/", **self._as()
-        )
+        self._programs, self._spawn = postgres.make_cluster(self._root)
 
     async def start(self) -> None:
         with (self._root / "pg.log").open("ab") as log:
             options = ["listen_addresses=", "fsync=off", "max_connections=60"]
             self._process = subprocess.Popen(  # noqa: ASYNC220 (it does not wait)
-                [postgres._bin() / "postgres", "-D", self._root / "pg", "-k", self._root / "run"]
+                [self._programs / "postgres", "-D", self._root / "data", "-k", self._root / "run"]
                 + [part for option in options for part in ("-c", option)],
                 stdout=log,
                 stderr=log,
-                cwd="/",
-                **self._as(),
+                **self._spawn,
             )
 
         async def answers() -> bool:

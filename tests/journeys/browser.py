@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, WebError, expect
-from tools.test_tools import BROWSERS
 
 from tests.journeys.outside import Answer, shell_line
 from tests.processes import PATIENCE
@@ -31,13 +29,6 @@ document.addEventListener("htmx:sse:after:connection", () => {
   document.documentElement.dataset.streams = streams;
 });
 """
-
-
-def chromium_program() -> str:
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    raise AssertionError("Chromium is not installed; `make test` says how.")
 
 
 @contextlib.asynccontextmanager

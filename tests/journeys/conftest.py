@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, async_playwright
-
-from tests.journeys.browser import chromium_program
+from tools import test_tools
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,11 @@ async def chromium() -> AsyncIterator[Browser]:
     """A Chromium that speaks to nobody but us, with a fresh profile."""
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_program(), args=quiet)
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in test_tools.environment().items():
+                patch.setenv(name, value)
+            playwright = await stack.enter_async_context(async_playwright())
+            browser = await playwright.chromium.launch(executable_path=test_tools.chromium(), args=quiet)
         yield browser
         await browser.close()

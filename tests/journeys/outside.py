@@ -7,7 +7,6 @@ import contextlib
 import json
 import re
 import shlex
-import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +20,7 @@ from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from tools.test_tools import ALERTMANAGERS, unpacked
+from tools import test_tools
 
 from tests.processes import PATIENCE
 
@@ -248,13 +247,6 @@ class Alertmanager:
         await until(state, lambda state: state == "suppressed")
 
 
-def alertmanager_program() -> str:
-    for name in ALERTMANAGERS:
-        if path := shutil.which(name):
-            return path
-    return str(unpacked())
-
-
 @contextlib.asynccontextmanager
 async def alertmanager(**addresses: str) -> AsyncIterator[Alertmanager]:
     """Run the real program on loopback with a receiver for each of our intakes that it can speak to."""
@@ -263,11 +255,12 @@ async def alertmanager(**addresses: str) -> AsyncIterator[Alertmanager]:
         (root / "config.yml").write_text(_CONFIG.format(**addresses))
         with (root / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                alertmanager_program(),
+                str(test_tools.alertmanager()),
                 f"--config.file={root / 'config.yml'}",
                 f"--storage.path={root / 'data'}",
                 "--web.listen-address=127.0.0.1:0",
                 "--cluster.listen-address=",
+                cwd=test_tools.alertmanager_home(),
                 stdout=log,
                 stderr=log,
             )

@@ -23,7 +23,7 @@ from tests.journeys.outside import (
 )
 from tests.processes import address, data_directory, served, tocsin
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.needs("alertmanager")]
 
 RECEIVERS = ("webhook", "pagerduty")
 

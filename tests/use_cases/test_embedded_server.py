@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+from tools import test_tools
 
 from tests.use_cases.embedded_servers import Serve, ask, owner_of
-from tocsin.db.embedded import EmbeddedError, files, running_dsn, server
+from tocsin.db.embedded import EmbeddedError, binaries, files, running_dsn, server
 
 
 async def test_a_first_start_makes_the_database_and_a_second_start_finds_its_data(data_dir: Path, serve: Serve) -> None:
@@ -155,16 +156,23 @@ async def test_data_of_another_version_stops_with_an_instruction(data_dir: Path,
     assert "TOCSIN_PG_BIN" in str(refused.value)
 
 
-@pytest.mark.skipif(not Path("/usr/lib/postgresql/15/bin/initdb").exists(), reason="needs the system's PostgreSQL 15")
-async def test_data_stays_with_the_version_that_wrote_it_while_that_is_installed(data_dir: Path, serve: Serve) -> None:
+@pytest.mark.needs("postgresql")
+async def test_data_stays_with_the_version_that_wrote_it_while_that_is_installed(
+    data_dir: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """G09"""
-    first, _ = serve(data_dir, bin_dir=Path("/usr/lib/postgresql/15/bin"))
+    programs = test_tools.system_postgresql()
+    assert programs is not None
+    monkeypatch.setattr(binaries, "_SYSTEM", programs.parents[1])
+    for name, value in test_tools.environment().items():
+        monkeypatch.setenv(name, value)
+    first, _ = serve(data_dir, bin_dir=programs)
     await first.start()
     await first.stop()
     second, said = serve(data_dir)
     dsn = await second.start()
-    assert "PostgreSQL 15." in said[-1]
-    assert str(await ask(dsn, "SHOW server_version")).startswith("15.")
+    assert f"from the system ({programs})" in said[-1]
+    assert str(await ask(dsn, "SHOW server_version")).startswith(f"{programs.parent.name}.")
 
 
 async def test_a_directory_without_binaries_is_named(data_dir: Path, serve: Serve) -> None:

@@ -50,7 +50,9 @@ class Post:
     def drop_connections(self) -> None:
         """Close every connection without a word, as a restarted server does."""
         for transport in self.transports:
-            transport.abort()
+            # The TLS transport of Python 3.11.2 cannot be aborted once it is closed.
+            if not transport.is_closing():
+                transport.abort()
 
     def read(self) -> list[EmailMessage]:
         """Return what arrived."""

@@ -29,7 +29,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.api.receiving import Disconnected, read_body
 from tocsin.db.engine import Tx
-from tocsin.edge.context import Context, hold
+from tocsin.edge.context import Context, context_of, hold
 from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import PROBLEM_JSON, as_problem, body_of, headers_of
 from tocsin.identity import service as identity
@@ -73,7 +73,7 @@ class Idempotency:
     async def _answer(self, scope: Scope, receive: Receive, who: Actor) -> list[Message]:
         caller, key = who.must_be_someone(), _key_of(scope)
         body = await read_body(receive, MAX_BODY)
-        context: Context = scope["litestar_app"].state.context
+        context = context_of(scope)
         elsewhere = bool(_opt(scope, COMMITS_ELSEWHERE))
         async with context.db.begin() as tx:
             stored = await identity.claim_idempotency(tx, caller, key, _digest(scope, who, body))

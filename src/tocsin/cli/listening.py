@@ -66,6 +66,7 @@ class _WebServer(uvicorn.Server):
 async def serve_until_stopped(app: App, listener: socket.socket, stop: Stop, started: Callable[[], None]) -> None:
     """Answer requests until a stop is asked for; then let streams end and requests finish, and close the app."""
     server = _WebServer(_config(app), started)
+    runtime.calm_collector()
     serving = asyncio.create_task(server.serve([listener]), name="web")
     asked = asyncio.create_task(stop.asked.wait(), name="stop")
     await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)

@@ -135,6 +135,7 @@ async def _work(settings: Settings) -> None:
         await _prepare(settings, dsn)
         app = App(settings, dsn)
         await app.start(web=False)
+        runtime.calm_collector()
         stop.started()
         runtime.say("The worker runs. Stop it with Ctrl-C.")
         await stop.asked.wait()

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from tocsin.edge.context import NO_CREDENTIAL, context_of
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Unauthenticated
 
-if TYPE_CHECKING:
-    from tocsin.edge.context import Context
-
-NO_CREDENTIAL = "Sign in, or send a token: `Authorization: Bearer tcs_…`."
 COOKIE = "tocsin_session"
 _PROBLEM = "tocsin.credential_problem"
 
@@ -29,9 +26,8 @@ class Authentication:
     the scope for `refuse` to raise where errors are answered with all their headers.
     """
 
-    def __init__(self, app: ASGIApp, context: Context) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith(("/static/", "/healthz", "/readyz", "/metrics")):
@@ -42,21 +38,22 @@ class Authentication:
 
     async def _identify(self, scope: Scope) -> None:
         scope["user"] = scope["auth"] = None
+        context = context_of(scope)
         headers = Headers.from_scope(scope)
         authorization = headers.get("authorization")
         if authorization is not None:
             scheme, _, secret = authorization.partition(" ")
             if scheme.lower() != "bearer":
                 return _refused(scope, "Send the token as `Authorization: Bearer tcs_…`.")
-            async with self._context.db.look() as tx:
+            async with context.db.look() as tx:
                 scope["user"] = await identity.authenticate_token(tx, secret.strip())
             if scope["user"] is None:
                 return _refused(scope, "This token is unknown or was revoked.")
             return None
         cookie = read_cookie(headers.get("cookie", ""), COOKIE)
         if cookie:
-            async with self._context.db.look() as tx:
-                days = self._context.settings.session_days
+            async with context.db.look() as tx:
+                days = context.settings.session_days
                 scope["user"] = await identity.authenticate_session(tx, cookie, days=days)
             if scope["user"] is not None:
                 scope["auth"] = cookie

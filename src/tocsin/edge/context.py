@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from litestar import Request
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
-from litestar.types import Scope
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.alerts.intake import Intake, Sources
 from tocsin.db.engine import Database, Tx
-from tocsin.edge.auth import NO_CREDENTIAL
 from tocsin.edge.metrics import Metrics
 from tocsin.events.live import Live
 from tocsin.identity.model import Actor
@@ -66,19 +65,36 @@ class Context:
 # A request as our handlers see it: its user is the actor, its auth the session's cookie or nothing.
 AppRequest = Request[Actor | None, str | None, State]
 
+NO_CREDENTIAL = "Sign in, or send a token: `Authorization: Bearer tcs_…`."
+_CONTEXT = "tocsin.context"
 
-_HELD = "tocsin.context"
+
+class InContext:
+    """ASGI middleware: gives every request the context of one installation, which the site itself does not know."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app = app
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw: Any = scope
+        raw.setdefault("state", {})[_CONTEXT] = self._context
+        await self._app(scope, receive, send)
+
+
+def context_of(scope: Scope) -> Context:
+    """Return the context that came with this request, or the one that holds it together (see `hold`)."""
+    return cast("Context", scope["state"][_CONTEXT])
 
 
 def hold(scope: Scope, context: Context, tx: Tx) -> None:
     """Have everything that the handler of this request does through `Context.begin` commit with this transaction."""
-    scope["state"][_HELD] = replace(context, within=tx)
+    scope["state"][_CONTEXT] = replace(context, within=tx)
 
 
 def provide_context(request: AppRequest) -> Context:
     """Hand the context to a handler."""
-    held = request.scope["state"].get(_HELD)
-    return cast("Context", held or request.app.state.context)
+    return context_of(request.scope)
 
 
 def provide_who(request: AppRequest) -> Actor:

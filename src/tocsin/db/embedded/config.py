@@ -13,6 +13,9 @@ ROLE = "tocsin"
 PORT = 5432
 INCLUDE = "include 'tocsin.conf'"
 
+# How a running server tells which cluster it serves where its own name for it does not (see `passage`).
+PLACE = "tocsin.cluster"
+
 # Without these a confirmed page may be lost in a power cut, so the server does not run without them.
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
@@ -38,7 +41,7 @@ max_parallel_maintenance_workers = 0
 wal_level = replica
 min_wal_size = 80MB
 max_wal_size = 1GB
-wal_compression = {"lz4" if binaries.has_lz4() else "pglz"}
+wal_compression = {"lz4" if binaries.has_lz4 else "pglz"}
 checkpoint_timeout = 5min
 checkpoint_completion_target = 0.9
 

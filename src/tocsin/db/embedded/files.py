@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tocsin.db.embedded.account import Account
-from tocsin.db.embedded.config import PORT, ROLE
+from tocsin.db.embedded.config import PLACE, PORT, ROLE
 from tocsin.db.embedded.errors import EmbeddedError
+from tocsin.db.embedded.passage import Passage
 
 CLUSTER = "postgres"
 # The kernel keeps 108 bytes for a socket's path on Linux, 104 elsewhere, the closing zero included.
@@ -86,10 +87,10 @@ class Lock:
             self._fd = None
 
 
-def socket_dir(data_dir: Path, account: Account) -> Path:
-    """Return the directory of the socket, made and private: `run`, or one below /tmp when that is too long."""
-    usual = data_dir / "run"
-    if not _unfit(usual):
+def socket_dir(data_dir: Path, passage: Passage) -> Path:
+    """Return the directory of the socket, made and private: `run`, or one below /tmp when that cannot be used."""
+    usual, account = data_dir / "run", passage.account
+    if not passage.is_barred and not _unfit(usual):
         own_directory(usual, account)
         return usual
     # Not XDG_RUNTIME_DIR: it goes away when the user logs out, and the server stays.
@@ -101,8 +102,8 @@ def socket_dir(data_dir: Path, account: Account) -> Path:
     found = short.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid or found.st_mode & 0o077:
         raise EmbeddedError(
-            f"The socket of PostgreSQL belongs into {short}, because a path below {data_dir} is too long or has a "
-            f"comma or colon, but {short} is not a private directory of {account.name}. "
+            f"The socket of PostgreSQL belongs into {short}, because a path below {data_dir} is too long, has a comma "
+            f"or colon, or is out of reach for {account.name}, but {short} is not a private directory of that account. "
             "Look at who made it and remove it."
         )
     return short
@@ -165,7 +166,7 @@ def serves(pid: int, cluster: Path) -> bool | None:
     if not Path(words[0]).name.startswith("post"):
         return False
     # A server started by hand may have its directory from elsewhere, so silence is no answer.
-    return True if str(cluster) in words else None
+    return True if str(cluster) in words or f"{PLACE}={cluster}" in words else None
 
 
 def clear_stale_locks(cluster: Path, directory: Path) -> None:

@@ -18,7 +18,7 @@ import asyncpg
 from tocsin.db.embedded import account as accounts
 from tocsin.db.embedded import binaries as programs
 from tocsin.db.embedded import cluster as clusters
-from tocsin.db.embedded import config, files
+from tocsin.db.embedded import config, files, passage
 from tocsin.db.embedded.errors import EmbeddedError
 from tocsin.kit import clock
 
@@ -40,11 +40,15 @@ _BUSY_WITH_EARLIER = "pre-existing shared memory block"
 class _Plan:
     """Everything a start needs to know, found once."""
 
-    account: accounts.Account
+    passage: passage.Passage
     binaries: programs.Binaries
     cluster: Path
     socket_dir: Path
     texts: dict[str, str]
+
+    @property
+    def account(self) -> accounts.Account:
+        return self.passage.account
 
 
 class EmbeddedServer:
@@ -139,14 +143,14 @@ class EmbeddedServer:
         cluster = self._data_dir / files.CLUSTER
         missing = clusters.is_missing(cluster)
         account = accounts.choose(self._wanted_account, cluster)
-        accounts.require_passage(account, self._data_dir)
+        way = passage.find(account, self._data_dir)
         self._require_space()
         binaries = programs.choose(self._bin_dir, account, cluster)
-        socket_dir = files.socket_dir(self._data_dir, account)
+        socket_dir = files.socket_dir(self._data_dir, way)
         if missing:
-            clusters.make(self._data_dir, binaries, account)
+            clusters.make(self._data_dir, binaries, way)
         texts = clusters.texts(socket_dir, binaries, account, files.name_of(self._data_dir))
-        return _Plan(account, binaries, cluster, socket_dir, texts)
+        return _Plan(way, binaries, cluster, socket_dir, texts)
 
     def _require_space(self) -> int:
         free = shutil.disk_usage(self._data_dir).free
@@ -163,7 +167,10 @@ class EmbeddedServer:
             self._report(f"Only {free // 2**20} MB are free on the disk of {self._data_dir}. Make room soon.")
         if self._known.socket_dir.parent != self._data_dir:
             self._report(
-                f"The path {self._data_dir} does not fit a socket's address, so the socket is in "
+                f"{self._known.account.name} may not pass through to {self._data_dir}, and nothing was opened for it: "
+                f"PostgreSQL is handed its own directory, and the socket is in {self._known.socket_dir}."
+                if self._known.passage.is_barred
+                else f"The path {self._data_dir} does not fit a socket's address, so the socket is in "
                 f"{self._known.socket_dir}."
             )
 
@@ -220,7 +227,8 @@ class EmbeddedServer:
         if found.socket_dir is None:
             return False
         with contextlib.suppress(OSError, asyncpg.PostgresError):
-            place = await self._ask("SELECT current_setting('data_directory')", socket_dir=found.socket_dir)
+            asked = f"SELECT coalesce(current_setting('{config.PLACE}', true), current_setting('data_directory'))"
+            place = await self._ask(asked, socket_dir=found.socket_dir)
             return place == str(self._known.cluster)
         return False
 
@@ -251,9 +259,11 @@ class EmbeddedServer:
         self._log.rotate()
         log = self._log.open()
         try:
-            self._child = subprocess.Popen(
-                [plan.binaries.postgres, "-D", plan.cluster], stdout=log, stderr=log, **plan.account.spawn()
-            )
+            with plan.passage.to(plan.cluster) as (place, options):
+                told = [] if place == str(plan.cluster) else ["-c", f"{config.PLACE}={plan.cluster}"]
+                self._child = subprocess.Popen(
+                    [plan.binaries.postgres, "-D", place, *told], stdout=log, stderr=log, **options
+                )
         finally:
             os.close(log)
         self._pid = self._child.pid
