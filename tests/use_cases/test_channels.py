@@ -14,9 +14,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from tocsin.kit.errors import Invalid, Refused, Transient
+from tests.use_cases.receivers import raw_server
+from tocsin.kit.errors import Invalid, Patience, Refused, Transient
 from tocsin.net.http import OutboundHttp
-from tocsin.net.smtp import Mailer, SmtpSettings
+from tocsin.net.smtp import Mailer, Security, SmtpSettings
 from tocsin.notifications.channels import channels
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.notifications.channels.console import Console, block
@@ -154,6 +155,40 @@ async def test_a_webhook_passes_the_failure_on(status: int, failure: type[Except
             await Webhook(client).send(url, PAGE)
 
 
+async def test_a_webhook_tells_the_receivers_own_words_and_nothing_of_the_page() -> None:
+    """F060: receivers repeat what they were sent; the link in it answers the page, and the address may be a secret."""
+    assert PAGE.acknowledge_url
+    words = b"no such hook: /hook got " + body_of(PAGE)
+    answer = b"HTTP/1.1 404 No\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(words)
+    async with receiver(answer + words) as (url, _), http("127.0.0.1") as client:
+        with pytest.raises(Refused) as caught:
+            await Webhook(client).send(url, PAGE)
+
+    assert str(caught.value) == f"{url.removesuffix('/hook')} answered 404: no such hook: … got …"
+    assert caught.value.patience is Patience.LONG and not caught.value.may_have_arrived
+
+
+async def test_the_wire_says_what_it_waited_for_before_its_caller_loses_patience() -> None:
+    """G04: only the wire knows whether the message had left, so it must be the first to give up."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with raw_server(swallow) as port, http("127.0.0.1") as client:
+        mailer = Mailer(SmtpSettings("127.0.0.1", port, "t@example.org", security=Security.NONE))
+        calls = [
+            Webhook(client).send(f"http://127.0.0.1:{port}/hook", PAGE, within=0.5),
+            Email(mailer).send("ada@example.org", PAGE, within=0.5),
+        ]
+        failures: list[Transient] = []
+        for call in calls:
+            with pytest.raises(Transient) as caught:
+                async with asyncio.timeout(0.5):
+                    await call
+            failures.append(caught.value)
+    assert [failure.may_have_arrived for failure in failures] == [True, False]
+
+
 async def test_a_webhook_address_is_checked_when_it_is_saved() -> None:
     async with http() as client:
         webhook = Webhook(client)
@@ -255,8 +290,9 @@ async def test_a_bad_mail_address_is_named_and_never_sent_to(address: str) -> No
     with pytest.raises(Invalid) as caught:
         email().check_address(address)
     assert caught.value.errors[0].pointer == "#/address"
-    with pytest.raises(Refused):
+    with pytest.raises(Refused) as refused:
         await email().send(address, PAGE)
+    assert refused.value.patience is Patience.NONE
 
 
 async def test_the_console_prints_a_block_of_at_most_six_lines() -> None:
@@ -293,8 +329,21 @@ async def test_a_console_that_knows_only_ascii_still_prints() -> None:
 async def test_a_closed_console_is_a_passing_failure() -> None:
     stream = io.StringIO()
     stream.close()
-    with pytest.raises(Transient):
+    with pytest.raises(Transient) as caught:
         await Console(stream).send("console", PAGE)
+    assert not caught.value.may_have_arrived
+
+
+async def test_a_console_that_breaks_while_it_prints_may_have_printed() -> None:
+    """G04: what is in the stream's buffer comes out with the next page."""
+
+    class Broken(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(Transient) as caught:
+        await Console(Broken()).send("console", PAGE)
+    assert caught.value.may_have_arrived
 
 
 def test_a_console_address_is_a_short_name() -> None:

@@ -4,102 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
-from email.utils import format_datetime
-from ipaddress import ip_network
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.processes import reserved_port
-from tocsin.kit import clock
+from tests.use_cases.receivers import OK, Handler, Names, client, make_certificate, say, serving
 from tocsin.kit.errors import Refused, Transient
-from tocsin.net.http import MAX_REPLY, OutboundHttp
-
-LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
-Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Server:
-    """Reads whole requests and hands each to the handler; remembers all of them."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.port = 0
-        self.tasks: list[asyncio.Task[None]] = []
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.tasks.append(asyncio.create_task(self.serve(reader, writer)))
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
-                size = 0
-                for line in head.lower().split(b"\r\n"):
-                    if line.startswith(b"content-length:"):
-                        size = int(line.split(b":")[1])
-                request = head + await reader.readexactly(size)
-                self.requests.append(request)
-                await self.handler(request, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-
-def say(text: str, body: bytes = b"", *, close: bool = False) -> Handler:
-    async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
-        writer.write(text.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
-        await writer.drain()
-        if close:
-            writer.close()
-
-    return answer
-
-
-OK = say("HTTP/1.1 200 OK\nContent-Length: 2", b"ok")
-
-
-@asynccontextmanager
-async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    server = Server(handler)
-    listener = await asyncio.start_server(server.accept, "127.0.0.1", 0, ssl=tls, backlog=1000)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        listener.close()
-        await asyncio.gather(*server.tasks)
-
-
-@asynccontextmanager
-async def client(**options: object) -> AsyncIterator[OutboundHttp]:
-    http = OutboundHttp(options.pop("allow", LOOPBACK), **options)  # type: ignore[arg-type]
-    try:
-        yield http
-    finally:
-        await http.aclose()
-
-
-class Names:
-    """A resolver with a memory, which gives the next answer each time."""
-
-    def __init__(self, *answers: Sequence[str]) -> None:
-        self.answers = list(answers)
-        self.asked: list[str] = []
-
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
-        self.asked.append(host)
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+from tocsin.net.connection import MAX_REPLY
+from tocsin.net.resolver import Resolver
 
 
 async def test_a_post_carries_body_and_headers_and_keeps_its_connection() -> None:
@@ -164,87 +78,12 @@ async def test_the_second_address_is_tried_when_the_first_is_dead() -> None:
 
 
 async def test_an_unknown_name_is_worth_another_try() -> None:
-    async def nobody(host: str, port: int) -> Sequence[str]:
+    def nobody(host: str) -> Sequence[str]:
         raise OSError("no such name")
 
-    async with client(resolve=nobody) as http:
-        with pytest.raises(Transient):
+    async with client(resolve=Resolver(nobody)) as http:
+        with pytest.raises(Transient, match=r"nowhere\.example\.org could not be found"):
             await http.get("http://nowhere.example.org/s3cret")
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
-async def test_redirects_are_refused(status: int) -> None:
-    answer = say(f"HTTP/1.1 {status} Moved\nLocation: http://169.254.169.254/\nContent-Length: 0")
-    async with serving(answer) as server, client() as http:
-        with pytest.raises(Refused, match=f"answered {status}"):
-            await http.post(f"http://127.0.0.1:{server.port}/", body=b"", headers={})
-
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("status", "failure"),
-    [
-        (400, Refused),
-        (401, Refused),
-        (403, Refused),
-        (404, Refused),
-        (410, Refused),
-        (422, Refused),
-        (408, Transient),
-        (425, Transient),
-        (429, Transient),
-        (500, Transient),
-        (502, Transient),
-        (503, Transient),
-        (504, Transient),
-        (599, Transient),
-    ],
-)
-async def test_the_status_decides_whether_to_try_again(status: int, failure: type[Exception]) -> None:
-    async with serving(say(f"HTTP/1.1 {status} No\nContent-Length: 0")) as server, client() as http:
-        url = f"http://127.0.0.1:{server.port}/s3cret?token=t0ken"
-        with pytest.raises(failure) as caught:
-            await http.post(url, body=b"", headers={})
-
-        assert str(caught.value).startswith(f"http://127.0.0.1:{server.port} answered {status}.")
-        assert (await http.request("POST", url)).status == status
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("120", 120.0),
-        ("0", 0.0),
-        ("-5", None),
-        ("soon", None),
-        ("1e9", None),
-        ("999999999", 86400.0),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
-        ("Wed, 99 Oct 2015", None),
-        ("", None),
-    ],
-)
-async def test_retry_after_is_read_as_seconds(value: str, seconds: float | None) -> None:
-    answer = say(f"HTTP/1.1 429 Slow down\nRetry-After: {value}\nContent-Length: 0")
-    async with serving(answer) as server, client() as http:
-        with pytest.raises(Transient) as caught:
-            await http.post(f"http://127.0.0.1:{server.port}/", body=b"", headers={})
-
-    assert caught.value.retry_after == seconds
-
-
-async def test_retry_after_may_be_a_date() -> None:
-    at = clock.utc_now().replace(microsecond=0) + timedelta(minutes=90)
-    answer = say(f"HTTP/1.1 503 Busy\nRetry-After: {format_datetime(at, usegmt=True)}\nContent-Length: 0")
-    async with serving(answer) as server, client() as http:
-        before = clock.utc_now()
-        with pytest.raises(Transient) as caught:
-            await http.get(f"http://127.0.0.1:{server.port}/")
-        after = clock.utc_now()
-
-    assert caught.value.retry_after is not None
-    assert (at - after).total_seconds() <= caught.value.retry_after <= (at - before).total_seconds()
 
 
 async def test_the_deadline_covers_an_answer_that_only_drips() -> None:
@@ -327,24 +166,6 @@ async def test_a_second_answer_nobody_asked_for_is_not_taken_for_the_next_one() 
     assert server.connections == 3
 
 
-async def test_a_kept_connection_that_died_is_replaced_when_repeating_is_harmless() -> None:
-    async def once(_: bytes, writer: asyncio.StreamWriter) -> None:
-        # Says that it keeps the connection and drops it at the next request without a word.
-        if server.connections * 2 == len(server.requests):
-            writer.close()
-        else:
-            await OK(b"", writer)
-
-    async with serving(once) as server, client() as http:
-        url = f"http://127.0.0.1:{server.port}/"
-        keyed = {"Idempotency-Key": "dlv_1"}
-        assert (await http.post(url, body=b"1", headers=keyed)).status == 200
-        assert (await http.post(url, body=b"2", headers=keyed)).status == 200
-        assert server.connections == 2
-        with pytest.raises(Transient, match="closed the connection"):
-            await http.post(url, body=b"3", headers={})
-
-
 async def test_a_closed_port_is_a_passing_failure_that_names_only_the_host() -> None:
     with reserved_port() as port:
         async with client() as http:
@@ -407,13 +228,7 @@ async def test_many_calls_at_once_each_get_their_own_answer() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command += " -subj /CN=hooks.example.org -addext subjectAltName=DNS:hooks.example.org"
-    command += f" -keyout {key} -out {certificate}"
-    subprocess.run(command.split(), check=True, capture_output=True)
-    return certificate, key
+    return make_certificate(tmp_path_factory.mktemp("tls"), "hooks.example.org")
 
 
 async def test_the_certificate_must_be_valid_for_the_name(certificate: tuple[Path, Path]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import html
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import cast
 
@@ -25,6 +26,8 @@ TOO_DEEP = "(nested too deeply)"
 MAX_MARKDOWN = 20_000
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# Marks that turn the direction of text around; in a title they can make one line read as another.
+_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def storable(text: str) -> str:
@@ -77,6 +80,24 @@ def storable_json(value: object) -> object:
 def truncate(text: str, limit: int) -> str:
     """Shorten to at most `limit` characters, the last of them an ellipsis when something was cut off."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"[:limit]
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Make text from outside safe for a header, a terminal or a log: one line, no control or direction characters."""
+    return truncate(" ".join(clean(text).split()), limit)
+
+
+def clean(text: str) -> str:
+    """Drop what does not print, but keep line breaks and tabs."""
+    return "".join(c for c in (" " if _breaks(c) else c for c in text) if c not in _DIRECTION and not _is_control(c))
+
+
+def _breaks(c: str) -> bool:
+    return unicodedata.category(c) in ("Zl", "Zp")
+
+
+def _is_control(c: str) -> bool:
+    return c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs")
 
 
 def sha256_hex(data: str | bytes) -> str:

@@ -12,38 +12,33 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Literal
 
-import httptools
-
 from tocsin.kit import clock
-from tocsin.kit.errors import Invalid, OutsideFailure, Refused, Transient
-from tocsin.net import targets
+from tocsin.kit.errors import Invalid, OutsideFailure, Patience, Refused, Transient
+from tocsin.net import dial, targets, words
+from tocsin.net.connection import Answer, Connection
+from tocsin.net.dial import Unreachable
+from tocsin.net.resolver import Resolve, Resolver
 from tocsin.net.targets import Address, BadTarget, Network, Target
 
 USER_AGENT = f"Tocsin/{version('tocsin')}"
-MAX_REPLY = 64 * 1024
-MAX_REPLY_HEAD = 32 * 1024
-# Servers close idle connections after 5 s (Node), 60 s (many balancers) or 75 s (nginx).
-IDLE_FOR = 30.0
-# A connection is not kept for ever, so that a change in DNS is followed.
-KEPT_FOR = 300.0
 MAX_IDLE = 64
-MAX_ADDRESSES = 4
 LONGEST_WAIT = 24 * 3600.0
+# How long one address may take to answer before the next is tried beside it.
+HEAD_START = 0.3
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-
-_REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
+_PASSING = frozenset({408, 425, 429})
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade"})
+# They say nothing that a receiver must not repeat, and receivers speak of them.
+_PLAIN = frozenset({"accept", "content-type", "user-agent"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
@@ -88,10 +83,10 @@ class OutboundHttp:
     ) -> None:
         self._allow = tuple(allow)
         self._connect_seconds = connect_seconds
-        self._resolve = resolve or _system_resolve
+        self._resolve = resolve or Resolver()
         self._tls = tls or ssl.create_default_context()
-        self._open: set[_Connection] = set()
-        self._idle: dict[_Origin, list[_Connection]] = {}
+        self._open: set[Connection] = set()
+        self._idle: dict[_Origin, list[Connection]] = {}
         self._closed = False
 
     def check_url(self, url: str) -> str:
@@ -117,23 +112,28 @@ class OutboundHttp:
     ) -> Reply:
         """Ask once and return the answer whatever its status; for probes and vendors' own error bodies.
 
-        `deadline_seconds` covers the whole call: name, connection, TLS, sending and reading.
-        A request is sent a second time only when a kept connection broke before one byte of the answer came,
-        and only if it says that repeating is harmless: by its method or by an `Idempotency-Key`.
+        `deadline_seconds` covers the whole call: name, connection, TLS, sending and reading. A failure is
+        `may_have_arrived` from the moment on when the request was written. Nothing but a GET is written a second
+        time, and that only when a kept connection broke before one byte of the answer came.
         """
         try:
             target = targets.read_url(url)
         except BadTarget as problem:
-            raise Refused(str(problem)) from None
+            raise Refused(str(problem), patience=Patience.NONE) from None
         message = _write_request(method, target, headers or {}, body)
-        repeatable = method in _REPEATABLE or any(h.lower() == "idempotency-key" for h in headers or ())
         if self._closed:
             raise Transient("Tocsin is stopping; the call was not made.")
+        until = asyncio.get_running_loop().time() + deadline_seconds
         try:
-            async with asyncio.timeout(deadline_seconds):
-                return await self._ask(target, message, repeatable=repeatable)
-        except TimeoutError:
-            raise Transient(f"{target.origin} did not answer within {deadline_seconds:g} s.") from None
+            connection, answer = await self._ask(target, message, until, is_repeatable=method == "GET")
+        except _Late as late:
+            what = "did not answer" if late.is_asked else "could not be reached"
+            said = f"{target.origin} {what} within {deadline_seconds:.2g} s."
+            raise Transient(said, may_have_arrived=late.is_asked) from None
+        if answer.fault is not None:
+            raise Transient(f"{target.origin} {answer.fault}.", may_have_arrived=answer.is_asked)
+        self._give_back(target, connection)
+        return Reply(answer.status, answer.joined_headers(), bytes(answer.body))
 
     async def aclose(self) -> None:
         """Close every connection, also those in use, and wait until they are gone."""
@@ -150,61 +150,75 @@ class OutboundHttp:
     ) -> Reply:
         reply = await self.request(method, url, body=body, headers=headers, deadline_seconds=deadline_seconds)
         if not 200 <= reply.status < 300:
-            raise _failure(targets.read_url(url).origin, reply)
+            private = [value for name, value in headers.items() if name.lower() not in _PLAIN]
+            raise failure_of(url, reply, "\n".join([*private, body.decode("utf-8", "replace")]))
         return reply
 
-    async def _ask(self, target: Target, message: bytes, *, repeatable: bool) -> Reply:
+    async def _ask(
+        self, target: Target, message: bytes, until: float, *, is_repeatable: bool
+    ) -> tuple[Connection, Answer]:
         kept = self._take(target)
-        connection = kept or await self._connect(target)
-        answer = await connection.ask(message)
-        if kept is not None and answer.is_silent and repeatable:
-            # The server closed the kept connection while our request was on its way.
-            connection = await self._connect(target)
-            answer = await connection.ask(message)
-        if answer.fault is not None:
-            raise Transient(f"{target.origin} {answer.fault}.")
-        self._give_back(target, connection)
-        return Reply(answer.status, answer.joined_headers(), bytes(answer.body))
+        if kept is not None:
+            answer = await self._exchange(kept, target, message, until)
+            if answer.is_asked and not (answer.is_silent and is_repeatable):
+                return kept, answer
+        try:
+            async with asyncio.timeout_at(until):
+                connection = await self._connect(target)
+        except TimeoutError:
+            raise _Late(is_asked=False) from None
+        return connection, await self._exchange(connection, target, message, until)
 
-    async def _connect(self, target: Target) -> _Connection:
+    async def _exchange(self, connection: Connection, target: Target, message: bytes, until: float) -> Answer:
+        is_done = False
+        try:
+            async with asyncio.timeout_at(until):
+                answer = await connection.ask(message)
+            is_done = answer.fault is None
+        except TimeoutError:
+            raise _Late(is_asked=True) from None
+        finally:
+            if not is_done:
+                # What else is kept was opened to the same server and is as old.
+                self._forget(target)
+        return answer
+
+    async def _connect(self, target: Target) -> Connection:
         # The name is looked up once, all its addresses are checked, and the socket gets an address, never the
         # name: a name that changes its answer in between (DNS rebinding) changes nothing.
-        failure: OSError | None = None
-        for address in (await self._addresses(target))[:MAX_ADDRESSES]:
-            try:
-                async with asyncio.timeout(self._connect_seconds):
-                    return await self._open_connection(target, address)
-            except ssl.SSLCertVerificationError:
-                raise Refused(f"{target.origin} has no valid certificate for its name.") from None
-            except TimeoutError as error:
-                failure = error
-            except OSError as error:
-                failure = error
-        what = "could not be reached" if not isinstance(failure, ssl.SSLError) else "failed at the TLS handshake"
-        raise Transient(f"{target.origin} {what}.") from failure
+        addresses = dial.spread(await self._addresses(target))
+        try:
+            return await dial.reach(
+                addresses,
+                lambda address: self._open_connection(target, address),
+                seconds=self._connect_seconds,
+                head_start=HEAD_START,
+                discard=Connection.abort,
+            )
+        except Unreachable as unreachable:
+            failures = unreachable.failures
+        if (why := words.of_certificate(*failures)) is not None:
+            raise Refused(words.sentence(f"{target.origin} has no valid certificate for its name", why))
+        is_tls = any(isinstance(failure, ssl.SSLError) for failure in failures)
+        raise Transient(f"{target.origin} {'failed at the TLS handshake' if is_tls else 'could not be reached'}.")
 
     async def _addresses(self, target: Target) -> list[Address]:
         if target.address is not None:
             found = [target.address]
         else:
-            try:
-                found = [ip_address(text) for text in await self._resolve(target.host, target.port)]
-            except OSError:
-                # A resolver that is down also says “no such name”, so this is worth another try.
-                raise Transient(f"The name of {target.origin} was not found.") from None
-        if not found:
-            raise Transient(f"The name of {target.origin} has no address.")
+            found = [ip_address(text) for text in await self._resolve(target.host)]
         for address in found:
             # One bad address among good ones is refused too: nobody honest publishes such a mixture.
             if why := targets.refusal(address, self._allow):
-                raise Refused(_forbidden(target.origin, why))
+                patience = Patience.LONG if target.address is None else Patience.NONE
+                raise Refused(_forbidden(target.origin, why), patience=patience)
         return found
 
-    async def _open_connection(self, target: Target, address: Address) -> _Connection:
+    async def _open_connection(self, target: Target, address: Address) -> Connection:
         loop = asyncio.get_running_loop()
         secure = target.scheme == "https"
         transport, connection = await loop.create_connection(
-            lambda: _Connection(loop),
+            lambda: Connection(loop),
             str(address),
             target.port,
             ssl=self._tls if secure else None,
@@ -218,16 +232,20 @@ class OutboundHttp:
             connection.abort()
         return connection
 
-    def _take(self, target: Target) -> _Connection | None:
+    def _take(self, target: Target) -> Connection | None:
         waiting = self._idle.get(_origin(target))
         while waiting:
             connection = waiting.pop()
-            if connection.is_fresh():
+            if connection.is_fresh() and connection.is_quiet():
                 return connection
             connection.abort()
         return None
 
-    def _give_back(self, target: Target, connection: _Connection) -> None:
+    def _forget(self, target: Target) -> None:
+        for connection in self._idle.pop(_origin(target), ()):
+            connection.abort()
+
+    def _give_back(self, target: Target, connection: Connection) -> None:
         if not connection.is_clean or self._closed:
             connection.abort()
             return
@@ -240,7 +258,7 @@ class OutboundHttp:
         """Close what is stale; when that makes no room, close all that is idle."""
         idle = [connection for waiting in self._idle.values() for connection in waiting]
         fresh = [connection for connection in idle if connection.is_fresh()]
-        keep = set(fresh) if len(fresh) < MAX_IDLE else set[_Connection]()
+        keep = set(fresh) if len(fresh) < MAX_IDLE else set[Connection]()
         for connection in idle:
             if connection not in keep:
                 connection.abort()
@@ -251,142 +269,16 @@ class OutboundHttp:
 _Origin = tuple[str, str, int]
 
 
+class _Late(Exception):
+    """The deadline has passed, before or after the request was written."""
+
+    def __init__(self, *, is_asked: bool) -> None:
+        super().__init__()
+        self.is_asked = is_asked
+
+
 def _origin(target: Target) -> _Origin:
     return target.scheme, target.host, target.port
-
-
-class _Connection(asyncio.Protocol):
-    """One connection to a checked address; carries one exchange at a time."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._answer: _Answer | None = None
-        self.transport: asyncio.Transport | None = None
-        self.gone: asyncio.Future[None] = loop.create_future()
-        self.is_clean = True
-        self.opened_at = self.idle_since = clock.monotonic()
-
-    def is_fresh(self) -> bool:
-        """Say whether another request may go out here."""
-        now = clock.monotonic()
-        return self.is_clean and now - self.idle_since < IDLE_FOR and now - self.opened_at < KEPT_FOR
-
-    async def ask(self, message: bytes) -> _Answer:
-        """Send the request and wait for the end of its answer; never raises for what the server does."""
-        answer = self._answer = _Answer(self._loop)
-        if self.transport is None or not self.is_clean:
-            answer.lost()
-        else:
-            self.transport.write(message)
-        is_done = False
-        try:
-            await answer.done
-            is_done = True
-        finally:
-            self._answer = None
-            if not is_done or not answer.keeps_alive:
-                self.abort()
-        return answer
-
-    def abort(self) -> None:
-        """Drop the connection now, without farewell."""
-        self.is_clean = False
-        if self.transport is not None:
-            self.transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Pass bytes to the exchange; bytes that nobody asked for spoil the connection."""
-        if self._answer is None:
-            self.abort()
-        else:
-            self._answer.feed(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the exchange; the connection is never used again."""
-        self.is_clean = False
-        if self._answer is not None:
-            self._answer.lost()
-        if not self.gone.done():
-            self.gone.set_result(None)
-
-
-class _Answer:
-    """Reads one answer. Either `fault` is set, or status, headers and body are."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._is_head_read = False
-        self._head_size = 0
-        self.done: asyncio.Future[None] = loop.create_future()
-        self.status = 0
-        self.headers: list[tuple[str, str]] = []
-        self.body = bytearray()
-        self.fault: str | None = None
-        self.is_silent = True
-        self.keeps_alive = False
-
-    def joined_headers(self) -> dict[str, str]:
-        """Return the headers with repeated ones joined as RFC 9110 §5.3 says."""
-        joined: dict[str, str] = {}
-        for name, value in self.headers:
-            joined[name] = f"{joined[name]}, {value}" if name in joined else value
-        return joined
-
-    def feed(self, data: bytes) -> None:
-        """Read more bytes."""
-        self.is_silent = False
-        if not self._is_head_read:
-            self._head_size += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.keeps_alive = False
-            self._finish("did not answer in HTTP")
-        if not self._is_head_read and self._head_size > MAX_REPLY_HEAD:
-            self._finish("answered with endless headers")
-
-    def lost(self) -> None:
-        """The connection is closed: the end of an answer without a length, otherwise a broken one."""
-        names = {name for name, _ in self.headers}
-        is_open_ended = self._is_head_read and not names & {"content-length", "transfer-encoding"}
-        self._finish(None if is_open_ended else "closed the connection before its answer was complete")
-
-    def on_message_begin(self) -> None:
-        """Notice a second answer to one question: the connection cannot be trusted any more."""
-        if self.done.done():
-            self.keeps_alive = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; those after the end (trailers) are dropped."""
-        if not self._is_head_read:
-            self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
-
-    def on_headers_complete(self) -> None:
-        """Note the status; interim answers (1xx) are read over."""
-        if not self.done.done():
-            self.status = self._parser.get_status_code()
-            self._is_head_read = self.status >= 200
-
-    def on_body(self, body: bytes) -> None:
-        """Keep the body up to the limit and stop reading there."""
-        if self.done.done():
-            return
-        self.body += body[: MAX_REPLY - len(self.body)]
-        if len(self.body) >= MAX_REPLY:
-            self._finish(None)
-
-    def on_message_complete(self) -> None:
-        """The answer is complete, and only now can the connection be kept."""
-        if not self._is_head_read:
-            self.headers.clear()
-        elif not self.done.done():
-            self.keeps_alive = self._parser.should_keep_alive()
-            self._finish(None)
-
-    def _finish(self, fault: str | None) -> None:
-        if not self.done.done():
-            self.fault = fault
-            self.done.set_result(None)
 
 
 def _write_request(method: Method, target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -398,7 +290,7 @@ def _write_request(method: Method, target: Target, headers: Mapping[str, str], b
         if folded in _OURS or not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             # The value may be a secret, so only a well-formed name is repeated.
             shown = f"“{name}”" if _HEADER_NAME.fullmatch(name) else "with this name"
-            raise Refused(f"The header {shown} cannot be sent.")
+            raise Refused(f"The header {shown} cannot be sent.", patience=Patience.NONE)
         lines.append(f"{name}: {value}")
     if not has_agent:
         lines.append(f"User-Agent: {USER_AGENT}")
@@ -407,18 +299,29 @@ def _write_request(method: Method, target: Target, headers: Mapping[str, str], b
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def _failure(origin: str, reply: Reply) -> OutsideFailure:
-    said = f"{origin} answered {reply.status}."
-    if reply.status >= 500 or reply.status in (408, 425, 429):
-        return Transient(said, retry_after=_retry_after(reply.headers.get("retry-after", "")))
+def failure_of(url: str, reply: Reply, sent: str) -> OutsideFailure:
+    """Judge an answer that is not 2xx, in the receiver's own words where it has some.
+
+    Neither the address nor anything of `sent`, which is what was posted to it, is repeated.
+    """
+    target = targets.read_url(url)
+    own = words.of_body(reply.headers, reply.body, path=target.path, sent=sent)
+    said = words.sentence(f"{target.origin} answered {reply.status}", own)
+    wait = _retry_after(reply.headers.get("retry-after", ""))
+    if reply.status >= 500 or reply.status in _PASSING:
+        # A gateway says so when it has waited for the receiver in vain, and a receiver when it failed half-way.
+        has_acted = reply.status >= 500 or reply.status == 408
+        return Transient(said, retry_after=wait, may_have_arrived=has_acted)
     if 300 <= reply.status < 400:
-        return Refused(f"{said} Redirects are not followed; enter the final address.")
-    return Refused(said)
+        said += " Redirects are not followed; enter the final address."
+    patience = Patience.SHORT if reply.status == 410 else Patience.LONG
+    return Refused(said, patience=patience, retry_after=wait)
 
 
 def _retry_after(text: str) -> float | None:
     """Read `Retry-After` (RFC 9110 §10.2.3), seconds or a date, as seconds from now, at most a day."""
-    if re.fullmatch(r"[0-9]{1,12}", text):
+    # Some products give fractions of a second.
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
         return min(float(text), LONGEST_WAIT)
     try:
         at = parsedate_to_datetime(text)
@@ -431,8 +334,3 @@ def _retry_after(text: str) -> float | None:
 
 def _forbidden(what: str, why: str) -> str:
     return f"{what} leads to {why}, which Tocsin does not call unless TOCSIN_OUTBOUND_ALLOW names that network."
-
-
-async def _system_resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -5,14 +5,13 @@ Serves F059 (channels of a rule, test send), F060 (outcomes), F061 (acknowledge 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-# Marks that turn the direction of text around; in a title they can make one line read as another.
-_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# By how much a channel ends a call before its caller loses patience: only the wire knows whether the message had left.
+MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,10 @@ class Channel(Protocol):
         ...
 
     async def send(self, address: str, message: PageMessage, *, within: float = 15.0) -> Receipt:
-        """Send once, within so many seconds. Raises `Transient` when it may work later, `Refused` at a “no”."""
+        """Send once, within so many seconds. Raises `Transient` when it may work later, `Refused` at a “no”.
+
+        The failure is `may_have_arrived` when the message had left before: the next attempt is then marked.
+        """
         ...
 
 
@@ -83,22 +85,3 @@ def notes_on(message: PageMessage) -> list[str]:
     if message.minutes_late:
         notes.append(f"This page is {message.minutes_late} minutes late, because it could not be sent before.")
     return notes
-
-
-def one_line(text: str, limit: int = 200) -> str:
-    """Make text from outside safe for a header or a terminal: one line, no control or direction characters."""
-    plain = " ".join(clean(text).split())
-    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
-
-
-def clean(text: str) -> str:
-    """Drop what does not print, but keep line breaks and tabs."""
-    return "".join(c for c in (" " if _breaks(c) else c for c in text) if c not in _DIRECTION and not _is_control(c))
-
-
-def _breaks(c: str) -> bool:
-    return unicodedata.category(c) in ("Zl", "Zp")
-
-
-def _is_control(c: str) -> bool:
-    return c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TextIO
 
 from tocsin.kit.errors import Invalid, Transient
-from tocsin.notifications.channels.base import PageMessage, Receipt, one_line
+from tocsin.kit.text import one_line
+from tocsin.notifications.channels.base import PageMessage, Receipt
 
 
 class Console:
@@ -31,9 +32,12 @@ class Console:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except (OSError, ValueError):
-            # ValueError is what a closed stream raises.
+        except ValueError:
+            # This is what a closed stream raises.
             raise Transient("The console of the server is closed.") from None
+        except OSError:
+            # What is in the stream's buffer may have come out in part, and comes out with the next page.
+            raise Transient("The console of the server cannot be written to.", may_have_arrived=True) from None
         return Receipt(detail="Printed on the server's console.", provider_id=None, delivered=True)
 
 

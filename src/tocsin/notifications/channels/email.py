@@ -13,10 +13,11 @@ from email.utils import format_datetime
 from html import escape
 from urllib.parse import urlsplit
 
-from tocsin.kit.errors import Invalid, Refused
+from tocsin.kit.errors import Invalid, Patience, Refused
+from tocsin.kit.text import clean, one_line
 from tocsin.net.smtp import Mailer
 from tocsin.net.targets import BadTarget, read_host
-from tocsin.notifications.channels.base import PageMessage, Receipt, clean, notes_on, one_line
+from tocsin.notifications.channels.base import MARGIN, PageMessage, Receipt, notes_on
 
 # The dot-atom of RFC 5322; quoted local parts and address comments are not worth their ambiguity.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -52,9 +53,9 @@ class Email:
         try:
             to = self.check_address(address)
         except Invalid as problem:
-            raise Refused(problem.message) from None
+            raise Refused(problem.message, patience=Patience.NONE) from None
         mail = self.compose(to, message)
-        reply = await self._mailer.send(mail)
+        reply = await self._mailer.send(mail, within=within - MARGIN)
         return Receipt(
             detail=f"The mail server took it: {reply}" if reply else "The mail server took it.",
             provider_id=str(mail["Message-ID"]),

@@ -6,7 +6,7 @@ import msgspec
 
 from tocsin.kit import clock
 from tocsin.net.http import USER_AGENT, OutboundHttp
-from tocsin.notifications.channels.base import PageMessage, Receipt
+from tocsin.notifications.channels.base import MARGIN, PageMessage, Receipt
 
 
 class Webhook:
@@ -27,7 +27,7 @@ class Webhook:
         return self._http.check_url(address)
 
     async def send(self, address: str, message: PageMessage, *, within: float = 15.0) -> Receipt:
-        """Post the page. Redirects and 4xx answers are final; 408, 425, 429 and 5xx may be tried again."""
+        """Post the page once. 408, 425, 429 and 5xx pass; redirects and other 4xx are refusals, 410 the firmest."""
         reply = await self._http.post(
             address,
             body=body_of(message),
@@ -36,7 +36,7 @@ class Webhook:
                 "Idempotency-Key": message.delivery_id,
                 "User-Agent": USER_AGENT,
             },
-            deadline_seconds=within,
+            deadline_seconds=within - MARGIN,
         )
         return Receipt(detail=f"The receiver answered {reply.status}.", provider_id=None, delivered=True)
 
