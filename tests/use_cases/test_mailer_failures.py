@@ -93,6 +93,7 @@ async def test_the_answer_and_its_place_decide(
 
     assert (failure.patience if isinstance(failure, Refused) else None) == patience
     assert failure.may_have_arrived is may_have_arrived
+    assert failure.answered == (answer is not None and answer != "nonsense")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ async def test_the_status_decides(
 
     assert (failure.patience if isinstance(failure, Refused) else None) == patience
     assert failure.may_have_arrived is may_have_arrived
+    assert failure.answered
     assert failure.retry_after == (90.0 if retry_after else None)
     assert str(failure).startswith(f"http://127.0.0.1:{server.port} answered {status}.")
     assert "s3cret" not in str(failure) and "t0ken" not in str(failure)
@@ -193,7 +194,7 @@ async def test_what_was_written_may_have_arrived(answer: Handler, said: str | No
             return
         failure = await post(http, url, seconds=0.3 if "within" in said else 15)
 
-    assert isinstance(failure, Transient) and failure.may_have_arrived
+    assert isinstance(failure, Transient) and failure.may_have_arrived and not failure.answered
     assert said in str(failure)
     assert len(server.requests) == 1
 

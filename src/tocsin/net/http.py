@@ -311,11 +311,11 @@ def failure_of(url: str, reply: Reply, sent: str) -> OutsideFailure:
     if reply.status >= 500 or reply.status in _PASSING:
         # A gateway says so when it has waited for the receiver in vain, and a receiver when it failed half-way.
         has_acted = reply.status >= 500 or reply.status == 408
-        return Transient(said, retry_after=wait, may_have_arrived=has_acted)
+        return Transient(said, retry_after=wait, may_have_arrived=has_acted, answered=True)
     if 300 <= reply.status < 400:
         said += " Redirects are not followed; enter the final address."
     patience = Patience.SHORT if reply.status == 410 else Patience.LONG
-    return Refused(said, patience=patience, retry_after=wait)
+    return Refused(said, patience=patience, retry_after=wait, answered=True)
 
 
 def _retry_after(text: str) -> float | None:

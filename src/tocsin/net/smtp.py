@@ -266,7 +266,9 @@ def _failure(error: aiosmtplib.SMTPResponseException, letter: _Letter) -> Outsid
     else:
         own = words.of_text(error.message, sent=letter.text())
         said = f"The mail server answered {error.code} {own}".rstrip()
-    return Refused(said) if error.code >= 500 else Transient(said, may_have_arrived=letter.has_left)
+    if error.code >= 500:
+        return Refused(said, answered=True)
+    return Transient(said, may_have_arrived=letter.has_left, answered=True)
 
 
 def _unreachable(unreachable: Unreachable, letter: _Letter) -> OutsideFailure:
@@ -286,5 +288,6 @@ def _breakdown(error: aiosmtplib.SMTPException | OSError, letter: _Letter) -> Ou
         return Refused(words.sentence("The mail server has no valid certificate for its name", why))
     # The library raises its bare base class when STARTTLS or a login is asked for and not on offer.
     if type(error) in (aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported):
-        return Refused("The mail server does not offer what the settings ask for, such as STARTTLS or login.")
+        said = "The mail server does not offer what the settings ask for, such as STARTTLS or login."
+        return Refused(said, answered=True)
     return Transient("The connection to the mail server failed.", may_have_arrived=letter.has_left)
