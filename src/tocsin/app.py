@@ -92,7 +92,8 @@ class App:
         await self.db.open()
         await migrate.check(self.db)
         async with self.db.begin() as tx:
-            keys = Keys(link=await identity.secret(tx, "link"), form=await identity.secret(tx, "form"))
+            link, form, device = [await identity.secret(tx, name) for name in ("link", "form", "device")]
+            keys = Keys(link=link, form=form, device=device)
         await ensure_schedules(self.db, PERIODIC)
         self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
         self.worker.limit = self._origins.limit

@@ -9,7 +9,9 @@ import pytest
 from tests.surfaces.web_client import Browser, browser
 from tests.world import World, minutes
 from tocsin.edge.auth import COOKIE
+from tocsin.identity import hashing
 from tocsin.identity import service as identity
+from tocsin.identity.guessing import slot
 from tocsin.identity.model import User
 from tocsin.kit.ids import public
 from tocsin.web.forms import safe_path
@@ -19,8 +21,7 @@ PASSWORD = "correct horse battery"
 
 async def with_password(world: World, name: str = "ada", role: str = "admin") -> User:
     person = await world.person(name, role=role)
-    async with world.db.begin() as tx:
-        return await identity.set_password(tx, world.root, person.id, PASSWORD)
+    return await identity.set_password(world.db, world.root, person.id, PASSWORD)
 
 
 async def sign_in(web: Browser, email: str, password: str, **more: str):
@@ -54,11 +55,95 @@ async def test_a_wrong_password_is_said_without_saying_which_part_is_wrong(world
 async def test_many_wrong_passwords_are_slowed_down_with_a_sentence(world: World) -> None:
     ada = await with_password(world)
     async with browser(world) as web:
-        for _ in range(10):
-            await sign_in(web, ada.email, "not the password")
+        for _ in range(5):
+            assert (await sign_in(web, ada.email, "not the password")).status == 422
         page = await sign_in(web, ada.email, PASSWORD)
-    assert page.status == 422
-    assert "too many failed sign-ins" in page.html
+        assert page.status == 429 and 0 < int(page.headers["retry-after"]) <= 30
+        assert "There were too many failed sign-ins. Try again in" in page.html and "seconds." in page.html
+        assert PASSWORD not in page.html
+        # The page is the form again, and the same form works when the time is over.
+        await world.pass_time(timedelta(seconds=30))
+        assert (await web.submit(page, "sign-in", {"password": PASSWORD})).status == 303
+
+
+async def test_a_device_that_has_signed_in_before_is_not_kept_out_by_strangers(world: World) -> None:
+    """Identity: the device cookie says nothing of anybody, goes to the sign-in only, and is new each time."""
+    ada = await with_password(world)
+    cookie = f"tocsin_device_{slot(ada.email)}"
+    async with browser(world) as mine, browser(world) as theirs:
+        first = await sign_in(mine, ada.email, PASSWORD)
+        (told,) = [line for line in first.headers.get_list("set-cookie") if line.startswith(cookie)]
+        for word in ("Path=/sign-in", "HttpOnly", "SameSite=strict", "Max-Age=31536000"):
+            assert word in told
+        assert "Secure" not in told and ada.email not in told and public("usr", ada.id) not in told
+        before = mine.http.cookies[cookie]
+        await mine.do(await mine.get("/incidents"), "sign-out")
+        for _ in range(6):
+            refused = await sign_in(theirs, ada.email, "not the password")
+        assert refused.status == 429
+        # One address for both: as behind a proxy that nobody has named.
+        assert (await sign_in(mine, ada.email, PASSWORD)).status == 303
+        assert mine.http.cookies[cookie] != before
+        assert (await sign_in(theirs, ada.email, PASSWORD)).status == 429
+
+
+async def test_the_device_cookie_of_one_account_says_nothing_for_another(world: World) -> None:
+    ada, bob = await with_password(world), await with_password(world, "bob")
+    async with browser(world) as web:
+        assert (await sign_in(web, bob.email, PASSWORD)).status == 303
+        theirs = web.http.cookies[f"tocsin_device_{slot(bob.email)}"]
+    async with browser(world) as web:
+        for _ in range(5):
+            await sign_in(web, ada.email, "not the password")
+        for forged in (theirs, theirs[:-1], "x", "\u00e9"):
+            web.http.headers["cookie"] = f"tocsin_device_{slot(ada.email)}={forged}".encode().decode("latin-1")
+            assert (await sign_in(web, ada.email, PASSWORD)).status == 429
+
+
+@pytest.mark.parametrize("way", ["link", "set-up"])
+async def test_whoever_comes_by_a_link_is_known_from_then_on(world: World, way: str) -> None:
+    """Identity: the way in for somebody whom strangers keep from a new device."""
+    if way == "link":
+        ada = await with_password(world)
+        async with world.db.begin() as tx:
+            path = "/link/" + await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(hours=1))
+        email, fields = ada.email, {}
+    else:
+        async with world.db.begin() as tx:
+            path = "/set-up?token=" + await identity.make_set_up_link(tx)
+        email = "ada@example.org"
+        fields = {"organisation": "Acme", "name": "Ada", "email": email, "password": PASSWORD}
+    async with browser(world) as web:
+        await web.do(await web.get(path), way, fields)
+        async with browser(world) as stranger:
+            for _ in range(6):
+                refused = await sign_in(stranger, email, "not the password")
+            assert refused.status == 429
+        await web.do(await web.get("/incidents"), "sign-out")
+        assert (await sign_in(web, email, PASSWORD)).status == 303
+
+
+async def test_too_many_at_once_are_asked_to_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Identity: 503 with the form, before the store is asked anything."""
+    ada = await with_password(world)
+    monkeypatch.setattr(hashing.STRANGERS, "_most_of_one", 0)
+    async with browser(world) as web:
+        page = await sign_in(web, ada.email, PASSWORD)
+        assert page.status == 503 and page.headers["retry-after"] == "3"
+        assert "Too many people sign in at this moment." in page.html and "sign-in" in page.read.forms
+    assert await world.db.pool.fetchval("SELECT count(*) FROM sign_in_throttle") == 0
+
+
+async def test_wrong_current_passwords_are_slowed_down_on_the_profile_too(world: World) -> None:
+    ada = await with_password(world)
+    async with browser(world, ada) as web:
+        profile = await web.get(f"/people/{public('usr', ada.id)}")
+        for _ in range(5):
+            wrong = await web.submit(profile, "password-form", {"current": "wrong", "password": "a better battery"})
+            assert wrong.status == 422
+        page = await web.submit(profile, "password-form", {"current": PASSWORD, "password": "a better battery"})
+        assert page.status == 429 and int(page.headers["retry-after"]) > 0
+        assert "There were too many wrong passwords. Try again in" in page.html and "password-form" in page.read.forms
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 
 import structlog
 
+from tocsin.db.errors import hide_values
 from tocsin.settings import Settings
 
 
@@ -38,7 +39,7 @@ def set_up_logs(settings: Settings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _hide_values, *last, renderer],
         )
     )
     root = logging.getLogger()
@@ -49,3 +50,12 @@ def set_up_logs(settings: Settings) -> None:
     # One line per request is for the file, not for somebody who waits for a page on the terminal.
     if not as_json and settings.log_level == "info":
         logging.getLogger("tocsin.http").setLevel(logging.WARNING)
+
+
+def _hide_values(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Keep what PostgreSQL quotes of a row out of every traceback, also of those that libraries log."""
+    given = event.get("exc_info")
+    error = given[1] if isinstance(given, tuple) else given if isinstance(given, BaseException) else sys.exc_info()[1]
+    if given and isinstance(error, BaseException):
+        hide_values(error)
+    return event

@@ -25,10 +25,11 @@ from tocsin.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Secrets that all processes of the installation share: one signs acknowledge links, one form tokens."""
+    """Secrets that all processes of the installation share: for acknowledge links, form tokens, device cookies."""
 
     link: bytes
     form: bytes
+    device: bytes
 
 
 @dataclass(slots=True)
