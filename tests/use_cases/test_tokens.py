@@ -177,9 +177,9 @@ async def test_what_a_credential_is_now(db: Database) -> None:
     who = await actor_of_token(db, secret)
     assert who is not None
     async with db.begin() as tx:
-        assert await identity.as_of_now(tx, who) == who
+        assert await identity.still_good(tx, [who]) == {who}
     await change(db, CLI, ada, UserChanges(role="stakeholder"))
     async with db.begin() as tx:
-        assert await identity.as_of_now(tx, who) not in (None, who)
+        assert await identity.still_good(tx, [who]) == set()
         await identity.revoke_token(tx, Actor.person(ada), id)
-        assert await identity.as_of_now(tx, who) is None
+        assert await identity.still_good(tx, [who]) == set()

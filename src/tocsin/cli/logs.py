@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -54,8 +55,9 @@ def set_up_logs(settings: Settings) -> None:
 
 def _hide_values(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Keep what PostgreSQL quotes of a row out of every traceback, also of those that libraries log."""
-    given = event.get("exc_info")
-    error = given[1] if isinstance(given, tuple) else given if isinstance(given, BaseException) else sys.exc_info()[1]
-    if given and isinstance(error, BaseException):
+    given: Any = event.get("exc_info")
+    # An exception, a tuple with one, or only that there is one at this moment.
+    error: object = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(error, BaseException):
         hide_values(error)
     return event

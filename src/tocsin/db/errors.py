@@ -52,7 +52,7 @@ def hide_values(error: BaseException) -> None:
     """
     for one in _chain(error):
         if isinstance(one, asyncpg.PostgresError):
-            one.__dict__["detail"] = None
+            setattr(one, "detail", None)  # noqa: B010  The driver sets it without declaring it.
         if isinstance(one, STORE_ERRORS) or type(one).__module__.startswith("sqlalchemy."):
             one.args = tuple(_without_values(arg) if isinstance(arg, str) else arg for arg in one.args)
 

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.auth import COOKIE
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.context import AppRequest, Context, Ctx, Who, ip_of
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
@@ -55,7 +55,7 @@ async def sign_in(request: AppRequest, context: Ctx) -> pages.Page:
             context.db,
             email,
             form.text("password"),
-            _ip(request),
+            ip_of(request),
             _user_agent(request),
             days=context.settings.session_days,
             device=read_device(context.keys.device, email, request.cookies.get(_device_cookie(email), "")),
@@ -102,6 +102,7 @@ async def set_up(request: AppRequest, context: Ctx) -> pages.Page:
     try:
         refused = await forms.attempt(context, form, "set-up", partial(_set_up, request, context, form, opened))
     except Unauthenticated:
+        context.wrong_tokens.note(ip_of(request), "links that do not work")
         return await _show_set_up(request, context, "")
     if refused is None:
         return _signed_in(context, *opened[0], _START)
@@ -121,7 +122,7 @@ async def _set_up(request: AppRequest, context: Context, form: Form, opened: lis
     )
     await _take_zone(tx, user, form)
     agent, days = _user_agent(request), context.settings.session_days
-    cookie = await identity.open_session(tx, user, ip=_ip(request), user_agent=agent, how="set-up", days=days)
+    cookie = await identity.open_session(tx, user, ip=ip_of(request), user_agent=agent, how="set-up", days=days)
     opened.append((user, cookie))
 
 
@@ -150,6 +151,7 @@ async def _show_link(request: AppRequest, context: Context, token: str) -> pages
         person = await queries.user(tx, found.user_id) if found is not None and found.user_id is not None else None
         organisation = await queries.organisation(tx)
     if person is None or not person.is_active:
+        context.wrong_tokens.note(ip_of(request), "links that do not work")
         # Whoever holds no good link learns nothing about people.
         values |= {"token": "", "name": "", "email": "", "place": "", "message": _GONE}
         return pages.render("link.html", values, status=410, headers=_SECRET)
@@ -165,7 +167,7 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
     try:
         async with context.db.begin() as tx:
             user, cookie = await identity.sign_in_with_link(
-                tx, token, _ip(request), _user_agent(request), days=context.settings.session_days
+                tx, token, ip_of(request), _user_agent(request), days=context.settings.session_days
             )
             is_new = user.password_hash is None and not await contact.contact_methods(tx, user.id)
             if is_new:
@@ -257,10 +259,6 @@ def _signed_in(context: Context, user: User, cookie: str, path: str, flash: str 
 
 def _device_cookie(email: str) -> str:
     return f"tocsin_device_{slot(email)}"
-
-
-def _ip(request: AppRequest) -> str:
-    return request.client.host if request.client else ""
 
 
 def _user_agent(request: AppRequest) -> str:
