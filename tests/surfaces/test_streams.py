@@ -108,9 +108,7 @@ async def test_a_stream_ends_when_its_session_may_not_read_any_more(world: World
             await change(world, ada)
             await asyncio.gather(*(over(one) for one in opened))
             return
-        other = await stack.enter_async_context(
-            opened_with(world, "/incidents/events", **await cookie_of(world, bob))
-        )
+        other = await stack.enter_async_context(opened_with(world, "/incidents/events", **await cookie_of(world, bob)))
         await other.next()
         await change(world, ada)
         await asyncio.gather(*(over(one) for one in opened))

@@ -11,7 +11,7 @@ from tests.world import World, minutes
 from tocsin.edge.auth import COOKIE
 from tocsin.identity import hashing
 from tocsin.identity import service as identity
-from tocsin.identity.guessing import slot
+from tocsin.identity.guessing import TOKENS, slot
 from tocsin.identity.model import User
 from tocsin.kit.ids import public
 from tocsin.web.forms import safe_path
@@ -177,6 +177,51 @@ async def test_a_form_without_its_token_is_refused(world: World) -> None:
         assert (await web.send("/sign-out", {}, origin="http://[::1")).status == 403
         assert "This form is too old" in forged.html
         assert (await web.get("/incidents")).path == "/incidents"
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("same-origin", 303), ("none", 303), ("same-site", 403), ("cross-site", 403), ("anything", 403)],
+)
+async def test_a_form_that_the_browser_says_came_from_elsewhere_is_refused(
+    world: World, site: str, status: int
+) -> None:
+    """F118: also when it carries the right token and the right origin, and when nobody is signed in yet."""
+    ada = await with_password(world)
+    async with browser(world) as web:
+        fields = {"email": ada.email, "password": PASSWORD}
+        assert (await web.send("/sign-in", fields, **{"sec-fetch-site": site})).status == status
+    async with browser(world, ada) as web:
+        page = await web.get("/incidents")
+        fields = {"_csrf_token": page.read.forms["sign-out"]["_csrf_token"][0]}
+        headers = {"sec-fetch-site": site, "origin": "http://127.0.0.1:8700"}
+        assert (await web.send("/sign-out", fields, **headers)).status == status
+        assert ((await web.fetch("/incidents")).status == 200) is (status == 403)
+
+
+async def test_wrong_links_come_to_an_end_and_a_right_one_always_works(world: World) -> None:
+    """Identity: nobody guesses 256 bits; the noise of a network is answered 429, and its neighbours get in."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        token = await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(hours=1))
+    async with browser(world) as web:
+        answers = [await web.send(f"/link/wrong-{n}", {}) for n in range(TOKENS.burst)]
+        assert {answer.status for answer in answers} == {410}
+        for refused in (await web.send("/link/wrong", {}), await web.fetch("/link/wrong")):
+            assert refused.status == 429 and 0 < int(refused.headers["retry-after"]) <= 5
+            assert "too many links that do not work" in refused.html
+        assert (await web.do(await web.get(f"/link/{token}"), "link")).path == "/incidents"
+
+
+async def test_wrong_set_up_links_come_to_an_end(world: World) -> None:
+    """Identity: and nothing is hashed for them."""
+    async with world.db.begin() as tx:
+        token = await identity.make_set_up_link(tx)
+    fields = {"organisation": "Acme", "name": "Ada", "email": "ada@example.org", "password": PASSWORD}
+    async with browser(world) as web:
+        answers = [await web.send("/set-up", {**fields, "token": "wrong"}) for _ in range(TOKENS.burst + 1)]
+        assert [answer.status for answer in answers[-2:]] == [200, 429]
+        assert (await web.send("/set-up", {**fields, "token": token})).status == 303
 
 
 async def test_setting_up_makes_the_first_administrator_once(world: World) -> None:

@@ -59,7 +59,6 @@ class Authentication:
                 scope["auth"] = cookie
         return None
 
-
     def _wrong_token(self, scope: Scope) -> None:
         client = scope["client"]
         try:

@@ -114,9 +114,7 @@ class Budget:
 
 # One network against one account, and one device or session against its account: 5 at once, 10 in a quarter of an
 # hour, then 4 an hour.
-ONE = Growing(
-    free=5, first=timedelta(seconds=30), longest=timedelta(minutes=15), forgotten_after=timedelta(hours=24)
-)
+ONE = Growing(free=5, first=timedelta(seconds=30), longest=timedelta(minutes=15), forgotten_after=timedelta(hours=24))
 # All strangers together against one account: 194 in any 24 hours, 1,058 in any week. More than one network can use up,
 # so that a single one never stands in everybody's way.
 ACCOUNT = Budget(burst=50, every=timedelta(minutes=10))

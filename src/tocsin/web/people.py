@@ -302,7 +302,9 @@ async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromP
         raise Denied("You can change your own password only.", hint="Send the person a sign-in link instead.")
     me, new, current = who.must_be_someone(), form.text("password"), form.text("current")
     refused = await forms.attempted(form, "password-form", identity.set_password(context.db, who, me, new, current))
-    return await _show(request, context, who, id, refused) if refused else pages.go(f"/people/{id}", "Password changed.")
+    return (
+        await _show(request, context, who, id, refused) if refused else pages.go(f"/people/{id}", "Password changed.")
+    )
 
 
 @post("/people/{id:str}/contact-methods")
