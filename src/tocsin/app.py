@@ -181,13 +181,13 @@ class App:
         ]
 
 
-async def _still_good(db: Database, whos: Collection[Actor]) -> Collection[Actor]:
+async def _still_good(db: Database, readers: Collection[Actor]) -> Collection[Actor]:
     """Say which of these may still read what happens, in one question for all of them."""
     try:
         async with db.look() as tx:
-            return await identity.still_good(tx, whos)
+            return await identity.still_good(tx, readers)
     except STORE_ERRORS:
-        return whos  # While the store is away, nothing happens that could be told.
+        return readers  # While the store is away, nothing happens that could be told.
 
 
 def _mailer(settings: Settings) -> Mailer | None:

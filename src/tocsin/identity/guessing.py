@@ -88,7 +88,7 @@ class Growing:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """So many at once, and one more each while: in any time T at most `burst + T / every`. `at` is when it is full again.
+    """So many at once, and one more each while: in any time T at most `burst + T / every`. `at` is when it is full.
 
     This is the generic cell rate algorithm (ITU-T I.371): one moment says it all.
     """

@@ -100,8 +100,8 @@ class Refused:
 
     @property
     def conflict(self) -> str:
-        """Return the sentence for the top of the page, empty when a field is wrong."""
-        if isinstance(self.problem, Invalid):
+        """Return the sentence for the top of the page, empty when a field is wrong or one has to wait."""
+        if isinstance(self.problem, Invalid | TooMany | Unavailable):
             return ""
         return " ".join(part for part in (self.problem.message, self.problem.hint) if part)
 
@@ -109,7 +109,7 @@ class Refused:
     def errors(self) -> dict[str, str]:
         """Return field → sentence; what belongs to no field of the form stands under the empty name."""
         if not isinstance(self.problem, Invalid):
-            return {"": self.conflict}
+            return {"": self.conflict or self.problem.message}
         found: dict[str, str] = {}
         for error in self.problem.errors:
             name = error.pointer.removeprefix("#").removeprefix("/")

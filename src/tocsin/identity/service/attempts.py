@@ -1,4 +1,4 @@
-"""Counting wrong passwords: each attempt before it is compared, taken back when it was right. The rules are `guessing`'s."""
+"""Counting wrong passwords: each attempt before it is compared, taken back when it was right. Rules: `guessing`."""
 
 from __future__ import annotations
 
