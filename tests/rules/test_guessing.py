@@ -77,6 +77,13 @@ def test_failures_are_forgotten_after_a_day_without_one(after: int, failures: in
     assert ONE.counted(Tally(10, NOW), NOW + seconds(after)).failures == failures + 1
 
 
+def test_of_two_at_once_the_one_that_began_first_is_not_late() -> None:
+    """Identity: throttling; the later one was counted before it."""
+    later = ONE.counted(None, NOW + seconds(1))
+    assert ONE.wait(later, NOW) <= timedelta(0)
+    assert ONE.counted(later, NOW) == Tally(2, NOW + seconds(1))
+
+
 def test_what_was_right_forgets_the_failures_before_it() -> None:
     """Identity: throttling; and of the budgets it takes back its own attempt only."""
     assert ONE.forgiven(Tally(9, NOW)).failures == 0

@@ -10,7 +10,7 @@ from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.edge.context import NO_CREDENTIAL, context_of
+from tocsin.edge.context import NO_CREDENTIAL, Context, context_of
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Denied, TooMany, Unauthenticated
@@ -48,7 +48,7 @@ class Authentication:
             async with context.db.look() as tx:
                 scope["user"] = await identity.authenticate_token(tx, secret.strip())
             if scope["user"] is None:
-                return self._wrong_token(scope)
+                return _wrong_token(context, scope)
             return None
         cookie = read_cookie(headers.get("cookie", ""), COOKIE)
         if cookie:
@@ -59,14 +59,15 @@ class Authentication:
                 scope["auth"] = cookie
         return None
 
-    def _wrong_token(self, scope: Scope) -> None:
-        client = scope["client"]
-        try:
-            self._context.wrong_tokens.note(client[0] if client else "", "wrong tokens")
-        except TooMany as problem:
-            scope["state"][_PROBLEM] = problem
-        else:
-            _refused(scope, "This token is unknown or was revoked.")
+
+def _wrong_token(context: Context, scope: Scope) -> None:
+    client = scope["client"]
+    try:
+        context.wrong_tokens.note(client[0] if client else "", "wrong tokens")
+    except TooMany as problem:
+        scope["state"][_PROBLEM] = problem
+    else:
+        _refused(scope, "This token is unknown or was revoked.")
 
 
 def _refused(scope: Scope, why: str) -> None:

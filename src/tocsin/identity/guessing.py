@@ -70,11 +70,13 @@ class Growing:
 
     def wait(self, tally: Tally | None, now: datetime) -> timedelta:
         known = self._now(tally, now)
-        return timedelta(0) if known is None else known.at + self.delay(known.failures) - now
+        delay = timedelta(0) if known is None else self.delay(known.failures)
+        # Of two at once, the one that began later may have been counted first: that alone is no reason to wait.
+        return known.at + delay - now if known is not None and delay else timedelta(0)
 
     def counted(self, tally: Tally | None, now: datetime) -> Tally:
         known = self._now(tally, now)
-        return Tally(1 if known is None else known.failures + 1, now)
+        return Tally(1, now) if known is None else Tally(known.failures + 1, max(known.at, now))
 
     def forgiven(self, tally: Tally) -> Tally:
         return Tally(0, tally.at)
