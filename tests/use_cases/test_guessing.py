@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.processes import PATIENCE
 from tests.use_cases.accounts import BROWSER, IP, PASSWORD, actor_of, actor_of_token, in_tx, make, pass_time, race
 from tocsin.db.engine import Database
 from tocsin.identity import hashing, queries
@@ -280,3 +281,23 @@ async def test_who_goes_away_while_waiting_leaves_no_place_behind() -> None:
     assert order[0] == "first" and "second" not in order and order[-1] == "fourth"
     assert (lane.inside, lane.waiting) == (0, 0)
     await take("sixth")
+
+
+async def test_a_turn_that_is_handed_to_somebody_who_just_left_is_not_lost() -> None:
+    """Identity: the queue in front of the hashing threads; otherwise a lane would fill up for good."""
+    lane = Lane("test", threads=1, most_waiting=3, most_of_one=5)
+
+    async def take(name: str) -> None:
+        async with lane.turn(name):
+            pass
+
+    async with lane.turn("first"):
+        second = asyncio.create_task(take("second"))
+        await asyncio.sleep(0)
+        assert lane.waiting == 1
+    # The turn is the second one's now, who has not been told yet.
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    async with asyncio.timeout(PATIENCE):
+        await take("third")
+    assert (lane.inside, lane.waiting) == (0, 0)
