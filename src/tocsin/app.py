@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any, TextIO
@@ -19,14 +20,18 @@ from tocsin.api.http import answer_problem
 from tocsin.api.intake import IntakeApp
 from tocsin.db import migrate
 from tocsin.db.engine import Database, Listener, Listeners
+from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import csrf
 from tocsin.edge.auth import Authentication, refuse
 from tocsin.edge.context import AppRequest, Context, InContext, Keys, context_of, provide_context, provide_who
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
+from tocsin.edge.readers import Readers
+from tocsin.edge.wrong_tokens import WrongTokens
 from tocsin.events.live import Live
 from tocsin.identity import jobs as identity_jobs
 from tocsin.identity import service as identity
+from tocsin.identity.model import Actor
 from tocsin.incidents import jobs as incident_jobs
 from tocsin.jobs.queue import Job
 from tocsin.jobs.worker import Kind, Periodic, Worker, backoff, ensure_schedules
@@ -92,7 +97,8 @@ class App:
         await self.db.open()
         await migrate.check(self.db)
         async with self.db.begin() as tx:
-            keys = Keys(link=await identity.secret(tx, "link"), form=await identity.secret(tx, "form"))
+            link, form, device = [await identity.secret(tx, name) for name in ("link", "form", "device")]
+            keys = Keys(link=link, form=form, device=device)
         await ensure_schedules(self.db, PERIODIC)
         self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
         self.worker.limit = self._origins.limit
@@ -106,6 +112,8 @@ class App:
             channels=self.channels,
             keys=keys,
             metrics=self.metrics,
+            readers=Readers(partial(_still_good, self.db), lambda: self._stopping),
+            wrong_tokens=WrongTokens(),
             worker_is_alive=lambda: self.worker.is_alive if self.worker and worker else None,
             stopping=lambda: self._stopping,
         )
@@ -171,6 +179,15 @@ class App:
             Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),
             Kind(SWEEP_SIGNALS, sweep_signals, backoff),
         ]
+
+
+async def _still_good(db: Database, readers: Collection[Actor]) -> Collection[Actor]:
+    """Say which of these may still read what happens, in one question for all of them."""
+    try:
+        async with db.look() as tx:
+            return await identity.still_good(tx, readers)
+    except STORE_ERRORS:
+        return readers  # While the store is away, nothing happens that could be told.
 
 
 def _mailer(settings: Settings) -> Mailer | None:

@@ -18,7 +18,7 @@ expect.set_options(timeout=PATIENCE * 1000)
 WIDTHS = (1440, 390)
 PASSWORD = "correct horse battery"
 # A refused form and a page that is not there are answers, although the console calls them failures.
-_ANSWERS = re.compile(r"Failed to load resource: .*status of (404|409|410|422)")
+_ANSWERS = re.compile(r"Failed to load resource: .*status of (404|409|410|422|429)")
 # A page that comes late, or is left at once, comes without the browser's animation; that is nobody's fault.
 _TRANSITIONS = re.compile(r"Transition was (aborted|skipped)")
 # How often this document has opened its stream of events.

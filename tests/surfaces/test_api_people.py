@@ -5,6 +5,10 @@ from __future__ import annotations
 import httpx
 
 from tests.surfaces.conftest import Api
+from tests.world import minutes
+from tocsin.identity import service as identity
+from tocsin.identity.guessing import TOKENS
+from tocsin.kit.errors import Patience, Refused
 from tocsin.kit.ids import public
 
 
@@ -132,3 +136,55 @@ async def test_the_audit_is_a_list_or_lines(admin: httpx.AsyncClient) -> None:
     assert lines.headers["content-type"].startswith("application/x-ndjson")
     assert len(lines.text.splitlines()) > 3
     assert (await admin.get("/events", params={"incident": "INC-1", "limit": 1})).json()["next_cursor"] is not None
+
+
+async def test_where_a_message_went_is_seen_by_its_person_and_by_who_manages_people(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    """F118: everybody who sees the alert sees that somebody was reached, and not by which number or address."""
+    ada, bob = await api.world.people("ada", "bob")
+    await api.world.route(await api.world.policy([ada]))
+    api.world.mail.failures = [Refused("550 No such box: ada@example.org", patience=Patience.NONE)]
+    alert = await api.world.alert()
+    path = f"/alerts/{public('alt', alert.id)}/notifications"
+    for client, sees in (
+        (await api.as_(ada), True),
+        (admin, True),
+        (await api.as_(bob), False),
+        (await api.as_(await api.world.person("eve", role="stakeholder")), False),
+        # A token that may not manage people is nobody who does.
+        (await api.as_(await api.world.person("max", role="admin"), "alert.view"), False),
+    ):
+        (shown,) = (await client.get(path)).json()["data"]
+        assert shown["user"]["name"] == "Ada"
+        assert shown["address"] == (ada.email if sees else None)
+        assert (ada.email in str(shown["last_error"])) is sees
+        assert shown["last_error"] is not None
+
+
+async def test_wrong_current_passwords_are_answered_429(api: Api) -> None:
+    """Identity: with the time to wait, also when the request carries a key; the count is not rolled back."""
+    ada = await api.world.person("ada")
+    await identity.set_password(api.world.db, api.world.root, ada.id, "correct horse battery")
+    hers = await api.as_(ada)
+    path = f"/users/{public('usr', ada.id)}/actions/set_password"
+    for number in range(5):
+        wrong = {"password": "a better battery", "current": f"guess {number}"}
+        answer = await hers.post(path, json=wrong, headers={"Idempotency-Key": f"guess-{number}"})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "#/current")
+    right = {"password": "a better battery", "current": "correct horse battery"}
+    answer = await hers.post(path, json=right)
+    assert answer.status_code == 429 and 0 < int(answer.headers["retry-after"]) <= 30
+    assert (answer.json()["code"], answer.json()["retryable"]) == ("rate_limited", True)
+    await api.world.pass_time(minutes(1))
+    assert (await hers.post(path, json=right)).status_code == 200
+
+
+async def test_wrong_tokens_come_to_an_end_and_a_right_one_always_works(api: Api) -> None:
+    """F118: the noise of one network is answered 429, and whoever sits behind the same address works on."""
+    right, wrong = await api.as_(await api.world.person("ada")), api.client("tcs_wrong")
+    answers = [await wrong.get("/me") for _ in range(TOKENS.burst + 1)]
+    assert {answer.status_code for answer in answers[:-1]} == {401}
+    assert answers[-1].status_code == 429 and 0 < int(answers[-1].headers["retry-after"]) <= 5
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert (await right.get("/me")).status_code == 200

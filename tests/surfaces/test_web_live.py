@@ -4,100 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.processes import PATIENCE
+from tests.surfaces.open_streams import at, cursor_of, newest, stream
 from tests.surfaces.web_client import browser
 from tests.world import World
-from tocsin.edge import stream as edge_stream
-from tocsin.edge.auth import COOKIE
 from tocsin.edge.middleware import loggable
-from tocsin.events.live import read_cursor
-from tocsin.identity import service as identity
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents
 from tocsin.web import assets
-
-
-class Stream:
-    """One open stream, read from the ASGI application itself: the test client would wait for its end."""
-
-    def __init__(self) -> None:
-        self.parts: asyncio.Queue[str] = asyncio.Queue()
-        self.headers: dict[str, str] = {}
-        self.status = 0
-        self.gone = asyncio.Event()
-        self.over = asyncio.Event()
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
-        elif message.get("body"):
-            await self.parts.put(message["body"].decode())
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.over.set()
-
-    async def receive(self) -> Any:
-        if not self.parts.qsize() and not self.status:
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def next(self) -> str:
-        async with asyncio.timeout(PATIENCE):
-            while (part := await self.parts.get()).startswith(":"):
-                pass
-        return part
-
-    async def after(self, place: str) -> str:
-        """Wait for a message about something that stands behind this place in the log."""
-        while at(cursor_of(message := await self.next())) <= at(place):
-            pass
-        return message
-
-
-def cursor_of(message: str) -> str:
-    return message.split("\n")[0].removeprefix("id: ")
-
-
-def at(cursor: str) -> tuple[int, int]:
-    found = read_cursor(cursor)
-    assert found is not None, cursor
-    return found
-
-
-async def newest(world: World) -> str:
-    """The place of what was written last, as a page that is read now gets it."""
-    last = "SELECT transaction::text || '-' || position FROM event ORDER BY position DESC LIMIT 1"
-    return str(await world.db.pool.fetchval(last))
-
-
-@asynccontextmanager
-async def stream(world: World, person: User, path: str, **headers: str) -> AsyncIterator[Stream]:
-    async with world.db.begin() as tx:
-        cookie = await identity.open_session(tx, person, ip="", user_agent="", how="password", days=14)
-    given = {"cookie": f"{COOKIE}={cookie}", "host": "127.0.0.1:8700", **headers}
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
-        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 8700), "headers": [(k.encode(), v.encode()) for k, v in given.items()],
-    }  # fmt: skip
-    opened = Stream()
-    app: Any = world.app.asgi()
-    running = asyncio.create_task(app(scope, opened.receive, opened.send))
-    try:
-        assert "open" in await opened.next()
-        yield opened
-    finally:
-        opened.gone.set()
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(running, return_exceptions=True)
 
 
 @pytest.mark.parametrize("path", ["/incidents/events", "/incidents/INC-1/events"])
@@ -171,17 +89,6 @@ async def test_a_stream_ends_when_the_process_stops(world: World) -> None:
     ada = await world.person("ada")
     async with stream(world, ada, "/incidents/events") as opened:
         world.app.say_goodbye()
-        async with asyncio.timeout(PATIENCE):
-            await opened.over.wait()
-
-
-async def test_a_stream_ends_when_its_reader_is_signed_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F115: a stream is let in once, and asked again while it lasts."""
-    monkeypatch.setattr(edge_stream, "ASK_AGAIN", 0.0)
-    ada = await world.person("ada")
-    async with stream(world, ada, "/incidents/events", **{"last-event-id": await newest(world)}) as opened:
-        assert not opened.over.is_set()
-        await world.db.pool.execute("UPDATE user_account SET is_active = false")
         async with asyncio.timeout(PATIENCE):
             await opened.over.wait()
 

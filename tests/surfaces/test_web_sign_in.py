@@ -9,7 +9,9 @@ import pytest
 from tests.surfaces.web_client import Browser, browser
 from tests.world import World, minutes
 from tocsin.edge.auth import COOKIE
+from tocsin.identity import hashing
 from tocsin.identity import service as identity
+from tocsin.identity.guessing import TOKENS, slot
 from tocsin.identity.model import User
 from tocsin.kit.ids import public
 from tocsin.web.forms import safe_path
@@ -19,8 +21,7 @@ PASSWORD = "correct horse battery"
 
 async def with_password(world: World, name: str = "ada", role: str = "admin") -> User:
     person = await world.person(name, role=role)
-    async with world.db.begin() as tx:
-        return await identity.set_password(tx, world.root, person.id, PASSWORD)
+    return await identity.set_password(world.db, world.root, person.id, PASSWORD)
 
 
 async def sign_in(web: Browser, email: str, password: str, **more: str):
@@ -54,11 +55,95 @@ async def test_a_wrong_password_is_said_without_saying_which_part_is_wrong(world
 async def test_many_wrong_passwords_are_slowed_down_with_a_sentence(world: World) -> None:
     ada = await with_password(world)
     async with browser(world) as web:
-        for _ in range(10):
-            await sign_in(web, ada.email, "not the password")
+        for _ in range(5):
+            assert (await sign_in(web, ada.email, "not the password")).status == 422
         page = await sign_in(web, ada.email, PASSWORD)
-    assert page.status == 422
-    assert "too many failed sign-ins" in page.html
+        assert page.status == 429 and 0 < int(page.headers["retry-after"]) <= 30
+        assert "There were too many failed sign-ins. Try again in" in page.html and "seconds." in page.html
+        assert PASSWORD not in page.html
+        # The page is the form again, and the same form works when the time is over.
+        await world.pass_time(timedelta(seconds=30))
+        assert (await web.submit(page, "sign-in", {"password": PASSWORD})).status == 303
+
+
+async def test_a_device_that_has_signed_in_before_is_not_kept_out_by_strangers(world: World) -> None:
+    """Identity: the device cookie says nothing of anybody, goes to the sign-in only, and is new each time."""
+    ada = await with_password(world)
+    cookie = f"tocsin_device_{slot(ada.email)}"
+    async with browser(world) as mine, browser(world) as theirs:
+        first = await sign_in(mine, ada.email, PASSWORD)
+        (told,) = [line for line in first.headers.get_list("set-cookie") if line.startswith(cookie)]
+        for word in ("Path=/sign-in", "HttpOnly", "SameSite=strict", "Max-Age=31536000"):
+            assert word in told
+        assert "Secure" not in told and ada.email not in told and public("usr", ada.id) not in told
+        before = mine.http.cookies[cookie]
+        await mine.do(await mine.get("/incidents"), "sign-out")
+        for _ in range(6):
+            refused = await sign_in(theirs, ada.email, "not the password")
+        assert refused.status == 429
+        # One address for both: as behind a proxy that nobody has named.
+        assert (await sign_in(mine, ada.email, PASSWORD)).status == 303
+        assert mine.http.cookies[cookie] != before
+        assert (await sign_in(theirs, ada.email, PASSWORD)).status == 429
+
+
+async def test_the_device_cookie_of_one_account_says_nothing_for_another(world: World) -> None:
+    ada, bob = await with_password(world), await with_password(world, "bob")
+    async with browser(world) as web:
+        assert (await sign_in(web, bob.email, PASSWORD)).status == 303
+        theirs = web.http.cookies[f"tocsin_device_{slot(bob.email)}"]
+    async with browser(world) as web:
+        for _ in range(5):
+            await sign_in(web, ada.email, "not the password")
+        for forged in (theirs, theirs[:-1], "x", "\u00e9"):
+            web.http.headers["cookie"] = f"tocsin_device_{slot(ada.email)}={forged}".encode().decode("latin-1")
+            assert (await sign_in(web, ada.email, PASSWORD)).status == 429
+
+
+@pytest.mark.parametrize("way", ["link", "set-up"])
+async def test_whoever_comes_by_a_link_is_known_from_then_on(world: World, way: str) -> None:
+    """Identity: the way in for somebody whom strangers keep from a new device."""
+    if way == "link":
+        ada = await with_password(world)
+        async with world.db.begin() as tx:
+            path = "/link/" + await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(hours=1))
+        email, fields = ada.email, {}
+    else:
+        async with world.db.begin() as tx:
+            path = "/set-up?token=" + await identity.make_set_up_link(tx)
+        email = "ada@example.org"
+        fields = {"organisation": "Acme", "name": "Ada", "email": email, "password": PASSWORD}
+    async with browser(world) as web:
+        await web.do(await web.get(path), way, fields)
+        async with browser(world) as stranger:
+            for _ in range(6):
+                refused = await sign_in(stranger, email, "not the password")
+            assert refused.status == 429
+        await web.do(await web.get("/incidents"), "sign-out")
+        assert (await sign_in(web, email, PASSWORD)).status == 303
+
+
+async def test_too_many_at_once_are_asked_to_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Identity: 503 with the form, before the store is asked anything."""
+    ada = await with_password(world)
+    monkeypatch.setattr(hashing.STRANGERS, "_most_of_one", 0)
+    async with browser(world) as web:
+        page = await sign_in(web, ada.email, PASSWORD)
+        assert page.status == 503 and page.headers["retry-after"] == "3"
+        assert "Too many people sign in at this moment." in page.html and "sign-in" in page.read.forms
+    assert await world.db.pool.fetchval("SELECT count(*) FROM sign_in_throttle") == 0
+
+
+async def test_wrong_current_passwords_are_slowed_down_on_the_profile_too(world: World) -> None:
+    ada = await with_password(world)
+    async with browser(world, ada) as web:
+        profile = await web.get(f"/people/{public('usr', ada.id)}")
+        for _ in range(5):
+            wrong = await web.submit(profile, "password-form", {"current": "wrong", "password": "a better battery"})
+            assert wrong.status == 422
+        page = await web.submit(profile, "password-form", {"current": PASSWORD, "password": "a better battery"})
+        assert page.status == 429 and int(page.headers["retry-after"]) > 0
+        assert "There were too many wrong passwords. Try again in" in page.html and "password-form" in page.read.forms
 
 
 @pytest.mark.parametrize(
@@ -92,6 +177,51 @@ async def test_a_form_without_its_token_is_refused(world: World) -> None:
         assert (await web.send("/sign-out", {}, origin="http://[::1")).status == 403
         assert "This form is too old" in forged.html
         assert (await web.get("/incidents")).path == "/incidents"
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("same-origin", 303), ("none", 303), ("same-site", 403), ("cross-site", 403), ("anything", 403)],
+)
+async def test_a_form_that_the_browser_says_came_from_elsewhere_is_refused(
+    world: World, site: str, status: int
+) -> None:
+    """F118: also when it carries the right token and the right origin, and when nobody is signed in yet."""
+    ada = await with_password(world)
+    async with browser(world) as web:
+        fields = {"email": ada.email, "password": PASSWORD}
+        assert (await web.send("/sign-in", fields, **{"sec-fetch-site": site})).status == status
+    async with browser(world, ada) as web:
+        page = await web.get("/incidents")
+        fields = {"_csrf_token": page.read.forms["sign-out"]["_csrf_token"][0]}
+        headers = {"sec-fetch-site": site, "origin": "http://127.0.0.1:8700"}
+        assert (await web.send("/sign-out", fields, **headers)).status == status
+        assert ((await web.fetch("/incidents")).status == 200) is (status == 403)
+
+
+async def test_wrong_links_come_to_an_end_and_a_right_one_always_works(world: World) -> None:
+    """Identity: nobody guesses 256 bits; the noise of a network is answered 429, and its neighbours get in."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        token = await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(hours=1))
+    async with browser(world) as web:
+        answers = [await web.send(f"/link/wrong-{n}", {}) for n in range(TOKENS.burst)]
+        assert {answer.status for answer in answers} == {410}
+        for refused in (await web.send("/link/wrong", {}), await web.fetch("/link/wrong")):
+            assert refused.status == 429 and 0 < int(refused.headers["retry-after"]) <= 5
+            assert "too many links that do not work" in refused.html
+        assert (await web.do(await web.get(f"/link/{token}"), "link")).path == "/incidents"
+
+
+async def test_wrong_set_up_links_come_to_an_end(world: World) -> None:
+    """Identity: and nothing is hashed for them."""
+    async with world.db.begin() as tx:
+        token = await identity.make_set_up_link(tx)
+    fields = {"organisation": "Acme", "name": "Ada", "email": "ada@example.org", "password": PASSWORD}
+    async with browser(world) as web:
+        answers = [await web.send("/set-up", {**fields, "token": "wrong"}) for _ in range(TOKENS.burst + 1)]
+        assert [answer.status for answer in answers[-2:]] == [200, 429]
+        assert (await web.send("/set-up", {**fields, "token": token})).status == 303
 
 
 async def test_setting_up_makes_the_first_administrator_once(world: World) -> None:

@@ -29,8 +29,7 @@ from tocsin.kit.ids import new_id
 
 
 async def set_password(db: Database, who: Actor, user: User, new: str, current: str | None = None) -> User:
-    async with db.begin() as tx:
-        return await identity.set_password(tx, who, user.id, new, current)
+    return await identity.set_password(db, who, user.id, new, current)
 
 
 async def test_a_new_password_needs_the_current_one_and_ends_other_sessions(db: Database) -> None:

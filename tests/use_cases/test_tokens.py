@@ -116,7 +116,6 @@ TAKE_OVER: dict[str, Callable[[Tx, Actor, User], Awaitable[object]]] = {
     "a new administrator": lambda tx, who, _: identity.create_user(
         tx, who, email="eve@example.org", name="Eve", role="admin", password="correct horse battery"
     ),
-    "an administrator's password": lambda tx, who, ada: identity.set_password(tx, who, ada.id, "correct horse battery"),
     "an administrator's link": lambda tx, who, ada: identity.make_sign_in_link(tx, who, ada.id, timedelta(hours=1)),
     "another role": lambda tx, who, ada: identity.update_user(tx, who, ada.id, UserChanges(role="responder")),
 }
@@ -142,6 +141,22 @@ async def test_a_narrow_token_gets_hold_of_no_wider_account(
                     await work(tx, who, ada if own else bob)
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["of another one", "of the token's own person"])
+async def test_a_narrow_token_sets_no_password_of_a_wider_account(db: Database, own: bool) -> None:
+    """F118: the same for what opens its own transactions."""
+    ada, bob = await make(db, "ada", Role.ADMIN), await make(db, "bob", Role.ADMIN)
+    _, narrow = await make_token(db, Actor.person(ada), ada, "user.manage", "self.edit")
+    _, wide = await make_token(db, Actor.person(ada), ada)
+    theirs = (ada if own else bob).id
+    who = await actor_of_token(db, narrow)
+    assert who is not None
+    with pytest.raises(Denied, match="may do more than it may itself"):
+        await identity.set_password(db, who, theirs, "correct horse battery")
+    who = await actor_of_token(db, wide)
+    assert who is not None
+    await identity.set_password(db, who, theirs, "correct horse battery")
+
+
 async def test_a_narrow_token_still_looks_after_those_who_may_less(db: Database) -> None:
     """F118: making stakeholders is what a script is for."""
     ada = await make(db, "ada", Role.ADMIN)
@@ -162,9 +177,9 @@ async def test_what_a_credential_is_now(db: Database) -> None:
     who = await actor_of_token(db, secret)
     assert who is not None
     async with db.begin() as tx:
-        assert await identity.as_of_now(tx, who) == who
+        assert await identity.still_good(tx, [who]) == {who}
     await change(db, CLI, ada, UserChanges(role="stakeholder"))
     async with db.begin() as tx:
-        assert await identity.as_of_now(tx, who) not in (None, who)
+        assert await identity.still_good(tx, [who]) == set()
         await identity.revoke_token(tx, Actor.person(ada), id)
-        assert await identity.as_of_now(tx, who) is None
+        assert await identity.still_good(tx, [who]) == set()

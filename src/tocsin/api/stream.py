@@ -6,18 +6,17 @@ comes back with `Last-Event-ID` misses nothing. The stream ends when the process
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated
 
 import msgspec
 from litestar import Router, get
 from litestar.params import HeaderParameter, QueryParameter
-from litestar.response import Stream
 
 from tocsin.api.http import Time, public_or_none, reference
-from tocsin.edge import stream
 from tocsin.edge.context import Ctx, Who
+from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
 from tocsin.events.words import describe
 from tocsin.incidents import queries as incidents
@@ -44,7 +43,7 @@ async def stream_events(
     who: Who,
     incident: Annotated[str | None, QueryParameter(description="Only this incident (`INC-7` or `inc_…`).")] = None,
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)] = None,
-) -> Stream:
+) -> EventStream:
     """Follow what happens to incidents and alerts, as Server-Sent Events."""
     who.must("incident.view")
     wanted = None
@@ -58,10 +57,10 @@ async def stream_events(
             return wanted is None and event.alert_id is not None and who.may("alert.view")
         return wanted is None or event.incident_id == wanted
 
-    return stream.answer(_written(stream.happening(context, who, wants, last_event_id)))
+    return EventStream(context, who, lambda reader: _written(happening(context, reader, wants, last_event_id)))
 
 
-async def _written(events: AsyncGenerator[Seen | None]) -> AsyncIterator[bytes]:
+async def _written(events: AsyncGenerator[Seen | None]) -> AsyncGenerator[bytes]:
     yield b"retry: 2000\n\n"
     async with aclosing(events):
         async for event in events:

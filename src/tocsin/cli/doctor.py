@@ -25,7 +25,7 @@ from tocsin.db.embedded import account as accounts
 from tocsin.db.embedded.config import DURABLE
 from tocsin.db.embedded.server import REFUSE_BELOW, WARN_BELOW
 from tocsin.db.engine import Database, Tx
-from tocsin.db.errors import STORE_ERRORS
+from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.db.migrate import SchemaError
 from tocsin.jobs import queue
 from tocsin.jobs.worker import workers_alive
@@ -118,6 +118,7 @@ async def _examine(settings: Settings) -> AsyncGenerator[Finding]:
     except SchemaError as error:
         yield _fail("schema", str(error))
     except STORE_ERRORS as error:
+        hide_values(error)
         yield _fail("server", f"The database does not answer: {error}. Look at its log and at TOCSIN_DATABASE_URL.")
     finally:
         await db.close()

@@ -18,6 +18,7 @@ from tocsin.cli.logs import set_up_logs
 from tocsin.db import migrate
 from tocsin.db.embedded import EmbeddedError, EmbeddedServer, cluster, files, running_dsn
 from tocsin.db.engine import Database
+from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.db.migrate import SchemaError
 from tocsin.kit.errors import Problem
 from tocsin.settings import SettingError, Settings
@@ -54,6 +55,10 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         fail(problem.message)
     except (ConnectionError, OSError) as error:
         fail(f"The database cannot be reached: {error}.")
+    except STORE_ERRORS as error:
+        # A bug or an outage; its traceback must not show what was to be written.
+        hide_values(error)
+        raise
     except asyncio.CancelledError:
         say("Stopped before it had started.")
     except KeyboardInterrupt:

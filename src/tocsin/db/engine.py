@@ -168,6 +168,8 @@ class Database:
             max_overflow=spare,
             json_serializer=encode_json,
             json_deserializer=decode_json,
+            # What is written holds secrets, and a refused statement goes into the log.
+            hide_parameters=True,
         )
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
         return engine

@@ -10,10 +10,10 @@ from litestar.datastructures import Headers
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from tocsin.edge.context import NO_CREDENTIAL, context_of
+from tocsin.edge.context import NO_CREDENTIAL, Context, context_of
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Unauthenticated
+from tocsin.kit.errors import Denied, TooMany, Unauthenticated
 
 COOKIE = "tocsin_session"
 _PROBLEM = "tocsin.credential_problem"
@@ -48,7 +48,7 @@ class Authentication:
             async with context.db.look() as tx:
                 scope["user"] = await identity.authenticate_token(tx, secret.strip())
             if scope["user"] is None:
-                return _refused(scope, "This token is unknown or was revoked.")
+                return _wrong_token(context, scope)
             return None
         cookie = read_cookie(headers.get("cookie", ""), COOKIE)
         if cookie:
@@ -58,6 +58,16 @@ class Authentication:
             if scope["user"] is not None:
                 scope["auth"] = cookie
         return None
+
+
+def _wrong_token(context: Context, scope: Scope) -> None:
+    client = scope["client"]
+    try:
+        context.wrong_tokens.note(client[0] if client else "", "wrong tokens")
+    except TooMany as problem:
+        scope["state"][_PROBLEM] = problem
+    else:
+        _refused(scope, "This token is unknown or was revoked.")
 
 
 def _refused(scope: Scope, why: str) -> None:
@@ -76,6 +86,20 @@ def must_be_known(request: ASGIConnection[Any, Actor | None, Any, Any], _: BaseR
     refuse(request)
     if request.user is None:
         raise Unauthenticated(NO_CREDENTIAL)
+
+
+def must_not_be_a_program(request: ASGIConnection[Any, Actor | None, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard of pages: raise `Denied` for a request with a token. Its scopes are those of the API, and so are its ways.
+
+    Pages check what a person may do and not what a token is for; and a form that carries a token would need no form
+    token.
+    """
+    if "authorization" in request.headers:
+        raise Denied(
+            "Pages are for people who are signed in. A token works with the API.",
+            code="auth.not_here",
+            hint="The API is at /api/v1; /api/v1/docs says what there is.",
+        )
 
 
 def read_cookie(header: str, name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
@@ -16,6 +17,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from tocsin.alerts.intake import Intake, Sources
 from tocsin.db.engine import Database, Tx
 from tocsin.edge.metrics import Metrics
+from tocsin.edge.readers import Readers
+from tocsin.edge.wrong_tokens import WrongTokens
 from tocsin.events.live import Live
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Unauthenticated
@@ -25,10 +28,11 @@ from tocsin.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Secrets that all processes of the installation share: one signs acknowledge links, one form tokens."""
+    """Secrets that all processes of the installation share: for acknowledge links, form tokens, device cookies."""
 
     link: bytes
     form: bytes
+    device: bytes
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class Context:
     channels: Mapping[str, Channel]
     keys: Keys
     metrics: Metrics
+    readers: Readers
+    wrong_tokens: WrongTokens
     worker_is_alive: Callable[[], bool | None]
     stopping: Callable[[], bool]
     # The transaction that holds one request together, where there is one.
@@ -102,6 +108,11 @@ def provide_who(request: AppRequest) -> Actor:
     if request.user is None:
         raise Unauthenticated(NO_CREDENTIAL)
     return request.user
+
+
+def ip_of(request: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the network address that the request came from, empty where there is none."""
+    return request.client.host if request.client else ""
 
 
 # What a handler declares to get them; they are our own objects, so there is nothing to validate or to document.

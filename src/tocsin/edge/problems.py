@@ -9,7 +9,7 @@ import structlog
 from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
 from sqlalchemy.exc import IntegrityError
 
-from tocsin.db.errors import STORE_ERRORS, is_away, sqlstate
+from tocsin.db.errors import STORE_ERRORS, hide_values, is_away, sqlstate
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, TooMany, Unavailable, Unreadable
 
 log = structlog.stdlib.get_logger(__name__)
@@ -63,6 +63,7 @@ def headers_of(problem: Problem) -> dict[str, str]:
 
 def as_problem(error: Exception) -> Problem:
     """Say whatever a handler raised as a problem. A bug is logged and becomes a 500 that shows nothing of it."""
+    hide_values(error)
     known = _known(error)
     if known is not None:
         return known

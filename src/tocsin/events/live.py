@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -179,7 +179,7 @@ class Live:
                         watcher.offer(event)
 
 
-async def follow(live: Live, wants: Callable[[Seen], bool], after: str | None) -> AsyncIterator[Seen | None]:
+async def follow(live: Live, wants: Callable[[Seen], bool], after: str | None) -> AsyncGenerator[Seen | None]:
     """Yield events from a cursor on (now, without one of ours); None each 15 seconds without any, for the line to live.
 
     Ends when the reader fell behind or the process stops; the reader then comes back with its last cursor.

@@ -222,13 +222,14 @@ class OneTimeLink(Record):
 
 
 class SignInThrottle(Record):
-    """Failed sign-ins per e-mail address and per network address."""
+    """What is known of wrong passwords under one key, such as an account and a network; see `guessing`."""
 
     __tablename__ = "sign_in_throttle"
 
     key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     failures: Mapped[int]
-    since: Mapped[datetime]
+    at: Mapped[datetime]
+    over_at: Mapped[datetime]
 
 
 class Secret(Record):

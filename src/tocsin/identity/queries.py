@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -110,22 +110,19 @@ async def new_password_until(tx: Tx, session_id: UUID | None, user_id: UUID) -> 
 
 async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User] | None:
     """Return a session that is good now, and its active person."""
-    return await _good_session(tx, Session.token_digest == token_digest)
+    found = await _good_sessions(tx, Session.token_digest == token_digest)
+    return found[0] if found else None
 
 
-async def _good_session(tx: Tx, which: ColumnElement[bool]) -> tuple[Session, User] | None:
+async def good_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, User]]:
+    """Return those of these sessions that are good now, each with its active person."""
+    return await _good_sessions(tx, Session.id.in_(ids)) if ids else []
+
+
+async def _good_sessions(tx: Tx, which: ColumnElement[bool]) -> list[tuple[Session, User]]:
     query = select(Session, User).join(User, User.id == Session.user_id)
-    row = (await tx.session.execute(query.where(which, Session.expires_at > tx.now, User.is_active))).one_or_none()
-    return None if row is None else (row[0], row[1])
-
-
-async def credential(tx: Tx, *, session_id: UUID | None, token_id: UUID | None) -> tuple[User, list[str] | None] | None:
-    """Return the active person behind a session or a token that is good now, and the token's scopes."""
-    if token_id is not None:
-        of_token = await _good_token(tx, ApiToken.id == token_id)
-        return None if of_token is None else (of_token[1], of_token[0].scopes)
-    of_session = await _good_session(tx, Session.id == session_id)
-    return None if of_session is None else (of_session[1], None)
+    rows = await tx.session.execute(query.where(which, Session.expires_at > tx.now, User.is_active))
+    return [(row[0], row[1]) for row in rows]
 
 
 async def tokens_of(
@@ -149,13 +146,19 @@ async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
 
 async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User] | None:
     """Return a token that is not revoked, and its active person."""
-    return await _good_token(tx, ApiToken.token_digest == token_digest)
+    found = await _good_tokens(tx, ApiToken.token_digest == token_digest)
+    return found[0] if found else None
 
 
-async def _good_token(tx: Tx, which: ColumnElement[bool]) -> tuple[ApiToken, User] | None:
+async def good_tokens(tx: Tx, ids: Collection[UUID]) -> list[tuple[ApiToken, User]]:
+    """Return those of these tokens that are not revoked, each with its active person."""
+    return await _good_tokens(tx, ApiToken.id.in_(ids)) if ids else []
+
+
+async def _good_tokens(tx: Tx, which: ColumnElement[bool]) -> list[tuple[ApiToken, User]]:
     query = select(ApiToken, User).join(User, User.id == ApiToken.user_id)
-    row = (await tx.session.execute(query.where(which, ApiToken.revoked_at.is_(None), User.is_active))).one_or_none()
-    return None if row is None else (row[0], row[1])
+    rows = await tx.session.execute(query.where(which, ApiToken.revoked_at.is_(None), User.is_active))
+    return [(row[0], row[1]) for row in rows]
 
 
 async def link(tx: Tx, token_digest: bytes) -> OneTimeLink | None:

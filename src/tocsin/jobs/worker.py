@@ -21,7 +21,7 @@ import asyncpg
 import structlog
 
 from tocsin.db.engine import Connection, Database, Pool, decode_json
-from tocsin.db.errors import STORE_ERRORS
+from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.jobs.queue import LANES, Fenced, Job
 from tocsin.kit.clock import monotonic
 
@@ -321,6 +321,7 @@ class Worker:
         if job.finished:
             # It ended in a transaction that then failed to commit, so the row is still there.
             job.finished = False
+        hide_values(error)
         words = f"{type(error).__name__}: {error}"[:2000]
         log.warning("job.failed", kind=job.kind, job=job.id, attempt=job.attempt, exc_info=error)
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import HttpMethod, Router, get, route
 
+from tocsin.edge.auth import must_not_be_a_program
 from tocsin.kit.errors import NotFound
 from tocsin.web import (
     acknowledge,
@@ -41,12 +42,17 @@ def nowhere() -> None:
 
 
 _AREAS = (
-    *(assets, sign_in, acknowledge, stream),
+    *(sign_in, acknowledge, stream),
     *(incidents, incident, incident_actions, alerts),
     *(policies, routes, sources, people, organisation, tokens, sessions),
 )
+# Files and what is not there are the same for everybody; the rest is for people.
 HANDLERS = [
+    Router("/", route_handlers=[nowhere, *assets.HANDLERS], include_in_schema=False),
     Router(
-        "/", route_handlers=[start, nowhere, *(h for area in _AREAS for h in area.HANDLERS)], include_in_schema=False
-    )
+        "/",
+        route_handlers=[start, *(handler for area in _AREAS for handler in area.HANDLERS)],
+        guards=[must_not_be_a_program],
+        include_in_schema=False,
+    ),
 ]

@@ -15,7 +15,7 @@ from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.kit import ids
 from tocsin.kit.crypto import digest
-from tocsin.kit.errors import Conflict, Invalid, NotFound, Problem, Stale
+from tocsin.kit.errors import Conflict, Invalid, NotFound, Problem, Stale, TooMany, Unavailable
 from tocsin.kit.text import storable
 
 _LARGEST = 2**31 - 1
@@ -95,13 +95,13 @@ class Refused:
 
     @property
     def status(self) -> int:
-        """422 when a field is wrong, 409 when the thing has changed or is in a state that does not allow it."""
-        return 422 if isinstance(self.problem, Invalid) else 409
+        """422 when a field is wrong, 429 or 503 when one has to wait, 409 when the state does not allow it."""
+        return self.problem.status if isinstance(self.problem, Invalid | TooMany | Unavailable) else 409
 
     @property
     def conflict(self) -> str:
-        """Return the sentence for the top of the page, empty when a field is wrong."""
-        if isinstance(self.problem, Invalid):
+        """Return the sentence for the top of the page, empty when a field is wrong or one has to wait."""
+        if isinstance(self.problem, Invalid | TooMany | Unavailable):
             return ""
         return " ".join(part for part in (self.problem.message, self.problem.hint) if part)
 
@@ -109,7 +109,7 @@ class Refused:
     def errors(self) -> dict[str, str]:
         """Return field → sentence; what belongs to no field of the form stands under the empty name."""
         if not isinstance(self.problem, Invalid):
-            return {"": self.conflict}
+            return {"": self.conflict or self.problem.message}
         found: dict[str, str] = {}
         for error in self.problem.errors:
             name = error.pointer.removeprefix("#").removeprefix("/")
@@ -122,10 +122,19 @@ UseCase = Callable[[Tx], Awaitable[object]]
 
 async def attempt(context: Context, form: Form, form_id: str, use_case: UseCase) -> Refused | None:
     """Run a use case in a transaction; returns what to show again when the person can mend it."""
-    try:
+
+    async def within() -> None:
         async with context.db.begin() as tx:
             await use_case(tx)
-    except (Invalid, Conflict, Stale) as problem:
+
+    return await attempted(form, form_id, within())
+
+
+async def attempted(form: Form, form_id: str, work: Awaitable[object]) -> Refused | None:
+    """Await a use case that opens its own transactions; returns what to show again when the person can mend it."""
+    try:
+        await work
+    except (Invalid, Conflict, Stale, TooMany, Unavailable) as problem:
         return Refused(form_id, form, problem)
     return None
 

@@ -21,6 +21,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import token_of
 from tocsin.edge.cursors import read_moment
+from tocsin.edge.problems import headers_of
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id, public
@@ -155,8 +156,10 @@ def render(
 ) -> Page:
     """Render a page. A refused form is shown again with its own status."""
     shown = dict(values)
+    headers = dict(headers or {})
     if refused is not None:
         status = refused.status
+        headers |= headers_of(refused.problem)
         shown |= {
             "failed": refused.form_id,
             "form": refused.form.sent,
@@ -167,7 +170,7 @@ def render(
         _templates.get_template(template).render(shown).encode("utf-8", "replace"),
         status_code=status,
         media_type=MediaType.HTML,
-        headers={"cache-control": "no-store", **(headers or {})},
+        headers={"cache-control": "no-store", **headers},
     )
     if values.get("flashes"):
         answer.delete_cookie(FLASH)

@@ -300,12 +300,11 @@ async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromP
     form = await forms.read(request)
     if parse("usr", id) != who.user_id:
         raise Denied("You can change your own password only.", hint="Send the person a sign-in link instead.")
-    use_case = partial(_change_password, who, form)
-    return await _act(request, context, who, id, "password-form", form, use_case, "Password changed.")
-
-
-async def _change_password(who: Actor, form: Form, tx: Tx) -> None:
-    await identity.set_password(tx, who, who.must_be_someone(), form.text("password"), form.text("current"))
+    me, new, current = who.must_be_someone(), form.text("password"), form.text("current")
+    refused = await forms.attempted(form, "password-form", identity.set_password(context.db, who, me, new, current))
+    return (
+        await _show(request, context, who, id, refused) if refused else pages.go(f"/people/{id}", "Password changed.")
+    )
 
 
 @post("/people/{id:str}/contact-methods")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from litestar import get, post
 from litestar.datastructures import Cookie
@@ -11,13 +12,15 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.auth import COOKIE
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.context import AppRequest, Context, Ctx, Who, ip_of
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
+from tocsin.identity.guessing import DEVICE_KNOWN_FOR, new_device, read_device, slot
 from tocsin.identity.model import Actor, User
+from tocsin.kit import clock
 from tocsin.kit.crypto import digest
-from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated
+from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated, Unavailable
 from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
 from tocsin.web import forms, pages
@@ -46,20 +49,22 @@ async def sign_in(request: AppRequest, context: Ctx) -> pages.Page:
     """Sign in with e-mail address and password; `next` is where to go, on this site only."""
     form = await forms.read(request)
     wanted = safe_path(form.text("next"))
+    email = form.text("email")
     try:
-        _, cookie = await identity.sign_in(
+        user, cookie = await identity.sign_in(
             context.db,
-            form.text("email"),
+            email,
             form.text("password"),
-            _ip(request),
+            ip_of(request),
             _user_agent(request),
             days=context.settings.session_days,
+            device=read_device(context.keys.device, email, request.cookies.get(_device_cookie(email), "")),
         )
-    except (Unauthenticated, TooMany) as problem:
+    except (Unauthenticated, TooMany, Unavailable) as problem:
         # Not 401: the browser's own sign-in dialog has no place here, and the form is shown again.
-        refused = Refused("sign-in", form, Invalid("", problem.message))
-        return await _show_sign_in(request, context, wanted, refused)
-    return _signed_in(context, cookie, wanted or _START)
+        told = Invalid("", problem.message) if isinstance(problem, Unauthenticated) else problem
+        return await _show_sign_in(request, context, wanted, Refused("sign-in", form, told))
+    return _signed_in(context, user, cookie, wanted or _START)
 
 
 async def _show_sign_in(
@@ -93,19 +98,20 @@ async def set_up_page(request: AppRequest, context: Ctx) -> pages.Page:
 async def set_up(request: AppRequest, context: Ctx) -> pages.Page:
     """Make the organisation and its first administrator, who is then signed in."""
     form = await forms.read(request)
-    opened: list[str] = []
+    opened: list[tuple[User, str]] = []
     try:
         refused = await forms.attempt(context, form, "set-up", partial(_set_up, request, context, form, opened))
     except Unauthenticated:
+        context.wrong_tokens.note(ip_of(request), "links that do not work")
         return await _show_set_up(request, context, "")
     if refused is None:
-        return _signed_in(context, opened[0], _START)
+        return _signed_in(context, *opened[0], _START)
     if isinstance(refused.problem, Conflict):
         return pages.go("/sign-in")
     return await _show_set_up(request, context, form.text("token"), refused)
 
 
-async def _set_up(request: AppRequest, context: Context, form: Form, opened: list[str], tx: Tx) -> None:
+async def _set_up(request: AppRequest, context: Context, form: Form, opened: list[tuple[User, str]], tx: Tx) -> None:
     user = await identity.set_up(
         tx,
         form.text("token"),
@@ -116,7 +122,8 @@ async def _set_up(request: AppRequest, context: Context, form: Form, opened: lis
     )
     await _take_zone(tx, user, form)
     agent, days = _user_agent(request), context.settings.session_days
-    opened.append(await identity.open_session(tx, user, ip=_ip(request), user_agent=agent, how="set-up", days=days))
+    cookie = await identity.open_session(tx, user, ip=ip_of(request), user_agent=agent, how="set-up", days=days)
+    opened.append((user, cookie))
 
 
 async def _show_set_up(request: AppRequest, context: Context, token: str, refused: Refused | None = None) -> pages.Page:
@@ -144,6 +151,7 @@ async def _show_link(request: AppRequest, context: Context, token: str) -> pages
         person = await queries.user(tx, found.user_id) if found is not None and found.user_id is not None else None
         organisation = await queries.organisation(tx)
     if person is None or not person.is_active:
+        context.wrong_tokens.note(ip_of(request), "links that do not work")
         # Whoever holds no good link learns nothing about people.
         values |= {"token": "", "name": "", "email": "", "place": "", "message": _GONE}
         return pages.render("link.html", values, status=410, headers=_SECRET)
@@ -159,7 +167,7 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
     try:
         async with context.db.begin() as tx:
             user, cookie = await identity.sign_in_with_link(
-                tx, token, _ip(request), _user_agent(request), days=context.settings.session_days
+                tx, token, ip_of(request), _user_agent(request), days=context.settings.session_days
             )
             is_new = user.password_hash is None and not await contact.contact_methods(tx, user.id)
             if is_new:
@@ -168,8 +176,8 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
         return await _show_link(request, context, token)
     if is_new:
         words = "Welcome. Set a password, and add a contact method so that you can be paged."
-        return _signed_in(context, cookie, _profile(user.id), words)
-    return _signed_in(context, cookie, "/new-password" if user.password_hash is not None else _START)
+        return _signed_in(context, user, cookie, _profile(user.id), words)
+    return _signed_in(context, user, cookie, "/new-password" if user.password_hash is not None else _START)
 
 
 async def _take_zone(tx: Tx, user: User, form: Form) -> None:
@@ -201,14 +209,11 @@ async def new_password_page(request: AppRequest, context: Ctx, who: Who) -> page
 async def new_password(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Replace a forgotten password. Form field: password."""
     form = await forms.read(request)
-    refused = await forms.attempt(context, form, "new-password", partial(_set_new_password, who, form))
+    me, new = who.must_be_someone(), form.text("password")
+    refused = await forms.attempted(form, "new-password", identity.set_password(context.db, who, me, new))
     if refused is None:
         return pages.go(_START, "Password changed.")
     return await _show_new_password(request, context, who, refused)
-
-
-async def _set_new_password(who: Actor, form: Form, tx: Tx) -> None:
-    await identity.set_password(tx, who, who.must_be_someone(), form.text("password"))
 
 
 _LATE = "The time to set a new password without the current one is over. Give the current one, or ask for a new link."
@@ -233,24 +238,27 @@ async def _show_new_password(
 _SECRET = {"referrer-policy": "no-referrer"}
 
 
-def _signed_in(context: Context, cookie: str, path: str, flash: str = "") -> pages.Page:
+def _signed_in(context: Context, user: User, cookie: str, path: str, flash: str = "") -> pages.Page:
+    """Hand the browser its session, and what tells it apart from strangers when it signs in the next time."""
     answer = pages.go(path, flash)
-    answer.set_cookie(
-        Cookie(
-            key=COOKIE,
-            value=cookie,
-            max_age=_COOKIE_SECONDS,
-            httponly=True,
-            samesite="lax",
-            secure=context.settings.base_url.startswith("https://"),
-            path="/",
-        )
+    secure = context.settings.base_url.startswith("https://")
+    session = Cookie(key=COOKIE, value=cookie, max_age=_COOKIE_SECONDS, httponly=True, samesite="lax", path="/")
+    answer.set_cookie(replace(session, secure=secure))
+    device = Cookie(
+        key=_device_cookie(user.email),
+        value=new_device(context.keys.device, user.email, uuid4(), clock.utc_now()),
+        max_age=int(DEVICE_KNOWN_FOR.total_seconds()),
+        httponly=True,
+        # Only the form of the sign-in itself has any use for it.
+        samesite="strict",
+        path="/sign-in",
     )
+    answer.set_cookie(replace(device, secure=secure))
     return answer
 
 
-def _ip(request: AppRequest) -> str:
-    return request.client.host if request.client else ""
+def _device_cookie(email: str) -> str:
+    return f"tocsin_device_{slot(email)}"
 
 
 def _user_agent(request: AppRequest) -> str:

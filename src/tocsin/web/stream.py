@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from litestar import get
 from litestar.params import FromPath
-from litestar.response import Stream
 
 from tocsin.alerts import queries as alerts
-from tocsin.edge import stream
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
@@ -29,14 +28,14 @@ Wants = Callable[[Seen], bool]
 
 
 @get("/incidents/events")
-async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> Stream:
+async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any incident."""
     who.must("incident.view")
     return _stream(request, context, who, lambda seen: seen.incident_id is not None)
 
 
 @get("/incidents/{ref:str}/events")
-async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> Stream:
+async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one incident and its alerts."""
     who.must("incident.view")
     async with context.db.begin() as tx:
@@ -45,14 +44,14 @@ async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: From
 
 
 @get("/alerts/events")
-async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> Stream:
+async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any alert."""
     who.must("alert.view")
     return _stream(request, context, who, lambda seen: seen.alert_id is not None)
 
 
 @get("/alerts/{id:str}/events")
-async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> Stream:
+async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one alert."""
     who.must("alert.view")
     async with context.db.begin() as tx:
@@ -60,9 +59,9 @@ async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath
     return _stream(request, context, who, lambda seen: seen.alert_id == alert_id)
 
 
-def _stream(request: AppRequest, context: Context, who: Actor, wants: Wants) -> Stream:
+def _stream(request: AppRequest, context: Context, who: Actor, wants: Wants) -> EventStream:
     after = request.headers.get("last-event-id") or request.query_params.get("after")
-    return stream.answer(_messages(stream.happening(context, who, wants, after)))
+    return EventStream(context, who, lambda reader: _messages(happening(context, reader, wants, after)))
 
 
 class _News:
@@ -72,11 +71,12 @@ class _News:
         self.latest: Seen | None = None
         self.woken = asyncio.Event()
 
-    async def read(self, events: AsyncIterator[Seen | None]) -> None:
+    async def read(self, events: AsyncGenerator[Seen | None]) -> None:
         """Follow the log until it ends; None only keeps the line open."""
-        async for event in events:
-            self.latest = event or self.latest
-            self.woken.set()
+        async with contextlib.aclosing(events):
+            async for event in events:
+                self.latest = event or self.latest
+                self.woken.set()
 
 
 async def _messages(events: AsyncGenerator[Seen | None]) -> AsyncGenerator[str]:

@@ -17,14 +17,13 @@ from tocsin.identity.service.organisation import (
     sweep,
 )
 from tocsin.identity.service.people import create_user, set_password, update_user
-from tocsin.identity.service.sessions import as_of_now, authenticate_session, open_session, revoke_session, sign_out
+from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out, still_good
 from tocsin.identity.service.sign_in import make_sign_in_link, sign_in, sign_in_with_link
 from tocsin.identity.service.teams import create_team, update_members
 from tocsin.identity.service.tokens import authenticate_token, create_token, revoke_token
 
 __all__ = [
     "Stored",
-    "as_of_now",
     "authenticate_session",
     "authenticate_token",
     "claim_idempotency",
@@ -48,6 +47,7 @@ __all__ = [
     "sign_in",
     "sign_in_with_link",
     "sign_out",
+    "still_good",
     "sweep",
     "update_members",
     "update_user",

@@ -27,7 +27,6 @@ from tocsin.identity.model import (
 )
 from tocsin.identity.service.idempotency import KEPT_FOR
 from tocsin.identity.service.people import check_user, store_user
-from tocsin.identity.service.sign_in import THROTTLED_FOR
 from tocsin.kit.crypto import digest, new_secret
 from tocsin.kit.errors import Conflict, Stale, Unauthenticated
 from tocsin.kit.record import Record
@@ -147,7 +146,7 @@ async def sweep(tx: Tx) -> None:
     dead: list[tuple[type[Record], ColumnElement[bool]]] = [
         (Session, Session.expires_at <= tx.now),
         (OneTimeLink, OneTimeLink.expires_at <= tx.now),
-        (SignInThrottle, SignInThrottle.since <= tx.now - THROTTLED_FOR),
+        (SignInThrottle, SignInThrottle.over_at <= tx.now),
         (IdempotencyKey, IdempotencyKey.created_at <= tx.now - KEPT_FOR),
     ]
     for record, condition in dead:

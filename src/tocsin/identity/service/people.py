@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from tocsin.db.engine import Tx
+from tocsin.db.engine import Database, Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
@@ -23,8 +22,11 @@ from tocsin.identity.accounts import (
     clean_time_zone,
     is_password,
 )
+from tocsin.identity.guessing import judges_of_own_password
+from tocsin.identity.hashing import in_turn
 from tocsin.identity.model import Actor, Role, User
 from tocsin.identity.permission import must_manage, must_not_exceed
+from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links
 from tocsin.identity.service.tokens import revoke_tokens
@@ -70,7 +72,7 @@ async def check_user(*, email: str, name: str, role: str, password: str | None, 
     if password is None:
         return NewUser(address, person, parsed, zone, None)
     check_new_password(password, email=address, name=person)
-    return NewUser(address, person, parsed, zone, await asyncio.to_thread(hash_password, password))
+    return NewUser(address, person, parsed, zone, await in_turn(address, hash_password, password))
 
 
 async def store_user(tx: Tx, new: NewUser) -> User:
@@ -159,46 +161,70 @@ def _shown(value: str | bool) -> str:
     return value if isinstance(value, str) else ("yes" if value else "no")
 
 
-async def set_password(tx: Tx, who: Actor, user_id: UUID, new: str, current: str | None = None) -> User:
+async def set_password(db: Database, who: Actor, user_id: UUID, new: str, current: str | None = None) -> User:
     """Set the password and end the person's other sessions and unused links; tokens stay.
 
     For one's own, `current` must be right, unless there is none yet or this session was opened by a one-time link in
-    the last 15 minutes and has not set one since. Somebody else's needs `user.manage`. argon2 runs off the event loop
-    and before any row is locked. Raises `Conflict` when somebody else has set the password meanwhile.
+    the last 15 minutes and has not set one since. Somebody else's needs `user.manage`. Opens its own transactions, as
+    `sign_in` does: the attempt is counted before it is compared, and none is open while argon2 runs.
+    Raises `Conflict` when somebody else has set the password meanwhile, `TooMany` after wrong current passwords.
     """
     must_manage(who, user_id)
-    user = await queries.user(tx, user_id)
-    must_not_exceed(who, Role(user.role))
-    checked = user.password_hash
-    check_new_password(new, email=user.email, name=user.name)
-    if checked is not None and who.user_id == user_id:
-        await _prove_own(tx, who, user_id, checked, current or "")
-    hashed = await asyncio.to_thread(hash_password, new)
+    async with db.begin() as tx:
+        user = await queries.user(tx, user_id)
+        must_not_exceed(who, Role(user.role))
+        checked = user.password_hash
+        check_new_password(new, email=user.email, name=user.name)
+        is_own = checked is not None and who.user_id == user_id
+        until = await queries.new_password_until(tx, who.session_id, user_id) if is_own else None
+        came_by_link = until is not None and until > tx.now
+    if checked is not None and is_own and not came_by_link:
+        await _prove_own(db, who, user_id, checked, current or "")
+    hashed = await in_turn(_name(who), hash_password, new)
 
-    user = await queries.lock_user(tx, user_id)
-    if user.password_hash != checked:
-        raise Conflict("The password was changed in the meantime. Try again.")
-    user.password_hash = hashed
-    user.version += 1
-    user.updated_at = tx.now
-    await tx.session.flush()
-    change = Change(field="password", old=None, new=None)
-    await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=[change]))
-    await end_sessions(tx, who, user.id, keep=who.session_id)
-    await forget_new_password(tx, user.id)
-    await delete_links(tx, user.id)
-    return user
+    async with db.begin() as tx:
+        user = await queries.lock_user(tx, user_id)
+        if user.password_hash != checked:
+            raise Conflict("The password was changed in the meantime. Try again.")
+        if came_by_link and not await _still_may(tx, who, user_id):
+            raise _give_current()
+        user.password_hash = hashed
+        user.version += 1
+        user.updated_at = tx.now
+        await tx.session.flush()
+        change = Change(field="password", old=None, new=None)
+        await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=[change]))
+        await end_sessions(tx, who, user.id, keep=who.session_id)
+        await forget_new_password(tx, user.id)
+        await delete_links(tx, user.id)
+        return user
 
 
-async def _prove_own(tx: Tx, who: Actor, user_id: UUID, stored: str, current: str) -> None:
-    """Raise `Invalid` unless a one-time link has just shown who this is, or the current password does."""
-    until = await queries.new_password_until(tx, who.session_id, user_id)
-    if until is not None and until > tx.now:
-        return
+async def _still_may(tx: Tx, who: Actor, user_id: UUID) -> bool:
+    """Say whether this session still exists and has not used up what its one-time link allowed."""
+    return await queries.new_password_until(tx, who.session_id, user_id) is not None
+
+
+async def _prove_own(db: Database, who: Actor, user_id: UUID, stored: str, current: str) -> None:
+    """Raise `Invalid` unless the current password is right, and `TooMany` when it was wrong too often."""
     if not current:
-        raise Invalid("current", "Give your current password.", code="missing")
-    if not is_password(current) or not await asyncio.to_thread(check_password, stored, current):
+        raise _give_current()
+    judges = judges_of_own_password(user_id, who.session_id or who.token_id)
+    async with db.begin() as tx:
+        await count_attempt(tx, judges, "wrong passwords")
+    if not is_password(current) or not await in_turn(_name(who), check_password, stored, current):
         raise Invalid("current", "This is not your current password.", code="wrong")
+    async with db.begin() as tx:
+        await forgive_attempt(tx, judges)
+
+
+def _name(who: Actor) -> str:
+    """Name who asks in the queue of the hashing threads."""
+    return str(who.user_id or who.name)
+
+
+def _give_current() -> Invalid:
+    return Invalid("current", "Give your current password.", code="missing")
 
 
 def _taken() -> Invalid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -78,13 +79,13 @@ async def authenticate_session(tx: Tx, cookie: str, *, days: int) -> Actor | Non
     return Actor.person(user, session_id=session.id)
 
 
-async def as_of_now(tx: Tx, who: Actor) -> Actor | None:
-    """Return who holds the same session or token now; None when it has ended or the person is deactivated."""
-    found = await queries.credential(tx, session_id=who.session_id, token_id=who.token_id)
-    if found is None:
-        return None
-    user, scopes = found
-    return Actor.person(user, session_id=who.session_id, token_id=who.token_id, scopes=scopes)
+async def still_good(tx: Tx, readers: Collection[Actor]) -> set[Actor]:
+    """Return those whose session or token is good now and lets them do what it let them do then."""
+    sessions = await queries.good_sessions(tx, [who.session_id for who in readers if who.session_id is not None])
+    tokens = await queries.good_tokens(tx, [who.token_id for who in readers if who.token_id is not None])
+    now = {Actor.person(user, session_id=session.id) for session, user in sessions}
+    now |= {Actor.person(user, token_id=token.id, scopes=token.scopes) for token, user in tokens}
+    return now & set(readers)
 
 
 async def sign_out(tx: Tx, who: Actor) -> None:

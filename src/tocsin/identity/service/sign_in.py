@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete
 
 from tocsin.db.engine import Database, Tx
 from tocsin.events.base import ActorRef
@@ -17,46 +13,52 @@ from tocsin.events.configuration import ConfigurationCreated, SignInFailed
 from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.accounts import is_password
-from tocsin.identity.model import Actor, ActorKind, OneTimeLink, Role, SignInThrottle, User
+from tocsin.identity.guessing import Device, judges_of_sign_in, network
+from tocsin.identity.hashing import KNOWN, STRANGERS
+from tocsin.identity.model import Actor, ActorKind, OneTimeLink, Role, User
 from tocsin.identity.permission import must_not_exceed
+from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import open_session
 from tocsin.kit.crypto import check_password, digest, hash_password, needs_rehash, new_secret
-from tocsin.kit.errors import Conflict, TooMany, Unauthenticated
+from tocsin.kit.errors import Conflict, Unauthenticated
 
-THROTTLED_FOR = timedelta(minutes=15)
-FAILURES_PER_EMAIL = 10
-FAILURES_PER_IP = 50
+_FAILURES = "failed sign-ins"
 
 
-async def sign_in(db: Database, email: str, password: str, ip: str, user_agent: str, *, days: int) -> tuple[User, str]:
+async def sign_in(
+    db: Database, email: str, password: str, ip: str, user_agent: str, *, days: int, device: Device | None = None
+) -> tuple[User, str]:
     """Check the password and open a session; returns the person and the cookie's value.
 
-    Opens its own transactions: the attempt is counted and committed before the password is compared, so that neither
-    a roll-back nor many guesses at once get around the limit, and no transaction is open during the tens of
-    milliseconds that argon2 takes. Success takes the count back.
-    Raises `Unauthenticated`, the same for an unknown address, a wrong password and a deactivated person, and
-    `TooMany` after 10 failures for one address or 50 from one network address (IPv6: one /64) in 15 minutes.
+    `device` is what the browser's device cookie says, if it has a good one: then only its own failures count, and it
+    does not queue behind strangers. Opens its own transactions: the attempt is counted and committed before the
+    password is compared, and no transaction is open during the tens of milliseconds that argon2 takes.
+    Raises `Unauthenticated`, the same for an unknown address, a wrong password and a deactivated person, `TooMany` as
+    `guessing` says, and `Unavailable` when too many sign in at once.
     """
-    async with db.begin() as tx:
-        await _count_attempt(tx, email, ip)
-        user = await queries.user_by_email(tx, email)
-    checked = user.password_hash if user is not None else None
-
-    is_right, rehashed = await asyncio.to_thread(_compare, checked, password)
-
-    if user is not None and is_right:
+    lane, of = (KNOWN, f"device:{device.id}") if device is not None else (STRANGERS, network(ip))
+    async with lane.turn(of):
         async with db.begin() as tx:
-            user = await queries.lock_user(tx, user.id)
-            # Deactivated, or the password changed, while it was compared: then it is refused below.
-            if user.is_active and user.password_hash == checked:
-                user.password_hash = rehashed or checked
-                await _forgive_attempt(tx, email, ip)
-                return user, await open_session(tx, user, ip=ip, user_agent=user_agent, how="password", days=days)
+            judges = judges_of_sign_in(email, ip, device, tx.now)
+            await count_attempt(tx, judges, _FAILURES)
+            user = await queries.user_by_email(tx, email)
+        checked = user.password_hash if user is not None else None
 
-    async with db.begin() as tx:
-        # The address that was typed is not recorded unless it is somebody's: people type passwords into it.
-        by = Actor.person(user).ref if user is not None else ActorRef(kind=ActorKind.SYSTEM.value, name="sign-in")
-        await emit(tx, SignInFailed(actor=by, ip=ip))
+        is_right, rehashed = await lane.run(_compare, checked, password)
+
+        if user is not None and checked is not None and is_right:
+            async with db.begin() as tx:
+                user = await queries.lock_user(tx, user.id)
+                # Deactivated, or the password changed, while it was compared: then it is refused below.
+                if user.is_active and user.password_hash == checked:
+                    user.password_hash = rehashed or checked
+                    await forgive_attempt(tx, judges)
+                    return user, await open_session(tx, user, ip=ip, user_agent=user_agent, how="password", days=days)
+
+        async with db.begin() as tx:
+            # The address that was typed is not recorded unless it is somebody's: people type passwords into it.
+            by = Actor.person(user).ref if user is not None else ActorRef(kind=ActorKind.SYSTEM.value, name="sign-in")
+            await emit(tx, SignInFailed(actor=by, ip=ip))
     raise Unauthenticated(
         "The e-mail address or the password is wrong.",
         code="auth.sign_in_failed",
@@ -119,59 +121,3 @@ def _compare(stored: str | None, password: str) -> tuple[bool, str | None]:
     if is_right and stored is not None and needs_rehash(stored):
         return True, hash_password(password)
     return is_right, None
-
-
-def _network(ip: str) -> str:
-    """Return what one subscriber holds: an IPv4 address, or the /64 of an IPv6 address."""
-    try:
-        address = ip_address(ip.partition("%")[0])
-    except ValueError:
-        return ip
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address, 64), strict=False))
-
-
-def _email_key(email: str) -> bytes:
-    return digest(f"email:{email.strip().lower()}")
-
-
-def _ip_key(ip: str) -> bytes:
-    return digest(f"ip:{_network(ip)}")
-
-
-async def _count_attempt(tx: Tx, email: str, ip: str) -> None:
-    """Count an attempt, or raise `TooMany` when there have been enough; a refused attempt is not counted."""
-    limits = {_email_key(email): FAILURES_PER_EMAIL, _ip_key(ip): FAILURES_PER_IP}
-    # In the order of the keys, or two attempts could wait for each other.
-    for key in sorted(limits):
-        new = insert(SignInThrottle).values(key=key, failures=1, since=tx.now)
-        is_over = SignInThrottle.since <= tx.now - THROTTLED_FOR
-        count = new.on_conflict_do_update(
-            index_elements=[SignInThrottle.key],
-            set_={
-                "failures": case((is_over, 1), else_=SignInThrottle.failures + 1),
-                "since": case((is_over, tx.now), else_=SignInThrottle.since),
-            },
-        ).returning(SignInThrottle.failures, SignInThrottle.since)
-        failures, since = (await tx.session.execute(count)).one()
-        if failures > limits[key]:
-            wait = (since + THROTTLED_FOR - tx.now).total_seconds()
-            raise TooMany(
-                "There were too many failed sign-ins. Wait a few minutes and try again.",
-                retry_after=max(1, math.ceil(wait)),
-            )
-
-
-async def _forgive_attempt(tx: Tx, email: str, ip: str) -> None:
-    """Take the successful attempt back: the address starts anew, the network keeps the failures of others."""
-    keys = {_email_key(email): 0, _ip_key(ip): SignInThrottle.failures - 1}
-    for key in sorted(keys):
-        await tx.session.execute(
-            update(SignInThrottle)
-            .where(SignInThrottle.key == key)
-            .values(failures=func.greatest(0, keys[key]))
-            .execution_options(synchronize_session=False)
-        )

@@ -223,7 +223,7 @@ document.addEventListener("htmx:before:response", (e) => {
   if (response.raw.redirected && new URL(response.raw.url).pathname !== location.pathname && sourceElement.id !== "stream") {
     e.preventDefault();
     location.assign(response.raw.url);
-  } else if (response.status >= 400 && ![409, 422].includes(response.status)) {
+  } else if (response.status >= 400 && ![409, 422, 429].includes(response.status)) {
     // Never swap an error page into this page. What is on the screen stays, and stays usable.
     e.preventDefault();
     if (sourceElement.id === "stream") retryStream();
@@ -242,7 +242,7 @@ document.addEventListener("htmx:finally:request", (e) => {
 document.addEventListener("htmx:after:swap", (e) => {
   const { ctx } = e.detail;
   const form = ctx.sourceElement;
-  if ([409, 422].includes(ctx.response?.status)) focusFirstBad(form?.isConnected ? form : document);
+  if ([409, 422, 429].includes(ctx.response?.status)) focusFirstBad(form?.isConnected ? form : document);
   else if (form?.tagName === "FORM") {
     form.reset();
     // The next text of this form is a new one: the server drops what it gets twice under the same value.

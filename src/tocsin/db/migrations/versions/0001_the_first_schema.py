@@ -238,7 +238,8 @@ def upgrade() -> None:
         "sign_in_throttle",
         sa.Column("key", sa.LargeBinary(), nullable=False),
         sa.Column("failures", sa.BigInteger(), nullable=False),
-        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("over_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("sign_in_throttle_pkey")),
     )
     op.create_table(
