@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -11,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.edge.context import NO_CREDENTIAL, context_of
+from tocsin.edge.reading import read_cookie
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Unauthenticated
@@ -76,12 +76,3 @@ def must_be_known(request: ASGIConnection[Any, Actor | None, Any, Any], _: BaseR
     refuse(request)
     if request.user is None:
         raise Unauthenticated(NO_CREDENTIAL)
-
-
-def read_cookie(header: str, name: str) -> str:
-    """Return one cookie's value, empty when it is not there or the header is broken."""
-    try:
-        morsel = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
