@@ -82,6 +82,17 @@ def storable_json(value: object) -> object:
     return result
 
 
+def finite(digits: str) -> float:
+    """Read a number of JSON; raises `ValueError` for one that is too large.
+
+    For `msgspec.json.Decoder(float_hook=…)`, whose own way takes 40 µs for 1.1e308: 5 s for a body full of them.
+    """
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("Number out of range")
+    return number
+
+
 def truncate(text: str, limit: int) -> str:
     """Shorten to at most `limit` characters, the last of them an ellipsis when something was cut off."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"[:limit]
