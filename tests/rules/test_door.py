@@ -12,6 +12,10 @@ class Somebody:
         self.address = address
         self.had_to_go = False
         self.waited = 0.0
+        self.says_more = False
+
+    def has_said_more(self) -> bool:
+        return self.says_more
 
     def make_room(self) -> None:
         self.had_to_go = True
@@ -39,6 +43,16 @@ def test_the_one_of_an_address_that_was_waited_for_longest_makes_room_for_its_ne
     third = enter(here, "192.0.2.1")
     assert [guest.had_to_go for guest in (first, second, third, other)] == [False, True, False, False]
     assert len(here) == 3
+
+
+def test_whoever_has_said_something_that_nobody_has_read_yet_does_not_make_room() -> None:
+    """A request may come with its connection, and many connections are made before the first of them is read."""
+    here = door()
+    first, second = enter(here, "192.0.2.1"), enter(here, "192.0.2.1")
+    first.says_more = True
+    enter(here, "192.0.2.1").says_more = True
+    assert (first.had_to_go, second.had_to_go) == (False, True)
+    assert not here.enter(Somebody("192.0.2.1"))
 
 
 def test_whoever_is_served_does_not_make_room() -> None:

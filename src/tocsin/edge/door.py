@@ -1,23 +1,26 @@
 """Who may stay connected to one web process. Book-keeping only: no socket, no parser, no clock.
 
-Invariant: whoever is asked to leave is a guest that we wait for, and of those the one that has waited longest; a
-request that has been read in whole is never given up for a newcomer. So connections that only stand there, however
+Invariant: whoever is asked to leave is a guest that we wait for, and of those the one that is waited for longest; a
+request that is there in whole is never given up for a newcomer. So connections that only stand there, however
 many, keep nobody out who comes and says what they want.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import islice
 from typing import Protocol
 
 # Descriptors that strangers never get: the database, the worker's calls, files, and the answers to those turned away.
 RESERVE = 256
 # Those who are turned away are still told so, unless even they are too many.
 _TOLD_AT_ONCE = 32
+# How many are asked, one system call each, before somebody is turned away.
+_ASKED_AT_ONCE = 512
 _LONGEST_ADDRESS = 64
 # Whoever has one IPv6 address has the other 2^64 of its network, too.
 _ONE_SUBSCRIBER = 64
@@ -29,6 +32,10 @@ class Guest(Protocol):
     @property
     def address(self) -> str:
         """Where it comes from; empty when that cannot be said."""
+        ...
+
+    def has_said_more(self) -> bool:
+        """Whether something has arrived from it that has not been read yet; then it is not the one we wait for."""
         ...
 
     def make_room(self) -> None:
@@ -166,17 +173,17 @@ class Door:
         return len(self._guests) < self.limits.connections or self._send_away(self._waited_for, "full")
 
     def _send_away(self, waited_for: Iterable[Guest], why: str) -> bool:
-        longest = _first(iter(waited_for))
+        """Let the one that was waited for longest go, of those that have not said anything meanwhile.
+
+        Many connections may be made before the first of them is read, and its request may have come with it.
+        """
         self.measure(why)
+        longest = next((guest for guest in islice(waited_for, _ASKED_AT_ONCE) if not guest.has_said_more()), None)
         if longest is None:
             return False
         self.leave(longest)
         longest.make_room()
         return True
-
-
-def _first(guests: Iterator[Guest]) -> Guest | None:
-    return next(guests, None)
 
 
 def _subscriber(address: str) -> str | None:

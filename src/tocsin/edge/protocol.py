@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
@@ -262,6 +263,16 @@ class Connection(HttpToolsProtocol):
         super().data_received(self._data)
 
     # What the door tells
+
+    def has_said_more(self) -> bool:
+        """Whether something stands in the socket, or the end of it."""
+        found: Any = self.transport.get_extra_info("socket")
+        waiting = select.poll()
+        try:
+            waiting.register(found.fileno(), select.POLLIN)
+            return bool(waiting.poll(0))
+        except (OSError, ValueError):
+            return False
 
     def make_room(self) -> None:
         """Go at once. A request that was not complete has not been heard by anybody; its sender repeats it."""
