@@ -37,6 +37,8 @@ class Echo:
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
+        if scope["path"] == "/later":
+            await self.go.wait()
         while scope["path"] != "/early":
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -572,3 +574,28 @@ async def test_whoever_finds_no_place_is_told_when_to_come_again() -> None:
         site.app.go.set()
         assert [(await peer.hear()).status for peer in peers] == [200] * 3
         assert (await site.ask(GET)).status == 200
+
+
+async def test_a_request_that_came_with_its_connection_is_read_however_many_came_at_the_same_time() -> None:
+    async with serving(per_address=5) as site:
+        # All of this happens before the server gets to do anything.
+        speaks = socket.create_connection(("127.0.0.1", site.port))
+        speaks.sendall(GET)
+        crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(20)]
+        peer = Peer(*await asyncio.open_connection(sock=speaks))
+        site.peers.append(peer)
+        assert (await peer.hear()).status == 200
+        assert "address" in site.why
+        for each in crowd:
+            each.close()
+
+
+async def test_a_body_that_nobody_takes_is_not_late(site: Site) -> None:
+    """While we hold up the body ourselves, its sender is not to blame."""
+    peer = await site.connect()
+    await peer.say(POST.replace(b"/ ", b"/later ") + b"content-length: 1000000\r\n\r\n" + b"y" * 100_000)
+    await site.until(lambda: any(each.flow.read_paused for each in site.server.server_state.connections))
+    site.door.look_around(protocol.BODY_PATIENCE * 2)
+    site.app.go.set()
+    await peer.say(b"y" * 900_000)
+    assert (await peer.hear()).status == 200
