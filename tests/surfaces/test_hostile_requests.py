@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar import _parsers
@@ -141,6 +142,24 @@ async def test_a_hostile_address_is_answered_and_breaks_nothing(world: World, ta
         for method in ("GET", "HEAD", "POST", "OPTIONS", "PROPFIND"):
             answer = await web.http.request(method, f"http://127.0.0.1:8700{target}")
             assert answer.status_code < 500, method
+
+
+async def test_whoever_leaves_in_the_middle_of_a_form_is_no_fault_of_ours(world: World) -> None:
+    """The figure of answers that failed is what people have alerts on; a stranger must not ring them."""
+    said = [{"type": "http.request", "body": b"email=", "more_body": True}, {"type": "http.disconnect"}]
+    fields = [(b"content-type", FORM["content-type"].encode()), (b"host", b"tocsin")]
+    scope = {"type": "http", "method": "POST", "path": "/sign-in", "raw_path": b"/sign-in", "query_string": b""}
+
+    async def receive() -> Any:
+        return said.pop(0) if len(said) > 1 else said[0]
+
+    async def send(message: Any) -> None:
+        return None
+
+    await world.app.asgi()({**scope, "headers": fields, "scheme": "http", "root_path": ""}, receive, send)  # pyright: ignore
+    figures = world.app.metrics.render().decode()
+    assert 'tocsin_http_seconds_count{status="499",surface="web"} 1.0' in figures
+    assert 'status="500"' not in figures
 
 
 async def test_nothing_is_made_of_the_host_that_was_asked(world: World) -> None:
