@@ -146,6 +146,20 @@ SETTINGS: tuple[Setting, ...] = (
         "Comma-separated addresses of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
     ),
     Setting(
+        "connections",
+        _between(10, 16_000),
+        4_000,
+        "Connections that one web process keeps open at most; fewer where its limit of open files (`ulimit -n`) leaves "
+        "fewer, less 256 that are kept back. At the limit the one that has been waited for longest makes room.",
+    ),
+    Setting(
+        "connections_per_address",
+        _between(5, 16_000),
+        200,
+        "Of these, how many may come from one network address (IPv6: one /64). Proxies in `TOCSIN_TRUSTED_PROXIES` "
+        "are not counted.",
+    ),
+    Setting(
         "outbound_allow",
         _networks,
         (),
@@ -232,6 +246,8 @@ class Settings:
     base_url: str
     workers: int
     trusted_proxies: str
+    connections: int
+    connections_per_address: int
     outbound_allow: tuple[Network, ...]
     smtp_host: str | None
     smtp_port: int

@@ -153,8 +153,9 @@ class Sink:
 class Process:
     """One `tocsin …` that can be killed and started again under the same address."""
 
-    def __init__(self, words: list[str], environment: dict[str, str], log: Path) -> None:
-        self._words = words
+    def __init__(self, words: list[str], environment: dict[str, str], log: Path, most_files: int | None = None) -> None:
+        limit = f"ulimit -n {most_files} && " if most_files else ""
+        self._command = ["/bin/sh", "-c", f'{limit}exec "$@"', "sh", str(TOCSIN), *words]
         self._environment = environment
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -167,7 +168,7 @@ class Process:
     async def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                TOCSIN, *self._words, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
             )
 
     async def kill(self) -> None:
@@ -279,9 +280,9 @@ class Installation:
             raise ConnectionError("The embedded PostgreSQL does not run.")
         return dsn
 
-    async def process(self, *words: str, **environment: str) -> Process:
+    async def process(self, *words: str, most_files: int | None = None, **environment: str) -> Process:
         log = self.root / f"{len(self.processes)}-{words[0]}.log"
-        process = Process(list(words), self._environment | environment, log)
+        process = Process(list(words), self._environment | environment, log, most_files)
         self.processes.append(process)
         await process.start()
         return process

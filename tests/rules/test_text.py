@@ -151,6 +151,28 @@ def test_no_text_keeps_the_renderer_busy(hostile: str) -> None:
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "|a" * 400 + "\n" + "|-" * 400 + "\n" + "|\n" * 400,
+        "|a|b|\n|-|-|\n" + "|\n" * 9000,
+        ("|a" * 20 + "\n" + "|-" * 20 + "\n" + "|\n" * 200 + "\n") * 30,
+        "|-\n" * 6000,
+    ],
+)
+def test_few_characters_make_few_cells(hostile: str) -> None:
+    """A row that is cut short is filled up: 2 KB made 65,000 cells, and held everybody up for a second."""
+    shown = text.markdown(hostile)
+    assert shown.count("<td>") + shown.count("<th>") <= text.MAX_CELLS
+
+
+def test_a_wide_and_a_long_table_of_people_are_shown() -> None:
+    wide = "|a" * 30 + "|\n" + "|-" * 30 + "|\n" + ("|1" * 30 + "|\n") * 100
+    assert text.markdown(wide).count("<td>") == 3000
+    assert text.markdown("|a|b|\n|-|-|\n" + "|1|2|\n" * 1000).count("<td>") == 2000
+    assert text.markdown("|a|\n|-|\n|1|\n\ntext\n\n|a|\n|-|\n|1|").count("<table>") == 2
+
+
 def test_a_very_long_text_is_shown_unformatted() -> None:
     assert text.markdown("<b>*" * 10_000).startswith('<pre tabindex="0">&lt;b&gt;*')
 

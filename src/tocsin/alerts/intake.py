@@ -1,7 +1,8 @@
 """Durable intake: many requests, one transaction.
 
 Invariant: a request is answered only after the commit that holds its raw body and everything that follows from it.
-While one batch commits, the next one gathers; there is no timer. Within a batch equal signals are merged and rows are
+While one batch commits, the next one gathers; there is no timer. A request of many signals is stored in portions, so
+that its neighbours do not wait for all of it. Within a batch equal signals are merged and rows are
 written in the order of their keys, so that several writers cannot deadlock. Signals of one key keep their order: a
 trigger, a resolve and another trigger in one batch are three rounds of the same transaction.
 """
@@ -11,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +22,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
+from tocsin.alerts.portions import MOST_SIGNALS, portions
 from tocsin.alerts.service import SOURCES_TOPIC, routing_jobs
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Database, Tx, encode_json
@@ -32,14 +34,12 @@ from tocsin.jobs.queue import enqueue
 from tocsin.kit.clock import monotonic
 from tocsin.kit.errors import Invalid, Unavailable
 from tocsin.kit.ids import new_id
+from tocsin.kit.waiting import within
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
 
 log = structlog.stdlib.get_logger(__name__)
 
-T = TypeVar("T")
-
-MOST_SIGNALS = 512
 RETRY_AFTER = 5
 # Senders give up after 10 to 30 seconds; they hear from us before.
 STORE_WITHIN = 8.0
@@ -82,7 +82,7 @@ class Sources:
         if (known := self._known.get(token)) and known[0] > now:
             return known[1]
         try:
-            row = await _within(5, self._db.pool.fetchrow(_SOURCE, token))
+            row = await within(5, self._db.pool.fetchrow(_SOURCE, token))
         except (*STORE_ERRORS, ValueError) as error:
             log.warning("intake.store_unreachable", error=type(error).__name__)
             raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error
@@ -93,20 +93,9 @@ class Sources:
         return found
 
 
-async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Wait so long and no longer. The driver waits for the end of what it cancels, and a frozen store never ends it."""
-    task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    if not done:
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        task.cancel()
-        raise TimeoutError
-    return task.result()
-
-
 @dataclass(slots=True)
 class _Item:
-    """One request that waits for its commit."""
+    """One request that waits for its commit, or a portion of it; the body is stored with the first."""
 
     source: Source
     body: bytes
@@ -116,6 +105,7 @@ class _Item:
     detail: str
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     id: UUID = field(default_factory=new_id)
+    is_first: bool = True
 
 
 @dataclass(slots=True)
@@ -185,6 +175,16 @@ class Intake:
         if self._stopping or (self._signals >= self._limit and not resolves):
             self.measure("shed", size)
             raise Unavailable("Too many signals wait to be stored. Try again.", retry_after=RETRY_AFTER)
+        # One portion after the other, each behind what has come meanwhile. When one of them fails, so does the request;
+        # its sender repeats it, and what is there already counts as one more.
+        for at, part in enumerate(portions(item.signals)):
+            done = asyncio.get_running_loop().create_future()
+            await self._store_part(replace(item, signals=part, is_first=at == 0, done=done))
+
+    async def _store_part(self, item: _Item) -> None:
+        size = max(1, len(item.signals))
+        if self._stopping:
+            raise Unavailable("Tocsin stops. Try again.", retry_after=RETRY_AFTER)
         self._waiting.append(item)
         self._signals += size
         self._arrived.set()
@@ -387,14 +387,15 @@ async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
         await _trigger(tx, connection, round, written)
         await _change(tx, connection, round, AlertStatus.ACKNOWLEDGED, written)
         await _change(tx, connection, round, AlertStatus.RESOLVED, written)
+    requests = [item for item in batch if item.is_first]
     await connection.execute(
         _SIGNALS,
-        [item.id for item in batch],
-        [item.source.id for item in batch],
-        [item.content_type for item in batch],
-        [item.body for item in batch],
-        [item.outcome for item in batch],
-        [item.detail for item in batch],
+        [item.id for item in requests],
+        [item.source.id for item in requests],
+        [item.content_type for item in requests],
+        [item.body for item in requests],
+        [item.outcome for item in requests],
+        [item.detail for item in requests],
         tx.now,
         *written.sorted_effects(),
     )

@@ -23,10 +23,11 @@ from litestar.typing import FieldDefinition
 from tocsin.api.wording import sentence
 from tocsin.kit.errors import FieldError, Invalid, NotFound, Unreadable, WrongType
 from tocsin.kit.ids import parse
-from tocsin.kit.text import storable_json
+from tocsin.kit.text import finite, storable_json
 
 T = TypeVar("T")
 
+_JSON = msgspec.json.Decoder(float_hook=finite)
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"(?:missing required|contains unknown) field `(?P<name>.*)`")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -100,7 +101,7 @@ class StrictJson(AbstractDTO):  # pyright: ignore[reportMissingTypeArgument]
 def read(body: bytes, wanted: type[T]) -> T:
     """Decode and check; raises `Unreadable` or `Invalid`."""
     try:
-        value = storable_json(msgspec.json.decode(body))
+        value = storable_json(_JSON.decode(body))
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None

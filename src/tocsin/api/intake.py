@@ -11,15 +11,17 @@ type. Answers: 202 stored, 400 unreadable, 403 source switched off, 404 unknown 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from litestar.types import HTTPScope, Receive, Send
 
 from tocsin.alerts.intake import Intake, Source, Sources
 from tocsin.alerts.sources import ADAPTERS, PAGERDUTY_PATH
-from tocsin.alerts.sources.base import Adapter
+from tocsin.alerts.sources.base import Adapter, Parsed
 from tocsin.api.receiving import Disconnected, read_body, too_large
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.problems import PROBLEM_JSON, WrongMethod, headers_of
@@ -27,6 +29,9 @@ from tocsin.kit.clock import monotonic
 from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, Unreadable, WrongType
 
 PAGERDUTY_MAX_BYTES = 512_000
+# What is read in a few milliseconds at worst.
+_READ_AT_ONCE = 32 * 1024
+_READERS = 2
 _PREFIX = "/in/"
 _COMPATIBLE = "/compat/"
 _SLASHES = re.compile(r"/{2,}")
@@ -45,6 +50,8 @@ class IntakeApp:
         self._sources = sources
         self._metrics = metrics
         self._max_bytes = max_bytes
+        # Threads of its own: the loop's are where look-ups of names and passwords may stand in line.
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="intake")
 
     @staticmethod
     def takes(path: str) -> bool:
@@ -88,7 +95,7 @@ class IntakeApp:
         body = await _read(receive, headers, limit)
         content_type = headers.get("content-type", "")
         try:
-            parsed = adapter.parse(body, headers)
+            parsed = await self._parse(adapter, body, headers)
         except (Unreadable, Invalid) as problem:
             await self._keep_refused(source, adapter, body, headers, problem)
             raise
@@ -96,6 +103,12 @@ class IntakeApp:
             source = await self._source(parsed.routing_key, adapter)
         await self._intake.submit(source, body, content_type, parsed)
         return adapter.accepted(parsed)
+
+    async def _parse(self, adapter: Adapter, body: bytes, headers: Mapping[str, str]) -> Parsed:
+        """Read a body; a large one beside everything else, as it may take the better part of a second."""
+        if len(body) <= _READ_AT_ONCE:
+            return adapter.parse(body, headers)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, adapter.parse, body, headers)
 
     async def _keep_refused(
         self, source: Source | None, adapter: Adapter, body: bytes, headers: Mapping[str, str], problem: Problem

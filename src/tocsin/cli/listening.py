@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 from collections.abc import Callable, Generator
 
@@ -13,11 +14,20 @@ import uvicorn
 from tocsin.app import App
 from tocsin.cli import runtime
 from tocsin.cli.stopping import Stop
+from tocsin.edge import protocol
+from tocsin.edge.door import Door, Limits
+from tocsin.kit.clock import monotonic
 from tocsin.settings import Settings
 
 BACKLOG = 4096
 # Requests under way get this long; with the worker's 20 s a stop takes 25 s at most.
 FINISH_REQUESTS_WITHIN = 5
+# A process asks for no more descriptors than this, however many the system would give it.
+_DESCRIPTORS = 16_384
+# uvicorn ticks every 0.1 s.
+_TICKS_BETWEEN_LOOKS = 5
+# More than this between two looks was our own doing, not that of those who are waited for.
+_LONGEST_LOOK = 2.0
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -50,9 +60,11 @@ def _why_not(settings: Settings, error: OSError) -> str:
 class _WebServer(uvicorn.Server):
     """uvicorn without its signal handling, which would end the process before PostgreSQL has stopped."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, started: Callable[[], None]) -> None:
         super().__init__(config)
         self._report_start = started
+        self._door = door
+        self._looked_at = monotonic()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -62,10 +74,18 @@ class _WebServer(uvicorn.Server):
         await super().startup(sockets)
         self._report_start()
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_BETWEEN_LOOKS == 0:
+            now = monotonic()
+            self._door.look_around(min(now - self._looked_at, _LONGEST_LOOK))
+            self._looked_at = now
+        return await super().on_tick(counter)
+
 
 async def serve_until_stopped(app: App, listener: socket.socket, stop: Stop, started: Callable[[], None]) -> None:
     """Answer requests until a stop is asked for; then let streams end and requests finish, and close the app."""
-    server = _WebServer(_config(app), started)
+    door = _door(app)
+    server = _WebServer(_config(app, door), door, started)
     runtime.calm_collector()
     serving = asyncio.create_task(server.serve([listener]), name="web")
     asked = asyncio.create_task(stop.asked.wait(), name="stop")
@@ -97,7 +117,34 @@ async def _unless_hurried(work: asyncio.Task[None], stop: Stop) -> None:
     await asyncio.wait({work}, timeout=1)
 
 
-def _config(app: App) -> uvicorn.Config:
+def descriptors() -> int:
+    """Return how many files and connections this process may have open, after asking for as many as it gets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        return soft
+    return wanted
+
+
+def _door(app: App) -> Door:
+    settings = app.settings
+    limits = Limits.within(
+        descriptors(),
+        connections=settings.connections,
+        per_address=settings.connections_per_address,
+        proxies=settings.trusted_proxies,
+    )
+    door = Door(limits)
+    app.metrics.connections.set_function(lambda: len(door))
+    door.measure = lambda why: app.metrics.connections_refused.labels(why).inc()
+    return door
+
+
+def _config(app: App, door: Door) -> uvicorn.Config:
     settings = app.settings
     return uvicorn.Config(
         app.asgi(),
@@ -105,7 +152,7 @@ def _config(app: App) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         loop="none",
-        http="httptools",
+        http=protocol.at(door),
         ws="none",
         server_header=False,
         timeout_graceful_shutdown=FINISH_REQUESTS_WITHIN,

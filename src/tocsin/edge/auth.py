@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -11,6 +10,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.edge.context import NO_CREDENTIAL, Context, context_of
+from tocsin.edge.reading import read_cookie
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Denied, TooMany, Unauthenticated
@@ -100,12 +100,3 @@ def must_not_be_a_program(request: ASGIConnection[Any, Actor | None, Any, Any], 
             code="auth.not_here",
             hint="The API is at /api/v1; /api/v1/docs says what there is.",
         )
-
-
-def read_cookie(header: str, name: str) -> str:
-    """Return one cookie's value, empty when it is not there or the header is broken."""
-    try:
-        morsel = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from urllib.parse import urlsplit
 
+from tocsin.edge import reading
 from tocsin.edge.context import AppRequest, Context
 from tocsin.kit.crypto import same
 from tocsin.kit.errors import Denied
@@ -52,11 +53,7 @@ def _is_ours(context: Context, request: AppRequest) -> bool:
 
 
 async def _from_form(request: AppRequest) -> str:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return ""
-    value = (await request.form()).get(FIELD, "")
-    return value if isinstance(value, str) else ""
+    return next((value for name, value in await reading.form(request) if name == FIELD), "")
 
 
 def _forged() -> Denied:

@@ -34,6 +34,13 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.connections = Gauge("tocsin_connections", "Open connections of this process.", registry=self.registry)
+        self.connections_refused = Counter(
+            "tocsin_connections_refused",
+            "Connections that were given up, and requests that were refused before they were looked at.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.job_lateness = Histogram(
             "tocsin_job_lateness_seconds",
             "How long after it was due a job was claimed.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -25,6 +26,8 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
+# As nginx writes it; nobody hears it.
+_LEFT = 499
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 # The token of an acknowledge link is a credential, so it does not go into the log; nor does one in a mistyped address.
 _SECRET_PATH = re.compile(r"/(p|in/+[^/]+|set-up|link)/+[^/]+", re.IGNORECASE)
@@ -57,6 +60,13 @@ class Surroundings:
         raw: MutableMapping[str, Any] = scope  # type: ignore[assignment]
         raw["tocsin.trace_id"] = id
         status = 0
+        has_left = False
+
+        async def receive_until_it_leaves() -> Any:
+            nonlocal has_left
+            message = await receive()
+            has_left = has_left or message["type"] == "http.disconnect"
+            return message
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -73,8 +83,10 @@ class Surroundings:
 
         with structlog.contextvars.bound_contextvars(request_id=id):
             try:
-                await self._app(scope, receive, send_with_headers)
+                await self._app(scope, receive_until_it_leaves, send_with_headers)
             finally:
+                # Whoever leaves in the middle of its request has broken nothing on our side.
+                status = _LEFT if has_left and status >= HTTPStatus.INTERNAL_SERVER_ERROR else status
                 seconds = monotonic() - began
                 path = scope["path"]
                 surface = "api" if path.startswith("/api/") else "web"

@@ -10,6 +10,7 @@ from litestar import Request
 
 from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import as_problem, headers_of
+from tocsin.edge.reading import cookie
 from tocsin.kit.errors import Unauthenticated
 from tocsin.web import pages
 from tocsin.web.forms import safe_path
@@ -21,7 +22,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Pag
         return _to_sign_in(request)
     problem = as_problem(error)
     raw: Any = request.scope
-    theme = request.cookies.get("theme", "")
+    theme = cookie(request, "theme")
     values = {
         "now": None,
         "csrf_token": "",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from tocsin.db.engine import Tx
+from tocsin.edge import reading
 from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import FIELD
 from tocsin.identity import service as identity
@@ -78,10 +78,8 @@ class Form:
 async def read(request: AppRequest) -> Form:
     """Read a form that was sent as `application/x-www-form-urlencoded` or `multipart/form-data`; files are left out."""
     fields: dict[str, list[str]] = {}
-    sent: Any = (await request.form()).multi_items()
-    for name, value in sent:
-        if isinstance(value, str):
-            fields.setdefault(str(name), []).append(storable(value))
+    for name, value in await reading.form(request):
+        fields.setdefault(name, []).append(storable(value))
     return Form(fields)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,6 +22,7 @@ from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import token_of
 from tocsin.edge.cursors import read_moment
 from tocsin.edge.problems import headers_of
+from tocsin.edge.reading import cookie
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id, public
@@ -124,7 +125,7 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Va
 
 def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:
     """Return what a page without the shell needs, readable without a database."""
-    theme = request.cookies.get("theme", "")
+    theme = cookie(request, "theme")
     return {
         "now": now,
         "csrf_token": token_of(context, request.auth),
@@ -147,7 +148,7 @@ def _flashes(request: AppRequest) -> list[Flash]:
     # way at the same time and would say them a second time, or in another window.
     if request.headers.get("hx-source") == _REFRESH:
         return []
-    text = unquote(request.cookies.get(FLASH, ""))[:200]
+    text = cookie(request, FLASH)[:200]
     return [Flash(text)] if text else []
 
 

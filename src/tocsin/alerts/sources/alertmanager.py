@@ -48,7 +48,7 @@ from tocsin.alerts.sources.base import (
     severity_of,
 )
 from tocsin.kit.errors import Invalid
-from tocsin.kit.text import storable, truncate
+from tocsin.kit.text import finite, storable, truncate
 
 
 # The fields have the vendor's names so that no renaming table is needed.
@@ -69,7 +69,7 @@ class _Group(msgspec.Struct, gc=False):
     truncatedAlerts: int = 0  # noqa: N815
 
 
-_DECODER = msgspec.json.Decoder(_Group)
+_DECODER = msgspec.json.Decoder(_Group, float_hook=finite)
 _ACTIONS: Mapping[str, Action] = {
     "firing": Action.TRIGGER,
     "alerting": Action.TRIGGER,

@@ -28,6 +28,9 @@ MAX_LINK_TEXT = 200
 MAX_NATIVE_SEVERITY = 100
 MAX_ITEMS = 10_000
 
+_JSON = msgspec.json.Encoder()
+_PATIENT_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 Urgency = Literal["high", "low"]
 Object = Mapping[str, object]
 
@@ -203,7 +206,11 @@ def as_text(value: object) -> str:
     if isinstance(value, int | float):
         return _number(value)
     clean = storable_json(value)
-    return json.dumps(clean, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return _JSON.encode(clean).decode()
+    except OverflowError:
+        # A whole number beyond 64 bits. In pieces, because one call for all of it would let nobody else work meanwhile.
+        return "".join(_PATIENT_JSON.iterencode(clean))
 
 
 def _number(value: float) -> str:
@@ -290,9 +297,6 @@ def severity_notes(signals: Iterable[Signal]) -> tuple[str, ...]:
     """Return a note for every severity that was not recognised, each word once."""
     unknown = {s.native_severity for s in signals if s.native_severity and not severity_of(s.native_severity)[2]}
     return tuple(severity_note(native) for native in sorted(unknown)[:10])
-
-
-_JSON = msgspec.json.Encoder()
 
 
 class WebhookAnswers:

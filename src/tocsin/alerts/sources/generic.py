@@ -56,9 +56,9 @@ from tocsin.alerts.sources.base import (
     severity_of,
 )
 from tocsin.kit.errors import Invalid
-from tocsin.kit.text import truncate
+from tocsin.kit.text import finite, truncate
 
-_DECODER = msgspec.json.Decoder()
+_DECODER = msgspec.json.Decoder(float_hook=finite)
 _ACTIONS: Mapping[str, Action] = {
     **dict.fromkeys(("firing", "triggered", "trigger", "alerting", "open", "problem", "down"), Action.TRIGGER),
     **dict.fromkeys(("acknowledged", "acknowledge", "ack"), Action.ACKNOWLEDGE),

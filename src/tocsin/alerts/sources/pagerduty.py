@@ -45,7 +45,7 @@ from tocsin.alerts.sources.base import (
 )
 from tocsin.kit import ids
 from tocsin.kit.errors import FieldError, Invalid, Problem, TooLarge, TooMany, Unavailable, Unreadable
-from tocsin.kit.text import storable, truncate
+from tocsin.kit.text import finite, storable, truncate
 
 ROUTING_KEY_LENGTH = 32
 
@@ -84,7 +84,7 @@ class _Event(msgspec.Struct, gc=False):
     images: list[dict[str, object]] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Event)
+_DECODER = msgspec.json.Decoder(_Event, float_hook=finite)
 _JSON = msgspec.json.Encoder()
 
 

@@ -1,0 +1,601 @@
+"""What a connection may cost before it is served; real sockets, and time passes by `look_around` only (F121, G04)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from tocsin.edge import protocol
+from tocsin.edge.door import Door, Limits, Proxies
+
+PATIENCE = 20
+
+
+class Echo:
+    """An application with a memory: what it was asked, what is under way, and whose answers nobody waits for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, bytes]] = []
+        self.headers: list[list[tuple[bytes, bytes]]] = []
+        self.given_up = 0
+        self.under_way = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.under_way += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        if scope["path"] == "/later":
+            await self.go.wait()
+        while scope["path"] != "/early":
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.given_up += 1
+                return
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        self.asked.append((scope["method"], scope["path"], body))
+        self.headers.append(scope["headers"])
+        if scope["path"] == "/held":
+            await self.go.wait()
+        if scope["path"] == "/stream":
+            await self._stream(receive, send)
+            return
+        said = b"x" * 8_000_000 if scope["path"] == "/large" else b"ok"
+        length = [(b"content-length", str(len(said)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": said})
+
+    async def _stream(self, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        assert (await receive())["type"] == "http.disconnect"
+        self.given_up += 1
+
+
+class Site:
+    """A served application, its door, and the connections of this test."""
+
+    def __init__(self, app: Echo, door: Door, port: int, server: uvicorn.Server) -> None:
+        self.app = app
+        self.door = door
+        self.port = port
+        self.server = server
+        self.why: list[str] = []
+        self.peers: list[Peer] = []
+        door.measure = self.why.append
+
+    async def connect(self) -> Peer:
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.peers.append(peer)
+        return peer
+
+    async def ask(self, raw: bytes) -> Answer:
+        peer = await self.connect()
+        await peer.say(raw)
+        try:
+            return await peer.hear()
+        finally:
+            await peer.leave()
+
+    async def until(self, claim: Any) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not claim():  # noqa: ASYNC110 (it may be about a socket)
+                await asyncio.sleep(0.005)
+
+
+class Answer:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def code(self) -> str:
+        assert self.headers["content-type"] == "application/problem+json"
+        assert self.headers["connection"] == "close"
+        return json.loads(self.body)["code"]
+
+
+class Peer:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def say(self, raw: bytes) -> None:
+        # Whoever is refused in the middle of a sentence has its connection cut in the end.
+        with contextlib.suppress(ConnectionError):
+            self.writer.write(raw)
+            await self.writer.drain()
+
+    async def hear(self) -> Answer:
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            lines = head.split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
+            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        return Answer(int(lines[0].split(" ")[1]), headers, body)
+
+    async def is_left(self) -> bool:
+        """Wait for the end of the connection."""
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionError):
+                return await self.reader.read() == b""
+        return True
+
+    async def leave(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+GET = b"GET / HTTP/1.1\r\nHost: tocsin\r\n\r\n"
+HEAD = b"GET / HTTP/1.1\r\nHost: tocsin\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: tocsin\r\n"
+
+
+@contextlib.asynccontextmanager
+async def serving(connections: int = 100, per_address: int = 100, proxies: str = "") -> AsyncIterator[Site]:
+    app = Echo()
+    door = Door(Limits(connections, per_address, Proxies.read(proxies)))
+    config = uvicorn.Config(
+        app, http=protocol.at(door), ws="none", lifespan="off", log_config=None, server_header=False, date_header=False
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        await server.startup([listener])
+        site = Site(app, door, listener.getsockname()[1], server)
+        try:
+            yield site
+        finally:
+            app.go.set()
+            for peer in site.peers:
+                await peer.leave()
+            for each in server.servers:
+                each.close()
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
+            async with asyncio.timeout(PATIENCE):
+                while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+    # Whatever was tried, nothing is left of it.
+    assert app.under_way == 0
+    assert len(door) == 0
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with serving() as site:
+        yield site
+
+
+# The head
+
+
+async def test_an_ordinary_request_is_served_and_its_connection_kept(site: Site) -> None:
+    peer = await site.connect()
+    for _ in range(3):
+        await peer.say(GET)
+        assert (await peer.hear()).status == 200
+    await peer.say(POST + b"content-length: 300000\r\n\r\n" + b"y" * 300_000)
+    assert (await peer.hear()).status == 200
+    assert [len(body) for _, _, body in site.app.asked] == [0, 0, 0, 300_000]
+    assert site.why == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        (b"cookie: " + b"a" * (protocol.MAX_COOKIES + 1) + b"\r\n", "request.head_too_large"),
+        (b'cookie: a="' + b"\\" * 100_000 + b'"\r\n', "request.head_too_large"),
+        (b"cookie: " + b"a" * 5000 + b"\r\ncookie: " + b"b" * 5000 + b"\r\n", "request.head_too_large"),
+        (b"x: 1\r\n" * protocol.MAX_FIELDS, "request.head_too_large"),
+        (b"x: " + b"1" * protocol.MAX_HEAD + b"\r\n", "request.head_too_large"),
+        ((b"x: " + b"1" * 1000 + b"\r\n") * 40, "request.head_too_large"),
+    ],
+)
+async def test_a_head_that_is_too_large_is_431(site: Site, fields: bytes, code: str) -> None:
+    answer = await site.ask(HEAD + fields + b"\r\n")
+    assert (answer.status, answer.code) == (431, code)
+    assert site.app.asked == []
+
+
+async def test_what_just_fits_is_served(site: Site) -> None:
+    fields = b"cookie: " + b"a" * protocol.MAX_COOKIES + b"\r\n" + b"x: 1\r\n" * (protocol.MAX_FIELDS - 2)
+    assert (await site.ask(HEAD + fields + b"\r\n")).status == 200
+
+
+async def test_a_target_that_is_too_long_is_414(site: Site) -> None:
+    answer = await site.ask(b"GET /" + b"a" * protocol.MAX_TARGET + b" HTTP/1.1\r\nHost: tocsin\r\n\r\n")
+    assert (answer.status, answer.code) == (414, "request.target_too_long")
+
+
+@pytest.mark.parametrize(
+    ("begin", "endless"),
+    [(HEAD, b"x: y\r\n"), (HEAD, b"a" * 1000), (HEAD + b"x: ", b"y" * 100), (b"", b"\r\n"), (b"GET /", b"a" * 100)],
+    ids=["fields", "one name", "one value", "empty lines", "target"],
+)
+async def test_a_head_without_an_end_is_cut_off(site: Site, begin: bytes, endless: bytes) -> None:
+    peer = await site.connect()
+    await peer.say(begin)
+    sent = 0
+    for _ in range(2000):
+        await peer.say(endless * 100)
+        sent += len(endless) * 100
+        if peer.reader.at_eof() or peer.writer.is_closing():
+            break
+        await asyncio.sleep(0)
+        if site.why:
+            break
+    assert site.why and sent < 1_000_000
+    assert (await peer.hear()).status in (400, 414, 431)
+    await site.until(lambda: peer.reader.at_eof())
+    assert site.app.asked == []
+
+
+async def test_a_head_that_does_not_end_in_time_is_408(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(HEAD)
+    await site.until(lambda: begun(site))
+    for _ in range(9):
+        site.door.look_around(1)
+        await peer.say(b"x: y\r\n")
+    await asyncio.sleep(0)
+    site.door.look_around(1)
+    answer = await peer.hear()
+    assert (answer.status, answer.code) == (408, "request.too_slow")
+    assert await peer.is_left()
+
+
+def begun(site: Site) -> bool:
+    return any(connection._part is protocol._Part.HEAD for connection in site.server.server_state.connections)
+
+
+async def test_a_connection_that_says_nothing_is_closed(site: Site) -> None:
+    peer = await site.connect()
+    await site.until(lambda: len(site.door) == 1)
+    site.door.look_around(protocol.HEAD_WITHIN - 1)
+    assert len(site.door) == 1
+    site.door.look_around(1)
+    assert await peer.is_left()
+    await site.until(lambda: len(site.door) == 0)
+
+
+async def test_a_kept_connection_is_closed_when_nothing_comes(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(GET)
+    await peer.hear()
+    site.door.look_around(protocol.KEEP_ALIVE)
+    assert await peer.is_left()
+
+
+async def test_a_proxys_connections_are_kept_longer() -> None:
+    async with serving(proxies="127.0.0.1") as site:
+        peer = await site.connect()
+        await peer.say(GET)
+        await peer.hear()
+        site.door.look_around(60)
+        await peer.say(GET)
+        assert (await peer.hear()).status == 200
+        site.door.look_around(protocol.KEEP_ALIVE_OF_PROXY)
+        assert await peer.is_left()
+
+
+# The body
+
+
+async def test_a_body_that_comes_too_slowly_is_408_and_the_application_hears_that_it_ends(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(POST + b"content-length: 1000\r\n\r\n")
+    await site.until(lambda: site.app.under_way == 1)
+    for _ in range(16):
+        await peer.say(b"y")
+        await asyncio.sleep(0.01)
+        site.door.look_around(1)
+    answer = await peer.hear()
+    assert (answer.status, answer.code) == (408, "request.too_slow")
+    await site.until(lambda: site.app.given_up == 1)
+
+
+async def test_a_body_at_the_pace_is_waited_for(site: Site) -> None:
+    peer = await site.connect()
+    pieces = 40
+    await peer.say(POST + f"content-length: {pieces * protocol.BODY_PACE}\r\n\r\n".encode())
+    for n in range(pieces):
+        await peer.say(b"y" * protocol.BODY_PACE)
+        await site.until(lambda n=n: received(site) >= (n + 1) * protocol.BODY_PACE)
+        site.door.look_around(1)
+    assert (await peer.hear()).status == 200
+
+
+def received(site: Site) -> int:
+    return max((connection._body for connection in site.server.server_state.connections), default=0)
+
+
+async def test_a_body_that_is_not_asked_for_is_not_late(site: Site) -> None:
+    """`Expect: 100-continue`: the sender waits for us, and what it then sends is waited for like any other."""
+    peer = await site.connect()
+    await peer.say(POST.replace(b"/ ", b"/ ") + b"content-length: 10\r\nexpect: 100-continue\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        assert await peer.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await peer.say(b"y")
+    site.door.look_around(protocol.BODY_PATIENCE)
+    assert (await peer.hear()).status == 408
+
+
+async def test_extensions_of_chunks_have_an_end(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(POST + b"transfer-encoding: chunked\r\n\r\n1;")
+    for _ in range(200):
+        await peer.say(b"a" * 1000)
+        if site.why:
+            break
+        await asyncio.sleep(0)
+    assert (await peer.hear()).code == "request.unreadable"
+
+
+async def test_a_body_of_tiny_chunks_is_read(site: Site) -> None:
+    answer = await site.ask(POST + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\ny\r\n" * 50_000 + b"0\r\n\r\n")
+    assert answer.status == 200
+    assert site.app.asked == [("POST", "/", b"y" * 50_000)]
+
+
+async def test_fields_after_the_body_are_counted_and_never_taken_for_the_heads(site: Site) -> None:
+    chunked = POST + b"transfer-encoding: chunked\r\n\r\n1\r\ny\r\n0\r\n"
+    assert (await site.ask(chunked + b"authorization: Bearer x\r\n\r\n")).status == 200
+    assert all(name != b"authorization" for name, _ in site.app.headers[0])
+    peer = await site.connect()
+    await peer.say(chunked + b"x: y\r\n" * 200)
+    await site.until(lambda: site.why)
+
+
+async def test_the_rest_of_a_body_that_was_answered_is_not_read_for_ever(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(POST.replace(b"/ ", b"/early ") + b"transfer-encoding: chunked\r\n\r\n")
+    assert (await peer.hear()).status == 200
+    for _ in range(5):
+        await peer.say(b"1000\r\n" + b"y" * 4096 + b"\r\n")
+        await asyncio.sleep(0.01)
+        site.door.look_around(1)
+    assert await peer.is_left()
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(GET.replace(b"/ ", b"/large "))
+    await site.until(lambda: unread(site) > 0)
+    before = -1
+    while before != unread(site):  # until the kernel takes no more
+        before = unread(site)
+        await asyncio.sleep(0.05)
+    site.door.look_around(1)
+    site.door.look_around(protocol.UNREAD_FOR - 1)
+    assert len(site.door) == 1
+    site.door.look_around(1)
+    await site.until(lambda: len(site.door) == 0)
+    assert site.why == ["unread"]
+
+
+def unread(site: Site) -> int:
+    return sum(each.transport.get_write_buffer_size() for each in site.server.server_state.connections)
+
+
+# Where it goes, and what it says twice
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"OPTIONS * HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: tocsin\r\nHost: tocsin\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: tocsin\r\nhost: evil\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: tocsin/evil\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: [\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400),
+        (b"GET http://evil/ HTTP/1.1\r\nHost: tocsin\r\n\r\n", 421),
+        (b"GET http://tocsin@evil/ HTTP/1.1\r\nHost: tocsin\r\n\r\n", 421),
+        (b"GET http:///x HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"GET ftp://tocsin/ HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"GET http://[ HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"CONNECT tocsin:443 HTTP/1.1\r\nHost: tocsin:443\r\n\r\n", 400),
+        (b"CONNECT / HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"GET x HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: tocsin\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: tocsin\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: tocsin\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400),
+        (b"POST / HTTP/1.1\r\nHost: tocsin\r\nContent-Length: +5\r\n\r\nhello", 400),
+        (b"POST / HTTP/1.1\r\nHost: tocsin\r\nContent-Length: 5, 5\r\n\r\nhello", 400),
+        (b"POST / HTTP/1.1\r\nHost: tocsin\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: tocsin\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: tocsin\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: tocsin\r\n folded: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: tocsin\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: tocsin\r\nx: a\x00b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: tocsin\r\nx\r\n\r\n", 400),
+        (b"BREW / HTTP/1.1\r\nHost: tocsin\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00", 400),
+    ],
+)  # fmt: skip
+async def test_what_is_not_clear_is_refused_and_its_connection_ended(site: Site, head: bytes, status: int) -> None:
+    answer = await site.ask(head)
+    assert (answer.status, answer.headers["connection"]) == (status, "close")
+    assert answer.code
+    await asyncio.sleep(0)
+    assert site.app.asked == []
+
+
+@pytest.mark.parametrize("size", [b"-1", b"0x5", b"5 5", b"g", b"ffffffffffffffffff", b""])
+async def test_a_chunk_of_a_bad_size_ends_the_connection(site: Site, size: bytes) -> None:
+    answer = await site.ask(POST + b"transfer-encoding: chunked\r\n\r\n" + size + b"\r\nhello\r\n0\r\n\r\n")
+    assert answer.code == "request.unreadable"
+    await site.until(lambda: site.app.given_up == 1)
+    assert site.app.asked == []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: any-name.example:8700\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: tocsin_web_1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: [2001:db8::1]:8700\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \r\n\r\n",
+        b"GET http://Tocsin:80/ HTTP/1.1\r\nHost: tocsin:80\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"PURGE / HTTP/1.1\r\nHost: tocsin\r\n\r\n",
+    ],
+)
+async def test_any_one_host_is_right(site: Site, head: bytes) -> None:
+    assert (await site.ask(head)).status == 200
+    assert [path for _, path, _ in site.app.asked] == ["/"]
+
+
+# More than one request, and other protocols
+
+
+async def test_requests_that_are_sent_ahead_are_answered_in_their_order(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(GET * 5 + POST + b"content-length: 5\r\n\r\nhello" + GET.replace(b"/ ", b"/last "))
+    for _ in range(7):
+        assert (await peer.hear()).status == 200
+    assert [path for _, path, _ in site.app.asked] == ["/"] * 6 + ["/last"]
+
+
+async def test_too_many_requests_sent_ahead_end_the_connection(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(GET.replace(b"/ ", b"/held "))
+    await site.until(lambda: site.app.asked)
+    await peer.say(GET * 1000)
+    assert await peer.is_left()
+    assert site.why == ["request.sent_ahead"]
+    site.app.go.set()
+    await site.until(lambda: site.app.under_way == 0)
+    assert len(site.app.asked) == 1
+
+
+async def test_a_head_without_an_end_is_cut_off_while_another_request_is_served(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(GET.replace(b"/ ", b"/stream "))
+    await site.until(lambda: site.app.asked)
+    await peer.say(b"GET / HTTP/1.1\r\nx: ")
+    for _ in range(100):
+        await peer.say(b"a" * 1000)
+        await asyncio.sleep(0)
+    await site.until(lambda: site.app.given_up == 1)
+    assert site.why == ["request.head_too_large"]
+
+
+async def test_a_stream_ends_with_its_reader_whatever_was_sent_ahead(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(GET.replace(b"/ ", b"/stream ") + GET)
+    await site.until(lambda: site.app.asked)
+    await peer.leave()
+    await site.until(lambda: site.app.given_up == 1 and site.app.under_way == 0)
+
+
+async def test_a_slow_body_that_was_sent_ahead_is_late_from_the_moment_it_is_wanted(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(GET.replace(b"/ ", b"/held ") + POST + b"content-length: 10\r\n\r\n")
+    await site.until(lambda: site.app.asked)
+    site.door.look_around(100)
+    site.app.go.set()
+    assert (await peer.hear()).status == 200
+    await site.until(lambda: site.app.under_way == 1)
+    site.door.look_around(protocol.BODY_PATIENCE)
+    assert (await peer.hear()).status == 408
+
+
+@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket"])
+async def test_another_protocol_is_not_spoken_and_the_request_is_served(site: Site, upgrade: bytes) -> None:
+    """A Java client asks for h2c with every first request, also with the one that carries an alert."""
+    peer = await site.connect()
+    fields = b"connection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nupgrade: " + upgrade
+    await peer.say(POST + fields + b"\r\ncontent-length: 5\r\n\r\nhello")
+    assert (await peer.hear()).status == 200
+    await peer.say(POST + fields + b"\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    assert (await peer.hear()).status == 200
+    await peer.say(GET)
+    assert (await peer.hear()).status == 200
+    assert site.app.asked == [("POST", "/", b"hello")] * 2 + [("GET", "/", b"")]
+
+
+async def test_a_head_request_has_no_body(site: Site) -> None:
+    peer = await site.connect()
+    await peer.say(HEAD.replace(b"GET", b"HEAD") + b"\r\n" + GET.replace(b"/ ", b"/second "))
+    async with asyncio.timeout(PATIENCE):
+        await peer.reader.readuntil(b"\r\n\r\n")
+    assert (await peer.hear()).status == 200
+
+
+# Places
+
+
+async def test_connections_that_only_stand_there_keep_nobody_out() -> None:
+    async with serving(connections=20, per_address=20) as site:
+        for _ in range(30):
+            await site.connect()
+        partly = [await site.connect() for _ in range(20)]
+        for peer in partly:
+            await peer.say(POST + b"content-length: 100\r\n\r\nx")
+        for _ in range(30):
+            assert (await site.ask(POST + b"content-length: 5\r\n\r\nhello")).status == 200
+        assert len(site.door) <= 21
+    # Whoever had to go in the middle of a request was not heard.
+    assert {body for _, _, body in site.app.asked} == {b"hello"}
+
+
+async def test_whoever_finds_no_place_is_told_when_to_come_again() -> None:
+    async with serving(per_address=3) as site:
+        peers = [await site.connect() for _ in range(3)]
+        for peer in peers:
+            await peer.say(GET.replace(b"/ ", b"/held "))
+        await site.until(lambda: len(site.app.asked) == 3)
+        answer = await site.ask(GET)
+        assert (answer.status, answer.code) == (503, "unavailable")
+        assert answer.headers["retry-after"] == str(protocol.RETRY_AFTER)
+        site.app.go.set()
+        assert [(await peer.hear()).status for peer in peers] == [200] * 3
+        assert (await site.ask(GET)).status == 200
+
+
+async def test_a_request_that_came_with_its_connection_is_read_however_many_came_at_the_same_time() -> None:
+    async with serving(per_address=5) as site:
+        # All of this happens before the server gets to do anything.
+        speaks = socket.create_connection(("127.0.0.1", site.port))
+        speaks.sendall(GET)
+        crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(20)]
+        peer = Peer(*await asyncio.open_connection(sock=speaks))
+        site.peers.append(peer)
+        assert (await peer.hear()).status == 200
+        assert "address" in site.why
+        for each in crowd:
+            each.close()
+
+
+async def test_a_body_that_nobody_takes_is_not_late(site: Site) -> None:
+    """While we hold up the body ourselves, its sender is not to blame."""
+    peer = await site.connect()
+    await peer.say(POST.replace(b"/ ", b"/later ") + b"content-length: 1000000\r\n\r\n" + b"y" * 100_000)
+    await site.until(lambda: any(each.flow.read_paused for each in site.server.server_state.connections))
+    site.door.look_around(protocol.BODY_PATIENCE * 2)
+    site.app.go.set()
+    await peer.say(b"y" * 900_000)
+    assert (await peer.hear()).status == 200
