@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from tocsin.db.engine import Tx
 from tocsin.edge.auth import COOKIE
 from tocsin.edge.context import AppRequest, Context, Ctx, Who, ip_of
-from tocsin.edge.reading import cookie
+from tocsin.edge.reading import cookie as cookie_of
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
@@ -59,7 +59,7 @@ async def sign_in(request: AppRequest, context: Ctx) -> pages.Page:
             ip_of(request),
             _user_agent(request),
             days=context.settings.session_days,
-            device=read_device(context.keys.device, email, cookie(request, _device_cookie(email))),
+            device=read_device(context.keys.device, email, cookie_of(request, _device_cookie(email))),
         )
     except (Unauthenticated, TooMany, Unavailable) as problem:
         # Not 401: the browser's own sign-in dialog has no place here, and the form is shown again.
