@@ -119,11 +119,7 @@ async def acknowledge(request: AppRequest, context: Ctx, who: Who, ref: FromPath
 
 
 async def _acknowledge(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    taken = await incidents.acknowledge(tx, who, ref)
-    linked = await queries.linked_alert_ids(tx, taken.id, open_only=True)
-    for page, _ in await oncall.pages_of(tx, alert_ids=linked, incident_id=taken.id):
-        if page.user_id == who.user_id:
-            await incidents.answer_page(tx, who, page.id)
+    await incidents.acknowledge(tx, who, ref)
 
 
 @post("/incidents/{ref:str}/join")

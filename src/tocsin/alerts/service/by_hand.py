@@ -26,6 +26,11 @@ from tocsin.oncall.model import RunState
 async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Take an alert on: its escalation ends. Acknowledging again changes nothing."""
     who.must("alert.edit")
+    return await take_on(tx, who, alert_id, reason=reason)
+
+
+async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
+    """Acknowledge an alert for somebody whose right to do so the caller has checked, such as whoever was paged."""
     alert = await queries.lock(tx, alert_id)
     if alert.status == AlertStatus.RESOLVED:
         raise Conflict("This alert is resolved, so there is nothing left to acknowledge.", code="alert.resolved")
