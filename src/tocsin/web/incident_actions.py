@@ -17,7 +17,7 @@ from tocsin.incidents.model import CancelReason, IncidentRole, Status
 from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PageState
-from tocsin.web import forms, incident, pages
+from tocsin.web import forms, incident, own_page, pages
 from tocsin.web.forms import Form
 from tocsin.web.incidents import read_target
 
@@ -120,6 +120,16 @@ async def acknowledge(request: AppRequest, context: Ctx, who: Who, ref: FromPath
 
 async def _acknowledge(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.acknowledge(tx, who, ref)
+
+
+@post("/incidents/{ref:str}/answer")
+async def answer(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Answer one's own page about the incident or one of its alerts. Form fields as in `own_page.answer`."""
+    return await _act(request, context, who, ref, "answer", _answer)
+
+
+async def _answer(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await own_page.answer(tx, who, form)
 
 
 @post("/incidents/{ref:str}/join")
@@ -243,6 +253,7 @@ HANDLERS = [
     assign_role,
     comment,
     acknowledge,
+    answer,
     join,
     leave,
     page,
