@@ -84,7 +84,7 @@ async def note_page(tx: Tx, page_id: UUID) -> None:
         return
     row = await queries.responder(tx, incident.id, sent.user_id)
     if row is None or (row.state != ResponderState.JOINED and (row.paged_at is None or row.paged_at < sent.paged_at)):
-        await add_paged(tx, incident, [sent.user_id], _source_of(sent))
+        await add_paged(tx, incident, [sent.user_id], _source_of(sent), at=sent.paged_at)
 
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
@@ -123,7 +123,7 @@ async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
 async def _decline(tx: Tx, who: Actor, incident: Incident, sent: Page) -> None:
     row = await queries.responder(tx, incident.id, sent.user_id)
     if row is None:
-        await add_paged(tx, incident, [sent.user_id], _source_of(sent))
+        await add_paged(tx, incident, [sent.user_id], _source_of(sent), at=sent.paged_at)
         row = await queries.responder(tx, incident.id, sent.user_id)
     if row is None or row.state in (ResponderState.JOINED, ResponderState.DECLINED):
         return

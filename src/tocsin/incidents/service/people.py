@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
@@ -212,8 +213,10 @@ async def add_joined(tx: Tx, who: Actor, incident: Incident, user_id: UUID, name
     await emit(tx, joined)
 
 
-async def add_paged(tx: Tx, incident: Incident, user_ids: Iterable[UUID], source: ResponderSource) -> None:
-    """Make these people responders who have been asked; whoever has joined stays joined."""
+async def add_paged(
+    tx: Tx, incident: Incident, user_ids: Iterable[UUID], source: ResponderSource, *, at: datetime | None = None
+) -> None:
+    """Make these people responders who have been asked (`at`: when, if not now); whoever has joined stays joined."""
     wanted = sorted(set(user_ids))
     known = await queries.responders_by_user(tx, incident.id, wanted)
     for user_id in wanted:
@@ -224,7 +227,7 @@ async def add_paged(tx: Tx, incident: Incident, user_ids: Iterable[UUID], source
             tx.session.add(row)
         elif row.state != ResponderState.JOINED:
             row.state = ResponderState.PAGED
-        row.paged_at = tx.now
+        row.paged_at = at or tx.now
     await tx.session.flush()
 
 
