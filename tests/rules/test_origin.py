@@ -38,12 +38,12 @@ ORIGINS = [
     (SECURE, "127.0.0.1:8700", "http", "https://tocsin.example", Whence.OURS),
     (SECURE, None, "http", "https://tocsin.example", Whence.OURS),
     (SECURE, "127.0.0.1:8700", "http", "https://evil.example", Whence.FOREIGN),
-    # What somebody on the line wrote as http://tocsin.example is not ours where that address is known as https.
+    # What somebody on the line wrote as http://tocsin.example is not ours where the setting, or a proxy, says https.
     (SECURE, "tocsin.example", "http", "http://tocsin.example", Whence.FOREIGN),
     (SECURE, "tocsin.example", "https", "http://tocsin.example", Whence.FOREIGN),
     (UNSET, "tocsin.example", "https", "http://tocsin.example", Whence.FOREIGN),
-    # Another port of the same machine, opened past the proxy.
-    (SECURE, "tocsin.example:8700", "http", "http://tocsin.example:8700", Whence.OURS),
+    # Another port of the same machine, opened past the proxy: no browser would keep the session's cookie there.
+    (SECURE, "tocsin.example:8700", "http", "http://tocsin.example:8700", Whence.FOREIGN),
     # Another port outside than inside; `$host` of nginx leaves the port out.
     ("https://tocsin.example:8443", "tocsin.example", "http", "https://tocsin.example:8443", Whence.OURS),
     (UNSET, "tocsin.example", "http", "https://tocsin.example:8443", Whence.FOREIGN),
@@ -120,7 +120,7 @@ def test_what_a_request_rests_on_says_from_where_it_may_come(rests: Rests, has_s
     ("base_url", "host", "scheme", "wanted"),
     [
         (UNSET, "tocsin.example:8700", "http", [UNSET, "http://tocsin.example:8700"]),
-        (SECURE, "127.0.0.1:8700", "http", [SECURE, "http://127.0.0.1:8700"]),
+        (SECURE, "127.0.0.1:8700", "http", [SECURE, "https://127.0.0.1:8700"]),
         (SECURE, "tocsin.example", "http", [SECURE]),
         ("http://[::1]:8700/", "[0::1]:8700", "http", ["http://[::1]:8700"]),
         (NAMED, None, "http", [NAMED]),

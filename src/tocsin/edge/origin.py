@@ -54,7 +54,8 @@ def whence(arrival: Arrival, base_url: str) -> Whence:
 
     `Sec-Fetch-Site` is the browser's own comparison, which no proxy can spoil, so it goes first. Else the origin is
     ours when it is that of `TOCSIN_BASE_URL` or the address that the request was sent to. A proxy that ends TLS leaves
-    http to be seen here, so https at that address is ours as well; http is not where the address is known as https.
+    http to be seen here, so https at that address is ours as well. http is not where the setting says https: browsers
+    keep no session of ours there, and anybody on the line may have written the page.
     """
     if arrival.fetch_site is not None:
         return Whence.OURS if arrival.fetch_site in ("same-origin", "none") else Whence.FOREIGN
@@ -98,7 +99,7 @@ def _here(arrival: Arrival, base_url: str) -> list[_Place]:
     plain, secure = _place(f"http://{arrival.host}"), _place(f"https://{arrival.host}")
     if plain is None or secure is None:
         return []
-    is_secure = arrival.scheme == "https" or secure == _place(base_url)
+    is_secure = arrival.scheme == "https" or base_url.startswith("https:")
     return [secure] if is_secure else [plain, secure]
 
 
