@@ -437,7 +437,7 @@ async def test_the_last_step_is_escalated_on_no_surface(api: Api) -> None:
             ]
             for each in refused:
                 assert each.status == 409
-                assert "There is no next step, so nobody else can be paged. You are still being paged." in each.html
+                assert "There is no next step, so nobody else can be paged now. You are still being paged." in each.html
             shown = (await web.get(f"/alerts/{id}")).read.forms
             assert "answer-escalate" not in shown and "answer-decline" in shown
             assert await world.history(alert) == before

@@ -219,7 +219,8 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
     is_running = run.state == RunState.RUNNING and run.next_step_at is not None
     by, at = await _answered(tx, asked)
     joined = await incident_queries.responders(tx, asked.incident.id) if asked.incident is not None else []
-    is_last = is_running and bool((await escalations.what_follows(tx, run)).end)
+    follows = await escalations.what_follows(tx, run) if is_running else None
+    is_last = follows is not None and bool(follows.end)
     return PageView(
         title=str(content.get("title", "")),
         severity=_severity(asked),
@@ -233,7 +234,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
-        may_escalate=is_running and not is_last and page.state == PageState.PAGING,
+        may_escalate=follows is not None and bool(follows.page) and page.state == PageState.PAGING,
         is_last=is_last,
         passed_on_at=await _passed_on_at(tx, asked),
         now_paged=[name for other, name in await oncall.pages_of_runs(tx, [run]) if other.state == PageState.PAGING],

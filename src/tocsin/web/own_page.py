@@ -33,7 +33,7 @@ async def paging(tx: Tx, who: Actor, runs: Sequence[EscalationRun], pages: Seque
     if run is None:
         return None
     follows = await oncall.what_follows(tx, run)
-    return Paging(f"{run.round}-{run.step}", not follows.end, public("pag", mine.id) if mine is not None else "")
+    return Paging(f"{run.round}-{run.step}", bool(follows.page), public("pag", mine.id) if mine is not None else "")
 
 
 async def answer(tx: Tx, who: Actor, form: Form) -> None:
