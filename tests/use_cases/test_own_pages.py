@@ -249,3 +249,21 @@ async def test_a_press_on_an_old_screen_goes_no_step_further(world: World) -> No
         await service.escalate_page(tx, world.actor(ada), await page_of(tx, alert.id, "Ada"), seen=(0, 1))
     await world.settle()
     assert (len(world.mail.to(bob)), world.mail.to(cyd)) == (1, [])
+
+
+async def test_nobody_is_passed_on_to_a_round_that_may_not_begin_yet(world: World) -> None:
+    """F050: nobody would be asked until then, so whoever is being paged still is; once it may begin, it does."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob], repeat=1))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        await service.escalate_page(tx, world.actor(ada), await page_of(tx, alert.id, "Ada"))
+    await world.settle()
+    with pytest.raises(Conflict) as refused:
+        async with world.db.begin() as tx:
+            await service.escalate_page(tx, world.actor(bob), await page_of(tx, alert.id, "Bob"))
+    assert refused.value.code == "escalation.last_step" and "You are still being paged" in refused.value.message
+    await world.pass_time(minutes(4.9))
+    assert await world.deliveries(alert) == ["Ada: sent", "Bob: sent"]
+    await world.pass_time(minutes(0.2))
+    assert (await world.deliveries(alert))[2:] == ["Ada: sent"]
