@@ -15,11 +15,13 @@ from tocsin.api.incident_shape import IncidentOut, shape
 from tocsin.api.incidents import Severity
 from tocsin.api.pages import PageOut, write_page
 from tocsin.api.targets import Target, read_targets
+from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
 from tocsin.incidents import service
 from tocsin.incidents.model import CancelReason, Status
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
+from tocsin.oncall import service as escalations
 from tocsin.oncall.model import EscalationRun
 
 Note = Annotated[str, msgspec.Meta(max_length=10_000, description="Markdown.")]
@@ -202,18 +204,17 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
     async with context.begin() as tx:
         runs = await service.page(tx, who, reference(id), targets, data.message)
         rows = await oncall.pages_of_runs(tx, runs)
-    paged = {page.run_id for page, _ in rows}
-    return PagesSent(
-        [write_page(page, name) for page, name in rows], [_missed(run) for run in runs if run.id not in paged]
-    )
+        paged = {page.run_id for page, _ in rows}
+        missed = [await _missed(tx, run) for run in runs if run.id not in paged]
+    return PagesSent([write_page(page, name) for page, name in rows], missed)
 
 
-def _missed(run: EscalationRun) -> NotReached:
+async def _missed(tx: Tx, run: EscalationRun) -> NotReached:
+    # A run that has reached nobody goes on, so it may have no reason to have ended.
+    reason = run.end_reason or (await escalations.what_follows(tx, run)).end
     if run.direct_user_id is not None:
-        return NotReached("user", public("usr", run.direct_user_id), run.policy_name, run.end_reason or "")
-    return NotReached(
-        "escalation_policy", public_or_none("pol", run.policy_id) or "", run.policy_name, run.end_reason or ""
-    )
+        return NotReached("user", public("usr", run.direct_user_id), run.policy_name, reason)
+    return NotReached("escalation_policy", public_or_none("pol", run.policy_id) or "", run.policy_name, reason)
 
 
 ROUTER = Router(

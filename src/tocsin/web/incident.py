@@ -261,7 +261,9 @@ class _Calls:
         for page in found:
             latest.setdefault(page.user_id, page)
         paged = {page.run_id for page in found}
-        in_vain = [run for run in runs.values() if run.state == RunState.EXHAUSTED and run.id not in paged]
+        # One that goes on until somebody can be reached has paged nobody so far either.
+        fruitless = (RunState.EXHAUSTED, RunState.RUNNING)
+        in_vain = [run for run in runs.values() if run.state in fruitless and run.id not in paged]
         return cls(latest, [page for page in found if page.state == PageState.PAGING], runs, in_vain)
 
     def missed(self, user_id: UUID) -> bool:
