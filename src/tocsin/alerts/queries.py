@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tocsin.alerts.model import Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
 from tocsin.alerts.routing import Route
-from tocsin.db.engine import Tx, decode_json
+from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.db.records import get_record, lock_record, lock_records
 from tocsin.oncall.queries import policy_names
 
@@ -30,6 +30,12 @@ async def lock(tx: Tx, id: UUID) -> Alert:
 async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
     """Return these alerts for changing, in the order of their ids; raises `NotFound` when one is missing."""
     return await lock_records(tx, Alert, ids, "alert")
+
+
+async def lock_known(tx: Tx, ids: Collection[UUID]) -> None:
+    """Lock those of these alerts that there are, in the order of their ids."""
+    query = select(Alert.id).where(Alert.id.in_(ids)).order_by(Alert.id).with_for_update(**LOCK)
+    await tx.session.execute(query)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,15 +85,18 @@ async def ensure_organisation(tx: Tx, name: str) -> Organisation:
     return (await tx.session.scalars(select(Organisation).where(Organisation.id == 1))).one()
 
 
-async def rename_organisation(tx: Tx, who: Actor, name: str, if_version: int | None = None) -> Organisation:
-    """Give the organisation another name. Raises `Invalid`, and `Stale` when `if_version` is not the stored version."""
+async def rename_organisation(tx: Tx, who: Actor, name: str | None, if_version: int | None = None) -> Organisation:
+    """Give the organisation another name; None leaves it as it is.
+
+    Raises `Invalid`, and `Stale` when `if_version` is not the stored version.
+    """
     who.must("user.manage")
     organisation = await queries.lock_organisation(tx)
     if organisation is None:
         raise _not_set_up()
     if if_version is not None and organisation.version != if_version:
         raise Stale("Somebody changed the organisation in the meantime. Look at it again before you save.")
-    title = clean_name(name)
+    title = organisation.name if name is None else clean_name(name)
     if title == organisation.name:
         return organisation
     change = Change(field="name", old=organisation.name, new=title)

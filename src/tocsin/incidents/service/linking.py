@@ -19,7 +19,7 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
-from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import queries as oncall_queries
 
 # How many things one request may name.
@@ -27,14 +27,21 @@ MANY = 100
 
 
 async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -> Incident:
-    """Link alerts; those linked already stay, one that belongs to another incident is a `Conflict` and links none."""
+    """Link alerts; those linked already stay, one that belongs to another incident is a `Conflict` and links none.
+
+    An alert that is not there is an `Invalid` of `alert_ids`.
+    """
     who.must("incident.edit")
     if not 1 <= len(alert_ids) <= MANY:
         raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
     incident = await queries.lock(tx, ref)
     if incident.status == Status.CANCELLED:
         raise Conflict(f"{incident.reference} is cancelled. Reopen it first.", code="incident.not_open")
-    wanted = [alert for alert in await alert_queries.lock_many(tx, alert_ids) if alert.incident_id != incident.id]
+    try:
+        named = await alert_queries.lock_many(tx, alert_ids)
+    except NotFound as problem:
+        raise Invalid("alert_ids", problem.message, code="unknown") from None
+    wanted = [alert for alert in named if alert.incident_id != incident.id]
     await must_be_free(tx, wanted)
     await link(tx, who, incident, wanted)
     return incident
@@ -74,7 +81,7 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
         for person in (await identity.users_by_id(tx, await _on_it(tx, wanted))).values():
             place = await queries.responder(tx, incident.id, person.id)
             if place is not None and place.state == ResponderState.JOINED:
-                await note_taken_on(tx, Actor.person(person).ref, incident, person.id)
+                await note_taken_on(tx, Actor.person(person).ref, incident, person.id, role=person.role)
 
 
 async def _on_it(tx: Tx, wanted: Sequence[Alert]) -> list[UUID]:
