@@ -28,6 +28,7 @@ from tocsin.events.live import Live
 from tocsin.identity import jobs as identity_jobs
 from tocsin.identity import service as identity
 from tocsin.incidents import jobs as incident_jobs
+from tocsin.jobs.clockwatch import Waits
 from tocsin.jobs.queue import Job
 from tocsin.jobs.worker import Kind, Periodic, Worker, backoff, ensure_schedules
 from tocsin.net.http import OutboundHttp
@@ -55,6 +56,11 @@ LISTENERS: Listeners = {
 PERIODIC = (
     Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),
     Periodic(SWEEP_SIGNALS, SWEEP_SIGNALS, timedelta(hours=1)),
+)
+# What else waits for a time by the database's clock, beside jobs.
+WAITS = (
+    Waits("delivery", ("due_at", "sending_at"), "state IN ('queued', 'sending')"),
+    Waits("escalation_run", ("next_step_at",), "state = 'running'"),
 )
 
 
@@ -94,7 +100,8 @@ class App:
         async with self.db.begin() as tx:
             keys = Keys(link=await identity.secret(tx, "link"), form=await identity.secret(tx, "form"))
         await ensure_schedules(self.db, PERIODIC)
-        self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
+        kinds = self._kinds(keys)
+        self.worker = Worker(self.db, kinds, PERIODIC, locks=self.settings.worker_locks, waits=WAITS)
         self.worker.limit = self._origins.limit
         self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
         self.context = Context(
@@ -106,7 +113,7 @@ class App:
             channels=self.channels,
             keys=keys,
             metrics=self.metrics,
-            worker_is_alive=lambda: self.worker.is_alive if self.worker and worker else None,
+            lanes_silent_for=lambda: self.worker.silent_for() if self.worker and worker else None,
             stopping=lambda: self._stopping,
         )
         if web:
