@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -37,12 +37,11 @@ from tocsin.oncall.model import RunState
 
 log = structlog.stdlib.get_logger(__name__)
 
-T = TypeVar("T")
-
 MOST_SIGNALS = 512
 RETRY_AFTER = 5
 # Senders give up after 10 to 30 seconds; they hear from us before.
 STORE_WITHIN = 8.0
+_FIND_WITHIN = 5.0
 _SOURCE_TTL = 5.0
 _UNKNOWN_TTL = 1.0
 _DEADLOCK = ("40P01", "40001")
@@ -82,7 +81,8 @@ class Sources:
         if (known := self._known.get(token)) and known[0] > now:
             return known[1]
         try:
-            row = await _within(5, self._db.pool.fetchrow(_SOURCE, token))
+            async with asyncio.timeout(_FIND_WITHIN):
+                row = await self._db.pool.fetchrow(_SOURCE, token)
         except (*STORE_ERRORS, ValueError) as error:
             log.warning("intake.store_unreachable", error=type(error).__name__)
             raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error
@@ -91,17 +91,6 @@ class Sources:
             self._known.clear()
         self._known[token] = (now + (_SOURCE_TTL if found else _UNKNOWN_TTL), found)
         return found
-
-
-async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """Wait so long and no longer. The driver waits for the end of what it cancels, and a frozen store never ends it."""
-    task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    if not done:
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        task.cancel()
-        raise TimeoutError
-    return task.result()
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ import structlog
 
 from tocsin.db import link
 from tocsin.db.errors import STORE_ERRORS
+from tocsin.db.link import CLAIMS_WITHIN
 
 _CHANNEL = "tocsin"
 _COALESCE = 0.010
@@ -81,7 +82,9 @@ class Bell:
             await asyncio.sleep(_RECONNECT)
 
     async def _serve(self) -> None:
-        connection = await link.connect(self._dsn, settings={"application_name": "tocsin"})
+        connection = await link.connect(
+            self._dsn, settings={"application_name": "tocsin"}, answers_within=CLAIMS_WITHIN
+        )
         lost = asyncio.Event()
 
         def notice_loss(_: object) -> None:

@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 import asyncpg
 import msgspec
-from sqlalchemy import event, text
+from sqlalchemy import ExceptionContext, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -21,7 +21,7 @@ from tocsin.db import link
 from tocsin.db.bell import Bell
 from tocsin.db.condition import TRY_TO_WRITE, Condition
 from tocsin.db.errors import STORE_ERRORS
-from tocsin.db.link import ANSWERS_WITHIN, CLOSES_WITHIN, Connection, Link, Pool
+from tocsin.db.link import ANSWERS_WITHIN, Connection, Link, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +153,11 @@ class Database:
         # all of a full pool ask at once, each would wait for another to give its own back.
         self._snapshot_engine = self._engine(pool_size=1, max_overflow=0)
 
-    def _engine(self, *, answers_within: float | None = ANSWERS_WITHIN, **pool: Any) -> AsyncEngine:
+    def _engine(self, *, is_patient: bool = False, **pool: Any) -> AsyncEngine:
         async def connect() -> Link:
             # A generic plan knows neither the status that is asked for nor the limit, and walks whole tables for a
             # count.
-            return await self._connect(answers_within=answers_within, plan_cache_mode="force_custom_plan")
+            return await self._connect(is_patient=is_patient, plan_cache_mode="force_custom_plan")
 
         engine = create_async_engine(
             "postgresql+asyncpg://",
@@ -167,17 +167,15 @@ class Database:
             **pool,
         )
         event.listen(engine.sync_engine, "checkout", self._refuse_doubtful)
-        event.listen(
-            engine.sync_engine, "handle_error", lambda context: self.condition.note(context.original_exception)
-        )
+        event.listen(engine.sync_engine, "handle_error", self._note)
         return engine
 
-    async def _connect(self, *, answers_within: float | None = ANSWERS_WITHIN, **settings: str) -> Link:
+    async def _connect(self, *, is_patient: bool = False, **settings: str) -> Link:
         try:
             made = await link.connect(
                 self.dsn,
                 settings={"application_name": self._application} | settings,
-                answers_within=answers_within,
+                answers_within=None if is_patient else ANSWERS_WITHIN,
                 writes=self._writes,
                 note=self.condition.note,
             )
@@ -186,6 +184,9 @@ class Database:
             raise
         self._links.add(made)
         return made
+
+    def _note(self, context: ExceptionContext) -> None:
+        self.condition.note(context.original_exception)
 
     def _refuse_doubtful(self, connection: Any, *_: object) -> None:
         """Have the pool connect anew when PostgreSQL ended a connection that lay idle, or others as old have failed.
@@ -208,7 +209,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def patient(self) -> AsyncGenerator[AsyncConnection]:
         """Open a connection whose statements may take as long as they take. For migrations."""
-        engine = self._engine(answers_within=None, poolclass=NullPool)
+        engine = self._engine(is_patient=True, poolclass=NullPool)
         async with engine.connect() as connection:
             yield connection
         await engine.dispose()
@@ -242,12 +243,11 @@ class Database:
             except STORE_ERRORS:
                 self._pool.terminate()
             self._pool = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSES_WITHIN):
-                await self._snapshot_engine.dispose()
-                await self.engine.dispose()
+        # One by one they would each wait for a silent server.
         for left in tuple(self._links):
             left.terminate()
+        await self._snapshot_engine.dispose()
+        await self.engine.dispose()
 
     async def find_trouble(self) -> str | None:
         """Say what keeps the database from storing anything, None when it does; tries a write now and then."""

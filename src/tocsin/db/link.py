@@ -80,7 +80,7 @@ async def connect(
     dsn: str,
     *,
     settings: Mapping[str, str],
-    answers_within: float | None = ANSWERS_WITHIN,
+    answers_within: float | None,
     writes: bool = True,
     note: Callable[[BaseException], None] | None = None,
 ) -> Link:

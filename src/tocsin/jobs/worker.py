@@ -422,7 +422,9 @@ class Worker:
             connection: Link | None = None
             lost = asyncio.Event()
             try:
-                connection = await link.connect(self._db.dsn, settings={"application_name": "tocsin-lock"})
+                connection = await link.connect(
+                    self._db.dsn, settings={"application_name": "tocsin-lock"}, answers_within=CLAIMS_WITHIN
+                )
                 connection.add_termination_listener(lambda _, gone=lost: gone.set())
                 await connection.execute("SELECT pg_advisory_lock($1::int, $2::int)", LOCK_SPACE, self.number)
                 self._locked.set()
