@@ -12,7 +12,7 @@ The clock on the wall itself is believed after each step: times are shown by it,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -126,7 +126,7 @@ class ClockWatch:
         is_news = self._last is None or self._last.steps == look.steps
         moved = bool(step) and is_news and await self._move(step, look, horizon)
         # Only now: a look that could not finish its work is made again.
-        self._last = look
+        self._last = replace(look, steps=look.steps + moved)
         if not moved and not timedelta(0) <= look.at - seen_at < _NOTE_EVERY:
             await self._db.pool.execute(_NOTE, look.at, look.horizon, look.steps, timeout=CLAIMS_WITHIN)
         return moved

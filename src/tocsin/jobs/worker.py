@@ -118,17 +118,18 @@ UPDATE job SET owner = NULL, lease_until = NULL, attempt = attempt - 1
 WHERE owner = $1 AND lane = $2 AND id <> ALL($3::bigint[])
 """
 _RELEASE = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = $1"
+# A server that seems to start in the future started before the clock went back.
 _EXPIRED = """
 UPDATE job SET owner = NULL, lease_until = NULL
 WHERE owner IS NOT NULL AND lease_until < tocsin_now()
   AND ($2::timestamptz IS NULL OR tocsin_clock() <= $2)
-  AND pg_postmaster_start_time() NOT BETWEEN clock_timestamp() - $1::interval AND clock_timestamp()
+  AND pg_postmaster_start_time() NOT BETWEEN tocsin_clock() - $1::interval AND tocsin_clock()
 RETURNING lane
 """
 _OWNERS_WITHOUT_LOCK = """
 SELECT DISTINCT owner FROM job
 WHERE owner IS NOT NULL
-  AND pg_postmaster_start_time() NOT BETWEEN clock_timestamp() - $1::interval AND clock_timestamp()
+  AND pg_postmaster_start_time() NOT BETWEEN tocsin_clock() - $1::interval AND tocsin_clock()
   AND NOT EXISTS (
     SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND classid = $2::oid AND objid = job.owner::oid AND granted
@@ -234,9 +235,14 @@ class Worker:
     async def stop(self) -> None:
         """Stop claiming, give running jobs up to 20 seconds, then hand everything back."""
         self._stopping.set()
-        for task in self._tasks:
-            if task.get_name() != "worker-lock":
-                task.cancel()
+        asking = [task for task in self._tasks if task.get_name() not in ("worker-lock", "renew")]
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        # What was claimed a moment ago and has not begun waits for nobody, and has made no attempt.
+        with contextlib.suppress(*STORE_ERRORS):
+            for lane in LANES:
+                await self._disown(lane)
         if self._running:
             await asyncio.wait(set(self._running.values()), timeout=STOP_WITHIN)
         for task in [*self._tasks, *self._running.values()]:
