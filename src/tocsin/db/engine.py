@@ -222,7 +222,10 @@ class Database:
 
         self._pool = pool = await asyncpg.create_pool(
             self.dsn,
-            min_size=1,
+            # The first one shows whether there is a way. None is kept up: the driver would connect, and complain, by
+            # itself for as long as there is none.
+            init_size=1,
+            min_size=0,
             max_size=self._pool_size,
             connect=connect,
             connection_class=Link,
