@@ -1,4 +1,4 @@
-"""The way to PostgreSQL falls silent, or its backends freeze, while alerts come in: pages go on by another way (G04)."""
+"""The way to PostgreSQL falls silent, or backends freeze, while alerts come in: pages go on by another way (G04)."""
 
 from __future__ import annotations
 

@@ -328,3 +328,40 @@ async def test_a_job_is_not_lost_while_the_database_may_only_be_read(bench: Benc
         await (await tx.raw()).execute("SELECT set_config('default_transaction_read_only', 'on', false)")
     await bench.have_happened("later", "page")
     assert worker.is_alive
+
+
+async def test_a_session_whose_client_fell_silent_in_a_transaction_frees_its_locks(
+    proxy: Proxy, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G04: also one that PostgreSQL does not count as idle, because it knows a statement that it is not yet to run."""
+    monkeypatch.setattr(engine, "SILENT_IN_TRANSACTION", timedelta(seconds=0.2))
+    monkeypatch.setattr(link, "IDLE_IN_TRANSACTION", "1h")
+    away = await link.connect(proxy.dsn, settings={"application_name": "tocsin"}, answers_within=PATIENCE)
+    await away.execute("BEGIN")
+    await away.execute("SELECT pg_advisory_xact_lock(42)")
+    await away.prepare("SELECT 1")
+    proxy.swallow()
+    locked = "SELECT NOT pg_try_advisory_xact_lock(42)"
+    assert await bench.ask(locked)
+    await bench.worker()
+
+    async def free() -> bool:
+        return not await bench.ask(locked)
+
+    await until(free)
+    away.terminate()
+
+
+async def test_a_worker_ends_the_session_of_a_connection_that_it_has_lost(proxy: Proxy, bench: Bench) -> None:
+    """G04: else its own ghost keeps the lock from it, and keeps its jobs from the others when it dies."""
+    near, bench.dsn = bench.db, proxy.dsn
+    worker = await bench.worker(locks=True)
+    holder = "SELECT pid FROM pg_locks WHERE classid = $1::oid AND objid = $2::oid AND granted"
+    ghost = await near.pool.fetchval(holder, LOCK_SPACE, worker.number)
+    assert ghost
+    proxy.swallow()
+
+    async def another_holds_it() -> bool:
+        return await near.pool.fetchval(holder, LOCK_SPACE, worker.number) not in (None, ghost)
+
+    await until(another_holds_it)

@@ -44,6 +44,7 @@ ASK_LOCK_EVERY = 5.0
 # No takeover until PostgreSQL has been up for this long: living workers need a moment to come back.
 SETTLE = timedelta(seconds=8)
 STOP_WITHIN = 20.0
+SILENT_IN_TRANSACTION = timedelta(seconds=8)
 # So long a new worker waits for its lock before it takes jobs; others would take them from it again.
 LOCK_WITHIN = 5.0
 # First half of the advisory lock's key: "tocs" as a number.
@@ -137,6 +138,20 @@ WHERE owner IS NOT NULL
   )
 """
 _TAKE_FROM = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = ANY($1::bigint[]) RETURNING lane"
+# A session of ours in the middle of a transaction whose client has said nothing for so long. PostgreSQL ends those that
+# are idle by itself, but one that was still told what comes next counts as busy, and keeps its locks for ever.
+_END_SILENT = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name LIKE 'tocsin%'
+  AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+  AND state_change < clock_timestamp() - $1::interval AND ($2::timestamptz IS NULL OR tocsin_clock() <= $2)
+"""
+# The number is this worker's alone, so another session with its lock is a connection that it has lost.
+_END_GHOST = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1::oid AND objid = $2::oid AND granted AND pid <> pg_backend_pid()
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _LOCKED = """
 SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = $1::oid AND granted
@@ -394,7 +409,10 @@ class Worker:
         await self._db.pool.execute(_RENEW, self.number, LEASE, list(self._running), timeout=CLAIMS_WITHIN)
 
     async def _sweep(self) -> None:
-        """Free the jobs of workers that are gone."""
+        """Free the locks of sessions, and the jobs of workers, that are gone."""
+        silent = (SILENT_IN_TRANSACTION, self._clock.latest())
+        if ended := await self._db.pool.fetchval(_END_SILENT, *silent, timeout=CLAIMS_WITHIN):
+            log.warning("worker.silent_sessions_ended", sessions=ended, by=self.number)
         freed = list(await self._db.pool.fetch(_EXPIRED, SETTLE, self._clock.latest(), timeout=CLAIMS_WITHIN))
         if self._locks:
             rows = await self._db.pool.fetch(_OWNERS_WITHOUT_LOCK, SETTLE, LOCK_SPACE, timeout=CLAIMS_WITHIN)
@@ -422,7 +440,7 @@ class Worker:
     async def _hold_lock(self) -> None:
         """Hold this worker's advisory lock on a connection of its own, and take it again after an outage.
 
-        While an earlier connection of ours hangs, its session still holds the lock, so that nobody takes our jobs.
+        While an earlier connection of ours hangs, its session may still hold the lock, so that nobody takes our jobs.
         """
         while True:
             connection: Link | None = None
@@ -432,6 +450,7 @@ class Worker:
                     self._db.dsn, settings={"application_name": "tocsin-lock"}, answers_within=CLAIMS_WITHIN
                 )
                 connection.add_termination_listener(lambda _, gone=lost: gone.set())
+                await connection.fetchval(_END_GHOST, LOCK_SPACE, self.number)
                 await connection.execute("SELECT pg_advisory_lock($1::int, $2::int)", LOCK_SPACE, self.number)
                 self._locked.set()
                 await link.ask_now_and_then(connection, lost, ASK_LOCK_EVERY)
