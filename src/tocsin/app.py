@@ -59,8 +59,8 @@ PERIODIC = (
 )
 # What else waits for a time by the database's clock, beside jobs.
 WAITS = (
-    Waits("delivery", ("due_at", "sending_at"), "state IN ('queued', 'sending')"),
-    Waits("escalation_run", ("next_step_at",), "state = 'running'"),
+    Waits("delivery", ("wanted_at", "due_at", "sending_at", "unsure_until"), "state IN ('queued', 'sending')"),
+    Waits("escalation_run", ("next_step_at", "round_started_at"), "state = 'running'"),
 )
 
 
