@@ -57,10 +57,17 @@ PERIODIC = (
     Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),
     Periodic(SWEEP_SIGNALS, SWEEP_SIGNALS, timedelta(hours=1)),
 )
-# What else waits for a time by the database's clock, beside jobs.
+# What else waits for a time by the database's clock, or counts from one, beside jobs.
 WAITS = (
-    Waits("delivery", ("wanted_at", "due_at", "sending_at", "unsure_until"), "state IN ('queued', 'sending')"),
-    Waits("escalation_run", ("next_step_at", "round_started_at"), "state = 'running'"),
+    Waits(
+        "delivery",
+        ("wanted_at", "due_at", "sending_at", "unsure_until", "refused_since"),
+        "state IN ('queued', 'sending')",
+    ),
+    Waits("contact_method_health", ("failing_since", "last_failed_at")),
+    Waits("escalation_run", ("next_step_at", "round_started_at", "unreached_since"), "state = 'running'"),
+    # The time to answer counts from here.
+    Waits("page", ("paged_at",), "state = 'paging'"),
 )
 
 
