@@ -41,6 +41,7 @@ class Started:
     channel: str
     address: str
     content: dict[str, Any]
+    shape: dict[str, Any] | None
     wanted_at: datetime
     attempt: int
     possible_duplicate: bool
