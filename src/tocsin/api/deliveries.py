@@ -32,7 +32,7 @@ class ReplyOut(msgspec.Struct):
 
 
 class ExchangeOut(msgspec.Struct):
-    """What went over the wire in the last attempt. `reply` is null when there was none; `took_ms` ends with the call."""
+    """What went over the wire in the last attempt. `reply` is null when there was none."""
 
     request: RequestOut
     reply: ReplyOut | None
