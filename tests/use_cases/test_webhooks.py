@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
@@ -263,6 +264,42 @@ async def test_a_change_that_is_wrong_changes_nothing(world: World) -> None:
     with pytest.raises(Invalid, match="Only a webhook has a format"):
         await change(world, mail, format="slack")
     assert (await change(world, mail, name="Work")).format is None
+
+
+@pytest.mark.parametrize("changes", [{"address": "https://new.example/hook"}, {"format": "slack"}])
+async def test_what_was_corrected_is_used_again_at_once(world: World, changes: dict[str, str]) -> None:
+    """F141: the old failure says nothing of the new address, also when the old one goes on failing."""
+    ada = await world.person("ada")
+    method = await add(world, ada, "https://old.example/hook")
+    await world.route(await world.policy([ada], wait=minutes(30)))
+    world.hook.failures = [Refused("404") for _ in range(50)]
+    await world.alert("First")
+    for _ in range(5):
+        await world.pass_time(minutes(1))
+    assert await failing(world) == {method.id}
+    await world.alert("Second")
+    assert world.hook.sent == []
+    await change(world, method, name="Another name")
+    assert await failing(world) == {method.id}
+    await change(world, method, **changes)
+    assert await failing(world) == set()
+    if "address" in changes:
+        async with world.db.begin() as tx:
+            await notifications.send_test_page(tx, world.root, user_id=ada.id, method_id=method.id)
+        await world.db.pool.execute("UPDATE delivery SET address = 'https://old.example/hook' WHERE kind = 'test'")
+        await world.settle()
+        assert await failing(world, for_how_long=minutes(0)) == set()
+    world.hook.failures.clear()
+    await world.alert("Third")
+    assert "Third" in [message.title for _, message in world.hook.sent]
+
+
+async def failing(world: World, *, for_how_long: timedelta | None = None) -> set[UUID]:
+    rows = await world.db.pool.fetch(
+        "SELECT contact_method_id FROM contact_method_health WHERE failing_since <= tocsin_now() - $1::interval",
+        contact.FAILING_FOR if for_how_long is None else for_how_long,
+    )
+    return {row[0] for row in rows}
 
 
 async def test_nobody_else_may_change_or_look(world: World) -> None:

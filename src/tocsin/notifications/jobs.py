@@ -62,8 +62,8 @@ class Sender:
 _STARTED = """
 delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.user_id,
 delivery.contact_method_id, delivery.channel, delivery.address, delivery.content, delivery.shape, delivery.wanted_at,
-delivery.attempt, delivery.possible_duplicate, delivery.sending_at, delivery.unsure_until, delivery.refusals, delivery.refused_since,
-delivery.unanswered, user_account.name AS user_name
+delivery.attempt, delivery.possible_duplicate, delivery.sending_at, delivery.unsure_until, delivery.refusals,
+delivery.refused_since, delivery.unanswered, user_account.name AS user_name
 """
 _BEGIN = f"""
 WITH instant AS MATERIALIZED (SELECT tocsin_now() AS now)

@@ -31,6 +31,7 @@ from tocsin.notifications.model import (
     WEBHOOK,
     BodyFormat,
     ContactMethod,
+    ContactMethodHealth,
     Delivery,
     DeliveryKind,
     DeliveryState,
@@ -322,6 +323,8 @@ async def update_contact_method(
         name = changes.name.strip()[:100] or (channel.label if channel else method.kind)
     said = _changes(method, address, name, shape)
     if said:
+        if address != method.address or shape not in (None, method.shape):
+            await _start_afresh(tx, method)
         _send_to(method, address, shape)
         method.name = name
         method.version += 1
@@ -329,6 +332,11 @@ async def update_contact_method(
             tx, ConfigurationChanged(actor=who.ref, kind="contact_method", id=method.id, title=name, changes=said)
         )
     return method
+
+
+async def _start_afresh(tx: Tx, method: ContactMethod) -> None:
+    """Forget what went wrong at the old address or with the old format, so that the new one is used at once."""
+    await tx.session.execute(delete(ContactMethodHealth).where(ContactMethodHealth.contact_method_id == method.id))
 
 
 def _changed_shape(method: ContactMethod, changes: MethodChanges) -> Shape | None:

@@ -20,7 +20,7 @@ from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.webhook import bodies
 from tocsin.notifications.channels.webhook.template import FILTERS, LONGEST
 from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod
-from tocsin.web import forms, pages, exchanges
+from tocsin.web import exchanges, forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.forms import Form, Refused
 

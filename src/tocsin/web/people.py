@@ -28,8 +28,8 @@ from tocsin.notifications.service import RuleDraft
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.contact_methods import FORMATS
-from tocsin.web.forms import Form, Refused
 from tocsin.web.exchanges import label_of, read_test
+from tocsin.web.forms import Form, Refused
 
 _LINK_VALID_FOR = timedelta(days=7)
 _ROLES = (

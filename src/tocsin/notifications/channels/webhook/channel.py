@@ -43,7 +43,12 @@ class Webhook:
             "User-Agent": USER_AGENT,
         }
         trace = message.trace or Trace()
-        trace.method, trace.origin, trace.headers, trace.body = "POST", origin_of(self.kind, address), headers, body.content
+        trace.method, trace.origin, trace.headers, trace.body = (
+            "POST",
+            origin_of(self.kind, address),
+            headers,
+            body.content,
+        )
         began = monotonic()
         try:
             reply = await self._http.request(
