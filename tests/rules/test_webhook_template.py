@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -216,3 +218,10 @@ def test_filters_are_those_that_are_told() -> None:
     for name in template.FILTERS:
         text = "{{ title|replace('a', 'b') }}" if name == "replace" else f"{{{{ title|{name} }}}}"
         made(text)
+
+
+def test_the_templates_of_the_documents_can_be_used() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+    first, second = re.findall(r"^```jinja\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert json.loads(made(bodies.checked("template", first, None).template or ""))["text"] == "SEV1 Checkout is down"
+    assert "service=checkout, team=payments" in made(bodies.checked("template", second, TEXT).template or "")

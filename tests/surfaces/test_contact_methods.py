@@ -21,6 +21,7 @@ from tocsin.kit.ids import public
 from tocsin.net.http import OutboundHttp
 from tocsin.notifications import queries as contact
 from tocsin.notifications.channels.webhook import Webhook, bodies
+from tocsin.web.contact_methods import FIELDS
 
 HOOK = {"kind": "webhook", "address": "https://hooks.example/s3cret"}
 OWN = {"format": "template", "template": "{{ title }} hunter2", "content_type": "text/plain"}
@@ -275,3 +276,7 @@ async def test_an_administrator_changes_what_somebody_elses_webhook_is_sent(worl
             assert refused.status == 403
         assert (await other.send(f"{path}/test", {})).status == 403
     assert await stored(world, ada) == ("mattermost", None)
+
+
+def test_the_help_names_every_field_of_a_template() -> None:
+    assert set(FIELDS) == set(bodies.values_of(bodies.SAMPLES["a page"]))

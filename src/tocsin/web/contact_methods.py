@@ -26,7 +26,7 @@ from tocsin.web.forms import Form, Refused
 
 FORMATS = [(format.value, name) for format, name in bodies.NAMES.items()]
 _FORM = "method-form"
-_FIELDS = {
+FIELDS = {
     "title": "what is wrong",
     "body": "the description",
     "severity": "SEV1 to SEV5",
@@ -38,6 +38,7 @@ _FIELDS = {
     "url": "where to see more",
     "kind": "page or test",
     "possible_duplicate": "true if it may have come before",
+    "minutes_late": "0, or how late it is",
     "attempt": "which try it is",
     "recipient_name": "whom it is for",
     "sent_at": "when, in UTC",
@@ -111,7 +112,7 @@ async def _show(
         "person": PersonName(public("usr", person.id), person.name),
         "method": shown,
         "formats": FORMATS,
-        "fields": list(_FIELDS.items()),
+        "fields": list(FIELDS.items()),
         "filters": FILTERS,
         "longest": LONGEST,
         "preview": _preview(who, method, shown if tried else None) if shown.is_webhook and refused is None else None,
