@@ -15,11 +15,14 @@ from tests.receivers import answering, receiver
 from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World
+from tocsin.api.deliveries import write_delivery
 from tocsin.identity.model import User
 from tocsin.kit.errors import Transient
 from tocsin.kit.ids import public
 from tocsin.net.http import OutboundHttp
 from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
+from tocsin.notifications.channels.base import Trace
 from tocsin.notifications.channels.webhook import Webhook, bodies
 from tocsin.web.contact_methods import FIELDS
 
@@ -167,6 +170,20 @@ async def test_a_test_page_shows_request_and_answer_in_the_api(
         assert exchange["request"]["body"].encode() == seen[0].partition(b"\r\n\r\n")[2]
         assert "s3cret" not in json.dumps(exchange) and exchange["took_ms"] >= 0
         assert delivery["last_error"].endswith("answered 400. It says: invalid_blocks")
+
+
+async def test_an_exchange_is_written_for_those_who_may_see_the_address(world: World, ada: User) -> None:
+    """F118: whatever list it should ever stand in."""
+    bob, boss = await world.person("bob"), await world.person("boss", role="admin")
+    kept = Trace("POST", "https://hooks.example", {}, b"{{ hunter2 }}", 200, b"ok", 0.1).written()
+    async with world.db.begin() as tx:
+        method = await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address="https://hooks.example/"
+        )
+        (delivery,) = await notifications.send_test_page(tx, world.root, user_id=ada.id, method_id=method.id)
+        delivery.exchange = kept
+    sees = [write_delivery(world.actor(who), delivery, "Ada").exchange is not None for who in (ada, boss, bob)]
+    assert sees == [True, True, False]
 
 
 async def test_the_page_of_a_webhook_adds_previews_and_saves(world: World, ada: User) -> None:
