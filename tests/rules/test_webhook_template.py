@@ -59,7 +59,7 @@ def test_what_a_template_can_say(text: str, said: str) -> None:
 
 
 IMPOSSIBLE = {
-    "an unknown field": "{{ tittle }}",
+    "an unknown field": "{{ titel }}",
     "a call": "{{ range(10) }}",
     "a method": "{{ title.upper() }}",
     "a method of a text": "{{ ''.join(title) }}",

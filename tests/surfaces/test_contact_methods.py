@@ -73,7 +73,7 @@ async def test_a_webhook_is_given_a_format_and_changed(api: Api, ada: User) -> N
 @pytest.mark.parametrize(
     ("body", "pointer", "said"),
     [
-        ({"format": "template", "template": "{{ tittle }}"}, "#/template", "Line 1: There is no field “tittle”."),
+        ({"format": "template", "template": "{{ titel }}"}, "#/template", "Line 1: There is no field “titel”."),
         ({"format": "template", "template": '{"a": "{{ title }}"}'}, "#/template", "filter json"),
         ({"format": "template", "template": "x" * 8001}, "#/template", "8000"),
         ({"format": "template", "content_type": "nonsense"}, "#/content_type", "such as application/json"),
@@ -197,12 +197,12 @@ async def test_the_page_of_a_webhook_adds_previews_and_saves(world: World, ada: 
         assert tried.status == 200 and "Checkout is down hunter2" in tried.html and "Not saved yet." in tried.html
         assert tried.read.forms["method-form"]["template"] == [OWN["template"]]
         assert await stored(world, ada) == ("template", bodies.EXAMPLE)
-        wrong = {**OWN, "template": "{{ tittle }}"}
+        wrong = {**OWN, "template": "{{ titel }}"}
         for do in ("preview", "save"):
             refused = await web.submit(page, "method-form", {**wrong, "do": do})
             assert refused.status == 422 and 'id="method-form-template-err"' in refused.html
-            assert "Line 1: There is no field “tittle”." in unescape(refused.html)
-            assert refused.read.forms["method-form"]["template"] == ["{{ tittle }}"]
+            assert "Line 1: There is no field “titel”." in unescape(refused.html)
+            assert refused.read.forms["method-form"]["template"] == ["{{ titel }}"]
         page = await web.do(page, "method-form", {**OWN, "template": "a\r\n{{ title }}", "do": "save"})
         assert await stored(world, ada) == ("template", "a\n{{ title }}")
         stale = await web.submit(page, "method-form", {"version": "1", "do": "save"})
