@@ -60,7 +60,7 @@ async def test_a_webhook_is_tried_and_mended(chromium: Browser, site: Site, widt
             await expect(row).to_contain_text("Slack")
             await button(row, f"Send a test page to Webhook {url}").click()
             result = page.locator("#test-result")
-            await expect(result).to_contain_text('answered 400. It says: {"error": "invalid_blocks"}')
+            await expect(result).to_contain_text('answered 400: {"error": "invalid_blocks"}')
             await expect(result).to_contain_text("Request and answer")
             await expect(result.get_by_text(f"POST {url.removesuffix(f'{PATH}{width}')}/…")).to_be_visible()
             assert f"s3cretToken{width}" not in (await result.locator("pre").first.inner_text())

@@ -169,7 +169,7 @@ async def test_a_test_page_shows_request_and_answer_in_the_api(
         assert exchange["request"]["origin"] == url.removesuffix("/services/T0000000/s3cretToken")
         assert exchange["request"]["body"].encode() == seen[0].partition(b"\r\n\r\n")[2]
         assert "s3cret" not in json.dumps(exchange) and exchange["took_ms"] >= 0
-        assert delivery["last_error"].endswith("answered 400. It says: invalid_blocks")
+        assert delivery["last_error"].endswith("answered 400: invalid_blocks.")
 
 
 async def test_an_exchange_is_written_for_those_who_may_see_the_address(world: World, ada: User) -> None:
@@ -247,7 +247,7 @@ async def test_a_test_page_shows_request_and_answer_on_the_page(world: World, ad
         for here in (path, f"{path}/contact-methods/{method}"):
             shown = await web.get(here)
             text = unescape(shown.html)
-            assert "answered 404. It says: no_service <b>" in text and "Request and answer" in text
+            assert "answered 404: no_service" in text and "Request and answer" in text
             assert f"POST {url.removesuffix('/services/s3cretToken')}/…" in text
             assert '"kind": "test"' in text and "This is only a test" in text
             assert "no_service &lt;b&gt;" in shown.html and not shown.read.refused
