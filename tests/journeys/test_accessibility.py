@@ -67,6 +67,9 @@ async def demo(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
             return (await api.get(path))["data"][0]
 
         incident = (await first("/incidents?status=investigating"))["number"]
+        person = f"/users/{(await first('/users'))['id']}"
+        hook = {"kind": "webhook", "address": "https://hooks.example.org/x", "format": "template"}
+        method = (await api.post(f"{person}/contact_methods", **hook))["id"]
         pages = {
             "incidents": "/incidents",
             "resolved incidents": "/incidents?tab=resolved",
@@ -81,7 +84,8 @@ async def demo(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
             "sources": "/sources",
             "source": f"/sources/{(await first('/alert_sources'))['id']}",
             "people": "/people",
-            "person": f"/people/{(await first('/users'))['id']}",
+            "person": person.replace("/users", "/people"),
+            "contact method": f"{person.replace('/users', '/people')}/contact-methods/{method}",
             "tokens": "/tokens",
             "sessions": "/sessions",
             "organisation": "/organisation",

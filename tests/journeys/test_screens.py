@@ -77,6 +77,9 @@ async def hostile(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Hostile
         await api.post("/users", name="Bo", email="bo@example.org", role="responder")
         code, link, said = await tocsin("user", "link", "--email=bo@example.org", database_url=dsn)
         assert code == 0, said
+        hook = {"kind": "webhook", "address": f"https://hooks.example.org/{WORD}", "name": "n" * 100}
+        own = {"format": "template", "template": "{{ title }}" + "x" * 500, "content_type": "text/plain"}
+        method = await api.post(f"/users/{person['id']}/contact_methods", **hook, **own)
         pages = {
             "alerts": "/alerts",
             "alert": next(f"/alerts/{each['id']}" for each in alerts if each["title"] == POD),
@@ -88,6 +91,7 @@ async def hostile(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Hostile
             "source": f"/sources/{source['id']}",
             "people": "/people",
             "person": f"/people/{person['id']}",
+            "contact method": f"/people/{person['id']}/contact-methods/{method['id']}",
         }
         yield Hostile(base, signed_in, urlsplit(printed.split()[-1]).path, urlsplit(link.strip()).path, pages)
 

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -14,6 +14,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from tests.receivers import receiver
 from tests.use_cases.receivers import raw_server
 from tocsin.kit.errors import Invalid, Patience, Refused, Transient
 from tocsin.net.http import OutboundHttp
@@ -50,30 +51,6 @@ EVIL = "Down\x1b[2J\x1b]0;owned\x07\r\nBcc: eve@example.com\u202etxt.exe\x9b31m\
 
 def email() -> Email:
     return Email(Mailer(SmtpSettings(host="127.0.0.1", port=25, sender="Tocsin <tocsin@example.org>")))
-
-
-@asynccontextmanager
-async def receiver(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    seen: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        size = int(head.lower().partition(b"content-length:")[2].split()[0])
-        seen.append(head + await reader.readexactly(size))
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-        done.set()
-
-    done = asyncio.Event()
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/hook", seen
-        await done.wait()
-    finally:
-        listener.close()
 
 
 @asynccontextmanager

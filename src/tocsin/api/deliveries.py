@@ -9,11 +9,42 @@ from tocsin.api.incident_shape import Person
 from tocsin.identity.model import Actor
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
+from tocsin.kit.record import JsonObject
 from tocsin.notifications.model import Delivery, DeliveryKind, DeliveryState
 
 
+class RequestOut(msgspec.Struct):
+    """What was sent: no more of the address than its origin, and at most 16,384 characters of the body."""
+
+    method: str
+    origin: str
+    headers: dict[str, str]
+    body: str
+    is_cut: bool
+
+
+class ReplyOut(msgspec.Struct):
+    """What the receiver answered: at most the first 1,024 bytes of its body, as text."""
+
+    status: int
+    body: str
+    is_cut: bool
+
+
+class ExchangeOut(msgspec.Struct):
+    """What went over the wire in the last attempt. `reply` is null when there was none."""
+
+    request: RequestOut
+    reply: ReplyOut | None
+    took_ms: int | None
+
+
 class DeliveryOut(msgspec.Struct):
-    """One message to one address and its states. The address is null for those it does not concern."""
+    """One message to one address and its states. The address is null for those it does not concern.
+
+    `exchange` is there for test pages on channels that have something to show, such as webhooks, and for those who may
+    see the address.
+    """
 
     id: str
     kind: DeliveryKind
@@ -29,6 +60,7 @@ class DeliveryOut(msgspec.Struct):
     possible_duplicate: bool
     detail: str
     last_error: str | None
+    exchange: ExchangeOut | None
     created_at: Time
     due_at: Time
     sending_at: Time | None
@@ -55,6 +87,7 @@ def write_delivery(who: Actor, delivery: Delivery, user_name: str) -> DeliveryOu
         possible_duplicate=bool(delivery.possible_duplicate),
         detail=delivery.detail or "",
         last_error=delivery.last_error if sees_address or delivery.last_error is None else "The message failed.",
+        exchange=_exchange(delivery.exchange) if sees_address and delivery.exchange is not None else None,
         created_at=stamp(delivery.created_at),
         due_at=stamp(delivery.due_at),
         sending_at=when(delivery.sending_at),
@@ -62,3 +95,10 @@ def write_delivery(who: Actor, delivery: Delivery, user_name: str) -> DeliveryOu
         delivered_at=when(delivery.delivered_at),
         ended_at=when(delivery.ended_at),
     )
+
+
+def _exchange(kept: JsonObject) -> ExchangeOut:
+    request = RequestOut(kept["method"], kept["origin"], kept["headers"], kept["body"], kept["body_is_cut"])
+    has_reply = kept["status"] is not None
+    reply = ReplyOut(kept["status"], kept["answer"], kept["answer_is_cut"]) if has_reply else None
+    return ExchangeOut(request, reply, kept["took_ms"])

@@ -25,7 +25,9 @@ from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
-from tocsin.notifications.model import ContactMethod, NotificationRule, Urgency
+from tocsin.notifications.channels.webhook.bodies import LONGEST_CONTENT_TYPE
+from tocsin.notifications.channels.webhook.template import LONGEST
+from tocsin.notifications.model import BodyFormat, ContactMethod, NotificationRule, Urgency
 from tocsin.notifications.service import RuleDraft
 
 Delay = Annotated[int, msgspec.Meta(ge=0, le=1440)]
@@ -76,23 +78,74 @@ class SetPassword(Body, kw_only=True):
     current: Password | None = None
 
 
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
+MethodName = Annotated[str, msgspec.Meta(max_length=100)]
+BodyTemplate = Annotated[str, msgspec.Meta(max_length=LONGEST)]
+ContentType = Annotated[str, msgspec.Meta(max_length=LONGEST_CONTENT_TYPE)]
+
+
 class MethodOut(msgspec.Struct):
-    """One address of one person on one channel."""
+    """One address of one person on one channel.
+
+    `format` is null for all but webhooks, `template` and `content_type` for all formats but `template`.
+    """
 
     id: str
     kind: str
     address: str
     name: str
+    format: BodyFormat | None
+    template: str | None
+    content_type: str | None
     created_at: Time
+    version: int
 
 
 class AddMethod(Body, kw_only=True):
-    """A channel (`email`, `webhook`, …) and an address in its form."""
+    """A channel (`email`, `webhook`, …) and an address in its form. The format is for webhooks, `tocsin` if left out.
+
+    `template` and `content_type` belong to the format `template`: at most 8,000 characters of Jinja, tried with sample
+    pages before they are saved; left out, they are an example and `application/json`.
+    """
 
     example: ClassVar[Mapping[str, Any]] = {"kind": "email", "address": "ada@example.org", "name": "Work"}
     kind: Annotated[str, msgspec.Meta(max_length=40)]
-    address: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
-    name: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    address: Address
+    name: MethodName = ""
+    format: BodyFormat | None = None
+    template: BodyTemplate | None = None
+    content_type: ContentType | None = None
+
+
+class EditMethod(Body, kw_only=True):
+    """A merge patch: only the fields that are there change. Another format than `template` drops the template."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "format": "template",
+        "template": '{"text": {{ title|json }}, "link": {{ acknowledge_url|json }}}',
+        "content_type": "application/json",
+    }
+    address: Address | msgspec.UnsetType = msgspec.UNSET
+    name: MethodName | msgspec.UnsetType = msgspec.UNSET
+    format: BodyFormat | msgspec.UnsetType = msgspec.UNSET
+    template: BodyTemplate | msgspec.UnsetType = msgspec.UNSET
+    content_type: ContentType | msgspec.UnsetType = msgspec.UNSET
+
+
+class PreviewBody(Body, kw_only=True):
+    """A format as a webhook may have it; nothing is saved."""
+
+    example: ClassVar[Mapping[str, Any]] = {"format": "slack"}
+    format: BodyFormat
+    template: BodyTemplate | None = None
+    content_type: ContentType | None = None
+
+
+class PreviewOut(msgspec.Struct):
+    """What a sample page looks like in this format."""
+
+    content_type: str
+    body: str
 
 
 class RuleOut(msgspec.Struct):
@@ -146,7 +199,17 @@ def write_user(user: User) -> UserOut:
 
 
 def _method(method: ContactMethod) -> MethodOut:
-    return MethodOut(public("cm", method.id), method.kind, method.address, method.name, stamp(method.created_at))
+    return MethodOut(
+        id=public("cm", method.id),
+        kind=method.kind,
+        address=method.address,
+        name=method.name,
+        format=BodyFormat(method.format) if method.format else None,
+        template=method.template,
+        content_type=method.content_type,
+        created_at=stamp(method.created_at),
+        version=method.version,
+    )
 
 
 def _rule(rule: NotificationRule) -> RuleOut:
@@ -259,16 +322,60 @@ async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddM
             kind=data.kind,
             address=data.address,
             name=data.name,
+            format=data.format,
+            template=data.template,
+            content_type=data.content_type,
         )
-    return answer(_method(method), status=201)
+    return answer(_method(method), version=method.version, status=201)
 
 
 @get("/{id:str}/contact_methods/{method_id:str}")
-async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> MethodOut:
+async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> Response[MethodOut]:
     """Show one contact method."""
     user_id = _theirs(who, id)
     async with context.begin() as tx:
-        return _method(await contact.contact_method(tx, parse("cm", method_id), user_id=user_id))
+        method = await contact.contact_method(tx, parse("cm", method_id), user_id=user_id)
+    return answer(_method(method), version=method.version)
+
+
+@patch("/{id:str}/contact_methods/{method_id:str}")
+async def edit_contact_method(
+    context: Ctx, who: Who, id: Id, method_id: Id, data: JSONBody[EditMethod], if_match: IfMatch = None
+) -> Response[MethodOut]:
+    """Change address, name or format of a contact method (JSON merge patch); its kind stays.
+
+    Messages under way keep the address and the format that they were queued with.
+    """
+    changes = notifications.MethodChanges(
+        address=given(data.address),
+        name=given(data.name),
+        format=given(data.format),
+        template=given(data.template),
+        content_type=given(data.content_type),
+    )
+    async with context.begin() as tx:
+        method = await notifications.update_contact_method(
+            tx,
+            who,
+            context.channels,
+            user_id=parse("usr", id),
+            method_id=parse("cm", method_id),
+            changes=changes,
+            if_version=read_if_match(if_match),
+        )
+    return answer(_method(method), version=method.version)
+
+
+@post("/{id:str}/actions/preview_webhook_body", status_code=200)
+async def preview_webhook_body(context: Ctx, who: Who, id: Id, data: JSONBody[PreviewBody]) -> PreviewOut:
+    """Show what a webhook of the person would be sent for a sample page. Refuses a template as saving it would."""
+    user_id = parse("usr", id)
+    body = notifications.preview_webhook(
+        who, user_id=user_id, format=data.format, template=data.template, content_type=data.content_type
+    )
+    async with context.begin() as tx:
+        await queries.user(tx, user_id)
+    return PreviewOut(body.content_type, body.content.decode("utf-8", "replace"))
 
 
 @delete("/{id:str}/contact_methods/{method_id:str}")
@@ -338,6 +445,8 @@ ROUTER = Router(
         list_contact_methods,
         add_contact_method,
         get_contact_method,
+        edit_contact_method,
+        preview_webhook_body,
         remove_contact_method,
         list_notification_rules,
         set_notification_rules,

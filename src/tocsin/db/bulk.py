@@ -30,7 +30,9 @@ async def insert_rows(tx: Tx, record: type[Record], rows: Sequence[Mapping[str, 
     columns = tuple(rows[0])
     statement, is_json = _statement(record, columns)
     values = [
-        [encode_json(row[column]) for row in rows] if json else [row[column] for row in rows]
+        [None if row[column] is None else encode_json(row[column]) for row in rows]
+        if json
+        else [row[column] for row in rows]
         for column, json in zip(columns, is_json, strict=True)
     ]
     await (await tx.raw()).execute(statement, *values)

@@ -35,8 +35,8 @@ class Record(DeclarativeBase):
         str: Text(),
         int: BigInteger(),
         list[str]: ARRAY(Text()),
-        JsonObject: JSONB(),
-        JsonList: JSONB(),
+        JsonObject: JSONB(none_as_null=True),
+        JsonList: JSONB(none_as_null=True),
     }
 
 

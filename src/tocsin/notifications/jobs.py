@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 
-from tocsin.db.engine import Database, decode_json
+from tocsin.db.engine import Database, decode_json, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
@@ -26,7 +26,8 @@ from tocsin.kit.crypto import sign_id
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
-from tocsin.notifications.channels.base import Channel, PageMessage, Receipt
+from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
+from tocsin.notifications.model import read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
 from tocsin.notifications.outcomes import Started, emit_failure, failed, set_aside, succeeded, wake
 from tocsin.notifications.patience import CALL_WITHIN, SLOW_CALL_WITHIN
@@ -60,9 +61,9 @@ class Sender:
 
 _STARTED = """
 delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.user_id,
-delivery.contact_method_id, delivery.channel, delivery.address, delivery.content, delivery.wanted_at, delivery.attempt,
-delivery.possible_duplicate, delivery.sending_at, delivery.unsure_until, delivery.refusals, delivery.refused_since,
-delivery.unanswered, user_account.name AS user_name
+delivery.contact_method_id, delivery.channel, delivery.address, delivery.content, delivery.shape, delivery.wanted_at,
+delivery.attempt, delivery.possible_duplicate, delivery.sending_at, delivery.unsure_until, delivery.refusals,
+delivery.refused_since, delivery.unanswered, user_account.name AS user_name
 """
 _BEGIN = f"""
 WITH instant AS MATERIALIZED (SELECT tocsin_now() AS now)
@@ -114,15 +115,18 @@ async def send(sender: Sender, job: Job) -> None:
 
 async def _send(sender: Sender, job: Job, started: Started) -> None:
     origin, began = origin_of(started.channel, started.address), monotonic()
+    trace = Trace() if started.kind == "test" else None
     try:
-        receipt = await _call(sender, started)
+        receipt = await _call(sender, started, trace)
     except OutsideFailure as failure:
         outcome = failure
         found = sender.origins.failed(origin, failure, job.claimed_at + _since(began))
+        await _keep_exchange(sender.db, started, trace)
         await _record(lambda: failed(sender.db, sender.measure, job, started, outcome))
     else:
         took = _since(began)
         found = sender.origins.answered(origin, job.claimed_at + took)
+        await _keep_exchange(sender.db, started, trace)
         await _record(lambda: succeeded(sender.db, sender.measure, job, started, receipt, took))
     if found.pause is not None:
         log.warning("origin.does_not_answer", origin=origin, again_in=found.pause.total_seconds())
@@ -157,7 +161,8 @@ def _passes(error: BaseException) -> bool:
 
 
 def _read(row: Any) -> Started:
-    return Started(**{**row, "content": decode_json(row["content"])})
+    shape: Any = decode_json(row["shape"]) if row["shape"] is not None else None
+    return Started(**{**row, "content": decode_json(row["content"]), "shape": shape})
 
 
 async def _begin(db: Database, id: UUID) -> Started | None:
@@ -185,14 +190,31 @@ async def _leave(sender: Sender, job: Job) -> None:
         sender.measure(abandoned["channel"], "unknown")
 
 
-async def _call(sender: Sender, started: Started) -> Receipt:
+_EXCHANGE = "UPDATE delivery SET exchange = $3 WHERE id = $1 AND attempt = $2 AND kind = 'test'"
+
+
+async def _keep_exchange(db: Database, started: Started, trace: Trace | None) -> None:
+    """Write down what a test page sent and heard, before its outcome, so that both are seen together.
+
+    It is only something to look at: what is in the way of it must not be in the way of the outcome.
+    """
+    exchange = trace.written() if trace is not None else None
+    if exchange is None:
+        return
+    try:
+        await db.pool.execute(_EXCHANGE, started.id, started.attempt, encode_json(exchange))
+    except STORE_ERRORS as error:
+        log.warning("page.exchange_not_kept", error=type(error).__name__)
+
+
+async def _call(sender: Sender, started: Started, trace: Trace | None) -> Receipt:
     channel = sender.channels.get(started.channel)
     if channel is None:
         raise Refused(f"The channel “{started.channel}” is not set up on this installation.")
     within = (started.unsure_until - started.sending_at - UNSURE_FOR).total_seconds()
     try:
         async with asyncio.timeout(within):
-            receipt = await channel.send(started.address, message_of(sender, started), within=within)
+            receipt = await channel.send(started.address, message_of(sender, started, trace), within=within)
     except TimeoutError:
         raise Transient(f"No answer within {within:.0f} seconds.", may_have_arrived=True) from None
     except OutsideFailure:
@@ -205,7 +227,7 @@ async def _call(sender: Sender, started: Started) -> Receipt:
     return replace(receipt, detail=storable(receipt.detail), provider_id=provider_id)
 
 
-def message_of(sender: Sender, started: Started) -> PageMessage:
+def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> PageMessage:
     """Say what the page says."""
     content = started.content
     reference = content.get("incident_number")
@@ -238,6 +260,8 @@ def message_of(sender: Sender, started: Started) -> PageMessage:
         minutes_late=_minutes_late(started),
         sent_at=started.sending_at,
         recipient_name=started.user_name,
+        shape=read_shape(started.shape),
+        trace=trace,
     )
 
 

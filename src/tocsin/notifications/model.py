@@ -50,18 +50,84 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class BodyFormat(StrEnum):
+    """What a webhook is sent. tocsin: the plain JSON object. template: what its owner wrote. The others are presets."""
+
+    TOCSIN = "tocsin"
+    SLACK = "slack"
+    TEAMS = "teams"
+    DISCORD = "discord"
+    GOOGLE_CHAT = "google_chat"
+    MATTERMOST = "mattermost"
+    TEXT = "text"
+    TEMPLATE = "template"
+
+
+# The one channel whose messages have a choice of formats.
+WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the body of a webhook is written. Template and content type belong to `BodyFormat.TEMPLATE` alone.
+
+    A template may hold a secret of its receiver, so it is shown to those who may see the address and to nobody else.
+    """
+
+    format: BodyFormat = BodyFormat.TOCSIN
+    template: str | None = None
+    content_type: str | None = None
+
+
+PLAIN = Shape()
+
+
+def write_shape(shape: Shape) -> JsonObject | None:
+    """Write a shape as a delivery keeps it."""
+    if shape == PLAIN:
+        return None
+    return {"format": shape.format.value, "template": shape.template, "content_type": shape.content_type}
+
+
+def read_shape(stored: JsonObject | None) -> Shape:
+    """Read a shape as a delivery keeps it."""
+    return PLAIN if stored is None else shape_of(stored["format"], stored["template"], stored["content_type"])
+
+
+def shape_of(format: str | None, template: str | None, content_type: str | None) -> Shape:
+    """Read the three columns of a contact method."""
+    return PLAIN if format is None else Shape(BodyFormat(format), template, content_type)
+
+
 class ContactMethod(Record):
-    """One address of one person on one channel."""
+    """One address of one person on one channel. Only a webhook has a format."""
 
     __tablename__ = "contact_method"
-    __table_args__ = (UniqueConstraint("user_id", "kind", "address"),)
+    __table_args__ = (
+        UniqueConstraint("user_id", "kind", "address"),
+        CheckConstraint(one_of("format", BodyFormat), name="format"),
+        CheckConstraint(
+            "(format IS NOT DISTINCT FROM 'template') = (template IS NOT NULL)"
+            " AND (template IS NULL) = (content_type IS NULL)",
+            name="template",
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
     kind: Mapped[str]
     address: Mapped[str]
     name: Mapped[str]
+    format: Mapped[str | None]
+    template: Mapped[str | None]
+    content_type: Mapped[str | None]
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+    @property
+    def shape(self) -> Shape:
+        """Return how its messages are written."""
+        return shape_of(self.format, self.template, self.content_type)
 
 
 class ContactMethodHealth(Record):
@@ -105,6 +171,7 @@ class Delivery(Record):
     __table_args__ = (
         CheckConstraint(one_of("kind", DeliveryKind), name="kind"),
         CheckConstraint(one_of("state", DeliveryState), name="state"),
+        CheckConstraint("kind = 'test' OR exchange IS NULL", name="exchange"),
         Index("delivery_page_id_idx", "page_id"),
         Index("delivery_alert_id_idx", "alert_id"),
         Index("delivery_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
@@ -122,6 +189,8 @@ class Delivery(Record):
     channel: Mapped[str]
     address: Mapped[str]
     content: Mapped[JsonObject]
+    # How a webhook is written to; null is the plain JSON. Kept with the address: the two belong together.
+    shape: Mapped[JsonObject | None]
     state: Mapped[str]
     # When it was meant to go out. `due_at` is when it is tried next.
     wanted_at: Mapped[datetime]
@@ -144,6 +213,8 @@ class Delivery(Record):
     detail: Mapped[str] = mapped_column(server_default="")
     provider_id: Mapped[str | None]
     possible_duplicate: Mapped[bool] = mapped_column(server_default=text("false"))
+    # What was sent and answered in the last attempt; only of test pages, and only for those who may see the address.
+    exchange: Mapped[JsonObject | None]
     created_at: Mapped[datetime]
 
 
@@ -162,6 +233,7 @@ class Method:
     kind: str
     address: str
     name: str
+    shape: Shape = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

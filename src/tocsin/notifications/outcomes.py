@@ -41,6 +41,7 @@ class Started:
     channel: str
     address: str
     content: dict[str, Any]
+    shape: dict[str, Any] | None
     wanted_at: datetime
     attempt: int
     possible_duplicate: bool
@@ -64,9 +65,10 @@ WITH done AS (
 )
 SELECT count(*) FROM done
 """
+# What an old address does says nothing of the one that took its place.
 _SLOW = """
 INSERT INTO contact_method_health (contact_method_id, answers_after)
-SELECT id, $2 FROM contact_method WHERE id = $1
+SELECT id, $2 FROM contact_method WHERE id = $1 AND address = $3
 ON CONFLICT (contact_method_id) DO UPDATE
 SET answers_after = excluded.answers_after, failing_since = NULL, last_failed_at = NULL, last_error = NULL
 """
@@ -85,7 +87,7 @@ async def succeeded(
         ):
             raise Fenced(f"delivery {started.id} was taken over")
         if took > CALL_WITHIN and started.contact_method_id is not None:
-            await connection.execute(_SLOW, started.contact_method_id, round(took.total_seconds()))
+            await connection.execute(_SLOW, started.contact_method_id, round(took.total_seconds()), started.address)
         await queue.finish(tx, job, fenced=False)
         if started.kind == "page":
             await emit(
@@ -109,7 +111,7 @@ WHERE id = $1
 """
 _UNWELL = """
 INSERT INTO contact_method_health (contact_method_id, failing_since, last_failed_at, last_error)
-SELECT id, $2, $2, $3 FROM contact_method WHERE id = $1
+SELECT id, $2, $2, $3 FROM contact_method WHERE id = $1 AND address = $4
 ON CONFLICT (contact_method_id) DO UPDATE
 SET failing_since = coalesce(contact_method_health.failing_since, excluded.failing_since),
     last_failed_at = excluded.last_failed_at, last_error = excluded.last_error
@@ -163,7 +165,7 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
 
 async def _note_health(connection: Connection, tx: Tx, started: Started, error: str) -> None:
     if started.contact_method_id is not None:
-        await connection.execute(_UNWELL, started.contact_method_id, tx.now, error)
+        await connection.execute(_UNWELL, started.contact_method_id, tx.now, error, started.address)
 
 
 def _about(started: Started) -> dict[str, Any]:

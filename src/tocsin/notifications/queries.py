@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select, tuple_
 
 from tocsin.db.engine import Tx
-from tocsin.db.records import get_record
+from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import (
@@ -23,6 +23,7 @@ from tocsin.notifications.model import (
     NotificationRule,
     Rule,
     Urgency,
+    shape_of,
 )
 
 
@@ -38,6 +39,14 @@ async def contact_method(tx: Tx, id: UUID, *, user_id: UUID) -> ContactMethod:
     """Return one contact method of this person; raises `NotFound`."""
     found = await tx.session.get(ContactMethod, id)
     if found is None or found.user_id != user_id:
+        raise NotFound("There is no such contact method.")
+    return found
+
+
+async def lock_contact_method(tx: Tx, id: UUID, *, user_id: UUID) -> ContactMethod:
+    """Return one contact method of this person as it is now, and keep others from changing it; raises `NotFound`."""
+    found = await lock_record(tx, ContactMethod, id, "contact method")
+    if found.user_id != user_id:
         raise NotFound("There is no such contact method.")
     return found
 
@@ -60,9 +69,10 @@ async def ways_to_reach(tx: Tx, user_ids: Collection[UUID]) -> tuple[dict[UUID, 
     if not user_ids:
         return methods, rules
     m = ContactMethod
-    query = select(m.id, m.user_id, m.kind, m.address, m.name).where(m.user_id.in_(user_ids)).order_by(m.id)
-    for row in (await tx.session.execute(query)).all():
-        methods.setdefault(row[1], []).append(Method(*row))
+    columns = (m.id, m.user_id, m.kind, m.address, m.name, m.format, m.template, m.content_type)
+    query = select(*columns).where(m.user_id.in_(user_ids)).order_by(m.id)
+    for id, user_id, kind, address, name, *shape in (await tx.session.execute(query)).all():
+        methods.setdefault(user_id, []).append(Method(id, user_id, kind, address, name, shape_of(*shape)))
     r = NotificationRule
     query2 = select(r.user_id, r.urgency, r.delay_minutes, r.contact_method_id).where(r.user_id.in_(user_ids))
     for user_id, urgency, delay, method_id in (await tx.session.execute(query2.order_by(r.id))).all():

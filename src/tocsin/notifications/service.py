@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, update
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
+from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
@@ -19,13 +20,18 @@ from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
 from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
-from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
 from tocsin.notifications import queries
 from tocsin.notifications.channels.base import Channel
+from tocsin.notifications.channels.webhook import bodies
+from tocsin.notifications.channels.webhook.bodies import Body
 from tocsin.notifications.model import (
     REACHED,
+    WEBHOOK,
+    BodyFormat,
     ContactMethod,
+    ContactMethodHealth,
     Delivery,
     DeliveryKind,
     DeliveryState,
@@ -33,8 +39,10 @@ from tocsin.notifications.model import (
     NotificationRule,
     Planned,
     Rule,
+    Shape,
     Urgency,
     plan,
+    write_shape,
 )
 from tocsin.notifications.origins import shares
 
@@ -102,6 +110,7 @@ def _row(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, Any
         "contact_method_id": step.method.id,
         "channel": step.method.kind,
         "address": step.method.address,
+        "shape": write_shape(step.method.shape),
         "content": dict(content),
         "state": DeliveryState.QUEUED,
         "wanted_at": tx.now + step.delay,
@@ -190,10 +199,38 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
     await _queue(tx, rows)
 
 
+@dataclass(frozen=True, slots=True)
+class MethodChanges:
+    """What changes of a contact method; None leaves it as it is.
+
+    Another format drops the template; a template that is left out then is the one there was, or an example.
+    """
+
+    address: str | None = None
+    name: str | None = None
+    format: str | None = None
+    template: str | None = None
+    content_type: str | None = None
+
+
 async def add_contact_method(
-    tx: Tx, who: Actor, channels: Mapping[str, Channel], *, user_id: UUID, kind: str, address: str, name: str = ""
+    tx: Tx,
+    who: Actor,
+    channels: Mapping[str, Channel],
+    *,
+    user_id: UUID,
+    kind: str,
+    address: str,
+    name: str = "",
+    format: str | None = None,
+    template: str | None = None,
+    content_type: str | None = None,
 ) -> ContactMethod:
-    """Give a person another way to be reached. Address forms are the channel's (e-mail address, https URL, …)."""
+    """Give a person another way to be reached. Address forms are the channel's (e-mail address, https URL, …).
+
+    Only a webhook has a format, the plain JSON if none is given. A template that is left out is an example to begin
+    with. Raises `Invalid` for a template that fails with a sample.
+    """
     must_manage(who, user_id)
     # Locked, so that the same form sent twice at once meets its own result and not the table's constraint.
     await identity.lock_user(tx, user_id)
@@ -202,18 +239,134 @@ async def add_contact_method(
         known = ", ".join(sorted(channels))
         raise Invalid("kind", f"“{kind}” is not a channel of this installation. It has: {known}.")
     normal = channel.check_address(address)
+    shape = _shape(kind, format, template, content_type)
     mine = await queries.contact_methods(tx, user_id)
     if len(mine) >= MOST_METHODS:
         raise Conflict(
             f"A person can have {MOST_METHODS} contact methods. Remove one first.", code="contact_method.limit"
         )
     if any(method.kind == kind and method.address == normal for method in mine):
-        raise Conflict("This contact method is there already.", code="contact_method.taken")
-    title = name.strip()[:100] or channel.label
-    method = ContactMethod(id=new_id(), user_id=user_id, kind=kind, address=normal, name=title, created_at=tx.now)
+        raise _is_there()
+    title = _name_of(name, channel)
+    method = ContactMethod(
+        id=new_id(),
+        user_id=user_id,
+        kind=kind,
+        address=normal,
+        name=title,
+        created_at=tx.now,
+        version=1,
+    )
+    _send_to(method, normal, shape)
     tx.session.add(method)
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="contact_method", id=method.id, title=title))
     return method
+
+
+def _is_there() -> Conflict:
+    return Conflict("This contact method is there already.", code="contact_method.taken")
+
+
+def _name_of(text: str, channel: Channel) -> str:
+    return text.strip()[:100] or channel.label
+
+
+def _shape(kind: str, format: str | None, template: str | None, content_type: str | None) -> Shape | None:
+    """Read how messages are written; None for a channel that has one form only."""
+    if kind == WEBHOOK:
+        return bodies.checked(format or BodyFormat.TOCSIN, template, content_type)
+    for field, value in (("format", format), ("template", template), ("content_type", content_type)):
+        if value:
+            raise Invalid(field, "Only a webhook has a format.")
+    return None
+
+
+def _send_to(method: ContactMethod, address: str, shape: Shape | None) -> None:
+    """Let messages go to this address in this shape from now on. The one place where either of them changes.
+
+    What is under way keeps the address and the shape that it was queued with: each fits only the other.
+    """
+    method.address = address
+    method.format = shape.format if shape else None
+    method.template = shape.template if shape else None
+    method.content_type = shape.content_type if shape else None
+
+
+async def update_contact_method(
+    tx: Tx,
+    who: Actor,
+    channels: Mapping[str, Channel],
+    *,
+    user_id: UUID,
+    method_id: UUID,
+    changes: MethodChanges,
+    if_version: int | None = None,
+) -> ContactMethod:
+    """Change a contact method; its kind stays. The record says that address or template changed, not what they are."""
+    must_manage(who, user_id)
+    await identity.lock_user(tx, user_id)
+    method = await queries.lock_contact_method(tx, method_id, user_id=user_id)
+    if if_version is not None and if_version != method.version:
+        raise Stale("Somebody changed this contact method in the meantime. Look at it again before you save.")
+    channel = channels.get(method.kind)
+    address = method.address
+    if changes.address is not None and changes.address != method.address:
+        if channel is None:
+            raise Invalid("address", f"The channel “{method.kind}” is not set up on this installation.")
+        address = channel.check_address(changes.address)
+        mine = await queries.contact_methods(tx, user_id)
+        if any(m.id != method.id and m.kind == method.kind and m.address == address for m in mine):
+            raise _is_there()
+    shape = _changed_shape(method, changes)
+    name = method.name
+    if changes.name is not None:
+        name = changes.name.strip()[:100] or (channel.label if channel else method.kind)
+    said = _changes(method, address, name, shape)
+    if said:
+        if address != method.address or shape not in (None, method.shape):
+            await _start_afresh(tx, method)
+        _send_to(method, address, shape)
+        method.name = name
+        method.version += 1
+        await emit(
+            tx, ConfigurationChanged(actor=who.ref, kind="contact_method", id=method.id, title=name, changes=said)
+        )
+    return method
+
+
+async def _start_afresh(tx: Tx, method: ContactMethod) -> None:
+    """Forget what went wrong at the old address or with the old format, so that the new one is used at once."""
+    await tx.session.execute(delete(ContactMethodHealth).where(ContactMethodHealth.contact_method_id == method.id))
+
+
+def _changed_shape(method: ContactMethod, changes: MethodChanges) -> Shape | None:
+    if changes.format is None and changes.template is None and changes.content_type is None:
+        return method.shape if method.kind == WEBHOOK else None
+    format = changes.format or (method.format if method.kind == WEBHOOK else None)
+    template, content_type = changes.template, changes.content_type
+    if format == BodyFormat.TEMPLATE:
+        template = method.template if template is None else template
+        content_type = method.content_type if content_type is None else content_type
+    return _shape(method.kind, format, template, content_type)
+
+
+def _changes(method: ContactMethod, address: str, name: str, shape: Shape | None) -> list[Change]:
+    old = method.shape
+    new = shape or old
+    found = [Change(field="address", old=None, new="changed")] if address != method.address else []
+    if name != method.name:
+        found.append(Change(field="name", old=method.name, new=name))
+    if new.format != old.format:
+        found.append(Change(field="format", old=old.format, new=new.format))
+    if (new.template, new.content_type) != (old.template, old.content_type) and new.template is not None:
+        found.append(Change(field="template", old=None, new="changed"))
+    return found
+
+
+def preview_webhook(who: Actor, *, user_id: UUID, format: str, template: str | None, content_type: str | None) -> Body:
+    """Write a sample page as a webhook of this person would get it; raises `Invalid` as saving it would."""
+    must_manage(who, user_id)
+    return bodies.preview(bodies.checked(format, template, content_type))
 
 
 async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID) -> None:
@@ -294,7 +447,7 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
         "labels": {},
         "reason": "This is only a test",
     }
-    planned = plan([Method(m.id, m.user_id, m.kind, m.address, m.name) for m in methods], (), Urgency.HIGH)
+    planned = plan([Method(m.id, m.user_id, m.kind, m.address, m.name, m.shape) for m in methods], (), Urgency.HIGH)
     rows = [_row(tx, step, kind=DeliveryKind.TEST, content=content, user_id=user_id) for step in planned]
     deliveries = [Delivery(**row) for row in rows]
     tx.session.add_all(deliveries)

@@ -10,6 +10,7 @@ from tocsin.web import (
     acknowledge,
     alerts,
     assets,
+    contact_methods,
     incident,
     incident_actions,
     incidents,
@@ -44,7 +45,7 @@ def nowhere() -> None:
 _AREAS = (
     *(sign_in, acknowledge, stream),
     *(incidents, incident, incident_actions, alerts),
-    *(policies, routes, sources, people, organisation, tokens, sessions),
+    *(policies, routes, sources, people, contact_methods, organisation, tokens, sessions),
 )
 # Files and what is not there are the same for everybody; the rest is for people.
 HANDLERS = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from zoneinfo import available_timezones
 
@@ -22,10 +21,13 @@ from tocsin.kit.errors import Denied, Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
-from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState, Method, NotificationRule, Urgency
+from tocsin.notifications.channels.webhook import bodies
+from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod, Method, NotificationRule, Urgency
 from tocsin.notifications.service import RuleDraft
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
+from tocsin.web.contact_methods import FORMATS
+from tocsin.web.exchanges import label_of, read_test
 from tocsin.web.forms import Form, Refused
 
 _ROLES = (
@@ -65,13 +67,14 @@ class PersonView:
 
 @dataclass(frozen=True, slots=True)
 class MethodView:
-    """A contact method; its address is hidden from those who may not change it."""
+    """A contact method; its address is hidden from those who may not change it. `form` is what a webhook is sent."""
 
     id: str
     kind: str
     kind_name: str
     icon: str
     address: str
+    form: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +84,6 @@ class RuleView:
     id: str
     method_name: str
     after_minutes: int
-
-
-@dataclass(frozen=True, slots=True)
-class TestLine:
-    """What became of one message of a test page."""
-
-    method_name: str
-    state: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class TestPage:
-    """The latest test page."""
-
-    at: datetime
-    lines: list[TestLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +124,7 @@ async def _show_list(
 
 
 def _row(context: Context, person: User, methods: Sequence[Method]) -> PersonRow:
-    labels = dict.fromkeys(_label(context, method.kind) for method in methods)
+    labels = dict.fromkeys(label_of(context, method.kind) for method in methods)
     return PersonRow(
         id=public("usr", person.id),
         name=person.name,
@@ -148,11 +134,6 @@ def _row(context: Context, person: User, methods: Sequence[Method]) -> PersonRow
         reachable=bool(methods) and person.is_active,
         methods=", ".join(labels),
     )
-
-
-def _label(context: Context, kind: str) -> str:
-    channel = context.channels.get(kind)
-    return channel.label if channel is not None else kind.capitalize()
 
 
 @post("/people")
@@ -209,13 +190,14 @@ async def _show(
         "is_me": is_me,
         "methods": shown,
         "method_options": [(method.id, f"{method.kind_name} {method.address}") for method in shown],
+        "formats": FORMATS,
         "method_kinds": [(kind, channel.label) for kind, channel in context.channels.items()],
         "has_mail": "email" in context.channels,
         "has_password": person.password_hash is not None,
         "new_password_until": until if until is not None and until > values["now"] else None,
         "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
         "zones": _zones(person.time_zone) if may.edit else [],
-        "test": _test(context, test) if may.edit else None,
+        "test": read_test(context, test) if may.edit else None,
         "roles": _ROLES if may.manage else (),
         "may": may,
         "shortest_password": SHORTEST_PASSWORD,
@@ -230,10 +212,12 @@ def _zones(own: str) -> list[tuple[str, str]]:
 
 
 def _method(context: Context, method: ContactMethod, may: May) -> MethodView:
-    label = _label(context, method.kind)
+    label = label_of(context, method.kind)
     name = label if method.name in (label, method.address) else f"{label}, {method.name}"
     icon = _ICONS.get(method.kind, "bell")
-    return MethodView(public("cm", method.id), method.kind, name, icon, method.address if may.edit else "Hidden")
+    form = bodies.NAMES[method.shape.format] if method.kind == WEBHOOK else ""
+    address = method.address if may.edit else "Hidden"
+    return MethodView(public("cm", method.id), method.kind, name, icon, address, form)
 
 
 def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequence[MethodView]) -> list[RuleView]:
@@ -243,28 +227,6 @@ def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequenc
         for rule in rules
         if rule.urgency == urgency
     ]
-
-
-_SENT: Mapping[str, tuple[str, str]] = {
-    DeliveryState.QUEUED: ("waiting", "On its way"),
-    DeliveryState.SENDING: ("waiting", "On its way"),
-    DeliveryState.SENT: ("sent", "Handed over; whether it arrived is not reported"),
-    DeliveryState.DELIVERED: ("sent", "Arrived"),
-    DeliveryState.FAILED: ("failed", "Failed"),
-    DeliveryState.UNKNOWN: ("failed", "Given up; it may have arrived all the same"),
-    DeliveryState.CANCELLED: ("failed", "Taken back"),
-}
-
-
-def _test(context: Context, sent: Sequence[Delivery]) -> TestPage | None:
-    if not sent:
-        return None
-    lines: list[TestLine] = []
-    for delivery in sent:
-        state, words = _SENT[delivery.state]
-        name = f"{_label(context, delivery.channel)} {delivery.address}"
-        lines.append(TestLine(name, state, delivery.last_error or words))
-    return TestPage(sent[0].created_at, lines)
 
 
 _act = partial(pages.act, "/people", _show)
@@ -302,21 +264,31 @@ async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromP
 
 @post("/people/{id:str}/contact-methods")
 async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Add a way to be reached. Form fields: kind, address, method_name."""
+    """Add a way to be reached. Form fields: kind, address, method_name, format. An own template is written next."""
     form = await forms.read(request)
-    use_case = partial(_add_method, context, who, id, form)
-    return await _act(
-        request, context, who, id, "add-method", form, use_case, "Contact method added. Send a test page."
-    )
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "add-method", partial(_add_method, context, who, id, form, made))
+    if refused is not None:
+        return await _show(request, context, who, id, refused)
+    if made and form.text("format") == BodyFormat.TEMPLATE:
+        return pages.go(f"/people/{id}/contact-methods/{made[0]}", "Contact method added. Write its template.")
+    return pages.go(f"/people/{id}", "Contact method added. Send a test page.")
 
 
-async def _add_method(context: Context, who: Actor, id: str, form: Form, tx: Tx) -> None:
-    user_id = parse("usr", id)
-    kind, address = form.text("kind"), form.text("address")
-    name = form.text("method_name")
-    await notifications.add_contact_method(
-        tx, who, context.channels, user_id=user_id, kind=kind, address=address, name=name
+async def _add_method(context: Context, who: Actor, id: str, form: Form, made: list[str], tx: Tx) -> None:
+    kind = form.text("kind")
+    method = await notifications.add_contact_method(
+        tx,
+        who,
+        context.channels,
+        user_id=parse("usr", id),
+        kind=kind,
+        address=form.text("address"),
+        name=form.text("method_name"),
+        # The form always has the field; for another kind it means nothing.
+        format=form.text("format") or None if kind == WEBHOOK else None,
     )
+    made += [public("cm", method.id)] if kind == WEBHOOK else []
 
 
 @post("/people/{id:str}/contact-methods/{method_id:str}/delete")
@@ -361,7 +333,7 @@ def _read_rule(form: Form) -> RuleDraft:
 
 @post("/people/{id:str}/test")
 async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Send a page that changes nothing on every contact method. Form field: form_id."""
+    """Send a page that changes nothing on every contact method, or on one. Form fields: form_id, method_id."""
     form = await forms.read(request)
     return await _act(
         request, context, who, id, "test-page", form, partial(_send_test, who, id, form), "Test page sent."
@@ -369,8 +341,9 @@ async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 
 
 async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    if await forms.once(tx, who, form, "test"):
-        await notifications.send_test_page(tx, who, user_id=parse("usr", id))
+    method_id = form.optional_id("method_id", "cm")
+    if await forms.once(tx, who, form, "test", form.text("method_id")):
+        await notifications.send_test_page(tx, who, user_id=parse("usr", id), method_id=method_id)
 
 
 @post("/people/{id:str}/link")

@@ -122,8 +122,11 @@ async def source_figures(tx: Tx, source_ids: Collection[UUID]) -> dict[UUID, Sou
     return {id: SourceFigures(at, signals, alerts) for id, at, signals, alerts in rows}
 
 
-async def latest_test(tx: Tx, user_id: UUID) -> list[Delivery]:
-    """Return the messages of the person's latest test page of the last hour, the oldest first."""
+async def latest_test(tx: Tx, user_id: UUID, *, method_id: UUID | None = None) -> list[Delivery]:
+    """Return the messages of the person's latest test page of the last hour, the oldest first.
+
+    With `method_id`, the one message of the latest that went there.
+    """
     query = (
         select(Delivery)
         .where(
@@ -134,6 +137,8 @@ async def latest_test(tx: Tx, user_id: UUID) -> list[Delivery]:
         .order_by(Delivery.created_at.desc(), Delivery.id)
         .limit(20)
     )
+    if method_id is not None:
+        query = query.where(Delivery.contact_method_id == method_id)
     found = list((await tx.session.scalars(query)).all())
     return [delivery for delivery in found if delivery.created_at == found[0].created_at]
 

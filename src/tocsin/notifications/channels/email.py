@@ -11,13 +11,12 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from html import escape
-from urllib.parse import urlsplit
 
 from tocsin.kit.errors import Invalid, Patience, Refused
 from tocsin.kit.text import clean, one_line
 from tocsin.net.smtp import Mailer
 from tocsin.net.targets import BadTarget, read_host
-from tocsin.notifications.channels.base import MARGIN, PageMessage, Receipt, notes_on
+from tocsin.notifications.channels.base import MARGIN, PageMessage, Receipt, web_link
 
 # The dot-atom of RFC 5322; quoted local parts and address comments are not worth their ambiguity.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -89,15 +88,12 @@ class Email:
 
 def text_of(message: PageMessage) -> str:
     """Write the plain text: what, why you, what to click, then the details. Who is asked for help reads that first."""
-    parts = [_about(message)]
-    if message.kind == "test":
-        parts.append("This is a test page. Nothing is wrong.")
-    parts += notes_on(message)
+    parts = [_about(message), *message.notes]
     reason = f"{one_line(message.reason, _REASON)}.".replace("..", ".")
-    parts.insert(0 if _is_asked(message) else len(parts), reason)
+    parts.insert(0 if message.is_asked else len(parts), reason)
     if message.acknowledge_url:
-        parts.append(f"Acknowledge: {_link(message.acknowledge_url)}")
-    parts.append(f"Details: {_link(message.url)}")
+        parts.append(f"Acknowledge: {web_link(message.acknowledge_url)}")
+    parts.append(f"Details: {web_link(message.url)}")
     parts.append("\n".join(f"{name}: {value}" for name, value in _facts(message)))
     if message.body.strip():
         parts.append(clean(message.body).strip())
@@ -106,10 +102,8 @@ def text_of(message: PageMessage) -> str:
 
 def html_of(message: PageMessage) -> str:
     """Write the HTML: no images, no scripts, no outside styles; every value is escaped."""
-    notes = ["This is a test page. Nothing is wrong."] if message.kind == "test" else []
-    notes += notes_on(message)
     acknowledge = (
-        f'<p><a href="{escape(_link(message.acknowledge_url))}" style="display:inline-block;padding:14px 28px;'
+        f'<p><a href="{escape(web_link(message.acknowledge_url))}" style="display:inline-block;padding:14px 28px;'
         'background:#b42318;color:#ffffff;font-size:18px;font-weight:bold;text-decoration:none">'
         "Acknowledge</a></p>"
         if message.acknowledge_url
@@ -120,36 +114,31 @@ def html_of(message: PageMessage) -> str:
     )
     body = f"<pre>{escape(clean(message.body).strip())}</pre>" if message.body.strip() else ""
     reason = escape(one_line(message.reason, _REASON))
-    is_asked = _is_asked(message)
+    is_asked = message.is_asked
     return (
         '<!doctype html><html lang="en"><body style="font-family:sans-serif">'
         + (f'<p style="font-size:18px"><strong>{reason}</strong></p>' if is_asked else "")
         + f"<h1>{escape(_about(message))}</h1>"
-        + "".join(f"<p><strong>{escape(note)}</strong></p>" for note in notes)
+        + "".join(f"<p><strong>{escape(note)}</strong></p>" for note in message.notes)
         + ("" if is_asked else f"<p>{reason}</p>")
         + f"{acknowledge}"
-        f'<p><a href="{escape(_link(message.url))}">Open in Tocsin</a></p>'
+        f'<p><a href="{escape(web_link(message.url))}">Open in Tocsin</a></p>'
         f'<table cellpadding="4">{facts}</table>{body}</body></html>\n'
     )
 
 
-def _is_asked(message: PageMessage) -> bool:
-    """Say whether somebody asks for help with an incident; all other pages come from an alert."""
-    return message.incident_id is not None and message.alert_id is None
-
-
 def _subject(message: PageMessage) -> str:
     title = one_line(message.title)
-    return f"{one_line(message.source, 80)} asks for your help: {title}" if _is_asked(message) else title
+    return f"{one_line(message.source, 80)} asks for your help: {title}" if message.is_asked else title
 
 
 def _about(message: PageMessage) -> str:
-    number = f"{one_line(message.incident_number, 40)} " if _is_asked(message) and message.incident_number else ""
+    number = f"{one_line(message.incident_number, 40)} " if message.is_asked and message.incident_number else ""
     return number + one_line(message.title)
 
 
 def _facts(message: PageMessage) -> list[tuple[str, str]]:
-    is_asked = _is_asked(message)
+    is_asked = message.is_asked
     facts = [
         ("Severity", message.severity),
         ("Urgency", message.urgency),
@@ -160,8 +149,3 @@ def _facts(message: PageMessage) -> list[tuple[str, str]]:
         facts.append(("Incident", message.incident_number))
     facts += [(name, value) for name, value in sorted(message.labels.items())]
     return [(one_line(name, 80), one_line(value, 500)) for name, value in facts if value]
-
-
-def _link(url: str) -> str:
-    """Pass only web links; anything else would make the mail a carrier for `javascript:`."""
-    return one_line(url, 2000) if urlsplit(url).scheme in ("http", "https") else ""
