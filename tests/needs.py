@@ -6,7 +6,10 @@ left out at the end. Where everything has to hold, as root or with `CI` set, a m
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +28,14 @@ class Need:
 
 NEEDS = {
     "root": Need(lambda: os.geteuid() == 0, "These start PostgreSQL as another account. Run `make test` as root."),
+    "mounts": Need(
+        lambda: os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0,
+        "These fill a small disk of their own. Run `make test` as root, in a container with CAP_SYS_ADMIN.",
+    ),
+    "glibc": Need(
+        lambda: hasattr(ctypes.CDLL(None), "__res_state") and sys.maxsize > 2**32,
+        "Only glibc, on 64-bit machines, has a name server for each thread.",
+    ),
     **{
         name: Need(lambda tool=tool: tool.find() is not None, f"{tool.name} is missing. {tool.how}")
         for name, tool in TOOLS.items()

@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import socket
 import struct
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -229,8 +228,7 @@ def _ask_only(port: int, host: str) -> Sequence[str]:
     return ask_the_machine(host)
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "__res_state"), reason="only glibc has a name server per thread")
-@pytest.mark.skipif(sys.maxsize < 2**32, reason="knows the layout of 64-bit machines")
+@pytest.mark.needs("glibc")
 async def test_a_real_name_server_that_never_answers_holds_up_no_other_name() -> None:
     """The system's own look-up hangs on a real socket, in more threads than an event loop has."""
     with silent_name_server() as silent:
