@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from litestar import HttpMethod, post, route
 from litestar.params import FromPath
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
@@ -198,6 +200,8 @@ def _state(asked: _Asked) -> str:
         return "waiting"
     if asked.page.state == PageState.ACKNOWLEDGED:
         return "mine"
+    if _is_reminder(asked) and asked.page.state == PageState.PAGING:
+        return "reminded"
     if _resolved_at(asked) is not None:
         return "resolved"
     if asked.page.state == PageState.CANCELLED or _is_taken(asked):
@@ -205,6 +209,11 @@ def _state(asked: _Asked) -> str:
     if asked.page.state == PageState.DECLINED:
         return "declined"
     return "waiting"
+
+
+def _is_reminder(asked: _Asked) -> bool:
+    """Say whether the page asks the owner of an acknowledged alert whether they are still on it."""
+    return asked.alert is not None and asked.run.direct_user_id is not None
 
 
 def _is_taken(asked: _Asked) -> bool:
@@ -222,7 +231,7 @@ def _resolved_at(asked: _Asked) -> datetime | None:
 
 
 async def _view(tx: Tx, asked: _Asked) -> PageView:
-    page, run, content = asked.page, asked.run, asked.run.content
+    page, run, content = asked.page, asked.run, _words(asked)
     is_running = run.state == RunState.RUNNING and run.next_step_at is not None
     by, at = await _answered(tx, asked)
     joined = await incident_queries.responders(tx, asked.incident.id) if asked.incident is not None else []
@@ -279,6 +288,11 @@ async def _answered(tx: Tx, asked: _Asked) -> tuple[str, datetime | None]:
         if page.run_id == asked.run.id and page.state == PageState.ACKNOWLEDGED:
             return name, page.answered_at
     return "Somebody else", asked.run.ended_at
+
+
+def _words(asked: _Asked) -> dict[str, Any]:
+    """Return what the page says, as it would be sent now: an alert may say something else by this time."""
+    return asked.run.content | (asdict(alerts.page_words(asked.alert)) if asked.alert is not None else {})
 
 
 def _severity(asked: _Asked) -> int:

@@ -7,14 +7,16 @@ from tocsin.identity.service.idempotency import (
     forget_idempotency,
 )
 from tocsin.identity.service.organisation import (
+    MOST_HOURS,
+    Patience,
     ensure_organisation,
     make_set_up_link,
     needs_set_up,
     next_incident_number,
-    rename_organisation,
     secret,
     set_up,
     sweep,
+    update_organisation,
 )
 from tocsin.identity.service.people import create_user, set_password, update_user
 from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out, still_good
@@ -23,6 +25,8 @@ from tocsin.identity.service.teams import create_team, update_members
 from tocsin.identity.service.tokens import authenticate_token, create_token, revoke_token
 
 __all__ = [
+    "MOST_HOURS",
+    "Patience",
     "Stored",
     "authenticate_session",
     "authenticate_token",
@@ -38,7 +42,6 @@ __all__ = [
     "needs_set_up",
     "next_incident_number",
     "open_session",
-    "rename_organisation",
     "revoke_session",
     "revoke_token",
     "secret",
@@ -50,5 +53,6 @@ __all__ = [
     "still_good",
     "sweep",
     "update_members",
+    "update_organisation",
     "update_user",
 ]

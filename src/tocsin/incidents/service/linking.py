@@ -9,14 +9,12 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
-from tocsin.events import log
-from tocsin.events.alerts import AlertAcknowledged
 from tocsin.events.incidents import AlertLinked, AlertUnlinked
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import Incident, ResponderSource, ResponderState, Status
+from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
 from tocsin.kit.errors import Conflict, Invalid
@@ -27,14 +25,22 @@ MANY = 100
 
 
 async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -> Incident:
-    """Link alerts; those linked already stay, one that belongs to another incident is a `Conflict` and links none."""
+    """Link alerts to an open incident; those linked already stay.
+
+    One that belongs to another incident is a `Conflict` and links none. So is an incident that is over: what is linked
+    to it nobody would look at any more.
+    """
     who.must("incident.edit")
     if not 1 <= len(alert_ids) <= MANY:
         raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
     incident = await queries.lock(tx, ref)
-    if incident.status == Status.CANCELLED:
-        raise Conflict(f"{incident.reference} is cancelled. Reopen it first.", code="incident.not_open")
     wanted = [alert for alert in await alert_queries.lock_many(tx, alert_ids) if alert.incident_id != incident.id]
+    if wanted and not lifecycle.is_open(incident):
+        raise Conflict(
+            f"{incident.reference} is {incident.status}, so an alert that is linked to it would be out of sight.",
+            code="incident.not_open",
+            hint="Reopen it first, or declare a new incident from the alert.",
+        )
     await must_be_free(tx, wanted)
     await link(tx, who, incident, wanted)
     return incident
@@ -65,26 +71,18 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
     paged = await oncall_queries.people_paged_for(tx, ids)
     await add_paged(tx, incident, [id for id in paged if id not in known], ResponderSource.LINKED_ALERT)
     if lifecycle.is_open(incident):
-        on_it = [id for id in await _on_it(tx, wanted) if known.get(id, ResponderState.PAGED) == ResponderState.PAGED]
-        for person in (await identity.users_by_id(tx, on_it)).values():
+        owners = await identity.users_by_id(tx, [a.acknowledged_by_id for a in wanted if a.acknowledged_by_id])
+        for person in owners.values():
+            if known.get(person.id, ResponderState.PAGED) != ResponderState.PAGED:
+                continue
             if person.is_active:
                 # Whoever was paged keeps that as the source; the others took the alert on unasked.
                 await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
         # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
-        for person in (await identity.users_by_id(tx, await _on_it(tx, wanted))).values():
+        for person in owners.values():
             place = await queries.responder(tx, incident.id, person.id)
             if place is not None and place.state == ResponderState.JOINED:
                 await note_taken_on(tx, Actor.person(person).ref, incident, person.id)
-
-
-async def _on_it(tx: Tx, wanted: Sequence[Alert]) -> list[UUID]:
-    """Return the people who have acknowledged these alerts and not given them back."""
-    found: list[UUID] = []
-    for alert in wanted:
-        if alert.acknowledged_at is not None:
-            newest = await log.newest_first(tx, alert_id=alert.id, names=(AlertAcknowledged.name,), limit=1)
-            found += [event.actor_id for event in newest if event.actor_id is not None]
-    return found
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
