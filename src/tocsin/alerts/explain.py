@@ -124,8 +124,8 @@ def _since_given_back(events: Sequence[LoggedEvent]) -> Sequence[LoggedEvent]:
 
 
 def _summary(events: Sequence[LoggedEvent]) -> str:
-    # One person alone is paged for an alert only to remind its owner of it.
-    paged = [event for event in events if event.name == "page.started" and not event.data.get("is_direct")]
+    reminders = {event.at for event in events if event.name == "alert.reminded"}
+    paged = [event for event in events if event.name == "page.started" and event.at not in reminders]
     if not paged:
         return _why_nobody(events)
     names = _listed(list(dict.fromkeys(str(event.data.get("user_name", "")) for event in paged)))

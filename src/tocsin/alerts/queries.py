@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tocsin.alerts.model import OPEN, Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
@@ -151,7 +151,7 @@ async def lock_stale(tx: Tx, *, limit: int) -> list[tuple[Alert, str, int]]:
     With the name of the source and its hours. An alert that somebody did something about meanwhile is none of them.
     """
     hours = AlertSource.close_after_hours
-    silent_since = tx.now - func.make_interval(0, 0, 0, 0, hours)
+    silent_since = tx.now - func.make_interval(0, 0, 0, 0, cast(hours, Integer))
     wanted = [
         Alert.source_id == AlertSource.id,
         hours.is_not(None),

@@ -200,7 +200,8 @@ def _state(asked: _Asked) -> str:
         return "waiting"
     if asked.page.state == PageState.ACKNOWLEDGED:
         return "mine"
-    if _is_reminder(asked) and asked.page.state == PageState.PAGING:
+    if _is_taken(asked) and asked.page.state == PageState.PAGING:
+        # Every other page of an alert that somebody has taken is closed: this one asks its owner.
         return "reminded"
     if _resolved_at(asked) is not None:
         return "resolved"
@@ -209,11 +210,6 @@ def _state(asked: _Asked) -> str:
     if asked.page.state == PageState.DECLINED:
         return "declined"
     return "waiting"
-
-
-def _is_reminder(asked: _Asked) -> bool:
-    """Say whether the page asks the owner of an acknowledged alert whether they are still on it."""
-    return asked.alert is not None and asked.run.direct_user_id is not None
 
 
 def _is_taken(asked: _Asked) -> bool:

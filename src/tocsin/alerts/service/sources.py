@@ -131,9 +131,9 @@ async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
         count = await queries.open_of_source(tx, id)
         still_open = f", and {at_most(count)} of them {'is' if count == 1 else 'are'} open" if count else ""
         raise Conflict(
-            f"“{source.name}” has opened alerts{still_open}, so the record needs it.",
+            f"“{source.name}” has opened alerts{still_open}, so the record needs it. Switch it off instead.",
             code="source.in_use",
-            hint="Switch it off instead." + (" You can resolve its open alerts then." if count else ""),
+            hint="You can resolve its open alerts on its page." if count else "",
         )
     if asking := [route.name for route in await queries.routes(tx) if _asks_for(route.condition, source.name)]:
         raise Conflict(

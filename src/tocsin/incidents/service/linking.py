@@ -37,9 +37,9 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
     wanted = [alert for alert in await alert_queries.lock_many(tx, alert_ids) if alert.incident_id != incident.id]
     if wanted and not lifecycle.is_open(incident):
         raise Conflict(
-            f"{incident.reference} is {incident.status}, so an alert that is linked to it would be out of sight.",
+            f"{incident.reference} is {incident.status}, so an alert that is linked to it would be out of sight. "
+            "Reopen it first, or declare a new incident from the alert.",
             code="incident.not_open",
-            hint="Reopen it first, or declare a new incident from the alert.",
         )
     await must_be_free(tx, wanted)
     await link(tx, who, incident, wanted)
@@ -57,7 +57,7 @@ async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident
 
 
 async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
-    """Link these alerts; who was paged for one becomes a responder, and who has acknowledged one takes it on."""
+    """Link these alerts to an open incident; who was paged for one becomes a responder, and who has it takes it on."""
     if not wanted:
         return
     ids = [alert.id for alert in wanted]
@@ -70,19 +70,18 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
     known = {person.responder.user_id: person.responder.state for person in await queries.responders(tx, incident.id)}
     paged = await oncall_queries.people_paged_for(tx, ids)
     await add_paged(tx, incident, [id for id in paged if id not in known], ResponderSource.LINKED_ALERT)
-    if lifecycle.is_open(incident):
-        owners = await identity.users_by_id(tx, [a.acknowledged_by_id for a in wanted if a.acknowledged_by_id])
-        for person in owners.values():
-            if known.get(person.id, ResponderState.PAGED) != ResponderState.PAGED:
-                continue
-            if person.is_active:
-                # Whoever was paged keeps that as the source; the others took the alert on unasked.
-                await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
-        # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
-        for person in owners.values():
-            place = await queries.responder(tx, incident.id, person.id)
-            if place is not None and place.state == ResponderState.JOINED:
-                await note_taken_on(tx, Actor.person(person).ref, incident, person.id)
+    owners = await identity.users_by_id(tx, [a.acknowledged_by_id for a in wanted if a.acknowledged_by_id])
+    for person in owners.values():
+        if known.get(person.id, ResponderState.PAGED) != ResponderState.PAGED:
+            continue
+        if person.is_active:
+            # Whoever was paged keeps that as the source; the others took the alert on unasked.
+            await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
+    # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
+    for person in owners.values():
+        place = await queries.responder(tx, incident.id, person.id)
+        if place is not None and place.state == ResponderState.JOINED:
+            await note_taken_on(tx, Actor.person(person).ref, incident, person.id)
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
