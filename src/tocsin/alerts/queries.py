@@ -294,6 +294,12 @@ async def open_of_source(tx: Tx, id: UUID) -> int:
     return await tx.session.scalar(select(func.count()).select_from(found)) or 0
 
 
+async def worst_open_of_source(tx: Tx, id: UUID, *, limit: int) -> list[Alert]:
+    """Return what a source has open, the worst first."""
+    worst = select(Alert).where(_open_of(id)).order_by(Alert.severity, Alert.id.desc()).limit(limit)
+    return list((await tx.session.scalars(worst)).all())
+
+
 async def lock_open_of_source(tx: Tx, id: UUID, *, limit: int) -> list[Alert]:
     """Return what a source has open, the oldest first, for changing."""
     oldest = list(

@@ -344,7 +344,7 @@ _FIELDS: Mapping[str, str] = {"started_at": "start", "native_severity": "source�
 
 
 def _changes(changes: list[Change]) -> str:
-    return "\n".join(f"{_plain(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
+    return "\n".join(f"{_FIELDS.get(c.field) or _plain(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
 
 
 def _value(value: str | None) -> str:

@@ -200,8 +200,7 @@ def _state(asked: _Asked) -> str:
         return "waiting"
     if asked.page.state == PageState.ACKNOWLEDGED:
         return "mine"
-    if _is_taken(asked) and asked.page.state == PageState.PAGING:
-        # Every other page of an alert that somebody has taken is closed: this one asks its owner.
+    if _is_reminder(asked):
         return "reminded"
     if _resolved_at(asked) is not None:
         return "resolved"
@@ -210,6 +209,11 @@ def _state(asked: _Asked) -> str:
     if asked.page.state == PageState.DECLINED:
         return "declined"
     return "waiting"
+
+
+def _is_reminder(asked: _Asked) -> bool:
+    """Say whether the page asks the owner: every other page of an alert that somebody has taken is closed."""
+    return asked.alert is not None and _is_taken(asked) and asked.page.state == PageState.PAGING
 
 
 def _is_taken(asked: _Asked) -> bool:
@@ -241,7 +245,9 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         message=str(content.get("body", ""))[:600],
         request=str(content.get("request", "")),
         paged_at=page.paged_at,
-        why=row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
+        why="You acknowledged it"
+        if _is_reminder(asked)
+        else row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,

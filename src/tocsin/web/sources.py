@@ -14,8 +14,7 @@ from litestar.params import FromPath
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import OPEN, AlertSource, Signal, SignalOutcome, SourceKind
-from tocsin.alerts.queries import Filter
+from tocsin.alerts.model import AlertSource, Signal, SignalOutcome, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -180,7 +179,7 @@ async def _show(
         found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
-        still_open = await queries.page(tx, Filter(statuses=OPEN, source_ids=[row.id]), limit=_OPEN_SHOWN)
+        still_open = await queries.worst_open_of_source(tx, row.id, limit=_OPEN_SHOWN)
     secret = row.token if who.may("source.manage") else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
     values |= {
@@ -188,9 +187,7 @@ async def _show(
         "curl": _curl(context, row, secret),
         "signals": signals,
         "older": pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
-        "open": [
-            OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a, _, _ in still_open
-        ],
+        "open": [OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
         "open_words": alerts.at_most(busy.open_alerts),
         "most_ended": alerts.MOST_ENDED,
         "may": {"edit": who.may("source.manage"), "end": who.may("alert.edit")},
