@@ -49,7 +49,7 @@ async def test_the_owner_of_an_urgent_alert_is_reminded_after_four_hours(world: 
     assert world.mail.to(bob) == []
     await world.pass_time(minutes(15))
     (reminder,) = world.mail.to(bob)
-    assert "you acknowledged this, and nothing has happened for 4 hours" in reminder.reason
+    assert "A reminder: Bob acknowledged this, and nothing has happened for 4 hours." in reminder.reason
     assert reminder.acknowledge_url
     assert "alert.reminded: Bob" in await world.history(alert)
     assert "Nothing has happened for 4 hours since Bob acknowledged it." in await world.reasons(alert)

@@ -201,7 +201,7 @@ def _state(asked: _Asked) -> str:
     if asked.page.state == PageState.ACKNOWLEDGED:
         return "mine"
     if _is_reminder(asked):
-        return "reminded"
+        return "reminded" if _is_owner(asked) else "waiting"
     if _resolved_at(asked) is not None:
         return "resolved"
     if asked.page.state == PageState.CANCELLED or _is_taken(asked):
@@ -212,8 +212,12 @@ def _state(asked: _Asked) -> str:
 
 
 def _is_reminder(asked: _Asked) -> bool:
-    """Say whether the page asks the owner: every other page of an alert that somebody has taken is closed."""
+    """Say whether the page asks about an alert that somebody has: every other page of such an alert is closed."""
     return asked.alert is not None and _is_taken(asked) and asked.page.state == PageState.PAGING
+
+
+def _is_owner(asked: _Asked) -> bool:
+    return asked.alert is not None and asked.alert.acknowledged_by_id == asked.person.id
 
 
 def _is_taken(asked: _Asked) -> bool:
@@ -246,7 +250,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         request=str(content.get("request", "")),
         paged_at=page.paged_at,
         why="You acknowledged it"
-        if _is_reminder(asked)
+        if _is_reminder(asked) and _is_owner(asked)
         else row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,

@@ -90,7 +90,8 @@ async def _remind_owner(tx: Tx, alert: Alert, owner: User, source_name: str, hou
         urgency=Urgency.LOW,
         source=source_name,
         labels=words.labels,
-        request=f"A reminder: you acknowledged this, and nothing has happened for {_hours(hours)}.",
+        # Whoever reads it: when it reaches nobody, the fallback is asked with the same words.
+        request=f"A reminder: {alert.acknowledged_by} acknowledged this, and nothing has happened for {_hours(hours)}.",
     )
     start = oncall.Start(
         content=content,
