@@ -178,6 +178,7 @@ class App:
             Kind(TRY_OTHER_WAYS, partial(oncall_jobs.try_other_ways, db), soon),
             Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
             Kind(notifications.SEND, partial(send, sender), soon),
+            Kind(alerts.PAGE_ANEW, partial(alerts_jobs.page_anew, db), soon),
             Kind(LOOK_AFTER_ALERTS, partial(alerts_jobs.look_after, db), backoff),
             Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),
             Kind(SWEEP_SIGNALS, sweep_signals, backoff),

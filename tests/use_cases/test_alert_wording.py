@@ -14,6 +14,7 @@ from tocsin.alerts.model import Alert
 from tocsin.events import log
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Transient
+from tocsin.notifications import service as notifications
 from tocsin.oncall.model import EscalationRun
 
 NEW: dict[str, Any] = {
@@ -181,3 +182,26 @@ async def test_given_back_it_is_routed_by_what_it_says_now(world: World) -> None
         assert (given_back.route_id, given_back.routed_at, given_back.acknowledged_by_id) == (None, None, None)
     await world.settle()
     assert [message.title for message in world.mail.to(bob)] == [NEW["title"]]
+
+
+async def test_a_repeat_pages_anew_while_nobody_has_been_reached(world: World) -> None:
+    """F136, F138: with the new words, and not for an alert that somebody has taken meanwhile."""
+    ada = await world.person("ada", reachable=False)
+    await world.route(await world.policy([ada]))
+    alert, taken = await world.alert("Disk", key="disk"), await world.alert("Other", key="other")
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.root, taken.id)
+        method = await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="email", address="ada@example.org"
+        )
+    assert method.user_id == ada.id
+    await world.db.pool.execute("UPDATE test_clock SET at = at + interval '2 minutes'")
+    await repeat(world, key="other")
+    assert world.mail.sent == []
+    await repeat(world)
+    assert [message.title for message in world.mail.to(ada)] == [NEW["title"]]
+    # Reached, a further repeat is only a repeat.
+    await world.db.pool.execute("UPDATE test_clock SET at = at + interval '2 minutes'")
+    await repeat(world)
+    assert len(world.mail.to(ada)) == 1
+    assert (await world.again(alert)).count == 3

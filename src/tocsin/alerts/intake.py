@@ -24,7 +24,15 @@ from sqlalchemy.exc import DBAPIError
 from tocsin.alerts import statements
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
 from tocsin.alerts.portions import MOST_SIGNALS, portions
-from tocsin.alerts.service import SOURCES_TOPIC, close_if_over, note_missed, reword_pages, routing_jobs, updated
+from tocsin.alerts.service import (
+    SOURCES_TOPIC,
+    close_if_over,
+    note_missed,
+    paging_anew_jobs,
+    reword_pages,
+    routing_jobs,
+    updated,
+)
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Database, Tx, decode_json, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
@@ -336,6 +344,7 @@ class _Written:
     events: list[Event] = field(default_factory=list[Event])
     to_route: list[UUID] = field(default_factory=list[UUID])
     got_worse: list[UUID] = field(default_factory=list[UUID])
+    repeated: list[UUID] = field(default_factory=list[UUID])
     reworded: list[UUID] = field(default_factory=list[UUID])
     # Opened to be kept, page nobody, and yet their end may have been told already.
     recorded: list[UUID] = field(default_factory=list[UUID])
@@ -372,6 +381,7 @@ async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
     await emit(tx, *written.events)
     await reword_pages(tx, written.reworded)
     await close_if_over(tx, written.recorded)
+    await enqueue(tx, *await paging_anew_jobs(tx, written.repeated))
     await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.got_worse, anew=True))
 
 
@@ -403,6 +413,7 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
         merged = round[key]
         if row["id"] != ids[key]:
             written.note(row["id"], merged, SignalEffect.REPEATED)
+            written.repeated.append(row["id"])
             if row["got_worse"]:
                 written.got_worse.append(row["id"])
             if row["was"] is not None:

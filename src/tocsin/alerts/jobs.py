@@ -27,6 +27,16 @@ async def route(db: Database, job: Job) -> None:
         await queue.finish(tx, job)
 
 
+async def page_anew(db: Database, job: Job) -> None:
+    """Page again for alerts whose signal came again before anybody was reached.
+
+    May run twice: a run that reached somebody, or began a moment ago, is left alone.
+    """
+    async with db.begin() as tx:
+        await service.page_anew(tx, [UUID(id) for id in job.payload["alert_ids"]])
+        await queue.finish(tx, job)
+
+
 async def look_after(db: Database, job: Job) -> None:
     """Close stale alerts, give forgotten ones back or remind their owners, a portion at a time.
 

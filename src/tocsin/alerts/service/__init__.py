@@ -13,7 +13,16 @@ from tocsin.alerts.service.by_hand import (
 from tocsin.alerts.service.forgotten import look_after
 from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
 from tocsin.alerts.service.routes import RouteDraft, create_route, delete_route, move_route, update_route
-from tocsin.alerts.service.routing import ROUTE, enqueue_routing, route, route_anew, routing_jobs
+from tocsin.alerts.service.routing import (
+    PAGE_ANEW,
+    ROUTE,
+    enqueue_routing,
+    page_anew,
+    paging_anew_jobs,
+    route,
+    route_anew,
+    routing_jobs,
+)
 from tocsin.alerts.service.sources import (
     MOST_ENDED,
     MOST_HOURS,
@@ -33,6 +42,7 @@ from tocsin.alerts.service.wording import page_words, reword_pages, updated
 __all__ = [
     "MOST_ENDED",
     "MOST_HOURS",
+    "PAGE_ANEW",
     "ROUTE",
     "SOURCES_TOPIC",
     "Ended",
@@ -54,7 +64,9 @@ __all__ = [
     "move_route",
     "note_missed",
     "open_by_hand",
+    "page_anew",
     "page_words",
+    "paging_anew_jobs",
     "resolve",
     "resolve_many",
     "resolve_source_alerts",

@@ -22,6 +22,7 @@ from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageContent
 
 ROUTE = "alerts.route"
+PAGE_ANEW = "alerts.page_anew"
 # One routing job carries at most so many alerts: enough to make it cheap, few enough to keep a lock short.
 _ROUTED_AT_ONCE = 64
 
@@ -37,6 +38,19 @@ def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False) -> list[NewJo
         )
         for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)
     ]
+
+
+async def paging_anew_jobs(tx: Tx, repeated: Sequence[UUID]) -> list[NewJob]:
+    """Return the jobs that page anew for those of these alerts whose escalation has reached nobody so far."""
+    ids = await oncall_queries.unreached(tx, repeated) if repeated else []
+    portions = [ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(ids), _ROUTED_AT_ONCE)]
+    return [NewJob(kind=PAGE_ANEW, lane="page", payload={"alert_ids": [str(id) for id in some]}) for some in portions]
+
+
+async def page_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
+    """Begin again what has reached nobody, because the signal came again; nobody has taken the alerts by now."""
+    alerts = await queries.lock_many(tx, alert_ids)
+    await oncall.start_anew(tx, [alert.id for alert in alerts if alert.status == AlertStatus.TRIGGERED])
 
 
 async def enqueue_routing(tx: Tx, alert_ids: Sequence[UUID]) -> None:
