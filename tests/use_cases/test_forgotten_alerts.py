@@ -15,7 +15,7 @@ from tocsin.alerts.model import Alert
 from tocsin.identity import service as identity
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
-from tocsin.kit.errors import Invalid
+from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall.model import PageState
 
@@ -238,21 +238,25 @@ async def test_what_changes_while_the_look_waits_counts(world: World, monkeypatc
     await patience(world, give_back=4)
     alert, _, bob = await taken(world)
     await world.db.pool.execute("UPDATE test_clock SET at = at + interval '5 hours'")
+    found: list[int] = []
     hold = queries._hold  # pyright: ignore[reportPrivateUsage]
 
     async def late(tx: object, wanted: object, limit: int) -> list[object]:
         held = await hold(tx, wanted, limit)  # pyright: ignore
-        await world.db.pool.execute(
-            "INSERT INTO event (id, name, at, actor_kind, actor_id, actor_name, alert_id, data)"
-            " VALUES (gen_random_uuid(), 'alert.routed', tocsin_now(), 'user', $1, 'Bob', $2, '{}')",
-            bob.id,
-            alert.id,
-        )
+        if held:
+            await world.db.pool.execute(
+                "INSERT INTO event (id, name, at, actor_kind, actor_id, actor_name, alert_id, data)"
+                " VALUES (gen_random_uuid(), 'alert.routed', tocsin_now(), 'user', $1, 'Bob', $2, '{}')",
+                bob.id,
+                alert.id,
+            )
+        found.append(len(held))
         return held  # pyright: ignore
 
     monkeypatch.setattr(queries, "_hold", late)
     async with world.db.begin() as tx:
         assert await alerts.look_after(tx) == 0
+    assert found == [0, 1]
     assert (await world.again(alert)).status == "acknowledged"
 
 
@@ -334,3 +338,13 @@ async def test_times_are_within_reason(world: World, hours: int) -> None:
     alert = await world.alert()
     with pytest.raises(Invalid, match="between 1 and 8,760 hours"):
         await close_after(world, alert, 8761 if hours > 0 else hours)
+
+
+async def test_a_reminder_goes_to_nobody_else_by_a_press_of_escalate(world: World) -> None:
+    """F139, F061: nobody is being paged for an alert that somebody has, so there is no next step to ask for."""
+    alert, ada, _ = await taken(world)
+    await world.pass_time(FOUR_HOURS + minutes(5))
+    async with world.db.begin() as tx:
+        with pytest.raises(Conflict, match="Nobody is being paged for this alert now"):
+            await alerts.escalate(tx, world.actor(ada), alert.id)
+    assert "escalation.exhausted" not in await world.history(alert)
