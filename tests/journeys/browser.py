@@ -16,6 +16,8 @@ from tests.processes import PATIENCE
 expect.set_options(timeout=PATIENCE * 1000)
 
 WIDTHS = (1440, 390)
+# What Chromium takes for a host in an intranet; see conftest.py.
+NAME = "tocsin.example"
 PASSWORD = "correct horse battery"
 # A refused form and a page that is not there are answers, although the console calls them failures.
 _ANSWERS = re.compile(r"Failed to load resource: .*status of (404|409|410|422|429)")

@@ -9,12 +9,16 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 from tools import test_tools
 
+from tests.journeys.browser import NAME
+
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """A Chromium that speaks to nobody but us, with a fresh profile."""
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    # A name that is not localhost, which browsers trust over plain http as they trust https.
+    quiet += [f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
     async with contextlib.AsyncExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in test_tools.environment().items():

@@ -273,4 +273,5 @@ async def test_a_step_at_the_moment_a_contact_method_goes_is_no_crash(api: Api, 
     answer = await asked
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict"), answer.text
     assert (await admin.get(f"/alerts/{alert['id']}")).json()["status"] == "triggered"
-    assert (await admin.post(f"/alerts/{alert['id']}/actions/escalate")).status_code == 200
+    again = await admin.post(f"/alerts/{alert['id']}/actions/escalate")
+    assert (again.status_code, again.json()["code"]) == (409, "escalation.last_step")

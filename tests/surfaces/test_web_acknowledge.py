@@ -29,7 +29,7 @@ def link_of(world: World, person: User) -> str:
 
 
 def is_secret(page: Page) -> bool:
-    return page.headers["referrer-policy"] == "no-referrer" and page.headers["cache-control"] == "no-store"
+    return page.headers["referrer-policy"] == "strict-origin" and page.headers["cache-control"] == "no-store"
 
 
 async def test_looking_at_the_link_changes_nothing(world: World) -> None:

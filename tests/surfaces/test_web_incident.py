@@ -13,6 +13,8 @@ from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.ids import public
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.escalation import PageTarget
 from tocsin.web.incident_actions import HANDLERS
 
 
@@ -253,6 +255,9 @@ async def test_a_stakeholder_finds_no_form_and_is_refused(world: World) -> None:
     ada = await world.person("ada")
     cleo = await world.person("cleo", role="stakeholder")
     url = await declared(world, ada)
+    async with world.db.begin() as tx:
+        runs = await incidents.page(tx, Actor.person(ada), url.rpartition("/")[2], [PageTarget("user", ada.id)])
+        (adas, _), *_ = await oncall.pages_of_runs(tx, runs)
     async with browser(world, cleo) as web:
         page = await web.get(url)
         assert set(page.read.forms) == {"sign-out", "sign-out-m"}
@@ -268,7 +273,9 @@ async def test_a_stakeholder_finds_no_form_and_is_refused(world: World) -> None:
                 "body": "x",
             }
             fields |= {"target": f"user:{public('usr', ada.id)}", "do": "link", "alert_id": public("alt", ada.id)}
-            fields |= {"resolution_note": "x", "reason": "other"}
+            fields |= {"resolution_note": "x", "reason": "other", "page_id": public("pag", adas.id)}
+            if path.endswith("/answer"):
+                fields["do"] = "decline"
             assert (await web.send(path, fields)).status == 403, path
 
 

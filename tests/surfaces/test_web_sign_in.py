@@ -251,7 +251,7 @@ async def test_a_one_time_link_works_once_and_not_by_looking_at_it(world: World)
     async with browser(world) as web:
         for _ in range(2):
             page = await web.get(f"/link/{token}")
-            assert page.status == 200 and page.headers["referrer-policy"] == "no-referrer"
+            assert page.status == 200 and page.headers["referrer-policy"] == "strict-origin"
         assert (await web.do(page, "link")).path == "/incidents"
     async with browser(world) as web:
         again = await web.send(f"/link/{token}", {})

@@ -179,7 +179,10 @@ async def test_alerts_are_linked_and_unlinked(team: Team) -> None:
         assert [alert.id for alert in await alert_queries.of_incident(tx, incident.id)] == [one]
         assert (await queries.get(tx, incident.id)).version == 1
         with pytest.raises(NotFound):
+            await service.link_alerts(tx, person(team.ada), "INC-99", [one])
+        with pytest.raises(Invalid) as unknown:
             await service.link_alerts(tx, person(team.ada), incident.id, [one, uuid4()])
+        assert unknown.value.errors[0].pointer == "#/alert_ids"
         with pytest.raises(Invalid):
             await service.link_alerts(tx, person(team.ada), incident.id, [])
     assert await team.responders(incident) == {"Ada": ("joined", "self"), "Bob": ("paged", "linked_alert")}

@@ -33,6 +33,12 @@ async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
     return await lock_records(tx, Alert, ids, "alert")
 
 
+async def lock_known(tx: Tx, ids: Collection[UUID]) -> None:
+    """Lock those of these alerts that there are, in the order of their ids."""
+    query = select(Alert.id).where(Alert.id.in_(ids)).order_by(Alert.id).with_for_update(**LOCK)
+    await tx.session.execute(query)
+
+
 @dataclass(frozen=True, slots=True)
 class Unrouted:
     """An alert as routing needs it."""

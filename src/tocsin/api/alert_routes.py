@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,7 @@ from tocsin.api.http import (
     Listing,
     Time,
     answer,
+    given,
     listing,
     public_or_none,
     read_if_match,
@@ -30,7 +31,6 @@ from tocsin.edge.cursors import read_place
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 
-T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Position = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 Condition = Annotated[str, msgspec.Meta(max_length=2000, description="CEL over the fields of an alert.")]
@@ -122,8 +122,7 @@ async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]
         is_enabled=data.is_enabled,
     )
     async with context.begin() as tx:
-        with naming("escalation_policy_id"):
-            route = await service.create_route(tx, who, draft)
+        route = await service.create_route(tx, who, draft)
     return answer(_write(route), version=route.version, status=201)
 
 
@@ -141,20 +140,17 @@ async def edit_alert_route(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditRoute], if_match: IfMatch = None
 ) -> Response[RouteOut]:
     """Change a route (JSON merge patch); alerts that were routed before keep their decision."""
-    who.must("oncall.manage")
+    policy = data.escalation_policy_id
+    changes = service.RouteChanges(
+        name=given(data.name),
+        condition=given(data.condition),
+        is_catch_all=given(data.is_catch_all),
+        is_enabled=given(data.is_enabled),
+        changes_policy=not isinstance(policy, msgspec.UnsetType),
+        escalation_policy_id=None if isinstance(policy, msgspec.UnsetType) else _policy(policy),
+    )
     async with context.begin() as tx:
-        await queries.lock_routes(tx)
-        row = await queries.route(tx, parse("rte", id))
-        policy = data.escalation_policy_id
-        draft = service.RouteDraft(
-            name=_or(data.name, row.name),
-            condition=_or(data.condition, row.condition),
-            escalation_policy_id=row.escalation_policy_id if isinstance(policy, msgspec.UnsetType) else _policy(policy),
-            is_catch_all=_or(data.is_catch_all, row.is_catch_all),
-            is_enabled=_or(data.is_enabled, row.is_enabled),
-        )
-        with naming("escalation_policy_id"):
-            route = await service.update_route(tx, who, row.id, draft, if_version=read_if_match(if_match))
+        route = await service.update_route(tx, who, parse("rte", id), changes, if_version=read_if_match(if_match))
     return answer(_write(route), version=route.version)
 
 
@@ -173,10 +169,6 @@ async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRo
         await service.move_route(tx, who, route_id, up=data.direction == "up")
         route = await queries.route(tx, route_id)
     return answer(_write(route), version=route.version)
-
-
-def _or(value: T | msgspec.UnsetType, otherwise: T) -> T:
-    return otherwise if isinstance(value, msgspec.UnsetType) else value
 
 
 def _policy(id: str | None) -> UUID | None:

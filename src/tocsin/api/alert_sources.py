@@ -208,10 +208,12 @@ async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
 
 
 @post("/{id:str}/actions/rotate_key", status_code=200)
-async def rotate_alert_source_key(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[SourceOut]:
+async def rotate_alert_source_key(
+    context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
+) -> Response[SourceOut]:
     """Give the source a new token; the old one stops working at once."""
     async with context.begin() as tx:
-        source = await service.rotate_token(tx, who, parse("src", id))
+        source = await service.rotate_token(tx, who, parse("src", id), if_version=read_if_match(if_match))
     return answer(_write(context, who, source), version=source.version)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -35,11 +35,9 @@ from tocsin.api.http import (
 from tocsin.api.incident_shape import IncidentOut
 from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
-from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.events import log
-from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.kit.clock import stamp
@@ -91,7 +89,7 @@ class ChangeAlerts(Body, kw_only=True):
     """One action for several alerts."""
 
     example: ClassVar[Mapping[str, Any]] = {"action": "acknowledge", "ids": ["alt_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
-    action: Literal["acknowledge", "unacknowledge", "resolve", "escalate"]
+    action: service.Act
     ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
 
 
@@ -266,33 +264,22 @@ async def declare_incident_from_alert(
     return answer(shaped, version=shaped.version, status=201)
 
 
-_ACTIONS: Mapping[str, Callable[[Tx, Actor, UUID], Awaitable[Alert]]] = {
-    "acknowledge": service.acknowledge,
-    "unacknowledge": service.unacknowledge,
-    "resolve": service.resolve,
-    "escalate": service.escalate,
-}
-
-
 @post("/actions/bulk", status_code=200)
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
+    # Before the body is read any further, as for every other verb.
     who.must("alert.edit")
-    # Place in the request → what became of it.
-    became: dict[int, AlertOut | Failure] = {}
-    # In the order of their ids: with an Idempotency-Key all of them stay locked until the end.
-    for alert_id, place in sorted((alert_id, place) for place, alert_id in enumerate(ids_in("ids", "alt", data.ids))):
-        try:
-            async with context.begin() as tx:
-                alert = await _ACTIONS[data.action](tx, who, alert_id)
-                became[place] = await shape(tx, context, alert)
-        except Problem as problem:
-            became[place] = Failure(data.ids[place], problem.code, problem.message)
-    told = [became[place] for place in range(len(data.ids))]
-    return Changed(
-        data=[each for each in told if isinstance(each, AlertOut)],
-        failed=[each for each in told if isinstance(each, Failure)],
-    )
+    ids = ids_in("ids", "alt", data.ids)
+    async with context.begin() as tx:
+        became = await service.do_to_all(tx, who, data.action, ids)
+        return Changed(
+            data=[await shape(tx, context, each) for each in became if isinstance(each, Alert)],
+            failed=[
+                Failure(id, each.code, each.message)
+                for id, each in zip(data.ids, became, strict=True)
+                if isinstance(each, Problem)
+            ],
+        )
 
 
 @get("/{id:str}/signals")

@@ -14,12 +14,14 @@ from tocsin.api.http import Id, IfMatch, answer, public_or_none, read_if_match, 
 from tocsin.api.incident_shape import IncidentOut, shape
 from tocsin.api.incidents import Severity
 from tocsin.api.pages import PageOut, write_page
+from tocsin.api.targets import Target, read_targets
+from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
 from tocsin.incidents import service
 from tocsin.incidents.model import CancelReason, Status
-from tocsin.kit.ids import parse, public
+from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
-from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall import service as escalations
 from tocsin.oncall.model import EscalationRun
 
 Note = Annotated[str, msgspec.Meta(max_length=10_000, description="Markdown.")]
@@ -69,14 +71,6 @@ class ReopenIncident(Body, kw_only=True):
     reason: Annotated[str, msgspec.Meta(max_length=1000)]
 
 
-class Target(Body, kw_only=True):
-    """A person or a policy."""
-
-    example: ClassVar[Mapping[str, Any]] = {"type": "user", "id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"}
-    type: Literal["user", "escalation_policy"]
-    id: str
-
-
 class PageForIncident(Body, kw_only=True):
     """Whom to ask for help, and what for."""
 
@@ -109,7 +103,10 @@ class PagesSent(msgspec.Struct):
 async def acknowledge_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
-    """Take the incident on: join it, answer one's own pages about it, begin to investigate."""
+    """Take the incident on: join it, answer one's own pages about it and its alerts, begin to investigate.
+
+    Whoever is being paged for it may do it, whatever their role.
+    """
     async with context.begin() as tx:
         incident = await service.acknowledge(tx, who, reference(id), if_version=read_if_match(if_match))
         shaped = await shape(tx, context, incident)
@@ -203,25 +200,21 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
     That somebody was asked is in the record either way. Whoever has no contact method, and a policy with nobody on it
     who has one, stands in `not_reached` with the reason; when that is all of them, `data` is empty and nobody comes.
     """
-    targets: list[PageTarget] = []
-    for at, target in enumerate(data.targets):
-        with naming("targets", at, "id"):
-            targets.append(PageTarget(target.type, parse("usr" if target.type == "user" else "pol", target.id)))
+    targets = read_targets("targets", data.targets)
     async with context.begin() as tx:
         runs = await service.page(tx, who, reference(id), targets, data.message)
         rows = await oncall.pages_of_runs(tx, runs)
-    paged = {page.run_id for page, _ in rows}
-    return PagesSent(
-        [write_page(page, name) for page, name in rows], [_missed(run) for run in runs if run.id not in paged]
-    )
+        paged = {page.run_id for page, _ in rows}
+        missed = [await _missed(tx, run) for run in runs if run.id not in paged]
+    return PagesSent([write_page(page, name) for page, name in rows], missed)
 
 
-def _missed(run: EscalationRun) -> NotReached:
+async def _missed(tx: Tx, run: EscalationRun) -> NotReached:
+    # A run that has reached nobody goes on, so it may have no reason to have ended.
+    reason = run.end_reason or (await escalations.what_follows(tx, run)).end
     if run.direct_user_id is not None:
-        return NotReached("user", public("usr", run.direct_user_id), run.policy_name, run.end_reason or "")
-    return NotReached(
-        "escalation_policy", public_or_none("pol", run.policy_id) or "", run.policy_name, run.end_reason or ""
-    )
+        return NotReached("user", public("usr", run.direct_user_id), run.policy_name, reason)
+    return NotReached("escalation_policy", public_or_none("pol", run.policy_id) or "", run.policy_name, reason)
 
 
 ROUTER = Router(

@@ -31,7 +31,6 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import IncidentRole, ResponderSource, ResponderState
-from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
 
 _Place = tuple[bool, AwareTime | None, str, UUID]
@@ -105,26 +104,24 @@ async def set_incident_roles(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetRoles], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Give roles to people, who join by this, or take them away."""
-    wanted = {
+    async with context.begin() as tx:
+        incident = await service.assign_roles(tx, who, reference(id), _roles(data), if_version=read_if_match(if_match))
+        shaped = await shape(tx, context, incident)
+    return answer(shaped, version=shaped.version)
+
+
+def _roles(data: SetRoles) -> dict[IncidentRole, UUID | None]:
+    named = {
         IncidentRole.COMMANDER: data.commander,
         IncidentRole.LEAD: data.lead,
         IncidentRole.COMMUNICATOR: data.communicator,
     }
-    who.must("incident.edit")
-    async with context.begin() as tx:
-        incident = await queries.lock(tx, reference(id))
-        lifecycle.must_be_current(incident, read_if_match(if_match))
-        for role, user_id in wanted.items():
-            if not isinstance(user_id, msgspec.UnsetType):
-                with naming(role):
-                    holder = parse("usr", user_id) if user_id is not None else None
-                try:
-                    incident = await service.assign_role(tx, who, incident.id, role, holder)
-                except Invalid as problem:
-                    # The use case calls the field `user_id`; here it has the name of the role.
-                    raise Invalid(role, problem.message, code=problem.errors[0].code) from None
-        shaped = await shape(tx, context, incident)
-    return answer(shaped, version=shaped.version)
+    wanted: dict[IncidentRole, UUID | None] = {}
+    for role, user_id in named.items():
+        if not isinstance(user_id, msgspec.UnsetType):
+            with naming(role):
+                wanted[role] = parse("usr", user_id) if user_id is not None else None
+    return wanted
 
 
 ROUTER = Router(

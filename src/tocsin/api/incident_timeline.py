@@ -11,7 +11,7 @@ from litestar.params import FromQuery, JSONBody
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.api.alert_shape import AlertOut, write_alert
-from tocsin.api.body import Body, ids_in, naming
+from tocsin.api.body import Body, ids_in
 from tocsin.api.http import (
     Cursor,
     Id,
@@ -171,10 +171,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
     ids = ids_in("alert_ids", "alt", data.alert_ids)
     async with context.begin() as tx:
-        who.must("incident.edit")
-        found = await queries.lock(tx, reference(id))
-        with naming("alert_ids"):
-            incident = await service.link_alerts(tx, who, found.id, ids)
+        incident = await service.link_alerts(tx, who, reference(id), ids)
         linked = [await alert_queries.get(tx, alert_id) for alert_id in dict.fromkeys(ids)]
         for alert in linked:
             await tx.session.refresh(alert)

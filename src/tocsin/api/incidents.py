@@ -27,6 +27,7 @@ from tocsin.api.http import (
     searchable,
 )
 from tocsin.api.incident_shape import IncidentOut, shape, shape_all
+from tocsin.api.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.incidents import queries, service
@@ -53,6 +54,8 @@ class DeclareIncident(Body, kw_only=True):
     alert_id: str | None = None
     page_others: bool = False
     started_at: datetime | None = None
+    lead_id: str | None = None
+    page: Annotated[list[Target], msgspec.Meta(max_length=100)] = msgspec.field(default_factory=list[Target])
 
 
 class EditIncident(Body, kw_only=True):
@@ -112,10 +115,13 @@ async def list_incidents(
 
 @post("/")
 async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareIncident]) -> Response[IncidentOut]:
-    """Declare an incident; whoever does becomes its lead and a joined responder.
+    """Declare an incident; whoever does becomes a joined responder and, unless `lead_id` names one, its lead.
 
     With `alert_id` the alert is linked and acknowledged, which ends its escalation; `page_others` lets it go on.
+    `page` asks people and policies for help, as the verb of that name does; `responders` says who was reached.
     """
+    with naming("lead_id"):
+        lead_id = parse("usr", data.lead_id) if data.lead_id is not None else None
     async with context.begin() as tx:
         with naming("alert_id"):
             incident = await service.declare(
@@ -127,6 +133,8 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
                 alert_id=parse("alt", data.alert_id) if data.alert_id is not None else None,
                 page_others=data.page_others,
                 started_at=moment("started_at", data.started_at),
+                lead_id=lead_id,
+                targets=read_targets("page", data.page),
             )
         shaped = await shape(tx, context, incident)
     return answer(shaped, version=shaped.version, status=201)
@@ -154,10 +162,9 @@ async def edit_incident(
             title=given(data.title),
             summary=given(data.summary),
             started_at=moment("started_at", given(data.started_at)),
+            severity=given(data.severity),
             if_version=read_if_match(if_match),
         )
-        if (severity := given(data.severity)) is not None:
-            incident = await service.change_severity(tx, who, incident.id, severity)
         shaped = await shape(tx, context, incident)
     return answer(shaped, version=shaped.version)
 

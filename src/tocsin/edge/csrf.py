@@ -2,22 +2,32 @@
 
 Two independent checks on every request that changes something and rests on the session cookie. The token, an HMAC of
 the cookie, must be in the `X-CSRF-Token` header or in the form field `_csrf_token`; and when the browser says where
-the request comes from (`Sec-Fetch-Site`, `Origin`), it must be us. Requests with a bearer token rest on no cookie.
+the request comes from, it must be us (`origin`). Requests with a bearer token rest on no cookie. A handler whose
+request rests on a secret instead says so in its `opt`: `opt={RESTS_ON: Rests.ANSWER_LINK}`.
 """
 
 from __future__ import annotations
 
 import hmac
-from urllib.parse import urlsplit
+from typing import Any
+
+import structlog
 
 from tocsin.edge import reading
 from tocsin.edge.context import AppRequest, Context
+from tocsin.edge.middleware import loggable
+from tocsin.edge.origin import Arrival, Rests, expected, may_pass, whence
 from tocsin.kit.crypto import same
 from tocsin.kit.errors import Denied
+from tocsin.kit.text import storable
+
+log = structlog.stdlib.get_logger(__name__)
 
 FIELD = "_csrf_token"
 HEADER = "x-csrf-token"
+RESTS_ON = "rests_on"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_LONGEST_SHOWN = 200
 
 
 def token_of(context: Context, cookie: str | None) -> str:
@@ -29,27 +39,28 @@ async def check(context: Context, request: AppRequest) -> None:
     """Raise `Denied` when a request that changes something does not come from our own pages."""
     if request.method in _SAFE or "authorization" in request.headers:
         return
-    if not _is_ours(context, request):
-        raise _forged()
-    if request.auth is None:
+    rests = Rests(_options(request).get(RESTS_ON, Rests.SESSION))
+    arrival = Arrival(
+        origin=request.headers.get("origin"),
+        fetch_site=request.headers.get("sec-fetch-site"),
+        host=request.headers.get("host"),
+        scheme=str(request.scope["scheme"]),
+    )
+    base_url = context.settings.base_url
+    if not may_pass(whence(arrival, base_url), rests, has_session=request.auth is not None):
+        raise _foreign(request, arrival, base_url)
+    # A secret that does all by itself is not stronger with a session's token, and must not fail for want of one:
+    # somebody may have signed in, or out, in another window since the page was opened.
+    if request.auth is None or rests is Rests.ANSWER_LINK:
         return
     sent = request.headers.get(HEADER) or await _from_form(request)
     if not same(sent, token_of(context, request.auth)):
         raise _forged()
 
 
-def _is_ours(context: Context, request: AppRequest) -> bool:
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("origin")
-    if origin is None:
-        return True
-    try:
-        host = urlsplit(origin).netloc
-    except ValueError:
-        return False
-    return host in (request.headers.get("host"), urlsplit(context.settings.base_url).netloc)
+def _options(request: AppRequest) -> dict[str, Any]:
+    handler: Any = request.scope["route_handler"]
+    return handler.opt
 
 
 async def _from_form(request: AppRequest) -> str:
@@ -57,7 +68,29 @@ async def _from_form(request: AppRequest) -> str:
 
 
 def _forged() -> Denied:
+    return Denied("This form is too old. Go back, load the page again and send it once more.", code="csrf.invalid")
+
+
+def _foreign(request: AppRequest, arrival: Arrival, base_url: str) -> Denied:
+    """Say what came and what was expected: more often than an attack this is a proxy or a setting that is not right."""
+    got = storable(arrival.origin or "nowhere")[:_LONGEST_SHOWN]
+    site = storable(arrival.fetch_site or "")[:_LONGEST_SHOWN]
+    wanted = expected(arrival, base_url)
+    log.warning(
+        "request.refused_for_its_origin",
+        method=request.method,
+        path=loggable(request.url.path),
+        origin=got,
+        sec_fetch_site=site,
+        host=storable(arrival.host or "")[:_LONGEST_SHOWN],
+        expected=wanted,
+        base_url=base_url,
+    )
+    said = f" (Sec-Fetch-Site: {site})" if site else ""
     return Denied(
-        "This form is too old or was not sent from Tocsin. Go back, load the page again and send it once more.",
-        code="csrf.invalid",
+        f"Your browser says that this form comes from {got}{said}. Tocsin takes forms from {' and '.join(wanted)} "
+        "only, so nothing was done.",
+        code="csrf.origin",
+        hint=f"Open {base_url} and try again. If that is not the address at which people open Tocsin, set "
+        "TOCSIN_BASE_URL to the one that is.",
     )

@@ -22,7 +22,6 @@ CONTENT_SECURITY_POLICY = (
 )
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
@@ -31,6 +30,11 @@ _LEFT = 499
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 # The token of an acknowledge link is a credential, so it does not go into the log; nor does one in a mistyped address.
 _SECRET_PATH = re.compile(r"/(p|in/+[^/]+|set-up|link)/+[^/]+", re.IGNORECASE)
+# Where the address of the page is a secret, whatever is answered there. Of it the browser may tell the scheme and the
+# host, never the path: not to others, and not to us, as it would then stand in the log of a proxy once more with each
+# request that follows. `no-referrer` would tell no more to others, and makes the browser send our own forms with
+# `Origin: null`, which over plain http, without `Sec-Fetch-Site`, cannot be told from another site's.
+_SECRET_ADDRESS = re.compile(r"/+(p|set-up|link)(/|$)", re.IGNORECASE)
 
 
 def trace_id(scope: MutableMapping[str, Any]) -> str:
@@ -41,6 +45,11 @@ def trace_id(scope: MutableMapping[str, Any]) -> str:
 def loggable(path: str) -> str:
     """Return the path without the secret it may carry."""
     return _SECRET_PATH.sub(lambda found: f"/{found[1]}/…", path)
+
+
+def referrer_policy(path: str) -> bytes:
+    """Return how much of its address the page at this path lets the browser hand on."""
+    return b"strict-origin" if _SECRET_ADDRESS.match(path) else b"same-origin"
 
 
 class Surroundings:
@@ -75,6 +84,7 @@ class Surroundings:
                 headers = list(message.get("headers", []))
                 names = {name.lower() for name, _ in headers}
                 headers += [(name, value) for name, value in _HEADERS if name not in names]
+                headers.append((b"referrer-policy", referrer_policy(scope["path"])))
                 if b"content-security-policy" not in names:
                     headers.append((b"content-security-policy", CONTENT_SECURITY_POLICY.encode()))
                 headers.append((b"x-request-id", id.encode()))

@@ -224,6 +224,29 @@ async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id:
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="contact_method", id=method.id, title=method.name))
 
 
+async def add_rule(tx: Tx, who: Actor, *, user_id: UUID, rule: RuleDraft) -> list[NotificationRule]:
+    """Add one rule to a person's; one that is there already is not added again. Returns all of them."""
+    kept = await _rules_to_change(tx, who, user_id)
+    drafts = [draft for _, draft in kept]
+    return await set_rules(tx, who, user_id=user_id, rules=drafts if rule in drafts else [*drafts, rule])
+
+
+async def remove_rule(tx: Tx, who: Actor, *, user_id: UUID, rule_id: UUID) -> list[NotificationRule]:
+    """Take one of a person's rules away; one that is gone already is no error. Returns those that are left."""
+    kept = await _rules_to_change(tx, who, user_id)
+    return await set_rules(tx, who, user_id=user_id, rules=[draft for id, draft in kept if id != rule_id])
+
+
+async def _rules_to_change(tx: Tx, who: Actor, user_id: UUID) -> list[tuple[UUID, RuleDraft]]:
+    """Return a person's rules with their ids; locks the person, so that two changes at once lose neither's rule."""
+    must_manage(who, user_id)
+    await identity.lock_user(tx, user_id)
+    return [
+        (rule.id, RuleDraft(Urgency(rule.urgency), rule.delay_minutes, rule.contact_method_id))
+        for rule in await queries.rules(tx, user_id)
+    ]
+
+
 async def set_rules(tx: Tx, who: Actor, *, user_id: UUID, rules: Sequence[RuleDraft]) -> list[NotificationRule]:
     """Replace a person's rules. No rules for an urgency: all contact methods at once."""
     must_manage(who, user_id)

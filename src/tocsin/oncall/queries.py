@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
@@ -283,16 +284,15 @@ async def pages_of_runs(tx: Tx, runs: Sequence[EscalationRun]) -> list[tuple[Pag
     return [(page, name) for page, name in (await tx.session.execute(query.order_by(Page.id.desc()))).all()]
 
 
-async def open_pages_of_user(
-    tx: Tx, user_id: UUID, *, incident_id: UUID | None = None, alert_id: UUID | None = None
-) -> list[Page]:
-    """Return one person's pages about one incident or alert that wait for an answer."""
-    query = select(Page).where(Page.user_id == user_id, Page.state == PageState.PAGING)
-    if incident_id is not None:
-        query = query.where(Page.incident_id == incident_id)
-    if alert_id is not None:
-        query = query.where(Page.alert_id == alert_id)
-    return list((await tx.session.scalars(query.order_by(Page.id))).all())
+async def newest_pages_of_user(tx: Tx, user_id: UUID, *, alert_ids: Collection[UUID], incident_id: UUID) -> list[Page]:
+    """Return the newest page of one person in each run about these alerts or this incident, the newest run first."""
+    query = (
+        select(Page)
+        .where(Page.user_id == user_id, _about(Page, list(alert_ids), incident_id))
+        .ext(distinct_on(Page.run_id))
+        .order_by(Page.run_id.desc(), Page.id.desc())
+    )
+    return list((await tx.session.scalars(query)).all())
 
 
 async def people_paged_for(tx: Tx, alert_ids: Collection[UUID]) -> list[UUID]:

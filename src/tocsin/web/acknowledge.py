@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,17 +15,18 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
+from tocsin.edge.csrf import RESTS_ON
+from tocsin.edge.origin import Rests
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
 from tocsin.identity import queries as identity
-from tocsin.identity import service as credentials
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident, ResponderState
-from tocsin.kit.crypto import digest, read_signed_id
+from tocsin.kit.crypto import read_signed_id
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.ids import public
 from tocsin.kit.text import truncate
@@ -37,8 +38,8 @@ from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.web import forms, pages
 
-# The address is a credential: it is kept nowhere and handed on to nobody.
-_HEADERS = {"referrer-policy": "no-referrer", "cache-control": "no-store", "x-robots-tag": "noindex"}
+# The address is a credential: it is kept nowhere and handed on to nobody (see `edge/middleware` for the referrer).
+_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex"}
 _LATEST = 3
 _LOOKED_AT = 30
 # How long one line of news may be.
@@ -93,9 +94,8 @@ class _Asked:
 
     @property
     def actor(self) -> Actor:
-        """Return the paged person. To be paged is the permission to answer, whatever the role."""
-        person = Actor.person(self.person)
-        return replace(person, permissions=person.permissions | {"alert.edit", "incident.edit"})
+        """Return the paged person."""
+        return Actor.person(self.person)
 
 
 @route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
@@ -104,7 +104,7 @@ async def ack_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
     return await _show(request, context, token)
 
 
-@post("/p/{token:str}")
+@post("/p/{token:str}", opt={RESTS_ON: Rests.ANSWER_LINK})
 async def answer(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Answer as the person who was paged. Form field `do`: ack, decline or escalate; `step` guards against a repeat."""
     form = await forms.read(request)
@@ -119,20 +119,13 @@ async def answer(request: AppRequest, context: Ctx, token: FromPath[str]) -> pag
 
 
 async def _answer(tx: Tx, asked: _Asked, do: str, step: str) -> None:
-    who, page = asked.actor, asked.page
     match do:
         case "ack":
-            await incidents.answer_page(tx, who, page.id, asked.channel)
+            await incidents.answer_page(tx, asked.actor, asked.page.id, asked.channel)
         case "decline":
-            await incidents.decline_page(tx, who, page.id)
+            await incidents.decline_page(tx, asked.actor, asked.page.id)
         case "escalate":
-            # Each escalation goes one step further, so pressing twice on the same screen must count once.
-            key = f"escalate:{page.id}:{step[:20]}"
-            if await credentials.claim_idempotency(tx, asked.person.id, key, digest(key)) is None:
-                if (await escalations.what_follows(tx, asked.run)).end:
-                    raise Conflict("There is no next step, so nobody else can be paged. You are still being paged.")
-                await incidents.escalate_page(tx, who, page.id)
-                await credentials.complete_idempotency(tx, asked.person.id, key, 303, {}, b"")
+            await incidents.escalate_page(tx, asked.actor, asked.page.id, seen=forms.read_step(step))
         case _:
             pass
 
@@ -239,7 +232,8 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
     is_running = run.state == RunState.RUNNING and run.next_step_at is not None
     by, at = await _answered(tx, asked)
     joined = await incident_queries.responders(tx, asked.incident.id) if asked.incident is not None else []
-    is_last = is_running and bool((await escalations.what_follows(tx, run)).end)
+    follows = await escalations.what_follows(tx, run) if is_running else None
+    is_last = follows is not None and bool(follows.end)
     return PageView(
         title=str(content.get("title", "")),
         severity=_severity(asked),
@@ -255,7 +249,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
-        may_escalate=is_running and not is_last and page.state == PageState.PAGING,
+        may_escalate=follows is not None and bool(follows.page) and page.state == PageState.PAGING,
         is_last=is_last,
         passed_on_at=await _passed_on_at(tx, asked),
         now_paged=[name for other, name in await oncall.pages_of_runs(tx, [run]) if other.state == PageState.PAGING],

@@ -27,7 +27,7 @@ from tocsin.incidents.model import Incident
 from tocsin.kit.ids import parse, public
 from tocsin.kit.text import truncate
 from tocsin.oncall import queries as oncall
-from tocsin.web import forms, pages
+from tocsin.web import forms, own_page, pages
 from tocsin.web import queries as figures
 from tocsin.web.forms import Form, Refused
 from tocsin.web.incidents import declare_from
@@ -219,6 +219,12 @@ async def _show(
             "signals": [
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],
+            "paging": await own_page.paging(
+                tx,
+                who,
+                await oncall.runs_of(tx, alert_ids=[alert.id]),
+                [page for page, _ in await oncall.pages_of(tx, alert_ids=[alert.id])],
+            ),
         }
         is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
         values["declare"] = await declare_from(tx, who, alert) if is_free and who.may("incident.declare") else None
@@ -282,6 +288,9 @@ def links(alert: Alert) -> list[tuple[str, str]]:
     return found
 
 
+_act = partial(pages.act, "/alerts", _show)
+
+
 def _raw(signal: Signal, effect: str) -> RawSignal:
     return RawSignal(public("sig", signal.id), signal.received_at, effect, body_text(signal))
 
@@ -317,4 +326,36 @@ async def _resolve(who: Actor, id: str, tx: Tx) -> None:
     await alerts.resolve(tx, who, parse("alt", id))
 
 
-HANDLERS = [alert_list, alert_page, acknowledge, resolve]
+@post("/alerts/{id:str}/unacknowledge")
+async def unacknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Give an alert back, so that somebody is paged again. No fields."""
+    return await _act(request, context, who, id, "unacknowledge", Form({}), partial(_unacknowledge, who, id), "")
+
+
+async def _unacknowledge(who: Actor, id: str, tx: Tx) -> None:
+    await alerts.unacknowledge(tx, who, parse("alt", id))
+
+
+@post("/alerts/{id:str}/escalate")
+async def escalate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Go on to the next step of the escalation now. Form field: step, which guards against a repeat."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "escalate", form, partial(_escalate, who, id, form), "")
+
+
+async def _escalate(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    await alerts.escalate(tx, who, parse("alt", id), seen=forms.read_step(form.text("step")))
+
+
+@post("/alerts/{id:str}/answer")
+async def answer(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Answer one's own page about the alert. Form fields as in `own_page.answer`."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "answer", form, partial(_answer, who, form), "")
+
+
+async def _answer(who: Actor, form: Form, tx: Tx) -> None:
+    await own_page.answer(tx, who, form)
+
+
+HANDLERS = [alert_list, alert_page, acknowledge, resolve, unacknowledge, escalate, answer]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -155,6 +156,15 @@ async def once(tx: Tx, who: Actor, form: Form, *content: str) -> bool:
         return False
     await identity.complete_idempotency(tx, who.user_id, key, 303, {}, b"")
     return True
+
+
+_STEP = re.compile(r"(\d{1,6})-(\d{1,6})", re.ASCII)
+
+
+def read_step(text: str) -> tuple[int, int] | None:
+    """Read at which round and step an escalation was when the page was shown, as `0-2`; None when it does not say."""
+    found = _STEP.fullmatch(text)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def safe_path(text: str) -> str:

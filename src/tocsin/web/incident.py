@@ -27,7 +27,7 @@ from tocsin.incidents.queries import NamedResponder, Show
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
-from tocsin.web import formatting, pages
+from tocsin.web import formatting, own_page, pages
 from tocsin.web.forms import Refused
 from tocsin.web.incidents import Choice, responder_choices, target_choices
 
@@ -181,6 +181,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
             is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
             has_joined=mine is not None and mine.state == ResponderState.JOINED,
         ),
+        "paging": await own_page.paging(tx, who, list(calls.runs.values()), calls.waiting),
         "milestones": milestones(incident),
         "next_statuses": [status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
         "roles": await _roles(tx, incident),
@@ -260,7 +261,9 @@ class _Calls:
         for page in found:
             latest.setdefault(page.user_id, page)
         paged = {page.run_id for page in found}
-        in_vain = [run for run in runs.values() if run.state == RunState.EXHAUSTED and run.id not in paged]
+        # One that goes on until somebody can be reached has paged nobody so far either.
+        fruitless = (RunState.EXHAUSTED, RunState.RUNNING)
+        in_vain = [run for run in runs.values() if run.state in fruitless and run.id not in paged]
         return cls(latest, [page for page in found if page.state == PageState.PAGING], runs, in_vain)
 
     def missed(self, user_id: UUID) -> bool:

@@ -17,7 +17,7 @@ from tocsin.incidents.model import CancelReason, IncidentRole, Status
 from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PageState
-from tocsin.web import forms, incident, pages
+from tocsin.web import forms, incident, own_page, pages
 from tocsin.web.forms import Form
 from tocsin.web.incidents import read_target
 
@@ -119,11 +119,17 @@ async def acknowledge(request: AppRequest, context: Ctx, who: Who, ref: FromPath
 
 
 async def _acknowledge(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    taken = await incidents.acknowledge(tx, who, ref)
-    linked = await queries.linked_alert_ids(tx, taken.id, open_only=True)
-    for page, _ in await oncall.pages_of(tx, alert_ids=linked, incident_id=taken.id):
-        if page.user_id == who.user_id:
-            await incidents.answer_page(tx, who, page.id)
+    await incidents.acknowledge(tx, who, ref)
+
+
+@post("/incidents/{ref:str}/answer")
+async def answer(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Answer one's own page about the incident or one of its alerts. Form fields as in `own_page.answer`."""
+    return await _act(request, context, who, ref, "answer", _answer)
+
+
+async def _answer(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await own_page.answer(tx, who, form)
 
 
 @post("/incidents/{ref:str}/join")
@@ -247,6 +253,7 @@ HANDLERS = [
     assign_role,
     comment,
     acknowledge,
+    answer,
     join,
     leave,
     page,

@@ -19,7 +19,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor, Role
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import OPEN, Incident, IncidentRole, ResponderState, Status
+from tocsin.incidents.model import OPEN, Incident, ResponderState, Status
 from tocsin.incidents.queries import Place
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
@@ -300,12 +300,9 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
         summary=form.text("summary"),
         severity=form.whole("severity", least=1, most=5),
         alert_id=form.optional_id("alert_id", "alt"),
+        lead_id=form.optional_id("lead_id", "usr"),
+        targets=[read_target(form, "page")] if form.text("page") else [],
     )
-    lead_id = form.optional_id("lead_id", "usr")
-    if lead_id is not None:
-        await incidents.assign_role(tx, who, incident.id, IncidentRole.LEAD, lead_id)
-    if form.text("page"):
-        await incidents.page(tx, who, incident.id, [read_target(form, "page")])
     made.append(incident.reference)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from zoneinfo import available_timezones
 
@@ -28,7 +28,6 @@ from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.forms import Form, Refused
 
-_LINK_VALID_FOR = timedelta(days=7)
 _ROLES = (
     (Role.RESPONDER.value, "Responder: acts on alerts and incidents"),
     (Role.STAKEHOLDER.value, "Stakeholder: reads"),
@@ -167,16 +166,10 @@ async def invite(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 async def _invite(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
-    who.must("user.manage")
-    email = form.text("email")
-    if await forms.once(tx, who, form, "invite", email):
-        person = await identity.create_user(tx, who, email=email, name=form.text("name"), role=form.text("role"))
-    else:
-        # Only the answer to the second of two equal forms is seen, and the first one's link cannot be read again.
-        person = await queries.user_by_email(tx, email)
-        if person is None:
-            return
-    made.append(await identity.make_sign_in_link(tx, who, person.id, _LINK_VALID_FOR))
+    email, name, role = form.text("email"), form.text("name"), form.text("role")
+    # Only the answer to the second of two equal forms is seen, and the first one's link cannot be read again.
+    is_new = await forms.once(tx, who, form, "invite", email)
+    made.append(await identity.invite(tx, who, email=email, name=name, role=role, again=not is_new))
 
 
 def _link_url(context: Context, token: str) -> str:
@@ -349,18 +342,14 @@ async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath
 
 async def _change_rules(who: Actor, id: str, form: Form, tx: Tx) -> None:
     user_id = parse("usr", id)
-    must_manage(who, user_id)
-    # The person is locked, so that two changes at once do not lose each other's rule.
-    await queries.lock_user(tx, user_id)
-    kept = [
-        RuleDraft(Urgency(rule.urgency), rule.delay_minutes, rule.contact_method_id)
-        for rule in await contact.rules(tx, user_id)
-        if form.text("do") != "remove" or public("nru", rule.id) != form.text("rule_id")
-    ]
-    if form.text("do") == "add":
-        new = _read_rule(form)
-        kept += [new] if new not in kept else []
-    await notifications.set_rules(tx, who, user_id=user_id, rules=kept)
+    match form.text("do"):
+        case "add":
+            await notifications.add_rule(tx, who, user_id=user_id, rule=_read_rule(form))
+        case "remove":
+            await notifications.remove_rule(tx, who, user_id=user_id, rule_id=form.id("rule_id", "nru"))
+        case _:
+            must_manage(who, user_id)
+            raise Invalid("", "Choose one of the list.")
 
 
 def _read_rule(form: Form) -> RuleDraft:
@@ -394,7 +383,7 @@ async def make_link(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 
 
 async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
-    made.append(await identity.make_sign_in_link(tx, who, parse("usr", id), _LINK_VALID_FOR))
+    made.append(await identity.make_sign_in_link(tx, who, parse("usr", id), identity.INVITATION_VALID_FOR))
 
 
 @post("/people/{id:str}/deactivate")

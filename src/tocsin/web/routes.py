@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from litestar import get, post
@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertRoute
-from tocsin.alerts.service import RouteDraft
+from tocsin.alerts.service import RouteChanges, RouteDraft
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity.model import Actor
@@ -108,9 +108,14 @@ async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    row = await queries.route(tx, parse("rte", id))
-    draft = replace(_draft(form), is_catch_all=row.is_catch_all, is_enabled=form.text("is_enabled") == "1")
-    await alerts.update_route(tx, who, row.id, draft, if_version=form.version())
+    changes = RouteChanges(
+        name=form.text("name"),
+        condition=form.text("condition"),
+        is_enabled=form.text("is_enabled") == "1",
+        changes_policy=True,
+        escalation_policy_id=form.optional_id("policy_id", "pol"),
+    )
+    await alerts.update_route(tx, who, parse("rte", id), changes, if_version=form.version())
 
 
 @post("/routes/{id:str}/move")

@@ -13,7 +13,9 @@ from litestar.params import FromPath
 from tocsin.db.engine import Tx
 from tocsin.edge.auth import COOKIE
 from tocsin.edge.context import AppRequest, Context, Ctx, Who, ip_of
-from tocsin.edge.reading import cookie
+from tocsin.edge.csrf import RESTS_ON
+from tocsin.edge.origin import Rests
+from tocsin.edge.reading import cookie as cookie_of
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
@@ -59,7 +61,7 @@ async def sign_in(request: AppRequest, context: Ctx) -> pages.Page:
             ip_of(request),
             _user_agent(request),
             days=context.settings.session_days,
-            device=read_device(context.keys.device, email, cookie(request, _device_cookie(email))),
+            device=read_device(context.keys.device, email, cookie_of(request, _device_cookie(email))),
         )
     except (Unauthenticated, TooMany, Unavailable) as problem:
         # Not 401: the browser's own sign-in dialog has no place here, and the form is shown again.
@@ -95,7 +97,7 @@ async def set_up_page(request: AppRequest, context: Ctx) -> pages.Page:
     return await _show_set_up(request, context, request.query_params.get("token", ""))
 
 
-@post("/set-up")
+@post("/set-up", opt={RESTS_ON: Rests.SIGN_IN_LINK})
 async def set_up(request: AppRequest, context: Ctx) -> pages.Page:
     """Make the organisation and its first administrator, who is then signed in."""
     form = await forms.read(request)
@@ -133,7 +135,7 @@ async def _show_set_up(request: AppRequest, context: Context, token: str, refuse
         values = pages.bare(request, context, tx.now)
     if not needs_set_up:
         return pages.go("/sign-in")
-    return pages.render("set_up.html", values | {"token": token}, refused=refused, headers=_SECRET)
+    return pages.render("set_up.html", values | {"token": token}, refused=refused)
 
 
 @get("/link/{token:str}")
@@ -155,13 +157,13 @@ async def _show_link(request: AppRequest, context: Context, token: str) -> pages
         context.wrong_tokens.note(ip_of(request), "links that do not work")
         # Whoever holds no good link learns nothing about people.
         values |= {"token": "", "name": "", "email": "", "place": "", "message": _GONE}
-        return pages.render("link.html", values, status=410, headers=_SECRET)
+        return pages.render("link.html", values, status=410)
     place = organisation.name if organisation is not None else "Tocsin"
     values |= {"token": token, "name": person.name, "email": person.email, "place": place, "message": ""}
-    return pages.render("link.html", values, headers=_SECRET)
+    return pages.render("link.html", values)
 
 
-@post("/link/{token:str}")
+@post("/link/{token:str}", opt={RESTS_ON: Rests.SIGN_IN_LINK})
 async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Use the link up and sign its person in: somebody new is led to the profile, others may set a new password."""
     form = await forms.read(request)
@@ -233,10 +235,6 @@ async def _show_new_password(
         return pages.go(_profile(me), _LATE if refused else "")
     values |= {"name": who.name, "until": until, "shortest_password": SHORTEST_PASSWORD}
     return pages.render("new_password.html", values, refused=refused)
-
-
-# The address itself is a credential: it must not travel on to other pages.
-_SECRET = {"referrer-policy": "no-referrer"}
 
 
 def _signed_in(context: Context, user: User, cookie: str, path: str, flash: str = "") -> pages.Page:

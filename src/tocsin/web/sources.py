@@ -259,17 +259,15 @@ async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
 
 @post("/sources/{id:str}/rotate")
 async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Give a source a new secret. Form fields: version; a second press of the same page rotates once."""
+    """Give a source a new secret. Form fields: version, form_id; a second press of the same page rotates once."""
     form = await forms.read(request)
     use_case = partial(_rotate, who, id, form)
     return await _act(request, context, who, id, "rotate-dialog-form", form, use_case, "The address is new.")
 
 
 async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    who.must("source.manage")
-    row = await queries.lock_source(tx, parse("src", id))
-    if form.version() in (None, row.version):
-        await alerts.rotate_token(tx, who, row.id)
+    if await forms.once(tx, who, form, "rotate", id):
+        await alerts.rotate_token(tx, who, parse("src", id), if_version=form.version())
 
 
 @post("/sources/{id:str}/stale")

@@ -8,11 +8,12 @@ from tocsin.alerts.service.by_hand import (
     open_by_hand,
     resolve,
     resolve_many,
+    take_on,
     unacknowledge,
 )
 from tocsin.alerts.service.forgotten import look_after
 from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
-from tocsin.alerts.service.routes import RouteDraft, create_route, delete_route, move_route, update_route
+from tocsin.alerts.service.routes import RouteChanges, RouteDraft, create_route, delete_route, move_route, update_route
 from tocsin.alerts.service.routing import (
     PAGE_ANEW,
     ROUTE,
@@ -37,6 +38,7 @@ from tocsin.alerts.service.sources import (
     sweep_signals,
     update_source,
 )
+from tocsin.alerts.service.together import Act, do_to_all
 from tocsin.alerts.service.wording import page_words, reword_pages, updated
 
 __all__ = [
@@ -45,7 +47,9 @@ __all__ = [
     "PAGE_ANEW",
     "ROUTE",
     "SOURCES_TOPIC",
+    "Act",
     "Ended",
+    "RouteChanges",
     "RouteDraft",
     "Staleness",
     "acknowledge",
@@ -55,6 +59,7 @@ __all__ = [
     "create_source",
     "delete_route",
     "delete_source",
+    "do_to_all",
     "enqueue_routing",
     "escalate",
     "forget_early_resolves",
@@ -76,6 +81,7 @@ __all__ = [
     "route_anew",
     "routing_jobs",
     "sweep_signals",
+    "take_on",
     "unacknowledge",
     "update_route",
     "update_source",

@@ -26,6 +26,11 @@ from tocsin.oncall.model import RunState
 async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Take an alert on: its escalation ends. Acknowledging again changes nothing."""
     who.must("alert.edit")
+    return await take_on(tx, who, alert_id, reason=reason)
+
+
+async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
+    """Acknowledge an alert for somebody whose right to do so the caller has checked, such as whoever was paged."""
     alert = await queries.lock(tx, alert_id)
     if alert.status == AlertStatus.RESOLVED:
         raise Conflict("This alert is resolved, so there is nothing left to acknowledge.", code="alert.resolved")
@@ -101,15 +106,15 @@ async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
     return len(still_open)
 
 
-async def escalate(tx: Tx, who: Actor, alert_id: UUID) -> Alert:
-    """Go on to the next step of the alert's escalation now."""
+async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] | None = None) -> Alert:
+    """Go on to the next step of the alert's escalation now; `seen` as in `oncall.escalate_run`."""
     who.must("alert.edit")
     alert = await queries.lock(tx, alert_id)
     runs = await oncall_queries.lock_running(tx, alert_ids=[alert.id])
     # What runs for an acknowledged alert is a reminder to its owner, and that goes no further.
     if not runs or alert.status != AlertStatus.TRIGGERED:
         raise Conflict("Nobody is being paged for this alert now.", code="alert.not_escalating")
-    await oncall.escalate_run(tx, who, runs[0].id)
+    await oncall.escalate_run(tx, who, runs[0].id, seen=seen)
     return alert
 
 

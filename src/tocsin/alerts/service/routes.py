@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from tocsin.alerts import queries, routing
@@ -13,7 +14,7 @@ from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.errors import Conflict, Invalid, NotFound, Stale
 from tocsin.kit.ids import new_id
 from tocsin.oncall import queries as oncall_queries
 
@@ -27,6 +28,30 @@ class RouteDraft:
     escalation_policy_id: UUID | None = None
     is_catch_all: bool = False
     is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChanges:
+    """What is to be different about a route. None leaves a field; so does a policy that is not `changes_policy`."""
+
+    name: str | None = None
+    condition: str | None = None
+    is_catch_all: bool | None = None
+    is_enabled: bool | None = None
+    changes_policy: bool = False
+    escalation_policy_id: UUID | None = None
+
+    def applied_to(self, row: AlertRoute) -> RouteDraft:
+        """Return the route as it is to be."""
+        policy = self.escalation_policy_id if self.changes_policy else row.escalation_policy_id
+        was = RouteDraft(row.name, row.condition, policy, row.is_catch_all, row.is_enabled)
+        wanted: dict[str, Any] = {
+            "name": self.name,
+            "condition": self.condition,
+            "is_catch_all": self.is_catch_all,
+            "is_enabled": self.is_enabled,
+        }
+        return replace(was, **{field: value for field, value in wanted.items() if value is not None})
 
 
 async def create_route(tx: Tx, who: Actor, draft: RouteDraft) -> AlertRoute:
@@ -52,13 +77,16 @@ async def create_route(tx: Tx, who: Actor, draft: RouteDraft) -> AlertRoute:
     return row
 
 
-async def update_route(tx: Tx, who: Actor, id: UUID, draft: RouteDraft, *, if_version: int | None = None) -> AlertRoute:
+async def update_route(
+    tx: Tx, who: Actor, id: UUID, changes: RouteChanges, *, if_version: int | None = None
+) -> AlertRoute:
     """Change a route; alerts that were routed before keep their decision."""
     who.must("oncall.manage")
     existing = await queries.lock_routes(tx)
     row = await queries.route(tx, id)
     if if_version is not None and if_version != row.version:
         raise Stale("Somebody changed this route in the meantime. Look at it again before you save.")
+    draft = changes.applied_to(row)
     await _check_route(tx, draft, [r for r in existing if r.id != id])
     new = {
         "name": draft.name.strip(),
@@ -67,13 +95,13 @@ async def update_route(tx: Tx, who: Actor, id: UUID, draft: RouteDraft, *, if_ve
         "is_enabled": draft.is_enabled,
         "escalation_policy_id": draft.escalation_policy_id,
     }
-    changes = [Change(field=f, old=str(getattr(row, f)), new=str(v)) for f, v in new.items() if getattr(row, f) != v]
+    told = [Change(field=f, old=str(getattr(row, f)), new=str(v)) for f, v in new.items() if getattr(row, f) != v]
     for field, value in new.items():
         setattr(row, field, value)
-    if changes:
+    if told:
         row.updated_at = tx.now
         row.version += 1
-        await emit(tx, ConfigurationChanged(actor=who.ref, kind="alert_route", id=id, title=row.name, changes=changes))
+        await emit(tx, ConfigurationChanged(actor=who.ref, kind="alert_route", id=id, title=row.name, changes=told))
     return row
 
 
@@ -125,4 +153,7 @@ async def _check_route(tx: Tx, draft: RouteDraft, others: Sequence[AlertRoute]) 
     else:
         routing.read_condition(draft.condition)
     if draft.escalation_policy_id is not None:
-        await oncall_queries.policy(tx, draft.escalation_policy_id)
+        try:
+            await oncall_queries.policy(tx, draft.escalation_policy_id)
+        except NotFound as problem:
+            raise Invalid("escalation_policy_id", problem.message, code="unknown") from None

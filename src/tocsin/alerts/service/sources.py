@@ -87,8 +87,7 @@ async def update_source(
     """
     who.must("source.manage")
     source = await queries.lock_source(tx, id)
-    if if_version is not None and if_version != source.version:
-        raise Stale("Somebody changed this source in the meantime. Look at it again before you save.")
+    _must_be_current(source, if_version)
     changes: list[Change] = []
     if name is not None and (title := _source_name(name)) != source.name:
         changes.append(Change(field="name", old=source.name, new=title))
@@ -104,13 +103,19 @@ async def update_source(
     return source
 
 
-async def rotate_token(tx: Tx, who: Actor, id: UUID) -> AlertSource:
-    """Give a source a new token; the old one stops working at once."""
+async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:
+    """Give a source a new token; the old one stops working at once. Raises `Stale` for another stored version."""
     who.must("source.manage")
     source = await queries.lock_source(tx, id)
+    _must_be_current(source, if_version)
     source.token, source.rotated_at = new_intake_token(), tx.now
     await _source_changed(tx, who, source, [Change(field="token", old=None, new="rotated")])
     return source
+
+
+def _must_be_current(source: AlertSource, if_version: int | None) -> None:
+    if if_version is not None and if_version != source.version:
+        raise Stale("Somebody changed this source in the meantime. Look at it again before you save.")
 
 
 async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list[Change]) -> None:

@@ -18,13 +18,14 @@ from tocsin.identity.service.organisation import (
     sweep,
     update_organisation,
 )
-from tocsin.identity.service.people import create_user, set_password, update_user
+from tocsin.identity.service.people import INVITATION_VALID_FOR, create_user, invite, set_password, update_user
 from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out, still_good
 from tocsin.identity.service.sign_in import make_sign_in_link, sign_in, sign_in_with_link
 from tocsin.identity.service.teams import create_team, update_members
 from tocsin.identity.service.tokens import authenticate_token, create_token, revoke_token
 
 __all__ = [
+    "INVITATION_VALID_FOR",
     "MOST_HOURS",
     "Patience",
     "Stored",
@@ -37,6 +38,7 @@ __all__ = [
     "create_user",
     "ensure_organisation",
     "forget_idempotency",
+    "invite",
     "make_set_up_link",
     "make_sign_in_link",
     "needs_set_up",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -28,11 +29,13 @@ from tocsin.identity.model import Actor, Role, User
 from tocsin.identity.permission import must_manage, must_not_exceed
 from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
-from tocsin.identity.service.sign_in import delete_links
+from tocsin.identity.service.sign_in import delete_links, make_sign_in_link
 from tocsin.identity.service.tokens import revoke_tokens
 from tocsin.kit.crypto import check_password, hash_password
 from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
+
+INVITATION_VALID_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,17 @@ async def create_user(
     user = await store_user(tx, new)
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="user", id=user.id, title=user.name))
     return user
+
+
+async def invite(tx: Tx, who: Actor, *, email: str, name: str, role: str, again: bool = False) -> str:
+    """Create a person and return the token of the link that signs them in; it is good for a week.
+
+    `again` says that this person has just been invited and the first link was never seen: they get another one.
+    """
+    who.must("user.manage")
+    known = await queries.user_by_email(tx, email) if again else None
+    person = known or await create_user(tx, who, email=email, name=name, role=role)
+    return await make_sign_in_link(tx, who, person.id, INVITATION_VALID_FOR)
 
 
 async def check_user(*, email: str, name: str, role: str, password: str | None, time_zone: str) -> NewUser:

@@ -9,13 +9,14 @@ from tocsin.incidents.service.editing import change_severity, comment, update, u
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.linking import link_alerts, unlink_alert
 from tocsin.incidents.service.paging import answer_page, decline_page, escalate_page, note_page, page
-from tocsin.incidents.service.people import acknowledge, assign_role, join, leave
+from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
 
 __all__ = [
     "Draft",
     "acknowledge",
     "answer_page",
     "assign_role",
+    "assign_roles",
     "cancel",
     "change_severity",
     "close",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,11 +15,13 @@ from tocsin.events.incidents import IncidentDeclared
 from tocsin.events.log import emit
 from tocsin.identity import service as organisation
 from tocsin.identity.model import Actor
-from tocsin.incidents.model import Incident, ResponderSource, Status
+from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Status
 from tocsin.incidents.service import checks
 from tocsin.incidents.service.linking import link, must_be_free
-from tocsin.incidents.service.people import add_joined, note_taken_on
+from tocsin.incidents.service.paging import page
+from tocsin.incidents.service.people import add_joined, give_role, note_taken_on
 from tocsin.kit.ids import new_id
+from tocsin.oncall.escalation import PageTarget
 
 DEFAULT_SEVERITY = 3
 
@@ -51,15 +54,17 @@ async def declare(
     alert_id: UUID | None = None,
     page_others: bool = False,
     started_at: datetime | None = None,
+    lead_id: UUID | None = None,
+    targets: Sequence[PageTarget] = (),
 ) -> Incident:
-    """Declare an incident; the person who does becomes its lead and a joined responder.
+    """Declare an incident; the person who does becomes a joined responder and, unless `lead_id` names one, its lead.
 
     From an alert, what is left empty is filled in from it and the alert is linked. The person takes the alert on by
     this, which ends its escalation; with `page_others` it goes on. Everybody paged for it becomes a responder, and
     whoever had acknowledged it a joined one.
 
     An alert that somebody has taken on makes an acknowledged incident. One declared by hand waits for somebody else to
-    join, or for anybody to move it on.
+    join, or for anybody to move it on. `targets` are paged for it, which needs the permission to page people.
     """
     who.must("incident.declare")
     alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None
@@ -92,7 +97,11 @@ async def declare(
         await link(tx, who, incident, [alert])
         if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
             await alerts.acknowledge(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
-            await note_taken_on(tx, who.ref, incident, who.user_id)
+            await note_taken_on(tx, who.ref, incident, who.user_id, role=who.role)
+    if lead_id is not None:
+        await give_role(tx, who, incident, IncidentRole.LEAD, lead_id, field="lead_id")
+    if targets:
+        await page(tx, who, incident.id, targets)
     return incident
 
 

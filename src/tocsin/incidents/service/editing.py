@@ -31,9 +31,10 @@ async def update(
     title: str | None = None,
     summary: str | None = None,
     started_at: datetime | None = None,
+    severity: int | None = None,
     if_version: int | None = None,
 ) -> Incident:
-    """Change title, summary or the time it started; None leaves a field as it is."""
+    """Change title, summary, severity or the time it started; None leaves a field as it is."""
     who.must("incident.edit")
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
@@ -50,6 +51,8 @@ async def update(
     if changes:
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=changes))
+    if severity is not None:
+        await _judge(tx, who, incident, severity)
     return incident
 
 
@@ -58,12 +61,16 @@ async def change_severity(tx: Tx, who: Actor, ref: Ref, severity: int, *, if_ver
     who.must("incident.edit")
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
+    await _judge(tx, who, incident, severity)
+    return incident
+
+
+async def _judge(tx: Tx, who: Actor, incident: Incident, severity: int) -> None:
     old, new = incident.severity, checks.severity(severity)
     if new != old:
         incident.severity = new
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentSeverityChanged(actor=who.ref, incident_id=incident.id, old=old, new=new))
-    return incident
 
 
 async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: int | None = None) -> Incident:

@@ -17,7 +17,7 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
-from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import queries as oncall_queries
 
 # How many things one request may name.
@@ -29,12 +29,18 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
 
     One that belongs to another incident is a `Conflict` and links none. So is an incident that is over: what is linked
     to it nobody would look at any more.
+
+    An alert that is not there is an `Invalid` of `alert_ids`.
     """
     who.must("incident.edit")
     if not 1 <= len(alert_ids) <= MANY:
         raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
     incident = await queries.lock(tx, ref)
-    wanted = [alert for alert in await alert_queries.lock_many(tx, alert_ids) if alert.incident_id != incident.id]
+    try:
+        named = await alert_queries.lock_many(tx, alert_ids)
+    except NotFound as problem:
+        raise Invalid("alert_ids", problem.message, code="unknown") from None
+    wanted = [alert for alert in named if alert.incident_id != incident.id]
     if wanted and not lifecycle.is_open(incident):
         raise Conflict(
             f"{incident.reference} is {incident.status}, so an alert that is linked to it would be out of sight. "
@@ -81,7 +87,7 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
     for person in owners.values():
         place = await queries.responder(tx, incident.id, person.id)
         if place is not None and place.state == ResponderState.JOINED:
-            await note_taken_on(tx, Actor.person(person).ref, incident, person.id)
+            await note_taken_on(tx, Actor.person(person).ref, incident, person.id, role=person.role)
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:

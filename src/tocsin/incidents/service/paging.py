@@ -17,7 +17,7 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import checks
-from tocsin.incidents.service.people import add_paged, take_on
+from tocsin.incidents.service.people import add_paged, answer, may_answer, own_pages, take_on
 from tocsin.kit.errors import Denied, Invalid
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
@@ -85,7 +85,7 @@ async def note_page(tx: Tx, page_id: UUID) -> None:
         return
     row = await queries.responder(tx, incident.id, sent.user_id)
     if row is None or (row.state != ResponderState.JOINED and (row.paged_at is None or row.paged_at < sent.paged_at)):
-        await add_paged(tx, incident, [sent.user_id], _source_of(sent))
+        await add_paged(tx, incident, [sent.user_id], _source_of(sent), at=sent.paged_at)
 
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
@@ -100,9 +100,10 @@ async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> P
     still_wanted = alert is not None and alert.status == AlertStatus.TRIGGERED
     if sent.state in (PageState.ACKNOWLEDGED, PageState.CANCELLED) and not still_wanted:
         return sent
-    await oncall.answer_page(tx, who, page_id, channel)
-    if alert is not None and still_wanted:
-        await alerts.acknowledge(tx, who, alert.id)
+    if alert is None or still_wanted:
+        await answer(tx, who, sent, channel)
+    else:
+        await oncall.answer_page(tx, who, page_id, channel)
     if incident is not None and lifecycle.is_open(incident):
         await take_on(tx, who, incident)
     return await _fresh_page(tx, page_id)
@@ -127,7 +128,7 @@ async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
 async def _decline(tx: Tx, who: Actor, incident: Incident, sent: Page) -> None:
     row = await queries.responder(tx, incident.id, sent.user_id)
     if row is None:
-        await add_paged(tx, incident, [sent.user_id], _source_of(sent))
+        await add_paged(tx, incident, [sent.user_id], _source_of(sent), at=sent.paged_at)
         row = await queries.responder(tx, incident.id, sent.user_id)
     if row is None or row.state in (ResponderState.JOINED, ResponderState.DECLINED):
         return
@@ -136,12 +137,18 @@ async def _decline(tx: Tx, who: Actor, incident: Incident, sent: Page) -> None:
     await emit(tx, declined)
 
 
-async def escalate_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
-    """Ask for the next step of the escalation now; one's own page, or with the right to page people any page."""
+async def escalate_page(tx: Tx, who: Actor, page_id: UUID, *, seen: tuple[int, int] | None = None) -> Page:
+    """Ask for the next step of the escalation now; one's own page, or with the right to page people any page.
+
+    Raises `Conflict` when no step follows. `seen`: at which round and step the run was when this was asked for; a
+    second press of the same screen then does nothing.
+    """
     _, _, sent = await _lock_for_page(tx, page_id)
     if who.user_id != sent.user_id:
         who.must("incident.page")
-    await oncall.escalate_run(tx, who, sent.run_id)
+    else:
+        _must_be_theirs(who, sent)
+    await oncall.escalate_run(tx, who, sent.run_id, seen=seen)
     return await _fresh_page(tx, page_id)
 
 
@@ -153,7 +160,10 @@ async def _lock_for_page(tx: Tx, page_id: UUID) -> tuple[Incident | None, Alert 
         return incident, None, await _fresh_page(tx, page_id)
     linked_to = (await alert_queries.get(tx, sent.alert_id)).incident_id
     incident = await queries.lock(tx, linked_to) if linked_to is not None else None
-    alert = (await alert_queries.lock_many(tx, [sent.alert_id]))[0]
+    # Whoever answers one page of an incident answers all that they have of it, so those alerts are locked here, too.
+    others = await own_pages(tx, incident, sent.user_id) if incident is not None else []
+    wanted = {sent.alert_id, *(page.alert_id for page in others if page.alert_id is not None)}
+    alert = next(each for each in await alert_queries.lock_many(tx, list(wanted)) if each.id == sent.alert_id)
     # Between the two reads the alert may have been linked elsewhere; locking that now could deadlock.
     return (incident if alert.incident_id == linked_to else None), alert, await _fresh_page(tx, page_id)
 
@@ -165,8 +175,11 @@ async def _fresh_page(tx: Tx, page_id: UUID) -> Page:
 
 
 def _must_be_theirs(who: Actor, page: Page) -> None:
+    """Raise `Denied` unless the page was sent to the actor: to be paged is the right to answer, whatever the role."""
     if who.must_be_someone() != page.user_id:
         raise Denied("This page was sent to somebody else.", hint="Acknowledge the alert or the incident itself.")
+    if not may_answer(who):
+        who.must("self.edit")
 
 
 def _source_of(sent: Page) -> ResponderSource:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from uuid import UUID
 
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.base import ActorRef
 from tocsin.events.incidents import (
@@ -16,21 +20,25 @@ from tocsin.events.incidents import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
-from tocsin.identity.model import Actor
+from tocsin.identity.model import PERMISSIONS, Actor, Role
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
 from tocsin.kit.errors import Conflict, Invalid
+from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
+from tocsin.oncall.model import Page, PageState
 
 
 async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = None) -> Incident:
-    """Take the incident on: join it, answer one's own pages about it, and begin to investigate.
+    """Take the incident on: join it, answer one's own pages about it and its alerts, and begin to investigate.
 
-    Idempotent. The first person's time counts; an incident that is over stays as it is.
+    Idempotent. The first person's time counts; an incident that is over stays as it is. Whoever is being paged for it
+    may do it, whatever their role.
     """
-    who.must("incident.edit")
     who.must_be_someone()
+    if not who.may("incident.edit"):
+        await _must_be_asked(tx, who, (await queries.get(tx, ref)))
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
     if lifecycle.is_open(incident):
@@ -38,8 +46,25 @@ async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = 
     return incident
 
 
+async def _must_be_asked(tx: Tx, who: Actor, incident: Incident) -> None:
+    """Raise `Denied` unless a page about the incident or one of its alerts waits for the actor's answer."""
+    if may_answer(who):
+        linked = await queries.linked_alert_ids(tx, incident.id, open_only=True)
+        mine = await oncall_queries.newest_pages_of_user(
+            tx, who.must_be_someone(), alert_ids=linked, incident_id=incident.id
+        )
+        if any(page.state == PageState.PAGING for page in mine):
+            return
+    who.must("incident.edit")
+
+
+def may_answer(who: Actor) -> bool:
+    """Say whether the actor may answer pages that they got. Everybody may; a token needs one of these scopes."""
+    return any(who.may(permission) for permission in ("self.edit", "alert.edit", "incident.edit"))
+
+
 async def join(tx: Tx, who: Actor, ref: Ref) -> Incident:
-    """Become a responder. Joining is an acknowledgement too; other people's escalations go on."""
+    """Become a responder. Joining is an acknowledgement too, and answers one's own pages; those of others go on."""
     who.must("incident.edit")
     who.must_be_someone()
     incident = await queries.lock(tx, ref)
@@ -68,35 +93,104 @@ async def leave(tx: Tx, who: Actor, ref: Ref) -> Incident:
 async def assign_role(
     tx: Tx, who: Actor, ref: Ref, role: IncidentRole, user_id: UUID | None, *, if_version: int | None = None
 ) -> Incident:
-    """Give a role to one person, who joins by this, or to nobody."""
+    """Give a role to one person, who joins by this, or to nobody. What is wrong with the person is about `user_id`."""
+    return await _assign(tx, who, ref, {role: ("user_id", user_id)}, if_version)
+
+
+async def assign_roles(
+    tx: Tx, who: Actor, ref: Ref, roles: Mapping[IncidentRole, UUID | None], *, if_version: int | None = None
+) -> Incident:
+    """Give several roles at once, each to one person, who joins by this, or to nobody; all of them or none.
+
+    What is wrong with a person is about the field that has the name of the role.
+    """
+    wanted = {role: (role.value, user_id) for role, user_id in roles.items()}
+    return await _assign(tx, who, ref, wanted, if_version)
+
+
+async def _assign(
+    tx: Tx, who: Actor, ref: Ref, wanted: Mapping[IncidentRole, tuple[str, UUID | None]], if_version: int | None
+) -> Incident:
     who.must("incident.edit")
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
+    for role, (field, user_id) in wanted.items():
+        await give_role(tx, who, incident, role, user_id, field=field)
+    return incident
+
+
+async def give_role(
+    tx: Tx, who: Actor, incident: Incident, role: IncidentRole, user_id: UUID | None, *, field: str
+) -> None:
+    """Put a person, who joins by this, or nobody into a role. The caller has locked the incident."""
     old = lifecycle.holder(incident, role)
     if old == user_id:
-        return incident
+        return
     people = await identity.users_by_id(tx, [id for id in (old, user_id) if id is not None])
     if user_id is not None:
         if user_id not in people or not people[user_id].is_active:
-            raise Invalid("user_id", "Choose a person who can sign in.", code="unknown")
+            raise Invalid(field, "Choose a person who can sign in.", code="unknown")
+        if not _may_have_role(people[user_id].role):
+            raise Invalid(field, f"{people[user_id].name} may not edit incidents. Choose a responder.", code="role")
         await add_joined(tx, who, incident, user_id, people[user_id].name, ResponderSource.ROLE)
     lifecycle.give_role(incident, role, user_id, at=tx.now)
     names = [people[id].name if id is not None else None for id in (old, user_id)]
     await emit(tx, _role_changed(who.ref, incident, role, *names))
-    return incident
+    if user_id is not None and user_id == who.user_id and lifecycle.is_open(incident):
+        # Whoever takes a role has come; somebody who is given one has not said so, and is paged on.
+        await answer_own_pages(tx, who, incident)
+
+
+def _may_have_role(role: str | None) -> bool:
+    """Say whether somebody of this role in the organisation may have one in an incident."""
+    return role is not None and "incident.edit" in PERMISSIONS[Role(role)]
 
 
 async def take_on(tx: Tx, who: Actor, incident: Incident) -> None:
+    """Make the actor a joined responder who has answered all that they were asked about the incident."""
     user_id = who.must_be_someone()
     await add_joined(tx, who, incident, user_id, who.name, ResponderSource.SELF)
-    await note_taken_on(tx, who.ref, incident, user_id)
-    await oncall.answer_incident_pages(tx, who, incident.id)
+    await note_taken_on(tx, who.ref, incident, user_id, role=who.role)
+    await answer_own_pages(tx, who, incident)
 
 
-async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID) -> None:
-    """Stamp the first acknowledgement, by somebody who has joined, and begin to investigate."""
+async def answer_own_pages(tx: Tx, who: Actor, incident: Incident) -> None:
+    """Answer the actor's own pages about the incident and about its open alerts; runs that did not page them go on.
+
+    The last word counts, so that also a page which they declined or which went by is answered now.
+    """
+    mine = await own_pages(tx, incident, who.must_be_someone())
+    locked = await alert_queries.lock_many(tx, [page.alert_id for page in mine if page.alert_id is not None])
+    waiting = {alert.id for alert in locked if alert.status == AlertStatus.TRIGGERED}
+    for page in mine:
+        if page.alert_id is None or page.alert_id in waiting:
+            await answer(tx, who, page)
+
+
+async def own_pages(tx: Tx, incident: Incident, user_id: UUID) -> list[Page]:
+    """Return the pages by whose answer this person answers for the incident: one for each run and each open alert."""
+    linked = await queries.linked_alert_ids(tx, incident.id, open_only=True)
+    newest = await oncall_queries.newest_pages_of_user(tx, user_id, alert_ids=linked, incident_id=incident.id)
+    by_subject = {page.alert_id or page.run_id: page for page in reversed(newest)}
+    return list(by_subject.values())
+
+
+async def answer(tx: Tx, who: Actor, sent: Page, channel: str = "") -> None:
+    """Answer a page and, if it is about an alert, take that on. The caller has locked what it is about."""
+    await oncall.answer_page(tx, who, sent.id, channel)
+    if sent.alert_id is not None:
+        await alerts.take_on(tx, who, sent.alert_id)
+
+
+async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID, *, role: str | None) -> None:
+    """Stamp the first acknowledgement, by somebody who has joined, and begin to investigate.
+
+    An incident that nobody leads waits on for somebody who may: `role` is the person's in the organisation.
+    """
     old = incident.status
     if old == Status.DECLARED and lifecycle.effective_lead(incident) is None:
+        if not _may_have_role(role):
+            return
         lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
         await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, by.name))
     if lifecycle.acknowledge(incident, at=tx.now):
@@ -119,8 +213,10 @@ async def add_joined(tx: Tx, who: Actor, incident: Incident, user_id: UUID, name
     await emit(tx, joined)
 
 
-async def add_paged(tx: Tx, incident: Incident, user_ids: Iterable[UUID], source: ResponderSource) -> None:
-    """Make these people responders who have been asked; whoever has joined stays joined."""
+async def add_paged(
+    tx: Tx, incident: Incident, user_ids: Iterable[UUID], source: ResponderSource, *, at: datetime | None = None
+) -> None:
+    """Make these people responders who have been asked (`at`: when, if not now); whoever has joined stays joined."""
     wanted = sorted(set(user_ids))
     known = await queries.responders_by_user(tx, incident.id, wanted)
     for user_id in wanted:
@@ -131,7 +227,7 @@ async def add_paged(tx: Tx, incident: Incident, user_ids: Iterable[UUID], source
             tx.session.add(row)
         elif row.state != ResponderState.JOINED:
             row.state = ResponderState.PAGED
-        row.paged_at = tx.now
+        row.paged_at = at or tx.now
     await tx.session.flush()
 
 

@@ -1,7 +1,6 @@
 """Use cases of paging: policies, starting and advancing runs, answering pages, ending runs."""
 
 from tocsin.oncall.service.answers import (
-    answer_incident_pages,
     answer_page,
     decline_page,
     escalate_run,
@@ -21,7 +20,6 @@ __all__ = [
     "Start",
     "StepDraft",
     "advance",
-    "answer_incident_pages",
     "answer_page",
     "create_policy",
     "decline_page",

@@ -26,7 +26,7 @@ from tocsin.oncall.model import (
     RunState,
 )
 from tocsin.oncall.service.runs import finish_runs, go_on_if_nobody_is_left, mark_answered, pass_on
-from tocsin.oncall.service.steps import Start, event_of, start
+from tocsin.oncall.service.steps import Start, event_of, start, what_follows
 
 
 async def page(
@@ -62,13 +62,24 @@ async def page(
     return await start(tx, starts)
 
 
-async def escalate_run(tx: Tx, who: Actor, run_id: UUID) -> EscalationRun:
-    """Go on to the next step now, because somebody whom the run paged or who may page others asks for it."""
+async def escalate_run(tx: Tx, who: Actor, run_id: UUID, *, seen: tuple[int, int] | None = None) -> EscalationRun:
+    """Go on to the next step now, because somebody whom the run paged or who may page others asks for it.
+
+    Raises `Conflict` where nobody else would be paged now: after the last step that would end the run, before another
+    round it would have to wait, and nobody would be asked meanwhile. Each time goes one step further, so whoever has
+    looked says at which round and step the run was (`seen`): once it has gone on from there, nothing happens.
+    """
     if not (who.may("alert.edit") or await queries.has_paged(tx, run_id, who.user_id)):
         who.must("incident.page")
     run = await queries.lock_run(tx, run_id)
     if run.state != RunState.RUNNING:
         raise Conflict("This escalation has ended already.", code="escalation.ended")
+    if seen is not None and seen != (run.round, run.step):
+        return run
+    if not (await what_follows(tx, run)).page:
+        asked = {page.user_id for page in await queries.open_pages(tx, [run.id])}
+        still = "You are still being paged." if who.user_id in asked else "Whoever is being paged still is."
+        raise Conflict(f"There is no next step, so nobody else can be paged now. {still}", code="escalation.last_step")
     await pass_on(tx, run, who.ref, f"{who.name} asked for the next step.")
     return run
 
@@ -115,14 +126,6 @@ async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> P
     await mark_answered(tx, who, run, page, channel)
     await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
     return page
-
-
-async def answer_incident_pages(tx: Tx, who: Actor, incident_id: UUID) -> int:
-    """Acknowledge a person's own open pages about an incident; runs that did not page them go on."""
-    pages = await queries.open_pages_of_user(tx, who.must_be_someone(), incident_id=incident_id)
-    for page in pages:
-        await answer_page(tx, who, page.id)
-    return len(pages)
 
 
 async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:

@@ -1,0 +1,27 @@
+"""Whom a body says to page: people and policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from tocsin.api.body import Body, naming
+from tocsin.kit.ids import parse
+from tocsin.oncall.escalation import PageTarget
+
+
+class Target(Body, kw_only=True):
+    """A person or a policy."""
+
+    example: ClassVar[Mapping[str, Any]] = {"type": "user", "id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"}
+    type: Literal["user", "escalation_policy"]
+    id: str
+
+
+def read_targets(field: str, targets: Sequence[Target]) -> list[PageTarget]:
+    """Read the ids; raises `Invalid` for the first that is none of its kind."""
+    found: list[PageTarget] = []
+    for at, target in enumerate(targets):
+        with naming(field, at, "id"):
+            found.append(PageTarget(target.type, parse("usr" if target.type == "user" else "pol", target.id)))
+    return found
