@@ -33,6 +33,7 @@ from tocsin.identity import jobs as identity_jobs
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import jobs as incident_jobs
+from tocsin.jobs.clockwatch import Waits
 from tocsin.jobs.queue import Job
 from tocsin.jobs.worker import Kind, Periodic, Worker, backoff, ensure_schedules
 from tocsin.net.http import OutboundHttp
@@ -62,6 +63,18 @@ PERIODIC = (
     Periodic(LOOK_AFTER_ALERTS, LOOK_AFTER_ALERTS, timedelta(minutes=5), lane="default"),
     Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),
     Periodic(SWEEP_SIGNALS, SWEEP_SIGNALS, timedelta(hours=1)),
+)
+# What else waits for a time by the database's clock, or counts from one, beside jobs.
+WAITS = (
+    Waits(
+        "delivery",
+        ("wanted_at", "due_at", "sending_at", "unsure_until", "refused_since"),
+        "state IN ('queued', 'sending')",
+    ),
+    Waits("contact_method_health", ("failing_since", "last_failed_at")),
+    Waits("escalation_run", ("next_step_at", "round_started_at", "unreached_since"), "state = 'running'"),
+    # The time to answer counts from here.
+    Waits("page", ("paged_at",), "state = 'paging'"),
 )
 
 
@@ -102,7 +115,8 @@ class App:
             link, form, device = [await identity.secret(tx, name) for name in ("link", "form", "device")]
             keys = Keys(link=link, form=form, device=device)
         await ensure_schedules(self.db, PERIODIC)
-        self.worker = Worker(self.db, self._kinds(keys), PERIODIC, locks=self.settings.worker_locks)
+        kinds = self._kinds(keys)
+        self.worker = Worker(self.db, kinds, PERIODIC, locks=self.settings.worker_locks, waits=WAITS)
         self.worker.limit = self._origins.limit
         self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
         self.context = Context(
@@ -116,7 +130,7 @@ class App:
             metrics=self.metrics,
             readers=Readers(partial(_still_good, self.db), lambda: self._stopping),
             wrong_tokens=WrongTokens(),
-            worker_is_alive=lambda: self.worker.is_alive if self.worker and worker else None,
+            lanes_silent_for=lambda: self.worker.silent_for() if self.worker and worker else None,
             stopping=lambda: self._stopping,
         )
         if web:

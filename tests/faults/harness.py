@@ -580,6 +580,12 @@ class OwnPostgres:
 
         await until(answers, 30, "PostgreSQL answers")
 
+    def backends(self) -> list[psutil.Process]:
+        """The server's processes that serve a client now."""
+        assert self._process is not None
+        everything = psutil.Process(self._process.pid).children()
+        return [each for each in everything if each.cmdline()[:1] and " tocsin postgres " in each.cmdline()[0]]
+
     async def stop(self, number: int = signal.SIGINT) -> None:
         if self._process is not None:
             self._process.send_signal(number)

@@ -188,7 +188,7 @@ async def test_a_restore_looks_at_the_file_before_it_asks_or_makes_anything(
 
 @pytest.mark.parametrize(
     "words",
-    [ADA, ("user", "list"), ("token", "list"), ("migrate",), ("worker",), ("backup", "file.dump")],
+    [ADA, ("user", "list"), ("token", "list"), ("migrate",), ("backup", "file.dump")],
     ids=lambda words: words[0],
 )
 async def test_a_mistyped_data_directory_is_refused_and_not_made(tmp_path: Path, words: tuple[str, ...]) -> None:

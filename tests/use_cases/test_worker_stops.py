@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -168,3 +169,77 @@ async def test_the_bell_is_heard_again_after_its_connection_was_lost(
     await until(rings)
     await here.stop()
     await there.stop()
+
+
+async def test_a_retry_is_handed_back_before_the_stop_has_ended(bench: Bench) -> None:
+    """G04: a job that fails while its worker stops comes back by its own wait, and nothing is written afterwards."""
+    go = asyncio.Event()
+
+    async def fails(job: Job) -> None:
+        bench.started.append(("fails", job.owner, job.attempt))
+        await go.wait()
+        raise ValueError("not today")
+
+    worker = await bench.worker(Kind("fails", fails, lambda _: timedelta(hours=1)))
+    await bench.put("fails", kind="fails")
+
+    async def running() -> bool:
+        return bool(bench.started)
+
+    await until(running)
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0)
+    go.set()
+    await stopping
+    bench.workers.clear()
+    row = await bench.db.pool.fetchrow("SELECT owner, lease_until, attempt, last_error, due > tocsin_now() FROM job")
+    assert tuple(row) == (None, None, 1, "ValueError: not today", True)
+    assert worker._running == {}
+
+
+async def test_a_retry_that_cannot_be_written_does_not_outlive_the_stop(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G04: the store is away, the worker stops; the job's lease ends by itself and nobody goes on trying."""
+    monkeypatch.setattr(engine, "_RETRY", "SELECT $1::bigint, $2::int, $3::bigint, $4::interval, $5::text, 1 / 0")
+
+    async def fails(job: Job) -> None:
+        bench.started.append(("fails", job.owner, job.attempt))
+        raise ValueError("not today")
+
+    worker = await bench.worker(Kind("fails", fails, backoff))
+    await bench.put("fails", kind="fails")
+
+    async def running() -> bool:
+        return bool(bench.started)
+
+    await until(running)
+    before = asyncio.all_tasks()
+    await worker.stop()
+    bench.workers.clear()
+    assert worker._running == {}
+    assert not [task for task in asyncio.all_tasks() & before if task.get_name().startswith("job-")]
+    # Handed back all the same, by the last word of the stop.
+    assert await bench.ask("SELECT owner IS NULL AND lease_until IS NULL FROM job")
+
+
+async def test_a_claim_that_a_stop_cuts_off_uses_up_no_attempt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G04: PostgreSQL has the claim, the job has not begun, and another worker begins it at once."""
+    go, claimed = asyncio.Event(), asyncio.Event()
+    worker = await bench.worker(bench.held_up(go))
+    claim = worker._claim
+
+    async def cut_off(lane: str, most: int) -> Any:
+        jobs, wait = await claim(lane, most)
+        if jobs:
+            claimed.set()
+            await asyncio.Event().wait()
+        return jobs, wait
+
+    monkeypatch.setattr(worker, "_claim", cut_off)
+    await bench.put("cut off")
+    await claimed.wait()
+    await worker.stop()
+    bench.workers.clear()
+    assert await bench.ask("SELECT owner IS NULL AND attempt = 0 FROM job")
+    assert bench.started == []

@@ -43,7 +43,6 @@ from tocsin.jobs.queue import enqueue
 from tocsin.kit.clock import monotonic
 from tocsin.kit.errors import Denied, Invalid, Unavailable
 from tocsin.kit.ids import new_id
-from tocsin.kit.waiting import within
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
 
@@ -52,6 +51,7 @@ log = structlog.stdlib.get_logger(__name__)
 RETRY_AFTER = 5
 # Senders give up after 10 to 30 seconds; they hear from us before.
 STORE_WITHIN = 8.0
+_FIND_WITHIN = 5.0
 _SOURCE_TTL = 5.0
 _UNKNOWN_TTL = 1.0
 _DEADLOCK = ("40P01", "40001")
@@ -91,7 +91,8 @@ class Sources:
         if (known := self._known.get(token)) and known[0] > now:
             return known[1]
         try:
-            row = await within(5, self._db.pool.fetchrow(_SOURCE, token))
+            async with asyncio.timeout(_FIND_WITHIN):
+                row = await self._db.pool.fetchrow(_SOURCE, token)
         except (*STORE_ERRORS, ValueError) as error:
             log.warning("intake.store_unreachable", error=type(error).__name__)
             raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error

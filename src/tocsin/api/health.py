@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from litestar import Response, get
 
-from tocsin.db import migrate
 from tocsin.db.errors import STORE_ERRORS
+from tocsin.edge import readiness
 from tocsin.edge.context import Ctx
 from tocsin.jobs import queue
-from tocsin.jobs.worker import workers_alive
 
 
 @get("/healthz", include_in_schema=False, sync_to_thread=False)
@@ -22,24 +22,16 @@ def healthz() -> dict[str, str]:
 
 @get("/readyz", include_in_schema=False)
 async def readyz(context: Ctx) -> Response[dict[str, Any]]:
-    """Say whether work gets done: database reachable, schema current, a worker alive. 503 when not."""
-    checks = {"database": False, "schema": False, "worker": False}
-    try:
-        async with asyncio.timeout(3):
-            checks["schema"] = await migrate.current(context.db) == migrate.newest()
-            checks["database"] = True
-            alive = context.worker_is_alive()
-            if alive is None:
-                # Without locks a worker elsewhere cannot be seen from here, so it is not held against this process.
-                alive = not context.settings.worker_locks or await workers_alive(context.db.pool) > 0
-            checks["worker"] = bool(alive)
-    except STORE_ERRORS:
-        pass
-    ready = all(checks.values())
+    """Say whether work gets done: 200, or 503 with what is wrong in `problems`; `lanes` has the state of each lane."""
+    found = await readiness.examine(context)
+    body = {
+        "status": "ready" if found.is_ready else "not ready",
+        "checks": found.checks,
+        "problems": found.problems,
+        "lanes": [asdict(lane) for lane in found.lanes],
+    }
     return Response(
-        {"status": "ready" if ready else "not ready", "checks": checks},
-        status_code=200 if ready else 503,
-        headers={} if ready else {"Retry-After": "5"},
+        body, status_code=200 if found.is_ready else 503, headers={} if found.is_ready else {"Retry-After": "5"}
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tocsin import __version__
-from tocsin.cli import backup, doctor, people, serve, settings_page
+from tocsin.cli import backup, doctor, people, serve, settings_page, working
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -24,7 +24,7 @@ def main() -> None:
 for command in (
     serve.serve,
     serve.web_process,
-    serve.worker,
+    working.worker,
     serve.migrate,
     people.user,
     people.token,

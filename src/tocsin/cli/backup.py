@@ -70,7 +70,7 @@ def backup(file: Path, force: bool) -> None:
 
 async def _backup(settings: Settings, file: Path) -> None:
     async with runtime.beside(settings) as dsn:
-        db = Database(dsn, bell=False, pool_size=1, application="tocsin-cli")
+        db = Database(dsn, bell=False, pool_size=1, application="tocsin-cli", writes=False)
         try:
             if await migrate.current(db) is None:
                 runtime.fail("There is nothing to back up: this database holds no Tocsin.")

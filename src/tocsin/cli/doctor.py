@@ -20,6 +20,7 @@ from tocsin.alerts import queries as alerts
 from tocsin.alerts.model import AlertRoute
 from tocsin.cli import runtime, serving
 from tocsin.db import migrate
+from tocsin.db.condition import READ_ONLY
 from tocsin.db.embedded import EmbeddedError, binaries, files, running_dsn
 from tocsin.db.embedded import account as accounts
 from tocsin.db.embedded.config import DURABLE
@@ -27,7 +28,7 @@ from tocsin.db.embedded.server import REFUSE_BELOW, WARN_BELOW
 from tocsin.db.engine import Database, Tx
 from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.db.migrate import SchemaError
-from tocsin.jobs import queue
+from tocsin.jobs import clockwatch, queue
 from tocsin.jobs.worker import workers_alive
 from tocsin.kit import clock
 from tocsin.notifications import queries as contact
@@ -106,7 +107,7 @@ async def _examine(settings: Settings) -> AsyncGenerator[Finding]:
     if dsn is None:
         yield _fail("server", "Tocsin does not run on this data directory. Start it (`tocsin serve`) and look again.")
         return
-    db = Database(dsn, bell=False, pool_size=1, application="tocsin-cli")
+    db = Database(dsn, bell=False, pool_size=1, application="tocsin-cli", writes=False)
     try:
         for finding in await _server(db):
             yield finding
@@ -203,6 +204,9 @@ async def _server(db: Database) -> list[Finding]:
             found.append(_ok("durability", "What is confirmed is on disk."))
         theirs = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
         skew = abs((clock.utc_now() - theirs).total_seconds())
+        is_read_only = (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "on"
+    if is_read_only:
+        found.append(_fail("writable", READ_ONLY))
     if skew > _SKEW:
         found.append(_warn("clock", f"This machine and the database differ by {skew:.1f} s. Run NTP on both."))
     else:
@@ -212,7 +216,7 @@ async def _server(db: Database) -> list[Finding]:
 
 async def _work(tx: Tx) -> list[Finding]:
     """Say whether jobs get done: workers, the oldest due job of each lane, jobs that were given up."""
-    found: list[Finding] = []
+    found = [await _clock_steps(tx)]
     leased = text("SELECT count(DISTINCT owner) FROM job WHERE lease_until > tocsin_now()")
     workers = await workers_alive(await tx.raw()) or (await tx.session.execute(leased)).scalar_one()
     if workers:
@@ -232,6 +236,20 @@ async def _work(tx: Tx) -> list[Finding]:
     else:
         found.append(_ok("dead jobs", "None."))
     return found
+
+
+async def _clock_steps(tx: Tx) -> Finding:
+    check = "clock steps"
+    steps = await clockwatch.recent_steps(tx)
+    if not steps:
+        return _ok(check, "The database's clock has not stepped within seven days.")
+    at, seconds, moved = steps[0]
+    way = "forward" if seconds > 0 else "back"
+    words = (
+        f"The database's clock was set {way} by {abs(seconds):,} s, then {clock.stamp(at)}; {moved} waits were moved "
+        f"with it. Steps within seven days: {len(steps)}. Let NTP steer the clock there instead of setting it."
+    )
+    return _warn(check, words)
 
 
 async def _paging(tx: Tx, settings: Settings) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""`tocsin serve`, `tocsin worker` and `tocsin migrate`: the long-running processes and the schema."""
+"""`tocsin serve` and `tocsin migrate`: the server with everything in it, and the schema."""
 
 from __future__ import annotations
 
@@ -115,31 +115,6 @@ async def _be_web_process(
 
     with socket.socket(fileno=os.dup(listen_fd)) as listener:
         await listening.serve_until_stopped(app, listener, stop, report_start)
-
-
-@click.command()
-def worker() -> None:
-    """Run jobs only: routing, escalations and sending. Any number of workers may run.
-
-    Without TOCSIN_DATABASE_URL it uses the embedded PostgreSQL of a `tocsin serve` on the same data directory. When
-    none runs there, it starts that PostgreSQL itself and stops it at its end.
-    """
-    settings = runtime.read_settings()
-    runtime.run(lambda: _work(settings))
-
-
-async def _work(settings: Settings) -> None:
-    stop = Stop(runtime.say)
-    stop.listen()
-    async with runtime.beside(settings) as dsn:
-        await _prepare(settings, dsn)
-        app = App(settings, dsn)
-        await app.start(web=False)
-        runtime.calm_collector()
-        stop.started()
-        runtime.say("The worker runs. Stop it with Ctrl-C.")
-        await stop.asked.wait()
-        await listening.stop_app(app, stop)
 
 
 @click.command()

@@ -11,14 +11,17 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-import asyncpg
 import structlog
 
+from tocsin.db import link
 from tocsin.db.errors import STORE_ERRORS
+from tocsin.db.link import CLAIMS_WITHIN
 
 _CHANNEL = "tocsin"
 _COALESCE = 0.010
 _RECONNECT = 1.0
+# So often a silent bell asks whether it is still heard.
+_ASK_EVERY = 10.0
 # A payload of NOTIFY is limited to 8,000 bytes; beyond this many topics the ring says "everything".
 _MOST_TOPICS = 100
 EVERYTHING = "*"
@@ -79,7 +82,9 @@ class Bell:
             await asyncio.sleep(_RECONNECT)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=10)
+        connection = await link.connect(
+            self._dsn, settings={"application_name": "tocsin"}, answers_within=CLAIMS_WITHIN
+        )
         lost = asyncio.Event()
 
         def notice_loss(_: object) -> None:
@@ -95,7 +100,11 @@ class Bell:
             # Whatever rang while nobody listened is caught up with by waking everybody once.
             self._wake({EVERYTHING})
             while not lost.is_set():
-                await self._pending.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_ASK_EVERY):
+                        await self._pending.wait()
+                if not self._pending.is_set():
+                    await connection.fetchval("SELECT 1")
                 self._pending.clear()
                 topics, self._waiting = self._waiting, set()
                 if topics and not lost.is_set():
@@ -103,5 +112,4 @@ class Bell:
                     await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, payload)
                     await asyncio.sleep(_COALESCE)
         finally:
-            with contextlib.suppress(*STORE_ERRORS):
-                await connection.close(timeout=2)
+            await connection.close()

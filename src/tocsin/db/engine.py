@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 import asyncpg
 import msgspec
-from sqlalchemy import event, text
+from sqlalchemy import ExceptionContext, event, text
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 
+from tocsin.db import link
 from tocsin.db.bell import Bell
+from tocsin.db.condition import TRY_TO_WRITE, Condition
+from tocsin.db.errors import STORE_ERRORS
+from tocsin.db.link import ANSWERS_WITHIN, Connection, Link, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +35,11 @@ class Listener:
 
 Listeners = Mapping[str, Sequence[Listener]]
 
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
-else:
-    Connection = asyncpg.Connection
-    Pool = asyncpg.Pool
-
 T = TypeVar("T")
 
 # How a row is locked for changing: rows elsewhere that refer to it can still be written meanwhile, so that nobody who
 # edits a policy or a person holds up a page.
 LOCK: dict[str, Any] = {"key_share": True}
-
-# A process that is frozen or cut off in the middle of a transaction must not hold its locks against all others: after
-# this long PostgreSQL ends its session. None of ours is idle that long, since nothing waits for the outside in one.
-IDLE_IN_TRANSACTION = "10s"
 
 _NOW = text("SELECT tocsin_now()")
 _VERSION = "SELECT version FROM configuration_version"
@@ -128,12 +123,6 @@ class Tx:
         return await self._db.snapshot(name, load, at_least=self._version or 0)
 
 
-def _refuse_closed(connection: Any, *_: object) -> None:
-    """Have the pool connect anew when PostgreSQL ended a connection that lay idle. Asks nothing over the wire."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
-
-
 class Database:
     """The connections of one process to one PostgreSQL."""
 
@@ -144,8 +133,10 @@ class Database:
         bell: bool = True,
         pool_size: int = 10,
         application: str = "tocsin",
+        writes: bool = True,
     ) -> None:
         self.dsn = dsn
+        self.condition = Condition()
         self.bell = Bell(dsn, remote=bell)
         self.listeners: Listeners = {}
         # Name → the version of the configuration it was read at, and what was read.
@@ -154,40 +145,61 @@ class Database:
         self._pool: Pool | None = None
         self._pool_size = pool_size
         self._application = application
-        self.engine = self._engine(pool_size, spare=pool_size)
+        self._writes = writes
+        self._links: WeakSet[Link] = WeakSet()
+        self.engine = self._engine(pool_size=pool_size, max_overflow=pool_size)
         self._looking = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # Snapshots are read on a connection of their own: whoever asks for one holds a connection already, and when
         # all of a full pool ask at once, each would wait for another to give its own back.
-        self._snapshot_engine = self._engine(1, spare=0)
+        self._snapshot_engine = self._engine(pool_size=1, max_overflow=0)
 
-    def _engine(self, pool_size: int, *, spare: int) -> AsyncEngine:
+    def _engine(self, *, is_patient: bool = False, **pool: Any) -> AsyncEngine:
+        async def connect() -> Link:
+            # A generic plan knows neither the status that is asked for nor the limit, and walks whole tables for a
+            # count.
+            return await self._connect(is_patient=is_patient, plan_cache_mode="force_custom_plan")
+
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self._connect,
-            pool_size=pool_size,
-            max_overflow=spare,
+            async_creator=connect,
             json_serializer=encode_json,
             json_deserializer=decode_json,
             # What is written holds secrets, and a refused statement goes into the log.
             hide_parameters=True,
+            **pool,
         )
-        event.listen(engine.sync_engine, "checkout", _refuse_closed)
+        event.listen(engine.sync_engine, "checkout", self._refuse_doubtful)
+        event.listen(engine.sync_engine, "handle_error", self._note)
         return engine
 
-    async def _connect(self) -> Connection:
-        # A generic plan knows neither the status that is asked for nor the limit, and walks whole tables for a count.
-        settings = self._settings() | {"plan_cache_mode": "force_custom_plan"}
-        return await asyncpg.connect(self.dsn, timeout=10, server_settings=settings)
+    async def _connect(self, *, is_patient: bool = False, **settings: str) -> Link:
+        try:
+            made = await link.connect(
+                self.dsn,
+                settings={"application_name": self._application} | settings,
+                answers_within=None if is_patient else ANSWERS_WITHIN,
+                writes=self._writes,
+                note=self.condition.note,
+            )
+        except asyncpg.TargetServerAttributeNotMatched as error:
+            self.condition.note(error)
+            raise
+        self._links.add(made)
+        return made
 
-    def _settings(self) -> dict[str, str]:
-        return {
-            "application_name": self._application,
-            "jit": "off",
-            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION,
-            "tcp_keepalives_idle": "10",
-            "tcp_keepalives_interval": "5",
-            "tcp_keepalives_count": "3",
-        }
+    def _note(self, context: ExceptionContext) -> None:
+        self.condition.note(context.original_exception)
+
+    def _refuse_doubtful(self, connection: Any, *_: object) -> None:
+        """Have the pool connect anew when PostgreSQL ended a connection that lay idle, or others as old have failed.
+
+        Asks nothing over the wire.
+        """
+        held: Link = connection.driver_connection
+        if held.made_at <= self.condition.doubted_at:
+            held.terminate()
+        if held.is_closed():
+            raise DisconnectionError
 
     @property
     def pool(self) -> Pool:
@@ -196,32 +208,71 @@ class Database:
             raise RuntimeError("The database has not been opened.")
         return self._pool
 
+    @contextlib.asynccontextmanager
+    async def patient(self) -> AsyncGenerator[AsyncConnection]:
+        """Open a connection whose statements may take as long as they take. For migrations."""
+        engine = self._engine(is_patient=True, poolclass=NullPool)
+        async with engine.connect() as connection:
+            yield connection
+        await engine.dispose()
+
     async def open(self) -> None:
         """Open the raw pool and start the bell."""
-        self._pool = await asyncpg.create_pool(
+
+        async def connect(*_: object, **__: object) -> Link:
+            return await self._connect()
+
+        self._pool = pool = await asyncpg.create_pool(
             self.dsn,
-            min_size=1,
+            # The first one shows whether there is a way. None is kept up: the driver would connect, and complain, by
+            # itself for as long as there is none.
+            init_size=1,
+            min_size=0,
             max_size=self._pool_size,
-            timeout=10,
-            command_timeout=60,
+            connect=connect,
+            connection_class=Link,
             # Nothing that uses the pool leaves anything behind in a session, so there is nothing to reset.
             reset=_leave_as_it_is,
-            server_settings=self._settings(),
         )
+        # Whoever asks next gets a new connection; nobody waits for the goodbye of an old one.
+        self.condition.when_doubted = lambda: _in_background(pool.expire_connections())
         self.bell.start()
 
     async def close(self) -> None:
-        """Close everything; work in progress is given a few seconds."""
+        """Close everything; work in progress is given a few seconds, and a silent server no more."""
         await self.bell.stop()
         if self._pool is not None:
             try:
                 async with asyncio.timeout(5):
                     await self._pool.close()
-            except TimeoutError:
+            except STORE_ERRORS:
                 self._pool.terminate()
             self._pool = None
+        # One by one they would each wait for a silent server.
+        for left in tuple(self._links):
+            left.terminate()
         await self._snapshot_engine.dispose()
         await self.engine.dispose()
+
+    async def find_trouble(self) -> str | None:
+        """Say what keeps the database from storing anything, None when it does; tries a write now and then."""
+        if self.condition.wants_trial():
+            failure: BaseException | None = None
+            try:
+                await self._try_to_write()
+            except STORE_ERRORS as error:
+                failure = error
+            self.condition.tried(failure)
+        return self.condition.trouble
+
+    async def _try_to_write(self) -> None:
+        async with self.pool.acquire() as connection:
+            trial = connection.transaction()
+            await trial.start()
+            try:
+                await connection.execute(TRY_TO_WRITE)
+            finally:
+                await trial.rollback()
 
     async def snapshot(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T:
         """Return a part of the configuration that is not older than the version; see `Tx.cached`."""
@@ -271,7 +322,7 @@ class Database:
         """Open a transaction without a session, for paths that must keep up with a burst."""
         async with self.pool.acquire() as proxy:
             connection = cast("Connection", proxy)
-            async with connection.transaction():
+            async with _transaction(connection):
                 now: datetime = await connection.fetchval("SELECT tocsin_now()")
                 tx = Tx(self, now, connection=connection, depth=depth)
                 yield tx
@@ -279,5 +330,29 @@ class Database:
             self.bell.ring(tx.rings)
 
 
+@contextlib.asynccontextmanager
+async def _transaction(connection: Connection) -> AsyncGenerator[None]:
+    """The driver's own block, but that a connection which has been given up does not hide why."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(*STORE_ERRORS):
+            await transaction.rollback()
+        raise
+    await transaction.commit()
+
+
 async def _leave_as_it_is(_: object) -> None:
     return None
+
+
+_BACKGROUND: set[asyncio.Task[None]] = set()
+
+
+def _in_background(work: Coroutine[Any, Any, None]) -> None:
+    # The loop itself keeps no hold of a task.
+    task = asyncio.ensure_future(work)
+    _BACKGROUND.add(task)
+    task.add_done_callback(_BACKGROUND.discard)

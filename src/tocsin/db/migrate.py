@@ -53,9 +53,16 @@ async def check(db: Database) -> None:
     )
 
 
+async def is_behind(db: Database) -> bool:
+    """Say whether the schema is missing or of an earlier version of this program."""
+    have = await current(db)
+    return have is None or (have != newest() and have in _known())
+
+
 async def upgrade(db: Database) -> tuple[str | None, str]:
     """Run the missing migrations under an advisory lock; returns the version before and after."""
-    async with db.engine.connect() as connection:
+    # Another process may be at it, and a large table takes its time.
+    async with db.patient() as connection:
         version = int((await connection.execute(text("SHOW server_version_num"))).scalar_one())
         if version < OLDEST_SERVER:
             raise SchemaError("Tocsin needs PostgreSQL 15 or newer.")

@@ -49,7 +49,8 @@ class Context:
     metrics: Metrics
     readers: Readers
     wrong_tokens: WrongTokens
-    worker_is_alive: Callable[[], bool | None]
+    # Lane → seconds since this process could last ask for work in it; None when it runs no jobs.
+    lanes_silent_for: Callable[[], Mapping[str, float] | None]
     stopping: Callable[[], bool]
     # The transaction that holds one request together, where there is one.
     within: Tx | None = None

@@ -20,8 +20,12 @@ from datetime import timedelta
 import asyncpg
 import structlog
 
-from tocsin.db.engine import Connection, Database, Pool, decode_json
+from tocsin.db import link
+from tocsin.db.engine import Database, decode_json
 from tocsin.db.errors import STORE_ERRORS, hide_values
+from tocsin.db.link import CLAIMS_WITHIN, Connection, Link, Pool
+from tocsin.jobs import clockwatch
+from tocsin.jobs.clockwatch import ClockWatch, Waits
 from tocsin.jobs.queue import LANES, Fenced, Job
 from tocsin.kit.clock import monotonic
 
@@ -33,9 +37,14 @@ LEASE = timedelta(seconds=30)
 RENEW_EVERY = 10.0
 POLL = 1.0
 SWEEP_EVERY = 1.0
+# A lane that could not be asked for work for this long is one in which nothing gets done.
+SILENT_AFTER = 15.0
+# How often a worker makes sure that the connection of its lock still stands.
+ASK_LOCK_EVERY = 5.0
 # No takeover until PostgreSQL has been up for this long: living workers need a moment to come back.
 SETTLE = timedelta(seconds=8)
 STOP_WITHIN = 20.0
+SILENT_IN_TRANSACTION = timedelta(seconds=8)
 # So long a new worker waits for its lock before it takes jobs; others would take them from it again.
 LOCK_WITHIN = 5.0
 # First half of the advisory lock's key: "tocs" as a number.
@@ -69,12 +78,14 @@ class Periodic:
 SLOTS: Mapping[str, int] = {"page": 16, "send": 64, "default": 8, "bulk": 4, "probe": 4}
 
 # Claims what is due and says when the next one will be, both as of one instant. Nothing claimed: one row without an id.
+# A clock that is ahead of what the worker expects ($6) claims nothing until the worker has looked at it.
 _CLAIM = """
 WITH instant AS MATERIALIZED (
     SELECT tocsin_now() AS now
 ), picked AS (
     SELECT id FROM job
     WHERE lane = $1 AND owner IS NULL AND due <= (SELECT now FROM instant) AND NOT (shares && $5::text[])
+      AND ($6::timestamptz IS NULL OR tocsin_clock() <= $6)
     ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE job SET owner = $3, lease_until = (SELECT now FROM instant) + $4, attempt = attempt + 1
@@ -102,16 +113,24 @@ WITH gone AS (DELETE FROM job WHERE id = $1 AND attempt = $2 AND owner = $3 RETU
 INSERT INTO job_dead (id, lane, kind, key, attempt, payload, created_at, died_at, last_error)
 SELECT id, lane, kind, key, attempt, payload, created_at, tocsin_now(), $4 FROM gone
 """
+# Jobs of a claim whose answer was lost: nobody runs them, so they need not wait for their lease, nor was it an attempt.
+_DISOWN = """
+UPDATE job SET owner = NULL, lease_until = NULL, attempt = attempt - 1
+WHERE owner = $1 AND lane = $2 AND id <> ALL($3::bigint[])
+"""
 _RELEASE = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = $1"
+# A server that seems to start in the future started before the clock went back.
 _EXPIRED = """
 UPDATE job SET owner = NULL, lease_until = NULL
 WHERE owner IS NOT NULL AND lease_until < tocsin_now()
-  AND pg_postmaster_start_time() < clock_timestamp() - $1::interval
+  AND ($2::timestamptz IS NULL OR tocsin_clock() <= $2)
+  AND pg_postmaster_start_time() NOT BETWEEN tocsin_clock() - $1::interval AND tocsin_clock()
 RETURNING lane
 """
 _OWNERS_WITHOUT_LOCK = """
 SELECT DISTINCT owner FROM job
-WHERE owner IS NOT NULL AND pg_postmaster_start_time() < clock_timestamp() - $1::interval
+WHERE owner IS NOT NULL
+  AND pg_postmaster_start_time() NOT BETWEEN tocsin_clock() - $1::interval AND tocsin_clock()
   AND NOT EXISTS (
     SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND classid = $2::oid AND objid = job.owner::oid AND granted
@@ -119,6 +138,20 @@ WHERE owner IS NOT NULL AND pg_postmaster_start_time() < clock_timestamp() - $1:
   )
 """
 _TAKE_FROM = "UPDATE job SET owner = NULL, lease_until = NULL WHERE owner = ANY($1::bigint[]) RETURNING lane"
+# A session of ours in the middle of a transaction whose client has said nothing for so long. PostgreSQL ends those that
+# are idle by itself, but one that was still told what comes next counts as busy, and keeps its locks for ever.
+_END_SILENT = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name LIKE 'tocsin%'
+  AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
+  AND state_change < clock_timestamp() - $1::interval AND ($2::timestamptz IS NULL OR tocsin_clock() <= $2)
+"""
+# The number is this worker's alone, so another session with its lock is a connection that it has lost.
+_END_GHOST = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1::oid AND objid = $2::oid AND granted AND pid <> pg_backend_pid()
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _LOCKED = """
 SELECT count(*) FROM pg_locks
 WHERE locktype = 'advisory' AND classid = $1::oid AND granted
@@ -147,6 +180,7 @@ class Worker:
         *,
         locks: bool = True,
         slots: Mapping[str, int] = SLOTS,
+        waits: Sequence[Waits] = (),
     ) -> None:
         self.number = 0
         self.lateness: Callable[[str, float], None] = lambda _lane, _seconds: None
@@ -164,12 +198,19 @@ class Worker:
         self._stopping = asyncio.Event()
         self._locked = asyncio.Event()
         self._missing: set[int] = set()
-        self._seen_at = 0.0
+        # Lane → when it was last asked for work, and had an answer.
+        self._claimed_at: dict[str, float] = dict.fromkeys(LANES, 0.0)
+        self._clock = ClockWatch(db, (*clockwatch.OF_JOBS, *waits))
 
     @property
     def is_alive(self) -> bool:
-        """Whether this worker reached the database within the last 15 seconds."""
-        return bool(self._tasks) and monotonic() - self._seen_at < 15
+        """Whether this worker has asked for work in every lane within the last 15 seconds, and had an answer."""
+        return bool(self._tasks) and max(self.silent_for().values()) < SILENT_AFTER
+
+    def silent_for(self) -> dict[str, float]:
+        """Return, per lane, for how many seconds this worker has not been able to ask for work."""
+        now = monotonic()
+        return {lane: now - at for lane, at in self._claimed_at.items()}
 
     async def run_due(self) -> int:
         """Run every job that is due, one after the other, until none is left; returns how many there were.
@@ -190,7 +231,8 @@ class Worker:
     async def start(self) -> None:
         """Take a number and begin to work."""
         self.number = await self._next_number()
-        self._seen_at = monotonic()
+        self._claimed_at = dict.fromkeys(LANES, monotonic())
+        await self._watch_clock()
         if self._locks:
             self._tasks.append(asyncio.create_task(self._hold_lock(), name="worker-lock"))
             with contextlib.suppress(TimeoutError):
@@ -202,21 +244,27 @@ class Worker:
         self._tasks.append(asyncio.create_task(self._forever(self._renew, RENEW_EVERY), name="renew"))
         self._tasks.append(asyncio.create_task(self._forever(self._sweep, SWEEP_EVERY), name="sweep"))
         self._tasks.append(asyncio.create_task(self._forever(self._fire, POLL), name="schedules"))
+        self._tasks.append(asyncio.create_task(self._forever(self._watch_clock, clockwatch.LOOK_EVERY), name="clock"))
         log.info("worker.started", worker=self.number)
 
     async def stop(self) -> None:
         """Stop claiming, give running jobs up to 20 seconds, then hand everything back."""
         self._stopping.set()
-        for task in self._tasks:
-            if task.get_name() != "worker-lock":
-                task.cancel()
+        asking = [task for task in self._tasks if task.get_name() not in ("worker-lock", "renew")]
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        # What was claimed a moment ago and has not begun waits for nobody, and has made no attempt.
+        with contextlib.suppress(*STORE_ERRORS):
+            for lane in LANES:
+                await self._disown(lane)
         if self._running:
             await asyncio.wait(set(self._running.values()), timeout=STOP_WITHIN)
         for task in [*self._tasks, *self._running.values()]:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._running.values(), return_exceptions=True)
         with contextlib.suppress(*STORE_ERRORS):
-            await self._db.pool.execute(_RELEASE, self.number)
+            await self._db.pool.execute(_RELEASE, self.number, timeout=CLAIMS_WITHIN)
         self._tasks.clear()
         log.info("worker.stopped", worker=self.number)
 
@@ -224,25 +272,38 @@ class Worker:
         while True:
             try:
                 await step()
+                wait = every
             except STORE_ERRORS as error:
                 log.warning("worker.database_unreachable", worker=self.number, error=type(error).__name__)
-            await asyncio.sleep(every)
+                wait = min(every, POLL)
+            await asyncio.sleep(wait)
 
     async def _serve(self, lane: str) -> None:
         wake = self._wake[lane]
+        is_unsure = False
         while True:
             wait = POLL
             try:
                 wake.clear()
+                if is_unsure:
+                    await self._disown(lane)
+                    is_unsure = False
                 if (asked := self._free[lane]) > 0:
+                    is_unsure = True
                     jobs, wait = await self._claim(lane, asked)
-                    self._seen_at = monotonic()
                     excess = [job for job in jobs if not self._begin(job)]
+                    is_unsure = bool(excess)
+                    self._claimed_at[lane] = monotonic()
                     if excess:
-                        await self._db.pool.execute(_PUT_BACK, self.number, [job.id for job in excess])
+                        ids = [job.id for job in excess]
+                        await self._db.pool.execute(_PUT_BACK, self.number, ids, timeout=CLAIMS_WITHIN)
+                        is_unsure = False
                     # More may be due, and a slot may have become free meanwhile.
                     if len(jobs) == asked and self._free[lane] > 0:
                         wait = 0.0
+                else:
+                    # It has all the work that it can do.
+                    self._claimed_at[lane] = monotonic()
             except STORE_ERRORS as error:
                 log.warning("worker.database_unreachable", worker=self.number, lane=lane, error=type(error).__name__)
             if wait > 0:
@@ -253,7 +314,8 @@ class Worker:
     async def _claim(self, lane: str, most: int) -> tuple[list[Job], float]:
         """Claim due jobs, the longest due first; returns them, and how long to wait before looking again."""
         full = [share for share in self._shares if self._is_full(share)]
-        rows = await self._db.pool.fetch(_CLAIM, lane, most, self.number, LEASE, full)
+        values = (lane, most, self.number, LEASE, full, self._clock.latest())
+        rows = await self._db.pool.fetch(_CLAIM, *values, timeout=CLAIMS_WITHIN)
         next_in = rows[0]["next_in"]
         jobs: list[Job] = []
         for row in rows:
@@ -261,6 +323,11 @@ class Worker:
                 self.lateness(lane, row["late"])
                 jobs.append(self._job(row))
         return jobs, POLL if next_in is None else min(POLL, max(0.001, next_in))
+
+    async def _disown(self, lane: str) -> None:
+        """Give back what a claim took whose answer never came."""
+        running = list(self._running)
+        await self._db.pool.execute(_DISOWN, self.number, lane, running, timeout=CLAIMS_WITHIN)
 
     async def _next_number(self) -> int:
         return int(await self._db.pool.fetchval("SELECT nextval('worker_number')"))
@@ -340,40 +407,54 @@ class Worker:
                 return
 
     async def _renew(self) -> None:
-        await self._db.pool.execute(_RENEW, self.number, LEASE, list(self._running))
-        self._seen_at = monotonic()
+        await self._db.pool.execute(_RENEW, self.number, LEASE, list(self._running), timeout=CLAIMS_WITHIN)
 
     async def _sweep(self) -> None:
-        """Free the jobs of workers that are gone."""
-        freed = list(await self._db.pool.fetch(_EXPIRED, SETTLE))
+        """Free the locks of sessions, and the jobs of workers, that are gone."""
+        silent = (SILENT_IN_TRANSACTION, self._clock.latest())
+        if ended := await self._db.pool.fetchval(_END_SILENT, *silent, timeout=CLAIMS_WITHIN):
+            log.warning("worker.silent_sessions_ended", sessions=ended, by=self.number)
+        freed = list(await self._db.pool.fetch(_EXPIRED, SETTLE, self._clock.latest(), timeout=CLAIMS_WITHIN))
         if self._locks:
-            rows = await self._db.pool.fetch(_OWNERS_WITHOUT_LOCK, SETTLE, LOCK_SPACE)
+            rows = await self._db.pool.fetch(_OWNERS_WITHOUT_LOCK, SETTLE, LOCK_SPACE, timeout=CLAIMS_WITHIN)
             missing = {int(row["owner"]) for row in rows} - {self.number}
             # Seen twice in a row, a second apart: the worker is gone and not merely reconnecting.
             if gone := missing & self._missing:
                 log.warning("worker.takeover", workers=sorted(gone), by=self.number)
-                freed += await self._db.pool.fetch(_TAKE_FROM, sorted(gone))
+                freed += await self._db.pool.fetch(_TAKE_FROM, sorted(gone), timeout=CLAIMS_WITHIN)
             self._missing = missing
         if freed:
             self._db.bell.ring({f"lane:{row['lane']}" for row in freed})
 
     async def _fire(self) -> None:
         for work in self._periodic:
-            done = await self._db.pool.execute(_FIRE, work.name, work.every, work.lane, work.kind)
+            values = (work.name, work.every, work.lane, work.kind)
+            done = await self._db.pool.execute(_FIRE, *values, timeout=CLAIMS_WITHIN)
             if done != "INSERT 0 0":
                 self._wake[work.lane].set()
 
+    async def _watch_clock(self) -> None:
+        if await self._clock.look():
+            for wake in self._wake.values():
+                wake.set()
+
     async def _hold_lock(self) -> None:
-        """Hold this worker's advisory lock on a connection of its own, and take it again after an outage."""
+        """Hold this worker's advisory lock on a connection of its own, and take it again after an outage.
+
+        While an earlier connection of ours hangs, its session may still hold the lock, so that nobody takes our jobs.
+        """
         while True:
-            connection: Connection | None = None
+            connection: Link | None = None
             lost = asyncio.Event()
             try:
-                connection = await asyncpg.connect(self._db.dsn, timeout=10)
+                connection = await link.connect(
+                    self._db.dsn, settings={"application_name": "tocsin-lock"}, answers_within=CLAIMS_WITHIN
+                )
                 connection.add_termination_listener(lambda _, gone=lost: gone.set())
+                await connection.fetchval(_END_GHOST, LOCK_SPACE, self.number)
                 await connection.execute("SELECT pg_advisory_lock($1::int, $2::int)", LOCK_SPACE, self.number)
                 self._locked.set()
-                await lost.wait()
+                await link.ask_now_and_then(connection, lost, ASK_LOCK_EVERY)
             except STORE_ERRORS as error:
                 log.warning("worker.lock_lost", worker=self.number, error=type(error).__name__)
             finally:

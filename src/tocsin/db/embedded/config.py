@@ -26,7 +26,8 @@ def settings_text(socket_dir: Path, binaries: Binaries, cluster_name: str) -> st
 # Written by Tocsin at every start; changes here are lost. Put your own settings into custom.conf beside it.
 
 # Small: this server shares a machine with Tocsin itself.
-max_connections = 100
+# Enough for the server's own processes and a few workers beside it.
+max_connections = 200
 shared_buffers = 64MB
 effective_cache_size = 512MB
 work_mem = 8MB

@@ -25,7 +25,9 @@ class _Xid8(UserDefinedType[int]):
 # Every time that decides something comes from this function, so that tests can move it.
 _BEFORE = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",
-    "CREATE FUNCTION tocsin_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()'",
+    # The clock on the wall, and what everything goes by. Workers watch the first for steps.
+    "CREATE FUNCTION tocsin_clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp()'",
+    "CREATE FUNCTION tocsin_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT tocsin_clock()'",
     "CREATE SEQUENCE worker_number",
 )
 
@@ -78,6 +80,7 @@ _AFTER = (
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 2000, autovacuum_vacuum_cost_delay = 0
     )
     """,
+    "INSERT INTO clock_watch (id, seen_at, horizon, steps) VALUES (1, tocsin_clock(), 0, 0)",
     "ALTER TABLE delivery SET (fillfactor = 80)",
     "ALTER TABLE escalation_run SET (fillfactor = 80)",
     # Each alert is updated once right after it was written, when it is routed. Room for both versions on one page
@@ -234,6 +237,23 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("schedule_pkey")),
+    )
+    op.create_table(
+        "clock_step",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seconds", sa.BigInteger(), nullable=False),
+        sa.Column("moved", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("clock_step_pkey")),
+    )
+    op.create_table(
+        "clock_watch",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("horizon", sa.BigInteger(), nullable=False),
+        sa.Column("steps", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("clock_watch_single_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("clock_watch_pkey")),
     )
     op.create_table(
         "secret",
