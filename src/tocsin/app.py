@@ -49,6 +49,7 @@ from tocsin.settings import Settings
 GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
 TRY_OTHER_WAYS = "oncall.try_other_ways"
 NOTE_PAGE = "incidents.note_page"
+LOOK_AFTER_ALERTS = "alerts.look_after"
 SWEEP_IDENTITY = "identity.sweep"
 SWEEP_SIGNALS = "alerts.sweep_signals"
 
@@ -59,6 +60,7 @@ LISTENERS: Listeners = {
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
 }
 PERIODIC = (
+    Periodic(LOOK_AFTER_ALERTS, LOOK_AFTER_ALERTS, timedelta(minutes=5), lane="default"),
     Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),
     Periodic(SWEEP_SIGNALS, SWEEP_SIGNALS, timedelta(hours=1)),
 )
@@ -190,6 +192,8 @@ class App:
             Kind(TRY_OTHER_WAYS, partial(oncall_jobs.try_other_ways, db), soon),
             Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
             Kind(notifications.SEND, partial(send, sender), soon),
+            Kind(alerts.PAGE_ANEW, partial(alerts_jobs.page_anew, db), soon),
+            Kind(LOOK_AFTER_ALERTS, partial(alerts_jobs.look_after, db), backoff),
             Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),
             Kind(SWEEP_SIGNALS, sweep_signals, backoff),
         ]

@@ -74,7 +74,7 @@ def received(*, record_only: bool = False) -> list[Event]:
     )
     written = intake._Written()
     source = intake.Source(ID, "Prometheus", "alertmanager", is_enabled=True)
-    intake._opened(ID, intake._Merged(source, signal, 1, []), written)
+    intake._opened(ID, intake._Merged(source, signal, signal, 1, []), written)
     return written.events
 
 

@@ -85,6 +85,24 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
             "SEV2 (“p1” at the source), high urgency",
         ),
         (
+            "alert.updated",
+            {"changes": [{"field": "severity", "old": "SEV3", "new": "SEV1"}]},
+            "Ada changed the severity",
+            "severity: SEV3 → SEV1",
+        ),
+        (
+            "alert.updated",
+            {"changes": [{"field": "native_severity", "old": "critical", "new": "warning"}]},
+            "Ada changed the source’s word for it",
+            "source’s word for it: critical → warning",
+        ),
+        (
+            "alert.reminded",
+            PERSON | {"reason": "Nothing has happened."},
+            "Luca was reminded of the alert",
+            "Nothing has happened.",
+        ),
+        (
             "alert.not_routed",
             {"reason": "No route matched."},
             "Nobody was paged",
@@ -176,7 +194,7 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
             "incident.updated",
             {"changes": CHANGES},
             "Ada changed the title and the start",
-            "title: a → b\nstarted at: none → empty",
+            "title: a → b\nstart: none → empty",
         ),
         ("incident.severity_changed", {"old": 3, "new": 1}, "Ada raised the severity from SEV3 to SEV1", ""),
         ("incident.severity_changed", {"old": 1, "new": 5}, "Ada lowered the severity from SEV1 to SEV5", ""),

@@ -90,7 +90,7 @@ _ENDINGS = frozenset({"alert.acknowledged", "alert.resolved", "page.acknowledged
 def _is_said(event: LoggedEvent, act: Sequence[LoggedEvent], line: Line) -> bool:
     match event.name:
         case "escalation.started":
-            return _is_routed(act)
+            return _is_routed(act) or "alert.reminded" in _names(act)
         case "escalation.ended":
             return bool(_names(act) & _ENDINGS)
         case "incident.alert_linked":
@@ -124,7 +124,8 @@ def _since_given_back(events: Sequence[LoggedEvent]) -> Sequence[LoggedEvent]:
 
 
 def _summary(events: Sequence[LoggedEvent]) -> str:
-    paged = [event for event in events if event.name == "page.started"]
+    reminders = {event.at for event in events if event.name == "alert.reminded"}
+    paged = [event for event in events if event.name == "page.started" and event.at not in reminders]
     if not paged:
         return _why_nobody(events)
     names = _listed(list(dict.fromkeys(str(event.data.get("user_name", "")) for event in paged)))

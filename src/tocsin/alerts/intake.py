@@ -21,18 +21,27 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from tocsin.alerts import statements
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
 from tocsin.alerts.portions import MOST_SIGNALS, portions
-from tocsin.alerts.service import SOURCES_TOPIC, routing_jobs
+from tocsin.alerts.service import (
+    SOURCES_TOPIC,
+    close_if_over,
+    note_missed,
+    paging_anew_jobs,
+    reword_pages,
+    routing_jobs,
+    updated,
+)
 from tocsin.alerts.sources.base import Action, Parsed, Signal
-from tocsin.db.engine import Connection, Database, Tx, encode_json
+from tocsin.db.engine import Connection, Database, Tx, decode_json, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
 from tocsin.events.base import SYSTEM, ActorRef, Event
 from tocsin.events.log import emit
 from tocsin.jobs.queue import enqueue
 from tocsin.kit.clock import monotonic
-from tocsin.kit.errors import Invalid, Unavailable
+from tocsin.kit.errors import Denied, Invalid, Unavailable
 from tocsin.kit.ids import new_id
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
@@ -111,12 +120,21 @@ class _Item:
 
 @dataclass(slots=True)
 class _Merged:
-    """All signals of one key and one action in one round."""
+    """All signals of one key and one action in one round: `signal` is the worst of them, `newest` says what counts."""
 
     source: Source
     signal: Signal
+    newest: Signal
     count: int
     items: list[_Item]
+
+    def add(self, signal: Signal, item: _Item) -> None:
+        self.count += 1
+        self.items.append(item)
+        if signal.severity < self.signal.severity:
+            self.signal = signal
+        if not signal.is_older_than(self.newest):
+            self.newest = signal
 
 
 Key = tuple[UUID, str]
@@ -157,10 +175,17 @@ class Intake:
     async def submit(self, source: Source, body: bytes, content_type: str, parsed: Parsed) -> None:
         """Store a request and what it asks for; returns after the commit.
 
-        Raises `Unavailable` when the queue is full (a resolve always finds a place) or the store is down.
+        Raises `Unavailable` when the queue is full (a resolve always finds a place) or the store is down. Of a source
+        that is switched off only what ends or answers its alerts is taken; when there was more, it raises `Denied`
+        after the commit, and the request is kept as one that was refused.
         """
-        await self._store(_accepted(source, body, content_type, parsed))
-        self.measure("accepted", len(parsed.signals))
+        taken = parsed if source.is_enabled else parsed.without_triggers()
+        refused = len(parsed.signals) - len(taken.signals)
+        await self._store(_accepted(source, body, content_type, taken, refused))
+        self.measure("accepted", len(taken.signals))
+        if refused:
+            self.measure("rejected", refused)
+            raise Denied("This alert source is switched off.", code="source.disabled")
 
     async def submit_rejected(
         self, source: Source, body: bytes, content_type: str, reason: str, *, routing_key: str = ""
@@ -262,10 +287,14 @@ async def store(tx: Tx, source: Source, body: bytes, content_type: str, parsed: 
     await _store_batch(tx, [_accepted(source, body, content_type, parsed)])
 
 
-def _accepted(source: Source, body: bytes, content_type: str, parsed: Parsed) -> _Item:
+def _accepted(source: Source, body: bytes, content_type: str, parsed: Parsed, refused: int = 0) -> _Item:
+    """Lay out what is taken of a request; `refused` is how many of its triggers a source that is off has lost."""
     problems = "; ".join(f"item {item.index}: {item.reason}" for item in parsed.rejected)
-    outcome = SignalOutcome.PARTLY_ACCEPTED if parsed.rejected else SignalOutcome.ACCEPTED
-    detail = "; ".join(part for part in (problems, *parsed.notes) if part)
+    outcome = SignalOutcome.PARTLY_ACCEPTED if parsed.rejected or refused else SignalOutcome.ACCEPTED
+    if refused and not parsed.signals:
+        outcome = SignalOutcome.REJECTED
+    off = "The source is switched off, so nothing was opened." if refused else ""
+    detail = "; ".join(part for part in (off, problems, *parsed.notes) if part)
     body = _without(parsed.routing_key, body)
     return _Item(source, body, content_type[:200], parsed.signals, outcome, detail[:2000])
 
@@ -299,68 +328,14 @@ def _rounds(batch: Sequence[_Item]) -> list[dict[Key, _Merged]]:
             key = (item.source.id, signal.dedup_key)
             at = latest.get(key)
             if at is not None and rounds[at][key].signal.action is signal.action:
-                merged = rounds[at][key]
-                merged.count += 1
-                merged.items.append(item)
-                if signal.severity < merged.signal.severity:
-                    merged.signal = signal
+                rounds[at][key].add(signal, item)
                 continue
             at = 0 if at is None else at + 1
             if at == len(rounds):
                 rounds.append({})
-            rounds[at][key] = _Merged(item.source, signal, 1, [item])
+            rounds[at][key] = _Merged(item.source, signal, signal, 1, [item])
             latest[key] = at
     return rounds
-
-
-_SIGNALS = """
-WITH signals AS (
-    INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
-    SELECT new.id, new.source_id, $7, new.content_type, new.body, new.outcome, new.detail
-    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
-         AS new (id, source_id, content_type, body, outcome, detail)
-)
-INSERT INTO alert_signal (alert_id, signal_id, effect)
-SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
-"""
-# A repeat that makes an alert worse, and is more than information, has it routed anew while nobody has taken it on:
-# `updated_at` is this transaction's instant then. Urgency only ever rises, also for whoever gives the alert back.
-_UPSERT = """
-INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
-                   links, count, created_at, last_seen_at, updated_at, routed_at)
-SELECT new.id, new.source_id, new.dedup_key, 'triggered', new.title, new.description, new.severity,
-       new.native_severity, new.urgency, new.labels, new.links, new.count,
-       $13::timestamptz, $13::timestamptz, $13::timestamptz, CASE WHEN new.record_only THEN $13::timestamptz END
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-            $9::jsonb[], $10::jsonb[], $11::int[], $12::bool[])
-     AS new (id, source_id, dedup_key, title, description, severity, native_severity, urgency, labels, links, count,
-             record_only)
-ON CONFLICT (source_id, dedup_key) WHERE status <> 'resolved'
-DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last_seen_at,
-              severity = least(alert.severity, EXCLUDED.severity),
-              urgency = CASE WHEN EXCLUDED.urgency = 'high' AND EXCLUDED.severity < alert.severity
-                             THEN 'high' ELSE alert.urgency END,
-              updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.severity < alert.severity
-                                 AND EXCLUDED.routed_at IS NULL
-                                THEN EXCLUDED.updated_at ELSE alert.updated_at END
-RETURNING id, source_id, dedup_key, updated_at = $13::timestamptz AS got_worse
-"""
-_CHANGE = """
-UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
-       acknowledged_at = CASE WHEN $3::text = 'acknowledged' THEN $4::timestamptz ELSE acknowledged_at END,
-       acknowledged_by = CASE WHEN $3::text = 'acknowledged' THEN named.name ELSE acknowledged_by END,
-       resolved_at = CASE WHEN $3::text = 'resolved' THEN $4::timestamptz ELSE resolved_at END,
-       resolved_by = CASE WHEN $3::text = 'resolved' THEN named.name ELSE resolved_by END
-FROM unnest($1::uuid[], $2::text[], $5::text[]) AS named (source_id, dedup_key, name)
-WHERE alert.source_id = named.source_id AND alert.dedup_key = named.dedup_key
-  AND alert.status = ANY($6::text[])
-RETURNING alert.id, alert.source_id, alert.dedup_key, alert.incident_id
-"""
-# What a status may be before each change.
-_BEFORE = {
-    AlertStatus.ACKNOWLEDGED: ["triggered"],
-    AlertStatus.RESOLVED: ["triggered", "acknowledged"],
-}
 
 
 @dataclass(slots=True)
@@ -370,6 +345,10 @@ class _Written:
     events: list[Event] = field(default_factory=list[Event])
     to_route: list[UUID] = field(default_factory=list[UUID])
     got_worse: list[UUID] = field(default_factory=list[UUID])
+    repeated: list[UUID] = field(default_factory=list[UUID])
+    reworded: list[UUID] = field(default_factory=list[UUID])
+    # Opened to be kept, page nobody, and yet their end may have been told already.
+    recorded: list[UUID] = field(default_factory=list[UUID])
     effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
 
     def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
@@ -390,7 +369,7 @@ async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
         await _change(tx, connection, round, AlertStatus.RESOLVED, written)
     requests = [item for item in batch if item.is_first]
     await connection.execute(
-        _SIGNALS,
+        statements.SIGNALS,
         [item.id for item in requests],
         [item.source.id for item in requests],
         [item.content_type for item in requests],
@@ -401,6 +380,9 @@ async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
         *written.sorted_effects(),
     )
     await emit(tx, *written.events)
+    await reword_pages(tx, written.reworded)
+    await close_if_over(tx, written.recorded)
+    await enqueue(tx, *await paging_anew_jobs(tx, written.repeated))
     await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.got_worse, anew=True))
 
 
@@ -409,30 +391,37 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
     if not wanted:
         return
     ids = {key: new_id() for key, _ in wanted}
-    signals = [m.signal for _, m in wanted]
+    signals, newest = [m.signal for _, m in wanted], [m.newest for _, m in wanted]
     rows = await connection.fetch(
-        _UPSERT,
+        statements.UPSERT,
         list(ids.values()),
         [key[0] for key, _ in wanted],
         [key[1] for key, _ in wanted],
-        [s.title for s in signals],
-        [s.description for s in signals],
+        [s.title for s in newest],
+        [s.description for s in newest],
         [s.severity for s in signals],
-        [s.native_severity for s in signals],
+        [s.native_severity for s in newest],
         [s.urgency for s in signals],
-        [encode_json(s.labels) for s in signals],
-        [encode_json([{"href": link.href, "text": link.text} for link in s.links]) for s in signals],
+        [encode_json(s.labels) for s in newest],
+        [encode_json([{"href": link.href, "text": link.text} for link in s.links]) for s in newest],
         [m.count for _, m in wanted],
         [s.record_only for s in signals],
         tx.now,
+        [s.said_at for s in newest],
     )
     for row in rows:
         key = (row["source_id"], row["dedup_key"])
         merged = round[key]
         if row["id"] != ids[key]:
             written.note(row["id"], merged, SignalEffect.REPEATED)
+            written.repeated.append(row["id"])
             if row["got_worse"]:
                 written.got_worse.append(row["id"])
+            if row["was"] is not None:
+                written.reworded.append(row["id"])
+                written.events += updated(
+                    row["id"], row["incident_id"], merged.source, decode_json(row["was"]), dict(row)
+                )
             continue
         written.note(row["id"], merged, SignalEffect.OPENED)
         _opened(row["id"], merged, written)
@@ -448,7 +437,7 @@ def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
         AlertTriggered(
             actor=ActorRef(kind="source", name=source.name, id=source.id),
             alert_id=alert_id,
-            title=signal.title,
+            title=merged.newest.title,
             severity=signal.severity,
             urgency=signal.urgency,
             source_name=source.name,
@@ -458,6 +447,7 @@ def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
     if signal.record_only:
         reason = "The source marks this signal as information only."
         written.events.append(AlertNotRouted(actor=SYSTEM, alert_id=alert_id, reason=reason))
+        written.recorded.append(alert_id)
     else:
         written.to_route.append(alert_id)
 
@@ -472,14 +462,19 @@ async def _change(
     if not wanted:
         return
     rows = await connection.fetch(
-        _CHANGE,
+        statements.CHANGE,
         [key[0] for key, _ in wanted],
         [key[1] for key, _ in wanted],
         to.value,
         tx.now,
         [m.source.name for _, m in wanted],
-        _BEFORE[to],
+        statements.BEFORE[to],
+        [m.newest.said_at for _, m in wanted],
     )
+    if to is AlertStatus.RESOLVED and len(rows) < len(wanted):
+        missed = dict(wanted).keys() - {(row["source_id"], row["dedup_key"]) for row in rows}
+        for key, alert_id in (await note_missed(tx, {key: round[key].newest.said_at for key in missed})).items():
+            written.note(alert_id, round[key], SignalEffect.OUTDATED)
     for row in rows:
         merged = round[(row["source_id"], row["dedup_key"])]
         written.note(row["id"], merged, SignalEffect(to.value))

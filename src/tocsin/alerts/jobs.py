@@ -27,6 +27,29 @@ async def route(db: Database, job: Job) -> None:
         await queue.finish(tx, job)
 
 
+async def page_anew(db: Database, job: Job) -> None:
+    """Page again for alerts whose signal came again before anybody was reached.
+
+    May run twice: a run that reached somebody, or began a moment ago, is left alone.
+    """
+    async with db.begin() as tx:
+        await service.page_anew(tx, [UUID(id) for id in job.payload["alert_ids"]])
+        await queue.finish(tx, job)
+
+
+async def look_after(db: Database, job: Job) -> None:
+    """Close stale alerts, give forgotten ones back or remind their owners, a portion at a time.
+
+    May run twice and late, also at the same time: what it finds it locks and looks at again.
+    """
+    while True:
+        async with db.begin() as tx:
+            if await service.look_after(tx) == 0:
+                await service.forget_early_resolves(tx)
+                await queue.finish(tx, job)
+                return
+
+
 async def sweep_signals(db: Database, retention_days: int, job: Job) -> None:
     """Delete raw signals past their retention, a portion at a time."""
     while True:

@@ -50,6 +50,8 @@ class SignalEffect(StrEnum):
 
     OPENED = "opened"
     REPEATED = "repeated"
+    # A resolve that by the sender's own time is older than the problem it would have ended.
+    OUTDATED = "outdated"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
 
@@ -58,7 +60,10 @@ class AlertSource(Record):
     """A monitoring tool that may send signals; its token is the credential."""
 
     __tablename__ = "alert_source"
-    __table_args__ = (CheckConstraint(one_of("kind", SourceKind), name="kind"),)
+    __table_args__ = (
+        CheckConstraint(one_of("kind", SourceKind), name="kind"),
+        CheckConstraint("close_after_hours BETWEEN 1 AND 8760", name="close_after"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -69,6 +74,8 @@ class AlertSource(Record):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     rotated_at: Mapped[datetime | None]
+    # After so many hours without a word its open alerts are closed; None never closes any.
+    close_after_hours: Mapped[int | None]
     version: Mapped[int] = mapped_column(server_default="1")
 
 
@@ -119,6 +126,7 @@ class Alert(Record):
     status: Mapped[str]
     title: Mapped[str]
     description: Mapped[str] = mapped_column(server_default="")
+    # The worst since it was opened, whatever the source says now; `native_severity` is the source's word of now.
     severity: Mapped[int]
     native_severity: Mapped[str] = mapped_column(server_default="")
     urgency: Mapped[str]
@@ -129,8 +137,16 @@ class Alert(Record):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    # The newest time that its sender gave a signal of it, never in the future; None when it gave none.
+    said_at: Mapped[datetime | None]
+    # When what it says last changed: its words, its severity, its labels or links.
+    worded_at: Mapped[datetime] = mapped_column(server_default=text("tocsin_now()"))
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None]
+    # The owner; None when it was acknowledged at its source.
+    acknowledged_by_id: Mapped[UUID | None]
+    # When its owner was last reminded of it.
+    reminded_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str | None]
     # Set once by routing. Not routed: routed_at set and route_id empty.
@@ -167,3 +183,15 @@ class AlertSignal(Record):
     alert_id: Mapped[UUID] = mapped_column(primary_key=True)
     signal_id: Mapped[UUID] = mapped_column(primary_key=True, index=True)
     effect: Mapped[str] = mapped_column(primary_key=True)
+
+
+class EarlyResolve(Record):
+    """A resolve that found no open alert of its key. A trigger that by its own time is older comes too late."""
+
+    __tablename__ = "alert_early_resolve"
+
+    source_id: Mapped[UUID] = mapped_column(ForeignKey("alert_source.id", ondelete="CASCADE"), primary_key=True)
+    dedup_key: Mapped[str] = mapped_column(primary_key=True)
+    # The sender's own time of the end, and when it arrived.
+    said_at: Mapped[datetime]
+    received_at: Mapped[datetime] = mapped_column(index=True)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tocsin.alerts.model import Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
+from tocsin.alerts.model import OPEN, Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
 from tocsin.alerts.routing import Route
 from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.db.records import get_record, lock_record, lock_records
+from tocsin.events.log import LoggedEvent
 from tocsin.oncall.queries import policy_names
 
 
@@ -68,6 +69,28 @@ async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Unrouted]:
     return [Unrouted(**{**row, "labels": decode_json(row["labels"])}) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an alert says now."""
+
+    title: str
+    description: str
+    severity: int
+    labels: dict[str, str]
+
+
+async def worded(tx: Tx, ids: Collection[UUID]) -> dict[UUID, Said]:
+    """Return what these alerts say now."""
+    connection = await tx.raw()
+    rows = await connection.fetch(
+        "SELECT id, title, description, severity, labels::text AS labels FROM alert WHERE id = ANY($1::uuid[])",
+        list(ids),
+    )
+    return {
+        row["id"]: Said(row["title"], row["description"], row["severity"], decode_json(row["labels"])) for row in rows
+    }
+
+
 async def mark_routed(tx: Tx, decisions: Mapping[UUID, UUID | None]) -> None:
     """Note for each alert which route took it, None when none did."""
     connection = await tx.raw()
@@ -110,6 +133,59 @@ async def routing_table(tx: Tx) -> RoutingTable:
     return RoutingTable(rules, {id: (name, kind) for id, name, kind in names}, policies)
 
 
+async def lock_forgotten(tx: Tx, *, since: datetime, limit: int, remind: bool = False) -> list[Alert]:
+    """Return acknowledged alerts for changing that have seen no progress since then, the oldest first.
+
+    `remind`: only urgent ones whose owner is known and was not reminded since then. Those that somebody else holds are
+    left out.
+    """
+    wanted = [Alert.status == AlertStatus.ACKNOWLEDGED, Alert.acknowledged_at <= since, _nothing_done(since)]
+    if remind:
+        wanted += [
+            Alert.urgency == "high",
+            Alert.acknowledged_by_id.is_not(None),
+            func.coalesce(Alert.reminded_at, Alert.acknowledged_at) <= since,
+        ]
+    held = await _hold(tx, select(Alert.id).where(*wanted), limit)
+    found = select(Alert).where(Alert.id.in_(held), *wanted).order_by(Alert.id)
+    return list((await tx.session.scalars(found.execution_options(populate_existing=True))).all())
+
+
+async def lock_stale(tx: Tx, *, limit: int) -> list[tuple[Alert, str, int]]:
+    """Return open alerts for changing that their source has been silent about for as long as it may be.
+
+    With the name of the source and its hours. An alert that somebody did something about meanwhile is none of them.
+    """
+    hours = AlertSource.close_after_hours
+    silent_since = tx.now - func.make_interval(0, 0, 0, 0, cast(hours, Integer))
+    wanted = [
+        Alert.source_id == AlertSource.id,
+        hours.is_not(None),
+        Alert.status.in_(OPEN),
+        Alert.last_seen_at <= silent_since,
+        _nothing_done(silent_since),
+    ]
+    held = await _hold(tx, select(Alert.id).join(AlertSource, AlertSource.id == Alert.source_id).where(*wanted), limit)
+    found = select(Alert, AlertSource.name, hours).where(Alert.id.in_(held), *wanted).order_by(Alert.id)
+    rows = (await tx.session.execute(found.execution_options(populate_existing=True))).all()
+    return [(alert, name, number) for alert, name, number in rows if number is not None]
+
+
+def _nothing_done(since: ColumnElement[datetime] | datetime) -> ColumnElement[bool]:
+    """Say that nobody has done anything to an alert, or to the incident that it is in, since then."""
+    acts = select(LoggedEvent.position).where(LoggedEvent.actor_kind == "user", LoggedEvent.at > since)
+    here = acts.where(LoggedEvent.alert_id == Alert.id).correlate(Alert, AlertSource).exists()
+    in_incident = acts.where(LoggedEvent.incident_id == Alert.incident_id).correlate(Alert, AlertSource).exists()
+    return and_(not_(here), not_(in_incident))
+
+
+async def _hold(tx: Tx, wanted: Select[UUID], limit: int) -> list[UUID]:
+    """Lock what is found, in the order of the ids. Whoever calls looks again: it may have changed before the lock."""
+    ids = (await tx.session.scalars(wanted.order_by(Alert.id).limit(limit))).all()
+    query = select(Alert.id).where(Alert.id.in_(ids)).order_by(Alert.id).with_for_update(**LOCK, skip_locked=True)
+    return list((await tx.session.scalars(query)).all()) if ids else []
+
+
 async def of_incident(tx: Tx, incident_id: UUID) -> list[Alert]:
     """Return the alerts that belong to an incident, the oldest first, at most 500."""
     query = select(Alert).where(Alert.incident_id == incident_id).order_by(Alert.id).limit(500)
@@ -125,7 +201,7 @@ class Filter:
     urgencies: Sequence[str] = ()
     source_ids: Sequence[UUID] = ()
     incident_id: UUID | None = None
-    # True: routed to nobody or not yet acknowledged, and in no incident.
+    # True: open and answered by nobody, whatever it is linked to.
     needs_action: bool = False
     labels: Mapping[str, Sequence[str]] | None = None
     q: str = ""
@@ -149,7 +225,7 @@ async def page(
     if wanted.incident_id is not None:
         query = query.where(Alert.incident_id == wanted.incident_id)
     if wanted.needs_action:
-        query = query.where(Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None))
+        query = query.where(Alert.status == AlertStatus.TRIGGERED)
     for name, values in (wanted.labels or {}).items():
         query = query.where(or_(*(Alert.labels.cast(JSONB).contains({name: value}) for value in values)))
     if wanted.q:
@@ -174,21 +250,11 @@ MOST_COUNTED = 1000
 
 
 async def counts(tx: Tx) -> dict[str, int]:
-    """Count what is open and what needs somebody, at most `MOST_COUNTED` each."""
-    triggered = select(Alert.incident_id).where(Alert.status == AlertStatus.TRIGGERED).limit(MOST_COUNTED).subquery()
-    acknowledged = select(Alert.id).where(Alert.status == AlertStatus.ACKNOWLEDGED).limit(MOST_COUNTED).subquery()
-    query = select(
-        func.count(),
-        func.count().filter(triggered.c.incident_id.is_(None)),
-        select(func.count()).select_from(acknowledged).scalar_subquery(),
-    ).select_from(triggered)
-    untaken, unlinked, taken = (await tx.session.execute(query)).one()
-    if untaken == MOST_COUNTED and unlinked < untaken:
-        # There may be more behind those that were looked at.
-        wanted = Alert.status == AlertStatus.TRIGGERED, Alert.incident_id.is_(None)
-        found = select(Alert.id).where(*wanted).limit(MOST_COUNTED).subquery()
-        unlinked = await tx.session.scalar(select(func.count()).select_from(found)) or 0
-    return {"open": untaken + taken, "triggered": untaken, "needs_action": unlinked}
+    """Count what is open and what needs somebody, at most `MOST_COUNTED` of each status."""
+    of_each = [select(Alert.id).where(Alert.status == status).limit(MOST_COUNTED).subquery() for status in OPEN]
+    first, second = (select(func.count()).select_from(found).scalar_subquery() for found in of_each)
+    triggered, acknowledged = (await tx.session.execute(select(first, second))).one()
+    return {"open": triggered + acknowledged, "needs_action": triggered}
 
 
 async def linked_counts(tx: Tx, incident_ids: Collection[UUID]) -> dict[UUID, int]:
@@ -226,6 +292,31 @@ async def source_names(tx: Tx, ids: Collection[UUID]) -> dict[UUID, tuple[str, s
 async def source_has_alerts(tx: Tx, id: UUID) -> bool:
     """Say whether a source ever opened an alert."""
     return (await tx.session.execute(select(Alert.id).where(Alert.source_id == id).limit(1))).first() is not None
+
+
+async def open_of_source(tx: Tx, id: UUID) -> int:
+    """Count what a source has open, at most `MOST_COUNTED`."""
+    found = select(Alert.id).where(_open_of(id)).limit(MOST_COUNTED).subquery()
+    return await tx.session.scalar(select(func.count()).select_from(found)) or 0
+
+
+async def worst_open_of_source(tx: Tx, id: UUID, *, limit: int) -> list[Alert]:
+    """Return what a source has open, the worst first."""
+    worst = select(Alert).where(_open_of(id)).order_by(Alert.severity, Alert.id.desc()).limit(limit)
+    return list((await tx.session.scalars(worst)).all())
+
+
+async def lock_open_of_source(tx: Tx, id: UUID, *, limit: int) -> list[Alert]:
+    """Return what a source has open, the oldest first, for changing."""
+    oldest = list(
+        (await tx.session.scalars(select(Alert.id).where(_open_of(id)).order_by(Alert.id).limit(limit))).all()
+    )
+    return await lock_many(tx, oldest) if oldest else []
+
+
+def _open_of(source_id: UUID) -> ColumnElement[bool]:
+    # As the partial index says it.
+    return and_(Alert.source_id == source_id, Alert.status != AlertStatus.RESOLVED)
 
 
 async def routes(tx: Tx, *, after: tuple[bool, int, UUID] | None = None, limit: int | None = None) -> list[AlertRoute]:

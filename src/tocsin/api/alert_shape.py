@@ -84,7 +84,7 @@ def write_alert(
         routed_at=when(alert.routed_at),
         first_seen_at=stamp(alert.created_at),
         last_seen_at=stamp(alert.last_seen_at),
-        updated_at=stamp(alert.updated_at),
+        updated_at=stamp(max(alert.updated_at, alert.worded_at)),
         acknowledged_at=when(alert.acknowledged_at),
         acknowledged_by=alert.acknowledged_by,
         resolved_at=when(alert.resolved_at),

@@ -39,15 +39,20 @@ from tocsin.kit.ids import parse, public
 from tocsin.kit.text import storable
 
 _JSON = "application/json"
+CloseAfter = Annotated[int, msgspec.Meta(ge=1, le=service.MOST_HOURS)]
 
 
 class SourceOut(msgspec.Struct):
-    """A tool that may send signals. Token and address are null for those who may not manage sources."""
+    """A tool that may send signals. Token and address are null for those who may not manage sources.
+
+    After `close_after_hours` without a signal, and without anybody doing anything, its open alerts are closed.
+    """
 
     id: str
     name: str
     kind: SourceKind
     is_enabled: bool
+    close_after_hours: int | None
     token: str | None
     url: str | None
     created_at: Time
@@ -90,6 +95,27 @@ class EditSource(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {"is_enabled": False}
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | msgspec.UnsetType = msgspec.UNSET
     is_enabled: bool | msgspec.UnsetType = msgspec.UNSET
+    close_after_hours: CloseAfter | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class EndAlerts(Body, kw_only=True):
+    """Why, for the record; may be left out."""
+
+    example: ClassVar[Mapping[str, Any]] = {"reason": "The tool was taken down."}
+    reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+class OpenOut(msgspec.Struct):
+    """How many alerts are open (counted up to 1,000)."""
+
+    open_alerts: int
+
+
+class EndedOut(msgspec.Struct):
+    """How many alerts were resolved, and how many are still open (counted up to 1,000)."""
+
+    resolved: int
+    still_open: int
 
 
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
@@ -100,6 +126,7 @@ def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
         name=source.name,
         kind=SourceKind(source.kind),
         is_enabled=source.is_enabled,
+        close_after_hours=source.close_after_hours,
         token=source.token if sees else None,
         url=f"{context.settings.base_url.rstrip('/')}{path}" if sees else None,
         created_at=stamp(source.created_at),
@@ -156,7 +183,10 @@ async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut
 async def edit_alert_source(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditSource], if_match: IfMatch = None
 ) -> Response[SourceOut]:
-    """Rename a source, or switch it off and on (JSON merge patch). Signals to a source that is off get 403."""
+    """Rename a source, switch it off and on, or close its stale alerts (JSON merge patch).
+
+    A source that is off opens nothing (403); what ends or answers its open alerts is taken all the same.
+    """
     async with context.begin() as tx:
         source = await service.update_source(
             tx,
@@ -164,6 +194,7 @@ async def edit_alert_source(
             parse("src", id),
             name=given(data.name),
             is_enabled=given(data.is_enabled),
+            stale=None if data.close_after_hours is msgspec.UNSET else service.Staleness(data.close_after_hours),
             if_version=read_if_match(if_match),
         )
     return answer(_write(context, who, source), version=source.version)
@@ -171,7 +202,7 @@ async def edit_alert_source(
 
 @delete("/{id:str}")
 async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
-    """Remove a source that never opened an alert; one that did can only be switched off (409)."""
+    """Remove a source that never opened an alert and that no route asks for (409); switch any other one off."""
     async with context.begin() as tx:
         await service.delete_source(tx, who, parse("src", id))
 
@@ -184,6 +215,23 @@ async def rotate_alert_source_key(
     async with context.begin() as tx:
         source = await service.rotate_token(tx, who, parse("src", id), if_version=read_if_match(if_match))
     return answer(_write(context, who, source), version=source.version)
+
+
+@get("/{id:str}/open_alerts")
+async def count_open_alerts(context: Ctx, who: Who, id: Id) -> OpenOut:
+    """Say how many alerts the source has open."""
+    who.must("source.view")
+    async with context.begin() as tx:
+        source = await queries.source(tx, parse("src", id))
+        return OpenOut(await queries.open_of_source(tx, source.id))
+
+
+@post("/{id:str}/actions/resolve_alerts", status_code=200)
+async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlerts]) -> EndedOut:
+    """Resolve what the source has left open, at most 500 alerts at once; ask again while `still_open` is not 0."""
+    async with context.begin() as tx:
+        ended = await service.resolve_source_alerts(tx, who, parse("src", id), reason=data.reason)
+    return EndedOut(ended.resolved, ended.still_open)
 
 
 @post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True})
@@ -256,6 +304,8 @@ ROUTER = Router(
         edit_alert_source,
         delete_alert_source,
         rotate_alert_source_key,
+        count_open_alerts,
+        resolve_source_alerts,
         test_alert_source,
         list_source_signals,
     ],

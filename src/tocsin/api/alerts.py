@@ -145,7 +145,9 @@ async def list_alerts(
     urgency: FromQuery[list[Urgency] | None] = None,
     source_id: FromQuery[list[str] | None] = None,
     incident: Annotated[str | None, QueryParameter(description="Alerts of this incident (`INC-7` or `inc_…`).")] = None,
-    needs_action: Annotated[bool, QueryParameter(description="Triggered and in no incident.")] = False,
+    needs_action: Annotated[
+        bool, QueryParameter(description="Open and answered by nobody, whatever it is linked to.")
+    ] = False,
     created_from: Annotated[datetime | None, QueryParameter(name="created_at[gte]")] = None,
     created_to: Annotated[datetime | None, QueryParameter(name="created_at[lt]")] = None,
     q: Annotated[str | None, QueryParameter(description="Searches the title.", max_length=200)] = None,

@@ -26,7 +26,7 @@ from tocsin.api.receiving import Disconnected, read_body, too_large
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.problems import PROBLEM_JSON, WrongMethod, headers_of
 from tocsin.kit.clock import monotonic
-from tocsin.kit.errors import Denied, Invalid, NotFound, Problem, Unreadable, WrongType
+from tocsin.kit.errors import Invalid, NotFound, Problem, Unreadable, WrongType
 
 PAGERDUTY_MAX_BYTES = 512_000
 # What is read in a few milliseconds at worst.
@@ -117,7 +117,7 @@ class IntakeApp:
         key = ""
         if source is None:
             key = adapter.routing_key(body, headers)
-            with contextlib.suppress(NotFound, Denied):
+            with contextlib.suppress(NotFound):
                 source = await self._source(key, adapter)
         if source is not None:
             reason = _in_words(problem)
@@ -128,8 +128,6 @@ class IntakeApp:
         if source is None or source.kind != adapter.kind:
             what = "routing_key not found" if adapter.kind == "pagerduty" else "There is no such alert source."
             raise NotFound(what, hint="The token may have been rotated. Copy the address again.")
-        if not source.is_enabled:
-            raise Denied("This alert source is switched off.", code="source.disabled")
         return source
 
 

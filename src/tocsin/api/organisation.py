@@ -19,12 +19,20 @@ from tocsin.identity.model import Organisation
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Conflict
 
+Hours = Annotated[int, msgspec.Meta(ge=1, le=identity.MOST_HOURS)]
+
 
 class OrganisationOut(msgspec.Struct):
-    """The one organisation of this installation. Numbers of incidents begin with `incident_prefix`."""
+    """The one organisation of this installation. Numbers of incidents begin with `incident_prefix`.
+
+    After `remind_after_hours` without progress the owner of an urgent alert is reminded of it; after
+    `give_back_after_hours` an acknowledged alert is given back and routed anew. Null means never.
+    """
 
     name: str
     incident_prefix: str
+    remind_after_hours: int | None
+    give_back_after_hours: int | None
     created_at: Time
     version: int
 
@@ -34,6 +42,8 @@ class EditOrganisation(Body, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = {"name": "Harbourline"}
     name: Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)] | msgspec.UnsetType = msgspec.UNSET
+    remind_after_hours: Hours | msgspec.UnsetType | None = msgspec.UNSET
+    give_back_after_hours: Hours | msgspec.UnsetType | None = msgspec.UNSET
 
 
 def _there(found: Organisation | None) -> Organisation:
@@ -43,7 +53,14 @@ def _there(found: Organisation | None) -> Organisation:
 
 
 def _answer(row: Organisation) -> Response[OrganisationOut]:
-    shaped = OrganisationOut(row.name, row.incident_prefix, stamp(row.created_at), row.version)
+    shaped = OrganisationOut(
+        row.name,
+        row.incident_prefix,
+        row.remind_after_hours,
+        row.give_back_after_hours,
+        stamp(row.created_at),
+        row.version,
+    )
     return answer(shaped, version=row.version)
 
 
@@ -59,9 +76,19 @@ async def get_organisation(context: Ctx, who: Who) -> Response[OrganisationOut]:
 async def edit_organisation(
     context: Ctx, who: Who, data: JSONBody[EditOrganisation], if_match: IfMatch = None
 ) -> Response[OrganisationOut]:
-    """Rename the organisation (JSON merge patch); needs `user.manage`."""
+    """Rename the organisation, or say how long alerts may lie (JSON merge patch); needs `user.manage`."""
+    who.must("user.manage")
     async with context.begin() as tx:
-        return _answer(await identity.rename_organisation(tx, who, given(data.name), read_if_match(if_match)))
+        found = _there(await queries.lock_organisation(tx))
+        remind, give_back = data.remind_after_hours, data.give_back_after_hours
+        patience = identity.Patience(
+            found.remind_after_hours if remind is msgspec.UNSET else remind,
+            found.give_back_after_hours if give_back is msgspec.UNSET else give_back,
+        )
+        changed = await identity.update_organisation(
+            tx, who, name=given(data.name), patience=patience, if_version=read_if_match(if_match)
+        )
+        return _answer(changed)
 
 
 ROUTER = Router("/", route_handlers=[get_organisation, edit_organisation], tags=["people"])

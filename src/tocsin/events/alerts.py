@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-from tocsin.events.base import Event
+from tocsin.events.base import Change, Event
 
 
 class AlertTriggered(Event, frozen=True, kw_only=True):
-    """The first signal for a key with no open alert. Repeats only count up and are not events."""
+    """The first signal for a key with no open alert. A repeat is an event only when it says something new."""
 
     name: ClassVar[str] = "alert.triggered"
     title: str
@@ -17,6 +17,13 @@ class AlertTriggered(Event, frozen=True, kw_only=True):
     urgency: str
     source_name: str
     native_severity: str = ""
+
+
+class AlertUpdated(Event, frozen=True, kw_only=True):
+    """A repeat brought another title or another severity: `title`, `severity` (SEV1 to SEV5), `native_severity`."""
+
+    name: ClassVar[str] = "alert.updated"
+    changes: list[Change]
 
 
 class AlertRouted(Event, frozen=True, kw_only=True):
@@ -56,6 +63,15 @@ class AlertUnacknowledged(Event, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "alert.unacknowledged"
     reason: str = ""
+
+
+class AlertReminded(Event, frozen=True, kw_only=True):
+    """Nothing has happened since it was acknowledged, so its owner is asked whether they are still on it."""
+
+    name: ClassVar[str] = "alert.reminded"
+    user_id: UUID
+    user_name: str
+    reason: str
 
 
 class AlertResolved(Event, frozen=True, kw_only=True):

@@ -75,6 +75,8 @@ def _alert(event: Event, who: str) -> Line | None:
             native = f" (“{event.native_severity}” at the source)" if event.native_severity else ""
             detail = f"SEV{event.severity}{native}, {event.urgency} urgency"
             return Line("bell", f"{event.source_name} triggered “{event.title}”", "red", "system", detail)
+        case alerts.AlertUpdated():
+            return Line("pencil", f"{who} changed {_fields(event.changes)}", "slate", "system", _changes(event.changes))
         case alerts.AlertRouted(policy_name=""):
             text = f"Nobody was paged because the route “{event.route_name}” only records alerts"
             return Line("route", text, "slate", "system", _why_this_route(event))
@@ -91,6 +93,8 @@ def _alert(event: Event, who: str) -> Line | None:
             return Line("check", f"{who} acknowledged the alert", "green", "change", event.reason)
         case alerts.AlertUnacknowledged():
             return Line("rotate-ccw", f"{who} gave the alert back", "amber", "change", event.reason)
+        case alerts.AlertReminded():
+            return Line("clock", f"{event.user_name} was reminded of the alert", "amber", "page", event.reason)
         case alerts.AlertResolved():
             return Line("circle-check", f"{who} resolved the alert", "green", "change", event.reason)
         case _:
@@ -332,12 +336,15 @@ def _listed(words: list[str]) -> str:
 
 
 def _fields(changes: list[Change]) -> str:
-    names = ["the start" if change.field == "started_at" else f"the {_plain(change.field)}" for change in changes]
+    names = [f"the {_FIELDS.get(change.field) or _plain(change.field)}" for change in changes]
     return _listed(names) if names else "nothing"
 
 
+_FIELDS: Mapping[str, str] = {"started_at": "start", "native_severity": "source’s word for it"}
+
+
 def _changes(changes: list[Change]) -> str:
-    return "\n".join(f"{_plain(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
+    return "\n".join(f"{_FIELDS.get(c.field) or _plain(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
 
 
 def _value(value: str | None) -> str:

@@ -125,14 +125,22 @@ class Organisation(Record):
     """The one organisation of this installation, and the counter behind incident numbers."""
 
     __tablename__ = "organisation"
-    __table_args__ = (CheckConstraint("id = 1", name="single"),)
+    __table_args__ = (
+        CheckConstraint("id = 1", name="single"),
+        CheckConstraint("remind_after_hours BETWEEN 1 AND 720", name="remind_after"),
+        CheckConstraint("give_back_after_hours BETWEEN 1 AND 720", name="give_back_after"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     incident_prefix: Mapped[str] = mapped_column(server_default="INC")
     last_incident_number: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime]
-    # Counts the changes of the name; an incident's number is none.
+    # After so many hours without progress the owner of an urgent alert is reminded of it; None never reminds.
+    remind_after_hours: Mapped[int | None] = mapped_column(server_default="4")
+    # After so many hours without progress an acknowledged alert is given back; None never does.
+    give_back_after_hours: Mapped[int | None]
+    # Counts the changes of what people set; an incident's number is none.
     version: Mapped[int] = mapped_column(server_default="1")
 
 

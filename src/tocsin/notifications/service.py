@@ -454,3 +454,16 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
     await tx.session.flush()
     await queue.enqueue(tx, *(_job(tx, row) for row in rows))
     return deliveries
+
+
+_REWORD = """
+UPDATE delivery SET content = delivery.content || words.content
+FROM unnest($1::uuid[], $2::jsonb[]) AS words (alert_id, content)
+WHERE delivery.alert_id = words.alert_id AND delivery.kind = 'page' AND delivery.state IN ('queued', 'sending')
+"""
+
+
+async def reword_deliveries(tx: Tx, contents: Mapping[UUID, str]) -> None:
+    """Let messages about these alerts that have not gone out, or are tried again, say this (alert → JSON object)."""
+    connection = await tx.raw()
+    await connection.execute(_REWORD, list(contents), list(contents.values()))

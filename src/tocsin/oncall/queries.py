@@ -90,6 +90,19 @@ async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[tup
     return {(row["alert_id"], row["is_fallback"]) for row in rows}
 
 
+async def unreached(tx: Tx, alert_ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of these alerts for which a run goes on that has reached nobody. Needs no session."""
+    connection = await tx.raw()
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT alert_id FROM escalation_run
+        WHERE state = 'running' AND unreached_since IS NOT NULL AND alert_id = ANY($1::uuid[])
+        """,
+        alert_ids,
+    )
+    return [row["alert_id"] for row in rows]
+
+
 async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[UUID]:
     """Return for which of these incidents the fallback is being asked for help now."""
     query = select(EscalationRun.incident_id).where(

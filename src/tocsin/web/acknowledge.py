@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from litestar import HttpMethod, post, route
 from litestar.params import FromPath
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
@@ -191,6 +193,8 @@ def _state(asked: _Asked) -> str:
         return "waiting"
     if asked.page.state == PageState.ACKNOWLEDGED:
         return "mine"
+    if _is_reminder(asked):
+        return "reminded" if _is_owner(asked) else "waiting"
     if _resolved_at(asked) is not None:
         return "resolved"
     if asked.page.state == PageState.CANCELLED or _is_taken(asked):
@@ -198,6 +202,15 @@ def _state(asked: _Asked) -> str:
     if asked.page.state == PageState.DECLINED:
         return "declined"
     return "waiting"
+
+
+def _is_reminder(asked: _Asked) -> bool:
+    """Say whether the page asks about an alert that somebody has: every other page of such an alert is closed."""
+    return asked.alert is not None and _is_taken(asked) and asked.page.state == PageState.PAGING
+
+
+def _is_owner(asked: _Asked) -> bool:
+    return asked.alert is not None and asked.alert.acknowledged_by_id == asked.person.id
 
 
 def _is_taken(asked: _Asked) -> bool:
@@ -215,7 +228,7 @@ def _resolved_at(asked: _Asked) -> datetime | None:
 
 
 async def _view(tx: Tx, asked: _Asked) -> PageView:
-    page, run, content = asked.page, asked.run, asked.run.content
+    page, run, content = asked.page, asked.run, _words(asked)
     is_running = run.state == RunState.RUNNING and run.next_step_at is not None
     by, at = await _answered(tx, asked)
     joined = await incident_queries.responders(tx, asked.incident.id) if asked.incident is not None else []
@@ -230,7 +243,9 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         message=str(content.get("body", ""))[:600],
         request=str(content.get("request", "")),
         paged_at=page.paged_at,
-        why=row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
+        why="You acknowledged it"
+        if _is_reminder(asked) and _is_owner(asked)
+        else row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
@@ -273,6 +288,11 @@ async def _answered(tx: Tx, asked: _Asked) -> tuple[str, datetime | None]:
         if page.run_id == asked.run.id and page.state == PageState.ACKNOWLEDGED:
             return name, page.answered_at
     return "Somebody else", asked.run.ended_at
+
+
+def _words(asked: _Asked) -> dict[str, Any]:
+    """Return what the page says, as it would be sent now: an alert may say something else by this time."""
+    return asked.run.content | (asdict(alerts.page_words(asked.alert)) if asked.alert is not None else {})
 
 
 def _severity(asked: _Asked) -> int:

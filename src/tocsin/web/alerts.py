@@ -79,6 +79,7 @@ class AlertView:
     ref: str
     title: str
     severity: int
+    native_severity: str
     urgency: str
     status: str
     source_id: str
@@ -242,6 +243,7 @@ async def _view(tx: Tx, alert: Alert) -> AlertView:
         ref=f"ALR-{alert.number}",
         title=alert.title,
         severity=alert.severity,
+        native_severity=alert.native_severity,
         urgency=alert.urgency,
         status=alert.status,
         source_id=public("src", source.id),

@@ -47,6 +47,10 @@ class Form:
             )
         return int(text)
 
+    def optional_whole(self, name: str, *, least: int = 0, most: int = _LARGEST) -> int | None:
+        """Return a whole number; None for an empty field."""
+        return self.whole(name, least=least, most=most) if self.text(name).strip() else None
+
     def version(self) -> int | None:
         """Return the version that the page showed; None when the form does not say."""
         return self.whole("version") if self.text("version") else None

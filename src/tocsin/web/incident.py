@@ -191,7 +191,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
         "joined": sum(1 for person in responders if person.responder.state == ResponderState.JOINED),
         "targets": Targets(page_people, page_policies),
         "alerts": await _alerts(tx, linked),
-        "linkable": await _linkable(tx) if may_edit else [],
+        "linkable": await _linkable(tx) if may_edit and is_open else None,
         "live_url": f"/incidents/{incident.reference}/events",
     }
 

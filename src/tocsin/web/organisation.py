@@ -1,4 +1,4 @@
-"""The organisation: its name, which stands beside the product's on every page."""
+"""The organisation: its name, which stands beside the product's on every page, and how long alerts may lie."""
 
 from __future__ import annotations
 
@@ -28,19 +28,24 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         values = await pages.shell(tx, request, context, who)
         organisation = await queries.organisation(tx)
     values |= {"organisation": organisation, "longest_name": LONGEST_NAME, "conflict": ""}
+    values["most_hours"] = identity.MOST_HOURS
     return pages.render("organisation.html", values, refused=refused)
 
 
 @post("/organisation")
-async def rename(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Rename the organisation. Form fields: name, version."""
+async def change(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Change the organisation. Form fields: name, remind_after_hours, give_back_after_hours (empty: never), version."""
     form = await forms.read(request)
-    refused = await forms.attempt(context, form, "organisation-form", partial(_rename, who, form))
+    refused = await forms.attempt(context, form, "organisation-form", partial(_change, who, form))
     return await _show(request, context, who, refused) if refused else pages.go("/organisation", "Saved.")
 
 
-async def _rename(who: Actor, form: Form, tx: Tx) -> None:
-    await identity.rename_organisation(tx, who, form.text("name"), form.version())
+async def _change(who: Actor, form: Form, tx: Tx) -> None:
+    patience = identity.Patience(
+        form.optional_whole("remind_after_hours", least=1, most=identity.MOST_HOURS),
+        form.optional_whole("give_back_after_hours", least=1, most=identity.MOST_HOURS),
+    )
+    await identity.update_organisation(tx, who, name=form.text("name"), patience=patience, if_version=form.version())
 
 
-HANDLERS = [organisation_page, rename]
+HANDLERS = [organisation_page, change]

@@ -160,7 +160,8 @@ SELECT signal_id, alert_id, number, title, effect, of FROM (
            count(*) OVER (PARTITION BY touch.signal_id) AS of,
            row_number() OVER (
                PARTITION BY touch.signal_id
-               ORDER BY array_position(ARRAY['opened', 'resolved', 'acknowledged', 'repeated'], touch.effect),
+               ORDER BY array_position(
+                   ARRAY['opened', 'resolved', 'acknowledged', 'repeated', 'outdated'], touch.effect),
                         alert.number
            ) AS place
     FROM alert_signal AS touch JOIN alert ON alert.id = touch.alert_id

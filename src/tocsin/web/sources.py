@@ -29,6 +29,7 @@ from tocsin.web.forms import Form, Refused
 _HIDDEN = "…"
 # One request of Alertmanager may be about hundreds of alerts.
 _ALERTS_SHOWN = 3
+_OPEN_SHOWN = 5
 _TRIES = {
     SourceKind.GENERIC: '{"title": "Test alert", "status": "firing", "severity": "critical"}',
     SourceKind.PAGERDUTY: (
@@ -72,6 +73,19 @@ class SourceView:
     rotated_at: datetime | None
     last_signal_at: datetime | None
     signals_24h: int
+    open_alerts: int
+    close_after_hours: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """One of the alerts that a source has open."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +179,7 @@ async def _show(
         found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
+        still_open = await queries.worst_open_of_source(tx, row.id, limit=_OPEN_SHOWN)
     secret = row.token if who.may("source.manage") else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
     values |= {
@@ -172,7 +187,10 @@ async def _show(
         "curl": _curl(context, row, secret),
         "signals": signals,
         "older": pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
-        "may": {"edit": who.may("source.manage")},
+        "open": [OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
+        "open_words": alerts.at_most(busy.open_alerts),
+        "most_ended": alerts.MOST_ENDED,
+        "may": {"edit": who.may("source.manage"), "end": who.may("alert.edit")},
         "conflict": "",
     }
     return pages.render("source.html", values, refused=refused)
@@ -202,6 +220,8 @@ def _view(context: Context, row: AlertSource, busy: figures.SourceFigures, secre
         rotated_at=row.rotated_at,
         last_signal_at=busy.last_signal_at,
         signals_24h=busy.signals_24h,
+        open_alerts=busy.open_alerts,
+        close_after_hours=row.close_after_hours,
     )
 
 
@@ -250,6 +270,47 @@ async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
         await alerts.rotate_token(tx, who, parse("src", id), if_version=form.version())
 
 
+@post("/sources/{id:str}/stale")
+async def close_stale(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Say when open alerts of a source are stale. Form fields: close_after_hours (empty: never), version."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "stale", form, partial(_close_stale, who, id, form), "Saved.")
+
+
+async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    hours = form.optional_whole("close_after_hours", least=1, most=alerts.MOST_HOURS)
+    await alerts.update_source(tx, who, parse("src", id), stale=alerts.Staleness(hours), if_version=form.version())
+
+
+@post("/sources/{id:str}/resolve-alerts")
+async def resolve_alerts(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """End what the source has left open. Form field: reason."""
+    form = await forms.read(request)
+    ended: list[alerts.Ended] = []
+    refused = await forms.attempt(context, form, "end-dialog-form", partial(_resolve_alerts, who, id, form, ended))
+    return await _show(request, context, who, id, refused) if refused else pages.go(f"/sources/{id}", _told(ended[0]))
+
+
+async def _resolve_alerts(who: Actor, id: str, form: Form, ended: list[alerts.Ended], tx: Tx) -> None:
+    ended.append(await alerts.resolve_source_alerts(tx, who, parse("src", id), reason=form.text("reason")))
+
+
+def _told(ended: alerts.Ended) -> str:
+    said = f"{ended.resolved:,} alert{'' if ended.resolved == 1 else 's'} resolved."
+    return f"{said} {alerts.at_most(ended.still_open)} still open." if ended.still_open else said
+
+
+@post("/sources/{id:str}/delete")
+async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Remove a source that nothing needs. No fields."""
+    refused = await forms.attempt(context, Form({}), "delete-dialog-form", partial(_delete, who, id))
+    return await _show(request, context, who, id, refused) if refused else pages.go("/sources", "Source deleted.")
+
+
+async def _delete(who: Actor, id: str, tx: Tx) -> None:
+    await alerts.delete_source(tx, who, parse("src", id))
+
+
 @post("/sources/{id:str}/enable")
 async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take signals again. No fields."""
@@ -259,7 +320,7 @@ async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 @post("/sources/{id:str}/disable")
 async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Refuse signals with 403. No fields."""
+    """Open nothing any more (403); what ends its open alerts is still taken. No fields."""
     use_case = partial(_switch, who, id, False)
     return await _act(request, context, who, id, "disable-dialog-form", Form({}), use_case, "Source disabled.")
 
@@ -268,4 +329,15 @@ async def _switch(who: Actor, id: str, is_enabled: bool, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), is_enabled=is_enabled)
 
 
-HANDLERS = [source_list, create, source_page, rename, rotate, enable, disable]
+HANDLERS = [
+    source_list,
+    create,
+    source_page,
+    rename,
+    rotate,
+    close_stale,
+    resolve_alerts,
+    delete,
+    enable,
+    disable,
+]

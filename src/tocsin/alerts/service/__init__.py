@@ -3,6 +3,7 @@
 from tocsin.alerts.service.by_hand import (
     acknowledge,
     escalate,
+    give_back,
     link,
     open_by_hand,
     resolve,
@@ -10,25 +11,50 @@ from tocsin.alerts.service.by_hand import (
     take_on,
     unacknowledge,
 )
+from tocsin.alerts.service.forgotten import look_after
+from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
 from tocsin.alerts.service.routes import RouteChanges, RouteDraft, create_route, delete_route, move_route, update_route
-from tocsin.alerts.service.routing import ROUTE, enqueue_routing, route, route_anew, routing_jobs
+from tocsin.alerts.service.routing import (
+    PAGE_ANEW,
+    ROUTE,
+    enqueue_routing,
+    page_anew,
+    paging_anew_jobs,
+    route,
+    route_anew,
+    routing_jobs,
+)
 from tocsin.alerts.service.sources import (
+    MOST_ENDED,
+    MOST_HOURS,
     SOURCES_TOPIC,
+    Ended,
+    Staleness,
+    at_most,
     create_source,
     delete_source,
+    resolve_source_alerts,
     rotate_token,
     sweep_signals,
     update_source,
 )
 from tocsin.alerts.service.together import Act, do_to_all
+from tocsin.alerts.service.wording import page_words, reword_pages, updated
 
 __all__ = [
+    "MOST_ENDED",
+    "MOST_HOURS",
+    "PAGE_ANEW",
     "ROUTE",
     "SOURCES_TOPIC",
     "Act",
+    "Ended",
     "RouteChanges",
     "RouteDraft",
+    "Staleness",
     "acknowledge",
+    "at_most",
+    "close_if_over",
     "create_route",
     "create_source",
     "delete_route",
@@ -36,11 +62,20 @@ __all__ = [
     "do_to_all",
     "enqueue_routing",
     "escalate",
+    "forget_early_resolves",
+    "give_back",
     "link",
+    "look_after",
     "move_route",
+    "note_missed",
     "open_by_hand",
+    "page_anew",
+    "page_words",
+    "paging_anew_jobs",
     "resolve",
     "resolve_many",
+    "resolve_source_alerts",
+    "reword_pages",
     "rotate_token",
     "route",
     "route_anew",
@@ -50,4 +85,5 @@ __all__ = [
     "unacknowledge",
     "update_route",
     "update_source",
+    "updated",
 ]

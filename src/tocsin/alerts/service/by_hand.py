@@ -37,6 +37,7 @@ async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
     if alert.status == AlertStatus.ACKNOWLEDGED:
         return alert
     alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.ACKNOWLEDGED, tx.now, who.name
+    alert.acknowledged_by_id, alert.reminded_at = who.user_id, None
     alert.updated_at = tx.now
     await emit(tx, AlertAcknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
     await oncall.end_runs(
@@ -45,7 +46,7 @@ async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
     return alert
 
 
-async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID) -> Alert:
+async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Give an alert back; it is routed anew, so somebody is paged again."""
     who.must("alert.edit")
     alert = await queries.lock(tx, alert_id)
@@ -53,18 +54,28 @@ async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID) -> Alert:
         raise Conflict("This alert is resolved.", code="alert.resolved")
     if alert.status == AlertStatus.TRIGGERED:
         return alert
-    alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.TRIGGERED, None, None
-    alert.updated_at, alert.routed_at, alert.route_id = tx.now, None, None
-    await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id))
-    await enqueue_routing(tx, [alert.id])
+    await give_back(tx, who, alert, reason)
     return alert
+
+
+async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
+    """Let an acknowledged alert be triggered again and have it routed anew.
+
+    The caller has locked it and checked the permission. A reminder to its owner ends, as an alert has one run at most.
+    """
+    alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.TRIGGERED, None, None
+    alert.acknowledged_by_id, alert.reminded_at = None, None
+    alert.updated_at, alert.routed_at, alert.route_id = tx.now, None, None
+    await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
+    await oncall.end_runs(tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="The alert was given back.")
+    await enqueue_routing(tx, [alert.id])
 
 
 async def resolve(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """End an alert by hand. Resolving again changes nothing."""
     who.must("alert.edit")
     alert = await queries.lock(tx, alert_id)
-    await _resolve(tx, who, [alert], reason)
+    await end(tx, who, [alert], reason)
     return alert
 
 
@@ -73,10 +84,11 @@ async def resolve_many(tx: Tx, who: Actor, alert_ids: Sequence[UUID], *, reason:
 
     The caller has checked the permission for what causes it.
     """
-    return await _resolve(tx, who, await queries.lock_many(tx, alert_ids), reason)
+    return await end(tx, who, await queries.lock_many(tx, alert_ids), reason)
 
 
-async def _resolve(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
+async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
+    """Resolve those of these alerts that are open; returns how many. The caller has locked them."""
     still_open = [alert for alert in alerts if alert.status != AlertStatus.RESOLVED]
     for alert in still_open:
         alert.status, alert.resolved_at, alert.resolved_by = AlertStatus.RESOLVED, tx.now, who.name
@@ -99,7 +111,8 @@ async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] 
     who.must("alert.edit")
     alert = await queries.lock(tx, alert_id)
     runs = await oncall_queries.lock_running(tx, alert_ids=[alert.id])
-    if not runs:
+    # What runs for an acknowledged alert is a reminder to its owner, and that goes no further.
+    if not runs or alert.status != AlertStatus.TRIGGERED:
         raise Conflict("Nobody is being paged for this alert now.", code="alert.not_escalating")
     await oncall.escalate_run(tx, who, runs[0].id, seen=seen)
     return alert
@@ -149,6 +162,7 @@ async def open_by_hand(
         created_at=tx.now,
         last_seen_at=tx.now,
         updated_at=tx.now,
+        worded_at=tx.now,
     )
     tx.session.add(alert)
     await tx.session.flush()

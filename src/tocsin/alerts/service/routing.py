@@ -7,6 +7,8 @@ from uuid import UUID
 
 from tocsin.alerts import queries, routing
 from tocsin.alerts.model import AlertStatus
+from tocsin.alerts.service.lateness import close_if_over
+from tocsin.alerts.service.wording import page_words
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertNotRouted, AlertRouted
 from tocsin.events.base import SYSTEM, Event
@@ -14,16 +16,13 @@ from tocsin.events.log import emit
 from tocsin.events.words import too_late
 from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
-from tocsin.kit.text import truncate
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageContent
 
 ROUTE = "alerts.route"
-# How much of an alert goes into a page; the rest stands behind its link.
-_PAGE_BODY = 2000
-_PAGE_LABELS = 20
+PAGE_ANEW = "alerts.page_anew"
 # One routing job carries at most so many alerts: enough to make it cheap, few enough to keep a lock short.
 _ROUTED_AT_ONCE = 64
 
@@ -41,6 +40,19 @@ def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False) -> list[NewJo
     ]
 
 
+async def paging_anew_jobs(tx: Tx, repeated: Sequence[UUID]) -> list[NewJob]:
+    """Return the jobs that page anew for those of these alerts whose escalation has reached nobody so far."""
+    ids = await oncall_queries.unreached(tx, repeated) if repeated else []
+    portions = [ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(ids), _ROUTED_AT_ONCE)]
+    return [NewJob(kind=PAGE_ANEW, lane="page", payload={"alert_ids": [str(id) for id in some]}) for some in portions]
+
+
+async def page_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
+    """Begin again what has reached nobody, because the signal came again; nobody has taken the alerts by now."""
+    alerts = await queries.lock_many(tx, alert_ids)
+    await oncall.start_anew(tx, [alert.id for alert in alerts if alert.status == AlertStatus.TRIGGERED])
+
+
 async def enqueue_routing(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     """Have these alerts routed as soon as the transaction commits."""
     await queue.enqueue(tx, *routing_jobs(alert_ids))
@@ -49,6 +61,9 @@ async def enqueue_routing(tx: Tx, alert_ids: Sequence[UUID]) -> None:
 async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     """Decide where new alerts go and begin their escalations. An alert that was routed before is left alone."""
     alerts = await queries.lock_unrouted(tx, alert_ids)
+    # Whoever sends it said before that it was over; nobody is paged for that.
+    over = await close_if_over(tx, [alert.id for alert in alerts])
+    alerts = [alert for alert in alerts if alert.id not in over]
     if not alerts:
         return
     table = await tx.cached("alerts.routing", queries.routing_table)
@@ -134,11 +149,12 @@ def _in_words(decision: routing.Decision) -> str:
 
 
 def _page_content(alert: queries.Unrouted, source_name: str) -> PageContent:
+    words = page_words(alert)
     return PageContent(
-        title=alert.title,
-        body=truncate(alert.description, _PAGE_BODY),
-        severity=alert.severity,
+        title=words.title,
+        body=words.body,
+        severity=words.severity,
         urgency=Urgency(alert.urgency),
         source=source_name,
-        labels=dict(list(alert.labels.items())[:_PAGE_LABELS]),
+        labels=words.labels,
     )

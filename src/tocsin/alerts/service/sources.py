@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from sqlalchemy import delete, select
 
 from tocsin.alerts import queries
 from tocsin.alerts.model import AlertSignal, AlertSource, Signal, SourceKind
+from tocsin.alerts.service.by_hand import end
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
@@ -19,6 +21,8 @@ from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
 
 SOURCES_TOPIC = "sources"
+# One request may end so many alerts: more would hold their locks for too long.
+MOST_ENDED = 500
 
 
 async def create_source(tx: Tx, who: Actor, *, name: str, kind: str) -> AlertSource:
@@ -50,6 +54,23 @@ def _source_name(name: str) -> str:
     return title
 
 
+MOST_HOURS = 8760
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """After how many hours without a signal an open alert is closed (1 to 8,760); None never closes any."""
+
+    after_hours: int | None
+
+
+def _stale_change(old: int | None, new: int | None) -> Change:
+    if new is not None and not 1 <= new <= MOST_HOURS:
+        raise Invalid("close_after_hours", f"Give between 1 and {MOST_HOURS:,} hours, or nothing for never.")
+    told = ["never" if hours is None else str(hours) for hours in (old, new)]
+    return Change(field="close_after_hours", old=told[0], new=told[1])
+
+
 async def update_source(
     tx: Tx,
     who: Actor,
@@ -57,9 +78,13 @@ async def update_source(
     *,
     name: str | None = None,
     is_enabled: bool | None = None,
+    stale: Staleness | None = None,
     if_version: int | None = None,
 ) -> AlertSource:
-    """Rename a source, or switch it off and on. A source that is off refuses its signals with 403."""
+    """Rename a source, switch it off and on, or say when its alerts are stale; None leaves it as it is.
+
+    A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
+    """
     who.must("source.manage")
     source = await queries.lock_source(tx, id)
     _must_be_current(source, if_version)
@@ -70,6 +95,9 @@ async def update_source(
     if is_enabled is not None and is_enabled != source.is_enabled:
         changes.append(Change(field="is_enabled", old=str(source.is_enabled), new=str(is_enabled)))
         source.is_enabled = is_enabled
+    if stale is not None and stale.after_hours != source.close_after_hours:
+        changes.append(_stale_change(source.close_after_hours, stale.after_hours))
+        source.close_after_hours = stale.after_hours
     if changes:
         await _source_changed(tx, who, source, changes)
     return source
@@ -101,17 +129,57 @@ async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list
 
 
 async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
-    """Remove a source that never opened an alert; one that did can only be switched off."""
+    """Remove a source that nothing needs; raises `Conflict` and names what does: its alerts, or routes."""
     who.must("source.manage")
     source = await queries.lock_source(tx, id)
     if await queries.source_has_alerts(tx, id):
+        count = await queries.open_of_source(tx, id)
+        still_open = f", and {at_most(count)} of them {'is' if count == 1 else 'are'} open" if count else ""
         raise Conflict(
-            "This source has opened alerts, so the record needs it. Switch it off instead.", code="source.in_use"
+            f"“{source.name}” has opened alerts{still_open}, so the record needs it. Switch it off instead.",
+            code="source.in_use",
+            hint="You can resolve its open alerts on its page." if count else "",
+        )
+    if asking := [route.name for route in await queries.routes(tx) if _asks_for(route.condition, source.name)]:
+        raise Conflict(
+            f"The condition of {', '.join(f'“{name}”' for name in asking[:10])} asks for “{source.name}”.",
+            code="source.in_route",
+            hint="Change the condition, or delete the route, first.",
         )
     await tx.session.execute(delete(Signal).where(Signal.source_id == id))
     await tx.session.delete(source)
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="alert_source", id=id, title=source.name))
     tx.ring(SOURCES_TOPIC)
+
+
+def at_most(count: int) -> str:
+    """Write a count that stops at `MOST_COUNTED`."""
+    return f"{count:,}" if count < queries.MOST_COUNTED else f"at least {queries.MOST_COUNTED:,}"
+
+
+def _asks_for(condition: str, source_name: str) -> bool:
+    return any(f"{quote}{source_name}{quote}" in condition for quote in ("'", '"'))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many alerts were resolved, and how many of the source are still open (counted up to `MOST_COUNTED`)."""
+
+    resolved: int
+    still_open: int
+
+
+async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "") -> Ended:
+    """End what a source has left open, at most `MOST_ENDED` alerts at once, the oldest first.
+
+    For a source that will not do it itself: one that is switched off, or whose tool is gone. Incidents stay open.
+    """
+    who.must("alert.edit")
+    source = await queries.source(tx, id)
+    found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)
+    resolved = await end(tx, who, found, reason.strip() or f"{who.name} ended what “{source.name}” had left open.")
+    await tx.flush()
+    return Ended(resolved, await queries.open_of_source(tx, id))
 
 
 async def sweep_signals(tx: Tx, *, older_than_days: int, limit: int = 20_000) -> int:

@@ -7,6 +7,9 @@ Each alert of the group is a signal of its own, with its own status; its key is 
 the labels where a sender leaves it out. `startsAt` may differ between the two messages of one alert and never
 takes part in the key. An alert that is missing from a message is not resolved by that.
 
+The sender's own time is `startsAt` of a firing alert and `endsAt` of a resolved one. Alertmanager repeats a firing
+alert with the `startsAt` that it had, so of those the one that arrives last is the newest.
+
 - title: annotation `summary` or `title`, else label `alertname` and the place; description: annotation
   `description` or `message`
 - severity: label `severity` or `priority`, see `SEVERITIES`; critical, page, error, unknown and none are urgent
@@ -35,6 +38,7 @@ from tocsin.alerts.sources.base import (
     as_list,
     as_object,
     as_text,
+    as_time,
     decode,
     fit_labels,
     fit_links,
@@ -58,6 +62,8 @@ class _Alert(msgspec.Struct, gc=False):
     annotations: dict[str, str] = {}
     generatorURL: str = ""  # noqa: N815
     fingerprint: str = ""
+    startsAt: str = ""  # noqa: N815
+    endsAt: str = ""  # noqa: N815
     dashboardURL: str = ""  # noqa: N815
     panelURL: str = ""  # noqa: N815
     silenceURL: str = ""  # noqa: N815
@@ -144,6 +150,7 @@ def _signal(alert: _Alert, group_status: str, notes: list[str], *, clean: bool) 
         urgency,
         labels,
         _links(alert, annotations),
+        said_at=as_time(alert.endsAt if action is Action.RESOLVE else alert.startsAt),
     )
 
 
@@ -195,6 +202,8 @@ def _alert(item: Object) -> _Alert:
         annotations=_texts(item, "annotations"),
         generatorURL=as_text(item.get("generatorURL")),
         fingerprint=as_text(item.get("fingerprint")),
+        startsAt=as_text(item.get("startsAt")),
+        endsAt=as_text(item.get("endsAt")),
         dashboardURL=as_text(item.get("dashboardURL")),
         panelURL=as_text(item.get("panelURL")),
         silenceURL=as_text(item.get("silenceURL")),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Literal, Protocol, cast
@@ -57,7 +58,8 @@ class Signal:
 
     `title` is empty only where a source acknowledges or resolves by key alone. `severity` is 1 (critical)
     to 5 (info); `native_severity` is the source's own word, empty when it gave none. `record_only` means:
-    keep it, page nobody.
+    keep it, page nobody. `said_at` is the sender's own time of it: when the problem began or was seen, for a resolve
+    when it ended; None when the sender gave none. What is newer is told by it, before the order of arrival.
     """
 
     action: Action
@@ -70,6 +72,11 @@ class Signal:
     labels: dict[str, str]
     links: tuple[Link, ...]
     record_only: bool = False
+    said_at: datetime | None = None
+
+    def is_older_than(self, other: Signal) -> bool:
+        """Say whether this one is older by the sender's own times; without them it is not."""
+        return self.said_at is not None and other.said_at is not None and self.said_at < other.said_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,10 @@ class Parsed:
     rejected: tuple[RejectedItem, ...] = ()
     notes: tuple[str, ...] = ()
     routing_key: str = ""
+
+    def without_triggers(self) -> Parsed:
+        """Return it without what would open or repeat an alert."""
+        return replace(self, signals=tuple(s for s in self.signals if s.action is not Action.TRIGGER))
 
 
 class Adapter(Protocol):
@@ -218,6 +229,30 @@ def _number(value: float) -> str:
         return str(value)
     except ValueError:  # Python refuses to write an integer of thousands of digits.
         return "(a very large number)"
+
+
+# What lies outside of these years is a placeholder, such as Go's zero time, or no time at all.
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+# Unix times above this are in milliseconds: as seconds it would be the year 5138.
+_MOST_SECONDS = 100_000_000_000
+
+
+def as_time(value: object) -> datetime | None:
+    """Read the sender's own time: RFC 3339 with a zone, or a Unix time in seconds or milliseconds.
+
+    None for anything else: a local time without a zone could be hours off, and an alert must not hang on that.
+    """
+    try:
+        if isinstance(value, str):
+            found = datetime.fromisoformat(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found = datetime.fromtimestamp(value / 1000 if value > _MOST_SECONDS else value, UTC)
+        else:
+            return None
+        return found if found.tzinfo is not None and _EARLIEST < found < _LATEST else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def as_key(text: str) -> str:

@@ -12,6 +12,8 @@ ignored (they stay in the stored body).
 | urgency | `urgency` | `high` or `low`; otherwise it follows from the severity |
 | description | `description`, `details`, `body`, `text` | Markdown; an object is shown as JSON |
 | labels | `labels`, `tags` | object, or array of texts `name:value`, `name=value`, `name` |
+| time | `timestamp`, `occurred_at` | when it began or was seen, for a resolve when it ended: RFC 3339 with a zone, \
+or a Unix time; anything else is left out |
 | links | `links` (array of addresses or `{href or url, text or title}`); `url`, `link`, `source_url` | http, https |
 
 Status: `firing`, `triggered`, `trigger`, `alerting`, `open`, `problem`, `down`; `acknowledged`, `acknowledge`,
@@ -45,6 +47,7 @@ from tocsin.alerts.sources.base import (
     as_list,
     as_object,
     as_text,
+    as_time,
     decode,
     fit_labels,
     fit_links,
@@ -70,6 +73,7 @@ _KEY = ("dedup_key", "deduplication_key", "key", "alias", "alert_key", "fingerpr
 _SEVERITY = ("severity", "priority", "level")
 _DESCRIPTION = ("description", "details", "body", "text")
 _LABELS = ("labels", "tags")
+_TIME = ("timestamp", "occurred_at")
 _URL = ("url", "link", "source_url")
 
 
@@ -133,6 +137,7 @@ def _signal(item: Object, notes: list[str]) -> Signal:
         urgency,
         fit_labels(labels, clean=True),
         _links(item),
+        said_at=as_time(_first(item, _TIME)),
     )
 
 

@@ -9,6 +9,7 @@ https://developer.pagerduty.com/docs/events-api-v2/overview/
   PagerDuty refuses any other word, and none. Senders do not repeat what was answered with 400, so that would lose a
   page for a typo or an empty template: such a word is read as `SEVERITIES` has it, else as SEV3 and urgent.
 - On acknowledge and resolve a `payload` may be missing, null or complete; without one the title is empty.
+- The sender's own time is `payload.timestamp`, where it has a zone.
 - Labels: `source`, `component`, `group`, `class`, `client`, then the entries of `custom_details`.
 - Answers: 202, 400, 413, 429 and 503 with the bodies that PagerDuty's clients know.
 """
@@ -34,6 +35,7 @@ from tocsin.alerts.sources.base import (
     as_list,
     as_object,
     as_text,
+    as_time,
     decode,
     fit_labels,
     fit_links,
@@ -66,6 +68,8 @@ class _Payload(msgspec.Struct, gc=False):
     summary: str = ""
     source: str = ""
     severity: str = ""
+    # A text by the specification; some send a number.
+    timestamp: object = None
     component: str | None = None
     group: str | None = None
     class_: str | None = msgspec.field(default=None, name="class")
@@ -180,6 +184,7 @@ def _signal(event: _Event, action: Action, notes: list[str], *, clean: bool) -> 
         _labels(event, payload, clean=clean),
         _links(event),
         record_only,
+        as_time(payload.timestamp),
     )
 
 
@@ -266,6 +271,7 @@ def _payload(found: Object, errors: list[str]) -> _Payload:
         summary=_text(found, "summary", "payload.", errors),
         source=_text(found, "source", "payload.", errors),
         severity=as_text(found.get("severity")),
+        timestamp=found.get("timestamp"),
         component=as_text(found.get("component")),
         group=as_text(found.get("group")),
         class_=as_text(found.get("class")),

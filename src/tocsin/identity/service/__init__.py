@@ -7,14 +7,16 @@ from tocsin.identity.service.idempotency import (
     forget_idempotency,
 )
 from tocsin.identity.service.organisation import (
+    MOST_HOURS,
+    Patience,
     ensure_organisation,
     make_set_up_link,
     needs_set_up,
     next_incident_number,
-    rename_organisation,
     secret,
     set_up,
     sweep,
+    update_organisation,
 )
 from tocsin.identity.service.people import INVITATION_VALID_FOR, create_user, invite, set_password, update_user
 from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out, still_good
@@ -24,6 +26,8 @@ from tocsin.identity.service.tokens import authenticate_token, create_token, rev
 
 __all__ = [
     "INVITATION_VALID_FOR",
+    "MOST_HOURS",
+    "Patience",
     "Stored",
     "authenticate_session",
     "authenticate_token",
@@ -40,7 +44,6 @@ __all__ = [
     "needs_set_up",
     "next_incident_number",
     "open_session",
-    "rename_organisation",
     "revoke_session",
     "revoke_token",
     "secret",
@@ -52,5 +55,6 @@ __all__ = [
     "still_good",
     "sweep",
     "update_members",
+    "update_organisation",
     "update_user",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -28,10 +30,12 @@ from tocsin.identity.model import (
 from tocsin.identity.service.idempotency import KEPT_FOR
 from tocsin.identity.service.people import check_user, store_user
 from tocsin.kit.crypto import digest, new_secret
-from tocsin.kit.errors import Conflict, Stale, Unauthenticated
+from tocsin.kit.errors import Conflict, Invalid, Stale, Unauthenticated
 from tocsin.kit.record import Record
 
 SET_UP_LINK_VALID_FOR = timedelta(hours=24)
+# How long an alert may lie at most: a month.
+MOST_HOURS = 720
 
 
 async def needs_set_up(tx: Tx) -> bool:
@@ -85,8 +89,18 @@ async def ensure_organisation(tx: Tx, name: str) -> Organisation:
     return (await tx.session.scalars(select(Organisation).where(Organisation.id == 1))).one()
 
 
-async def rename_organisation(tx: Tx, who: Actor, name: str | None, if_version: int | None = None) -> Organisation:
-    """Give the organisation another name; None leaves it as it is.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an acknowledged alert may stay without progress, in hours (1 to 720); None means for ever."""
+
+    remind_after_hours: int | None
+    give_back_after_hours: int | None
+
+
+async def update_organisation(
+    tx: Tx, who: Actor, *, name: str | None = None, patience: Patience | None = None, if_version: int | None = None
+) -> Organisation:
+    """Change the name, or how long alerts may lie; None leaves it as it is.
 
     Raises `Invalid`, and `Stale` when `if_version` is not the stored version.
     """
@@ -96,17 +110,35 @@ async def rename_organisation(tx: Tx, who: Actor, name: str | None, if_version: 
         raise _not_set_up()
     if if_version is not None and organisation.version != if_version:
         raise Stale("Somebody changed the organisation in the meantime. Look at it again before you save.")
-    title = organisation.name if name is None else clean_name(name)
-    if title == organisation.name:
-        return organisation
-    change = Change(field="name", old=organisation.name, new=title)
-    organisation.name = title
-    organisation.version += 1
-    await tx.session.flush()
-    # There is one organisation and it is row 1, so that is its id in the record.
-    id = UUID(int=organisation.id)
-    await emit(tx, ConfigurationChanged(actor=who.ref, kind="organisation", id=id, title=title, changes=[change]))
+    changes: list[Change] = []
+    if name is not None and (title := clean_name(name)) != organisation.name:
+        changes.append(Change(field="name", old=organisation.name, new=title))
+        organisation.name = title
+    if patience is not None:
+        changes += _set_patience(organisation, patience)
+    if changes:
+        organisation.version += 1
+        await tx.session.flush()
+        # There is one organisation and it is row 1, so that is its id in the record.
+        about: dict[str, Any] = {"kind": "organisation", "id": UUID(int=organisation.id), "title": organisation.name}
+        await emit(tx, ConfigurationChanged(actor=who.ref, **about, changes=changes))
     return organisation
+
+
+def _set_patience(organisation: Organisation, patience: Patience) -> list[Change]:
+    changes: list[Change] = []
+    for field, hours in asdict(patience).items():
+        if hours is not None and not 1 <= hours <= MOST_HOURS:
+            raise Invalid(field, f"Give between 1 and {MOST_HOURS} hours, or nothing for never.")
+        old: int | None = getattr(organisation, field)
+        if hours != old:
+            changes.append(Change(field=field, old=_never_or(old), new=_never_or(hours)))
+            setattr(organisation, field, hours)
+    return changes
+
+
+def _never_or(hours: int | None) -> str:
+    return "never" if hours is None else str(hours)
 
 
 async def next_incident_number(tx: Tx) -> tuple[int, str]:

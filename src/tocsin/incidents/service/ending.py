@@ -73,8 +73,8 @@ async def cancel(
 ) -> Incident:
     """Declare that it was no incident. Idempotent: the first reason stays.
 
-    The alerts of a false alarm resolve with it, those of a duplicate move to the incident that goes on, those of
-    any other stay as they are.
+    The alerts of a false alarm resolve with it, those of a duplicate move to the incident that goes on. Where that is
+    over, and for any other reason, the open ones are in no incident any more, so that they stay in sight.
     """
     who.must("incident.resolve")
     incident, other = await _lock_with_other(tx, ref, duplicate_of)
@@ -88,10 +88,8 @@ async def cancel(
     lifecycle.cancel(incident, reason, duplicate_of_id=other.id if other else None, at=tx.now)
     if reason is CancelReason.FALSE_ALARM:
         await _resolve_alerts(tx, who, incident, f"{incident.reference} was a false alarm")
-    if other is not None:
-        moved = await alert_queries.lock_many(tx, await queries.linked_alert_ids(tx, incident.id))
-        await unlink(tx, who, incident, moved)
-        await link(tx, who, other, moved)
+    else:
+        await _let_go(tx, who, incident, other)
     await _stop_paging(tx, incident, f"{incident.reference} was cancelled.")
     cancelled = IncidentCancelled(
         actor=who.ref,
@@ -103,6 +101,16 @@ async def cancel(
     )
     await emit(tx, cancelled)
     return incident
+
+
+async def _let_go(tx: Tx, who: Actor, incident: Incident, other: Incident | None) -> None:
+    """Hand all alerts to the other incident if it is open; else only let go of the open ones."""
+    goes_on = other is not None and lifecycle.is_open(other)
+    ids = await queries.linked_alert_ids(tx, incident.id, open_only=not goes_on)
+    gone = await alert_queries.lock_many(tx, ids)
+    await unlink(tx, who, incident, gone)
+    if other is not None and goes_on:
+        await link(tx, who, other, gone)
 
 
 async def _lock_with_other(tx: Tx, ref: Ref, other: Ref | None) -> tuple[Incident, Incident | None]:

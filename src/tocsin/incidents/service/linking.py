@@ -9,14 +9,12 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
-from tocsin.events import log
-from tocsin.events.alerts import AlertAcknowledged
 from tocsin.events.incidents import AlertLinked, AlertUnlinked
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import Incident, ResponderSource, ResponderState, Status
+from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
 from tocsin.kit.errors import Conflict, Invalid, NotFound
@@ -27,7 +25,10 @@ MANY = 100
 
 
 async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -> Incident:
-    """Link alerts; those linked already stay, one that belongs to another incident is a `Conflict` and links none.
+    """Link alerts to an open incident; those linked already stay.
+
+    One that belongs to another incident is a `Conflict` and links none. So is an incident that is over: what is linked
+    to it nobody would look at any more.
 
     An alert that is not there is an `Invalid` of `alert_ids`.
     """
@@ -35,13 +36,17 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
     if not 1 <= len(alert_ids) <= MANY:
         raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
     incident = await queries.lock(tx, ref)
-    if incident.status == Status.CANCELLED:
-        raise Conflict(f"{incident.reference} is cancelled. Reopen it first.", code="incident.not_open")
     try:
         named = await alert_queries.lock_many(tx, alert_ids)
     except NotFound as problem:
         raise Invalid("alert_ids", problem.message, code="unknown") from None
     wanted = [alert for alert in named if alert.incident_id != incident.id]
+    if wanted and not lifecycle.is_open(incident):
+        raise Conflict(
+            f"{incident.reference} is {incident.status}, so an alert that is linked to it would be out of sight. "
+            "Reopen it first, or declare a new incident from the alert.",
+            code="incident.not_open",
+        )
     await must_be_free(tx, wanted)
     await link(tx, who, incident, wanted)
     return incident
@@ -58,7 +63,7 @@ async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident
 
 
 async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
-    """Link these alerts; who was paged for one becomes a responder, and who has acknowledged one takes it on."""
+    """Link these alerts to an open incident; who was paged for one becomes a responder, and who has it takes it on."""
     if not wanted:
         return
     ids = [alert.id for alert in wanted]
@@ -71,27 +76,18 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
     known = {person.responder.user_id: person.responder.state for person in await queries.responders(tx, incident.id)}
     paged = await oncall_queries.people_paged_for(tx, ids)
     await add_paged(tx, incident, [id for id in paged if id not in known], ResponderSource.LINKED_ALERT)
-    if lifecycle.is_open(incident):
-        on_it = [id for id in await _on_it(tx, wanted) if known.get(id, ResponderState.PAGED) == ResponderState.PAGED]
-        for person in (await identity.users_by_id(tx, on_it)).values():
-            if person.is_active:
-                # Whoever was paged keeps that as the source; the others took the alert on unasked.
-                await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
-        # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
-        for person in (await identity.users_by_id(tx, await _on_it(tx, wanted))).values():
-            place = await queries.responder(tx, incident.id, person.id)
-            if place is not None and place.state == ResponderState.JOINED:
-                await note_taken_on(tx, Actor.person(person).ref, incident, person.id, role=person.role)
-
-
-async def _on_it(tx: Tx, wanted: Sequence[Alert]) -> list[UUID]:
-    """Return the people who have acknowledged these alerts and not given them back."""
-    found: list[UUID] = []
-    for alert in wanted:
-        if alert.acknowledged_at is not None:
-            newest = await log.newest_first(tx, alert_id=alert.id, names=(AlertAcknowledged.name,), limit=1)
-            found += [event.actor_id for event in newest if event.actor_id is not None]
-    return found
+    owners = await identity.users_by_id(tx, [a.acknowledged_by_id for a in wanted if a.acknowledged_by_id])
+    for person in owners.values():
+        if known.get(person.id, ResponderState.PAGED) != ResponderState.PAGED:
+            continue
+        if person.is_active:
+            # Whoever was paged keeps that as the source; the others took the alert on unasked.
+            await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
+    # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
+    for person in owners.values():
+        place = await queries.responder(tx, incident.id, person.id)
+        if place is not None and place.state == ResponderState.JOINED:
+            await note_taken_on(tx, Actor.person(person).ref, incident, person.id, role=person.role)
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.incidents import ResponderDeclined, ResponderPaged
@@ -110,10 +111,14 @@ async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> P
 
 async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
     """Say that one cannot take it; the escalation goes on when nobody else is being asked. Idempotent."""
-    incident, _, sent = await _lock_for_page(tx, page_id)
+    incident, alert, sent = await _lock_for_page(tx, page_id)
     _must_be_theirs(who, sent)
     if sent.state != PageState.PAGING:
         return sent
+    if alert is not None and alert.status == AlertStatus.ACKNOWLEDGED:
+        # A reminder to the owner: whoever cannot go on with it gives it back, and the route pages somebody.
+        await alerts.give_back(tx, who, alert, f"{who.name} cannot go on with it.")
+        return await _fresh_page(tx, page_id)
     await oncall.decline_page(tx, who, page_id)
     if incident is not None:
         await _decline(tx, who, incident, sent)

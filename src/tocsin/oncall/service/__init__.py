@@ -12,9 +12,11 @@ from tocsin.oncall.service.fallback import set_fallback
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
 from tocsin.oncall.service.runs import advance, end_calm_runs, end_runs, link_runs, start_anew
 from tocsin.oncall.service.steps import ADVANCE, Start, start, what_follows
+from tocsin.oncall.service.wording import PageWords, reword
 
 __all__ = [
     "ADVANCE",
+    "PageWords",
     "Start",
     "StepDraft",
     "advance",
@@ -28,6 +30,7 @@ __all__ = [
     "give_up_on_page",
     "link_runs",
     "page",
+    "reword",
     "set_fallback",
     "start",
     "start_anew",

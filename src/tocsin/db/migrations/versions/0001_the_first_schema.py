@@ -99,7 +99,8 @@ def upgrade() -> None:
         sa.Column("signal_id", sa.Uuid(), nullable=False),
         sa.Column("effect", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "effect IN ('opened', 'repeated', 'acknowledged', 'resolved')", name=op.f("alert_signal_effect_check")
+            "effect IN ('opened', 'repeated', 'outdated', 'acknowledged', 'resolved')",
+            name=op.f("alert_signal_effect_check"),
         ),
         sa.PrimaryKeyConstraint("alert_id", "signal_id", "effect", name=op.f("alert_signal_pkey")),
     )
@@ -114,7 +115,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("close_after_hours", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.CheckConstraint("close_after_hours BETWEEN 1 AND 8760", name=op.f("alert_source_close_after_check")),
         sa.CheckConstraint(
             "kind IN ('alertmanager', 'grafana', 'generic', 'pagerduty')", name=op.f("alert_source_kind_check")
         ),
@@ -221,8 +224,12 @@ def upgrade() -> None:
         sa.Column("incident_prefix", sa.Text(), server_default="INC", nullable=False),
         sa.Column("last_incident_number", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("remind_after_hours", sa.BigInteger(), server_default="4", nullable=True),
+        sa.Column("give_back_after_hours", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("organisation_single_check")),
+        sa.CheckConstraint("remind_after_hours BETWEEN 1 AND 720", name=op.f("organisation_remind_after_check")),
+        sa.CheckConstraint("give_back_after_hours BETWEEN 1 AND 720", name=op.f("organisation_give_back_after_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("organisation_pkey")),
     )
     op.create_table(
@@ -324,8 +331,12 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("said_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("worded_at", sa.DateTime(timezone=True), server_default=sa.text("tocsin_now()"), nullable=False),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.Column("acknowledged_by_id", sa.Uuid(), nullable=True),
+        sa.Column("reminded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolved_by", sa.Text(), nullable=True),
         sa.Column("routed_at", sa.DateTime(timezone=True), nullable=True),
@@ -372,6 +383,21 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_ops={"title": "gin_trgm_ops"},
     )
+    op.create_table(
+        "alert_early_resolve",
+        sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("dedup_key", sa.Text(), nullable=False),
+        sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["source_id"],
+            ["alert_source.id"],
+            name=op.f("alert_early_resolve_source_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("source_id", "dedup_key", name=op.f("alert_early_resolve_pkey")),
+    )
+    op.create_index(op.f("alert_early_resolve_received_at_idx"), "alert_early_resolve", ["received_at"], unique=False)
     op.create_table(
         "alert_route",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -1,0 +1,94 @@
+"""Signals that arrive in the wrong order, told by the sender's own times.
+
+A resolve may come before its trigger, or after a newer one. What gives no time of its own is taken in the order in
+which it arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete
+
+from tocsin.alerts.model import EarlyResolve
+from tocsin.db.engine import Tx
+from tocsin.events.alerts import AlertResolved
+from tocsin.events.base import ActorRef
+from tocsin.events.log import emit
+
+# So long a resolve that ended nothing is remembered. Messages overtake one another by seconds. Longer would be a risk:
+# a tool that lost sight of a problem, said that it was over and finds it again sends the same start once more.
+REMEMBERED_FOR = timedelta(minutes=10)
+
+_OPEN = """
+SELECT alert.id, alert.source_id, alert.dedup_key
+FROM alert JOIN unnest($1::uuid[], $2::text[]) AS named (source_id, dedup_key) USING (source_id, dedup_key)
+WHERE alert.status <> 'resolved'
+"""
+_REMEMBER = """
+INSERT INTO alert_early_resolve AS known (source_id, dedup_key, said_at, received_at)
+SELECT source_id, dedup_key, least(said_at, $4::timestamptz), $4::timestamptz
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS named (source_id, dedup_key, said_at)
+ON CONFLICT (source_id, dedup_key)
+DO UPDATE SET said_at = greatest(known.said_at, EXCLUDED.said_at), received_at = EXCLUDED.received_at
+"""
+_CLOSE = """
+UPDATE alert SET status = 'resolved', resolved_at = $2::timestamptz, updated_at = $2::timestamptz,
+       routed_at = $2::timestamptz, resolved_by = source.name
+FROM alert_early_resolve AS early JOIN alert_source AS source ON source.id = early.source_id
+WHERE alert.id = ANY($1::uuid[]) AND alert.status <> 'resolved'
+  AND early.source_id = alert.source_id AND early.dedup_key = alert.dedup_key
+  AND alert.said_at <= early.said_at AND early.received_at > $3::timestamptz
+RETURNING alert.id, alert.incident_id, early.said_at, source.id AS source_id, source.name
+"""
+
+
+async def note_missed(tx: Tx, resolves: Mapping[tuple[UUID, str], datetime | None]) -> dict[tuple[UUID, str], UUID]:
+    """Look after resolves that ended nothing; returns the open alerts that are newer than theirs.
+
+    `resolves` is source and key → the sender's own time. Those for which there is no open alert are remembered, as
+    their trigger may have yet to arrive.
+    """
+    timed = sorted((key, said_at) for key, said_at in resolves.items() if said_at is not None)
+    if not timed:
+        return {}
+    connection = await tx.raw()
+    rows = await connection.fetch(_OPEN, [key[0] for key, _ in timed], [key[1] for key, _ in timed])
+    newer = {(row["source_id"], row["dedup_key"]): row["id"] for row in rows}
+    early = [(*key, said_at) for key, said_at in timed if key not in newer]
+    if early:
+        sources, keys, times = zip(*early, strict=True)
+        await connection.execute(_REMEMBER, sources, keys, times, tx.now)
+    return newer
+
+
+async def close_if_over(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
+    """Resolve those of these alerts whose source had said before that they were over; returns which.
+
+    For alerts that nobody has been paged for yet.
+    """
+    if not alert_ids:
+        return set()
+    connection = await tx.raw()
+    rows = await connection.fetch(_CLOSE, list(alert_ids), tx.now, tx.now - REMEMBERED_FOR)
+    await emit(
+        tx,
+        *(
+            AlertResolved(
+                actor=ActorRef(kind="source", name=row["name"], id=row["source_id"]),
+                alert_id=row["id"],
+                incident_id=row["incident_id"],
+                reason=f"It came late: the source had said before that it was over at {row['said_at']:%H:%M:%S} UTC",
+            )
+            for row in rows
+        ),
+    )
+    return {row["id"] for row in rows}
+
+
+async def forget_early_resolves(tx: Tx) -> None:
+    """Delete what is no longer remembered."""
+    old = EarlyResolve.received_at <= tx.now - REMEMBERED_FOR
+    await tx.session.execute(delete(EarlyResolve).where(old))

@@ -1,0 +1,76 @@
+"""The statements that intake writes a batch with. By hand, as thousands of signals a second go through them."""
+
+from __future__ import annotations
+
+from tocsin.alerts.model import AlertStatus
+
+SIGNALS = """
+WITH signals AS (
+    INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
+    SELECT new.id, new.source_id, $7, new.content_type, new.body, new.outcome, new.detail
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
+         AS new (id, source_id, content_type, body, outcome, detail)
+)
+INSERT INTO alert_signal (alert_id, signal_id, effect)
+SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
+"""
+# A repeat says what the alert is by now, unless it is older by the sender's own time; severity and urgency only ever
+# get worse. One that makes it worse, and is more than information, has it routed anew while nobody has taken it on:
+# `updated_at` is this transaction's instant then. `was` is what a repeat that says something new found, as this
+# statement saw it when it began; it is for the record alone.
+UPSERT = """
+INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
+                   links, count, created_at, last_seen_at, updated_at, worded_at, routed_at, said_at)
+SELECT new.id, new.source_id, new.dedup_key, 'triggered', new.title, new.description, new.severity,
+       new.native_severity, new.urgency, new.labels, new.links, new.count,
+       $13::timestamptz, $13::timestamptz, $13::timestamptz, $13::timestamptz,
+       CASE WHEN new.record_only THEN $13::timestamptz END, least(new.said_at, $13::timestamptz)
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
+            $9::jsonb[], $10::jsonb[], $11::int[], $12::bool[], $14::timestamptz[])
+     AS new (id, source_id, dedup_key, title, description, severity, native_severity, urgency, labels, links, count,
+             record_only, said_at)
+ON CONFLICT (source_id, dedup_key) WHERE status <> 'resolved'
+DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last_seen_at,
+              title = CASE WHEN EXCLUDED.said_at < alert.said_at THEN alert.title ELSE EXCLUDED.title END,
+              description = CASE WHEN EXCLUDED.said_at < alert.said_at OR EXCLUDED.description = alert.description
+                                 THEN alert.description ELSE EXCLUDED.description END,
+              native_severity = CASE WHEN EXCLUDED.said_at < alert.said_at
+                                     THEN alert.native_severity ELSE EXCLUDED.native_severity END,
+              labels = CASE WHEN EXCLUDED.said_at < alert.said_at THEN alert.labels ELSE EXCLUDED.labels END,
+              links = CASE WHEN EXCLUDED.said_at < alert.said_at THEN alert.links ELSE EXCLUDED.links END,
+              said_at = greatest(alert.said_at, EXCLUDED.said_at),
+              worded_at = CASE WHEN EXCLUDED.severity < alert.severity
+                                 OR (EXCLUDED.said_at < alert.said_at) IS NOT TRUE
+                                AND (EXCLUDED.title, EXCLUDED.native_severity, EXCLUDED.description, EXCLUDED.labels,
+                                     EXCLUDED.links)
+                                 <> (alert.title, alert.native_severity, alert.description, alert.labels, alert.links)
+                               THEN EXCLUDED.worded_at ELSE alert.worded_at END,
+              severity = least(alert.severity, EXCLUDED.severity),
+              urgency = CASE WHEN EXCLUDED.urgency = 'high' AND EXCLUDED.severity < alert.severity
+                             THEN 'high' ELSE alert.urgency END,
+              updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.severity < alert.severity
+                                 AND EXCLUDED.routed_at IS NULL
+                                THEN EXCLUDED.updated_at ELSE alert.updated_at END
+RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severity,
+          updated_at = $13::timestamptz AS got_worse,
+          CASE WHEN worded_at = $13::timestamptz AND created_at <> $13::timestamptz
+               THEN (SELECT jsonb_build_object('title', title, 'severity', severity, 'native_severity', native_severity)
+                     FROM alert AS before WHERE before.id = alert.id) END AS was
+"""
+CHANGE = """
+UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
+       acknowledged_at = CASE WHEN $3::text = 'acknowledged' THEN $4::timestamptz ELSE acknowledged_at END,
+       acknowledged_by = CASE WHEN $3::text = 'acknowledged' THEN named.name ELSE acknowledged_by END,
+       acknowledged_by_id = CASE WHEN $3::text = 'resolved' THEN acknowledged_by_id END,
+       resolved_at = CASE WHEN $3::text = 'resolved' THEN $4::timestamptz ELSE resolved_at END,
+       resolved_by = CASE WHEN $3::text = 'resolved' THEN named.name ELSE resolved_by END
+FROM unnest($1::uuid[], $2::text[], $5::text[], $7::timestamptz[]) AS named (source_id, dedup_key, name, said_at)
+WHERE alert.source_id = named.source_id AND alert.dedup_key = named.dedup_key
+  AND alert.status = ANY($6::text[]) AND (named.said_at < alert.said_at) IS NOT TRUE
+RETURNING alert.id, alert.source_id, alert.dedup_key, alert.incident_id
+"""
+# What a status may be before each change.
+BEFORE = {
+    AlertStatus.ACKNOWLEDGED: ["triggered"],
+    AlertStatus.RESOLVED: ["triggered", "acknowledged"],
+}

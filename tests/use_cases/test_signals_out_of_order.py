@@ -1,0 +1,159 @@
+"""Signals that arrive in another order than they were sent in, told by the sender's own times."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.world import World, minutes
+from tocsin.alerts import queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import AlertSource
+from tocsin.alerts.service import lateness
+
+KINDS = ("alertmanager", "grafana", "generic", "pagerduty")
+
+
+async def now(world: World) -> datetime:
+    async with world.db.begin() as tx:
+        return tx.now
+
+
+def body(kind: str, status: str, at: datetime | None, severity: str = "critical") -> dict[str, Any]:
+    """What a sender of this kind says of one problem; `at` is when it began or ended."""
+    time = at.isoformat() if at is not None else ""
+    match kind:
+        case "generic":
+            return {"key": "k", "title": "Disk", "severity": severity, "status": status, "timestamp": time}
+        case "pagerduty":
+            action = {"firing": "trigger", "resolved": "resolve"}[status]
+            payload = {"summary": "Disk", "source": "db1", "severity": severity, "timestamp": time}
+            return {"routing_key": "0" * 32, "event_action": action, "dedup_key": "k", "payload": payload}
+        case _:
+            times = {"startsAt": time, "endsAt": "0001-01-01T00:00:00Z"}
+            if status == "resolved":
+                times = {"startsAt": (at - minutes(9)).isoformat() if at else "", "endsAt": time}
+            labels = {"alertname": "Disk", "severity": severity}
+            return {"version": "4", "alerts": [{"status": status, "labels": labels, "fingerprint": "k", **times}]}
+
+
+async def statuses(world: World) -> list[str]:
+    async with world.db.begin() as tx:
+        return [row[0].status for row in await queries.page(tx, queries.Filter())]
+
+
+async def ready(world: World, kind: str) -> AlertSource:
+    await world.route(await world.policy([await world.person("ada")]))
+    return await world.source(kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_trigger_that_is_older_than_a_resolve_before_it_pages_nobody(world: World, kind: str) -> None:
+    """F063, G04: it opens, is closed at once, and says why; so does a second late one."""
+    source, at = await ready(world, kind), await now(world)
+    await world.signal(body(kind, "resolved", at), source)
+    for _ in range(2):
+        await world.signal(body(kind, "firing", at - minutes(1)), source)
+        await world.settle()
+    assert await statuses(world) == ["resolved", "resolved"]
+    assert world.mail.sent == []
+    async with world.db.begin() as tx:
+        alert = (await queries.page(tx, queries.Filter()))[0][0]
+    assert "alert.resolved" in await world.history(alert)
+    assert f"It came late: the source had said before that it was over at {at:%H:%M:%S} UTC" in await world.reasons(
+        alert
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_problem_that_begins_after_the_resolve_pages(world: World, kind: str) -> None:
+    """F063, G04: nobody is left unpaged for a resolve that was about something earlier."""
+    source, at = await ready(world, kind), await now(world)
+    await world.signal(body(kind, "resolved", at), source)
+    await world.pass_time(minutes(1))
+    await world.signal(body(kind, "firing", at + timedelta(seconds=1)), source)
+    await world.settle()
+    assert await statuses(world) == ["triggered"]
+    assert len(world.mail.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("trigger", "resolve"), [(True, False), (False, True), (False, False)], ids=["resolve", "trigger", "both"]
+)
+async def test_without_times_the_order_of_arrival_counts(world: World, trigger: bool, resolve: bool) -> None:
+    """F063, G04: what is not known is no reason to page nobody."""
+    source, at = await ready(world, "generic"), await now(world)
+    await world.signal(body("generic", "resolved", at if resolve else None), source)
+    await world.signal(body("generic", "firing", at - minutes(1) if trigger else None), source)
+    await world.settle()
+    assert await statuses(world) == ["triggered"]
+
+
+async def test_a_resolve_that_ended_its_alert_says_nothing_of_the_next(world: World) -> None:
+    """F063, G04: a tool that lost sight of a problem and finds it again sends the same start once more."""
+    source, at = await ready(world, "alertmanager"), await now(world)
+    start = at - minutes(30)
+    await world.signal(body("alertmanager", "firing", start), source)
+    await world.settle()
+    await world.signal(body("alertmanager", "resolved", at), source)
+    await world.signal(body("alertmanager", "firing", start), source)
+    await world.settle()
+    assert await statuses(world) == ["triggered", "resolved"]
+    assert len(world.mail.sent) == 2
+
+
+async def test_an_early_resolve_is_remembered_for_minutes_only_and_for_its_key_alone(world: World) -> None:
+    """F063, G04."""
+    source, other, at = await ready(world, "generic"), await world.source("generic"), await now(world)
+    await world.signal(body("generic", "resolved", at), source)
+    await world.signal(body("generic", "firing", at - minutes(1)), other)
+    await world.signal({**body("generic", "firing", at - minutes(1)), "key": "another"}, source)
+    await world.settle()
+    assert await statuses(world) == ["triggered", "triggered"]
+    # No sweep has come by yet.
+    await world.db.pool.execute("UPDATE test_clock SET at = at + $1", lateness.REMEMBERED_FOR)
+    await world.signal(body("generic", "firing", at - minutes(1)), source)
+    async with world.db.begin() as tx:
+        await alerts.route(tx, [row[0].id for row in await queries.page(tx, queries.Filter(source_ids=[source.id]))])
+    assert await statuses(world) == ["triggered", "triggered", "triggered"]
+    # The sweep has forgotten it, too.
+    await world.pass_time(minutes(5))
+    assert await world.db.pool.fetchval("SELECT count(*) FROM alert_early_resolve") == 0
+
+
+async def test_what_is_kept_for_information_only_is_closed_as_well(world: World) -> None:
+    """F063: nobody would be paged for it, and it must not stay open for ever."""
+    source, at = await ready(world, "pagerduty"), await now(world)
+    await world.signal(body("pagerduty", "resolved", at, "info"), source)
+    await world.signal(body("pagerduty", "firing", at - minutes(1), "info"), source)
+    assert await statuses(world) == ["resolved"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_resolve_that_is_older_than_the_problem_ends_nothing(world: World, kind: str) -> None:
+    """F063, G04: the end of an earlier bout does not silence the pager of this one; the signal says what it did."""
+    source, at = await ready(world, kind), await now(world)
+    await world.signal(body(kind, "firing", at), source)
+    await world.settle()
+    await world.signal(body(kind, "resolved", at - minutes(1)), source)
+    await world.settle()
+    assert await statuses(world) == ["triggered"]
+    async with world.db.begin() as tx:
+        alert = (await queries.page(tx, queries.Filter()))[0][0]
+        effects = [effect for _, effect in await queries.signals_of_alert(tx, alert.id)]
+    assert effects == ["outdated", "opened"]
+    await world.pass_time(minutes(5))
+    await world.signal(body(kind, "resolved", await now(world)), source)
+    assert await statuses(world) == ["resolved"]
+
+
+async def test_both_in_one_body_are_taken_in_their_order(world: World) -> None:
+    """F063: a resolve before a trigger in one batch, judged by their times."""
+    source, at = await ready(world, "generic"), await now(world)
+    late = [body("generic", "resolved", at), body("generic", "firing", at - minutes(1))]
+    await world.signal(late, source)  # pyright: ignore[reportArgumentType]
+    await world.settle()
+    assert await statuses(world) == ["resolved"]
+    assert world.mail.sent == []
