@@ -1,0 +1,103 @@
+"""Jobs that share something: one origin that hangs takes a few places and holds nobody else up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.use_cases.job_bench import Bench, until
+from tests.world import World, minutes
+from tocsin.jobs import queue
+from tocsin.jobs.queue import Job
+from tocsin.jobs.worker import Kind, Worker, backoff
+from tocsin.kit.errors import Transient
+from tocsin.notifications.origins import AT_ONCE, TROUBLE
+
+SLOTS = {"send": 16, "page": 4}
+
+
+def hanging(bench: Bench, go: asyncio.Event) -> Kind:
+    """Jobs that hang until they are let go."""
+
+    async def hang(job: Job) -> None:
+        bench.started.append((job.payload["what"], job.owner, job.attempt))
+        await go.wait()
+        async with bench.db.begin() as tx:
+            await bench.note(tx, job)
+            await queue.finish(tx, job)
+
+    return Kind("hang", hang, backoff)
+
+
+async def limited(bench: Bench, go: asyncio.Event, limits: dict[str, int]) -> Worker:
+    worker = await bench.worker(hanging(bench, go), start=False, slots=SLOTS)
+    worker.limit = lambda share: limits.get(share, 1000)
+    await worker.start()
+    bench.workers.append(worker)
+    return worker
+
+
+async def test_a_share_takes_no_more_than_its_places(bench: Bench) -> None:
+    """F141, G04: with many jobs to something that hangs, another one's still runs at once."""
+    go = asyncio.Event()
+    await bench.put(*(f"hang {n}" for n in range(200)), kind="hang", lane="send", shares=("origin:slow", "person:bob"))
+    await limited(bench, go, {"origin:slow": 3})
+
+    async def three() -> bool:
+        return len(bench.started) == 3
+
+    await until(three)
+    await bench.put("innocent", lane="send", shares=("origin:quick", "person:ada"))
+
+    async def done() -> bool:
+        return await bench.effects() == ["innocent"]
+
+    await until(done)
+    hung = [what for what, _, _ in bench.started if what.startswith("hang")]
+    assert len(hung) == 3
+    assert await bench.ask("SELECT max(attempt) FROM job WHERE owner IS NULL") == 0, "what waits uses up no attempt"
+    go.set()
+    await bench.have_happened("innocent", *(f"hang {n}" for n in range(200)))
+
+
+async def test_either_of_two_shares_may_be_full(bench: Bench) -> None:
+    """F141: one person who gets very much does not take all places of an origin from others."""
+    go = asyncio.Event()
+    await bench.put("a1", "a2", "a3", kind="hang", lane="send", shares=("origin:mail", "person:ada"))
+    await bench.put("b1", kind="hang", lane="send", shares=("origin:mail", "person:bob"))
+    await limited(bench, go, {"person:ada": 1})
+
+    async def both() -> bool:
+        return sorted(what for what, _, _ in bench.started) == ["a1", "b1"]
+
+    await until(both)
+    go.set()
+    await bench.have_happened("a1", "a2", "a3", "b1")
+
+
+@pytest.mark.parametrize("failure", [Transient("no connection"), Transient("silent", may_have_arrived=True)])
+async def test_an_origin_that_does_not_answer_is_asked_by_few(world: World, failure: Transient) -> None:
+    """F141, G04: with a hundred alerts for it, an hour of outage is some calls a minute, and all arrive afterwards."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada], wait=minutes(90)))
+    world.mail.down = failure
+    calls = 0
+    send = world.mail.send
+
+    async def count(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return await send(*given, **named)
+
+    world.mail.send = count
+    for n in range(100):
+        await world.signal({"title": f"Disk {n}", "status": "firing", "severity": "critical", "key": str(n)})
+    await world.settle()
+    assert calls <= AT_ONCE + TROUBLE
+    await world.let_pass(minutes(10))
+    assert calls <= 10 * 60 / 30 * 2
+    world.mail.down = None
+    await world.let_pass(minutes(4))
+    assert len(world.mail.sent) == 100
