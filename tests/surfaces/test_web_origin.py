@@ -106,8 +106,7 @@ async def test_what_rests_on_a_session_or_a_password_is_taken_from_our_pages_onl
 ) -> None:
     """F110, F119."""
     ada = await world.person("ada")
-    async with world.db.begin() as tx:
-        await identity.set_password(tx, world.root, ada.id, PASSWORD)
+    await identity.set_password(world.db, world.root, ada.id, PASSWORD)
     async with browser(world) as web:
         signed_in = await web.send("/sign-in", {"email": ada.email, "password": PASSWORD}, **headers)
         assert signed_in.status == (303 if is_taken else 403)
@@ -160,8 +159,7 @@ async def test_a_refused_link_keeps_its_secret_out_of_the_log(world: World) -> N
 async def test_the_cookie_is_for_https_alone_exactly_where_people_come_by_https(world: World) -> None:
     """F110: over plain http a browser would not keep it, and nobody could sign in."""
     ada = await world.person("ada")
-    async with world.db.begin() as tx:
-        await identity.set_password(tx, world.root, ada.id, PASSWORD)
+    await identity.set_password(world.db, world.root, ada.id, PASSWORD)
     fields = {"email": ada.email, "password": PASSWORD}
     async with browser(world) as web:
         plain = (await web.send("/sign-in", fields, **OWN)).headers["set-cookie"].lower()
