@@ -101,8 +101,7 @@ async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> N
 async def go_on_if_nobody_is_left(tx: Tx, run: EscalationRun, reason: str) -> None:
     """Go on at once when none of the people of the present step is still being asked. The caller has locked the run."""
     here = await queries.pages_of_step(tx, run)
-    # A run between two rounds has no step, and waits for its time.
-    if run.state == RunState.RUNNING and here and all(page.state != PageState.PAGING for page in here):
+    if run.state == RunState.RUNNING and all(page.state != PageState.PAGING for page in here):
         await pass_on(tx, run, SYSTEM, reason)
 
 
