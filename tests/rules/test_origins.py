@@ -44,7 +44,8 @@ def test_what_fails_together_has_one_origin(channel: str, address: str, origin: 
     assert origin_of(channel, address) == origin
     names = origins.shares(channel, address, UUID(int=7))
     assert origin_in(names) == origin
-    assert names[1] == f"person:{UUID(int=7)}"
+    assert names[1] == f"person:{UUID(int=7)} {origin}"
+    assert origin_in(origins.shares_of_test(UUID(int=7))) == ""
 
 
 def test_an_origin_that_leaves_calls_unanswered_is_only_probed() -> None:

@@ -99,6 +99,7 @@ async def send(sender: Sender, job: Job) -> None:
     if (wait := sender.origins.wait(origin, job.claimed_at)) is not None:
         async with sender.db.begin_hot() as tx:
             await queue.postpone(tx, job, tx.now + wait)
+        await set_aside(sender.db, origin, wait)
         return
     is_called = False
     try:

@@ -31,7 +31,7 @@ _PROBE_RUNS = timedelta(seconds=2)
 WAKES_EVERY = timedelta(seconds=10)
 _KNOWN_AT_MOST = 10_000
 
-_ORIGIN, _PERSON = "origin:", "person:"
+_ORIGIN, _PERSON, _TEST = "origin:", "person:", "test:"
 
 
 def origin_of(channel: str, address: str) -> str:
@@ -41,8 +41,17 @@ def origin_of(channel: str, address: str) -> str:
 
 
 def shares(channel: str, address: str, user_id: UUID) -> tuple[str, str]:
-    """Return what a message shares with others: who carries it, and whom it is for."""
-    return share_of(origin_of(channel, address)), f"{_PERSON}{user_id}"
+    """Return what a message shares with others: who carries it, and what that one carries to the same person.
+
+    A person's other ways are shares of their own: one that hangs must not hold them up.
+    """
+    origin = origin_of(channel, address)
+    return share_of(origin), f"{_PERSON}{user_id} {origin}"
+
+
+def shares_of_test(user_id: UUID) -> tuple[str]:
+    """Return what the tests of one person share. They wait for no origin, since somebody waits for their answer."""
+    return (f"{_TEST}{user_id}",)
 
 
 def share_of(origin: str) -> str:

@@ -44,7 +44,7 @@ from tocsin.notifications.model import (
     plan,
     write_shape,
 )
-from tocsin.notifications.origins import shares
+from tocsin.notifications.origins import shares, shares_of_test
 
 MOST_METHODS = 20
 MOST_RULES = 40
@@ -130,8 +130,9 @@ def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
         key=name,
         dedup=name,
         max_attempts=1_000_000,
-        # Somebody waits for the answer to a test, also when its origin does not answer others at present.
-        shares=shares(row["channel"], row["address"], row["user_id"]) if row["kind"] == DeliveryKind.PAGE else (),
+        shares=shares_of_test(row["user_id"])
+        if row["kind"] == DeliveryKind.TEST
+        else shares(row["channel"], row["address"], row["user_id"]),
     )
 
 
