@@ -248,6 +248,37 @@ async def test_other_ways_to_a_person_are_tried_meanwhile(world: World) -> None:
     assert await world.deliveries(alert) == ["Ada: queued", "Ada: delivered"]
 
 
+async def test_a_person_who_was_reached_is_not_rung_on_everything_else(world: World) -> None:
+    """F059: one way of two failed, and the other one rang; a third one, which the rules do not name, stays silent."""
+    ada = await world.person("ada")
+    await add_hook(world, ada)
+    await set_rules(world, ada, ("email", 0), ("webhook", 0))
+    async with world.db.begin() as tx:
+        await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="email", address="ada@home.example.org"
+        )
+    await world.route(await world.policy([ada], wait=minutes(30)))
+    world.hook.down = NO
+    await world.alert()
+    await world.let_pass(minutes(2))
+    assert [address for address, _ in world.mail.sent] == [ada.email]
+
+
+async def test_what_can_wait_is_not_sent_where_its_person_does_not_want_it(world: World) -> None:
+    """F059: a mail that fails does not make the phone ring for low urgency."""
+    ada = await world.person("ada")
+    await add_hook(world, ada)
+    async with world.db.begin() as tx:
+        methods = {method.kind: method.id for method in await notification_queries.contact_methods(tx, ada.id)}
+        rule = notifications.RuleDraft(Urgency.LOW, 0, methods["email"])
+        await notifications.set_rules(tx, world.actor(ada), user_id=ada.id, rules=[rule])
+    await world.route(await world.policy([ada], wait=minutes(30)))
+    world.mail.down = NO
+    await world.alert(severity="warning", urgency="low")
+    await world.let_pass(minutes(2))
+    assert world.hook.sent == []
+
+
 async def test_what_was_planned_for_later_goes_out_when_the_first_way_fails(world: World) -> None:
     """F059: at the second failure, and not once more at its own time."""
     ada = await world.person("ada")
