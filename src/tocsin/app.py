@@ -52,12 +52,15 @@ NOTE_PAGE = "incidents.note_page"
 LOOK_AFTER_ALERTS = "alerts.look_after"
 SWEEP_IDENTITY = "identity.sweep"
 SWEEP_SIGNALS = "alerts.sweep_signals"
+COUNT_IN_VAIN = "oncall.count_in_vain"
 
 # Event name → what reacts to it.
 LISTENERS: Listeners = {
     "page.failed": [Listener("page", GIVE_UP_ON_PAGE)],
     "page.attempt_failed": [Listener("page", TRY_OTHER_WAYS)],
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
+    "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],
+    "escalation.exhausted": [Listener("default", COUNT_IN_VAIN)],
 }
 PERIODIC = (
     Periodic(LOOK_AFTER_ALERTS, LOOK_AFTER_ALERTS, timedelta(minutes=5), lane="default"),
@@ -170,6 +173,9 @@ class App:
 
         return application
 
+    def _count_in_vain(self, outcome: str) -> None:
+        self.metrics.escalations.labels(outcome).inc()
+
     def _kinds(self, keys: Keys) -> list[Kind]:
         db, settings = self.db, self.settings
         sender = Sender(
@@ -190,6 +196,7 @@ class App:
             Kind(oncall.ADVANCE, partial(oncall_jobs.advance, db), soon),
             Kind(GIVE_UP_ON_PAGE, partial(oncall_jobs.give_up_on_page, db), soon),
             Kind(TRY_OTHER_WAYS, partial(oncall_jobs.try_other_ways, db), soon),
+            Kind(COUNT_IN_VAIN, partial(oncall_jobs.count_in_vain, db, self._count_in_vain), backoff),
             Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
             Kind(notifications.SEND, partial(send, sender), soon),
             Kind(alerts.PAGE_ANEW, partial(alerts_jobs.page_anew, db), soon),

@@ -62,9 +62,10 @@ def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | Non
     """
     data = event.data
     if event.name == "page.started" and run is not None:
-        # The reason is written for the person who gets the page. An alert pages by a policy only.
+        # The reason is written for the person who gets the page. An alert pages by a policy, or the last resort.
         policy, step, round = str(run.data.get("policy_name", "")), data.get("step", 0), data.get("round", 0)
-        data = {**data, "reason": row_for(policy, step=step, round=round, direct=False)}
+        direct, fallback = bool(data.get("is_direct")), bool(data.get("is_fallback"))
+        data = {**data, "reason": row_for(policy, step=step, round=round, direct=direct, fallback=fallback)}
     line = describe(event.name, event.actor_name, data)
     detail = line.detail
     match event.name:
@@ -128,8 +129,34 @@ def _summary(events: Sequence[LoggedEvent]) -> str:
     paged = [event for event in events if event.name == "page.started" and event.at not in reminders]
     if not paged:
         return _why_nobody(events)
+    if _first(events, "page.acknowledged", "alert.acknowledged", "alert.resolved") is not None:
+        return f"{_names_of(paged)} paged{_outcome(events, paged[0].at)}"
+    # Until somebody answers, those whose turn it was are told apart from the last resort, which is asked beside them.
+    usual = _without_last_resort(events)
+    first = [event for event in paged if event in usual]
+    told = f"{_names_of(first)} paged{_outcome(usual, first[0].at)}" if first else _why_nobody(usual)
+    return f"{told}{_last_resort(events)}"
+
+
+def _names_of(paged: Sequence[LoggedEvent]) -> str:
     names = _listed(list(dict.fromkeys(str(event.data.get("user_name", "")) for event in paged)))
-    return f"{names} {'was' if ' and ' not in names else 'were'} paged{_outcome(events, paged[0].at)}"
+    return f"{names} {'was' if ' and ' not in names else 'were'}"
+
+
+def _last_resort(events: Sequence[LoggedEvent]) -> str:
+    """Say who was asked because nobody else answered or could be reached, and that they did not answer either."""
+    asked = [event for event in events if event.name == "page.started" and event.data.get("is_fallback")]
+    if not asked:
+        return ""
+    run = asked[-1].data.get("run_id")
+    is_over = any(event.name == "escalation.exhausted" and event.data.get("run_id") == run for event in events)
+    return f" {_names_of(asked)} asked as the last resort{', and did not answer either' if is_over else ''}."
+
+
+def _without_last_resort(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
+    asked = [event.data for event in events if event.data.get("is_fallback")]
+    runs, pages = ({data[key] for data in asked if data.get(key)} for key in ("run_id", "page_id"))
+    return [e for e in events if e.data.get("run_id") not in runs and e.data.get("page_id") not in pages]
 
 
 def _outcome(events: Sequence[LoggedEvent], began: datetime) -> str:

@@ -15,7 +15,8 @@ from tocsin.alerts.routing import Route
 from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.db.records import get_record, lock_record, lock_records
 from tocsin.events.log import LoggedEvent
-from tocsin.oncall.queries import policy_names
+from tocsin.oncall.model import PagingTrouble
+from tocsin.oncall.queries import in_paging_trouble, paging_trouble, policy_names
 
 
 async def get(tx: Tx, id: UUID) -> Alert:
@@ -207,6 +208,8 @@ class Filter:
     q: str = ""
     created_from: datetime | None = None
     created_to: datetime | None = None
+    # Triggered, and paging does not get anywhere.
+    troubles: Sequence[PagingTrouble] = ()
 
 
 async def page(
@@ -234,11 +237,40 @@ async def page(
         query = query.where(Alert.created_at >= wanted.created_from)
     if wanted.created_to is not None:
         query = query.where(Alert.created_at < wanted.created_to)
+    if wanted.troubles:
+        query = query.where(*_in_trouble(wanted.troubles))
     if before is not None:
         at, id = before
         query = query.where(or_(Alert.created_at < at, and_(Alert.created_at == at, Alert.id < id)))
     found = await tx.session.execute(query.order_by(Alert.created_at.desc(), Alert.id.desc()).limit(limit))
     return [(alert, name, kind) for alert, name, kind in found.all()]
+
+
+def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
+    # An alert that waits for its route, given back or worse than before, is about to be paged.
+    return [
+        Alert.status == AlertStatus.TRIGGERED,
+        Alert.routed_at.is_not(None),
+        in_paging_trouble(lambda run: run.alert_id == Alert.id, kinds),
+    ]
+
+
+async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
+    """Return which of these alerts nobody has been reached about, or nobody has answered."""
+    if not ids:
+        return {}
+    trouble = paging_trouble(lambda run: run.alert_id == Alert.id)
+    query = select(Alert.id, trouble).where(Alert.id.in_(ids), *_in_trouble(PagingTrouble))
+    return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
+
+
+async def count_troubles(tx: Tx) -> dict[PagingTrouble, int]:
+    """Count the alerts about which nobody was reached, and those that nobody answered; `MOST_COUNTED` in all."""
+    trouble = paging_trouble(lambda run: run.alert_id == Alert.id).label("trouble")
+    found = select(trouble).where(*_in_trouble(PagingTrouble)).limit(MOST_COUNTED).subquery()
+    rows = (await tx.session.execute(select(found.c.trouble, func.count()).group_by(found.c.trouble))).all()
+    numbers = {str(word): number for word, number in rows}
+    return {kind: numbers.get(kind, 0) for kind in PagingTrouble}
 
 
 def _escape(text: str) -> str:

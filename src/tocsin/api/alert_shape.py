@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -14,6 +17,9 @@ from tocsin.edge.context import Context
 from tocsin.incidents import queries as incidents
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import PagingTrouble
+from tocsin.oncall.queries import BeingPaged
 
 
 class LinkOut(msgspec.Struct):
@@ -23,8 +29,27 @@ class LinkOut(msgspec.Struct):
     text: str
 
 
+class BeingPagedOut(msgspec.Struct):
+    """Somebody who is asked now and has not answered: since when, and by which step of which policy.
+
+    `policy_name` is null for a page to the person alone; `is_fallback` when nobody else answered or could be reached.
+    """
+
+    user_id: str
+    user_name: str
+    since: Time
+    policy_name: str | None
+    step: int
+    round: int
+    is_fallback: bool
+
+
 class AlertOut(msgspec.Struct):
-    """One problem as one source sees it. `severity` is 1 (critical) to 5 (info); `count` is its signals so far."""
+    """One problem as one source sees it. `severity` is 1 (critical) to 5 (info); `count` is its signals so far.
+
+    `paging` says that a triggered alert is in nobody's hands: `unreached` when no message has reached anybody so far,
+    `unanswered` when the escalation ended without an answer; null when there is nothing to worry about.
+    """
 
     id: str
     number: int
@@ -53,13 +78,46 @@ class AlertOut(msgspec.Struct):
     acknowledged_by: str | None
     resolved_at: Time | None
     resolved_by: str | None
+    paging: PagingTrouble | None
+    being_paged: list[BeingPagedOut]
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pagings:
+    """How paging stands for several alerts or incidents."""
+
+    troubles: Mapping[UUID, PagingTrouble]
+    asked: Mapping[UUID, Sequence[BeingPaged]]
+
+    def of(self, id: UUID) -> tuple[PagingTrouble | None, list[BeingPagedOut]]:
+        """Return the trouble of one of them and who is being paged."""
+        return self.troubles.get(id), [_write_paged(each) for each in self.asked.get(id, ())]
+
+
+async def pagings(tx: Tx, alerts: Sequence[Alert]) -> Pagings:
+    """Read how paging stands for those of these alerts that nobody has taken."""
+    ids = [alert.id for alert in alerts if alert.status == AlertStatus.TRIGGERED]
+    return Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, alert_ids=ids))
+
+
+def _write_paged(each: BeingPaged) -> BeingPagedOut:
+    return BeingPagedOut(
+        user_id=public("usr", each.user_id),
+        user_name=each.name,
+        since=stamp(each.since),
+        policy_name=each.policy_name or None,
+        step=each.step,
+        round=each.round,
+        is_fallback=each.is_fallback,
+    )
+
+
 def write_alert(
-    alert: Alert, source_name: str, source_kind: str, incident_number: str | None, base_url: str
+    alert: Alert, source_name: str, source_kind: str, incident_number: str | None, base_url: str, paging: Pagings
 ) -> AlertOut:
     """Write an alert with what belongs to it."""
+    trouble, asked = paging.of(alert.id)
     id = public("alt", alert.id)
     return AlertOut(
         id=id,
@@ -89,6 +147,8 @@ def write_alert(
         acknowledged_by=alert.acknowledged_by,
         resolved_at=when(alert.resolved_at),
         resolved_by=alert.resolved_by,
+        paging=trouble,
+        being_paged=asked,
         url=f"{base_url.rstrip('/')}/alerts/{id}",
     )
 
@@ -98,4 +158,4 @@ async def shape(tx: Tx, context: Context, alert: Alert) -> AlertOut:
     sources = await queries.source_names(tx, [alert.source_id])
     found = await incidents.by_id(tx, [alert.incident_id] if alert.incident_id is not None else [])
     number = next((incident.reference for incident in found.values()), None)
-    return write_alert(alert, *sources[alert.source_id], number, context.settings.base_url)
+    return write_alert(alert, *sources[alert.source_id], number, context.settings.base_url, await pagings(tx, [alert]))

@@ -15,7 +15,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import explain
 from tocsin.alerts.model import Alert, AlertStatus
-from tocsin.api.alert_shape import AlertOut, shape, write_alert
+from tocsin.api.alert_shape import AlertOut, pagings, shape, write_alert
 from tocsin.api.alert_sources import SignalOut, write_signal
 from tocsin.api.body import Body, NoBody, ids_in, naming
 from tocsin.api.deliveries import DeliveryOut, write_delivery
@@ -46,6 +46,7 @@ from tocsin.kit.ids import parse, parse_all, public
 from tocsin.kit.text import storable
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.model import Urgency
+from tocsin.oncall.model import PagingTrouble
 
 _LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
 MOST_AT_ONCE = 100
@@ -148,13 +149,18 @@ async def list_alerts(
     needs_action: Annotated[
         bool, QueryParameter(description="Open and answered by nobody, whatever it is linked to.")
     ] = False,
+    paging: FromQuery[list[PagingTrouble] | None] = None,
     created_from: Annotated[datetime | None, QueryParameter(name="created_at[gte]")] = None,
     created_to: Annotated[datetime | None, QueryParameter(name="created_at[lt]")] = None,
     q: Annotated[str | None, QueryParameter(description="Searches the title.", max_length=200)] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[AlertOut]]:
-    """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
+    """List alerts, the newest first. `label[team]=payments` keeps those with this label.
+
+    `paging=unreached` keeps those about which no message has reached anybody, `paging=unanswered` those whose
+    escalation ended without an answer; both, all that are in nobody's hands.
+    """
     who.must("alert.view")
     before = read_moment(cursor)
     async with context.db.look() as tx:
@@ -165,17 +171,19 @@ async def list_alerts(
             source_ids=parse_all("src", source_id or ()),
             incident_id=(await incidents.get(tx, reference(incident))).id if incident is not None else None,
             needs_action=needs_action,
+            troubles=paging or (),
             labels=_labels(request),
             q=searchable(q),
             created_from=moment("created_at[gte]", created_from),
             created_to=moment("created_at[lt]", created_to),
         )
         rows = await queries.page(tx, wanted, before=before, limit=limit + 1)
+        paged = await pagings(tx, [alert for alert, _, _ in rows])
         numbers = await incidents.by_id(tx, [row[0].incident_id for row in rows if row[0].incident_id is not None])
 
     def write(row: tuple[Alert, str, str]) -> AlertOut:
         owner = numbers.get(row[0].incident_id) if row[0].incident_id is not None else None
-        return write_alert(*row, owner.reference if owner else None, context.settings.base_url)
+        return write_alert(*row, owner.reference if owner else None, context.settings.base_url, paged)
 
     return listing(request, rows, limit, write, lambda row: (row[0].created_at, row[0].id))
 

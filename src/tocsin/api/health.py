@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Response, get
 
+from tocsin.alerts import queries as alerts
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import readiness
 from tocsin.edge.context import Ctx
@@ -37,7 +38,7 @@ async def readyz(context: Ctx) -> Response[dict[str, Any]]:
 
 @get("/metrics", include_in_schema=False)
 async def metrics(context: Ctx) -> Response[bytes]:
-    """Show the figures of this process, and the queue as the database sees it, for Prometheus."""
+    """Show the figures of this process, and the queue and the alerts in nobody's hands as the database sees them, for Prometheus."""
     figures = context.metrics
     figures.intake_waiting.set(context.intake.waiting)
     figures.watchers.set(context.live.watchers)
@@ -46,7 +47,10 @@ async def metrics(context: Ctx) -> Response[bytes]:
             for lane, (number, age) in (await queue.waiting(tx)).items():
                 figures.queue_due.labels(lane).set(number)
                 figures.queue_age.labels(lane).set(age)
+            for trouble, number in (await alerts.count_troubles(tx)).items():
+                figures.alerts_in_vain.labels(trouble.value).set(number)
     except STORE_ERRORS:
+        figures.alerts_in_vain.clear()
         figures.queue_due.clear()
         figures.queue_age.clear()
     return Response(figures.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

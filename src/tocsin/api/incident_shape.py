@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.api.alert_shape import BeingPagedOut, Pagings
 from tocsin.api.http import Time, public_or_none, when
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
@@ -18,6 +19,8 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import PagingTrouble
 
 
 class Person(msgspec.Struct):
@@ -55,7 +58,12 @@ class Stamps(msgspec.Struct):
 
 
 class IncidentOut(msgspec.Struct):
-    """An incident. `severity` is 1 (critical) to 5 (info); `duration_seconds` runs until it ended, or until now."""
+    """An incident. `severity` is 1 (critical) to 5 (info); `duration_seconds` runs until it ended, or until now.
+
+    `paging` says that help was asked for in vain: `unreached` when no message has reached anybody so far, `unanswered`
+    when it ended without an answer and nobody has joined since. Of its alerts it says nothing: they have a field of
+    their own.
+    """
 
     id: str
     number: str
@@ -75,6 +83,8 @@ class IncidentOut(msgspec.Struct):
     responders_joined: int
     responders_asked: int
     duration_seconds: int
+    paging: PagingTrouble | None
+    being_paged: list[BeingPagedOut]
     declared_at: Time
     updated_at: Time
     version: int
@@ -93,6 +103,7 @@ async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> 
     people = await identity.users_by_id(tx, holders)
     alerts = await alert_queries.linked_counts(tx, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
+    paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
         _write(
             incident,
@@ -101,6 +112,7 @@ async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> 
             base_url=context.settings.base_url,
             alerts=alerts.get(incident.id, 0),
             turnout=turnout[incident.id],
+            paging=paged.of(incident.id),
         )
         for incident in incidents
     ]
@@ -114,6 +126,7 @@ def _write(
     base_url: str,
     alerts: int,
     turnout: queries.Turnout,
+    paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
 ) -> IncidentOut:
     return IncidentOut(
         id=public("inc", incident.id),
@@ -146,6 +159,8 @@ def _write(
         responders_joined=turnout.joined,
         responders_asked=turnout.asked,
         duration_seconds=int(lifecycle.lasted(incident, now).total_seconds()),
+        paging=paging[0],
+        being_paged=paging[1],
         declared_at=stamp(incident.declared_at),
         updated_at=stamp(incident.updated_at),
         version=incident.version,

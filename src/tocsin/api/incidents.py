@@ -34,6 +34,7 @@ from tocsin.incidents import queries, service
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
 from tocsin.kit.ids import parse, parse_all
+from tocsin.oncall.model import PagingTrouble
 
 Severity = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
 _Place = tuple[Severity, AwareTime, UUID]
@@ -79,6 +80,7 @@ async def list_incidents(
     lead_id: FromQuery[list[str] | None] = None,
     commander_id: FromQuery[list[str] | None] = None,
     reporter_id: FromQuery[list[str] | None] = None,
+    paging: FromQuery[list[PagingTrouble] | None] = None,
     declared_from: Annotated[datetime | None, QueryParameter(name="declared_at[gte]")] = None,
     declared_to: Annotated[datetime | None, QueryParameter(name="declared_at[lt]")] = None,
     q: Annotated[str | None, QueryParameter(description="Searches title, summary and number.", max_length=200)] = None,
@@ -88,7 +90,8 @@ async def list_incidents(
 ) -> Response[Listing[IncidentOut]]:
     """List incidents, the newest first.
 
-    The same parameter twice means either value; different parameters must all hold.
+    The same parameter twice means either value; different parameters must all hold. `paging=unreached` keeps those
+    where help was asked for and no message has reached anybody, `paging=unanswered` those where nobody answered.
     """
     who.must("incident.view")
     place = read_place(cursor, _Place)
@@ -105,6 +108,7 @@ async def list_incidents(
             lead_ids=parse_all("usr", lead_id or ()),
             commander_ids=parse_all("usr", commander_id or ()),
             reporter_ids=parse_all("usr", reporter_id or ()),
+            troubles=paging or (),
             after=after,
             limit=limit + 1,
         )

@@ -20,8 +20,10 @@ class Target(Body, kw_only=True):
 
 def read_targets(field: str, targets: Sequence[Target]) -> list[PageTarget]:
     """Read the ids; raises `Invalid` for the first that is none of its kind."""
-    found: list[PageTarget] = []
-    for at, target in enumerate(targets):
-        with naming(field, at, "id"):
-            found.append(PageTarget(target.type, parse("usr" if target.type == "user" else "pol", target.id)))
-    return found
+    return [read_target(field, target, at) for at, target in enumerate(targets)]
+
+
+def read_target(field: str, target: Target, *place: int) -> PageTarget:
+    """Read one id; raises `Invalid` when it is none of its kind."""
+    with naming(field, *place, "id"):
+        return PageTarget(target.type, parse("usr" if target.type == "user" else "pol", target.id))

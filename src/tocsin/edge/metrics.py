@@ -55,6 +55,21 @@ class Metrics:
         self.deliveries = Counter(
             "tocsin_deliveries", "Outcomes of sending.", ["channel", "result"], registry=self.registry
         )
+        self.escalations = Counter(
+            "tocsin_escalations_in_vain",
+            "Escalations that found out that they reach nobody, or that ended without an answer.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.alerts_in_vain = Gauge(
+            "tocsin_alerts_in_vain",
+            "Triggered alerts about which nobody was reached, or that nobody answered.",
+            ["paging"],
+            registry=self.registry,
+        )
+        # So that the rate is known before the first of them.
+        for outcome in ("unreached", "unanswered"):
+            self.escalations.labels(outcome)
         self.watchers = Gauge("tocsin_live_watchers", "Open live streams of this process.", registry=self.registry)
 
     def render(self) -> bytes:

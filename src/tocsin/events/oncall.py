@@ -9,12 +9,13 @@ from tocsin.events.base import Event
 
 
 class EscalationStarted(Event, frozen=True, kw_only=True):
-    """An escalation run began for an alert or an incident."""
+    """An escalation run began for an alert or an incident; `is_fallback`: it asks the organisation's last resort."""
 
     name: ClassVar[str] = "escalation.started"
     run_id: UUID
     policy_name: str
     reason: str
+    is_fallback: bool = False
 
 
 class EscalationStepSkipped(Event, frozen=True, kw_only=True):
@@ -61,7 +62,8 @@ class EscalationEnded(Event, frozen=True, kw_only=True):
 class PageStarted(Event, frozen=True, kw_only=True):
     """One person is being asked, on the channels named; without an answer within `wait_minutes` the run goes on.
 
-    `reason` is written to that person; `policy_name` and `is_direct` are what the record says it with.
+    `reason` is written to that person; `policy_name`, `is_direct` and `is_fallback` are what the record
+    says it with.
     """
 
     name: ClassVar[str] = "page.started"
@@ -76,6 +78,7 @@ class PageStarted(Event, frozen=True, kw_only=True):
     wait_minutes: int | None
     policy_name: str = ""
     is_direct: bool = False
+    is_fallback: bool = False
 
 
 class PageUnreachable(Event, frozen=True, kw_only=True):

@@ -127,6 +127,9 @@ def too_late(alert_status: str) -> str:
 
 def _escalation(event: Event, who: str) -> Line | None:
     match event:
+        case oncall.EscalationStarted(is_fallback=True):
+            text = f"The last resort was asked: “{event.policy_name}”"
+            return Line("bell-ring", text, "red", "page", event.reason)
         case oncall.EscalationStarted():
             return Line("bell-ring", f"The escalation “{event.policy_name}” started", "amber", "page", event.reason)
         case oncall.EscalationStepSkipped():
@@ -172,16 +175,21 @@ def _page(event: Event, who: str) -> Line | None:
             return None
 
 
-def why_them(policy_name: str, *, step: int, round: int, direct: bool) -> str:
+def why_them(policy_name: str, *, step: int, round: int, direct: bool, fallback: bool = False) -> str:
     """Say why somebody was paged, to everybody but them."""
-    return "Paged directly" if direct else f"Step {step} of {policy_name}{f', repeat {round}' if round else ''}"
+    by_policy = f"tep {step} of {policy_name}{f', repeat {round}' if round else ''}"
+    if fallback:
+        return "Asked as the last resort" if direct else f"Asked as the last resort, s{by_policy}"
+    return "Paged directly" if direct else f"S{by_policy}"
 
 
 def _why_them(event: oncall.PageStarted) -> str:
     # What was written before the event had these facts has the reason alone.
     if not event.policy_name and not event.is_direct:
         return event.reason
-    return why_them(event.policy_name, step=event.step, round=event.round, direct=event.is_direct)
+    return why_them(
+        event.policy_name, step=event.step, round=event.round, direct=event.is_direct, fallback=event.is_fallback
+    )
 
 
 def _delivery(event: Event, who: str) -> Line | None:

@@ -8,18 +8,22 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, tuple_
+from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import lock_records
 from tocsin.events import log, words
+from tocsin.events.incidents import IncidentReopened
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import User
 from tocsin.incidents.model import OPEN, Incident, Responder, ResponderState, Status
 from tocsin.kit import ids
 from tocsin.kit.errors import NotFound
 from tocsin.kit.text import storable
+from tocsin.oncall.model import EscalationRun, PagingTrouble, RunState
+from tocsin.oncall.queries import in_paging_trouble, paging_trouble
 
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
 Ref = UUID | str
@@ -143,6 +147,7 @@ async def list_page(
     lead_ids: Collection[UUID] = (),
     commander_ids: Collection[UUID] = (),
     reporter_ids: Collection[UUID] = (),
+    troubles: Collection[PagingTrouble] = (),
     after: Place | None = None,
     limit: int = 25,
 ) -> list[Incident]:
@@ -166,12 +171,50 @@ async def list_page(
         (Incident.reporter_id, reporter_ids),
     )
     filters += [column.in_(wanted) for column, wanted in people if wanted]
+    if troubles:
+        filters += _in_trouble(troubles)
     if wanted := storable(q).strip():
         filters.append(_matches(wanted))
     if after is not None:
         filters.append(_after(sort, after))
     query = select(Incident).where(*filters).order_by(*_order(sort)).limit(limit)
     return list((await tx.session.scalars(query)).all())
+
+
+def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
+    return [Incident.status.in_([status.value for status in OPEN]), in_paging_trouble(_asks_for_help, kinds, _counts)]
+
+
+def _asks_for_help(run: type[EscalationRun]) -> ColumnElement[bool]:
+    return run.incident_id == Incident.id
+
+
+def _counts(run: type[EscalationRun]) -> ColumnElement[bool]:
+    """Say that nobody has come since this call for help began: no answer, nobody who joined, no new round."""
+    other = aliased(EscalationRun)
+    answered = select(other.id).where(
+        other.incident_id == run.incident_id, other.state == RunState.ANSWERED, other.ended_at >= run.started_at
+    )
+    joined = select(Responder.user_id).where(
+        Responder.incident_id == run.incident_id,
+        Responder.state == ResponderState.JOINED,
+        Responder.joined_at > run.started_at,
+    )
+    reopened = select(LoggedEvent.position).where(
+        LoggedEvent.incident_id == run.incident_id,
+        LoggedEvent.name == IncidentReopened.name,
+        LoggedEvent.at >= run.started_at,
+    )
+    return and_(not_(answered.exists()), not_(joined.exists()), not_(reopened.exists()))
+
+
+async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
+    """Return for which of these incidents help was asked for in vain: nobody was reached, or nobody answered."""
+    if not ids:
+        return {}
+    trouble = paging_trouble(_asks_for_help, _counts)
+    query = select(Incident.id, trouble).where(Incident.id.in_(ids), *_in_trouble(PagingTrouble))
+    return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
 
 
 def _matches(wanted: str) -> ColumnElement[bool]:

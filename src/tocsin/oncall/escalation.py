@@ -176,6 +176,6 @@ def reason_to_send(request: str, reason: str) -> str:
     return f"{request if request.endswith(('.', '!', '?')) else f'{request}.'} {reason}"
 
 
-def row_for(plan_name: str, *, step: int, round: int, direct: bool) -> str:
+def row_for(plan_name: str, *, step: int, round: int, direct: bool, fallback: bool = False) -> str:
     """Say the same for a row that is about the person."""
-    return why_them(plan_name, step=step, round=round, direct=direct)
+    return why_them(plan_name, step=step, round=round, direct=direct, fallback=fallback)

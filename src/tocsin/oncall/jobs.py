@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from tocsin.db.engine import Database
@@ -46,3 +47,13 @@ async def try_other_ways(db: Database, job: Job) -> None:
         if fields["page_id"] is not None and (fields["refused"] or fields["attempt"] > 1):
             await service.try_other_ways(tx, UUID(fields["page_id"]))
         await queue.finish(tx, job)
+
+
+async def count_in_vain(db: Database, count: Callable[[str], None], job: Job) -> None:
+    """React to `escalation.unreached` and `escalation.exhausted`: count it for the figures of this process.
+
+    May run twice: a figure that is one too high for a while is better than none.
+    """
+    async with db.begin(depth=job.payload["depth"]) as tx:
+        await queue.finish(tx, job)
+    count("unreached" if job.payload["name"] == "escalation.unreached" else "unanswered")

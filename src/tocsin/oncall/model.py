@@ -52,6 +52,17 @@ class PageState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class PagingTrouble(StrEnum):
+    """Why an open alert, or a call for help, is not in good hands.
+
+    unreached: people are being paged, and no message has reached any of them. unanswered: people were paged and it
+    ended without an answer, and nobody who is being paged now has been reached.
+    """
+
+    UNREACHED = "unreached"
+    UNANSWERED = "unanswered"
+
+
 class EscalationPolicy(Record):
     """Whom to page, in which order, and how long to wait in between."""
 
@@ -96,17 +107,21 @@ class EscalationTarget(Record):
 
 
 class FallbackTarget(Record):
-    """Whom to ask when an escalation reached nobody or went unanswered: a policy or a person. One row at most."""
+    """Whom to ask when an escalation reached nobody or went unanswered: a policy or a person, or nobody.
+
+    One row at most; there is none before somebody chose.
+    """
 
     __tablename__ = "fallback_target"
     __table_args__ = (
         CheckConstraint("id = 1", name="single"),
-        CheckConstraint("(policy_id IS NULL) <> (user_id IS NULL)", name="whom"),
+        CheckConstraint("policy_id IS NULL OR user_id IS NULL", name="whom"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("escalation_policy.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    version: Mapped[int] = mapped_column(server_default="0")
 
 
 class EscalationRun(Record):
@@ -127,6 +142,12 @@ class EscalationRun(Record):
             "is_fallback",
             unique=True,
             postgresql_where=text("state = 'running'"),
+        ),
+        # Those by which a list finds what nobody answers.
+        Index(
+            "escalation_run_trouble_idx",
+            "alert_id",
+            postgresql_where=text("state = 'exhausted' OR (state = 'running' AND unreached_since IS NOT NULL)"),
         ),
     )
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, not_, null, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.orm import aliased
 
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
-from tocsin.notifications.model import Method, Rule
+from tocsin.notifications.model import REACHED, Delivery, Method, Rule
 from tocsin.notifications.queries import ways_to_reach
 from tocsin.oncall.escalation import PageTarget, Plan, Step
 from tocsin.oncall.model import (
@@ -25,6 +26,7 @@ from tocsin.oncall.model import (
     FallbackTarget,
     Page,
     PageState,
+    PagingTrouble,
     RunState,
 )
 
@@ -64,6 +66,13 @@ async def fallback_target(tx: Tx) -> FallbackTarget | None:
     return await tx.session.get(FallbackTarget, 1)
 
 
+async def lock_fallback(tx: Tx) -> FallbackTarget:
+    """Return the row that says whom to ask, for changing; it is made when nobody was chosen before."""
+    await tx.session.execute(insert(FallbackTarget).values(id=1).on_conflict_do_nothing())
+    query = select(FallbackTarget).with_for_update(**LOCK).execution_options(populate_existing=True)
+    return (await tx.session.scalars(query)).one()
+
+
 def target_of(fallback: FallbackTarget | None) -> PageTarget | None:
     """Return the fallback as what a run can page."""
     if fallback is None:
@@ -101,6 +110,107 @@ async def unreached(tx: Tx, alert_ids: Sequence[UUID]) -> list[UUID]:
         alert_ids,
     )
     return [row["alert_id"] for row in rows]
+
+
+Is = Callable[[type[EscalationRun]], ColumnElement[bool]]
+
+
+def paging_trouble(is_about: Is, counts: Is | None = None) -> ColumnElement[str | None]:
+    """Return the `PagingTrouble` of what the runs are about, or null, for a statement over alerts or incidents.
+
+    `is_about` ties a run to the row; `counts` says which of the runs that ended without an answer still matter. A run
+    that began anew stands for those before it, so that what is being paged again is in no trouble by its past.
+    """
+    unreached = _any_run(is_about, lambda run: and_(_is("running", run), run.unreached_since.is_not(None)))
+    exhausted = _any_run(is_about, lambda run: and_(_is("exhausted", run), *([counts(run)] if counts else [])))
+    goes_on = _any_run(is_about, lambda run: and_(_is("running", run), not_(run.is_fallback)))
+    in_touch = _any_run(is_about, lambda run: and_(_is("running", run), _has_reached(run)))
+    return case(
+        (and_(exhausted, not_(goes_on), not_(in_touch)), PagingTrouble.UNANSWERED.value),
+        (and_(unreached, not_(in_touch)), PagingTrouble.UNREACHED.value),
+        else_=null(),
+    )
+
+
+def in_paging_trouble(is_about: Is, kinds: Collection[PagingTrouble], counts: Is | None = None) -> ColumnElement[bool]:
+    """Say that what the runs are about is in one of these troubles; finds its way by the runs in question alone."""
+    # Said by itself, in the words of the partial index: what is not among these runs is never looked at any closer.
+    maybe = _any_run(
+        is_about, lambda run: or_(_is("exhausted", run), and_(_is("running", run), run.unreached_since.is_not(None)))
+    )
+    return and_(maybe, paging_trouble(is_about, counts).in_([kind.value for kind in kinds]))
+
+
+def _any_run(is_about: Is, holds: Is) -> ColumnElement[bool]:
+    run = aliased(EscalationRun)
+    return select(run.id).where(is_about(run), holds(run)).exists()
+
+
+def _is(state: str, run: type[EscalationRun]) -> ColumnElement[bool]:
+    # A constant, not a parameter: the partial indexes are chosen by it.
+    return run.state == literal_column(f"'{RunState(state).value}'")
+
+
+def _has_reached(run: type[EscalationRun]) -> ColumnElement[bool]:
+    """Say that a message of the run went out, or that somebody reacted to it, as `that_reached` finds it."""
+    page, other = aliased(Page), aliased(Page)
+    sent = (
+        select(Delivery.id)
+        .join(page, page.id == Delivery.page_id)
+        .where(page.run_id == run.id, Delivery.state.in_(REACHED), Delivery.sent_at.is_not(None))
+    )
+    reacted = select(other.id).where(
+        other.run_id == run.id, other.state.in_((PageState.ACKNOWLEDGED, PageState.DECLINED))
+    )
+    return or_(_any(sent), _any(reacted))
+
+
+def _any(found: Select[UUID]) -> ColumnElement[bool]:
+    # Unlike EXISTS, this is never turned into a look at every message there is.
+    return found.limit(1).scalar_subquery().is_not(None)
+
+
+@dataclass(frozen=True, slots=True)
+class BeingPaged:
+    """Somebody who is being asked now: since when, and by what. `policy_name` is empty for a direct page."""
+
+    about: UUID
+    user_id: UUID
+    name: str
+    since: datetime
+    policy_name: str
+    step: int
+    round: int
+    is_fallback: bool
+
+
+async def being_paged(
+    tx: Tx, *, alert_ids: Collection[UUID] = (), incident_ids: Collection[UUID] = ()
+) -> dict[UUID, list[BeingPaged]]:
+    """Return who is asked now about each of these alerts, or for help with each of these incidents, by time."""
+    about = EscalationRun.alert_id if alert_ids else EscalationRun.incident_id
+    run = EscalationRun
+    query = (
+        select(
+            about,
+            Page.user_id,
+            User.name,
+            Page.paged_at,
+            case((run.direct_user_id.is_(None), run.policy_name), else_=""),
+            Page.step,
+            Page.round,
+            run.is_fallback,
+        )
+        .join(Page, Page.run_id == run.id)
+        .join(User, User.id == Page.user_id)
+        .where(run.state == RunState.RUNNING, Page.state == PageState.PAGING, about.in_(alert_ids or incident_ids))
+        .order_by(Page.paged_at, Page.id)
+    )
+    found: dict[UUID, list[BeingPaged]] = {}
+    rows: Sequence[Any] = (await tx.session.execute(query)).all() if alert_ids or incident_ids else ()
+    for id, *rest in rows:
+        found.setdefault(id, []).append(BeingPaged(id, *rest))
+    return found
 
 
 async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[UUID]:

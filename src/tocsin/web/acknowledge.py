@@ -245,7 +245,13 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         paged_at=page.paged_at,
         why="You acknowledged it"
         if _is_reminder(asked) and _is_owner(asked)
-        else row_for(run.policy_name, step=page.step, round=page.round, direct=run.direct_user_id is not None),
+        else row_for(
+            run.policy_name,
+            step=page.step,
+            round=page.round,
+            direct=run.direct_user_id is not None,
+            fallback=run.is_fallback,
+        ),
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,

@@ -8,7 +8,7 @@ from tocsin.oncall.service.answers import (
     page,
     try_other_ways,
 )
-from tocsin.oncall.service.fallback import set_fallback
+from tocsin.oncall.service.fallback import Fallback, describe_fallback, set_fallback
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
 from tocsin.oncall.service.runs import advance, end_calm_runs, end_runs, link_runs, start_anew
 from tocsin.oncall.service.steps import ADVANCE, Start, start, what_follows
@@ -16,6 +16,7 @@ from tocsin.oncall.service.wording import PageWords, reword
 
 __all__ = [
     "ADVANCE",
+    "Fallback",
     "PageWords",
     "Start",
     "StepDraft",
@@ -23,6 +24,7 @@ __all__ = [
     "answer_page",
     "create_policy",
     "decline_page",
+    "describe_fallback",
     "delete_policy",
     "end_calm_runs",
     "end_runs",

@@ -100,6 +100,12 @@ async def delete_policy(tx: Tx, who: Actor, id: UUID) -> None:
             "This policy has paged people, so the record needs it. Take it out of the routes instead.",
             code="escalation_policy.has_paged",
         )
+    fallback = await queries.fallback_target(tx)
+    if fallback is not None and fallback.policy_id == id:
+        raise Conflict(
+            "Escalations fall back on this policy. Choose another fallback under Organisation first.",
+            code="escalation_policy.is_fallback",
+        )
     await tx.session.delete(policy)
     try:
         await tx.session.flush()

@@ -82,6 +82,7 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
             run_id=run.id,
             policy_name=run.policy_name,
             reason=s.reason,
+            is_fallback=run.is_fallback,
         )
         for run, s in zip(runs, wanted, strict=True)
     ]
@@ -229,6 +230,7 @@ def _page_started(
         channels=channels,
         policy_name=run.policy_name,
         is_direct=run.direct_user_id is not None,
+        is_fallback=run.is_fallback,
         wait_minutes=_minutes(run.next_step_at - page["paged_at"]) if run.next_step_at else None,
     )
 

@@ -534,13 +534,21 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'running'"),
     )
     op.create_index(op.f("escalation_run_policy_id_idx"), "escalation_run", ["policy_id"], unique=False)
+    op.create_index(
+        "escalation_run_trouble_idx",
+        "escalation_run",
+        ["alert_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'exhausted' OR (state = 'running' AND unreached_since IS NOT NULL)"),
+    )
     op.create_table(
         "fallback_target",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("policy_id", sa.Uuid(), nullable=True),
         sa.Column("user_id", sa.Uuid(), nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("fallback_target_single_check")),
-        sa.CheckConstraint("(policy_id IS NULL) <> (user_id IS NULL)", name=op.f("fallback_target_whom_check")),
+        sa.CheckConstraint("policy_id IS NULL OR user_id IS NULL", name=op.f("fallback_target_whom_check")),
         sa.ForeignKeyConstraint(["policy_id"], ["escalation_policy.id"], name=op.f("fallback_target_policy_id_fkey")),
         sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fallback_target_user_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("fallback_target_pkey")),

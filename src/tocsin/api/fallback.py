@@ -1,0 +1,77 @@
+"""Whom escalations fall back on: one setting of the organisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import msgspec
+from litestar import Response, Router, get, put
+from litestar.params import JSONBody
+
+from tocsin.api.body import Body, naming
+from tocsin.api.http import IfMatch, answer, read_if_match
+from tocsin.api.targets import Target, read_target
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Ctx, Who
+from tocsin.kit.ids import public
+from tocsin.oncall import queries, service
+
+
+class FallbackTargetOut(msgspec.Struct):
+    """A person or a policy. `problem` says why it could not be reached now, and is null when it can."""
+
+    type: Literal["user", "escalation_policy"]
+    id: str
+    name: str
+    problem: str | None
+
+
+class FallbackOut(msgspec.Struct):
+    """Whom to ask when an escalation reaches nobody or ends unanswered; null for nobody. `version` begins at 0."""
+
+    target: FallbackTargetOut | None
+    version: int
+
+
+class ChooseFallback(Body, kw_only=True):
+    """The last resort as a whole; null for nobody."""
+
+    example: ClassVar[Mapping[str, Any]] = {"target": Target.example}
+    target: Target | None
+
+
+async def _write(tx: Tx) -> FallbackOut:
+    row = await queries.fallback_target(tx)
+    found = await service.describe_fallback(tx)
+    target = None
+    if found is not None:
+        prefix = "usr" if found.target.kind == "user" else "pol"
+        id = public(prefix, found.target.id)
+        target = FallbackTargetOut(found.target.kind, id, found.name, found.problem or None)
+    return FallbackOut(target, row.version if row is not None else 0)
+
+
+@get("/organisation/fallback")
+async def get_fallback(context: Ctx, who: Who) -> Response[FallbackOut]:
+    """Show whom escalations fall back on."""
+    who.must("oncall.view")
+    async with context.begin() as tx:
+        shaped = await _write(tx)
+    return answer(shaped, version=shaped.version)
+
+
+@put("/organisation/fallback")
+async def choose_fallback(
+    context: Ctx, who: Who, data: JSONBody[ChooseFallback], if_match: IfMatch = None
+) -> Response[FallbackOut]:
+    """Choose whom escalations fall back on; needs `oncall.manage`. Escalations under way follow at their next step."""
+    async with context.begin() as tx:
+        target = read_target("target", data.target) if data.target is not None else None
+        with naming("target", "id"):
+            await service.set_fallback(tx, who, target, if_version=read_if_match(if_match))
+        shaped = await _write(tx)
+    return answer(shaped, version=shaped.version)
+
+
+ROUTER = Router("/", route_handlers=[get_fallback, choose_fallback], tags=["escalation policies"])
