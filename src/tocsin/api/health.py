@@ -38,7 +38,7 @@ async def readyz(context: Ctx) -> Response[dict[str, Any]]:
 
 @get("/metrics", include_in_schema=False)
 async def metrics(context: Ctx) -> Response[bytes]:
-    """Show the figures of this process, and the queue and the alerts in nobody's hands as the database sees them, for Prometheus."""
+    """Show the figures of this process, and what the database says of the queue and of alerts, for Prometheus."""
     figures = context.metrics
     figures.intake_waiting.set(context.intake.waiting)
     figures.watchers.set(context.live.watchers)

@@ -10,7 +10,7 @@ from litestar import Response, Router, delete, get, post
 from litestar.params import FromQuery, JSONBody
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.api.alert_shape import AlertOut, write_alert
+from tocsin.api.alert_shape import AlertOut, pagings, write_alert
 from tocsin.api.body import Body, ids_in
 from tocsin.api.http import (
     Cursor,
@@ -156,12 +156,13 @@ async def list_incident_alerts(
         incident = await queries.get(tx, reference(id))
         wanted = alert_queries.Filter(incident_id=incident.id)
         rows = await alert_queries.page(tx, wanted, before=before, limit=limit + 1)
+        paged = await pagings(tx, [alert for alert, _, _ in rows])
     base_url, number = context.settings.base_url, incident.reference
     return listing(
         request,
         rows,
         limit,
-        lambda row: write_alert(row[0], row[1], row[2], number, base_url),
+        lambda row: write_alert(row[0], row[1], row[2], number, base_url, paged),
         lambda row: (row[0].created_at, row[0].id),
     )
 
@@ -176,8 +177,9 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
         for alert in linked:
             await tx.session.refresh(alert)
         sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked})
+        paged = await pagings(tx, linked)
     base_url = context.settings.base_url
-    return Listing([write_alert(a, *sources[a.source_id], incident.reference, base_url) for a in linked])
+    return Listing([write_alert(a, *sources[a.source_id], incident.reference, base_url, paged) for a in linked])
 
 
 @delete("/{id:str}/alerts/{alert_id:str}")

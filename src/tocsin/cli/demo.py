@@ -25,6 +25,7 @@ from tocsin.notifications.channels.console import Console
 from tocsin.notifications.model import Urgency
 from tocsin.notifications.service import RuleDraft
 from tocsin.oncall import service as oncall
+from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import EscalationPolicy
 from tocsin.oncall.service import StepDraft
 
@@ -109,6 +110,7 @@ async def _make_organisation(tx: Tx) -> None:
     admin = Actor.person(users["maren"])
     await _make_teams(tx, admin, users)
     policies = await _make_policies(tx, admin, users)
+    await oncall.set_fallback(tx, admin, PageTarget("user", users["maren"].id))
     for _, name, kind in _SOURCES:
         await alerts.create_source(tx, admin, name=name, kind=kind)
     await _make_routes(tx, admin, policies)

@@ -33,12 +33,16 @@ from tocsin.jobs.worker import workers_alive
 from tocsin.kit import clock
 from tocsin.notifications import queries as contact
 from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import PagingTrouble
+from tocsin.oncall.service import describe_fallback
 from tocsin.settings import Settings
 
 # A page is late when its job is.
 _LATE = {"page": 10.0, "send": 60.0, "default": 60.0, "bulk": 600.0, "probe": 60.0}
 _SKEW = 2.0
 _MOST = 1000
+# So many alerts are named.
+_NAMED = 5
 
 
 class Verdict(StrEnum):
@@ -267,7 +271,38 @@ async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
     else:
         found.append(_warn("routes", "There is no catch-all: an alert that no route takes pages nobody. Add one."))
     policies = await _reach(tx)
-    return [*found, _routes(routes, policies), *_policies(policies), *await _console(tx, settings)]
+    return [
+        *found,
+        _routes(routes, policies),
+        *_policies(policies),
+        await _fallback(tx),
+        await _in_vain(tx, settings),
+        *await _console(tx, settings),
+    ]
+
+
+async def _fallback(tx: Tx) -> Finding:
+    """Say whether somebody is asked when an escalation reaches nobody, or nobody answers."""
+    check = "last resort"
+    found = await describe_fallback(tx)
+    if found is None:
+        words = "Nobody is paged when an escalation reaches nobody or goes unanswered."
+        return _warn(check, f"{words} Choose somebody under Organisation.")
+    if found.problem:
+        return _warn(check, f"{found.name} cannot be reached: {found.problem}. Mend it, or choose under Organisation.")
+    return _ok(check, f"{found.name} is paged when nobody else answers or can be reached.")
+
+
+async def _in_vain(tx: Tx, settings: Settings) -> Finding:
+    """Name the alerts that are in nobody's hands now."""
+    check = "unanswered alerts"
+    found = await alerts.page(tx, alerts.Filter(troubles=tuple(PagingTrouble)), limit=_NAMED + 1)
+    if not found:
+        return _ok(check, "None: every page reached somebody, and none went by without an answer.")
+    names = ", ".join(f"ALR-{alert.number} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])
+    more = " and more" if len(found) > _NAMED else ""
+    address = f"{settings.base_url.rstrip('/')}/alerts?tab=unanswered"
+    return _fail(check, f"Nobody was reached about, or has answered: {names}{more}. Look at {address}")
 
 
 @dataclass(frozen=True, slots=True)

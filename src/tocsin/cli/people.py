@@ -16,6 +16,8 @@ from tocsin.identity import service as identity
 from tocsin.identity.model import ALL_PERMISSIONS, Actor, Role, User
 from tocsin.kit import clock, ids
 from tocsin.kit.errors import NotFound
+from tocsin.oncall import service as oncall
+from tocsin.oncall.escalation import PageTarget
 from tocsin.settings import Settings
 
 # Whoever may run commands on the server may do everything; the record says that it was done here.
@@ -56,14 +58,23 @@ def user() -> None:
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name such as Europe/Vienna.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def user_create(email: str, name: str, role: str, time_zone: str, password_stdin: bool) -> None:
-    """Make a person and print the id. Without a password they sign in by a link (`tocsin user link`)."""
+    """Make a person and print the id. Without a password they sign in by a link (`tocsin user link`).
+
+    The first person is also whom escalations fall back on.
+    """
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
 
     async def create(tx: Tx, settings: Settings) -> list[str]:
+        is_first = await identity.needs_set_up(tx)
         made = await identity.create_user(
             tx, OPERATOR, email=email, name=name, role=role, password=password, time_zone=time_zone
         )
         await identity.ensure_organisation(tx, "Tocsin")
+        if is_first and made.role != Role.STAKEHOLDER:
+            await oncall.set_fallback(tx, OPERATOR, PageTarget("user", made.id))
+            runtime.say(
+                f"{made.name} is paged when nobody else answers or can be reached (change it under Organisation)."
+            )
         return [ids.public("usr", made.id)]
 
     _in_transaction(create)

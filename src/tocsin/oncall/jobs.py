@@ -56,4 +56,4 @@ async def count_in_vain(db: Database, count: Callable[[str], None], job: Job) ->
     """
     async with db.begin(depth=job.payload["depth"]) as tx:
         await queue.finish(tx, job)
-    count("unreached" if job.payload["name"] == "escalation.unreached" else "unanswered")
+    count("unreached" if job.payload["event"] == "escalation.unreached" else "unanswered")

@@ -70,6 +70,7 @@ class PageView:
     answered_at: datetime | None
     took: float | None
     resolved_at: datetime | None
+    trouble: str
     joined: list[str]
 
 
@@ -263,8 +264,16 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         answered_at=at,
         took=(at - page.paged_at).total_seconds() if at is not None and at >= page.paged_at else None,
         resolved_at=_resolved_at(asked),
+        trouble=await _trouble(tx, asked),
         joined=[person.name for person in joined if person.responder.state == ResponderState.JOINED],
     )
+
+
+async def _trouble(tx: Tx, asked: _Asked) -> str:
+    if asked.page.alert_id is not None:
+        return (await alert_queries.troubles(tx, [asked.page.alert_id])).get(asked.page.alert_id, "")
+    id = asked.page.incident_id
+    return (await incident_queries.troubles(tx, [id])).get(id, "") if id is not None else ""
 
 
 async def _passed_on_at(tx: Tx, asked: _Asked) -> datetime | None:

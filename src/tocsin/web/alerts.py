@@ -27,6 +27,8 @@ from tocsin.incidents.model import Incident
 from tocsin.kit.ids import parse, public
 from tocsin.kit.text import truncate
 from tocsin.oncall import queries as oncall
+from tocsin.oncall.escalation import row_for
+from tocsin.oncall.model import PagingTrouble
 from tocsin.web import forms, own_page, pages
 from tocsin.web import queries as figures
 from tocsin.web.forms import Form, Refused
@@ -35,6 +37,7 @@ from tocsin.web.incidents import declare_from
 _TABS: Mapping[str, Filter] = {
     "open": Filter(statuses=OPEN),
     "action": Filter(needs_action=True),
+    "unanswered": Filter(troubles=tuple(PagingTrouble)),
     "resolved": Filter(statuses=(AlertStatus.RESOLVED,)),
     "all": Filter(),
 }
@@ -65,6 +68,7 @@ class AlertRow:
     count: int
     is_routed: bool
     paging_until: datetime | None
+    trouble: str | None
     ack_for: float | None
     acked_by: str | None
     incident_ref: str | None
@@ -96,6 +100,8 @@ class AlertView:
     last_signal_at: datetime
     is_routed: bool
     paging_until: datetime | None
+    trouble: str | None
+    being_paged: list[tuple[str, datetime, str]]
     policy_id: str | None
     policy_name: str | None
     no_policy: str
@@ -136,16 +142,18 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
 
 async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
     of_tab = _TABS[tab]
-    wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, q=q)
+    wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, troubles=of_tab.troubles, q=q)
     place = pages.place(before)
     found = await queries.page(tx, wanted, before=place, limit=pages.PAGE_SIZE + 1)
     shown = found[: pages.PAGE_SIZE]
     last = shown[-1][0] if len(found) > len(shown) else None
     counts = await queries.counts(tx)
+    in_vain = await pages.in_vain(tx)
     return {
         "tab": tab,
         "q": q,
-        "counts": {"open": counts["open"], "action": counts["needs_action"]},
+        "counts": {"open": counts["open"], "action": counts["needs_action"], "unanswered": sum(in_vain.values())},
+        "in_vain": in_vain,
         "alerts": await _rows(tx, shown),
         "newer": pages.address("/alerts", tab=tab, q=q) if place else None,
         "older": pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id)))
@@ -166,10 +174,13 @@ async def _rows(tx: Tx, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRo
     incidents_by_id = await incident_queries.by_id(tx, linked)
     triggered = [alert.id for alert in found if alert.status == AlertStatus.TRIGGERED]
     until = await figures.next_steps(tx, triggered) if triggered else {}
-    return [_row(alert, name, until.get(alert.id), incidents_by_id) for alert, name, _ in shown]
+    troubles = await queries.troubles(tx, triggered)
+    return [_row(alert, name, until.get(alert.id), troubles.get(alert.id), incidents_by_id) for alert, name, _ in shown]
 
 
-def _row(alert: Alert, source: str, until: datetime | None, known: Mapping[UUID, Incident]) -> AlertRow:
+def _row(
+    alert: Alert, source: str, until: datetime | None, trouble: PagingTrouble | None, known: Mapping[UUID, Incident]
+) -> AlertRow:
     incident = known.get(alert.incident_id) if alert.incident_id is not None else None
     return AlertRow(
         id=public("alt", alert.id),
@@ -183,6 +194,7 @@ def _row(alert: Alert, source: str, until: datetime | None, known: Mapping[UUID,
         count=alert.count,
         is_routed=is_routed(alert),
         paging_until=until,
+        trouble=trouble,
         ack_for=ack_for(alert),
         acked_by=alert.acknowledged_by,
         incident_ref=incident.reference if incident else None,
@@ -260,6 +272,11 @@ async def _view(tx: Tx, alert: Alert) -> AlertView:
         last_signal_at=alert.last_seen_at,
         is_routed=is_routed(alert),
         paging_until=until.get(alert.id),
+        trouble=(await queries.troubles(tx, [alert.id])).get(alert.id),
+        being_paged=[
+            (each.name, each.since, _why(each))
+            for each in (await oncall.being_paged(tx, alert_ids=[alert.id])).get(alert.id, [])
+        ],
         policy_id=public("pol", policy.policy_id) if policy and policy.policy_id else None,
         policy_name=policy.policy_name if policy else None,
         no_policy=_no_policy(alert),
@@ -269,6 +286,11 @@ async def _view(tx: Tx, alert: Alert) -> AlertView:
         labels=sorted((name, str(value)) for name, value in alert.labels.items()),
         links=links(alert),
     )
+
+
+def _why(each: oncall.BeingPaged) -> str:
+    direct = not each.policy_name
+    return row_for(each.policy_name, step=each.step, round=each.round, direct=direct, fallback=each.is_fallback)
 
 
 def _no_policy(alert: Alert) -> str:

@@ -136,6 +136,7 @@ class LinkedAlert:
     severity: int
     source_name: str
     count: int
+    trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
         "roles": await _roles(tx, incident),
         "people": people,
         "nobody_paged": _nobody_paged(incident, responders, calls) if is_open else "",
+        "trouble": (await queries.troubles(tx, [incident.id])).get(incident.id, ""),
         "responders": views,
         "joined": sum(1 for person in responders if person.responder.state == ResponderState.JOINED),
         "targets": Targets(page_people, page_policies),
@@ -354,6 +356,7 @@ async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
 
 async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
     names = await alert_queries.source_names(tx, {alert.source_id for alert in linked}) if linked else {}
+    troubles = await alert_queries.troubles(tx, [alert.id for alert in linked])
     return [
         LinkedAlert(
             id=public("alt", alert.id),
@@ -362,6 +365,7 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
             severity=alert.severity,
             source_name=names.get(alert.source_id, ("", ""))[0],
             count=alert.count,
+            trouble=troubles.get(alert.id),
         )
         for alert in linked
     ]

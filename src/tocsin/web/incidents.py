@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from litestar import get, post
@@ -24,6 +25,7 @@ from tocsin.incidents.queries import Place
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget, can_reach
+from tocsin.oncall.model import PagingTrouble
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.first_steps import first_steps
@@ -55,6 +57,7 @@ class IncidentRow:
     responders_joined: int
     responders_asked: int
     alert_count: int
+    trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class _Wanted:
     q: str
     severities: list[int]
     statuses: list[Status]
+    troubles: list[PagingTrouble]
     before: str
 
     @classmethod
@@ -99,18 +103,19 @@ class _Wanted:
         tab = tab if tab in _TABS else "open"
         severities = [int(text) for text in query.getall("severity", []) if text in ("1", "2", "3", "4", "5")]
         statuses = [status for status in _TABS[tab] if status in query.getall("status", [])]
-        return cls(tab, query.get("q", "").strip()[:200], severities, statuses, query.get("before", ""))
+        asked = query.getall("paging", []) if tab == "open" else []
+        troubles = [trouble for trouble in PagingTrouble if trouble in asked]
+        return cls(tab, query.get("q", "").strip()[:200], severities, statuses, troubles, query.get("before", ""))
 
     @property
     def is_start(self) -> bool:
         """Say whether this is the list that one begins with: the open ones, not narrowed, from the first."""
-        return self.tab == "open" and not (self.q or self.severities or self.statuses or self.before)
+        return self.tab == "open" and not (self.q or self.severities or self.statuses or self.troubles or self.before)
 
     def url(self, before: str = "") -> str:
         words = [status.value for status in self.statuses]
-        return pages.address(
-            "/incidents", tab=self.tab, q=self.q, severity=self.severities, status=words, before=before
-        )
+        narrowed: dict[str, Any] = {"severity": self.severities, "status": words, "paging": self.troubles}
+        return pages.address("/incidents", tab=self.tab, q=self.q, **narrowed, before=before)
 
 
 @get("/incidents")
@@ -131,6 +136,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         statuses=wanted.statuses or _TABS[wanted.tab],
         severities=wanted.severities,
         q=wanted.q,
+        troubles=wanted.troubles,
         after=Place(0, *place) if place else None,
         limit=pages.PAGE_SIZE + 1,
     )
@@ -142,6 +148,8 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         "severities": wanted.severities,
         "statuses": [status.value for status in wanted.statuses],
         "tab_statuses": [status.value for status in _TABS[wanted.tab]],
+        "troubles": [trouble.value for trouble in wanted.troubles],
+        "in_vain": await pages.in_vain(tx) if who.may("alert.view") else None,
         "incidents": await _rows(tx, shown),
         "newer": wanted.url() if place else None,
         "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
@@ -164,13 +172,20 @@ async def _rows(tx: Tx, shown: Sequence[Incident]) -> list[IncidentRow]:
     alerts = await alert_queries.linked_counts(tx, ids)
     leads = [lead for incident in shown if (lead := lifecycle.effective_lead(incident)) is not None]
     names = {id: user.name for id, user in (await identity.users_by_id(tx, leads)).items()}
+    troubles = await queries.troubles(tx, ids)
     return [
-        _row(tx.now, incident, people.get(incident.id, []), alerts.get(incident.id, 0), names) for incident in shown
+        _row(tx.now, incident, people.get(incident.id, []), alerts.get(incident.id, 0), names, troubles)
+        for incident in shown
     ]
 
 
 def _row(
-    now: datetime, incident: Incident, people: list[queries.NamedResponder], alerts: int, names: Mapping[UUID, str]
+    now: datetime,
+    incident: Incident,
+    people: list[queries.NamedResponder],
+    alerts: int,
+    names: Mapping[UUID, str],
+    troubles: Mapping[UUID, PagingTrouble],
 ) -> IncidentRow:
     lead = lifecycle.effective_lead(incident)
     there = [person for person in people if person.responder.state != ResponderState.LEFT]
@@ -188,6 +203,7 @@ def _row(
         responders_joined=len(joined),
         responders_asked=len(there),
         alert_count=alerts,
+        trouble=troubles.get(incident.id),
     )
 
 

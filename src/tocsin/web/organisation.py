@@ -1,4 +1,4 @@
-"""The organisation: its name, which stands beside the product's on every page, and how long alerts may lie."""
+"""The organisation: its name, which stands beside the product's on every page, its patience, and its last resort."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.model import Actor
+from tocsin.kit.ids import public
+from tocsin.oncall import queries as oncall_queries
+from tocsin.oncall import service as oncall
 from tocsin.web import forms, pages
 from tocsin.web.forms import Form, Refused
+from tocsin.web.incidents import read_target, responder_choices, target_choices
 
 
 @get("/organisation")
@@ -27,9 +31,42 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         organisation = await queries.organisation(tx)
+        values |= await _fallback(tx, who)
     values |= {"organisation": organisation, "longest_name": LONGEST_NAME, "conflict": ""}
     values["most_hours"] = identity.MOST_HOURS
     return pages.render("organisation.html", values, refused=refused)
+
+
+async def _fallback(tx: Tx, who: Actor) -> pages.Values:
+    """Return whom escalations fall back on and whom one can choose; what is chosen can always be kept."""
+    chosen = await oncall.describe_fallback(tx)
+    row = await oncall_queries.fallback_target(tx)
+    people, policies = await target_choices(tx, await responder_choices(tx))
+    value = ""
+    if chosen is not None:
+        kind, prefix = ("user", "usr") if chosen.target.kind == "user" else ("policy", "pol")
+        value = f"{kind}:{public(prefix, chosen.target.id)}"
+    kept = [(value, chosen.name)] if chosen is not None and value not in dict([*people, *policies]) else []
+    return {
+        "fallback": chosen,
+        "fallback_value": value,
+        "fallback_version": row.version if row is not None else 0,
+        "choices": [("Nobody", [("", "Nobody"), *kept]), ("Policies", policies), ("People", people)],
+        "may_choose": who.may("oncall.manage"),
+    }
+
+
+@post("/organisation/fallback")
+async def choose_fallback(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Choose whom escalations fall back on. Form fields: target (empty: nobody), version."""
+    form = await forms.read(request)
+    refused = await forms.attempt(context, form, "fallback-form", partial(_choose, who, form))
+    return await _show(request, context, who, refused) if refused else pages.go("/organisation", "Saved.")
+
+
+async def _choose(who: Actor, form: Form, tx: Tx) -> None:
+    target = read_target(form, "target") if form.text("target") else None
+    await oncall.set_fallback(tx, who, target, if_version=form.version())
 
 
 @post("/organisation")
@@ -48,4 +85,4 @@ async def _change(who: Actor, form: Form, tx: Tx) -> None:
     await identity.update_organisation(tx, who, name=form.text("name"), patience=patience, if_version=form.version())
 
 
-HANDLERS = [organisation_page, change]
+HANDLERS = [organisation_page, change, choose_fallback]

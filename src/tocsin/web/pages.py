@@ -17,6 +17,7 @@ from litestar import MediaType, Response
 from litestar.datastructures import Cookie
 from markupsafe import Markup
 
+from tocsin.alerts import queries as alerts
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import token_of
@@ -121,6 +122,11 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Va
         "live_after": around.place,
         "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
     }
+
+
+async def in_vain(tx: Tx) -> dict[str, int]:
+    """Count the alerts that are in nobody's hands, as `_in_vain.html` tells of them."""
+    return {trouble.value: number for trouble, number in (await alerts.count_troubles(tx)).items()}
 
 
 def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:

@@ -65,6 +65,7 @@ class SetUpSoFar:
     has_method: bool
     has_policy: bool
     has_route: bool
+    has_fallback: bool
     source_id: UUID | None
     has_signal: bool
 
@@ -74,6 +75,7 @@ SELECT EXISTS (SELECT FROM contact_method AS method JOIN user_account AS person 
                WHERE person.is_active),
        EXISTS (SELECT FROM escalation_policy),
        EXISTS (SELECT FROM alert_route WHERE is_enabled AND escalation_policy_id IS NOT NULL),
+       EXISTS (SELECT FROM fallback_target WHERE policy_id IS NOT NULL OR user_id IS NOT NULL),
        (SELECT id FROM alert_source WHERE is_enabled ORDER BY created_at, id LIMIT 1),
        -- Signals are deleted after a while, alerts stay.
        EXISTS (SELECT FROM alert) OR EXISTS (SELECT FROM signal WHERE outcome <> 'rejected')

@@ -26,6 +26,8 @@ from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated, Unavailable
 from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
+from tocsin.oncall import service as oncall
+from tocsin.oncall.escalation import PageTarget
 from tocsin.web import forms, pages
 from tocsin.web.forms import Form, Refused, safe_path
 
@@ -124,6 +126,8 @@ async def _set_up(request: AppRequest, context: Context, form: Form, opened: lis
         password=form.text("password"),
     )
     await _take_zone(tx, user, form)
+    if form.text("fall_back_on_me"):
+        await oncall.set_fallback(tx, Actor.person(user), PageTarget("user", user.id))
     agent, days = _user_agent(request), context.settings.session_days
     cookie = await identity.open_session(tx, user, ip=ip_of(request), user_agent=agent, how="set-up", days=days)
     opened.append((user, cookie))

@@ -26,12 +26,20 @@ _GAP = 0.5
 
 Wants = Callable[[Seen], bool]
 
+# What may change how many alerts are in nobody's hands: the list of incidents says so at its head.
+_OF_ANY_ALERT = frozenset(
+    {
+        *("escalation.unreached", "escalation.exhausted", "escalation.started", "page.sent", "page.delivered"),
+        *("page.declined", "alert.acknowledged", "alert.unacknowledged", "alert.resolved"),
+    }
+)
+
 
 @get("/incidents/events")
 async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
-    """Tell of everything that happens to any incident."""
+    """Tell of everything that happens to any incident, and of what leaves an alert in nobody's hands or takes it up."""
     who.must("incident.view")
-    return _stream(request, context, who, lambda seen: seen.incident_id is not None)
+    return _stream(request, context, who, lambda seen: seen.incident_id is not None or seen.name in _OF_ANY_ALERT)
 
 
 @get("/incidents/{ref:str}/events")
