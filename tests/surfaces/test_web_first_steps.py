@@ -41,21 +41,24 @@ async def test_the_steps_tick_themselves_off_and_go_when_all_are_done(world: Wor
         ("now", me, "Add a contact method"),
         ("", "/policies/new", "Write an escalation policy"),
         ("", "/routes", "Make a route to it"),
+        ("", "/organisation", "Choose a last resort"),
         ("", "/sources", "Add an alert source"),
         ("", "/sources", "Send the first signal"),
     ]
-    assert "0 of 5 done" in (await web.get("/incidents")).html
+    assert "0 of 6 done" in (await web.get("/incidents")).html
     source = await world.source()
-    assert [state for state, _, _ in await steps(web)] == ["now", "", "", "done", ""]
-    assert (await steps(web))[4][1] == f"/sources/{public('src', source.id)}"
+    assert [state for state, _, _ in await steps(web)] == ["now", "", "", "", "done", ""]
+    assert (await steps(web))[5][1] == f"/sources/{public('src', source.id)}"
     page = await web.get(me)
     await web.do(page, "add-method", {"kind": "webhook", "address": "https://example.org/hook"})
-    assert [state for state, _, _ in await steps(web)] == ["done", "now", "", "done", ""]
+    assert [state for state, _, _ in await steps(web)] == ["done", "now", "", "", "done", ""]
     policy = await world.policy([ada])
     await world.route(None)
-    assert [state for state, _, _ in await steps(web)] == ["done", "done", "now", "done", ""]
+    assert [state for state, _, _ in await steps(web)] == ["done", "done", "now", "", "done", ""]
     await world.route(policy, "severity <= 5", name="All")
-    assert [state for state, _, _ in await steps(web)] == ["done", "done", "done", "done", "now"]
+    assert [state for state, _, _ in await steps(web)] == ["done", "done", "done", "now", "done", ""]
+    await web.do(await web.get("/organisation"), "fallback-form", {"target": f"user:{public('usr', ada.id)}"})
+    assert [state for state, _, _ in await steps(web)] == ["done", "done", "done", "done", "done", "now"]
     await world.signal({"title": "Disk is full", "status": "firing"}, source)
     assert await steps(web) == []
 

@@ -302,7 +302,9 @@ async def _in_vain(tx: Tx, settings: Settings) -> Finding:
     names = ", ".join(f"ALR-{alert.number} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])
     more = " and more" if len(found) > _NAMED else ""
     address = f"{settings.base_url.rstrip('/')}/alerts?tab=unanswered"
-    return _fail(check, f"Nobody was reached about, or has answered: {names}{more}. Look at {address}")
+    if (await alerts.count_troubles(tx))[PagingTrouble.UNREACHED]:
+        return _fail(check, f"No message about some of them has reached anybody: {names}{more}. Look at {address}")
+    return _warn(check, f"Nobody has answered {names}{more}. Look at {address}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,271 @@
+"""What nobody answers, and the last resort: the same through pages, API, figures and the doctor."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+
+from tests.surfaces.conftest import Api
+from tests.surfaces.test_cli_commands import tocsin
+from tests.surfaces.web_client import browser
+from tests.world import World, minutes
+from tocsin.alerts import service as alerts
+from tocsin.identity import service as identity
+from tocsin.incidents import service as incidents
+from tocsin.kit.errors import Refused
+from tocsin.kit.ids import public
+from tocsin.notifications import queries as contact
+from tocsin.oncall import service as oncall
+from tocsin.oncall.escalation import PageTarget
+
+NO = Refused("550 no such user", answered=True)
+
+
+async def listed(client: httpx.AsyncClient, path: str, *paging: str) -> list[tuple[str, str | None]]:
+    answer = await client.get(path, params=[("paging", word) for word in paging])
+    assert answer.status_code == 200, answer.text
+    return [(each["title"], each["paging"]) for each in answer.json()["data"]]
+
+
+async def test_what_nobody_answers_is_flagged_and_found(api: Api, admin: httpx.AsyncClient) -> None:
+    """F136: list, filter, page, start page and figures say the same, and nothing more once somebody has it."""
+    world = api.world
+    ada = await world.person("ada")
+    mute = await world.person("mute", reachable=False)
+    await world.route(await world.policy([mute], name="Mute"), 'title == "Cart"', name="Cart")
+    await world.route(await world.policy([ada]))
+    disk = await world.alert("Disk")
+    read = (await admin.get(f"/alerts/{public('alt', disk.id)}")).json()
+    assert read["paging"] is None
+    paged = read["being_paged"][0]
+    assert (paged["user_name"], paged["policy_name"], paged["step"], paged["is_fallback"]) == ("Ada", "Duty", 1, False)
+    await world.pass_time(minutes(6))
+    cart = await world.alert("Cart")
+    assert await listed(admin, "/alerts") == [("Cart", "unreached"), ("Disk", "unanswered")]
+    assert await listed(admin, "/alerts", "unanswered") == [("Disk", "unanswered")]
+    assert await listed(admin, "/alerts", "unreached") == [("Cart", "unreached")]
+    assert len(await listed(admin, "/alerts", "unreached", "unanswered")) == 2
+    assert (await admin.get("/alerts?paging=loud")).status_code == 422
+    assert await figures(api) == {"unreached": 1, "unanswered": 1}
+    counted = world.app.metrics.render().decode()
+    assert 'tocsin_escalations_in_vain_total{outcome="unreached"} 1.0' in counted
+    assert 'tocsin_escalations_in_vain_total{outcome="unanswered"} 1.0' in counted
+
+    async with browser(world, ada) as web:
+        for path in ("/incidents", "/alerts"):
+            html = (await web.get(path)).html
+            assert "Nobody has answered 1 alert." in html
+            assert "No message about 1 alert has reached anybody." in html
+            assert 'href="/alerts?tab=unanswered"' in html
+        found = await web.get("/alerts?tab=unanswered")
+        assert set(re.findall(r'id="row-(alt_\w+)"', found.html)) == {public("alt", disk.id), public("alt", cart.id)}
+        assert (found.html.count("Nobody answered</span>"), found.html.count("Nobody reached</span>")) == (1, 1)
+        page = await web.get(f"/alerts/{public('alt', disk.id)}")
+        assert "Nobody has answered." in page.html
+        assert page.read.refused == []
+        assert "No message has reached anybody." in (await web.get(f"/alerts/{public('alt', cart.id)}")).html
+        await web.do(page, "acknowledge")
+        assert "Nobody has answered" not in (await web.get(f"/alerts/{public('alt', disk.id)}")).html
+        async with world.db.begin() as tx:
+            await alerts.resolve(tx, world.actor(ada), cart.id)
+        for path in ("/incidents", "/alerts", "/alerts?tab=unanswered"):
+            assert 'id="in-vain"' not in (await web.get(path)).html
+        assert "Somebody has everything" in (await web.get("/alerts?tab=unanswered")).html
+    assert await listed(admin, "/alerts", "unreached", "unanswered") == []
+    assert await figures(api) == {"unreached": 0, "unanswered": 0}
+
+
+async def figures(api: Api) -> dict[str, int]:
+    client = api.client()
+    client.base_url = httpx.URL("http://tocsin.example")
+    text = (await client.get("/metrics")).text
+    found = re.findall(r'^tocsin_alerts_in_vain\{paging="(\w+)"\} (\S+)$', text, re.MULTILINE)
+    return {kind: int(float(number)) for kind, number in found}
+
+
+async def test_a_call_for_help_in_vain_is_flagged_and_found(api: Api, admin: httpx.AsyncClient) -> None:
+    """F136: in the header, in the list and its filter, until somebody comes."""
+    world = api.world
+    ada, bob = await world.people("ada", "bob")
+    async with world.db.begin() as tx:
+        incident = await incidents.declare(tx, world.actor(ada), title="Shop is down")
+        await incidents.declare(tx, world.actor(ada), title="Calm")
+        await incidents.page(tx, world.actor(ada), incident.reference, [PageTarget("user", bob.id)])
+    await world.settle()
+    asked = (await admin.get(f"/incidents/{incident.reference}")).json()["being_paged"]
+    assert [(each["user_name"], each["policy_name"]) for each in asked] == [("Bob", None)]
+    await world.pass_time(minutes(6))
+    assert await listed(admin, "/incidents", "unanswered") == [("Shop is down", "unanswered")]
+    assert await listed(admin, "/incidents", "unreached") == []
+    async with browser(world, ada) as web:
+        page = await web.get(f"/incidents/{incident.reference}")
+        assert "Nobody has answered the call for help." in page.html
+        assert "Nobody answered" in page.html.split('id="ihead"')[1].partition("</header>")[0]
+        narrowed = await web.get("/incidents?paging=unanswered")
+        assert "Shop is down" in narrowed.html and "Calm" not in narrowed.html
+        assert "Nothing matches" in (await web.get("/incidents?paging=unreached")).html
+    async with world.db.begin() as tx:
+        await incidents.join(tx, world.actor(bob), incident.reference)
+    assert await listed(admin, "/incidents", "unanswered") == []
+
+
+async def test_the_screen_behind_a_link_says_that_nobody_has_answered(world: World) -> None:
+    """F136: whoever opens it late learns that it is still theirs to take, and then it is theirs."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    await world.alert()
+    path = world.mail.to(ada)[0].ack_url.partition("8700")[2]
+    async with browser(world) as web:
+        assert "Nobody has answered." not in (await web.get(path)).html
+        await world.pass_time(minutes(6))
+        late = await web.get(path)
+        assert "Nobody has answered." in late.html
+        assert "Nobody has answered." not in (await web.do(late, "ack", {"do": "ack"})).html
+
+
+async def test_the_last_resort_is_told_why_in_every_place(api: Api, admin: httpx.AsyncClient) -> None:
+    """F054, F136: in the message, on its screen, in the explanation and on the alert's page."""
+    world = api.world
+    ada, cyd = await world.people("ada", "cyd")
+    await world.route(await world.policy([ada]))
+    async with world.db.begin() as tx:
+        await oncall.set_fallback(tx, world.root, PageTarget("user", cyd.id))
+    alert = await world.alert()
+    await world.pass_time(minutes(5.5))
+    message = world.mail.to(cyd)[0]
+    assert "You are the last resort" in message.reason
+    read = (await admin.get(f"/alerts/{public('alt', alert.id)}")).json()
+    assert [(each["user_name"], each["is_fallback"]) for each in read["being_paged"]] == [("Cyd", True)]
+    told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+    assert told["summary"].startswith("Ada was paged, and nobody answered: its only step of “Duty”")
+    assert told["summary"].endswith("Cyd was asked as the last resort.")
+    lines = [step["text"] for step in told["steps"]]
+    assert "The last resort was asked: “Cyd”" in lines
+    assert any(step["detail"].startswith("Asked as the last resort.") for step in told["steps"])
+    async with browser(world, cyd) as web:
+        screen = await web.get(message.ack_url.partition("8700")[2])
+        assert "Asked as the last resort" in screen.html
+        assert "Asked as the last resort" in (await web.get(f"/alerts/{public('alt', alert.id)}")).html
+        await world.pass_time(minutes(6))
+        told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+        assert told["summary"].endswith("Cyd was asked as the last resort, and did not answer either.")
+        await web.do(screen, "ack", {"do": "ack"})
+    told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+    assert told["summary"].startswith("Ada and Cyd were paged, and Cyd answered after ")
+
+
+def fallback_of(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["etag"] == f'"{answer.json()["version"]}"'
+    return answer.json()
+
+
+async def test_the_last_resort_is_chosen_through_the_api(api: Api, admin: httpx.AsyncClient) -> None:
+    """F054: with If-Match as elsewhere; what cannot be asked is refused, or marked when it became so later."""
+    world = api.world
+    ada, gone = await world.person("ada"), await world.person("gone")
+    mute = await world.person("mute", reachable=False)
+    policy = await world.policy([ada], name="Bosses")
+    path = "/organisation/fallback"
+    assert fallback_of(await admin.get(path)) == {"target": None, "version": 0}
+    user = {"type": "user", "id": public("usr", ada.id)}
+    made = fallback_of(await admin.put(path, json={"target": user}, headers={"If-Match": '"0"'}))
+    assert made == {"target": {**user, "name": "Ada", "problem": None}, "version": 1}
+    assert (await admin.put(path, json={"target": None}, headers={"If-Match": '"0"'})).status_code == 412
+    target = {"type": "escalation_policy", "id": public("pol", policy.id)}
+    assert fallback_of(await admin.put(path, json={"target": target}))["target"]["name"] == "Bosses"
+    refused = await admin.delete(f"/escalation_policies/{target['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "escalation_policy.is_fallback")
+    silent = {"type": "user", "id": public("usr", mute.id)}
+    assert (
+        fallback_of(await admin.put(path, json={"target": silent}))["target"]["problem"] == "there is no contact method"
+    )
+    await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", gone.id)
+    for wrong in ({"type": "user", "id": public("usr", gone.id)}, {"type": "user", "id": public("usr", policy.id)}):
+        assert (await admin.put(path, json={"target": wrong})).status_code == 422
+    assert (await admin.put(path, json={})).status_code == 422
+    responder = await api.as_(ada)
+    assert (await responder.get(path)).status_code == 200
+    assert (await responder.put(path, json={"target": user})).status_code == 403
+    assert fallback_of(await admin.put(path, json={"target": None}))["target"] is None
+    assert (await admin.delete(f"/escalation_policies/{target['id']}")).status_code == 204
+
+
+async def test_the_last_resort_is_chosen_on_the_page_of_the_organisation(world: World) -> None:
+    """F054: somebody who was switched off meanwhile is marked, and not lost by saving the rest of the page."""
+    root, ada = await world.person("root", role="admin"), await world.person("ada")
+    value = f"user:{public('usr', ada.id)}"
+    async with browser(world, root) as web:
+        page = await web.get("/organisation")
+        assert "Nobody is chosen." in page.html
+        page = await web.do(page, "fallback-form", {"target": value})
+        assert page.read.forms["fallback-form"]["target"] == [value]
+        assert "Nobody is chosen." not in page.html and "cannot be reached:" not in page.html
+        await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", ada.id)
+        page = await web.get("/organisation")
+        assert "Ada cannot be reached:" in page.html and "The account is switched off." in page.html
+        assert page.read.forms["fallback-form"]["target"] == [value]
+        stale = page
+        page = await web.do(page, "fallback-form", {"target": ""})
+        assert "Nobody is chosen." in page.html
+        assert (await web.submit(stale, "fallback-form", {"target": value})).status in (409, 422)
+
+
+async def test_set_up_asks_for_the_last_resort(world: World) -> None:
+    """F054: whoever sets up is it unless they say no."""
+    for wanted in (True, False):
+        await world.db.pool.execute("DELETE FROM fallback_target; DELETE FROM session; DELETE FROM user_account")
+        async with world.db.begin() as tx:
+            token = await identity.make_set_up_link(tx)
+        fields: dict[str, str | list[str]] = {"organisation": "Acme", "name": "Eve", "email": "eve@example.org"}
+        async with browser(world) as web:
+            page = await web.get(f"/set-up?token={token}")
+            assert page.read.forms["set-up"]["fall_back_on_me"] == ["1"]
+            fields |= {"password": "a long password", "fall_back_on_me": ["1"] if wanted else []}
+            assert (await web.submit(page, "set-up", fields)).status == 303
+        async with world.db.begin() as tx:
+            found = await oncall.describe_fallback(tx)
+        assert (found.name if found else None) == ("Eve" if wanted else None)
+
+
+async def test_the_doctor_names_what_nobody_answers_and_the_last_resort(world: World, dsn: str) -> None:
+    """F054, F136."""
+
+    async def say(check: str) -> tuple[str, str]:
+        _, out, _ = await tocsin("doctor", "--json", database_url=dsn)
+        found = {each["check"]: each for each in json.loads(out)}[check]
+        return found["verdict"], found["words"]
+
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    assert (await say("last resort"))[0] == "warn"
+    assert (await say("unanswered alerts"))[0] == "ok"
+    async with world.db.begin() as tx:
+        await oncall.set_fallback(tx, world.root, PageTarget("user", ada.id))
+    assert (await say("last resort"))[0] == "ok"
+    await world.alert("Disk")
+    await world.pass_time(minutes(6))
+    await world.pass_time(minutes(6))
+    verdict, words = await say("unanswered alerts")
+    assert (verdict, "ALR-1 “Disk”" in words) == ("warn", True)
+    async with world.db.begin() as tx:
+        for method in await contact.contact_methods(tx, ada.id):
+            await tx.session.delete(method)
+    verdict, words = await say("last resort")
+    assert (verdict, words.startswith("Ada cannot be reached: there is no contact method")) == ("warn", True)
+    await world.alert("Cart")
+    assert (await say("unanswered alerts"))[0] == "FAIL"
+
+
+async def test_the_first_person_made_by_command_is_the_last_resort(dsn: str, world: World) -> None:
+    """F054: and no later one."""
+    for name in ("ada", "bob"):
+        _, out, said = await tocsin("user", "create", f"--email={name}@example.org", f"--name={name}", database_url=dsn)
+        assert out.startswith("usr_") and len(out.split()) == 1
+        assert ("nobody else answers" in said) == (name == "ada")
+    async with world.db.begin() as tx:
+        found = await oncall.describe_fallback(tx)
+    assert found is not None and found.name == "ada"
