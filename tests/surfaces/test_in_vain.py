@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
+from tests.processes import tocsin
 from tests.surfaces.conftest import Api
-from tests.surfaces.test_cli_commands import tocsin
 from tests.surfaces.web_client import browser
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
@@ -18,6 +18,7 @@ from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Refused
 from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
+from tocsin.notifications.channels.base import PageMessage
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
 
@@ -112,12 +113,17 @@ async def test_a_call_for_help_in_vain_is_flagged_and_found(api: Api, admin: htt
     assert await listed(admin, "/incidents", "unanswered") == []
 
 
+def screen_of(message: PageMessage) -> str:
+    assert message.acknowledge_url is not None
+    return f"/p/{message.acknowledge_url.rpartition('/')[2]}"
+
+
 async def test_the_screen_behind_a_link_says_that_nobody_has_answered(world: World) -> None:
     """F136: whoever opens it late learns that it is still theirs to take, and then it is theirs."""
     ada = await world.person("ada")
     await world.route(await world.policy([ada]))
     await world.alert()
-    path = world.mail.to(ada)[0].ack_url.partition("8700")[2]
+    path = screen_of(world.mail.to(ada)[0])
     async with browser(world) as web:
         assert "Nobody has answered." not in (await web.get(path)).html
         await world.pass_time(minutes(6))
@@ -146,7 +152,7 @@ async def test_the_last_resort_is_told_why_in_every_place(api: Api, admin: httpx
     assert "The last resort was asked: “Cyd”" in lines
     assert any(step["detail"].startswith("Asked as the last resort.") for step in told["steps"])
     async with browser(world, cyd) as web:
-        screen = await web.get(message.ack_url.partition("8700")[2])
+        screen = await web.get(screen_of(message))
         assert "Asked as the last resort" in screen.html
         assert "Asked as the last resort" in (await web.get(f"/alerts/{public('alt', alert.id)}")).html
         await world.pass_time(minutes(6))
@@ -180,9 +186,8 @@ async def test_the_last_resort_is_chosen_through_the_api(api: Api, admin: httpx.
     refused = await admin.delete(f"/escalation_policies/{target['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "escalation_policy.is_fallback")
     silent = {"type": "user", "id": public("usr", mute.id)}
-    assert (
-        fallback_of(await admin.put(path, json={"target": silent}))["target"]["problem"] == "there is no contact method"
-    )
+    chosen = fallback_of(await admin.put(path, json={"target": silent}))["target"]
+    assert chosen["problem"] == "there is no contact method"
     await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", gone.id)
     for wrong in ({"type": "user", "id": public("usr", gone.id)}, {"type": "user", "id": public("usr", policy.id)}):
         assert (await admin.put(path, json={"target": wrong})).status_code == 422

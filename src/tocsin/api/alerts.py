@@ -50,6 +50,7 @@ from tocsin.oncall.model import PagingTrouble
 
 _LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
 MOST_AT_ONCE = 100
+_PAGING = "In nobody's hands: `unreached`, no message has reached anybody; `unanswered`, it ended without an answer."
 
 
 class OpenAlert(Body, kw_only=True):
@@ -149,18 +150,14 @@ async def list_alerts(
     needs_action: Annotated[
         bool, QueryParameter(description="Open and answered by nobody, whatever it is linked to.")
     ] = False,
-    paging: FromQuery[list[PagingTrouble] | None] = None,
+    paging: Annotated[list[PagingTrouble] | None, QueryParameter(description=_PAGING)] = None,
     created_from: Annotated[datetime | None, QueryParameter(name="created_at[gte]")] = None,
     created_to: Annotated[datetime | None, QueryParameter(name="created_at[lt]")] = None,
     q: Annotated[str | None, QueryParameter(description="Searches the title.", max_length=200)] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[AlertOut]]:
-    """List alerts, the newest first. `label[team]=payments` keeps those with this label.
-
-    `paging=unreached` keeps those about which no message has reached anybody, `paging=unanswered` those whose
-    escalation ended without an answer; both, all that are in nobody's hands.
-    """
+    """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
     who.must("alert.view")
     before = read_moment(cursor)
     async with context.db.look() as tx:

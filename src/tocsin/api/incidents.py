@@ -37,6 +37,7 @@ from tocsin.kit.ids import parse, parse_all
 from tocsin.oncall.model import PagingTrouble
 
 Severity = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
+_PAGING = "Help was asked for in vain: `unreached`, no message has reached anybody; `unanswered`, nobody answered."
 _Place = tuple[Severity, AwareTime, UUID]
 
 
@@ -80,7 +81,7 @@ async def list_incidents(
     lead_id: FromQuery[list[str] | None] = None,
     commander_id: FromQuery[list[str] | None] = None,
     reporter_id: FromQuery[list[str] | None] = None,
-    paging: FromQuery[list[PagingTrouble] | None] = None,
+    paging: Annotated[list[PagingTrouble] | None, QueryParameter(description=_PAGING)] = None,
     declared_from: Annotated[datetime | None, QueryParameter(name="declared_at[gte]")] = None,
     declared_to: Annotated[datetime | None, QueryParameter(name="declared_at[lt]")] = None,
     q: Annotated[str | None, QueryParameter(description="Searches title, summary and number.", max_length=200)] = None,
@@ -90,8 +91,7 @@ async def list_incidents(
 ) -> Response[Listing[IncidentOut]]:
     """List incidents, the newest first.
 
-    The same parameter twice means either value; different parameters must all hold. `paging=unreached` keeps those
-    where help was asked for and no message has reached anybody, `paging=unanswered` those where nobody answered.
+    The same parameter twice means either value; different parameters must all hold.
     """
     who.must("incident.view")
     place = read_place(cursor, _Place)
