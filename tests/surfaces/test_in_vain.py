@@ -95,15 +95,19 @@ async def test_a_call_for_help_in_vain_is_flagged_and_found(api: Api, admin: htt
         incident = await incidents.declare(tx, world.actor(ada), title="Shop is down")
         await incidents.declare(tx, world.actor(ada), title="Calm")
         await incidents.page(tx, world.actor(ada), incident.reference, [PageTarget("user", bob.id)])
+        mute = await world.person("mute", reachable=False)
+        await oncall.set_fallback(tx, world.root, PageTarget("user", mute.id))
     await world.settle()
     asked = (await admin.get(f"/incidents/{incident.reference}")).json()["being_paged"]
     assert [(each["user_name"], each["policy_name"]) for each in asked] == [("Bob", None)]
     await world.pass_time(minutes(6))
+    # The last resort has no contact method either, which is not what the page is to lead with.
     assert await listed(admin, "/incidents", "unanswered") == [("Shop is down", "unanswered")]
     assert await listed(admin, "/incidents", "unreached") == []
     async with browser(world, ada) as web:
         page = await web.get(f"/incidents/{incident.reference}")
         assert "Nobody has answered the call for help." in page.html
+        assert "Nobody was paged:" not in page.html
         assert "Nobody answered" in page.html.split('id="ihead"')[1].partition("</header>")[0]
         narrowed = await web.get("/incidents?paging=unanswered")
         assert "Shop is down" in narrowed.html and "Calm" not in narrowed.html

@@ -41,6 +41,7 @@ class EscalationExhausted(Event, frozen=True, kw_only=True):
     name: ClassVar[str] = "escalation.exhausted"
     run_id: UUID
     reason: str
+    is_fallback: bool = False
 
 
 class EscalationUnreached(Event, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class EscalationUnreached(Event, frozen=True, kw_only=True):
     name: ClassVar[str] = "escalation.unreached"
     run_id: UUID
     reason: str
+    is_fallback: bool = False
 
 
 class EscalationEnded(Event, frozen=True, kw_only=True):

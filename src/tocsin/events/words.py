@@ -140,9 +140,13 @@ def _escalation(event: Event, who: str) -> Line | None:
             return Line("repeat", text, "orange", "page")
         case oncall.EscalationExhausted():
             text = "The escalation ended without an answer; somebody has to look"
+            if event.is_fallback:
+                text = "The last resort did not answer; somebody has to look"
             return Line("triangle-alert", text, "red", "page", event.reason)
         case oncall.EscalationUnreached():
             text = "No message has reached anybody yet; the escalation goes on until one does"
+            if event.is_fallback:
+                text = "No message has reached the last resort yet; it is asked until one does"
             return Line("triangle-alert", text, "red", "page", event.reason)
         case oncall.EscalationEnded():
             return Line("bell-off", "The escalation ended", "slate", "page", event.reason)

@@ -318,7 +318,7 @@ def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
 
 def _nobody_paged(incident: Incident, responders: Sequence[NamedResponder], calls: _Calls) -> str:
     """Say who was asked last when that reached nobody; "" once somebody else was asked, or the person has come."""
-    asked = [run for run in calls.runs.values() if run.incident_id == incident.id]
+    asked = [run for run in calls.runs.values() if run.incident_id == incident.id and not run.is_fallback]
     last = max((run.started_at for run in asked), default=None)
     batch = [run for run in asked if run.started_at == last]
     here = {person.responder.user_id for person in responders if person.responder.state == ResponderState.JOINED}

@@ -152,13 +152,15 @@ def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, 
     run.step, run.round = decision.step, decision.round
     if decision.end:
         end_run(tx, run, RunState.EXHAUSTED, decision.end)
-        events.append(event_of(run, EscalationExhausted, run_id=run.id, reason=decision.end))
+        events.append(
+            event_of(run, EscalationExhausted, run_id=run.id, reason=decision.end, is_fallback=run.is_fallback)
+        )
         return decision.end
     run.next_step_at = tx.now + decision.wait if decision.wait is not None else None
     if not has_reached and run.unreached_since is None and (had_steps or decision.nobody):
         run.unreached_since = tx.now
         why = decision.nobody or "Every message so far failed."
-        events.append(event_of(run, EscalationUnreached, run_id=run.id, reason=why))
+        events.append(event_of(run, EscalationUnreached, run_id=run.id, reason=why, is_fallback=run.is_fallback))
         return why
     return ""
 
