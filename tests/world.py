@@ -68,7 +68,12 @@ class FakeChannel:
         return Receipt(detail=self.says, provider_id=None, delivered=self.confirms)
 
     def to(self, person: User) -> list[PageMessage]:
-        return [message for address, message in self.sent if address == person.email]
+        """The pages and tests that somebody got."""
+        return [message for address, message in self.sent if address == person.email and message.kind != "news"]
+
+    def news(self, person: User) -> list[str]:
+        """What somebody was told of their pages."""
+        return [message.title for address, message in self.sent if address == person.email and message.kind == "news"]
 
     def subjects(self, person: User) -> list[str]:
         return [message.title for message in self.to(person)]
