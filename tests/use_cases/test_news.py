@@ -288,7 +288,7 @@ async def test_what_else_was_in_a_message_that_was_taken_back_is_told_with_the_n
 
 async def test_news_are_tried_for_an_hour_and_harm_no_page(world: World) -> None:
     """F137, F141: a contact method that failed for news alone is used for the next page, and nothing escalates."""
-    ada, bob, alert = await two_paged(world)
+    ada, _bob, alert = await two_paged(world)
     world.mail.down = Transient("451 later")
     await end(world, alert)
     await world.let_pass(minutes(65), every=minutes(1))
@@ -414,7 +414,7 @@ async def test_an_origin_in_trouble_is_not_probed_by_news_nor_judged_by_them(wor
 
 
 async def test_refused_news_are_not_tried_for_a_day(world: World) -> None:
-    ada, bob, alert = await two_paged(world)
+    _ada, bob, alert = await two_paged(world)
     await take(world, bob, alert)
     world.mail.failures = [Refused("550 no", patience=Patience.NONE)]
     await world.let_pass(minutes(5))
@@ -428,7 +428,7 @@ async def test_refused_news_are_not_tried_for_a_day(world: World) -> None:
 async def incident_with(world: World, who: User, alert: Alert | None = None) -> Incident:
     async with world.db.begin() as tx:
         declared = await incidents.declare(
-            tx, world.actor(who), title="Checkout is down", severity=1, from_alert=alert.id if alert else None
+            tx, world.actor(who), title="Checkout is down", severity=1, alert_id=alert.id if alert else None
         )
     await world.settle()
     return declared
@@ -445,11 +445,13 @@ async def test_who_was_asked_for_help_is_told_that_somebody_came_and_that_it_is_
     await world.settle()
     async with world.db.begin() as tx:
         await incidents.join(tx, world.actor(bob), incident.id)
+    await world.settle()
     await world.pass_time(WINDOW)
     assert world.mail.news(ada) == ["Bob took INC-1 “Checkout is down” after 0 s."]
     assert world.mail.news(bob) == [] and world.mail.news(cyd) == []
     async with world.db.begin() as tx:
         await incidents.resolve(tx, world.actor(cyd), incident.id, "The disk was emptied.")
+    await world.settle()
     await world.pass_time(WINDOW)
     over = "INC-1 “Checkout is down” is over: resolved by Cyd after 30 s."
     assert world.mail.news(ada)[1:] == [over] and world.mail.news(bob) == [over]
@@ -466,10 +468,12 @@ async def test_an_incident_and_its_alerts_are_told_as_one(world: World) -> None:
     incident = await incident_with(world, bob, alert)
     async with world.db.begin() as tx:
         await incidents.link_alerts(tx, world.actor(bob), incident.id, [other.id])
+    await world.settle()
     await world.pass_time(WINDOW)
     before = len(world.mail.news(ada))
     async with world.db.begin() as tx:
         await incidents.resolve(tx, world.actor(bob), incident.id, "Done.")
+    await world.settle()
     await world.pass_time(WINDOW)
     assert world.mail.news(ada)[before:] == ["INC-1 “Checkout is down” is over: resolved by Bob after 30 s."]
     assert world.mail.news(bob) == []
@@ -480,6 +484,7 @@ async def test_a_false_alarm_is_called_one(world: World) -> None:
     incident = await incident_with(world, bob, alert)
     async with world.db.begin() as tx:
         await incidents.cancel(tx, world.actor(bob), incident.id, CancelReason.FALSE_ALARM)
+    await world.settle()
     await world.pass_time(WINDOW)
     assert world.mail.news(ada) == ["INC-1 “Checkout is down” is over: called a false alarm by Bob after 0 s."]
 
@@ -495,6 +500,7 @@ async def test_after_a_reopening_nothing_of_an_earlier_round_is_told(world: Worl
         if number == 0:
             async with world.db.begin() as tx:
                 await incidents.resolve(tx, world.actor(cyd), incident.id, "Done.")
+            await world.settle()
             await world.pass_time(MOMENT)
             async with world.db.begin() as tx:
                 await incidents.reopen(tx, world.actor(cyd), incident.id, "It is back.")
@@ -502,6 +508,7 @@ async def test_after_a_reopening_nothing_of_an_earlier_round_is_told(world: Worl
             assert world.mail.news(ada) == []
     async with world.db.begin() as tx:
         await incidents.resolve(tx, world.actor(cyd), incident.id, "Done again.")
+    await world.settle()
     await world.pass_time(WINDOW)
     assert world.mail.news(ada) == []
     assert world.mail.news(bob) == ["INC-1 “Checkout is down” is over: resolved by Cyd after 2 min."]
@@ -517,6 +524,7 @@ async def test_a_message_of_an_earlier_round_that_is_still_tried_is_taken_back(w
     world.mail.down = Transient("451 later")
     async with world.db.begin() as tx:
         await incidents.resolve(tx, world.actor(cyd), incident.id, "Done.")
+    await world.settle()
     await world.pass_time(WINDOW)
     assert await news_deliveries(world) == ["queued"]
     async with world.db.begin() as tx:

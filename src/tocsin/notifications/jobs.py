@@ -120,7 +120,8 @@ async def send(sender: Sender, job: Job) -> None:
 
 # News of which nobody is to hear any more: too old, or for somebody whose account has been switched off.
 _DROP = """
-UPDATE delivery SET state = 'cancelled', ended_at = tocsin_now(), last_error = $3
+UPDATE delivery SET state = CASE WHEN delivery.last_error IS NULL THEN 'cancelled' ELSE 'failed' END,
+       ended_at = tocsin_now(), last_error = coalesce(delivery.last_error, $3)
 FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND delivery.kind = 'news' AND delivery.state = 'queued'
   AND (NOT user_account.is_active OR delivery.wanted_at < tocsin_now() - $2::interval)
