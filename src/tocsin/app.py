@@ -195,6 +195,7 @@ class App:
             link_key=keys.link,
             link_valid_for=timedelta(hours=settings.ack_link_hours),
             origins=self._origins,
+            readers=NEWS_OF,
             measure=lambda channel, result: self.metrics.deliveries.labels(channel, result).inc(),
         )
 

@@ -27,11 +27,12 @@ from tocsin.kit.errors import OutsideFailure, Refused, Transient
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
-from tocsin.notifications.model import read_shape
+from tocsin.notifications.model import SubjectKind, read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
 from tocsin.notifications.outcomes import Started, emit_failure, failed, set_aside, succeeded, wake
 from tocsin.notifications.patience import CALL_WITHIN, NEWS_TRIED_FOR, SLOW_CALL_WITHIN
 from tocsin.notifications.service import NEWS_LANE
+from tocsin.notifications.telling import Reader, take_back_if_untrue
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -58,6 +59,7 @@ class Sender:
     link_valid_for: timedelta
     measure: Callable[[str, str], None] = lambda _channel, _result: None
     origins: Origins = field(default_factory=Origins)
+    readers: Mapping[SubjectKind, Reader] = field(default_factory=dict[SubjectKind, Reader])
 
 
 _STARTED = """
@@ -141,6 +143,8 @@ async def _send_news(sender: Sender, job: Job) -> None:
             async with sender.db.begin_hot() as tx:
                 await queue.postpone(tx, job, tx.now + _NEWS_WAIT)
             return
+        async with sender.db.begin() as tx:
+            await take_back_if_untrue(tx, sender.readers, id)
         if started := await _begin(sender.db, id):
             await _call_and_record(sender, job, started)
             return

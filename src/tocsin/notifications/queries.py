@@ -191,6 +191,18 @@ async def lock_waiting_news(tx: Tx, user_id: UUID) -> list[NewsItem]:
     return list((await tx.session.scalars(query)).all())
 
 
+async def lock_news_in(tx: Tx, delivery_id: UUID) -> list[NewsItem]:
+    """Return what a message of news tells, and keep others from changing it."""
+    query = (
+        select(NewsItem)
+        .where(NewsItem.delivery_id == delivery_id)
+        .order_by(NewsItem.user_id, NewsItem.kind, NewsItem.subject_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list((await tx.session.scalars(query)).all())
+
+
 async def messages_about(tx: Tx, kind: SubjectKind, subject_id: UUID) -> list[UUID]:
     """Return the deliveries of news by which somebody was told last how this alert or incident stands."""
     query = (

@@ -46,7 +46,7 @@ async def note(tx: Tx, kind: SubjectKind, subject_id: UUID, *, round: int, user_
     if rows:
         await tx.session.execute(_wait(rows))
     # Behind the lock of the rows above: a message that was being queued is seen by now.
-    told_again = await _take_back(tx, kind, subject_id)
+    told_again = await _take_back(tx, await queries.messages_about(tx, kind, subject_id))
     await queue.enqueue(tx, *(_tell_later(tx, id) for id in sorted({*user_ids, *told_again})))
 
 
@@ -64,9 +64,25 @@ def _wait(rows: Sequence[Mapping[str, object]]) -> Insert:
     )
 
 
-async def _take_back(tx: Tx, kind: SubjectKind, subject_id: UUID) -> set[UUID]:
-    """Take back the unsent news about a subject; returns who is to be told anew of all that was in them."""
-    gone = await cancel_news(tx, await queries.messages_about(tx, kind, subject_id))
+async def take_back_if_untrue(tx: Tx, readers: Mapping[SubjectKind, Reader], delivery_id: UUID) -> None:
+    """Take back a message that is about to be sent when something in it is no longer so, or has been said since.
+
+    A change takes messages back itself (`note`), but its reaction may run later than the next attempt.
+    """
+    items = await queries.lock_news_in(tx, delivery_id)
+    for item in items:
+        subject = await readers[SubjectKind(item.kind)](tx, item.subject_id)
+        if subject is None or (subject.round, subject.mark) != (item.round, item.told):
+            break
+    else:
+        if items:
+            return
+    await queue.enqueue(tx, *(_tell_later(tx, id) for id in sorted(await _take_back(tx, [delivery_id]))))
+
+
+async def _take_back(tx: Tx, delivery_ids: Sequence[UUID]) -> set[UUID]:
+    """Take back messages that have not gone out; returns who is to be told anew of all that was in them."""
+    gone = await cancel_news(tx, delivery_ids)
     if not gone:
         return set()
     untold = (
