@@ -42,6 +42,7 @@ _TOLD = (
     (Tell.OVER.value, "Only when it is over"),
     (Tell.NONE.value, "Nothing"),
 )
+_QUIETEST = "quietest"
 _ICONS: Mapping[str, str] = {"email": "mail", "webhook": "webhook", "console": "monitor"}
 _ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
 
@@ -95,7 +96,7 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class NewsView:
-    """What somebody wants to be told of what they were paged for; `method_id` is empty for the quietest way."""
+    """What somebody wants to be told of what they were paged for, and where: a contact method or `_QUIETEST`."""
 
     tell: str
     low_urgency: bool
@@ -213,7 +214,7 @@ async def _show(
         "has_password": person.password_hash is not None,
         "new_password_until": until if until is not None and until > values["now"] else None,
         "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
-        "news": NewsView(wish.tell, wish.low_urgency, public("cm", wish.method_id) if wish.method_id else ""),
+        "news": NewsView(wish.tell, wish.low_urgency, public("cm", wish.method_id) if wish.method_id else _QUIETEST),
         "told": _TOLD,
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": read_test(context, test) if may.edit else None,
@@ -360,7 +361,8 @@ async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
     if form.text("tell") not in set(Tell):
         raise Invalid("tell", "Choose one of the list.")
-    wish = Wish(Tell(form.text("tell")), form.text("low_urgency") == "1", form.optional_id("method_id", "cm"))
+    method_id = None if form.text("method_id") == _QUIETEST else form.id("method_id", "cm")
+    wish = Wish(Tell(form.text("tell")), form.text("low_urgency") == "1", method_id)
     await telling.set_preference(tx, who, user_id=parse("usr", id), wish=wish)
 
 
