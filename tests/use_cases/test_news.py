@@ -272,6 +272,24 @@ async def test_news_that_are_no_longer_true_are_taken_back(world: World) -> None
     assert (await news_deliveries(world))[0] == "cancelled"
 
 
+async def test_who_was_never_told_that_it_was_taken_is_not_told_that_it_is_open_again(world: World) -> None:
+    """F137: giving it back takes back what is still being tried, and with it what the person would have known."""
+    ada, bob, alert = await two_paged(world)
+    world.mail.down = Transient("451 later")
+    await take(world, bob, alert)
+    await world.pass_time(WINDOW)
+    assert await news_deliveries(world) == ["queued"]
+    await world.db.pool.execute("DELETE FROM escalation_target WHERE user_id = $1", ada.id)
+    await give_back(world, bob, alert)
+    world.mail.down = None
+    await world.let_pass(minutes(3))
+    assert world.mail.news(ada) == []
+    # And the end is told.
+    await end(world, alert)
+    await world.pass_time(WINDOW)
+    assert world.mail.news(ada) == ["“Disk full” is over: resolved by Generic after 3 min."]
+
+
 async def test_what_else_was_in_a_message_that_was_taken_back_is_told_with_the_next(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
     await world.route(await world.policy([[ada, bob]], wait=minutes(30)))
@@ -406,11 +424,12 @@ async def test_an_origin_in_trouble_is_not_probed_by_news_nor_judged_by_them(wor
     await world.pass_time(WINDOW)
     assert world.mail.news(ada) == ["Bob took “Disk full” after 0 s."]
     world.mail.down = silent
-    for _ in range(6):
-        other = await world.alert("Node down", key="node")
-        await end(world, other)
-        await world.db.pool.execute("UPDATE alert SET title = 'x' WHERE id = $1", other.id)
-    world.mail.down = None
+    await end(world, alert)
+    await world.let_pass(minutes(20))
+    attempts = await world.db.pool.fetchval(
+        "SELECT sum(attempt) FROM delivery WHERE kind = 'news' AND state = 'queued'"
+    )
+    assert attempts > 8 and not origins.is_probed_only("email")
 
 
 async def test_refused_news_are_not_tried_for_a_day(world: World) -> None:
