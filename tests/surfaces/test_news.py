@@ -81,7 +81,7 @@ async def test_news_ask_nobody_to_do_anything(world: World, format: BodyFormat) 
     await world.signal({"title": "Disk full", "status": "resolved", "key": "Disk full"})
     await world.settle()
     await world.pass_time(timedelta(seconds=30))
-    told = next(message for _, message in world.mail.sent if message.kind == "news")
+    told = next(message for _, message in world.mail.told)
     page = world.mail.to(ada)[0]
     values = bodies.values_of(told)
     assert values["kind"] == "news" and values["urgency"] == "low" and values["status"] == "resolved"

@@ -129,7 +129,7 @@ async def test_not_more_than_one_message_per_window(world: World) -> None:
     await end(world, many[23])
     await world.pass_time(timedelta(seconds=15))
     assert world.mail.news(ada) == ["24 alerts that you were paged for are over."]
-    body = next(message.body for _, message in world.mail.sent if message.kind == "news")
+    body = next(message.body for _, message in world.mail.told)
     assert body.startswith("- “Node 0 is down” is over: resolved by Generic after ")
     assert body.endswith("\n- And 4 more.") and body.count("\n") == 20
     await end(world, many[24])
@@ -196,7 +196,7 @@ async def test_nobody_gets_news_of_a_page_that_never_reached_them(world: World) 
     await take(world, bob, alert)
     await end(world, alert)
     await world.let_pass(minutes(2))
-    assert world.mail.sent == []
+    assert world.mail.sent == world.mail.told == []
     assert await news_deliveries(world) == []
 
 
@@ -355,7 +355,7 @@ async def test_a_second_copy_after_a_death_is_marked_and_the_only_one(world: Wor
     await world.settle()
     assert world.mail.news(ada) == []
     await world.let_pass(minutes(5), every=MOMENT)
-    told = [message for _, message in world.mail.sent if message.kind == "news"]
+    told = [message for _, message in world.mail.told]
     assert [message.possible_duplicate for message in told] == [True]
     assert told[0].notes == ["You may have received this message before."]
 
@@ -386,9 +386,7 @@ async def test_news_go_where_they_are_wished_else_by_the_quietest_way_that_reach
     await wish(world, ada, Wish(method_id=hook.id))
     await end(world, alert)
     await world.pass_time(WINDOW)
-    assert [message.title for _, message in world.hook.sent if message.kind == "news"] == [
-        "“Node down” is over: resolved by Generic after 30 s."
-    ]
+    assert [message.title for _, message in world.hook.told] == ["“Node down” is over: resolved by Generic after 30 s."]
     assert len(world.mail.news(ada)) == 1
     # Once the wished one is gone, it is as if nothing had been wished.
     async with world.db.begin() as tx:
@@ -474,7 +472,7 @@ async def test_who_was_asked_for_help_is_told_that_somebody_came_and_that_it_is_
     await world.pass_time(WINDOW)
     over = "INC-1 “Checkout is down” is over: resolved by Cyd after 30 s."
     assert world.mail.news(ada)[1:] == [over] and world.mail.news(bob) == [over]
-    last = [message for _, message in world.mail.sent if message.kind == "news"][-1]
+    last = [message for _, message in world.mail.told][-1]
     assert last.body == "The disk was emptied."
     assert last.incident_number == "INC-1" and last.url.endswith("/incidents/INC-1") and last.acknowledge_url is None
     assert not last.is_asked
