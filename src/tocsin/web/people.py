@@ -359,11 +359,13 @@ async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 
 
 async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    user_id = parse("usr", id)
+    must_manage(who, user_id)
     if form.text("tell") not in set(Tell):
         raise Invalid("tell", "Choose one of the list.")
     method_id = None if form.text("method_id") == _QUIETEST else form.id("method_id", "cm")
     wish = Wish(Tell(form.text("tell")), form.text("low_urgency") == "1", method_id)
-    await telling.set_preference(tx, who, user_id=parse("usr", id), wish=wish)
+    await telling.set_preference(tx, who, user_id=user_id, wish=wish)
 
 
 @post("/people/{id:str}/test")
