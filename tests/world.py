@@ -46,7 +46,9 @@ class FakeChannel:
     kind: str
     label: str = "Fake"
     confirms: bool = True
+    # Pages and tests; what people are told of their pages is beside them.
     sent: list[tuple[str, PageMessage]] = field(default_factory=list)
+    told: list[tuple[str, PageMessage]] = field(default_factory=list)
     failures: list[OutsideFailure] = field(default_factory=list)
     says: str = "250 OK"
     # What every call fails with while it is set.
@@ -64,11 +66,15 @@ class FakeChannel:
             raise self.down
         if self.failures:
             raise self.failures.pop(0)
-        self.sent.append((address, message))
+        (self.told if message.kind == "news" else self.sent).append((address, message))
         return Receipt(detail=self.says, provider_id=None, delivered=self.confirms)
 
     def to(self, person: User) -> list[PageMessage]:
         return [message for address, message in self.sent if address == person.email]
+
+    def news(self, person: User) -> list[str]:
+        """What somebody was told of their pages."""
+        return [message.title for address, message in self.told if address == person.email]
 
     def subjects(self, person: User) -> list[str]:
         return [message.title for message in self.to(person)]
@@ -181,10 +187,10 @@ class World:
         return [event.data["reason"] for event in events if event.data.get("reason")]
 
     async def deliveries(self, alert: Alert) -> list[str]:
-        """Where each message about an alert stands, the oldest first."""
+        """Where each message that pages for an alert stands, the oldest first."""
         async with self.db.begin() as tx:
             found = await notification_queries.deliveries(tx, alert_id=alert.id)
-        return [f"{name}: {delivery.state}" for delivery, name in reversed(found)]
+        return [f"{name}: {delivery.state}" for delivery, name in reversed(found) if delivery.kind == "page"]
 
     def actor(self, user: User) -> Actor:
         return Actor.person(user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any, TextIO
@@ -33,6 +33,7 @@ from tocsin.identity import jobs as identity_jobs
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import jobs as incident_jobs
+from tocsin.incidents import service as incidents
 from tocsin.jobs.clockwatch import Waits
 from tocsin.jobs.queue import Job
 from tocsin.jobs.worker import Kind, Periodic, Worker, backoff, ensure_schedules
@@ -41,7 +42,9 @@ from tocsin.net.smtp import Mailer, Security, SmtpSettings
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels import channels
 from tocsin.notifications.jobs import Sender, send
+from tocsin.notifications.model import SubjectKind
 from tocsin.notifications.origins import Origins
+from tocsin.notifications.telling import TELL, Reader, tell
 from tocsin.oncall import jobs as oncall_jobs
 from tocsin.oncall import service as oncall
 from tocsin.settings import Settings
@@ -50,6 +53,8 @@ GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
 TRY_OTHER_WAYS = "oncall.try_other_ways"
 NOTE_PAGE = "incidents.note_page"
 LOOK_AFTER_ALERTS = "alerts.look_after"
+NEWS_OF_ALERT = "alerts.note_news"
+NEWS_OF_INCIDENT = "incidents.note_news"
 SWEEP_IDENTITY = "identity.sweep"
 SWEEP_SIGNALS = "alerts.sweep_signals"
 COUNT_IN_VAIN = "oncall.count_in_vain"
@@ -61,6 +66,16 @@ LISTENERS: Listeners = {
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
     "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],
     "escalation.exhausted": [Listener("default", COUNT_IN_VAIN)],
+    **{f"alert.{name}": [Listener("bulk", NEWS_OF_ALERT)] for name in ("acknowledged", "unacknowledged", "resolved")},
+    **{
+        f"incident.{name}": [Listener("bulk", NEWS_OF_INCIDENT)]
+        for name in ("acknowledged", "responder_joined", "resolved", "cancelled", "reopened")
+    },
+}
+# Whose news people are told: how it stands.
+NEWS_OF: Mapping[SubjectKind, Reader] = {
+    SubjectKind.ALERT: alerts.read_news,
+    SubjectKind.INCIDENT: incidents.read_news,
 }
 PERIODIC = (
     Periodic(LOOK_AFTER_ALERTS, LOOK_AFTER_ALERTS, timedelta(minutes=5), lane="default"),
@@ -74,6 +89,7 @@ WAITS = (
         ("wanted_at", "due_at", "sending_at", "unsure_until", "refused_since"),
         "state IN ('queued', 'sending')",
     ),
+    Waits("news_item", ("waits_since",), "waits_since IS NOT NULL"),
     Waits("contact_method_health", ("failing_since", "last_failed_at")),
     Waits("escalation_run", ("next_step_at", "round_started_at", "unreached_since"), "state = 'running'"),
     # The time to answer counts from here.
@@ -185,6 +201,7 @@ class App:
             link_key=keys.link,
             link_valid_for=timedelta(hours=settings.ack_link_hours),
             origins=self._origins,
+            readers=NEWS_OF,
             measure=lambda channel, result: self.metrics.deliveries.labels(channel, result).inc(),
         )
 
@@ -201,6 +218,9 @@ class App:
             Kind(notifications.SEND, partial(send, sender), soon),
             Kind(alerts.PAGE_ANEW, partial(alerts_jobs.page_anew, db), soon),
             Kind(LOOK_AFTER_ALERTS, partial(alerts_jobs.look_after, db), backoff),
+            Kind(NEWS_OF_ALERT, partial(alerts_jobs.note_news, db), backoff),
+            Kind(NEWS_OF_INCIDENT, partial(incident_jobs.note_news, db), backoff),
+            Kind(TELL, partial(tell, db, NEWS_OF), backoff),
             Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),
             Kind(SWEEP_SIGNALS, sweep_signals, backoff),
         ]

@@ -194,6 +194,23 @@ def test_a_mail_says_what_why_and_where_to_click() -> None:
             assert words in part
 
 
+def test_news_answer_the_page_in_its_thread_and_ask_for_nothing() -> None:
+    """F137: mail programs show them below the page; what they say comes first, and no priority is claimed."""
+    told = "Bob took “Disk full” after 40 s."
+    news = replace(PAGE, kind="news", title=told, about="Disk full", urgency="low", acknowledge_url=None, body="")
+    page, mail = email().compose("ada@example.net", PAGE), email().compose("ada@example.net", news)
+    assert mail["In-Reply-To"] == page["In-Reply-To"] and mail["Subject"] == f"Re: [{PAGE.severity}] Disk full"
+    assert mail["X-Priority"] is None and mail["X-Tocsin-Kind"] == "news"
+    text = mail.get_body(("plain",)).get_content()
+    assert text.startswith(f"{told}\n\n") and "Acknowledge" not in mail.as_string()
+    several = replace(news, title="2 alerts are over.", about="", body="- One.\n- Two.", threads=("alt_1", "inc_2"))
+    mail = email().compose("ada@example.net", several)
+    assert mail["Subject"] == "2 alerts are over."
+    assert mail["In-Reply-To"] == "<thread.alt_1@example.org>"
+    assert mail["References"] == "<thread.alt_1@example.org> <thread.inc_2@example.org>"
+    assert mail.get_body(("plain",)).get_content().startswith("2 alerts are over.\n\n- One.\n- Two.\n\n")
+
+
 def test_two_mails_about_one_alert_share_a_thread_and_two_attempts_share_an_id() -> None:
     channel = email()
     first, again = (channel.compose("ada@example.net", replace(PAGE, attempt=n)) for n in (1, 2))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import Line, describe
+from tocsin.kit.text import spoken
 from tocsin.oncall.escalation import row_for
 
 
@@ -165,7 +166,7 @@ def _outcome(events: Sequence[LoggedEvent], began: datetime) -> str:
     exhausted = _last(events, "escalation.exhausted")
     if answered is not None:
         who = str(answered.data.get("user_name") or answered.actor_name)
-        return f", and {who} answered after {_spoken(answered.at - began)}."
+        return f", and {who} answered after {spoken(answered.at - began)}."
     if resolved is not None:
         return f", and nobody had answered when {resolved.actor_name} resolved the alert."
     if exhausted is not None:
@@ -227,10 +228,3 @@ _PLAIN_WORDS = frozenset({"All", "An", "Every", "Its", "It", "No", "Nobody", "Th
 
 def _listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _spoken(time: timedelta) -> str:
-    seconds = max(0, int(time.total_seconds()))
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h {seconds % 3600 // 60} min"

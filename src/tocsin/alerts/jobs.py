@@ -57,3 +57,13 @@ async def sweep_signals(db: Database, retention_days: int, job: Job) -> None:
             if await service.sweep_signals(tx, older_than_days=retention_days) == 0:
                 await queue.finish(tx, job)
                 return
+
+
+async def note_news(db: Database, job: Job) -> None:
+    """React to what changes who has an alert, or whether it goes on: those who were paged for it are told.
+
+    May run twice and late: people are told how it stands by then, and nothing that they know already.
+    """
+    async with db.begin(depth=job.payload["depth"]) as tx:
+        await service.note_news(tx, UUID(job.payload["fields"]["alert_id"]))
+        await queue.finish(tx, job)

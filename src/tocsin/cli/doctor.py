@@ -38,7 +38,7 @@ from tocsin.oncall.service import describe_fallback
 from tocsin.settings import Settings
 
 # A page is late when its job is.
-_LATE = {"page": 10.0, "send": 60.0, "default": 60.0, "bulk": 600.0, "probe": 60.0}
+_LATE = {"page": 10.0, "send": 60.0, "news": 600.0, "default": 60.0, "bulk": 600.0, "probe": 60.0}
 _SKEW = 2.0
 _MOST = 1000
 # So many alerts are named.

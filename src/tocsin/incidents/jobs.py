@@ -19,3 +19,13 @@ async def note_page(db: Database, job: Job) -> None:
     async with db.begin(depth=job.payload["depth"]) as tx:
         await service.note_page(tx, UUID(job.payload["fields"]["page_id"]))
         await queue.finish(tx, job)
+
+
+async def note_news(db: Database, job: Job) -> None:
+    """React to somebody coming, to an end and to a reopening: those who were paged for the incident are told.
+
+    May run twice and late, as the news of alerts may.
+    """
+    async with db.begin(depth=job.payload["depth"]) as tx:
+        await service.note_news(tx, UUID(job.payload["fields"]["incident_id"]))
+        await queue.finish(tx, job)

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tocsin.db.engine import Tx, encode_json
 from tocsin.kit.record import JsonObject, Record
 
-# `page` routes and escalates and never waits for the outside; `send` calls out.
-LANES = ("page", "send", "default", "bulk", "probe")
+# `page` routes and escalates and never waits for the outside; `send` calls out, and `news` does for what wakes nobody.
+LANES = ("page", "send", "news", "default", "bulk", "probe")
 
 
 class JobRow(Record):
@@ -28,7 +28,7 @@ class JobRow(Record):
 
     __tablename__ = "job"
     __table_args__ = (
-        CheckConstraint("lane IN ('page', 'send', 'default', 'bulk', 'probe')", name="lane"),
+        CheckConstraint("lane IN ('page', 'send', 'news', 'default', 'bulk', 'probe')", name="lane"),
         Index("job_due_idx", "lane", "due", postgresql_where=text("owner IS NULL")),
         Index("job_owner_idx", "owner", postgresql_where=text("owner IS NOT NULL")),
         Index("job_dedup_key", "dedup", unique=True, postgresql_where=text("dedup IS NOT NULL")),

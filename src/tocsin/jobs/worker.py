@@ -75,7 +75,7 @@ class Periodic:
     lane: str = "bulk"
 
 
-SLOTS: Mapping[str, int] = {"page": 16, "send": 64, "default": 8, "bulk": 4, "probe": 4}
+SLOTS: Mapping[str, int] = {"page": 16, "send": 64, "news": 4, "default": 8, "bulk": 4, "probe": 4}
 
 # Claims what is due and says when the next one will be, both as of one instant. Nothing claimed: one row without an id.
 # A clock that is ahead of what the worker expects ($6) claims nothing until the worker has looked at it.

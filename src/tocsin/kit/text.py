@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import cast
 
 import nh3
@@ -101,6 +102,14 @@ def truncate(text: str, limit: int) -> str:
 def one_line(text: str, limit: int = 200) -> str:
     """Make text from outside safe for a header, a terminal or a log: one line, no control or direction characters."""
     return truncate(" ".join(clean(text).split()), limit)
+
+
+def spoken(time: timedelta) -> str:
+    """Say how long something took, as `40 s`, `12 min` or `3 h 5 min`."""
+    seconds = max(0, int(time.total_seconds()))
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
 def clean(text: str) -> str:

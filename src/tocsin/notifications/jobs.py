@@ -27,10 +27,12 @@ from tocsin.kit.errors import OutsideFailure, Refused, Transient
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
-from tocsin.notifications.model import read_shape
+from tocsin.notifications.model import SubjectKind, read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
 from tocsin.notifications.outcomes import Started, emit_failure, failed, set_aside, succeeded, wake
-from tocsin.notifications.patience import CALL_WITHIN, SLOW_CALL_WITHIN
+from tocsin.notifications.patience import CALL_WITHIN, NEWS_TRIED_FOR, SLOW_CALL_WITHIN
+from tocsin.notifications.service import NEWS_LANE
+from tocsin.notifications.telling import Reader, take_back_if_untrue
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -57,6 +59,7 @@ class Sender:
     link_valid_for: timedelta
     measure: Callable[[str, str], None] = lambda _channel, _result: None
     origins: Origins = field(default_factory=Origins)
+    readers: Mapping[SubjectKind, Reader] = field(default_factory=dict[SubjectKind, Reader])
 
 
 _STARTED = """
@@ -95,6 +98,9 @@ _UNSURE_UNTIL = "SELECT unsure_until FROM delivery WHERE id = $1 AND state = 'se
 
 async def send(sender: Sender, job: Job) -> None:
     """Send one message, put it aside while its origin leaves calls unanswered, or find that it is no longer wanted."""
+    if job.lane == NEWS_LANE:
+        await _send_news(sender, job)
+        return
     origin = origin_in(job.shares)
     if (wait := sender.origins.wait(origin, job.claimed_at)) is not None:
         async with sender.db.begin_hot() as tx:
@@ -112,6 +118,49 @@ async def send(sender: Sender, job: Job) -> None:
     finally:
         if not is_called:
             sender.origins.not_called(origin)
+
+
+# News of which nobody is to hear any more: too old, or for somebody whose account has been switched off.
+_DROP = """
+UPDATE delivery SET state = CASE WHEN delivery.last_error IS NULL THEN 'cancelled' ELSE 'failed' END,
+       ended_at = tocsin_now(), last_error = coalesce(delivery.last_error, $3)
+FROM user_account
+WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND delivery.kind = 'news' AND delivery.state = 'queued'
+  AND (NOT user_account.is_active OR delivery.wanted_at < tocsin_now() - $2::interval)
+RETURNING delivery.channel, delivery.address
+"""
+_WHERE = "SELECT channel, address FROM delivery WHERE id = $1"
+_NO_NEWS = "It could not be sent while it was news, or its person is not to get any more."
+_NEWS_WAIT = timedelta(seconds=30)
+
+
+async def _send_news(sender: Sender, job: Job) -> None:
+    """Send one message of news. It never is the probe of an origin in trouble, nor evidence for or against one."""
+    id = UUID(job.payload["delivery_id"])
+    where = await sender.db.pool.fetchrow(_WHERE, id)
+    if not await sender.db.pool.fetchrow(_DROP, id, NEWS_TRIED_FOR, _NO_NEWS) and where is not None:
+        if sender.origins.is_probed_only(origin_of(where["channel"], where["address"])):
+            async with sender.db.begin_hot() as tx:
+                await queue.postpone(tx, job, tx.now + _NEWS_WAIT)
+            return
+        async with sender.db.begin() as tx:
+            await take_back_if_untrue(tx, sender.readers, id)
+        if started := await _begin(sender.db, id):
+            await _call_and_record(sender, job, started)
+            return
+    await _leave(sender, job)
+
+
+async def _call_and_record(sender: Sender, job: Job, started: Started) -> None:
+    began = monotonic()
+    try:
+        receipt = await _call(sender, started, None)
+    except OutsideFailure as failure:
+        outcome = failure
+        await _record(lambda: failed(sender.db, sender.measure, job, started, outcome))
+    else:
+        took = _since(began)
+        await _record(lambda: succeeded(sender.db, sender.measure, job, started, receipt, took))
 
 
 async def _send(sender: Sender, job: Job, started: Started) -> None:
@@ -228,10 +277,13 @@ async def _call(sender: Sender, started: Started, trace: Trace | None) -> Receip
     return replace(receipt, detail=storable(receipt.detail), provider_id=provider_id)
 
 
+_IDS: Mapping[str, str] = {"alert": "alt", "incident": "inc"}
+
+
 def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> PageMessage:
-    """Say what the page says."""
+    """Say what the page, the test or the news say."""
     content = started.content
-    reference = content.get("incident_number")
+    reference = content.get("incident_number") or None
     if started.incident_id is not None and reference:
         path = f"/incidents/{reference}"
     else:
@@ -247,7 +299,7 @@ def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> 
         body=content["body"],
         severity=f"SEV{content['severity']}",
         urgency=content["urgency"],
-        status="triggered",
+        status=content.get("status", "triggered"),
         alert_id=public("alt", started.alert_id) if started.alert_id else None,
         incident_id=public("inc", started.incident_id) if started.incident_id else None,
         incident_number=reference,
@@ -259,6 +311,8 @@ def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> 
         attempt=started.attempt,
         possible_duplicate=started.possible_duplicate,
         minutes_late=_minutes_late(started),
+        about=content.get("about", ""),
+        threads=[public(_IDS[named["kind"]], UUID(named["id"])) for named in content.get("threads", ())],
         sent_at=started.sending_at,
         recipient_name=started.user_name,
         shape=read_shape(started.shape),

@@ -26,10 +26,26 @@ class Urgency(StrEnum):
 
 
 class DeliveryKind(StrEnum):
-    """Why a message is sent: to page, or to try a contact method."""
+    """Why a message is sent: to page, to try a contact method, or to tell what became of a page."""
 
     PAGE = "page"
     TEST = "test"
+    NEWS = "news"
+
+
+class Tell(StrEnum):
+    """What somebody wants to be told of what they were paged for."""
+
+    ALL = "all"
+    OVER = "over"
+    NONE = "none"
+
+
+class SubjectKind(StrEnum):
+    """What news can be about."""
+
+    ALERT = "alert"
+    INCIDENT = "incident"
 
 
 class DeliveryState(StrEnum):
@@ -216,6 +232,48 @@ class Delivery(Record):
     # What was sent and answered in the last attempt; only of test pages, and only for those who may see the address.
     exchange: Mapped[JsonObject | None]
     created_at: Mapped[datetime]
+
+
+class NewsPreference(Record):
+    """What one person wants to be told; whoever has no row is told everything of what was urgent."""
+
+    __tablename__ = "news_preference"
+    __table_args__ = (CheckConstraint(one_of("tell", Tell), name="tell"),)
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), primary_key=True)
+    tell: Mapped[str]
+    # Also of pages of low urgency, which have woken nobody.
+    low_urgency: Mapped[bool]
+    # None: the quietest one by which the page went out.
+    contact_method_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("contact_method.id", ondelete="SET NULL"), index=True
+    )
+
+
+class NewsItem(Record):
+    """What one person knows of one alert or incident, and since when there may be news of it for them.
+
+    `round` is how often the subject had been reopened when the news was made: those of an earlier round are void.
+    """
+
+    __tablename__ = "news_item"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", SubjectKind), name="kind"),
+        Index("news_item_waiting_idx", "user_id", postgresql_where=text("waits_since IS NOT NULL")),
+        Index("news_item_subject_idx", "subject_id"),
+        Index("news_item_delivery_id_idx", "delivery_id", postgresql_where=text("delivery_id IS NOT NULL")),
+    )
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    # Alerts and incidents live in domains above this one, so this is a plain id.
+    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
+    round: Mapped[int]
+    waits_since: Mapped[datetime | None]
+    # What the person has been told last, and before the message that says so, which may still be taken back.
+    told: Mapped[str | None]
+    told_before: Mapped[str | None]
+    delivery_id: Mapped[UUID | None]
 
 
 # A message that has gone out, as far as the other side says.

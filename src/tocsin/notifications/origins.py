@@ -18,6 +18,7 @@ from tocsin.kit.errors import OutsideFailure, Refused, Transient
 # Calls under way at once in one process.
 AT_ONCE = 8
 AT_ONCE_FOR_A_PERSON = 4
+AT_ONCE_OF_NEWS = 2
 # Unanswered calls in a row after which an origin is only probed.
 TROUBLE = 4
 # How long until the next probe, after each that failed; the last one repeats. A probe that may have arrived rings
@@ -31,7 +32,7 @@ _PROBE_RUNS = timedelta(seconds=2)
 WAKES_EVERY = timedelta(seconds=10)
 _KNOWN_AT_MOST = 10_000
 
-_ORIGIN, _PERSON, _TEST = "origin:", "person:", "test:"
+_ORIGIN, _PERSON, _TEST, _NEWS = "origin:", "person:", "test:", "news:"
 
 
 def origin_of(channel: str, address: str) -> str:
@@ -52,6 +53,11 @@ def shares(channel: str, address: str, user_id: UUID) -> tuple[str, str]:
 def shares_of_test(user_id: UUID) -> tuple[str]:
     """Return what the tests of one person share. They wait for no origin, since somebody waits for their answer."""
     return (f"{_TEST}{user_id}",)
+
+
+def share_of_news(channel: str, address: str) -> str:
+    """Return what news share with other news: who carries them. They never take a place from a page."""
+    return f"{_NEWS}{origin_of(channel, address)}"
 
 
 def share_of(origin: str) -> str:
@@ -90,9 +96,11 @@ class Origins:
 
     def limit(self, share: str) -> int:
         """Say how many jobs of a share may run at once here."""
+        if share.startswith(_NEWS):
+            return AT_ONCE_OF_NEWS
         if not share.startswith(_ORIGIN):
             return AT_ONCE_FOR_A_PERSON
-        return 1 if self._is_probed_only(share.removeprefix(_ORIGIN)) else AT_ONCE
+        return 1 if self.is_probed_only(share.removeprefix(_ORIGIN)) else AT_ONCE
 
     def wait(self, origin: str, now: datetime) -> timedelta | None:
         """Say how long a message to this origin has to wait; None when it may be sent now, which may be as a probe."""
@@ -152,6 +160,7 @@ class Origins:
         if trouble := self._troubles.get(origin):
             trouble.is_probed = False
 
-    def _is_probed_only(self, origin: str) -> bool:
+    def is_probed_only(self, origin: str) -> bool:
+        """Say whether calls to this origin go unanswered, so that all but a page now and then should wait."""
         trouble = self._troubles.get(origin)
         return trouble is not None and trouble.unanswered >= TROUBLE

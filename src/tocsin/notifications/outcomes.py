@@ -32,7 +32,7 @@ class Started:
     """A delivery whose call has begun, as it stood then."""
 
     id: UUID
-    kind: Literal["page", "test"]
+    kind: Literal["page", "test", "news"]
     page_id: UUID | None
     alert_id: UUID | None
     incident_id: UUID | None
@@ -135,6 +135,7 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
             refusals=refusals,
             refused_for=tx.now - (refused_since or tx.now),
             is_test=started.kind == "test",
+            is_news=started.kind == "news",
         )
         wait = None if recalled else wait_after(failure, tried)
         retry_at = None if wait is None else tx.now + wait
@@ -164,7 +165,8 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
 
 
 async def _note_health(connection: Connection, tx: Tx, started: Started, error: str) -> None:
-    if started.contact_method_id is not None:
+    # News must not keep the next page from going where its person wants it.
+    if started.contact_method_id is not None and started.kind != "news":
         await connection.execute(_UNWELL, started.contact_method_id, tx.now, error, started.address)
 
 

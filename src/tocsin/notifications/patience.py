@@ -14,6 +14,8 @@ from tocsin.kit.errors import OutsideFailure, Patience, Refused
 
 # How long a message that nobody has answered is tried, counted from when it was meant to go out.
 TRIED_FOR = timedelta(hours=24)
+# News are old after this.
+NEWS_TRIED_FOR = timedelta(hours=1)
 # Somebody who presses “test” waits for the answer.
 TEST_TRIES = 3
 # Another side that asks for patience gets this much at most: somebody may have to be woken.
@@ -64,6 +66,7 @@ class Tried:
     refusals: int = 0
     refused_for: timedelta = timedelta()
     is_test: bool = False
+    is_news: bool = False
 
 
 def wait_after(failure: OutsideFailure, tried: Tried) -> timedelta | None:
@@ -73,7 +76,8 @@ def wait_after(failure: OutsideFailure, tried: Tried) -> timedelta | None:
     if tried.attempt >= TEST_TRIES if tried.is_test else tried.late >= TRIED_FOR:
         return None
     asked = min(timedelta(seconds=failure.retry_after or 0), MOST_PATIENCE)
-    return max(_at(_waits(failure, tried), tried.attempt), asked)
+    wait = max(_at(_waits(failure, tried), tried.attempt), asked)
+    return None if tried.is_news and tried.late + wait >= NEWS_TRIED_FOR else wait
 
 
 def _is_believed(failure: Refused, tried: Tried) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import false, func, or_, select, tuple_
 
 from tocsin.db.engine import Tx
 from tocsin.db.records import get_record, lock_record
@@ -18,13 +18,18 @@ from tocsin.notifications.model import (
     ContactMethod,
     ContactMethodHealth,
     Delivery,
+    DeliveryKind,
     DeliveryState,
     Method,
+    NewsItem,
+    NewsPreference,
     NotificationRule,
     Rule,
+    SubjectKind,
     Urgency,
     shape_of,
 )
+from tocsin.notifications.news import Reached, Subject
 
 
 async def contact_methods(tx: Tx, user_id: UUID, *, after: UUID | None = None, limit: int = 100) -> list[ContactMethod]:
@@ -167,3 +172,57 @@ async def count_by_state(tx: Tx) -> dict[str, int]:
     )
     rows: Sequence[Any] = (await tx.session.execute(query)).all()
     return {state: number for state, number in rows}
+
+
+async def news_preference(tx: Tx, user_id: UUID) -> NewsPreference | None:
+    """Return what this person wants to be told, None where they have not said."""
+    return await tx.session.get(NewsPreference, user_id, populate_existing=True)
+
+
+async def lock_waiting_news(tx: Tx, user_id: UUID) -> list[NewsItem]:
+    """Return what may be news to this person, and keep others from changing it."""
+    query = (
+        select(NewsItem)
+        .where(NewsItem.user_id == user_id, NewsItem.waits_since.is_not(None))
+        .order_by(NewsItem.kind, NewsItem.subject_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list((await tx.session.scalars(query)).all())
+
+
+async def lock_news_in(tx: Tx, delivery_id: UUID) -> list[NewsItem]:
+    """Return what a message of news tells, and keep others from changing it."""
+    query = (
+        select(NewsItem)
+        .where(NewsItem.delivery_id == delivery_id)
+        .order_by(NewsItem.user_id, NewsItem.kind, NewsItem.subject_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list((await tx.session.scalars(query)).all())
+
+
+async def messages_about(tx: Tx, kind: SubjectKind, subject_id: UUID) -> list[UUID]:
+    """Return the deliveries of news by which somebody was told last how this alert or incident stands."""
+    query = (
+        select(NewsItem.delivery_id)
+        .where(NewsItem.kind == kind, NewsItem.subject_id == subject_id, NewsItem.delivery_id.is_not(None))
+        .distinct()
+    )
+    return [id for id in (await tx.session.scalars(query)).all() if id is not None]
+
+
+async def pages_that_reached(tx: Tx, user_id: UUID, subject: Subject) -> list[Reached]:
+    """Return the messages by which this person was paged about a subject, in its present round, and reached."""
+    is_own = (Delivery.incident_id == subject.id) if subject.kind is SubjectKind.INCIDENT else false()
+    urgency = Delivery.content["urgency"].astext
+    query = select(Delivery.created_at, urgency, Delivery.contact_method_id, Delivery.alert_id).where(
+        Delivery.user_id == user_id,
+        Delivery.kind == DeliveryKind.PAGE,
+        Delivery.state.in_(REACHED),
+        Delivery.created_at >= subject.since,
+        or_(Delivery.alert_id.in_(subject.alert_ids), is_own),
+    )
+    rows = (await tx.session.execute(query)).all()
+    return [Reached(at, urgency == Urgency.HIGH, method_id, alert_id) for at, urgency, method_id, alert_id in rows]

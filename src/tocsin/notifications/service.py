@@ -44,12 +44,13 @@ from tocsin.notifications.model import (
     plan,
     write_shape,
 )
-from tocsin.notifications.origins import shares, shares_of_test
+from tocsin.notifications.origins import share_of_news, shares, shares_of_test
 
 MOST_METHODS = 20
 MOST_RULES = 40
 SEND = "notifications.send"
 LANE = "send"
+NEWS_LANE = "news"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +88,21 @@ async def queue_deliveries(
         planned = plan(methods.get(request.user_id, ()), rules.get(request.user_id, ()), request.urgency, failing)
         channels[request.page_id] = [step.method.kind for step in planned]
         for step in planned:
-            row = _row(tx, step, kind=DeliveryKind.PAGE, content=request.content, user_id=request.user_id)
+            row = row_of(tx, step, kind=DeliveryKind.PAGE, content=request.content, user_id=request.user_id)
             row |= {"page_id": request.page_id, "alert_id": request.alert_id, "incident_id": request.incident_id}
             rows.append(row)
-    await _queue(tx, rows)
+    await queue_rows(tx, rows)
     return channels
 
 
-async def _queue(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+async def queue_rows(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write deliveries and a job for each."""
     await insert_rows(tx, Delivery, rows)
     await queue.enqueue(tx, *(_job(tx, row) for row in rows))
 
 
-def _row(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, Any], user_id: UUID) -> dict[str, Any]:
+def row_of(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, Any], user_id: UUID) -> dict[str, Any]:
+    """Write one delivery as it begins."""
     return {
         "id": new_id(),
         "kind": kind,
@@ -124,16 +127,24 @@ def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
     # The delivery counts its attempts itself, so the job may be claimed as often as it takes.
     return NewJob(
         kind=SEND,
-        lane=LANE,
+        lane=NEWS_LANE if row["kind"] == DeliveryKind.NEWS else LANE,
         payload={"delivery_id": str(row["id"])},
         due=row["due_at"] if row["due_at"] > tx.now else None,
         key=name,
         dedup=name,
         max_attempts=1_000_000,
-        shares=shares_of_test(row["user_id"])
-        if row["kind"] == DeliveryKind.TEST
-        else shares(row["channel"], row["address"], row["user_id"]),
+        shares=_shares(row),
     )
+
+
+def _shares(row: Mapping[str, Any]) -> tuple[str, ...]:
+    match row["kind"]:
+        case DeliveryKind.TEST:
+            return shares_of_test(row["user_id"])
+        case DeliveryKind.NEWS:
+            return (share_of_news(row["channel"], row["address"]),)
+        case _:
+            return shares(row["channel"], row["address"], row["user_id"])
 
 
 async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
@@ -143,11 +154,12 @@ async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
 
 
 async def cancel_about(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None) -> None:
-    """Take back what has not gone out yet about these alerts, or to ask for help with this incident."""
+    """Take back what has not gone out yet about these alerts, or to ask for help with this incident. News stay."""
+    is_page = Delivery.kind == DeliveryKind.PAGE
     if alert_ids:
-        await _cancel(tx, Delivery.alert_id.in_(alert_ids))
+        await _cancel(tx, and_(is_page, Delivery.alert_id.in_(alert_ids)))
     if incident_id is not None:
-        await _cancel(tx, Delivery.incident_id == incident_id)
+        await _cancel(tx, and_(is_page, Delivery.incident_id == incident_id))
 
 
 async def cancel_planned(tx: Tx, page_ids: Sequence[UUID]) -> None:
@@ -156,7 +168,12 @@ async def cancel_planned(tx: Tx, page_ids: Sequence[UUID]) -> None:
         await _cancel(tx, and_(Delivery.page_id.in_(page_ids), Delivery.attempt == 0, Delivery.wanted_at > tx.now))
 
 
-async def _cancel(tx: Tx, which: ColumnElement[bool]) -> None:
+async def cancel_news(tx: Tx, delivery_ids: Sequence[UUID]) -> list[UUID]:
+    """Take back these messages as far as they have not gone out; returns those that never will."""
+    return await _cancel(tx, Delivery.id.in_(delivery_ids)) if delivery_ids else []
+
+
+async def _cancel(tx: Tx, which: ColumnElement[bool]) -> list[UUID]:
     # One statement: between two, the outcome of a call may turn `sending` into `queued` and be missed by both.
     # What is being sent keeps its job, for whoever finds that the sender has died.
     is_queued = Delivery.state == DeliveryState.QUEUED
@@ -173,6 +190,7 @@ async def _cancel(tx: Tx, which: ColumnElement[bool]) -> None:
     )
     gone = [id for id, state in taken_back if state == DeliveryState.CANCELLED]
     await queue.cancel(tx, *(queue.subject("delivery", id) for id in gone))
+    return gone
 
 
 async def try_other_ways(tx: Tx, page_id: UUID) -> None:
@@ -194,10 +212,10 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
     methods, _ = await queries.ways_to_reach(tx, [first.user_id])
     used = {delivery.contact_method_id for delivery in here}
     others = [Planned(method, timedelta()) for method in methods.get(first.user_id, ()) if method.id not in used]
-    rows = [_row(tx, step, kind=DeliveryKind.PAGE, content=first.content, user_id=first.user_id) for step in others]
+    rows = [row_of(tx, step, kind=DeliveryKind.PAGE, content=first.content, user_id=first.user_id) for step in others]
     for row in rows:
         row |= {"page_id": page_id, "alert_id": first.alert_id, "incident_id": first.incident_id}
-    await _queue(tx, rows)
+    await queue_rows(tx, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +467,7 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
         "reason": "This is only a test",
     }
     planned = plan([Method(m.id, m.user_id, m.kind, m.address, m.name, m.shape) for m in methods], (), Urgency.HIGH)
-    rows = [_row(tx, step, kind=DeliveryKind.TEST, content=content, user_id=user_id) for step in planned]
+    rows = [row_of(tx, step, kind=DeliveryKind.TEST, content=content, user_id=user_id) for step in planned]
     deliveries = [Delivery(**row) for row in rows]
     tx.session.add_all(deliveries)
     await tx.session.flush()

@@ -405,11 +405,11 @@ async def newest_pages_of_user(tx: Tx, user_id: UUID, *, alert_ids: Collection[U
     return list((await tx.session.scalars(query)).all())
 
 
-async def people_paged_for(tx: Tx, alert_ids: Collection[UUID]) -> list[UUID]:
-    """Return everybody who was paged for these alerts, in the order in which they were."""
+async def people_paged_for(tx: Tx, alert_ids: Collection[UUID], *, incident_id: UUID | None = None) -> list[UUID]:
+    """Return everybody who was paged for these alerts or this incident, in the order in which they were."""
     query = (
         select(Page.user_id)
-        .where(Page.alert_id.in_(alert_ids))
+        .where(_about(Page, list(alert_ids), incident_id))
         .group_by(Page.user_id)
         .order_by(func.min(Page.paged_at))
     )

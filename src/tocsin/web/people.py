@@ -21,8 +21,10 @@ from tocsin.kit.errors import Denied, Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
+from tocsin.notifications import telling
 from tocsin.notifications.channels.webhook import bodies
-from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod, Method, NotificationRule, Urgency
+from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod, Method, NotificationRule, Tell, Urgency
+from tocsin.notifications.news import Wish
 from tocsin.notifications.service import RuleDraft
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
@@ -35,6 +37,12 @@ _ROLES = (
     (Role.STAKEHOLDER.value, "Stakeholder: reads"),
     (Role.ADMIN.value, "Administrator: changes everything"),
 )
+_TOLD = (
+    (Tell.ALL.value, "Who took it, and when it is over"),
+    (Tell.OVER.value, "Only when it is over"),
+    (Tell.NONE.value, "Nothing"),
+)
+_QUIETEST = "quietest"
 _ICONS: Mapping[str, str] = {"email": "mail", "webhook": "webhook", "console": "monitor"}
 _ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
 
@@ -84,6 +92,15 @@ class RuleView:
     id: str
     method_name: str
     after_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewsView:
+    """What somebody wants to be told of what they were paged for, and where: a contact method or `_QUIETEST`."""
+
+    tell: str
+    low_urgency: bool
+    method_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +189,7 @@ async def _show(
         values = await pages.shell(tx, request, context, who)
         methods = await contact.contact_methods(tx, person.id)
         rules = await contact.rules(tx, person.id)
+        wish = telling.wish_of(await contact.news_preference(tx, person.id))
         test = await figures.latest_test(tx, person.id)
         until = await queries.new_password_until(tx, who.session_id, person.id)
     is_me = person.id == who.user_id
@@ -196,6 +214,8 @@ async def _show(
         "has_password": person.password_hash is not None,
         "new_password_until": until if until is not None and until > values["now"] else None,
         "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
+        "news": NewsView(wish.tell, wish.low_urgency, public("cm", wish.method_id) if wish.method_id else _QUIETEST),
+        "told": _TOLD,
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": read_test(context, test) if may.edit else None,
         "roles": _ROLES if may.manage else (),
@@ -331,6 +351,23 @@ def _read_rule(form: Form) -> RuleDraft:
     return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", "cm"))
 
 
+@post("/people/{id:str}/news")
+async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Say what the person wants to be told of their pages. Form fields: tell, method_id, low_urgency (1)."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "news", form, partial(_change_news, who, id, form), "Saved.")
+
+
+async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    user_id = parse("usr", id)
+    must_manage(who, user_id)
+    if form.text("tell") not in set(Tell):
+        raise Invalid("tell", "Choose one of the list.")
+    method_id = None if form.text("method_id") == _QUIETEST else form.id("method_id", "cm")
+    wish = Wish(Tell(form.text("tell")), form.text("low_urgency") == "1", method_id)
+    await telling.set_preference(tx, who, user_id=user_id, wish=wish)
+
+
 @post("/people/{id:str}/test")
 async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Send a page that changes nothing on every contact method, or on one. Form fields: form_id, method_id."""
@@ -386,6 +423,7 @@ HANDLERS = [
     add_method,
     remove_method,
     change_rules,
+    change_news,
     send_test,
     make_link,
     deactivate,

@@ -13,6 +13,7 @@ from tocsin.alerts.service.by_hand import (
 )
 from tocsin.alerts.service.forgotten import look_after
 from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
+from tocsin.alerts.service.news import note_news, read_news
 from tocsin.alerts.service.routes import RouteChanges, RouteDraft, create_route, delete_route, move_route, update_route
 from tocsin.alerts.service.routing import (
     PAGE_ANEW,
@@ -68,10 +69,12 @@ __all__ = [
     "look_after",
     "move_route",
     "note_missed",
+    "note_news",
     "open_by_hand",
     "page_anew",
     "page_words",
     "paging_anew_jobs",
+    "read_news",
     "resolve",
     "resolve_many",
     "resolve_source_alerts",

@@ -8,6 +8,7 @@ from tocsin.incidents.service.declaring import Draft, declare, prefill
 from tocsin.incidents.service.editing import change_severity, comment, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.linking import link_alerts, unlink_alert
+from tocsin.incidents.service.news import note_news, read_news
 from tocsin.incidents.service.paging import answer_page, decline_page, escalate_page, note_page, page
 from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
 
@@ -27,9 +28,11 @@ __all__ = [
     "join",
     "leave",
     "link_alerts",
+    "note_news",
     "note_page",
     "page",
     "prefill",
+    "read_news",
     "reopen",
     "resolve",
     "unlink_alert",

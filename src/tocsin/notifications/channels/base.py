@@ -5,7 +5,7 @@ Serves F059 (channels of a rule, test send), F060 (outcomes), F061 (acknowledge 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -64,11 +64,13 @@ class PageMessage:
 
     `delivery_id` is the same for every attempt. `reason` tells the person why: “You are step 1 of Payments
     primary”. `possible_duplicate` is set when an earlier attempt may have arrived. `shape` says how a webhook is
-    written to; `trace` is there for test pages, see `Trace`.
+    written to; `trace` is there for test pages, see `Trace`. News have no `acknowledge_url` and low urgency; their
+    `title` is the sentence that they tell, and `about` what the pages were called that they belong to, whose threads
+    are named by `threads`.
     """
 
     delivery_id: str
-    kind: Literal["page", "test"]
+    kind: Literal["page", "test", "news"]
     title: str
     body: str
     severity: str
@@ -88,13 +90,15 @@ class PageMessage:
     recipient_name: str
     # How long ago it was meant to go out, when it could not.
     minutes_late: int = 0
+    about: str = ""
+    threads: Sequence[str] = ()
     shape: Shape = PLAIN
     trace: Trace | None = None
 
     @property
     def is_asked(self) -> bool:
-        """Say whether somebody asks for help with an incident; all other pages come from an alert."""
-        return self.incident_id is not None and self.alert_id is None
+        """Say whether somebody asks for help with an incident; all other pages come from an alert, or are news."""
+        return self.kind != "news" and self.incident_id is not None and self.alert_id is None
 
     @property
     def notes(self) -> list[str]:
@@ -138,9 +142,10 @@ class Channel(Protocol):
 
 def notes_on(message: PageMessage) -> list[str]:
     """Say what its reader has to know of the sending: that it may be a repeat, that it comes late."""
-    notes = ["You may have received this page before."] if message.possible_duplicate else []
+    it = "message" if message.kind == "news" else "page"
+    notes = [f"You may have received this {it} before."] if message.possible_duplicate else []
     if message.minutes_late:
-        notes.append(f"This page is {message.minutes_late} minutes late, because it could not be sent before.")
+        notes.append(f"This {it} is {message.minutes_late} minutes late, because it could not be sent before.")
     return notes
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TextIO
 
 from tocsin.kit.errors import Invalid, Transient
-from tocsin.kit.text import one_line
+from tocsin.kit.text import clean, one_line
 from tocsin.notifications.channels.base import PageMessage, Receipt
 
 
@@ -41,17 +42,27 @@ class Console:
         return Receipt(detail="Printed on the server's console.", provider_id=None, delivered=True)
 
 
+_WHAT: Mapping[str, str] = {"page": "PAGE", "test": "TEST PAGE", "news": "NEWS"}
+
+
 def block(address: str, message: PageMessage) -> str:
-    """Lay out the page: title, addressee and reason, source, links."""
-    what = "TEST PAGE" if message.kind == "test" else "PAGE"
+    """Lay out the page or the news: title, addressee and reason, source, links."""
+    what = _WHAT[message.kind]
     again = f" (attempt {message.attempt}, may be a repeat)" if message.possible_duplicate else ""
     lines = [
         f"━━ {what} [{one_line(message.severity, 20)}] {one_line(message.title)}{again}",
         f"   to   {one_line(message.recipient_name, 80)} ({one_line(address, 80)})",
         f"   why  {one_line(message.reason)}",
-        f"   from {one_line(message.source, 80)}, {one_line(message.urgency, 20)} urgency",
+        *_from(message),
         f"   see  {one_line(message.url, 2000)}",
     ]
     if message.acknowledge_url:
         lines.append(f"   ack  {one_line(message.acknowledge_url, 2000)}")
     return "\n".join(lines) + "\n"
+
+
+def _from(message: PageMessage) -> list[str]:
+    """Say where a page comes from; of news, what more there is to tell, a line each."""
+    if message.kind == "news":
+        return [f"        {line}" for text in clean(message.body).split("\n") if (line := one_line(text, 300))]
+    return [f"   from {one_line(message.source, 80)}, {one_line(message.urgency, 20)} urgency"]

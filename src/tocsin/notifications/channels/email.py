@@ -1,4 +1,4 @@
-"""Pages as mail: plain text and simple HTML with one big Acknowledge link (F059–F061).
+"""Pages and news as mail: plain text and simple HTML, a page with one big Acknowledge link (F059–F061, F137).
 
 All mail about one alert forms one thread. A server that took the mail has not shown it to anyone, so a mail
 never counts as delivered.
@@ -64,13 +64,14 @@ class Email:
     def compose(self, to: str, message: PageMessage) -> EmailMessage:
         """Write the mail. `Auto-Submitted` (RFC 3834) keeps holiday responders quiet."""
         mail = EmailMessage()
-        mail["Subject"] = f"[{one_line(message.severity, 20)}] {_subject(message)}"
+        mail["Subject"] = _subject(message)
         mail["To"] = Address(display_name=one_line(message.recipient_name, 80), addr_spec=to)
         mail["Date"] = format_datetime(message.sent_at)
         mail["Message-ID"] = self._mailer.message_id(message.delivery_id)
-        if thread := message.alert_id or message.incident_id:
+        if threads := message.threads or [id for id in (message.alert_id or message.incident_id,) if id]:
             # The root of the thread is never sent; mail programs group by the shared reference all the same.
-            mail["In-Reply-To"] = mail["References"] = self._mailer.message_id(f"thread.{thread}")
+            roots = [self._mailer.message_id(f"thread.{thread}") for thread in threads]
+            mail["In-Reply-To"], mail["References"] = roots[0], " ".join(roots)
         mail["Auto-Submitted"] = "auto-generated"
         mail["X-Auto-Response-Suppress"] = "All"
         mail["X-Tocsin-Delivery"] = one_line(message.delivery_id)
@@ -89,15 +90,17 @@ class Email:
 def text_of(message: PageMessage) -> str:
     """Write the plain text: what, why you, what to click, then the details. Who is asked for help reads that first."""
     parts = [_about(message), *message.notes]
+    body = [clean(message.body).strip()] if message.body.strip() else []
     reason = f"{one_line(message.reason, _REASON)}.".replace("..", ".")
+    is_news = message.kind == "news"
+    parts += body if is_news else []
     parts.insert(0 if message.is_asked else len(parts), reason)
     if message.acknowledge_url:
         parts.append(f"Acknowledge: {web_link(message.acknowledge_url)}")
     parts.append(f"Details: {web_link(message.url)}")
     parts.append("\n".join(f"{name}: {value}" for name, value in _facts(message)))
-    if message.body.strip():
-        parts.append(clean(message.body).strip())
-    return "\n\n".join(parts) + "\n"
+    parts += [] if is_news else body
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def html_of(message: PageMessage) -> str:
@@ -114,22 +117,27 @@ def html_of(message: PageMessage) -> str:
     )
     body = f"<pre>{escape(clean(message.body).strip())}</pre>" if message.body.strip() else ""
     reason = escape(one_line(message.reason, _REASON))
-    is_asked = message.is_asked
+    is_asked, is_news = message.is_asked, message.kind == "news"
     return (
         '<!doctype html><html lang="en"><body style="font-family:sans-serif">'
         + (f'<p style="font-size:18px"><strong>{reason}</strong></p>' if is_asked else "")
         + f"<h1>{escape(_about(message))}</h1>"
         + "".join(f"<p><strong>{escape(note)}</strong></p>" for note in message.notes)
+        + (body if is_news else "")
         + ("" if is_asked else f"<p>{reason}</p>")
         + f"{acknowledge}"
         f'<p><a href="{escape(web_link(message.url))}">Open in Tocsin</a></p>'
-        f'<table cellpadding="4">{facts}</table>{body}</body></html>\n'
+        f'<table cellpadding="4">{facts}</table>{"" if is_news else body}</body></html>\n'
     )
 
 
 def _subject(message: PageMessage) -> str:
-    title = one_line(message.title)
-    return f"{one_line(message.source, 80)} asks for your help: {title}" if message.is_asked else title
+    """Write the subject; news answer the page that they belong to, so that mail programs show them below it."""
+    severity = f"[{one_line(message.severity, 20)}] "
+    if message.kind == "news":
+        return f"Re: {severity}{one_line(message.about)}" if message.about else one_line(message.title)
+    asked = f"{one_line(message.source, 80)} asks for your help: " if message.is_asked else ""
+    return f"{severity}{asked}{one_line(message.title)}"
 
 
 def _about(message: PageMessage) -> str:

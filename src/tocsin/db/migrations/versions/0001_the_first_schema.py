@@ -196,7 +196,7 @@ def upgrade() -> None:
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("tocsin_now()"), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=True),
-        sa.CheckConstraint("lane IN ('page', 'send', 'default', 'bulk', 'probe')", name=op.f("job_lane_check")),
+        sa.CheckConstraint("lane IN ('page', 'send', 'news', 'default', 'bulk', 'probe')", name=op.f("job_lane_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("job_pkey")),
     )
     op.create_index("job_dedup_key", "job", ["dedup"], unique=True, postgresql_where=sa.text("dedup IS NOT NULL"))
@@ -710,7 +710,7 @@ def upgrade() -> None:
         sa.Column("exchange", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind = 'test' OR exchange IS NULL", name=op.f("delivery_exchange_check")),
-        sa.CheckConstraint("kind IN ('page', 'test')", name=op.f("delivery_kind_check")),
+        sa.CheckConstraint("kind IN ('page', 'test', 'news')", name=op.f("delivery_kind_check")),
         sa.CheckConstraint(
             "state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'unknown', 'cancelled')",
             name=op.f("delivery_state_check"),
@@ -723,6 +723,54 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("delivery_user_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("delivery_pkey")),
+    )
+    op.create_table(
+        "news_preference",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("tell", sa.Text(), nullable=False),
+        sa.Column("low_urgency", sa.Boolean(), nullable=False),
+        sa.Column("contact_method_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("tell IN ('all', 'over', 'none')", name=op.f("news_preference_tell_check")),
+        sa.ForeignKeyConstraint(
+            ["contact_method_id"],
+            ["contact_method.id"],
+            name=op.f("news_preference_contact_method_id_fkey"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("news_preference_user_id_fkey")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("news_preference_pkey")),
+    )
+    op.create_index(
+        op.f("news_preference_contact_method_id_idx"), "news_preference", ["contact_method_id"], unique=False
+    )
+    op.create_table(
+        "news_item",
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("round", sa.BigInteger(), nullable=False),
+        sa.Column("waits_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("told", sa.Text(), nullable=True),
+        sa.Column("told_before", sa.Text(), nullable=True),
+        sa.Column("delivery_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("kind IN ('alert', 'incident')", name=op.f("news_item_kind_check")),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("news_item_user_id_fkey")),
+        sa.PrimaryKeyConstraint("user_id", "kind", "subject_id", name=op.f("news_item_pkey")),
+    )
+    op.create_index(
+        "news_item_waiting_idx",
+        "news_item",
+        ["user_id"],
+        unique=False,
+        postgresql_where=sa.text("waits_since IS NOT NULL"),
+    )
+    op.create_index("news_item_subject_idx", "news_item", ["subject_id"], unique=False)
+    op.create_index(
+        "news_item_delivery_id_idx",
+        "news_item",
+        ["delivery_id"],
+        unique=False,
+        postgresql_where=sa.text("delivery_id IS NOT NULL"),
     )
     op.create_index("delivery_alert_id_idx", "delivery", ["alert_id"], unique=False)
     op.create_index(

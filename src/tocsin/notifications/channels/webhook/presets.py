@@ -30,6 +30,9 @@ _COLOURS: Mapping[str, str] = {
 
 def headline(message: PageMessage) -> str:
     """Return the one line that a notification shows, not yet escaped."""
+    if message.kind == "news":
+        # Nothing is asked of anybody, so no severity stands before it.
+        return one_line(message.title)
     mark = "TEST: " if message.kind == "test" else ""
     number = f"{one_line(message.incident_number, 40)} " if message.is_asked and message.incident_number else ""
     return f"{mark}[{one_line(message.severity, 20)}] {number}{one_line(message.title)}"

@@ -1,0 +1,78 @@
+"""What people want to be told of what they were paged for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from litestar import Response, Router, get, put
+from litestar.params import JSONBody
+
+from tocsin.api.body import Body, naming
+from tocsin.api.http import Id, answer, public_or_none
+from tocsin.edge.context import Ctx, Who
+from tocsin.identity import queries as identity
+from tocsin.identity.permission import must_manage
+from tocsin.kit.ids import parse
+from tocsin.notifications import queries as contact
+from tocsin.notifications import telling
+from tocsin.notifications.model import Tell
+from tocsin.notifications.news import Wish
+
+
+class NewsPreferenceOut(msgspec.Struct):
+    """What the person is told of what they were paged for, and where.
+
+    `all`: that somebody took it, that it was given back, that it is over. `over`: the end alone. `none`: nothing.
+    `contact_method_id` is null for the quietest one by which the page went out.
+    """
+
+    tell: Tell
+    low_urgency: bool
+    contact_method_id: str | None
+
+
+class SetNewsPreference(Body, kw_only=True):
+    """All of it: what is left out is as it is for somebody who has said nothing."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "tell": "over",
+        "low_urgency": False,
+        "contact_method_id": "cm_06b6fyrfa9xsgs9xe3vxkm3j3m",
+    }
+    tell: Tell = Tell.ALL
+    low_urgency: bool = False
+    contact_method_id: str | None = None
+
+
+def _written(wish: Wish) -> NewsPreferenceOut:
+    return NewsPreferenceOut(wish.tell, wish.low_urgency, public_or_none("cm", wish.method_id))
+
+
+@get("/{id:str}/news_preference")
+async def get_news_preference(context: Ctx, who: Who, id: Id) -> Response[NewsPreferenceOut]:
+    """Show what the person wants to be told."""
+    user_id = parse("usr", id)
+    must_manage(who, user_id)
+    async with context.begin() as tx:
+        await identity.user(tx, user_id)
+        wish = telling.wish_of(await contact.news_preference(tx, user_id))
+    return answer(_written(wish))
+
+
+@put("/{id:str}/news_preference")
+async def set_news_preference(
+    context: Ctx, who: Who, id: Id, data: JSONBody[SetNewsPreference]
+) -> Response[NewsPreferenceOut]:
+    """Replace what the person wants to be told. What has been queued is sent all the same."""
+    user_id = parse("usr", id)
+    with naming("contact_method_id"):
+        method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
+    wish = Wish(data.tell, data.low_urgency, method_id)
+    async with context.begin() as tx:
+        wish = await telling.set_preference(tx, who, user_id=user_id, wish=wish)
+    return answer(_written(wish))
+
+
+ROUTER = Router("/users", route_handlers=[get_news_preference, set_news_preference], tags=["people"])
