@@ -150,6 +150,11 @@ async def cancel_about(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: U
         await _cancel(tx, Delivery.incident_id == incident_id)
 
 
+async def cancel_for_person(tx: Tx, user_id: UUID) -> None:
+    """Take back whatever has not gone out yet to this person, because their account is off."""
+    await _cancel(tx, Delivery.user_id == user_id)
+
+
 async def cancel_planned(tx: Tx, page_ids: Sequence[UUID]) -> None:
     """Take back what these pages would send only later; what should have gone out by now is still tried."""
     if page_ids:

@@ -239,6 +239,24 @@ async def page(tx: Tx, id: UUID) -> Page:
     return await get_record(tx, Page, id, "page")
 
 
+async def pages_waiting_for(tx: Tx, user_id: UUID) -> list[UUID]:
+    """Return the pages that wait for this person's answer, the oldest first."""
+    query = select(Page.id).where(Page.user_id == user_id, Page.state == PageState.PAGING).order_by(Page.id)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def policies_naming(tx: Tx, user_id: UUID) -> list[tuple[UUID, str, int]]:
+    """Return the steps that name this person: the policy's id and name, and the number of the step."""
+    query = (
+        select(EscalationPolicy.id, EscalationPolicy.name, EscalationStep.position)
+        .join(EscalationStep, EscalationStep.policy_id == EscalationPolicy.id)
+        .join(EscalationTarget, EscalationTarget.step_id == EscalationStep.id)
+        .where(EscalationTarget.user_id == user_id)
+        .order_by(EscalationPolicy.name, EscalationStep.position)
+    )
+    return [(id, name, position) for id, name, position in (await tx.session.execute(query)).all()]
+
+
 async def has_paged(tx: Tx, run_id: UUID, user_id: UUID | None) -> bool:
     """Say whether this run has paged this person."""
     query = select(Page.id).where(Page.run_id == run_id, Page.user_id == user_id).limit(1)

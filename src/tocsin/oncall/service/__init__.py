@@ -6,6 +6,8 @@ from tocsin.oncall.service.answers import (
     escalate_run,
     give_up_on_page,
     page,
+    pass_on_if_gone,
+    switched_off,
     try_other_ways,
 )
 from tocsin.oncall.service.fallback import set_fallback
@@ -30,10 +32,12 @@ __all__ = [
     "give_up_on_page",
     "link_runs",
     "page",
+    "pass_on_if_gone",
     "reword",
     "set_fallback",
     "start",
     "start_anew",
+    "switched_off",
     "try_other_ways",
     "update_policy",
     "what_follows",
