@@ -12,6 +12,7 @@ from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import readiness
 from tocsin.edge.context import Ctx
 from tocsin.jobs import queue
+from tocsin.notifications import queries as contact
 
 
 @get("/healthz", include_in_schema=False, sync_to_thread=False)
@@ -46,9 +47,13 @@ async def metrics(context: Ctx) -> Response[bytes]:
             for lane, (number, age) in (await queue.waiting(tx)).items():
                 figures.queue_due.labels(lane).set(number)
                 figures.queue_age.labels(lane).set(age)
+            failing = await contact.count_failing(tx)
+            for channel in {*context.channels, *failing}:
+                figures.methods_failing.labels(channel).set(failing.get(channel, 0))
     except STORE_ERRORS:
         figures.queue_due.clear()
         figures.queue_age.clear()
+        figures.methods_failing.clear()
     return Response(figures.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -55,6 +55,12 @@ class Metrics:
         self.deliveries = Counter(
             "tocsin_deliveries", "Outcomes of sending.", ["channel", "result"], registry=self.registry
         )
+        self.methods_failing = Gauge(
+            "tocsin_contact_methods_failing",
+            "Contact methods whose last attempts failed, of people whose accounts are on.",
+            ["channel"],
+            registry=self.registry,
+        )
         self.watchers = Gauge("tocsin_live_watchers", "Open live streams of this process.", registry=self.registry)
 
     def render(self) -> bytes:

@@ -23,7 +23,7 @@ from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
 from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import sign_id
-from tocsin.kit.errors import OutsideFailure, Refused, Transient
+from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
@@ -225,7 +225,8 @@ async def _keep_exchange(db: Database, started: Started, trace: Trace | None) ->
 async def _call(sender: Sender, started: Started, trace: Trace | None) -> Receipt:
     channel = sender.channels.get(started.channel)
     if channel is None:
-        raise Refused(f"The channel “{started.channel}” is not set up on this installation.")
+        # Not at once: another process may have it, and another way is tried meanwhile in any case.
+        raise Refused(f"The channel “{started.channel}” is not set up on this installation.", patience=Patience.SHORT)
     within = (started.unsure_until - started.sending_at - UNSURE_FOR).total_seconds()
     try:
         async with asyncio.timeout(within):
