@@ -21,7 +21,7 @@ from tocsin.identity.model import (
     TeamMember,
     User,
 )
-from tocsin.kit.errors import Denied, NotFound
+from tocsin.kit.errors import Conflict, Denied, NotFound
 
 
 async def organisation(tx: Tx) -> Organisation | None:
@@ -42,6 +42,17 @@ async def user(tx: Tx, user_id: UUID) -> User:
 async def lock_user(tx: Tx, user_id: UUID) -> User:
     """Return the person as they are now and keep everybody else from changing them; raises `NotFound`."""
     return await lock_record(tx, User, user_id, "person")
+
+
+async def lock_active_user(tx: Tx, user_id: UUID) -> User:
+    """Do the same for somebody who is to be given something new; raises `Conflict` when their account is off."""
+    person = await lock_user(tx, user_id)
+    if not person.is_active:
+        raise Conflict(
+            f"{person.name}’s account is switched off, so nothing can be sent to them. Activate it first.",
+            code="user.inactive",
+        )
+    return person
 
 
 async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]:

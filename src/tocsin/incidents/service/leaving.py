@@ -68,13 +68,7 @@ def _must_be_confirmed(uses: Sequence[Use], confirmed: Sequence[Use] | bool, wha
 
 async def needs_of(tx: Tx, user_id: UUID) -> list[Use]:
     """Return what names this person or waits for them: policies, the fallback, open incidents, alerts, pages."""
-    found = [
-        Use("escalation_policy", public("pol", id), name, f"step {position}")
-        for id, name, position in await oncall_queries.policies_naming(tx, user_id)
-    ]
-    fallback = await oncall_queries.fallback_target(tx)
-    if fallback is not None and fallback.user_id == user_id:
-        found.append(Use("fallback", "", "The fallback", "asked when nobody else answers"))
+    found = await oncall.pages_them(tx, user_id)
     for incident in await queries.open_with(tx, user_id):
         as_what = " and ".join(lifecycle.roles_of(incident, user_id))
         found.append(Use("incident", public("inc", incident.id), incident.reference, as_what))

@@ -17,7 +17,7 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
-from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import queries as oncall_queries
 
 # How many things one request may name.

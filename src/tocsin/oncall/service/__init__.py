@@ -10,6 +10,7 @@ from tocsin.oncall.service.answers import (
     switched_off,
     try_other_ways,
 )
+from tocsin.oncall.service.contact import pages_them, remove_contact_method
 from tocsin.oncall.service.fallback import set_fallback
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
 from tocsin.oncall.service.runs import advance, end_calm_runs, end_runs, link_runs, start_anew
@@ -32,7 +33,9 @@ __all__ = [
     "give_up_on_page",
     "link_runs",
     "page",
+    "pages_them",
     "pass_on_if_gone",
+    "remove_contact_method",
     "reword",
     "set_fallback",
     "start",
