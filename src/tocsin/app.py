@@ -52,6 +52,7 @@ from tocsin.settings import Settings
 GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
 TRY_OTHER_WAYS = "oncall.try_other_ways"
 NOTE_PAGE = "incidents.note_page"
+STAND_IN = "incidents.stand_in"
 LOOK_AFTER_ALERTS = "alerts.look_after"
 NEWS_OF_ALERT = "alerts.note_news"
 NEWS_OF_INCIDENT = "incidents.note_news"
@@ -63,6 +64,8 @@ COUNT_IN_VAIN = "oncall.count_in_vain"
 LISTENERS: Listeners = {
     "page.failed": [Listener("page", GIVE_UP_ON_PAGE)],
     "page.attempt_failed": [Listener("page", TRY_OTHER_WAYS)],
+    "user.deactivated": [Listener("page", STAND_IN)],
+    "user.lost_rights": [Listener("page", STAND_IN)],
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
     "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],
     "escalation.exhausted": [Listener("default", COUNT_IN_VAIN)],
@@ -215,6 +218,7 @@ class App:
             Kind(TRY_OTHER_WAYS, partial(oncall_jobs.try_other_ways, db), soon),
             Kind(COUNT_IN_VAIN, partial(oncall_jobs.count_in_vain, db, self._count_in_vain), backoff),
             Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
+            Kind(STAND_IN, partial(incident_jobs.stand_in, db), soon),
             Kind(notifications.SEND, partial(send, sender), soon),
             Kind(alerts.PAGE_ANEW, partial(alerts_jobs.page_anew, db), soon),
             Kind(LOOK_AFTER_ALERTS, partial(alerts_jobs.look_after, db), backoff),

@@ -190,7 +190,7 @@ async def test_a_policy_in_use_stays(api: Api, admin: httpx.AsyncClient) -> None
     made = await _wire(api, admin, "ada")
     path = f"/escalation_policies/{made['policy']['id']}"
     used = await admin.delete(path)
-    assert (used.status_code, used.json()["code"]) == (409, "escalation_policy.in_route")
+    assert (used.status_code, used.json()["code"]) == (409, "escalation_policy.in_use")
     assert (await admin.patch(path, json={"repeat": 3})).json()["repeat"] == 3
     assert (await admin.patch(path, json={"steps": []})).status_code == 422
     same = await admin.post("/escalation_policies", json={"name": "Duty", "steps": made["policy"]["steps"]})

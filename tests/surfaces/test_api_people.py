@@ -188,3 +188,61 @@ async def test_wrong_tokens_come_to_an_end_and_a_right_one_always_works(api: Api
     assert answers[-1].status_code == 429 and 0 < int(answers[-1].headers["retry-after"]) <= 5
     assert answers[-1].json()["code"] == "rate_limited"
     assert (await right.get("/me")).status_code == 200
+
+
+async def test_somebody_who_is_needed_goes_when_confirmed(api: Api, admin: httpx.AsyncClient) -> None:
+    """F135: the refusal names what needs them, and so does the policy afterwards; nothing new may name them."""
+    bob = (await admin.post("/users", json={"name": "Bob", "email": "bob@example.org"})).json()["id"]
+    steps = [{"targets": [{"type": "user", "id": bob}], "wait_minutes": 5}]
+    policy = (await admin.post("/escalation_policies", json={"name": "Duty", "steps": steps})).json()
+    assert [one["code"] for one in policy["warnings"]] == ["unreachable_person", "unreachable_step"]
+
+    refused = await admin.patch(f"/users/{bob}", json={"is_active": False})
+    assert (refused.status_code, refused.json()["code"]) == (409, "user.needed")
+    assert refused.json()["uses"] == [{"type": "escalation_policy", "id": policy["id"], "name": "Duty", "as": "step 1"}]
+    assert (await admin.get(f"/users/{bob}")).json()["is_active"]
+    done = await admin.patch(f"/users/{bob}?confirm=true", json={"is_active": False})
+    assert (done.status_code, done.json()["is_active"]) == (200, False)
+
+    (listed,) = (await admin.get("/escalation_policies")).json()["data"]
+    assert listed["warnings"][0] == {
+        "step": 1,
+        "code": "inactive",
+        "detail": "Step 1 names Bob, whose account is switched off.",
+        "user_id": bob,
+    }
+    again = await admin.post("/escalation_policies", json={"name": "Night", "steps": steps})
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "inactive")
+    # The rest of the policy can still be changed.
+    assert (await admin.patch(f"/escalation_policies/{policy['id']}", json={"steps": steps})).status_code == 200
+    method = {"kind": "webhook", "address": "https://hooks.example/bob"}
+    assert (await admin.post(f"/users/{bob}/contact_methods", json=method)).json()["code"] == "user.inactive"
+    team = await admin.post("/teams", json={"name": "Web", "member_ids": [bob]})
+    assert team.status_code == 422
+
+
+async def test_a_contact_method_says_how_it_is_and_the_last_one_is_asked_about(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    """F141, F143."""
+    bob = (await admin.post("/users", json={"name": "Bob", "email": "bob@example.org"})).json()["id"]
+    path = f"/users/{bob}/contact_methods"
+    made = (await admin.post(path, json={"kind": "email", "address": "bob@example.org"})).json()
+    assert made["health"] == {
+        "state": "unused",
+        "accepted_at": None,
+        "confirmed_at": None,
+        "failing_since": None,
+        "last_error": None,
+        "answers_after_seconds": None,
+    }
+    await admin.post(f"/users/{bob}/actions/send_test_page", json={})
+    await api.world.settle()
+    (listed,) = (await admin.get(path)).json()["data"]
+    assert listed["health"]["state"] == "accepted" and listed["health"]["accepted_at"]
+    steps = [{"targets": [{"type": "user", "id": bob}], "wait_minutes": 5}]
+    await admin.post("/escalation_policies", json={"name": "Duty", "steps": steps})
+    refused = await admin.delete(f"{path}/{made['id']}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "contact_method.last")
+    assert [use["name"] for use in refused.json()["uses"]] == ["Duty"]
+    assert (await admin.delete(f"{path}/{made['id']}?confirm=true")).status_code == 204

@@ -72,9 +72,9 @@ async def test_the_doctor_fails_where_nobody_would_be_paged(dsn: str) -> None:
     assert "FAIL  worker: None is alive, so nobody is paged. Run `tocsin serve` or `tocsin worker`." in text
 
 
-async def reach(dsn: str) -> tuple[str, str]:
+async def reach(dsn: str, **settings: str) -> tuple[str, str]:
     """What the doctor says of the routes: verdict and words."""
-    _, out, _ = await tocsin("doctor", "--json", database_url=dsn)
+    _, out, _ = await tocsin("doctor", "--json", database_url=dsn, **settings)
     found = {each["check"]: each for each in json.loads(out)}["reach of routes"]
     return found["verdict"], found["words"]
 
@@ -92,10 +92,9 @@ async def test_the_doctor_warns_when_every_route_leads_to_nobody(world: World, d
     mute = await world.person("mute", reachable=False)
     ada = await world.person("ada")
     await world.route(await world.policy([mute], name="Mute"), "severity == 1", name="First")
-    duty = await world.policy([ada], name="Duty")
+    duty, empty = await world.policy([ada], name="Duty"), await world.policy([ada], name="Empty")
     await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", ada.id)
     await world.route(duty, "severity == 2", name="Second")
-    empty = await world.policy([ada], name="Empty")
     await world.db.pool.execute("DELETE FROM escalation_step WHERE policy_id = $1", empty.id)
     await world.route(empty, "severity == 3", name="Third")
     assert await reach(dsn) == (
@@ -104,7 +103,12 @@ async def test_the_doctor_warns_when_every_route_leads_to_nobody(world: World, d
         "and has a contact method, under Policies and People.",
     )
     await world.db.pool.execute("UPDATE user_account SET is_active = true WHERE id = $1", ada.id)
-    assert await reach(dsn) == ("ok", "1 of 4 routes leads to somebody who can be reached.")
+    # Her only contact method is an e-mail address, which is no way to reach her without a mail server (F141).
+    assert (await reach(dsn))[0] == "warn"
+    assert await reach(dsn, smtp_host="127.0.0.1") == (
+        "ok",
+        "1 of 4 routes leads to somebody who can be reached.",
+    )
     await world.db.pool.execute("UPDATE alert_route SET is_enabled = false")
     assert await reach(dsn) == (
         "warn",
@@ -219,3 +223,38 @@ async def test_migrate_says_where_the_schema_is(dsn: str) -> None:
     code, out, _ = await tocsin("migrate", database_url=dsn)
     assert code == 0
     assert re.fullmatch(r"The schema is at \w+\.\n", out)
+
+
+async def test_an_account_is_switched_off_and_on_and_given_another_role(dsn: str, world: World) -> None:
+    """F135: as on the page: what needs the person is named, and others take over once it is confirmed."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob]))
+    alert = await world.alert()
+    off = ("user", "deactivate", "--email=ada@example.org")
+    code, out, err = await tocsin(*off, database_url=dsn)
+    assert (code, out) == (1, "")
+    assert "  Duty, step 1\n" in err and "  A page, waits for their answer\n" in err and "--yes" in err
+    code, _, err = await tocsin(*off, "--yes", database_url=dsn)
+    assert (code, err) == (0, "tocsin: The account of Ada is switched off.\n")
+    await world.settle()
+    assert "page.unreachable: Ada" in await world.history(alert)
+    assert len(world.mail.to(bob)) == 1
+    _, doctor, _ = await tocsin("doctor", database_url=dsn)
+    assert "warn  escalation policies: “Duty”: Step 1 names Ada, whose account is switched off." in doctor
+    assert (await tocsin("user", "activate", "--email=ada@example.org", database_url=dsn))[0] == 0
+    assert (await tocsin("user", "role", "--email=ada@example.org", "--role=stakeholder", database_url=dsn))[0] == 0
+    _, listed, _ = await tocsin("user", "list", database_url=dsn)
+    assert "ada@example.org\tstakeholder\tactive" in listed
+
+
+async def test_the_doctor_names_contact_methods_that_fail_and_no_address(dsn: str, world: World) -> None:
+    """F141."""
+    ada = await world.person("ada")
+    await world.db.pool.execute(
+        "INSERT INTO contact_method_health (contact_method_id, failing_since, last_failed_at, last_error)"
+        " SELECT id, tocsin_now(), tocsin_now(), '550 no such user' FROM contact_method"
+    )
+    _, out, _ = await tocsin("doctor", "--json", database_url=dsn)
+    found = {each["check"]: each for each in json.loads(out)}["contact methods"]
+    assert found["verdict"] == "warn" and "email “Fake” of Ada since" in found["words"]
+    assert ada.email not in out

@@ -6,12 +6,17 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
 from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
+from tocsin.alerts import queries as alert_queries
 from tocsin.identity import queries as identity
+from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import User
+from tocsin.incidents import service as incidents
 from tocsin.kit.ids import public
+from tocsin.notifications import queries as contact
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ async def test_a_policy_is_written_with_the_buttons_of_the_editor(world: World, 
     for do in ("remove-step-1", "down-0", "down-9", "up-0", "nonsense"):
         assert (await web.submit(saved, "policy-form", {"do": do})).status == 200
     assert "Duty" in (await web.get("/policies")).html
-    assert (await web.do(saved, "delete-dialog-form")).path == "/policies"
+    assert (await web.do(saved, "delete-dialog")).path == "/policies"
 
 
 async def test_a_policy_says_at_its_fields_what_is_wrong(web: Browser, ada: User) -> None:
@@ -74,14 +79,45 @@ async def test_the_editor_survives_a_number_of_any_length(web: Browser, ada: Use
     assert again.status == 200 and "step-1-wait" in again.html
 
 
-async def test_a_policy_that_a_route_leads_to_is_kept(world: World, web: Browser, ada: User) -> None:
-    policy = await world.policy([ada])
+async def test_a_policy_in_use_goes_when_another_takes_its_place(world: World, web: Browser, ada: User) -> None:
+    """F143: the page names what leads there and offers the others; what came since it was opened is asked about."""
+    policy, other = await world.policy([ada]), await world.policy([ada], name="Night")
     url = f"/policies/{public('pol', policy.id)}"
     before = await web.get(url)
-    await world.route(policy)
-    page = await web.submit(before, "delete-dialog-form")
-    assert page.status == 409 and "A route leads to this policy." in page.html
-    assert "delete-dialog-form" not in (await web.get(url)).read.forms
+    assert "replace_by" not in before.read.forms["delete-dialog"]
+    route_id = await world.route(policy)
+    page = await web.submit(before, "delete-dialog")
+    assert page.status == 409 and "“Duty” is in use: Everything (route)." in page.html
+    assert page.read.forms["delete-dialog"]["replace_by"] == [public("pol", other.id)]
+    gone = await web.submit(page, "delete-dialog", {"replace_by": public("pol", other.id)})
+    assert (gone.status, gone.location) == (303, "/policies")
+    async with world.db.begin() as tx:
+        assert (await alert_queries.route(tx, route_id)).escalation_policy_id == other.id
+
+
+async def test_a_policy_says_who_on_it_cannot_be_paged(world: World, web: Browser, ada: User) -> None:
+    """F135, F141: in the list, on its page and beside the person, for accounts that are off and channels not set up."""
+    bob, cyd = await world.person("bob"), await world.person("cyd", reachable=False)
+    policy = await world.policy([[ada, bob], cyd])
+    async with world.db.begin() as tx:
+        await incidents.update_person(tx, world.root, bob.id, UserChanges(is_active=False), confirmed=True)
+        await tx.session.execute(text("UPDATE contact_method SET kind = 'sms' WHERE user_id = :ada"), {"ada": ada.id})
+    listed = await web.get("/policies")
+    assert "Step 1 names Ada, who has no contact method that works here. And 4 more." in listed.html
+    page = await web.get(f"/policies/{public('pol', policy.id)}")
+    for words in (
+        "Step 1 names Bob, whose account is switched off.",
+        "Step 1 reaches nobody, so it is passed over.",
+        "Step 2 names Cyd, who has no contact method that works here.",
+        "Person, deactivated",
+        "Person, has no contact method that works here",
+    ):
+        assert words in page.html, words
+    assert (await web.get("/people")).html.count("Cannot be paged") == 3
+    mine = await web.get(f"/people/{public('usr', ada.id)}")
+    assert "This installation cannot send on this channel: it is not set up" in mine.html
+    theirs = await web.get(f"/people/{public('usr', bob.id)}")
+    assert "Bob cannot be asked any more." in theirs.html and "Duty, step 1" in theirs.html
 
 
 async def test_somebody_chosen_but_not_added_is_saved_with_the_policy(web: Browser, ada: User) -> None:
@@ -324,15 +360,63 @@ async def test_a_password_is_changed_by_its_owner_only(world: World, web: Browse
 async def test_an_account_is_deactivated_and_given_back(world: World, web: Browser, ada: User) -> None:
     bob = await world.person("bob")
     url = f"/people/{public('usr', bob.id)}"
-    page = await web.do(await web.get(url), "deactivate-dialog-form")
+    page = await web.do(await web.get(url), "deactivate")
     async with world.db.begin() as tx:
         assert not (await identity.user(tx, bob.id)).is_active
     page = await web.do(page, "activate")
     link = await web.submit(page, "make-link")
     assert link.status == 200 and "/link/" in link.html
     mine = await web.get(f"/people/{public('usr', ada.id)}")
-    last = await web.submit(mine, "deactivate-dialog-form")
+    last = await web.submit(mine, "deactivate")
     assert last.status == 409 and "This is the last active administrator." in last.html
+
+
+async def test_what_needs_somebody_stands_beside_the_question(world: World, web: Browser, ada: User) -> None:
+    """F135: before they are switched off, and again when more has come since the page was opened."""
+    bob = await world.person("bob")
+    url = f"/people/{public('usr', bob.id)}"
+    before = await web.get(url)
+    await world.policy([bob])
+    refused = await web.submit(before, "deactivate")
+    assert refused.status == 409 and "Bob is needed: Duty (step 1)." in refused.html
+    assert "Duty, step 1" in inside(refused, "deactivate")
+    async with world.db.begin() as tx:
+        assert (await identity.user(tx, bob.id)).is_active
+    await web.do(refused, "deactivate")
+    async with world.db.begin() as tx:
+        assert not (await identity.user(tx, bob.id)).is_active
+
+
+async def test_a_role_that_takes_a_lead_is_confirmed(world: World, web: Browser, ada: User) -> None:
+    """F135: the form asks, with what they lead."""
+    bob = await world.person("bob")
+    async with world.db.begin() as tx:
+        incident = await incidents.declare(tx, world.actor(bob), title="Checkout")
+    page = await web.get(f"/people/{public('usr', bob.id)}")
+    refused = await web.submit(page, "person-form", {"role": "stakeholder"})
+    assert refused.status == 409 and f"Bob leads: {incident.reference} (lead)." in refused.html
+    await web.do(refused, "person-form", {"role": "stakeholder", "confirm": "1"})
+    async with world.db.begin() as tx:
+        assert (await identity.user(tx, bob.id)).role == "stakeholder"
+
+
+async def test_the_last_way_to_reach_somebody_who_is_paged_is_asked_about(
+    world: World, web: Browser, ada: User
+) -> None:
+    """F143: the dialog says whom it silences; a page that was opened before it was so is refused."""
+    bob = await world.person("bob")
+    url = f"/people/{public('usr', bob.id)}"
+    before = await web.get(url)
+    form = next(name for name in before.read.forms if name.startswith("remove-cm_"))
+    await world.policy([bob])
+    refused = await web.submit(before, form)
+    assert refused.status == 409 and "This is the last way to reach Bob" in refused.html
+    asked = await web.get(url)
+    form = next(name for name in asked.read.forms if name.startswith("remove-cm_"))
+    assert "Duty, step 1" in inside(asked, form)
+    await web.do(asked, form)
+    async with world.db.begin() as tx:
+        assert await contact.contact_methods(tx, bob.id) == []
 
 
 async def test_a_token_is_shown_once_and_revoked(web: Browser) -> None:

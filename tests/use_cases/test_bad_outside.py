@@ -418,15 +418,16 @@ async def test_the_health_of_a_contact_method_is_known(world: World) -> None:
     await world.alert("Disk")
     await world.let_pass(minutes(4))
     async with world.db.begin() as tx:
-        known = await notification_queries.health(tx, [mail.id, hook.id])
-    assert set(known) == {mail.id}
-    assert known[mail.id].last_error == "550 no such user"
+        known = await notification_queries.conditions(tx, [mail.id, hook.id], world.app.channels)
+    assert (known[mail.id].state, known[mail.id].error) == ("failing", "550 no such user")
+    assert known[hook.id].state == "confirmed"
     cart = await world.alert("Cart")
     assert await world.deliveries(cart) == ["Ada: delivered"]
     world.mail.down = None
     await world.let_pass(minutes(6))
     async with world.db.begin() as tx:
-        assert await notification_queries.health(tx, [mail.id, hook.id]) == {}
+        known = await notification_queries.conditions(tx, [mail.id, hook.id], world.app.channels)
+    assert [known[id].state for id in (mail.id, hook.id)] == ["accepted", "confirmed"]
     door = await world.alert("Door")
     assert sorted(await world.deliveries(door)) == ["Ada: delivered", "Ada: sent"]
 

@@ -142,7 +142,9 @@ async def test_a_deactivation_ends_sessions_tokens_and_links(db: Database) -> No
         link = await identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1))
     await change(db, CLI, ada, UserChanges(is_active=False))
 
-    assert (await record(db))[-3:] == ["configuration.changed", "user.session_revoked", "configuration.deleted"]
+    changed, *ended = (await record(db))[-4:]
+    assert changed == "configuration.changed"
+    assert ended == ["user.deactivated", "user.session_revoked", "configuration.deleted"]
     await change(db, CLI, ada, UserChanges(is_active=True))
     assert await actor_of(db, cookie) is None
     assert await actor_of_token(db, secret) is None

@@ -210,8 +210,8 @@ def test_what_is_kept_of_an_exchange_can_be_stored() -> None:
     assert Trace().written() is None
 
 
-async def test_what_is_under_way_keeps_its_address_and_its_format(world: World) -> None:
-    """F059: each of them fits only the other."""
+async def test_what_waits_follows_to_the_new_address_and_format_at_once(world: World) -> None:
+    """F059, F141: whoever mends an address in the middle of the night gets the page that waits, without its wait."""
     ada = await world.person("ada", reachable=False)
     method = await add(
         world, ada, "https://old.example/hook", format="template", template="{{ title }}", content_type="text/plain"
@@ -220,15 +220,9 @@ async def test_what_is_under_way_keeps_its_address_and_its_format(world: World) 
     world.hook.failures = [Transient("503")]
     await world.alert()
     await change(world, method, address="https://new.example/hook", format="teams")
-    await world.pass_time(minutes(1))
+    await world.settle()
     ((address, message),) = world.hook.sent
-    assert (address, message.shape) == (
-        "https://old.example/hook",
-        Shape(BodyFormat.TEMPLATE, "{{ title }}", "text/plain"),
-    )
-    await world.alert("Another")
-    address, message = world.hook.sent[-1]
-    assert (address, message.shape) == ("https://new.example/hook", Shape(BodyFormat.TEAMS))
+    assert (address, message.shape) == ("https://new.example/hook", Shape(BodyFormat.TEAMS, None, None))
 
 
 async def test_a_contact_method_is_changed_in_parts(world: World) -> None:
@@ -283,13 +277,19 @@ async def test_what_was_corrected_is_used_again_at_once(world: World, changes: d
     assert await failing(world) == {method.id}
     await change(world, method, **changes)
     assert await failing(world) == set()
+    world.hook.failures.clear()
+    await world.settle()
     if "address" in changes:
         async with world.db.begin() as tx:
             await notifications.send_test_page(tx, world.root, user_id=ada.id, method_id=method.id)
-        await world.db.pool.execute("UPDATE delivery SET address = 'https://old.example/hook' WHERE kind = 'test'")
+        # What was on its way to the old address, and is not tried again.
+        await world.db.pool.execute(
+            "UPDATE delivery SET address = 'https://old.example/hook', recalled_at = tocsin_now() WHERE kind = 'test'"
+        )
+        world.hook.failures = [Refused("404")]
         await world.settle()
+        assert world.hook.failures == []
         assert await failing(world, for_how_long=minutes(0)) == set()
-    world.hook.failures.clear()
     await world.alert("Third")
     assert "Third" in [message.title for _, message in world.hook.sent]
 

@@ -187,6 +187,12 @@ async def _hold(tx: Tx, wanted: Select[UUID], limit: int) -> list[UUID]:
     return list((await tx.session.scalars(query)).all()) if ids else []
 
 
+async def held_by(tx: Tx, user_id: UUID) -> list[Alert]:
+    """Return the alerts that this person has acknowledged and that are not over, the oldest first."""
+    mine = Alert.status == AlertStatus.ACKNOWLEDGED, Alert.acknowledged_by_id == user_id
+    return list((await tx.session.scalars(select(Alert).where(*mine).order_by(Alert.id))).all())
+
+
 async def of_incident(tx: Tx, incident_id: UUID) -> list[Alert]:
     """Return the alerts that belong to an incident, the oldest first, at most 500."""
     query = select(Alert).where(Alert.incident_id == incident_id).order_by(Alert.id).limit(500)

@@ -8,12 +8,25 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 
+from tocsin.alerts import service as alerts
 from tocsin.api.body import Body, naming
-from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
+from tocsin.api.http import (
+    Cursor,
+    Id,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    given,
+    listing,
+    public_or_none,
+    read_if_match,
+)
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
@@ -43,6 +56,9 @@ class PolicyStep(Body, kw_only=True):
 Steps = Annotated[list[PolicyStep], msgspec.Meta(min_length=1, max_length=20)]
 Repeat = Annotated[int, msgspec.Meta(ge=0, le=9, description="How often it starts again after its last step.")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+ReplaceBy = Annotated[str | None, QueryParameter(description="The policy that takes its place.")]
 
 
 class CreatePolicy(Body, kw_only=True):
@@ -85,21 +101,32 @@ class PolicyStepOut(msgspec.Struct):
     wait_minutes: int
 
 
+class PolicyWarning(msgspec.Struct):
+    """What is wrong with a step: it names somebody who cannot be asked, or reaches nobody and is passed over."""
+
+    step: int
+    code: Literal["inactive", "unreachable_person", "unreachable_step"]
+    detail: str
+    user_id: str | None
+
+
 class PolicyOut(msgspec.Struct):
-    """Whom to page, in which order."""
+    """Whom to page, in which order, and in `warnings` what is wrong with that at present."""
 
     id: str
     name: str
     description: str
     steps: list[PolicyStepOut]
     repeat: int
+    warnings: list[PolicyWarning]
     created_at: Time
     updated_at: Time
     version: int
 
 
-async def _write(tx: Tx, policies: Sequence[EscalationPolicy]) -> list[PolicyOut]:
+async def _write(tx: Tx, context: Context, policies: Sequence[EscalationPolicy]) -> list[PolicyOut]:
     plans = await queries.plans(tx, [policy.id for policy in policies])
+    wrong = await queries.weaknesses_of(tx, plans, context.channels)
     people = await queries.people(tx, {id for plan in plans.values() for step in plan.steps for id in step.user_ids})
     return [
         PolicyOut(
@@ -115,6 +142,10 @@ async def _write(tx: Tx, policies: Sequence[EscalationPolicy]) -> list[PolicyOut
                 for position, step in enumerate(plans[policy.id].steps, start=1)
             ],
             repeat=policy.repeat,
+            warnings=[
+                PolicyWarning(one.step, one.code, one.words, public_or_none("usr", one.user_id))
+                for one in wrong[policy.id]
+            ],
             created_at=stamp(policy.created_at),
             updated_at=stamp(policy.updated_at),
             version=policy.version,
@@ -143,7 +174,7 @@ async def list_escalation_policies(
     who.must("oncall.view")
     after = read_place(cursor, str) or ""
     async with context.begin() as tx:
-        rows = await _write(tx, await queries.policies(tx, after=after, limit=limit + 1))
+        rows = await _write(tx, context, await queries.policies(tx, after=after, limit=limit + 1))
     return listing(request, rows, limit, lambda row: row, lambda row: row.name)
 
 
@@ -154,7 +185,7 @@ async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[Create
         policy = await service.create_policy(
             tx, who, name=data.name, description=data.description, steps=_drafts(data.steps), repeat=data.repeat
         )
-        shaped = (await _write(tx, [policy]))[0]
+        shaped = (await _write(tx, context, [policy]))[0]
     return answer(shaped, version=shaped.version, status=201)
 
 
@@ -163,7 +194,7 @@ async def get_escalation_policy(context: Ctx, who: Who, id: Id) -> Response[Poli
     """Show one policy with its steps."""
     who.must("oncall.view")
     async with context.begin() as tx:
-        shaped = (await _write(tx, [await queries.policy(tx, parse("pol", id))]))[0]
+        shaped = (await _write(tx, context, [await queries.policy(tx, parse("pol", id))]))[0]
     return answer(shaped, version=shaped.version)
 
 
@@ -185,15 +216,21 @@ async def edit_escalation_policy(
             repeat=given(data.repeat),
             if_version=read_if_match(if_match),
         )
-        shaped = (await _write(tx, [policy]))[0]
+        shaped = (await _write(tx, context, [policy]))[0]
     return answer(shaped, version=shaped.version)
 
 
 @delete("/{id:str}")
-async def delete_escalation_policy(context: Ctx, who: Who, id: Id) -> None:
-    """Remove a policy that has paged nobody and that no route uses; else 409."""
+async def delete_escalation_policy(context: Ctx, who: Who, id: Id, replace_by: ReplaceBy = None) -> None:
+    """Remove a policy that nothing uses; else 409, with what uses it in `uses`.
+
+    With `replace_by`, the routes and the fallback lead to that policy from now on. While the policy pages somebody it
+    stays (409). What it did before stays in the record under its name.
+    """
+    with naming("replace_by"):
+        other = parse("pol", replace_by) if replace_by is not None else None
     async with context.begin() as tx:
-        await service.delete_policy(tx, who, parse("pol", id))
+        await alerts.delete_policy(tx, who, parse("pol", id), replace_by=other)
 
 
 ROUTER = Router(

@@ -13,6 +13,7 @@ from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import readiness
 from tocsin.edge.context import Ctx
 from tocsin.jobs import queue
+from tocsin.notifications import queries as contact
 
 
 @get("/healthz", include_in_schema=False, sync_to_thread=False)
@@ -49,10 +50,14 @@ async def metrics(context: Ctx) -> Response[bytes]:
                 figures.queue_age.labels(lane).set(age)
             for trouble, number in (await alerts.count_troubles(tx)).items():
                 figures.alerts_in_vain.labels(trouble.value).set(number)
+            failing = await contact.count_failing(tx)
+            for channel in {*context.channels, *failing}:
+                figures.methods_failing.labels(channel).set(failing.get(channel, 0))
     except STORE_ERRORS:
         figures.alerts_in_vain.clear()
         figures.queue_due.clear()
         figures.queue_age.clear()
+        figures.methods_failing.clear()
     return Response(figures.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -7,7 +7,7 @@ import os
 import pwd
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +32,7 @@ from tocsin.jobs import clockwatch, queue
 from tocsin.jobs.worker import workers_alive
 from tocsin.kit import clock
 from tocsin.notifications import queries as contact
+from tocsin.notifications.channels import kinds
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
 from tocsin.oncall.service import describe_fallback
@@ -270,7 +271,8 @@ async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
         found.append(_ok("routes", f"{len(switched_on)}, with a catch-all."))
     else:
         found.append(_warn("routes", "There is no catch-all: an alert that no route takes pages nobody. Add one."))
-    policies = await _reach(tx)
+    channels = kinds(mail=settings.smtp_host is not None, console=settings.console_pages)
+    policies = await _reach(tx, channels)
     return [
         *found,
         _routes(routes, policies),
@@ -278,6 +280,7 @@ async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
         await _fallback(tx),
         await _in_vain(tx, settings),
         *await _console(tx, settings),
+        *await _methods(tx),
     ]
 
 
@@ -309,21 +312,40 @@ async def _in_vain(tx: Tx, settings: Settings) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """A policy, and of each of its steps whether it reaches somebody."""
+    """A policy, of each of its steps whether it reaches somebody, and who on it is switched off."""
 
     name: str
     steps: list[bool]
+    inactive: list[str]
 
 
-async def _reach(tx: Tx) -> dict[UUID, _Policy]:
+async def _reach(tx: Tx, channels: Collection[str]) -> dict[UUID, _Policy]:
     plans = await oncall.plans(tx)
     everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
-    active = [id for id, (_, is_active) in (await oncall.people(tx, everybody)).items() if is_active]
-    methods, _ = await contact.ways_to_reach(tx, active)
+    within_reach = await contact.reachable(tx, everybody, channels)
+    wrong = await oncall.weaknesses_of(tx, plans, channels)
     return {
-        id: _Policy(plan.name, [any(person in methods for person in step.user_ids) for step in plan.steps])
+        id: _Policy(
+            plan.name,
+            [any(person in within_reach for person in step.user_ids) for step in plan.steps],
+            [one.words for one in wrong[id] if one.code == "inactive"],
+        )
         for id, plan in plans.items()
     }
+
+
+async def _methods(tx: Tx) -> list[Finding]:
+    """Say which contact methods fail; their addresses may be secrets, so people and channels are named."""
+    failing = await contact.failing(tx, limit=_MOST)
+    if not failing:
+        return [_ok("contact methods", "None fails.")]
+    shown = [
+        f"{method.kind} “{method.name}” of {name} since {clock.stamp(health.failing_since)}"
+        for method, name, health in failing[:10]
+        if health.failing_since is not None
+    ]
+    more = f" and {len(failing) - len(shown)} more" if len(failing) > len(shown) else ""
+    return [_warn("contact methods", f"These fail: {'; '.join(shown)}{more}. Their pages under People say why.")]
 
 
 def _routes(routes: Sequence[AlertRoute], policies: Mapping[UUID, _Policy]) -> Finding:
@@ -365,6 +387,7 @@ def _policies(policies: Mapping[UUID, _Policy]) -> list[Finding]:
         elif not all(policy.steps):
             number = policy.steps.index(False) + 1
             found.append(_warn("escalation policies", f"Step {number} of “{policy.name}” reaches nobody."))
+        found += [_warn("escalation policies", f"“{policy.name}”: {words}") for words in policy.inactive]
     return found or [_ok("escalation policies", f"{len(policies)}; every step reaches somebody.")]
 
 

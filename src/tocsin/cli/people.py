@@ -13,9 +13,11 @@ from tocsin.cli import runtime, serving
 from tocsin.db.engine import Tx
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import ALL_PERMISSIONS, Actor, Role, User
+from tocsin.incidents import service as incidents
 from tocsin.kit import clock, ids
-from tocsin.kit.errors import NotFound
+from tocsin.kit.errors import Conflict, InUse, NotFound
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
 from tocsin.settings import Settings
@@ -23,9 +25,10 @@ from tocsin.settings import Settings
 # Whoever may run commands on the server may do everything; the record says that it was done here.
 OPERATOR = Actor.system("command line")
 _PAGE = 500
+Work = Callable[[Tx, Settings], Awaitable[list[str]]]
 
 
-def _in_transaction(work: Callable[[Tx, Settings], Awaitable[list[str]]]) -> None:
+def _in_transaction(work: Work) -> None:
     """Run one use case in one transaction and print the lines it returns once it is committed."""
     settings = runtime.read_settings()
 
@@ -121,6 +124,68 @@ def user_link(email: str, hours: int) -> None:
         return [f"{serving.base_url(settings)}/link/{token}"]
 
     _in_transaction(make)
+
+
+@user.command("deactivate", short_help="Switch an account off.")
+@click.option("--email", required=True, help="Address of the person.")
+@click.option("--yes", is_flag=True, help="Do it although policies, incidents or alerts need the person.")
+def user_deactivate(email: str, yes: bool) -> None:
+    """Switch an account off: sessions, tokens and links end, and others take over.
+
+    Somebody who is needed stays until --yes is given: what needs them is named.
+    """
+
+    async def deactivate(tx: Tx, settings: Settings) -> list[str]:
+        person = await _by_email(tx, email)
+        await incidents.update_person(tx, OPERATOR, person.id, UserChanges(is_active=False), confirmed=yes)
+        runtime.say(f"The account of {person.name} is switched off.")
+        return []
+
+    _in_transaction(_offering_yes(deactivate))
+
+
+@user.command("activate", short_help="Switch an account on again.")
+@click.option("--email", required=True, help="Address of the person.")
+def user_activate(email: str) -> None:
+    """Switch an account on again. What others have taken over meanwhile stays with them."""
+
+    async def activate(tx: Tx, settings: Settings) -> list[str]:
+        person = await _by_email(tx, email)
+        await incidents.update_person(tx, OPERATOR, person.id, UserChanges(is_active=True))
+        runtime.say(f"The account of {person.name} is on. `tocsin user link` lets them in.")
+        return []
+
+    _in_transaction(activate)
+
+
+@user.command("role", short_help="Change what a person may do.")
+@click.option("--email", required=True, help="Address of the person.")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--yes", is_flag=True, help="Do it although they lead open incidents.")
+def user_role(email: str, role: str, yes: bool) -> None:
+    """Change what a person may do. Who may no longer edit incidents leads none; others take over."""
+
+    async def change(tx: Tx, settings: Settings) -> list[str]:
+        person = await _by_email(tx, email)
+        await incidents.update_person(tx, OPERATOR, person.id, UserChanges(role=role), confirmed=yes)
+        runtime.say(f"{person.name} is {role} now.")
+        return []
+
+    _in_transaction(_offering_yes(change))
+
+
+def _offering_yes(work: Work) -> Work:
+    """Let a refusal name everything that needs the person, one a line, and how to do it all the same."""
+
+    async def offered(tx: Tx, settings: Settings) -> list[str]:
+        try:
+            return await work(tx, settings)
+        except InUse as problem:
+            for use in problem.uses:
+                runtime.say(f"  {use.name}{f', {use.as_what}' if use.as_what else ''}")
+            raise Conflict(f"{problem.message} Give --yes to do it all the same.") from None
+
+    return offered
 
 
 @click.group()

@@ -14,6 +14,7 @@ import click
 import uvloop
 
 from tocsin import settings as settings_module
+from tocsin.app import LISTENERS
 from tocsin.cli.logs import set_up_logs
 from tocsin.db import migrate
 from tocsin.db.embedded import EmbeddedError, EmbeddedServer, cluster, files, running_dsn
@@ -117,6 +118,8 @@ async def database(settings: Settings) -> AsyncGenerator[Database]:
     """Open the database as `beside` finds or starts it, for the length of one command."""
     async with beside(settings) as dsn:
         db = Database(dsn, bell=False, pool_size=2, application="tocsin-cli")
+        # What a command does has the same consequences as what people do on the pages.
+        db.listeners = LISTENERS
         try:
             await db.open()
             if settings.database_url is None:

@@ -70,6 +70,12 @@ class Metrics:
         # So that the rate is known before the first of them.
         for outcome in ("unreached", "unanswered"):
             self.escalations.labels(outcome)
+        self.methods_failing = Gauge(
+            "tocsin_contact_methods_failing",
+            "Contact methods whose last attempts failed, of people whose accounts are on.",
+            ["channel"],
+            registry=self.registry,
+        )
         self.watchers = Gauge("tocsin_live_watchers", "Open live streams of this process.", registry=self.registry)
 
     def render(self) -> bytes:

@@ -36,6 +36,22 @@ class ConfigurationDeleted(Event, frozen=True, kw_only=True):
     title: str
 
 
+class UserDeactivated(Event, frozen=True, kw_only=True):
+    """An account was switched off: what the person was asked, held and led goes to others."""
+
+    name: ClassVar[str] = "user.deactivated"
+    user_id: UUID
+    user_name: str
+
+
+class UserLostRights(Event, frozen=True, kw_only=True):
+    """A person may no longer edit incidents: what they led goes to others. They can still be paged, and answer."""
+
+    name: ClassVar[str] = "user.lost_rights"
+    user_id: UUID
+    user_name: str
+
+
 class SignedIn(Event, frozen=True, kw_only=True):
     """Somebody signed in with a password or a one-time link."""
 

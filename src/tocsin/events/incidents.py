@@ -98,6 +98,8 @@ class RoleChanged(Event, frozen=True, kw_only=True):
     role: str
     old: str | None
     new: str | None
+    # Why, when nobody decided it: the one before can have it no longer.
+    reason: str = ""
 
 
 class ResponderPaged(Event, frozen=True, kw_only=True):
@@ -131,6 +133,7 @@ class ResponderLeft(Event, frozen=True, kw_only=True):
     name: ClassVar[str] = "incident.responder_left"
     user_id: UUID
     user_name: str
+    reason: str = ""
 
 
 class AlertLinked(Event, frozen=True, kw_only=True):

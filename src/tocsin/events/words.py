@@ -209,6 +209,9 @@ def _delivery(event: Event, who: str) -> Line | None:
             detail = _sentences(event.error, f"Attempt {event.attempt}; the next one follows in {event.retry_after} s.")
             return Line("triangle-alert", text, "orange", "page", detail)
         case oncall.PageFailed():
+            if not event.attempt:
+                text = f"{_channel(event.channel)} to {event.user_name} was not sent"
+                return Line("circle-x", text, "red", "page", event.error)
             times = "attempt" if event.attempt == 1 else "attempts"
             text = f"{_channel(event.channel)} to {event.user_name} was given up after {event.attempt} {times}"
             return Line("circle-x", text, "red", "page", event.error)
@@ -270,6 +273,10 @@ def _ending(event: Event, who: str) -> Line | None:
 
 def _people(event: Event, who: str) -> Line | None:
     match event:
+        case incidents.RoleChanged() if event.reason:
+            now = f"{event.new} is {event.role} now" if event.new else f"Nobody is {event.role} now"
+            tone: Tone = "violet" if event.new else "orange"
+            return Line("user-check" if event.new else "user-x", now, tone, "change", event.reason)
         case incidents.RoleChanged(new=None):
             text = f"{event.old or 'Nobody'} is no longer {event.role}" + (f", by {who}" if who != event.old else "")
             return Line("user-x", text, "slate", "change")
@@ -285,7 +292,7 @@ def _people(event: Event, who: str) -> Line | None:
         case incidents.ResponderDeclined():
             return Line("user-x", f"{event.user_name} cannot help with this", "orange", "change")
         case incidents.ResponderLeft():
-            return Line("log-out", f"{event.user_name} left", "slate", "change")
+            return Line("log-out", f"{event.user_name} left", "slate", "change", event.reason)
         case _:
             return None
 
@@ -301,6 +308,10 @@ def _configuration(event: Event, who: str) -> Line | None:
             return Line("pencil", text, "slate", "system", _changes(event.changes))
         case configuration.ConfigurationDeleted():
             return Line("trash-2", f"{who} deleted the {_plain(event.kind)} “{event.title}”", "slate", "system")
+        case configuration.UserDeactivated():
+            return Line("user-x", f"{who} switched off the account of {event.user_name}", "orange", "system")
+        case configuration.UserLostRights():
+            return Line("user-x", f"{event.user_name} may no longer act on incidents", "orange", "system")
         case configuration.SignedIn():
             return Line("log-in", f"{who} signed in", "slate", "system", f"with a {_plain(event.how)}, from {event.ip}")
         case configuration.SignInFailed():

@@ -14,6 +14,11 @@ def must_not_exceed(who: Actor, role: Role) -> None:
         raise Denied("A token cannot give or take over an account that may do more than it may itself.")
 
 
+def may_edit(role: str | None) -> bool:
+    """Say whether people of this role may act on incidents, and so have roles in them."""
+    return role is not None and "incident.edit" in PERMISSIONS[Role(role)]
+
+
 def must_manage(who: Actor, user_id: UUID) -> None:
     """Raise `Denied` unless it is the actor's own account or the actor manages people."""
     if who.may("user.manage"):

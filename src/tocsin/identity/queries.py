@@ -21,7 +21,7 @@ from tocsin.identity.model import (
     TeamMember,
     User,
 )
-from tocsin.kit.errors import NotFound
+from tocsin.kit.errors import Conflict, Denied, NotFound
 
 
 async def organisation(tx: Tx) -> Organisation | None:
@@ -44,6 +44,17 @@ async def lock_user(tx: Tx, user_id: UUID) -> User:
     return await lock_record(tx, User, user_id, "person")
 
 
+async def lock_active_user(tx: Tx, user_id: UUID) -> User:
+    """Do the same for somebody who is to be given something new; raises `Conflict` when their account is off."""
+    person = await lock_user(tx, user_id)
+    if not person.is_active:
+        raise Conflict(
+            f"{person.name}’s account is switched off, so nothing can be sent to them. Activate it first.",
+            code="user.inactive",
+        )
+    return person
+
+
 async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]:
     """Lock the person and every active administrator, in the order of their ids; the person stands apart."""
     query = (
@@ -58,6 +69,23 @@ async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]
     if found is None:
         raise NotFound("There is no such person.")
     return found, [row for row in rows if row.id != user_id]
+
+
+async def keep_active(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, User]:
+    """Return those of these people whose accounts are on, and keep them on and their roles until the commit.
+
+    Who is given something to answer for is asked for here, before rows of runs and messages are locked: a deactivation
+    at the same moment then comes before, and is seen, or after, and takes it from them again.
+    """
+    query = select(User).where(User.id.in_(set(ids)), User.is_active).order_by(User.id).with_for_update(read=True)
+    found = await tx.session.scalars(query.execution_options(populate_existing=True))
+    return {row.id: row for row in found.all()}
+
+
+async def must_stay_active(tx: Tx, user_id: UUID | None) -> None:
+    """Raise `Denied` when this person's account has been switched off since they asked; else keep it on, as above."""
+    if user_id is not None and not await keep_active(tx, [user_id]):
+        raise Denied("This account is deactivated. Ask an administrator.")
 
 
 async def user_by_email(tx: Tx, email: str) -> User | None:

@@ -275,6 +275,26 @@ async def responder(tx: Tx, incident_id: UUID, user_id: UUID) -> Responder | Non
     return (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
 
 
+async def open_with(tx: Tx, user_id: UUID) -> list[Incident]:
+    """Return the open incidents in which this person has a role, is being asked or has joined, the oldest first."""
+    here = (ResponderState.PAGED, ResponderState.JOINED)
+    is_on_it = select(Responder.incident_id).where(Responder.user_id == user_id, Responder.state.in_(here))
+    has_role = or_(*(role == user_id for role in (Incident.commander_id, Incident.lead_id, Incident.communicator_id)))
+    query = select(Incident).where(Incident.status.in_(OPEN), or_(has_role, Incident.id.in_(is_on_it)))
+    return list((await tx.session.scalars(query.order_by(Incident.id))).all())
+
+
+async def joined_people(tx: Tx, incident_id: UUID) -> list[User]:
+    """Return whoever has joined and whose account is on, in the order in which they joined."""
+    query = (
+        select(User)
+        .join(Responder, Responder.user_id == User.id)
+        .where(Responder.incident_id == incident_id, Responder.state == ResponderState.JOINED, User.is_active)
+        .order_by(Responder.joined_at, User.id)
+    )
+    return list((await tx.session.scalars(query)).all())
+
+
 async def responders_by_user(tx: Tx, incident_id: UUID, user_ids: Sequence[UUID]) -> dict[UUID, Responder]:
     """Return the places of these people on one incident; lock the incident before you change them."""
     query = select(Responder).where(Responder.incident_id == incident_id, Responder.user_id.in_(user_ids))

@@ -167,6 +167,17 @@ async def hasten(tx: Tx, *keys: str) -> None:
             tx.ring(f"lane:{row['lane']}")
 
 
+async def move(tx: Tx, key: str, shares: Sequence[str], *, now: bool) -> None:
+    """Let every waiting job with this key share other things from now on; `now`: and be due."""
+    connection = await tx.raw()
+    for row in await connection.fetch(_MOVE, key, list(shares), now):
+        tx.ring(f"lane:{row['lane']}")
+
+
+_MOVE = """
+UPDATE job SET shares = $2, due = CASE WHEN $3 THEN least(due, tocsin_now()) ELSE due END
+WHERE key = $1 AND owner IS NULL RETURNING lane
+"""
 _HASTEN = """
 UPDATE job SET due = least(due, tocsin_now()) WHERE key = ANY($1::text[]) AND owner IS NULL RETURNING lane
 """

@@ -5,6 +5,7 @@ Everything that is neither of these is a bug or an outage and is left to rise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,6 +60,35 @@ class Conflict(Problem):
 
     status = 409
     code = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One thing that needs another: its kind, public id and name, and what it needs it for, such as “step 2”."""
+
+    kind: str
+    id: str
+    name: str
+    as_what: str
+
+
+class InUse(Conflict):
+    """Other things need this one; `uses` names them, the message the first few."""
+
+    code = "in_use"
+
+    def __init__(self, message: str, uses: Sequence[Use], *, code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(f"{message}: {_named(uses)}.", code=code, hint=hint)
+        self.uses = tuple(uses)
+
+
+_MOST_NAMED = 5
+
+
+def _named(uses: Sequence[Use]) -> str:
+    named = [f"{use.name} ({use.as_what})" if use.as_what else use.name for use in uses[:_MOST_NAMED]]
+    more = len(uses) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 class Stale(Problem):

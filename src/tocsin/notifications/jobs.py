@@ -23,7 +23,7 @@ from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
 from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import sign_id
-from tocsin.kit.errors import OutsideFailure, Refused, Transient
+from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
 from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
@@ -78,7 +78,7 @@ UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_a
        outcomes_lost = delivery.outcomes_lost + (delivery.state = 'sending')::int,
        possible_duplicate = delivery.possible_duplicate OR delivery.state = 'sending'
 FROM user_account, instant
-WHERE delivery.id = $1 AND user_account.id = delivery.user_id
+WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND user_account.is_active
   AND (delivery.state = 'queued' OR (
     delivery.state = 'sending' AND delivery.unsure_until < instant.now
     AND delivery.recalled_at IS NULL AND delivery.outcomes_lost < $3))
@@ -90,8 +90,18 @@ FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id
   AND delivery.state = 'sending' AND delivery.unsure_until < tocsin_now()
   AND (delivery.recalled_at IS NOT NULL OR delivery.outcomes_lost >= $3)
-RETURNING {_STARTED}
+RETURNING {_STARTED}, delivery.state
 """  # noqa: S608
+# Also for a page that began in the moment in which its person was switched off: nothing is sent to them any more.
+_SWITCH_OFF = f"""
+UPDATE delivery SET ended_at = tocsin_now(), last_error = $2, state = CASE
+           WHEN delivery.state = 'queued' AND NOT delivery.possible_duplicate THEN 'failed' ELSE 'unknown' END
+FROM user_account
+WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND NOT user_account.is_active
+  AND (delivery.state = 'queued' OR (delivery.state = 'sending' AND delivery.unsure_until < tocsin_now()))
+RETURNING {_STARTED}, delivery.state
+"""  # noqa: S608
+_SWITCHED_OFF = "The account was switched off before it was sent."
 _NOBODY_KNOWS = "The process that sent it ended before the outcome was written down, and it is not sent again."
 _UNSURE_UNTIL = "SELECT unsure_until FROM delivery WHERE id = $1 AND state = 'sending'"
 
@@ -212,7 +222,8 @@ def _passes(error: BaseException) -> bool:
 
 def _read(row: Any) -> Started:
     shape: Any = decode_json(row["shape"]) if row["shape"] is not None else None
-    return Started(**{**row, "content": decode_json(row["content"]), "shape": shape})
+    fields = {name: value for name, value in row.items() if name != "state"}
+    return Started(**{**fields, "content": decode_json(row["content"]), "shape": shape})
 
 
 async def _begin(db: Database, id: UUID) -> Started | None:
@@ -223,21 +234,24 @@ async def _begin(db: Database, id: UUID) -> Started | None:
 async def _leave(sender: Sender, job: Job) -> None:
     """End the job of a delivery that is at its end, or look again when another worker may still be sending it.
 
-    When its sender has died and nobody needs it any more, or it was tried often enough, this is its end.
+    When its person has been switched off, or its sender has died and nobody needs it any more, or it was tried often
+    enough, this is its end.
     """
     id = UUID(job.payload["delivery_id"])
     async with sender.db.begin_hot() as tx:
         connection = await tx.raw()
-        abandoned = await connection.fetchrow(_ABANDON, id, _NOBODY_KNOWS, MOST_LOST)
-        if abandoned:
-            await emit_failure(tx, _read(abandoned), _NOBODY_KNOWS)
+        why, ended = _SWITCHED_OFF, await connection.fetchrow(_SWITCH_OFF, id, _SWITCHED_OFF)
+        if ended is None:
+            why, ended = _NOBODY_KNOWS, await connection.fetchrow(_ABANDON, id, _NOBODY_KNOWS, MOST_LOST)
+        if ended:
+            await emit_failure(tx, _read(ended), why)
         unsure_until: datetime | None = await connection.fetchval(_UNSURE_UNTIL, id)
         if unsure_until is not None:
             await queue.postpone(tx, job, unsure_until + timedelta(milliseconds=50))
         else:
             await queue.finish(tx, job)
-    if abandoned:
-        sender.measure(abandoned["channel"], "unknown")
+    if ended:
+        sender.measure(ended["channel"], ended["state"])
 
 
 _EXCHANGE = "UPDATE delivery SET exchange = $3 WHERE id = $1 AND attempt = $2 AND kind = 'test'"
@@ -260,7 +274,8 @@ async def _keep_exchange(db: Database, started: Started, trace: Trace | None) ->
 async def _call(sender: Sender, started: Started, trace: Trace | None) -> Receipt:
     channel = sender.channels.get(started.channel)
     if channel is None:
-        raise Refused(f"The channel “{started.channel}” is not set up on this installation.")
+        # Not at once: another process may have it, and another way is tried meanwhile in any case.
+        raise Refused(f"The channel “{started.channel}” is not set up on this installation.", patience=Patience.SHORT)
     within = (started.unsure_until - started.sending_at - UNSURE_FOR).total_seconds()
     try:
         async with asyncio.timeout(within):

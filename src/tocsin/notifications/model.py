@@ -192,6 +192,7 @@ class Delivery(Record):
         Index("delivery_alert_id_idx", "alert_id"),
         Index("delivery_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
         Index("delivery_user_id_idx", "user_id", "created_at"),
+        Index("delivery_contact_method_id_idx", "contact_method_id", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

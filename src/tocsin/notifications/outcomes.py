@@ -23,6 +23,7 @@ from tocsin.notifications.channels.base import Receipt
 from tocsin.notifications.model import DeliveryState
 from tocsin.notifications.origins import share_of
 from tocsin.notifications.patience import CALL_WITHIN, Tried, is_worth_a_line, wait_after
+from tocsin.notifications.redirecting import redirect
 
 Measure = Callable[[str, str], None]
 
@@ -53,15 +54,17 @@ class Started:
     user_name: str
 
 
-# A contact method that works again has nothing wrong with it any more.
+# A contact method that works again has nothing wrong with it any more; one that has another address by now may have.
 _SUCCEEDED = """
 WITH done AS (
     UPDATE delivery SET state = $2, sent_at = $3::timestamptz, ended_at = $3::timestamptz, last_error = NULL,
            detail = $4, provider_id = $5, delivered_at = CASE WHEN $2 = 'delivered' THEN $3::timestamptz END
     WHERE id = $1 AND state = 'sending' AND attempt = $6
-    RETURNING contact_method_id
+    RETURNING contact_method_id, address
 ), healed AS (
-    DELETE FROM contact_method_health USING done WHERE contact_method_health.contact_method_id = done.contact_method_id
+    DELETE FROM contact_method_health USING done, contact_method AS method
+    WHERE contact_method_health.contact_method_id = done.contact_method_id
+      AND method.id = done.contact_method_id AND method.address = done.address
 )
 SELECT count(*) FROM done
 """
@@ -101,6 +104,8 @@ async def succeeded(
     measure(started.channel, "delivered" if receipt.delivered else "sent")
 
 
+# Locked before the delivery, as whoever changes the method does; its address cannot change under what is written here.
+_METHOD = "SELECT id FROM contact_method WHERE id = $1 FOR SHARE"
 _MINE = """
 SELECT recalled_at IS NOT NULL FROM delivery WHERE id = $1 AND state = 'sending' AND attempt = $2 FOR UPDATE
 """
@@ -124,6 +129,7 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
     is_unanswered = failure.may_have_arrived and not failure.answered
     async with db.begin_hot() as tx:
         connection = await tx.raw()
+        await connection.execute(_METHOD, started.contact_method_id)
         recalled: bool | None = await connection.fetchval(_MINE, started.id, started.attempt)
         if recalled is None:
             raise Fenced(f"delivery {started.id} was taken over")
@@ -159,6 +165,8 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
             failure.may_have_arrived,
         )
         await _note_health(connection, tx, started, error)
+        if retry_at is not None and started.contact_method_id is not None:
+            await redirect(tx, started.contact_method_id, delivery_id=started.id)
         if retry_at is None or is_worth_a_line(started.attempt):
             await emit_failure(tx, started, error, wait=wait, refused=isinstance(failure, Refused))
     measure(started.channel, "retried" if retry_at else str(state))

@@ -13,6 +13,7 @@ from tocsin.db.engine import Tx
 from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
+from tocsin.notifications.health import Condition, Known, condition
 from tocsin.notifications.model import (
     REACHED,
     ContactMethod,
@@ -137,10 +138,75 @@ async def failing_methods(tx: Tx) -> set[UUID]:
     return {row["contact_method_id"] for row in rows}
 
 
-async def health(tx: Tx, method_ids: Collection[UUID]) -> dict[UUID, ContactMethodHealth]:
-    """Return what is wrong with these contact methods; those that work are not in it."""
-    query = select(ContactMethodHealth).where(ContactMethodHealth.contact_method_id.in_(method_ids))
-    return {row.contact_method_id: row for row in (await tx.session.scalars(query)).all()}
+# The latest messages to each address; what went to an earlier address of the method says nothing of this one.
+_CONDITIONS = """
+SELECT method.id, method.kind, latest.accepted_at, latest.confirmed_at, latest.unknown_at,
+       health.failing_since, health.last_error, health.answers_after
+FROM contact_method AS method
+LEFT JOIN contact_method_health AS health ON health.contact_method_id = method.id
+CROSS JOIN LATERAL (
+    SELECT max(sent_at) FILTER (WHERE state IN ('sent', 'delivered')) AS accepted_at,
+           max(delivered_at) AS confirmed_at, max(ended_at) FILTER (WHERE state = 'unknown') AS unknown_at
+    FROM (SELECT * FROM delivery WHERE contact_method_id = method.id ORDER BY id DESC LIMIT 100) AS recent
+    WHERE recent.address = method.address
+) AS latest
+WHERE method.id = ANY($1::uuid[])
+"""
+
+
+async def conditions(tx: Tx, method_ids: Collection[UUID], channels: Collection[str]) -> dict[UUID, Condition]:
+    """Return how it stands with these contact methods; `channels` are those that this installation has."""
+    rows = await (await tx.raw()).fetch(_CONDITIONS, list(method_ids)) if method_ids else []
+    return {
+        row["id"]: condition(
+            Known(
+                accepted_at=row["accepted_at"],
+                confirmed_at=row["confirmed_at"],
+                unknown_at=row["unknown_at"],
+                failing_since=row["failing_since"],
+                error=row["last_error"],
+                answers_after=row["answers_after"],
+            ),
+            is_set_up=row["kind"] in channels,
+        )
+        for row in rows
+    }
+
+
+async def failing(tx: Tx, *, limit: int = 100) -> list[tuple[ContactMethod, str, ContactMethodHealth]]:
+    """Return the contact methods that fail, with the names of their people, those that fail the longest first."""
+    query = (
+        select(ContactMethod, User.name, ContactMethodHealth)
+        .join(ContactMethodHealth, ContactMethodHealth.contact_method_id == ContactMethod.id)
+        .join(User, User.id == ContactMethod.user_id)
+        .where(ContactMethodHealth.failing_since.is_not(None), User.is_active)
+        .order_by(ContactMethodHealth.failing_since, ContactMethod.id)
+        .limit(limit)
+    )
+    return [(method, name, health) for method, name, health in (await tx.session.execute(query)).all()]
+
+
+async def count_failing(tx: Tx) -> dict[str, int]:
+    """Count the contact methods that fail, of people whose accounts are on, by channel."""
+    query = (
+        select(ContactMethod.kind, func.count())
+        .join(ContactMethodHealth, ContactMethodHealth.contact_method_id == ContactMethod.id)
+        .join(User, User.id == ContactMethod.user_id)
+        .where(ContactMethodHealth.failing_since.is_not(None), User.is_active)
+        .group_by(ContactMethod.kind)
+    )
+    return {kind: number for kind, number in (await tx.session.execute(query)).all()}
+
+
+async def reachable(tx: Tx, user_ids: Collection[UUID], channels: Collection[str]) -> set[UUID]:
+    """Return those of these people whose account is on and who have a contact method that can be sent on here."""
+    query = (
+        select(ContactMethod.user_id)
+        .join(User, User.id == ContactMethod.user_id)
+        .where(ContactMethod.user_id.in_(user_ids), ContactMethod.kind.in_(channels), User.is_active)
+        .distinct()
+    )
+    return set((await tx.session.scalars(query)).all())
 
 
 async def lateness(tx: Tx, page_ids: Collection[UUID]) -> dict[UUID, timedelta]:

@@ -45,6 +45,7 @@ from tocsin.notifications.model import (
     write_shape,
 )
 from tocsin.notifications.origins import share_of_news, shares, shares_of_test
+from tocsin.notifications.redirecting import redirect
 
 MOST_METHODS = 20
 MOST_RULES = 40
@@ -162,6 +163,11 @@ async def cancel_about(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: U
         await _cancel(tx, and_(is_page, Delivery.incident_id == incident_id))
 
 
+async def cancel_for_person(tx: Tx, user_id: UUID) -> None:
+    """Take back whatever has not gone out yet to this person, because their account is off."""
+    await _cancel(tx, Delivery.user_id == user_id)
+
+
 async def cancel_planned(tx: Tx, page_ids: Sequence[UUID]) -> None:
     """Take back what these pages would send only later; what should have gone out by now is still tried."""
     if page_ids:
@@ -252,7 +258,7 @@ async def add_contact_method(
     """
     must_manage(who, user_id)
     # Locked, so that the same form sent twice at once meets its own result and not the table's constraint.
-    await identity.lock_user(tx, user_id)
+    await identity.lock_active_user(tx, user_id)
     channel = channels.get(kind)
     if channel is None:
         known = ", ".join(sorted(channels))
@@ -303,7 +309,7 @@ def _shape(kind: str, format: str | None, template: str | None, content_type: st
 def _send_to(method: ContactMethod, address: str, shape: Shape | None) -> None:
     """Let messages go to this address in this shape from now on. The one place where either of them changes.
 
-    What is under way keeps the address and the shape that it was queued with: each fits only the other.
+    What waits to be sent follows (`redirect`); what is being sent follows before it is tried again.
     """
     method.address = address
     method.format = shape.format if shape else None
@@ -323,7 +329,7 @@ async def update_contact_method(
 ) -> ContactMethod:
     """Change a contact method; its kind stays. The record says that address or template changed, not what they are."""
     must_manage(who, user_id)
-    await identity.lock_user(tx, user_id)
+    await identity.lock_active_user(tx, user_id)
     method = await queries.lock_contact_method(tx, method_id, user_id=user_id)
     if if_version is not None and if_version != method.version:
         raise Stale("Somebody changed this contact method in the meantime. Look at it again before you save.")
@@ -342,11 +348,12 @@ async def update_contact_method(
         name = changes.name.strip()[:100] or (channel.label if channel else method.kind)
     said = _changes(method, address, name, shape)
     if said:
-        if address != method.address or shape not in (None, method.shape):
-            await _start_afresh(tx, method)
+        is_new = address != method.address or shape not in (None, method.shape)
         _send_to(method, address, shape)
         method.name = name
         method.version += 1
+        if is_new:
+            await _start_afresh(tx, method)
         await emit(
             tx, ConfigurationChanged(actor=who.ref, kind="contact_method", id=method.id, title=name, changes=said)
         )
@@ -354,7 +361,10 @@ async def update_contact_method(
 
 
 async def _start_afresh(tx: Tx, method: ContactMethod) -> None:
-    """Forget what went wrong at the old address or with the old format, so that the new one is used at once."""
+    """Let what waits go where it should now, at once, and forget what went wrong with the old address or format."""
+    await tx.session.flush()
+    # Deliveries before health, as whoever writes down an outcome locks them.
+    await redirect(tx, method.id)
     await tx.session.execute(delete(ContactMethodHealth).where(ContactMethodHealth.contact_method_id == method.id))
 
 
@@ -389,7 +399,7 @@ def preview_webhook(who: Actor, *, user_id: UUID, format: str, template: str | N
 
 
 async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID) -> None:
-    """Take a contact method away, with the rules that use it; messages under way keep their address."""
+    """Take a contact method away, with the rules that use it; messages under way still go to its address."""
     must_manage(who, user_id)
     method = await queries.contact_method(tx, method_id, user_id=user_id)
     await tx.session.delete(method)
@@ -412,7 +422,7 @@ async def remove_rule(tx: Tx, who: Actor, *, user_id: UUID, rule_id: UUID) -> li
 async def _rules_to_change(tx: Tx, who: Actor, user_id: UUID) -> list[tuple[UUID, RuleDraft]]:
     """Return a person's rules with their ids; locks the person, so that two changes at once lose neither's rule."""
     must_manage(who, user_id)
-    await identity.lock_user(tx, user_id)
+    await identity.lock_active_user(tx, user_id)
     return [
         (rule.id, RuleDraft(Urgency(rule.urgency), rule.delay_minutes, rule.contact_method_id))
         for rule in await queries.rules(tx, user_id)
@@ -422,7 +432,7 @@ async def _rules_to_change(tx: Tx, who: Actor, user_id: UUID) -> list[tuple[UUID
 async def set_rules(tx: Tx, who: Actor, *, user_id: UUID, rules: Sequence[RuleDraft]) -> list[NotificationRule]:
     """Replace a person's rules. No rules for an urgency: all contact methods at once."""
     must_manage(who, user_id)
-    await identity.lock_user(tx, user_id)
+    await identity.lock_active_user(tx, user_id)
     mine = {method.id for method in await queries.contact_methods(tx, user_id)}
     if len(rules) > MOST_RULES:
         raise Invalid("rules", f"A person can have {MOST_RULES} rules.")
@@ -452,6 +462,7 @@ async def set_rules(tx: Tx, who: Actor, *, user_id: UUID, rules: Sequence[RuleDr
 async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID | None = None) -> list[Delivery]:
     """Send a message that says it is only a test, on one contact method or on all; returns the deliveries."""
     must_manage(who, user_id)
+    await identity.lock_active_user(tx, user_id)
     methods = await queries.contact_methods(tx, user_id)
     if method_id is not None:
         methods = [await queries.contact_method(tx, method_id, user_id=user_id)]

@@ -106,6 +106,34 @@ class Decision:
     nobody: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """What is wrong with a step: somebody whose account is off (`inactive`), or nobody who can be reached now."""
+
+    step: int
+    code: Literal["inactive", "unreachable_person", "unreachable_step"]
+    words: str
+    user_id: UUID | None = None
+
+
+def weaknesses(
+    plan: Plan, *, active: Collection[UUID], reachable: Collection[UUID], names: Mapping[UUID, str]
+) -> list[Weakness]:
+    """Say which people of a policy nobody can ask any more, and which of its steps therefore ask nobody."""
+    found: list[Weakness] = []
+    for number, step in enumerate(plan.steps, start=1):
+        for id in step.user_ids:
+            if id not in active:
+                words = f"Step {number} names {names.get(id, 'somebody')}, whose account is switched off."
+                found.append(Weakness(number, "inactive", words, id))
+            elif id not in reachable:
+                words = f"Step {number} names {names.get(id, 'somebody')}, who has no contact method that works here."
+                found.append(Weakness(number, "unreachable_person", words, id))
+        if not any(id in reachable for id in step.user_ids):
+            found.append(Weakness(number, "unreachable_step", f"Step {number} reaches nobody, so it is passed over."))
+    return found
+
+
 def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
     """Say whether any step pages anybody."""
     return any(id in reachable for step in plan.steps for id in step.user_ids)

@@ -132,7 +132,7 @@ class EscalationRun(Record):
         CheckConstraint(one_of("state", RunState), name="state"),
         CheckConstraint(one_of("urgency", Urgency), name="urgency"),
         CheckConstraint("(alert_id IS NULL) <> (incident_id IS NULL)", name="subject"),
-        CheckConstraint("(policy_id IS NULL) <> (direct_user_id IS NULL)", name="whom"),
+        CheckConstraint("policy_id IS NULL OR direct_user_id IS NULL", name="whom"),
         Index("escalation_run_alert_id_idx", "alert_id", postgresql_where=text("alert_id IS NOT NULL")),
         Index("escalation_run_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
         # At most one run works for one alert at a time, and one that asks the fallback; a second start finds the first.
@@ -156,7 +156,8 @@ class EscalationRun(Record):
     incident_id: Mapped[UUID | None]
     # The incident that the run's alert belongs to, so that what happens stands on its timeline as well.
     linked_incident_id: Mapped[UUID | None]
-    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("escalation_policy.id"), index=True)
+    # A run that is over outlives its policy, and keeps its name.
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("escalation_policy.id", ondelete="SET NULL"), index=True)
     policy_name: Mapped[str]
     direct_user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     urgency: Mapped[str]

@@ -15,9 +15,10 @@ from sqlalchemy.orm import aliased
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
+from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import REACHED, Delivery, Method, Rule
-from tocsin.notifications.queries import ways_to_reach
-from tocsin.oncall.escalation import PageTarget, Plan, Step
+from tocsin.notifications.queries import reachable, ways_to_reach
+from tocsin.oncall.escalation import PageTarget, Plan, Step, Weakness, weaknesses
 from tocsin.oncall.model import (
     EscalationPolicy,
     EscalationRun,
@@ -301,6 +302,15 @@ async def plans(tx: Tx, policy_ids: Collection[UUID] | None = None) -> dict[UUID
     }
 
 
+async def weaknesses_of(tx: Tx, plans: Mapping[UUID, Plan], channels: Collection[str]) -> dict[UUID, list[Weakness]]:
+    """Return what is wrong with each of these policies; `channels` are those that this installation has."""
+    everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
+    known = await people(tx, everybody)
+    names, active = {id: name for id, (name, _) in known.items()}, {id for id, (_, is_on) in known.items() if is_on}
+    within_reach = await reachable(tx, everybody, channels)
+    return {id: weaknesses(plan, active=active, reachable=within_reach, names=names) for id, plan in plans.items()}
+
+
 async def people(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, tuple[str, bool]]:
     """Return name and whether the account is on, for these people."""
     if not user_ids:
@@ -347,6 +357,24 @@ async def runs_of(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID |
 async def page(tx: Tx, id: UUID) -> Page:
     """Return one page; raises `NotFound`."""
     return await get_record(tx, Page, id, "page")
+
+
+async def pages_waiting_for(tx: Tx, user_id: UUID) -> list[UUID]:
+    """Return the pages that wait for this person's answer, the oldest first."""
+    query = select(Page.id).where(Page.user_id == user_id, Page.state == PageState.PAGING).order_by(Page.id)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def policies_naming(tx: Tx, user_id: UUID) -> list[tuple[UUID, str, int]]:
+    """Return the steps that name this person: the policy's id and name, and the number of the step."""
+    query = (
+        select(EscalationPolicy.id, EscalationPolicy.name, EscalationStep.position)
+        .join(EscalationStep, EscalationStep.policy_id == EscalationPolicy.id)
+        .join(EscalationTarget, EscalationTarget.step_id == EscalationStep.id)
+        .where(EscalationTarget.user_id == user_id)
+        .order_by(EscalationPolicy.name, EscalationStep.position)
+    )
+    return [(id, name, position) for id, name, position in (await tx.session.execute(query)).all()]
 
 
 async def has_paged(tx: Tx, run_id: UUID, user_id: UUID | None) -> bool:
@@ -416,7 +444,17 @@ async def people_paged_for(tx: Tx, alert_ids: Collection[UUID], *, incident_id: 
     return list((await tx.session.scalars(query)).all())
 
 
-async def unused(tx: Tx, policy_id: UUID) -> bool:
-    """Say whether no run ever used the policy."""
-    query = select(EscalationRun.id).where(EscalationRun.policy_id == policy_id).limit(1)
-    return (await tx.session.execute(query)).first() is None
+async def hold_policy(tx: Tx, id: UUID) -> EscalationPolicy:
+    """Return one policy for removing: nobody can begin to use it any more, as they would have to refer to it."""
+    query = select(EscalationPolicy).where(EscalationPolicy.id == id).with_for_update()
+    found = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such escalation policy.")
+    return found
+
+
+async def running_runs_of(tx: Tx, policy_id: UUID, *, limit: int = 100) -> list[EscalationRun]:
+    """Return the runs that are climbing this policy now, the oldest first."""
+    climbing = EscalationRun.policy_id == policy_id, EscalationRun.state == RunState.RUNNING
+    query = select(EscalationRun).where(*climbing).order_by(EscalationRun.id).limit(limit)
+    return list((await tx.session.scalars(query)).all())

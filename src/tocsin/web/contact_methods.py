@@ -23,6 +23,7 @@ from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod
 from tocsin.web import exchanges, forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.forms import Form, Refused
+from tocsin.web.method_health import read_health
 
 FORMATS = [(format.value, name) for format, name in bodies.NAMES.items()]
 _FORM = "method-form"
@@ -107,10 +108,12 @@ async def _show(
         person = await queries.user(tx, user_id)
         method = await contact.contact_method(tx, parse("cm", method_id), user_id=user_id)
         sent = await figures.latest_test(tx, user_id, method_id=method.id)
+        known = await contact.conditions(tx, [method.id], context.channels)
     shown = _form(context, method, tried)
     values |= {
         "person": PersonName(public("usr", person.id), person.name),
         "method": shown,
+        "health": read_health(known[method.id]),
         "formats": FORMATS,
         "fields": list(FIELDS.items()),
         "filters": FILTERS,

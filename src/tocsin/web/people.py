@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from zoneinfo import available_timezones
 
@@ -17,20 +17,25 @@ from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
 from tocsin.identity.model import Actor, Role, User
 from tocsin.identity.permission import must_manage
-from tocsin.kit.errors import Denied, Invalid
+from tocsin.incidents import service as incidents
+from tocsin.kit.crypto import digest
+from tocsin.kit.errors import Denied, InUse, Invalid, Use
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications import telling
 from tocsin.notifications.channels.webhook import bodies
+from tocsin.notifications.health import Condition
 from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod, Method, NotificationRule, Tell, Urgency
 from tocsin.notifications.news import Wish
 from tocsin.notifications.service import RuleDraft
+from tocsin.oncall import service as oncall
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.contact_methods import FORMATS
 from tocsin.web.exchanges import label_of, read_test
 from tocsin.web.forms import Form, Refused
+from tocsin.web.method_health import HealthView, read_health
 
 _ROLES = (
     (Role.RESPONDER.value, "Responder: acts on alerts and incidents"),
@@ -83,6 +88,7 @@ class MethodView:
     icon: str
     address: str
     form: str
+    health: HealthView
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +147,14 @@ async def _show_list(
 
 
 def _row(context: Context, person: User, methods: Sequence[Method]) -> PersonRow:
-    labels = dict.fromkeys(label_of(context, method.kind) for method in methods)
+    labels = dict.fromkeys(label_of(context, method.kind) for method in methods if method.kind in context.channels)
     return PersonRow(
         id=public("usr", person.id),
         name=person.name,
         email=person.email,
         role=person.role,
         is_active=person.is_active,
-        reachable=bool(methods) and person.is_active,
+        reachable=bool(labels) and person.is_active,
         methods=", ".join(labels),
     )
 
@@ -192,9 +198,12 @@ async def _show(
         wish = telling.wish_of(await contact.news_preference(tx, person.id))
         test = await figures.latest_test(tx, person.id)
         until = await queries.new_password_until(tx, who.session_id, person.id)
+        known = await contact.conditions(tx, [method.id for method in methods], context.channels)
+        needs = await incidents.needs_of(tx, person.id) if who.may("user.manage") else []
+        paged_by = await oncall.pages_them(tx, person.id)
     is_me = person.id == who.user_id
     may = May(edit=who.may("user.manage") or (is_me and who.may("self.edit")), manage=who.may("user.manage"))
-    shown = [_method(context, method, may) for method in methods]
+    shown = [_method(context, method, may, known[method.id]) for method in methods]
     values |= {
         "person": PersonView(
             id=public("usr", person.id),
@@ -206,6 +215,12 @@ async def _show(
             version=person.version,
         ),
         "is_me": is_me,
+        "can_be_reached": any(method.kind in context.channels for method in methods),
+        "needs": _listed(needs),
+        "needs_seen": _seen(needs),
+        "is_last_method": len(methods) == 1 and person.is_active and bool(paged_by),
+        "paged_by": _listed(paged_by),
+        "asks_to_confirm": refused is not None and isinstance(refused.problem, InUse),
         "methods": shown,
         "method_options": [(method.id, f"{method.kind_name} {method.address}") for method in shown],
         "formats": FORMATS,
@@ -231,13 +246,15 @@ def _zones(own: str) -> list[tuple[str, str]]:
     return _ZONES if (own, own) in _ZONES else [(own, own), *_ZONES]
 
 
-def _method(context: Context, method: ContactMethod, may: May) -> MethodView:
+def _method(context: Context, method: ContactMethod, may: May, known: Condition) -> MethodView:
     label = label_of(context, method.kind)
     name = label if method.name in (label, method.address) else f"{label}, {method.name}"
     icon = _ICONS.get(method.kind, "bell")
     form = bodies.NAMES[method.shape.format] if method.kind == WEBHOOK else ""
     address = method.address if may.edit else "Hidden"
-    return MethodView(public("cm", method.id), method.kind, name, icon, address, form)
+    # What a receiver says may hold a part of the address.
+    health = read_health(known if may.edit else replace(known, error=None))
+    return MethodView(public("cm", method.id), method.kind, name, icon, address, form, health)
 
 
 def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequence[MethodView]) -> list[RuleView]:
@@ -254,7 +271,7 @@ _act = partial(pages.act, "/people", _show)
 
 @post("/people/{id:str}")
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Change a person. Form fields: name, time_zone, version, and where they may be changed email and role."""
+    """Change a person. Form fields: name, time_zone, version, and where they may be changed email, role, confirm."""
     form = await forms.read(request)
     return await _act(request, context, who, id, "person-form", form, partial(_update, who, id, form), "Saved.")
 
@@ -266,7 +283,8 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
         time_zone=form.text("time_zone"),
         role=form.text("role") or None,
     )
-    await identity.update_user(tx, who, parse("usr", id), changes, form.version())
+    is_confirmed = form.text("confirm") == "1"
+    await incidents.update_person(tx, who, parse("usr", id), changes, form.version(), confirmed=is_confirmed)
 
 
 @post("/people/{id:str}/password")
@@ -315,13 +333,17 @@ async def _add_method(context: Context, who: Actor, id: str, form: Form, made: l
 async def remove_method(
     request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
 ) -> pages.Page:
-    """Take a way to be reached away. No fields."""
-    use_case = partial(_remove_method, who, id, method_id)
-    return await _act(request, context, who, id, "", Form({}), use_case, "Contact method removed.")
+    """Take a way to be reached away. Form field: confirm, for the last one of somebody whom policies page."""
+    form = await forms.read(request)
+    use_case = partial(_remove_method, who, id, method_id, form)
+    return await _act(request, context, who, id, f"remove-{method_id}", form, use_case, "Contact method removed.")
 
 
-async def _remove_method(who: Actor, id: str, method_id: str, tx: Tx) -> None:
-    await notifications.remove_contact_method(tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id))
+async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx) -> None:
+    is_confirmed = form.text("confirm") == "1"
+    await oncall.remove_contact_method(
+        tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id), confirmed=is_confirmed
+    )
 
 
 @post("/people/{id:str}/rules")
@@ -398,20 +420,44 @@ async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
 
 @post("/people/{id:str}/deactivate")
 async def deactivate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """End the account: sessions, tokens and pages. No fields."""
-    use_case = partial(_switch, who, id, False)
-    return await _act(request, context, who, id, "deactivate", Form({}), use_case, "Account deactivated.")
+    """End the account: sessions, tokens and pages. Form field: seen, what was said to need the person."""
+    form = await forms.read(request)
+    use_case = partial(_switch, who, id, False, form)
+    return await _act(request, context, who, id, "deactivate", form, use_case, "Account deactivated.")
 
 
 @post("/people/{id:str}/activate")
 async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give the account back. No fields."""
-    use_case = partial(_switch, who, id, True)
+    use_case = partial(_switch, who, id, True, Form({}))
     return await _act(request, context, who, id, "activate", Form({}), use_case, "Account activated.")
 
 
-async def _switch(who: Actor, id: str, is_active: bool, tx: Tx) -> None:
-    await identity.update_user(tx, who, parse("usr", id), UserChanges(is_active=is_active))
+async def _switch(who: Actor, id: str, is_active: bool, form: Form, tx: Tx) -> None:
+    who.must("user.manage")
+    needs = await incidents.needs_of(tx, parse("usr", id))
+    # What has come since the page was shown is asked about again.
+    confirmed = needs if form.text("seen") == _seen(needs) else ()
+    await incidents.update_person(tx, who, parse("usr", id), UserChanges(is_active=is_active), confirmed=confirmed)
+
+
+def _seen(needs: Sequence[Use]) -> str:
+    return digest("\n".join(f"{use.kind} {use.id} {use.as_what}" for use in needs)).hex()[:32]
+
+
+def _listed(uses: Sequence[Use]) -> list[tuple[str, str]]:
+    """Return the address, if there is one, and the words of each thing that names a person."""
+    return [
+        (_PLACES.get(use.kind, "").format(use.id), f"{use.name}, {use.as_what}" if use.as_what else use.name)
+        for use in uses
+    ]
+
+
+_PLACES: Mapping[str, str] = {
+    "escalation_policy": "/policies/{}",
+    "incident": "/incidents/{}",
+    "alert": "/alerts/{}",
+}
 
 
 HANDLERS = [

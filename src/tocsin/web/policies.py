@@ -13,16 +13,17 @@ from litestar import get, post
 from litestar.params import FromPath
 
 from tocsin.alerts import queries as alerts
+from tocsin.alerts import service as routing
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries as identity
-from tocsin.identity.model import Actor
+from tocsin.identity.model import Actor, User
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as notifications
 from tocsin.oncall import queries
 from tocsin.oncall import service as oncall
-from tocsin.oncall.escalation import Plan
+from tocsin.oncall.escalation import Plan, Weakness
 from tocsin.oncall.service import StepDraft
 from tocsin.web import forms, pages
 from tocsin.web.forms import Form, Refused
@@ -43,6 +44,7 @@ class PolicyRow:
     first: str
     route_count: int
     worst_case: float
+    warning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +121,16 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
             tx, {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
         )
         routes = [route.escalation_policy_id for route in await alerts.routes(tx)]
+        wrong = await queries.weaknesses_of(tx, plans, context.channels)
     names = {id: name for id, (name, _) in people.items()}
     values |= {
-        "policies": [_row(row.id, plans[row.id], names, routes.count(row.id)) for row in rows],
+        "policies": [_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
         "may": {"edit": who.may("oncall.manage")},
     }
     return pages.render("policies.html", values)
 
 
-def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int) -> PolicyRow:
+def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wrong: Sequence[Weakness]) -> PolicyRow:
     return PolicyRow(
         id=public("pol", id),
         name=plan.name,
@@ -136,6 +139,7 @@ def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int) -> P
         first=", ".join(names.get(id, "") for id in plan.steps[0].user_ids) if plan.steps else "Nobody",
         route_count=route_count,
         worst_case=preview(plan, names)[-1].after if plan.steps else 0,
+        warning=wrong[0].words + (f" And {len(wrong) - 1} more." if len(wrong) > 1 else "") if wrong else "",
     )
 
 
@@ -176,20 +180,20 @@ async def _edit(
     who.must("oncall.view")
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        values |= await _editor(tx, who, parse("pol", id) if id else None, sketch)
+        values |= await _editor(tx, context, who, parse("pol", id) if id else None, sketch)
     return pages.render("policy_edit.html", values | {"conflict": ""}, refused=refused)
 
 
-async def _editor(tx: Tx, who: Actor, id: UUID | None, sketch: Sketch | None) -> pages.Values:
+async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch: Sketch | None) -> pages.Values:
     policy = await queries.policy(tx, id) if id is not None else None
     plan = (await queries.plans(tx, [policy.id]))[policy.id] if policy is not None else None
     shown = sketch or _sketch_of(plan)
     people = await identity.users(tx, limit=_LISTED)
     names = {person.id: person.name for person in people}
-    notes = await _notes(tx, [person.id for person in people], {person.id for person in people if person.is_active})
-    routes = [
-        route for route in await alerts.routes(tx) if policy is not None and route.escalation_policy_id == policy.id
-    ]
+    notes = await _notes(tx, context, people)
+    uses = await routing.uses_of_policy(tx, policy.id) if policy is not None else []
+    wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
+    others = [other for other in await queries.policies(tx, limit=_LISTED) if policy and other.id != policy.id]
     choices = [(f"user:{public('usr', person.id)}", person.name) for person in people if person.is_active]
     known: dict[str, TargetView] = {}
     for person in people:
@@ -214,10 +218,14 @@ async def _editor(tx: Tx, who: Actor, id: UUID | None, sketch: Sketch | None) ->
         ),
         "choices": sorted(choices, key=_by_name),
         "preview": preview(plan, names) if plan is not None and sketch is None else [],
-        "routes": [RouteLink(public("rte", route.id), route.name) for route in routes],
+        "routes": [RouteLink(use.id, use.name) for use in uses if use.kind == "alert_route"],
+        "is_fallback": any(use.kind == "fallback" for use in uses),
+        "paging_now": sum(use.as_what == "being paged now" for use in uses),
+        "warnings": [one.words for one in wrong],
+        "replacements": [(public("pol", other.id), other.name) for other in others],
         "may": {
             "edit": who.may("oncall.manage"),
-            "delete": who.may("oncall.manage") and policy is not None and not routes,
+            "delete": who.may("oncall.manage") and policy is not None,
         },
     }
 
@@ -240,12 +248,12 @@ def _sketch_of(plan: Plan | None) -> Sketch:
     return Sketch(plan.name, str(plan.repeat), steps)
 
 
-async def _notes(tx: Tx, ids: Sequence[UUID], active: set[UUID]) -> dict[UUID, str]:
-    methods, _ = await notifications.ways_to_reach(tx, ids)
+async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID, str]:
+    within_reach = await notifications.reachable(tx, [person.id for person in people], context.channels)
     return {
-        id: "deactivated" if id not in active else "has no contact method"
-        for id in ids
-        if id not in active or not methods.get(id)
+        person.id: "has no contact method that works here" if person.is_active else "deactivated"
+        for person in people
+        if person.id not in within_reach
     }
 
 
@@ -373,15 +381,17 @@ def press(sketch: Sketch, do: str, form: Form) -> Sketch:
 
 @post("/policies/{id:str}/delete")
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Remove a policy that nothing uses or has used. No fields."""
-    refused = await forms.attempt(context, Form({}), "delete-dialog-form", partial(_delete, who, id))
+    """Remove a policy that nothing uses, or let another take its place. Form field: replace_by."""
+    form = await forms.read(request)
+    refused = await forms.attempt(context, form, "delete-dialog", partial(_delete, who, id, form))
     return (
         await _edit(request, context, who, id, None, refused) if refused else pages.go("/policies", "Policy deleted.")
     )
 
 
-async def _delete(who: Actor, id: str, tx: Tx) -> None:
-    await oncall.delete_policy(tx, who, parse("pol", id))
+async def _delete(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    replace_by = form.optional_id("replace_by", "pol")
+    await routing.delete_policy(tx, who, parse("pol", id), replace_by=replace_by)
 
 
 HANDLERS = [policy_list, new_policy, policy_page, create, update, delete]

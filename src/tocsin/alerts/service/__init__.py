@@ -14,6 +14,7 @@ from tocsin.alerts.service.by_hand import (
 from tocsin.alerts.service.forgotten import look_after
 from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
 from tocsin.alerts.service.news import note_news, read_news
+from tocsin.alerts.service.policies import delete_policy, uses_of_policy
 from tocsin.alerts.service.routes import RouteChanges, RouteDraft, create_route, delete_route, move_route, update_route
 from tocsin.alerts.service.routing import (
     PAGE_ANEW,
@@ -58,6 +59,7 @@ __all__ = [
     "close_if_over",
     "create_route",
     "create_source",
+    "delete_policy",
     "delete_route",
     "delete_source",
     "do_to_all",
@@ -89,4 +91,5 @@ __all__ = [
     "update_route",
     "update_source",
     "updated",
+    "uses_of_policy",
 ]

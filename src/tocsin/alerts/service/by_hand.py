@@ -13,6 +13,7 @@ from tocsin.alerts.service.routing import enqueue_routing
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertTriggered, AlertUnacknowledged
 from tocsin.events.log import emit
+from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
@@ -32,6 +33,7 @@ async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -
 async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Acknowledge an alert for somebody whose right to do so the caller has checked, such as whoever was paged."""
     alert = await queries.lock(tx, alert_id)
+    await identity.must_stay_active(tx, who.user_id)
     if alert.status == AlertStatus.RESOLVED:
         raise Conflict("This alert is resolved, so there is nothing left to acknowledge.", code="alert.resolved")
     if alert.status == AlertStatus.ACKNOWLEDGED:

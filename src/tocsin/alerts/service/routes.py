@@ -105,6 +105,15 @@ async def update_route(
     return row
 
 
+async def lead_to(tx: Tx, who: Actor, route: AlertRoute, policy_id: UUID) -> None:
+    """Let a route lead to another policy, whatever else is wrong with it. The caller has locked the routes."""
+    change = Change(field="escalation_policy_id", old=str(route.escalation_policy_id), new=str(policy_id))
+    route.escalation_policy_id, route.updated_at, route.version = policy_id, tx.now, route.version + 1
+    await emit(
+        tx, ConfigurationChanged(actor=who.ref, kind="alert_route", id=route.id, title=route.name, changes=[change])
+    )
+
+
 async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> None:
     """Try a route one place earlier or later. At the end of the list nothing happens."""
     who.must("oncall.manage")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Database, Tx
 from tocsin.events.base import Change
-from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserDeactivated, UserLostRights
 from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.accounts import (
@@ -26,7 +26,7 @@ from tocsin.identity.accounts import (
 from tocsin.identity.guessing import judges_of_own_password
 from tocsin.identity.hashing import in_turn
 from tocsin.identity.model import Actor, Role, User
-from tocsin.identity.permission import must_manage, must_not_exceed
+from tocsin.identity.permission import may_edit, must_manage, must_not_exceed
 from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links, make_sign_in_link
@@ -115,8 +115,10 @@ async def store_user(tx: Tx, new: NewUser) -> User:
 async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, if_version: int | None = None) -> User:
     """Change a person: name and time zone of oneself, everything of anybody with `user.manage`.
 
-    A deactivation ends the person's sessions, tokens and links. Raises `Stale` when `if_version` is not the stored
-    version, `Conflict` when nobody would be left to administer, `Invalid` for a field. Nothing new: nothing happens.
+    A deactivation ends the person's sessions, tokens and links, and others take over what they were asked, held and
+    led (`user.deactivated`); who may no longer edit incidents leads none (`user.lost_rights`). Raises `Stale` when
+    `if_version` is not the stored version, `Conflict` when nobody would be left to administer, `Invalid` for a field.
+    Nothing new: nothing happens. People call this through `incidents`, where what they are needed for is known.
     """
     must_manage(who, user_id)
     if (changes.email, changes.role, changes.is_active) != (None, None, None):
@@ -126,6 +128,7 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
         raise Stale("Somebody changed this person in the meantime. Look at them again before you save.")
     if changes.role is not None and changes.role != user.role:
         must_not_exceed(who, clean_role(changes.role))
+    was_active, could_edit = user.is_active, may_edit(user.role)
     was_active_admin = user.is_active and user.role == Role.ADMIN
     changed = _apply(user, changes)
     if not changed:
@@ -142,10 +145,13 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
         # The address is the only thing that can clash; the transaction is lost and rolls back at the edge.
         raise _taken() from error
     await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=changed))
-    if not user.is_active and any(change.field == "is_active" for change in changed):
+    if was_active and not user.is_active:
+        await emit(tx, UserDeactivated(actor=who.ref, user_id=user.id, user_name=user.name))
         await end_sessions(tx, who, user.id)
         await revoke_tokens(tx, who, user.id)
         await delete_links(tx, user.id)
+    elif user.is_active and could_edit and not may_edit(user.role):
+        await emit(tx, UserLostRights(actor=who.ref, user_id=user.id, user_name=user.name))
     return user
 
 

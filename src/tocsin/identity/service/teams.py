@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -22,7 +22,7 @@ from tocsin.kit.ids import new_id
 async def create_team(tx: Tx, who: Actor, *, name: str, description: str = "", member_ids: Iterable[UUID] = ()) -> Team:
     """Create a team with its first members; raises `Invalid` for a name that is taken or an unknown person."""
     who.must("user.manage")
-    people = await _people(tx, member_ids)
+    people = await _people(tx, member_ids, ())
     statement = (
         insert(Team)
         .values(id=new_id(), name=clean_name(name), description=description.strip(), created_at=tx.now)
@@ -41,8 +41,8 @@ async def update_members(tx: Tx, who: Actor, team_id: UUID, member_ids: Iterable
     """Make exactly these people the team's members; returns them by name. Unchanged: nothing happens."""
     who.must("user.manage")
     team = await queries.lock_team(tx, team_id)
-    people = await _people(tx, member_ids)
     before = {person.id: person for person in (await queries.members(tx, [team_id]))[team_id]}
+    people = await _people(tx, member_ids, before.keys())
     if before.keys() == people.keys():
         return _by_name(people.values())
     removed = before.keys() - people.keys()
@@ -57,11 +57,14 @@ async def update_members(tx: Tx, who: Actor, team_id: UUID, member_ids: Iterable
     return _by_name(people.values())
 
 
-async def _people(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, User]:
+async def _people(tx: Tx, ids: Iterable[UUID], members: Collection[UUID]) -> dict[UUID, User]:
     wanted = set(ids)
     found = await queries.users_by_id(tx, wanted)
     if wanted - found.keys():
         raise Invalid("member_ids", "One of these people does not exist.")
+    gone = [person.name for person in _by_name(found.values()) if not (person.is_active or person.id in members)]
+    if gone:
+        raise Invalid("member_ids", f"The account of {gone[0]} is switched off.", code="inactive")
     return found
 
 

@@ -7,6 +7,7 @@ copies stale; people, comments and links do not, so that somebody joining never 
 from tocsin.incidents.service.declaring import Draft, declare, prefill
 from tocsin.incidents.service.editing import change_severity, comment, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
+from tocsin.incidents.service.leaving import free_alert, needs_of, stand_in, take_back_messages, update_person
 from tocsin.incidents.service.linking import link_alerts, unlink_alert
 from tocsin.incidents.service.news import note_news, read_news
 from tocsin.incidents.service.paging import answer_page, decline_page, escalate_page, note_page, page
@@ -25,9 +26,11 @@ __all__ = [
     "declare",
     "decline_page",
     "escalate_page",
+    "free_alert",
     "join",
     "leave",
     "link_alerts",
+    "needs_of",
     "note_news",
     "note_page",
     "page",
@@ -35,7 +38,10 @@ __all__ = [
     "read_news",
     "reopen",
     "resolve",
+    "stand_in",
+    "take_back_messages",
     "unlink_alert",
     "update",
+    "update_person",
     "update_status",
 ]

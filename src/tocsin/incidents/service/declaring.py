@@ -13,6 +13,7 @@ from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.incidents import IncidentDeclared
 from tocsin.events.log import emit
+from tocsin.identity import queries as identity
 from tocsin.identity import service as organisation
 from tocsin.identity.model import Actor
 from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Status
@@ -68,6 +69,7 @@ async def declare(
     """
     who.must("incident.declare")
     alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None
+    await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, [alert] if alert else [])
     draft = _draft(alert) if alert is not None else None
     incident = _new_incident(

@@ -76,13 +76,12 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
     known = {person.responder.user_id: person.responder.state for person in await queries.responders(tx, incident.id)}
     paged = await oncall_queries.people_paged_for(tx, ids)
     await add_paged(tx, incident, [id for id in paged if id not in known], ResponderSource.LINKED_ALERT)
-    owners = await identity.users_by_id(tx, [a.acknowledged_by_id for a in wanted if a.acknowledged_by_id])
+    owners = await identity.keep_active(tx, [a.acknowledged_by_id for a in wanted if a.acknowledged_by_id])
     for person in owners.values():
         if known.get(person.id, ResponderState.PAGED) != ResponderState.PAGED:
             continue
-        if person.is_active:
-            # Whoever was paged keeps that as the source; the others took the alert on unasked.
-            await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
+        # Whoever was paged keeps that as the source; the others took the alert on unasked.
+        await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
     # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
     for person in owners.values():
         place = await queries.responder(tx, incident.id, person.id)

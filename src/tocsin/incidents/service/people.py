@@ -20,7 +20,8 @@ from tocsin.events.incidents import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
-from tocsin.identity.model import PERMISSIONS, Actor, Role
+from tocsin.identity.model import Actor
+from tocsin.identity.permission import may_edit
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
@@ -126,11 +127,12 @@ async def give_role(
     old = lifecycle.holder(incident, role)
     if old == user_id:
         return
+    can_sign_in = await identity.keep_active(tx, [user_id]) if user_id is not None else {}
     people = await identity.users_by_id(tx, [id for id in (old, user_id) if id is not None])
     if user_id is not None:
-        if user_id not in people or not people[user_id].is_active:
+        if user_id not in can_sign_in:
             raise Invalid(field, "Choose a person who can sign in.", code="unknown")
-        if not _may_have_role(people[user_id].role):
+        if not may_edit(people[user_id].role):
             raise Invalid(field, f"{people[user_id].name} may not edit incidents. Choose a responder.", code="role")
         await add_joined(tx, who, incident, user_id, people[user_id].name, ResponderSource.ROLE)
     lifecycle.give_role(incident, role, user_id, at=tx.now)
@@ -141,14 +143,10 @@ async def give_role(
         await answer_own_pages(tx, who, incident)
 
 
-def _may_have_role(role: str | None) -> bool:
-    """Say whether somebody of this role in the organisation may have one in an incident."""
-    return role is not None and "incident.edit" in PERMISSIONS[Role(role)]
-
-
 async def take_on(tx: Tx, who: Actor, incident: Incident) -> None:
     """Make the actor a joined responder who has answered all that they were asked about the incident."""
     user_id = who.must_be_someone()
+    await identity.must_stay_active(tx, user_id)
     await add_joined(tx, who, incident, user_id, who.name, ResponderSource.SELF)
     await note_taken_on(tx, who.ref, incident, user_id, role=who.role)
     await answer_own_pages(tx, who, incident)
@@ -189,7 +187,7 @@ async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID,
     """
     old = incident.status
     if old == Status.DECLARED and lifecycle.effective_lead(incident) is None:
-        if not _may_have_role(role):
+        if not may_edit(role):
             return
         lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
         await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, by.name))

@@ -14,6 +14,13 @@ from tocsin.notifications.channels.email import Email
 from tocsin.notifications.channels.webhook import Webhook
 
 
+def kinds(*, mail: bool, console: bool) -> frozenset[str]:
+    """Return the kinds of channel that an installation with these settings has."""
+    return frozenset(
+        kind for kind, is_set_up in ((Email.kind, mail), (Webhook.kind, True), (Console.kind, console)) if is_set_up
+    )
+
+
 def channels(
     *, http: OutboundHttp, mailer: Mailer | None = None, console: TextIO | None = None
 ) -> Mapping[str, Channel]:

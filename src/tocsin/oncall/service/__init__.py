@@ -6,8 +6,11 @@ from tocsin.oncall.service.answers import (
     escalate_run,
     give_up_on_page,
     page,
+    pass_on_if_gone,
+    switched_off,
     try_other_ways,
 )
+from tocsin.oncall.service.contact import pages_them, remove_contact_method
 from tocsin.oncall.service.fallback import Fallback, describe_fallback, set_fallback
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
 from tocsin.oncall.service.runs import advance, end_calm_runs, end_runs, link_runs, start_anew
@@ -32,10 +35,14 @@ __all__ = [
     "give_up_on_page",
     "link_runs",
     "page",
+    "pages_them",
+    "pass_on_if_gone",
+    "remove_contact_method",
     "reword",
     "set_fallback",
     "start",
     "start_anew",
+    "switched_off",
     "try_other_ways",
     "update_policy",
     "what_follows",

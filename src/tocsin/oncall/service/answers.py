@@ -85,22 +85,50 @@ async def escalate_run(tx: Tx, who: Actor, run_id: UUID, *, seen: tuple[int, int
 
 
 async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
-    """Note that a page did not reach its person; go on at once when the step reached nobody else.
+    """Note that a page did not reach its person; go on at once when nobody else on the step is being asked.
 
     May be called twice: only a page that is still waiting for its answer changes.
     """
+    run, page = await _lock_page(tx, page_id)
+    if page.state != PageState.PAGING or await _pass_on_if_gone(tx, run, page):
+        return
+    if all(state in GIVEN_UP for state in await contact.states_of_page(tx, page_id)):
+        await _set_unreachable(tx, run, page, "every message to them failed")
+        await go_on_if_nobody_is_left(tx, run, "The page reached nobody on this step.")
+
+
+async def pass_on_if_gone(tx: Tx, page_id: UUID) -> None:
+    """Go on as if the person were unreachable, when their account has been switched off; others keep their time."""
+    run, page = await _lock_page(tx, page_id)
+    if page.state == PageState.PAGING:
+        await _pass_on_if_gone(tx, run, page)
+
+
+async def _pass_on_if_gone(tx: Tx, run: EscalationRun, page: Page) -> bool:
+    name, is_active = (await queries.people(tx, [page.user_id]))[page.user_id]
+    if not is_active:
+        await _set_unreachable(tx, run, page, switched_off(name))
+        await go_on_if_nobody_is_left(tx, run, switched_off(name))
+    return not is_active
+
+
+async def _lock_page(tx: Tx, page_id: UUID) -> tuple[EscalationRun, Page]:
     run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
     page = await queries.page(tx, page_id)
     await tx.session.refresh(page)
-    states = await contact.states_of_page(tx, page_id)
-    if page.state != PageState.PAGING or any(state not in GIVEN_UP for state in states):
-        return
+    return run, page
+
+
+async def _set_unreachable(tx: Tx, run: EscalationRun, page: Page, reason: str) -> None:
     page.state = PageState.UNREACHABLE
-    names = await queries.people(tx, [page.user_id])
-    name = names[page.user_id][0]
-    reason = "every message to them failed"
+    name = (await queries.people(tx, [page.user_id]))[page.user_id][0]
+    await notifications.cancel_for_pages(tx, [page.id])
     await emit(tx, event_of(run, PageUnreachable, page_id=page.id, user_id=page.user_id, user_name=name, reason=reason))
-    await go_on_if_nobody_is_left(tx, run, "The page reached nobody on this step.")
+
+
+def switched_off(name: str) -> str:
+    """Say why somebody is no longer asked, or no longer has what they had."""
+    return f"{name}’s account was switched off."
 
 
 async def try_other_ways(tx: Tx, page_id: UUID) -> None:
@@ -120,6 +148,7 @@ async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> P
     page = await queries.page(tx, page_id)
     _must_act_for(who, page)
     run = await queries.lock_run(tx, page.run_id)
+    await identity.must_stay_active(tx, who.user_id)
     await tx.session.refresh(page)
     if page.state == PageState.ACKNOWLEDGED or run.state != RunState.RUNNING:
         return page

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete
-from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
@@ -15,7 +14,7 @@ from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreat
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.errors import Invalid, Stale
 from tocsin.kit.ids import new_id
 from tocsin.oncall import queries
 from tocsin.oncall.model import (
@@ -91,30 +90,15 @@ async def update_policy(
     return policy
 
 
-async def delete_policy(tx: Tx, who: Actor, id: UUID) -> None:
-    """Remove a policy that nothing uses or has used; raises `Conflict` for any other."""
+async def delete_policy(tx: Tx, who: Actor, policy: EscalationPolicy) -> None:
+    """Remove a policy; what it did stays in the record under its name.
+
+    Called through `alerts`, where routes are known, which has locked it (`hold_policy`) and found nothing that uses it.
+    """
     who.must("oncall.manage")
-    policy = await queries.lock_policy(tx, id)
-    if not await queries.unused(tx, id):
-        raise Conflict(
-            "This policy has paged people, so the record needs it. Take it out of the routes instead.",
-            code="escalation_policy.has_paged",
-        )
-    fallback = await queries.fallback_target(tx)
-    if fallback is not None and fallback.policy_id == id:
-        raise Conflict(
-            "Escalations fall back on this policy. Choose another fallback under Organisation first.",
-            code="escalation_policy.is_fallback",
-        )
     await tx.session.delete(policy)
-    try:
-        await tx.session.flush()
-    except IntegrityError as error:
-        # Routes live in a domain above this one, so only the database can say that one of them leads here.
-        raise Conflict(
-            "A route leads to this policy. Let it lead somewhere else first.", code="escalation_policy.in_route"
-        ) from error
-    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="escalation_policy", id=id, title=policy.name))
+    await tx.session.flush()
+    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="escalation_policy", id=policy.id, title=policy.name))
 
 
 async def _check_policy(
@@ -133,6 +117,7 @@ async def _check_policy(
     if not 1 <= len(steps) <= 20:
         raise Invalid("steps", "A policy has between 1 and 20 steps.")
     known = await identity.users_by_id(tx, {user_id for step in steps for user_id in step.user_ids})
+    named = {user_id for step in (await queries.plans(tx, [id]))[id].steps for user_id in step.user_ids} if id else ()
     for index, step in enumerate(steps):
         if not 1 <= len(step.user_ids) <= 50:
             raise Invalid(f"steps/{index}/targets", "A step pages between 1 and 50 people.")
@@ -140,6 +125,12 @@ async def _check_policy(
             raise Invalid(f"steps/{index}/targets", "A step names each person once.")
         if any(user_id not in known for user_id in step.user_ids):
             raise Invalid(f"steps/{index}/targets", "A step names somebody who does not exist.")
+        # Whoever was named before stays until somebody takes them out: the rest of the policy can be changed meanwhile.
+        gone = [known[user_id].name for user_id in step.user_ids if not (known[user_id].is_active or user_id in named)]
+        if gone:
+            raise Invalid(
+                f"steps/{index}/targets", f"{gone[0]} cannot be paged: the account is switched off.", code="inactive"
+            )
         if not 1 <= step.wait_minutes <= 1440:
             raise Invalid(f"steps/{index}/wait_minutes", "Wait between 1 and 1440 minutes.")
     return title

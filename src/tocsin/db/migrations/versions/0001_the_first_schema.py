@@ -505,11 +505,16 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("urgency IN ('high', 'low')", name=op.f("escalation_run_urgency_check")),
         sa.CheckConstraint("(alert_id IS NULL) <> (incident_id IS NULL)", name=op.f("escalation_run_subject_check")),
-        sa.CheckConstraint("(policy_id IS NULL) <> (direct_user_id IS NULL)", name=op.f("escalation_run_whom_check")),
+        sa.CheckConstraint("policy_id IS NULL OR direct_user_id IS NULL", name=op.f("escalation_run_whom_check")),
         sa.ForeignKeyConstraint(
             ["direct_user_id"], ["user_account.id"], name=op.f("escalation_run_direct_user_id_fkey")
         ),
-        sa.ForeignKeyConstraint(["policy_id"], ["escalation_policy.id"], name=op.f("escalation_run_policy_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["policy_id"],
+            ["escalation_policy.id"],
+            name=op.f("escalation_run_policy_id_fkey"),
+            ondelete="SET NULL",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("escalation_run_pkey")),
     )
     op.create_index(
@@ -772,6 +777,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("delivery_id IS NOT NULL"),
     )
+    op.create_index("delivery_contact_method_id_idx", "delivery", ["contact_method_id", "id"], unique=False)
     op.create_index("delivery_alert_id_idx", "delivery", ["alert_id"], unique=False)
     op.create_index(
         "delivery_incident_id_idx",

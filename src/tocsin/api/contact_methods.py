@@ -1,0 +1,256 @@
+"""Contact methods: the ways to reach a person, how it stands with them, and what a webhook is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+import msgspec
+from litestar import Response, delete, get, patch, post
+from litestar.params import JSONBody, QueryParameter
+
+from tocsin.api.body import Body
+from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match, when
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import read_place
+from tocsin.identity import queries
+from tocsin.identity.model import Actor
+from tocsin.identity.permission import must_manage
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import parse, public
+from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
+from tocsin.notifications.channels.webhook.bodies import LONGEST_CONTENT_TYPE
+from tocsin.notifications.channels.webhook.template import LONGEST
+from tocsin.notifications.health import Condition, MethodState
+from tocsin.notifications.model import BodyFormat, ContactMethod
+from tocsin.oncall import service as oncall
+
+Confirm = Annotated[bool, QueryParameter(description="Do it although what is in `uses` needs it.")]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
+MethodName = Annotated[str, msgspec.Meta(max_length=100)]
+BodyTemplate = Annotated[str, msgspec.Meta(max_length=LONGEST)]
+ContentType = Annotated[str, msgspec.Meta(max_length=LONGEST_CONTENT_TYPE)]
+
+
+class MethodHealth(msgspec.Struct):
+    """What became of the latest messages to the address that it has now. `last_error` is in the receiver's words.
+
+    `accepted_at` is when the other side last took one, `confirmed_at` when it last said that one arrived. One that is
+    `slow` answered after `answers_after_seconds`.
+    """
+
+    state: MethodState
+    accepted_at: Time | None
+    confirmed_at: Time | None
+    failing_since: Time | None
+    last_error: str | None
+    answers_after_seconds: int | None
+
+
+class MethodOut(msgspec.Struct):
+    """One address of one person on one channel.
+
+    `format` is null for all but webhooks, `template` and `content_type` for all formats but `template`.
+    """
+
+    id: str
+    kind: str
+    address: str
+    name: str
+    format: BodyFormat | None
+    template: str | None
+    content_type: str | None
+    created_at: Time
+    version: int
+    health: MethodHealth
+
+
+class AddMethod(Body, kw_only=True):
+    """A channel (`email`, `webhook`, …) and an address in its form. The format is for webhooks, `tocsin` if left out.
+
+    `template` and `content_type` belong to the format `template`: at most 8,000 characters of Jinja, tried with sample
+    pages before they are saved; left out, they are an example and `application/json`.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"kind": "email", "address": "ada@example.org", "name": "Work"}
+    kind: Annotated[str, msgspec.Meta(max_length=40)]
+    address: Address
+    name: MethodName = ""
+    format: BodyFormat | None = None
+    template: BodyTemplate | None = None
+    content_type: ContentType | None = None
+
+
+class EditMethod(Body, kw_only=True):
+    """A merge patch: only the fields that are there change. Another format than `template` drops the template."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "format": "template",
+        "template": '{"text": {{ title|json }}, "link": {{ acknowledge_url|json }}}',
+        "content_type": "application/json",
+    }
+    address: Address | msgspec.UnsetType = msgspec.UNSET
+    name: MethodName | msgspec.UnsetType = msgspec.UNSET
+    format: BodyFormat | msgspec.UnsetType = msgspec.UNSET
+    template: BodyTemplate | msgspec.UnsetType = msgspec.UNSET
+    content_type: ContentType | msgspec.UnsetType = msgspec.UNSET
+
+
+class PreviewBody(Body, kw_only=True):
+    """A format as a webhook may have it; nothing is saved."""
+
+    example: ClassVar[Mapping[str, Any]] = {"format": "slack"}
+    format: BodyFormat
+    template: BodyTemplate | None = None
+    content_type: ContentType | None = None
+
+
+class PreviewOut(msgspec.Struct):
+    """What a sample page looks like in this format."""
+
+    content_type: str
+    body: str
+
+
+def _method(method: ContactMethod, known: Condition) -> MethodOut:
+    return MethodOut(
+        id=public("cm", method.id),
+        kind=method.kind,
+        address=method.address,
+        name=method.name,
+        format=BodyFormat(method.format) if method.format else None,
+        template=method.template,
+        content_type=method.content_type,
+        created_at=stamp(method.created_at),
+        version=method.version,
+        health=MethodHealth(
+            state=known.state,
+            accepted_at=when(known.accepted_at),
+            confirmed_at=when(known.confirmed_at),
+            failing_since=when(known.failing_since),
+            last_error=known.error,
+            answers_after_seconds=known.answers_after,
+        ),
+    )
+
+
+async def _write(tx: Tx, context: Context, method: ContactMethod) -> MethodOut:
+    await tx.flush()
+    return _method(method, (await contact.conditions(tx, [method.id], context.channels))[method.id])
+
+
+def theirs(who: Actor, id: str) -> UUID:
+    """Read whose settings are asked for; addresses are shown to their person and to those who manage people."""
+    user_id = parse("usr", id)
+    must_manage(who, user_id)
+    return user_id
+
+
+@get("/{id:str}/contact_methods")
+async def list_contact_methods(
+    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[MethodOut]]:
+    """List the ways to reach the person, the oldest first."""
+    user_id = theirs(who, id)
+    after = read_place(cursor, UUID)
+    async with context.begin() as tx:
+        await queries.user(tx, user_id)
+        rows = await contact.contact_methods(tx, user_id, after=after, limit=limit + 1)
+        known = await contact.conditions(tx, [row.id for row in rows], context.channels)
+    return listing(request, rows, limit, lambda row: _method(row, known[row.id]), lambda row: row.id)
+
+
+@post("/{id:str}/contact_methods")
+async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddMethod]) -> Response[MethodOut]:
+    """Add a way to reach the person."""
+    async with context.begin() as tx:
+        method = await notifications.add_contact_method(
+            tx,
+            who,
+            context.channels,
+            user_id=parse("usr", id),
+            kind=data.kind,
+            address=data.address,
+            name=data.name,
+            format=data.format,
+            template=data.template,
+            content_type=data.content_type,
+        )
+        shaped = await _write(tx, context, method)
+    return answer(shaped, version=shaped.version, status=201)
+
+
+@get("/{id:str}/contact_methods/{method_id:str}")
+async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> Response[MethodOut]:
+    """Show one contact method."""
+    user_id = theirs(who, id)
+    async with context.begin() as tx:
+        method = await contact.contact_method(tx, parse("cm", method_id), user_id=user_id)
+        shaped = await _write(tx, context, method)
+    return answer(shaped, version=shaped.version)
+
+
+@patch("/{id:str}/contact_methods/{method_id:str}")
+async def edit_contact_method(
+    context: Ctx, who: Who, id: Id, method_id: Id, data: JSONBody[EditMethod], if_match: IfMatch = None
+) -> Response[MethodOut]:
+    """Change address, name or format of a contact method (JSON merge patch); its kind stays.
+
+    Another address or format is used at once, also by messages that wait, and begins with a clean record.
+    """
+    changes = notifications.MethodChanges(
+        address=given(data.address),
+        name=given(data.name),
+        format=given(data.format),
+        template=given(data.template),
+        content_type=given(data.content_type),
+    )
+    async with context.begin() as tx:
+        method = await notifications.update_contact_method(
+            tx,
+            who,
+            context.channels,
+            user_id=parse("usr", id),
+            method_id=parse("cm", method_id),
+            changes=changes,
+            if_version=read_if_match(if_match),
+        )
+        shaped = await _write(tx, context, method)
+    return answer(shaped, version=shaped.version)
+
+
+@post("/{id:str}/actions/preview_webhook_body", status_code=200)
+async def preview_webhook_body(context: Ctx, who: Who, id: Id, data: JSONBody[PreviewBody]) -> PreviewOut:
+    """Show what a webhook of the person would be sent for a sample page. Refuses a template as saving it would."""
+    user_id = parse("usr", id)
+    body = notifications.preview_webhook(
+        who, user_id=user_id, format=data.format, template=data.template, content_type=data.content_type
+    )
+    async with context.begin() as tx:
+        await queries.user(tx, user_id)
+    return PreviewOut(body.content_type, body.content.decode("utf-8", "replace"))
+
+
+@delete("/{id:str}/contact_methods/{method_id:str}")
+async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id, confirm: Confirm = False) -> None:
+    """Take a contact method away, with the rules that use it.
+
+    The last one of somebody whom policies page goes only with `confirm=true`; else 409, with the policies in `uses`.
+    """
+    async with context.begin() as tx:
+        await oncall.remove_contact_method(
+            tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id), confirmed=confirm
+        )
+
+
+HANDLERS = [
+    list_contact_methods,
+    add_contact_method,
+    get_contact_method,
+    edit_contact_method,
+    preview_webhook_body,
+    remove_contact_method,
+]

@@ -1,0 +1,164 @@
+"""What becomes of what a person was asked, held and led, once they can no longer sign in or no longer edit incidents.
+
+The account itself is `identity`'s. What the person is needed for is known only here, above all that names people, so
+this is where an account is changed from. What follows a change is a reaction in portions (`jobs`): each of its parts
+looks at what is true by then, so it may run twice and late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import AlertStatus
+from tocsin.db.engine import Tx
+from tocsin.events.base import SYSTEM
+from tocsin.events.incidents import ResponderLeft, RoleChanged
+from tocsin.events.log import emit
+from tocsin.identity import queries as identity
+from tocsin.identity import service as accounts
+from tocsin.identity.accounts import UserChanges
+from tocsin.identity.model import Actor, User
+from tocsin.identity.permission import may_edit
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import Incident, IncidentRole, ResponderState, Status
+from tocsin.kit.errors import InUse, Use
+from tocsin.kit.ids import public
+from tocsin.notifications import service as notifications
+from tocsin.oncall import queries as oncall_queries
+from tocsin.oncall import service as oncall
+
+_TOCSIN = Actor.system("Tocsin")
+
+
+async def update_person(
+    tx: Tx,
+    who: Actor,
+    user_id: UUID,
+    changes: UserChanges,
+    if_version: int | None = None,
+    *,
+    confirmed: Sequence[Use] | bool = False,
+) -> User:
+    """Change a person, see `identity.update_user`; one who is needed goes only when this is confirmed.
+
+    Raises `InUse` with everything that names the person, when they are to be switched off, or with what they lead, when
+    they are to lose the right to edit. `confirmed` is what was seen: more than that is asked again; True takes it all.
+    """
+    before = await identity.user(tx, user_id)
+    was_active, could_edit = before.is_active, may_edit(before.role)
+    person = await accounts.update_user(tx, who, user_id, changes, if_version)
+    if was_active and not person.is_active:
+        uses = await needs_of(tx, user_id)
+        _must_be_confirmed(uses, confirmed, f"{person.name} is needed", "Switch the account off all the same")
+    elif person.is_active and could_edit and not may_edit(person.role):
+        uses = [use for use in await needs_of(tx, user_id) if use.kind == "incident" and use.as_what]
+        _must_be_confirmed(uses, confirmed, f"{person.name} leads", "Change the role all the same")
+    return person
+
+
+def _must_be_confirmed(uses: Sequence[Use], confirmed: Sequence[Use] | bool, what: str, offer: str) -> None:
+    seen = confirmed if not isinstance(confirmed, bool) else uses if confirmed else ()
+    if any(use not in seen for use in uses):
+        hint = f"{offer} by confirming it. Others take over what they can; what still names the person is marked."
+        raise InUse(what, uses, code="user.needed", hint=hint)
+
+
+async def needs_of(tx: Tx, user_id: UUID) -> list[Use]:
+    """Return what names this person or waits for them: policies, the fallback, open incidents, alerts, pages."""
+    found = await oncall.pages_them(tx, user_id)
+    for incident in await queries.open_with(tx, user_id):
+        as_what = " and ".join(lifecycle.roles_of(incident, user_id))
+        found.append(Use("incident", public("inc", incident.id), incident.reference, as_what))
+    found += [
+        Use("alert", public("alt", alert.id), alert.title, "acknowledged by them")
+        for alert in await alert_queries.held_by(tx, user_id)
+    ]
+    pages = await oncall_queries.pages_waiting_for(tx, user_id)
+    found += [Use("page", public("pag", id), "A page", "waits for their answer") for id in pages]
+    return found
+
+
+async def stand_in(tx: Tx, incident_id: UUID, user_id: UUID) -> None:
+    """Let others have what a person had in an incident, if the person cannot have it any more.
+
+    Whoever cannot sign in is no longer on it. An incident that is being worked on falls to its commander, else to who
+    joined first of those who may edit; only when there is nobody does it stay without a lead, which the record says.
+    """
+    incident = await queries.lock(tx, incident_id)
+    person = await identity.user(tx, user_id)
+    await tx.session.refresh(person)
+    if not lifecycle.is_open(incident) or (person.is_active and may_edit(person.role)):
+        return
+    why = oncall.switched_off(person.name)
+    if person.is_active:
+        why = f"{person.name} may no longer edit incidents."
+    else:
+        await _leave(tx, incident, person, why)
+    roles = lifecycle.roles_of(incident, person.id)
+    for role in roles:
+        if role is not IncidentRole.LEAD:
+            await _pass(tx, incident, role, person, None, why)
+    if IncidentRole.LEAD in roles or (roles and lifecycle.effective_lead(incident) is None):
+        successor = await _successor(tx, incident, person) if incident.status != Status.DECLARED else None
+        if IncidentRole.LEAD in roles or successor is not None:
+            held_before = person if IncidentRole.LEAD in roles else None
+            await _pass(tx, incident, IncidentRole.LEAD, held_before, successor, why)
+
+
+async def _leave(tx: Tx, incident: Incident, person: User, why: str) -> None:
+    row = await queries.responder(tx, incident.id, person.id)
+    if row is not None and row.state in (ResponderState.PAGED, ResponderState.JOINED):
+        row.state, row.left_at = ResponderState.LEFT, tx.now
+        left = ResponderLeft(
+            actor=SYSTEM, incident_id=incident.id, user_id=person.id, user_name=person.name, reason=why
+        )
+        await emit(tx, left)
+
+
+async def _successor(tx: Tx, incident: Incident, person: User) -> User | None:
+    able = [other for other in await queries.joined_people(tx, incident.id) if may_edit(other.role)]
+    if incident.commander_id is not None and incident.commander_id != person.id:
+        active = await identity.keep_active(tx, [incident.commander_id])
+        able = [*active.values(), *able]
+    return next((other for other in able if other.id != person.id), None)
+
+
+async def _pass(tx: Tx, incident: Incident, role: IncidentRole, old: User | None, new: User | None, why: str) -> None:
+    lifecycle.give_role(incident, role, new.id if new else None, at=tx.now)
+    changed = RoleChanged(
+        actor=SYSTEM,
+        incident_id=incident.id,
+        role=role,
+        old=old.name if old else None,
+        new=new.name if new else None,
+        reason=why,
+    )
+    await emit(tx, changed)
+
+
+async def free_alert(tx: Tx, alert_id: UUID, user_id: UUID) -> None:
+    """Give an alert back whose only holder cannot sign in any more, so that somebody is paged again.
+
+    In an open incident that somebody else has joined it stays acknowledged: they have it.
+    """
+    linked_to = (await alert_queries.get(tx, alert_id)).incident_id
+    incident = await queries.lock(tx, linked_to) if linked_to is not None else None
+    alert = (await alert_queries.lock_many(tx, [alert_id]))[0]
+    person = await identity.user(tx, user_id)
+    await tx.session.refresh(person)
+    if person.is_active or alert.status != AlertStatus.ACKNOWLEDGED or alert.acknowledged_by_id != user_id:
+        return
+    if incident is not None and alert.incident_id == incident.id and lifecycle.is_open(incident):
+        others = [other for other in await queries.joined_people(tx, incident.id) if other.id != user_id]
+        if others:
+            return
+    await alerts.give_back(tx, _TOCSIN, alert, oncall.switched_off(person.name))
+
+
+async def take_back_messages(tx: Tx, user_id: UUID) -> None:
+    """Take back what has not gone out yet to a person whose account is off."""
+    if not (await identity.user(tx, user_id)).is_active:
+        await notifications.cancel_for_person(tx, user_id)
