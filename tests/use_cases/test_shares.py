@@ -11,11 +11,12 @@ from tests.use_cases.job_bench import Bench, until
 from tests.world import World, minutes
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
-from tocsin.jobs.worker import Kind, Worker, backoff
+from tocsin.jobs.worker import SLOTS, Kind, Worker, backoff
 from tocsin.kit.errors import Transient
-from tocsin.notifications.origins import AT_ONCE, TROUBLE
+from tocsin.notifications import service as notifications
+from tocsin.notifications.origins import AT_ONCE, TROUBLE, Origins
 
-SLOTS = {"send": 16, "page": 4}
+FEW_SLOTS = {"send": 16, "page": 4}
 
 
 def hanging(bench: Bench, go: asyncio.Event) -> Kind:
@@ -32,7 +33,7 @@ def hanging(bench: Bench, go: asyncio.Event) -> Kind:
 
 
 async def limited(bench: Bench, go: asyncio.Event, limits: dict[str, int]) -> Worker:
-    worker = await bench.worker(hanging(bench, go), start=False, slots=SLOTS)
+    worker = await bench.worker(hanging(bench, go), start=False, slots=FEW_SLOTS)
     worker.limit = lambda share: limits.get(share, 1000)
     await worker.start()
     bench.workers.append(worker)
@@ -101,3 +102,18 @@ async def test_an_origin_that_does_not_answer_is_asked_by_few(world: World, fail
     world.mail.down = None
     await world.let_pass(minutes(4))
     assert len(world.mail.sent) == 100
+
+
+async def test_a_flood_of_tests_takes_few_places(world: World) -> None:
+    """F141, G04: anybody may press “test” again and again, and each press is a job for the lane of the pages."""
+    ada = await world.person("ada")
+    for _ in range(20):
+        async with world.db.begin() as tx:
+            await notifications.send_test_page(tx, world.actor(ada), user_id=ada.id)
+    shared = await world.db.pool.fetch("SELECT DISTINCT shares FROM job WHERE lane = 'send'")
+    limits = [Origins().limit(share) for share in shared[0]["shares"]]
+    assert len(shared) == 1
+    assert limits, "each test shares its places with others"
+    assert max(limits) < SLOTS["send"] / 2
+    await world.settle()
+    assert world.mail.subjects(ada) == ["Test page"] * 20
