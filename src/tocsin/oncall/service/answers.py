@@ -25,7 +25,13 @@ from tocsin.oncall.model import (
     PageState,
     RunState,
 )
-from tocsin.oncall.service.runs import finish_runs, go_on_if_nobody_is_left, mark_answered, pass_on
+from tocsin.oncall.service.runs import (
+    finish_runs,
+    go_on_if_nobody_is_left,
+    mark_answered,
+    pass_on,
+    take_back,
+)
 from tocsin.oncall.service.steps import Start, event_of, start, what_follows
 
 
@@ -115,16 +121,24 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
         await notifications.try_other_ways(tx, page_id)
 
 
-async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
-    """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first."""
+async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "", *, is_wanted: bool = False) -> Page:
+    """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first.
+
+    Nor does one after the end, unless an answer is still wanted (`is_wanted`) and the run ended for want of one: what
+    it still tries to send is taken back then, and it stays a run that nobody answered.
+    """
     page = await queries.page(tx, page_id)
     _must_act_for(who, page)
     run = await queries.lock_run(tx, page.run_id)
     await tx.session.refresh(page)
-    if page.state == PageState.ACKNOWLEDGED or run.state != RunState.RUNNING:
+    is_late = is_wanted and run.state == RunState.EXHAUSTED
+    if page.state == PageState.ACKNOWLEDGED or not (run.state == RunState.RUNNING or is_late):
         return page
     await mark_answered(tx, who, run, page, channel)
-    await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
+    if is_late:
+        await take_back(tx, run)
+    else:
+        await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
     return page
 
 
