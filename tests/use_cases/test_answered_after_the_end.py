@@ -11,6 +11,7 @@ from tocsin.incidents.model import Incident
 from tocsin.kit.errors import Transient
 from tocsin.notifications import service as notifications
 from tocsin.oncall import queries as oncall_queries
+from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import Page, PageState
 
@@ -79,3 +80,54 @@ async def test_an_answer_after_the_incident_is_over_says_nothing(world: World) -
     async with world.db.begin() as tx:
         await incidents.answer_page(tx, world.actor(ada), page.id, "email")
     assert (await page_of(world, ada, incident.id)).state == PageState.NO_ANSWER
+
+
+async def last_resort(world: World) -> User:
+    """Somebody whom the organisation falls back on, for hours."""
+    last = await world.person("last")
+    policy = await world.policy([last], repeat=9, name="Last")
+    async with world.db.begin() as tx:
+        await oncall.set_fallback(tx, world.root, PageTarget("escalation_policy", policy.id))
+    return last
+
+
+async def test_the_fallback_is_not_asked_any_more_once_somebody_has_answered(world: World) -> None:
+    """F054, F136: the last resort is for what nobody has answered."""
+    last = await last_resort(world)
+    ada, _, incident = await asked_for_help(world)
+    page = await page_of(world, ada, incident.id)
+    async with world.db.begin() as tx:
+        await incidents.answer_page(tx, world.actor(ada), page.id, "email")
+    so_far = len(world.mail.to(last))
+    assert so_far
+    await world.let_pass(minutes(20))
+    assert len(world.mail.to(last)) == so_far
+
+
+async def test_the_fallback_is_asked_on_while_something_else_is_unanswered(world: World) -> None:
+    """F054, F136: of two who were asked one has answered; the other's part still waits for somebody."""
+    last = await last_resort(world)
+    ada, bob, incident = await asked_for_help(world)
+    async with world.db.begin() as tx:
+        await incidents.page(tx, world.root, incident.id, [PageTarget("user", bob.id)])
+    await world.let_pass(minutes(6))
+    page = await page_of(world, ada, incident.id)
+    async with world.db.begin() as tx:
+        await incidents.answer_page(tx, world.actor(ada), page.id, "email")
+    so_far = len(world.mail.to(last))
+    await world.let_pass(minutes(20))
+    assert so_far < len(world.mail.to(last))
+
+
+async def test_the_fallback_answers_for_all_that_nobody_answered(world: World) -> None:
+    """F054, F136: what still tries to reach somebody for an incident that the last resort has taken is taken back."""
+    last = await last_resort(world)
+    ada, bob, incident = await asked_for_help(world)
+    page = await page_of(world, last, incident.id)
+    async with world.db.begin() as tx:
+        await incidents.answer_page(tx, world.actor(last), page.id, "email")
+    world.hook.down = None
+    so_far = len(world.mail.sent)
+    await world.let_pass(minutes(30))
+    assert world.hook.to(bob) == []
+    assert len(world.mail.sent) == so_far
