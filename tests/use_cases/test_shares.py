@@ -117,3 +117,50 @@ async def test_a_flood_of_tests_takes_few_places(world: World) -> None:
     assert max(limits) < SLOTS["send"] / 2
     await world.settle()
     assert world.mail.subjects(ada) == ["Test page"] * 20
+
+
+async def test_what_hangs_moves_aside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F141, G04: when everything that is called hangs, each somewhere else, one that would not hang still runs."""
+    monkeypatch.setattr("tocsin.jobs.worker.ASIDE_AFTER", 0.01)
+    go = asyncio.Event()
+    for n in range(10):
+        await bench.put(f"hang {n}", kind="hang", lane="send", shares=(f"origin:{n}",))
+    bench.workers.append(await bench.worker(hanging(bench, go), start=False, slots={"send": 4}, aside={"send": 8}))
+    await bench.workers[0].start()
+    await bench.put("innocent", lane="send", shares=("origin:quick",))
+
+    async def done() -> bool:
+        return await bench.effects() == ["innocent"]
+
+    await until(done)
+    go.set()
+    await bench.have_happened("innocent", *(f"hang {n}" for n in range(10)))
+
+
+async def test_so_many_move_aside_and_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F141: each costs a connection; and what ended gives back the place that it had."""
+    monkeypatch.setattr("tocsin.jobs.worker.ASIDE_AFTER", 0.01)
+    go = asyncio.Event()
+    for n in range(20):
+        await bench.put(f"hang {n}", kind="hang", lane="send", shares=(f"origin:{n}",))
+    bench.workers.append(await bench.worker(hanging(bench, go), start=False, slots={"send": 2}, aside={"send": 3}))
+    await bench.workers[0].start()
+
+    async def five() -> bool:
+        return len(bench.started) == 5
+
+    await until(five)
+    await bench.put("other", lane="default")
+
+    async def done() -> bool:
+        return await bench.effects() == ["other"]
+
+    await until(done)
+    assert len([what for what, _, _ in bench.started if what != "other"]) == 5
+    go.set()
+    await bench.have_happened("other", *(f"hang {n}" for n in range(20)))
+
+    async def all_places() -> bool:
+        return bench.workers[0]._free["send"] == 2 and bench.workers[0]._room["send"] == 3
+
+    await until(all_places)
