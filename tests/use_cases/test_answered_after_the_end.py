@@ -122,7 +122,7 @@ async def test_the_fallback_is_asked_on_while_something_else_is_unanswered(world
 async def test_the_fallback_answers_for_all_that_nobody_answered(world: World) -> None:
     """F054, F136: what still tries to reach somebody for an incident that the last resort has taken is taken back."""
     last = await last_resort(world)
-    ada, bob, incident = await asked_for_help(world)
+    _, bob, incident = await asked_for_help(world)
     page = await page_of(world, last, incident.id)
     async with world.db.begin() as tx:
         await incidents.answer_page(tx, world.actor(last), page.id, "email")
