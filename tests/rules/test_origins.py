@@ -130,3 +130,12 @@ def test_an_origin_that_comes_and_goes_does_not_wake_everybody_each_time() -> No
         known.failed(HOOK, AWAY, at(n))
         told.append(known.answered(HOOK, at(n)).is_back)
     assert told.count(True) == 2
+
+
+def test_tests_take_few_places_and_none_of_the_pages() -> None:
+    """F141, G04: whoever presses “test” again and again at a receiver that hangs holds up tests, and no page."""
+    known = in_trouble(SILENT)
+    names = origins.shares_of_test(UUID(int=7))
+    assert origin_in(names) == "", "a test does not wait for an origin that does not answer"
+    assert [known.limit(name) for name in names] == [origins.TESTS_AT_ONCE, origins.AT_ONCE_FOR_A_PERSON]
+    assert not set(names) & set(origins.shares("webhook", HOOK, UUID(int=7)))

@@ -11,11 +11,12 @@ from tests.use_cases.job_bench import Bench, until
 from tests.world import World, minutes
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
-from tocsin.jobs.worker import Kind, Worker, backoff
+from tocsin.jobs.worker import SLOTS, Kind, Worker, backoff
 from tocsin.kit.errors import Transient
-from tocsin.notifications.origins import AT_ONCE, TROUBLE
+from tocsin.notifications import service as notifications
+from tocsin.notifications.origins import AT_ONCE, TROUBLE, Origins
 
-SLOTS = {"send": 16, "page": 4}
+FEW_SLOTS = {"send": 16, "page": 4}
 
 
 def hanging(bench: Bench, go: asyncio.Event) -> Kind:
@@ -32,7 +33,7 @@ def hanging(bench: Bench, go: asyncio.Event) -> Kind:
 
 
 async def limited(bench: Bench, go: asyncio.Event, limits: dict[str, int]) -> Worker:
-    worker = await bench.worker(hanging(bench, go), start=False, slots=SLOTS)
+    worker = await bench.worker(hanging(bench, go), start=False, slots=FEW_SLOTS)
     worker.limit = lambda share: limits.get(share, 1000)
     await worker.start()
     bench.workers.append(worker)
@@ -101,3 +102,65 @@ async def test_an_origin_that_does_not_answer_is_asked_by_few(world: World, fail
     world.mail.down = None
     await world.let_pass(minutes(4))
     assert len(world.mail.sent) == 100
+
+
+async def test_a_flood_of_tests_takes_few_places(world: World) -> None:
+    """F141, G04: anybody may press “test” again and again, and each press is a job for the lane of the pages."""
+    ada = await world.person("ada")
+    for _ in range(20):
+        async with world.db.begin() as tx:
+            await notifications.send_test_page(tx, world.actor(ada), user_id=ada.id)
+    shared = await world.db.pool.fetch("SELECT DISTINCT shares FROM job WHERE lane = 'send'")
+    limits = [Origins().limit(share) for share in shared[0]["shares"]]
+    assert len(shared) == 1
+    assert limits, "each test shares its places with others"
+    assert max(limits) < SLOTS["send"] / 2
+    await world.settle()
+    assert world.mail.subjects(ada) == ["Test page"] * 20
+
+
+async def test_what_hangs_moves_aside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F141, G04: when everything that is called hangs, each somewhere else, one that would not hang still runs."""
+    monkeypatch.setattr("tocsin.jobs.worker.ASIDE_AFTER", 0.01)
+    go = asyncio.Event()
+    for n in range(10):
+        await bench.put(f"hang {n}", kind="hang", lane="send", shares=(f"origin:{n}",))
+    bench.workers.append(await bench.worker(hanging(bench, go), start=False, slots={"send": 4}, aside={"send": 8}))
+    await bench.workers[0].start()
+    await bench.put("innocent", lane="send", shares=("origin:quick",))
+
+    async def done() -> bool:
+        return await bench.effects() == ["innocent"]
+
+    await until(done)
+    go.set()
+    await bench.have_happened("innocent", *(f"hang {n}" for n in range(10)))
+
+
+async def test_so_many_move_aside_and_no_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F141: each costs a connection; and what ended gives back the place that it had."""
+    monkeypatch.setattr("tocsin.jobs.worker.ASIDE_AFTER", 0.01)
+    go = asyncio.Event()
+    for n in range(20):
+        await bench.put(f"hang {n}", kind="hang", lane="send", shares=(f"origin:{n}",))
+    bench.workers.append(await bench.worker(hanging(bench, go), start=False, slots={"send": 2}, aside={"send": 3}))
+    await bench.workers[0].start()
+
+    async def five() -> bool:
+        return len(bench.started) == 5
+
+    await until(five)
+    await bench.put("other", lane="default")
+
+    async def done() -> bool:
+        return await bench.effects() == ["other"]
+
+    await until(done)
+    assert len([what for what, _, _ in bench.started if what != "other"]) == 5
+    go.set()
+    await bench.have_happened("other", *(f"hang {n}" for n in range(20)))
+
+    async def all_places() -> bool:
+        return bench.workers[0]._free["send"] == 2 and bench.workers[0]._room["send"] == 3
+
+    await until(all_places)

@@ -75,6 +75,9 @@ class Periodic:
     lane: str = "bulk"
 
 
+# A job that waits for the outside this long gives its place to another; so many of a lane may run beside its places.
+ASIDE_AFTER = 1.0
+ASIDE: Mapping[str, int] = {"send": 128}
 SLOTS: Mapping[str, int] = {"page": 16, "send": 64, "news": 4, "default": 8, "bulk": 4, "probe": 4}
 
 # Claims what is due and says when the next one will be, both as of one instant. Nothing claimed: one row without an id.
@@ -180,6 +183,7 @@ class Worker:
         *,
         locks: bool = True,
         slots: Mapping[str, int] = SLOTS,
+        aside: Mapping[str, int] = ASIDE,
         waits: Sequence[Waits] = (),
     ) -> None:
         self.number = 0
@@ -191,6 +195,9 @@ class Worker:
         self._periodic = periodic
         self._locks = locks
         self._free = {lane: slots.get(lane, 1) for lane in LANES}
+        # Lane → how many slow jobs may still move aside.
+        self._room = {lane: aside.get(lane, 0) for lane in LANES}
+        self._aside = set[int]()
         self._wake = {lane: asyncio.Event() for lane in LANES}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._shares: Counter[str] = Counter()
@@ -360,15 +367,27 @@ class Worker:
         return self._shares[share] >= self.limit(share)
 
     async def _run(self, job: Job) -> None:
+        slow = asyncio.get_running_loop().call_later(ASIDE_AFTER, self._move_aside, job)
         try:
             await self.run(job)
         finally:
+            slow.cancel()
             self._running.pop(job.id, None)
             # Only a full lane or share has left due jobs behind; otherwise the bell or the poll says when to look.
             if self._free[job.lane] == 0 or any(self._is_full(share) for share in job.shares):
                 self._wake[job.lane].set()
-            self._free[job.lane] += 1
+            is_aside = job.id in self._aside
+            self._aside.discard(job.id)
+            (self._room if is_aside else self._free)[job.lane] += 1
             self._shares -= Counter(job.shares)
+
+    def _move_aside(self, job: Job) -> None:
+        """Give the place of a slow job to another one: many that hang at once must not hold up one that would not."""
+        if self._room[job.lane] > 0:
+            self._room[job.lane] -= 1
+            self._aside.add(job.id)
+            self._free[job.lane] += 1
+            self._wake[job.lane].set()
 
     async def run(self, job: Job) -> None:
         """Run one claimed job to its end: finished, put back for another attempt, or given up."""

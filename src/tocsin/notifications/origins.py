@@ -19,6 +19,8 @@ from tocsin.kit.errors import OutsideFailure, Refused, Transient
 AT_ONCE = 8
 AT_ONCE_FOR_A_PERSON = 4
 AT_ONCE_OF_NEWS = 2
+# All tests together, as anybody may press the button again and again. They take few of the places that pages need.
+TESTS_AT_ONCE = 8
 # Unanswered calls in a row after which an origin is only probed.
 TROUBLE = 4
 # How long until the next probe, after each that failed; the last one repeats. A probe that may have arrived rings
@@ -33,6 +35,7 @@ WAKES_EVERY = timedelta(seconds=10)
 _KNOWN_AT_MOST = 10_000
 
 _ORIGIN, _PERSON, _TEST, _NEWS = "origin:", "person:", "test:", "news:"
+_TESTS = "tests"
 
 
 def origin_of(channel: str, address: str) -> str:
@@ -50,9 +53,12 @@ def shares(channel: str, address: str, user_id: UUID) -> tuple[str, str]:
     return share_of(origin), f"{_PERSON}{user_id} {origin}"
 
 
-def shares_of_test(user_id: UUID) -> tuple[str]:
-    """Return what the tests of one person share. They wait for no origin, since somebody waits for their answer."""
-    return (f"{_TEST}{user_id}",)
+def shares_of_test(user_id: UUID) -> tuple[str, str]:
+    """Return what a test shares: with all tests, and with those of the same person.
+
+    It waits for no origin, since somebody waits for its answer.
+    """
+    return _TESTS, f"{_TEST}{user_id}"
 
 
 def share_of_news(channel: str, address: str) -> str:
@@ -98,6 +104,8 @@ class Origins:
         """Say how many jobs of a share may run at once here."""
         if share.startswith(_NEWS):
             return AT_ONCE_OF_NEWS
+        if share == _TESTS:
+            return TESTS_AT_ONCE
         if not share.startswith(_ORIGIN):
             return AT_ONCE_FOR_A_PERSON
         return 1 if self.is_probed_only(share.removeprefix(_ORIGIN)) else AT_ONCE

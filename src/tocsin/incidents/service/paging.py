@@ -100,7 +100,7 @@ async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> P
     still_wanted = alert is not None and alert.status == AlertStatus.TRIGGERED
     if sent.state in (PageState.ACKNOWLEDGED, PageState.CANCELLED) and not still_wanted:
         return sent
-    if alert is None or still_wanted:
+    if still_wanted or (alert is None and (incident is None or lifecycle.is_open(incident))):
         await answer(tx, who, sent, channel)
     else:
         await oncall.answer_page(tx, who, page_id, channel)

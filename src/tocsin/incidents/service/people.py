@@ -174,8 +174,8 @@ async def own_pages(tx: Tx, incident: Incident, user_id: UUID) -> list[Page]:
 
 
 async def answer(tx: Tx, who: Actor, sent: Page, channel: str = "") -> None:
-    """Answer a page and, if it is about an alert, take that on. The caller has locked what it is about."""
-    await oncall.answer_page(tx, who, sent.id, channel)
+    """Answer a page and, if it is about an alert, take that on. The caller has locked what it is about: it is open."""
+    await oncall.answer_page(tx, who, sent.id, channel, is_wanted=True)
     if sent.alert_id is not None:
         await alerts.take_on(tx, who, sent.alert_id)
 

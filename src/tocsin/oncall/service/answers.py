@@ -25,7 +25,13 @@ from tocsin.oncall.model import (
     PageState,
     RunState,
 )
-from tocsin.oncall.service.runs import finish_runs, go_on_if_nobody_is_left, mark_answered, pass_on
+from tocsin.oncall.service.runs import (
+    finish_runs,
+    go_on_if_nobody_is_left,
+    mark_answered,
+    pass_on,
+    take_back,
+)
 from tocsin.oncall.service.steps import Start, event_of, start, what_follows
 
 
@@ -143,18 +149,53 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
         await notifications.try_other_ways(tx, page_id)
 
 
-async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
-    """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first."""
+async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "", *, is_wanted: bool = False) -> Page:
+    """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first.
+
+    Nor does one after the end, unless an answer is still wanted (`is_wanted`) and the run ended for want of one: what
+    it still tries to send is taken back then, and it stays a run that nobody answered.
+    """
     page = await queries.page(tx, page_id)
     _must_act_for(who, page)
     run = await queries.lock_run(tx, page.run_id)
     await identity.must_stay_active(tx, who.user_id)
     await tx.session.refresh(page)
-    if page.state == PageState.ACKNOWLEDGED or run.state != RunState.RUNNING:
+    is_late = is_wanted and run.state == RunState.EXHAUSTED
+    if page.state == PageState.ACKNOWLEDGED or not (run.state == RunState.RUNNING or is_late):
         return page
     await mark_answered(tx, who, run, page, channel)
-    await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
+    if is_late:
+        await take_back(tx, run)
+    else:
+        await finish_runs(tx, [run], RunState.ANSWERED, _answered_by(who), actor=who.ref)
+    if run.incident_id is not None:
+        await _end_stand_ins(tx, who, run, run.incident_id)
     return page
+
+
+def _answered_by(who: Actor) -> str:
+    return f"{who.name} acknowledged."
+
+
+async def _end_stand_ins(tx: Tx, who: Actor, answered: EscalationRun, incident_id: UUID) -> None:
+    """End what an answer about an incident makes needless, as its runs are answered one by one.
+
+    The fallback answers for all that reached nobody or went unanswered, and is itself not asked any more once none of
+    these is left. The caller has locked the incident, so nobody else locks several of its runs.
+    """
+    running = await queries.lock_running(tx, incident_id=incident_id)
+    ended = [r for r in await queries.runs_of(tx, incident_id=incident_id) if r.state == RunState.EXHAUSTED]
+    heard = {page.run_id for page, _ in await queries.pages_of_runs(tx, ended) if page.state == PageState.ACKNOWLEDGED}
+    unheard = [r for r in ended if r.id not in heard and not r.is_fallback]
+    unreached = [r for r in running if r.unreached_since is not None and not r.is_fallback]
+    needless = unreached
+    if answered.is_fallback:
+        for run in unheard:
+            await take_back(tx, run)
+    else:
+        needless = [] if unheard or unreached else [r for r in running if r.is_fallback]
+    if needless:
+        await finish_runs(tx, needless, RunState.ANSWERED, _answered_by(who), actor=who.ref)
 
 
 async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:

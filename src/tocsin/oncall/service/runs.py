@@ -178,6 +178,11 @@ async def finish_runs(
     await emit(tx, *(event_of(run, EscalationEnded, actor=actor, run_id=run.id, reason=reason) for run in runs))
 
 
+async def take_back(tx: Tx, run: EscalationRun) -> None:
+    """Take back every message of this run that has not gone out, whatever became of the run."""
+    await _close_pages(tx, [run], PageState.CANCELLED)
+
+
 async def _close_pages(tx: Tx, runs: Sequence[EscalationRun], state: PageState, *, keep_trying: bool = False) -> None:
     """Put the pages that nobody answered into their last state.
 
@@ -195,5 +200,5 @@ async def _close_pages(tx: Tx, runs: Sequence[EscalationRun], state: PageState, 
         .returning(Page.id)
         .execution_options(synchronize_session=False)
     )
-    take_back = notifications.cancel_planned if keep_trying else notifications.cancel_for_pages
-    await take_back(tx, list(closed.scalars()))
+    cancel = notifications.cancel_planned if keep_trying else notifications.cancel_for_pages
+    await cancel(tx, list(closed.scalars()))
