@@ -223,6 +223,20 @@ async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[U
     return {id for id in (await tx.session.scalars(query)).all() if id is not None}
 
 
+async def has_unanswered(tx: Tx, incident_id: UUID, *, but: UUID) -> bool:
+    """Say whether another run about this incident has reached nobody so far or ended without an answer."""
+    query = select(EscalationRun.id).where(
+        EscalationRun.incident_id == incident_id,
+        EscalationRun.id != but,
+        EscalationRun.is_fallback.is_(False),
+        or_(
+            EscalationRun.state == RunState.EXHAUSTED,
+            and_(EscalationRun.state == RunState.RUNNING, EscalationRun.unreached_since.is_not(None)),
+        ),
+    )
+    return (await tx.session.scalars(query.limit(1))).first() is not None
+
+
 async def runs_with_answers(tx: Tx, run_ids: Collection[UUID]) -> set[UUID]:
     """Return those of these runs on which somebody did something: whoever declined was reached."""
     answered = (PageState.ACKNOWLEDGED, PageState.DECLINED)

@@ -116,16 +116,37 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
 
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
-    """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first."""
+    """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first.
+
+    After the run has ended the answer changes no state, but what is still tried of the page is taken back. The caller
+    has locked the alert or the incident.
+    """
     page = await queries.page(tx, page_id)
     _must_act_for(who, page)
     run = await queries.lock_run(tx, page.run_id)
     await tx.session.refresh(page)
-    if page.state == PageState.ACKNOWLEDGED or run.state != RunState.RUNNING:
+    if page.state == PageState.ACKNOWLEDGED:
         return page
-    await mark_answered(tx, who, run, page, channel)
-    await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
+    if run.state == RunState.RUNNING:
+        await mark_answered(tx, who, run, page, channel)
+        await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
+    else:
+        await notifications.cancel_for_pages(tx, [page.id])
+    await _release_fallback(tx, who, run)
     return page
+
+
+async def _release_fallback(tx: Tx, who: Actor, answered: EscalationRun) -> None:
+    """End what asks the fallback for help with an incident once the run that it stands in for has its answer.
+
+    Not while another run about the incident has none. Whoever takes an alert ends all of its runs anyway.
+    """
+    if answered.incident_id is None or answered.is_fallback:
+        return
+    runs = await queries.lock_running(tx, incident_id=answered.incident_id)
+    fallback = [run for run in runs if run.is_fallback]
+    if fallback and not await queries.has_unanswered(tx, answered.incident_id, but=answered.id):
+        await finish_runs(tx, fallback, RunState.CANCELLED, f"{who.name} acknowledged.", actor=who.ref)
 
 
 async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
