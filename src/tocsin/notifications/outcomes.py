@@ -53,19 +53,21 @@ class Started:
     user_name: str
 
 
-# A contact method that works again has nothing wrong with it any more.
+# A contact method that works again has nothing wrong with it any more. What an old address does, here and below, says
+# nothing of the one that took its place.
 _SUCCEEDED = """
 WITH done AS (
     UPDATE delivery SET state = $2, sent_at = $3::timestamptz, ended_at = $3::timestamptz, last_error = NULL,
            detail = $4, provider_id = $5, delivered_at = CASE WHEN $2 = 'delivered' THEN $3::timestamptz END
     WHERE id = $1 AND state = 'sending' AND attempt = $6
-    RETURNING contact_method_id
+    RETURNING contact_method_id, address
 ), healed AS (
-    DELETE FROM contact_method_health USING done WHERE contact_method_health.contact_method_id = done.contact_method_id
+    DELETE FROM contact_method_health AS health USING done JOIN contact_method AS method
+           ON method.id = done.contact_method_id AND method.address = done.address
+    WHERE health.contact_method_id = method.id
 )
 SELECT count(*) FROM done
 """
-# What an old address does says nothing of the one that took its place.
 _SLOW = """
 INSERT INTO contact_method_health (contact_method_id, answers_after)
 SELECT id, $2 FROM contact_method WHERE id = $1 AND address = $3
