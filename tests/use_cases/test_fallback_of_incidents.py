@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.world import World, minutes
+from tocsin.events import log
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
@@ -15,7 +16,7 @@ from tocsin.kit.errors import OutsideFailure, Refused
 from tocsin.notifications import service as notifications
 from tocsin.oncall import queries, service
 from tocsin.oncall.escalation import PageTarget
-from tocsin.oncall.model import Page, RunState
+from tocsin.oncall.model import Page, PageState, RunState
 
 NO = Refused("550 not now", answered=True)
 
@@ -38,6 +39,12 @@ async def last_page_of(world: World, person: User) -> UUID:
     async with world.db.begin() as tx:
         newest = select(Page.id).where(Page.user_id == person.id).order_by(Page.id.desc()).limit(1)
         return (await tx.session.scalars(newest)).one()
+
+
+async def state_of_page(world: World, person: User) -> str:
+    page_id = await last_page_of(world, person)
+    async with world.db.begin() as tx:
+        return (await queries.page(tx, page_id)).state
 
 
 async def answer(world: World, person: User) -> None:
@@ -89,6 +96,26 @@ async def test_the_fallback_stands_in_for_whoever_has_not_answered_yet(world: Wo
     assert len(world.mail.to(eve)) == 1
     await answer(world, bob)
     assert await runs_of_fallback(world, incident) == [RunState.RUNNING]
+    await answer(world, cyd)
+    assert await runs_of_fallback(world, incident) == [RunState.CANCELLED]
+
+
+async def test_a_late_answer_counts_once_and_the_escalation_stays_as_it_ended(world: World) -> None:
+    """F029: the page says acknowledged, as its person does; nothing of it changes once the incident is over."""
+    ada, bob, cyd = await world.people("ada", "bob", "cyd")
+    incident = await ask(world, ada, bob, cyd)
+    await world.let_pass(minutes(6))
+    for _ in range(2):
+        await answer(world, bob)
+    assert await state_of_page(world, bob) == PageState.ACKNOWLEDGED
+    async with world.db.begin() as tx:
+        assert {run.state for run in await queries.runs_of(tx, incident_id=incident.id)} == {RunState.EXHAUSTED}
+        told = [event.name for event in await log.newest_first(tx, incident_id=incident.id)]
+    assert told.count("page.acknowledged") == 1
+    async with world.db.begin() as tx:
+        await incidents.resolve(tx, world.actor(ada), incident.id, "Done.")
+    await answer(world, cyd)
+    assert await state_of_page(world, cyd) == PageState.NO_ANSWER
 
 
 async def test_what_the_fallback_answers_leaves_the_first_call_as_it_is(world: World) -> None:

@@ -223,14 +223,14 @@ async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[U
     return {id for id in (await tx.session.scalars(query)).all() if id is not None}
 
 
-async def has_unanswered(tx: Tx, incident_id: UUID, *, but: UUID) -> bool:
-    """Say whether another run about this incident has reached nobody so far or ended without an answer."""
+async def has_unanswered(tx: Tx, incident_id: UUID) -> bool:
+    """Say whether a run about this incident, but the fallback's, has reached nobody so far or ended unanswered."""
+    answered = select(Page.id).where(Page.run_id == EscalationRun.id, Page.state == PageState.ACKNOWLEDGED).exists()
     query = select(EscalationRun.id).where(
         EscalationRun.incident_id == incident_id,
-        EscalationRun.id != but,
         EscalationRun.is_fallback.is_(False),
         or_(
-            EscalationRun.state == RunState.EXHAUSTED,
+            and_(EscalationRun.state == RunState.EXHAUSTED, not_(answered)),
             and_(EscalationRun.state == RunState.RUNNING, EscalationRun.unreached_since.is_not(None)),
         ),
     )

@@ -100,6 +100,8 @@ async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> P
     still_wanted = alert is not None and alert.status == AlertStatus.TRIGGERED
     if sent.state in (PageState.ACKNOWLEDGED, PageState.CANCELLED) and not still_wanted:
         return sent
+    if alert is None and (incident is None or not lifecycle.is_open(incident)):
+        return sent
     if alert is None or still_wanted:
         await answer(tx, who, sent, channel)
     else:

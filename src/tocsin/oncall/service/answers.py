@@ -118,20 +118,21 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "") -> Page:
     """Acknowledge one page and end its run. A second answer changes nothing and returns what happened first.
 
-    After the run has ended the answer changes no state, but what is still tried of the page is taken back. The caller
-    has locked the alert or the incident.
+    Whoever answers about an incident after the run has ended without an answer has answered all the same: the run
+    stays as it ended, and what is still tried of the page is taken back. The caller has locked the alert or incident.
     """
     page = await queries.page(tx, page_id)
     _must_act_for(who, page)
     run = await queries.lock_run(tx, page.run_id)
     await tx.session.refresh(page)
-    if page.state == PageState.ACKNOWLEDGED:
+    is_late = run.state == RunState.EXHAUSTED and run.incident_id is not None
+    if page.state == PageState.ACKNOWLEDGED or not (is_late or run.state == RunState.RUNNING):
         return page
-    if run.state == RunState.RUNNING:
-        await mark_answered(tx, who, run, page, channel)
-        await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
-    else:
+    await mark_answered(tx, who, run, page, channel)
+    if is_late:
         await notifications.cancel_for_pages(tx, [page.id])
+    else:
+        await finish_runs(tx, [run], RunState.ANSWERED, f"{who.name} acknowledged.", actor=who.ref)
     await _release_fallback(tx, who, run)
     return page
 
@@ -143,9 +144,10 @@ async def _release_fallback(tx: Tx, who: Actor, answered: EscalationRun) -> None
     """
     if answered.incident_id is None or answered.is_fallback:
         return
+    await tx.session.flush()
     runs = await queries.lock_running(tx, incident_id=answered.incident_id)
     fallback = [run for run in runs if run.is_fallback]
-    if fallback and not await queries.has_unanswered(tx, answered.incident_id, but=answered.id):
+    if fallback and not await queries.has_unanswered(tx, answered.incident_id):
         await finish_runs(tx, fallback, RunState.CANCELLED, f"{who.name} acknowledged.", actor=who.ref)
 
 
