@@ -118,6 +118,17 @@ async def test_a_late_answer_counts_once_and_the_escalation_stays_as_it_ended(wo
     assert await state_of_page(world, cyd) == PageState.NO_ANSWER
 
 
+async def test_the_last_resort_is_the_last_also_when_another_one_is_chosen_meanwhile(world: World) -> None:
+    """F136: the one who was chosen later is asked about what comes later."""
+    ada, bob, cyd, eve = await world.people("ada", "bob", "cyd", "eve")
+    await set_fallback(world, eve)
+    await ask(world, ada, bob)
+    await world.let_pass(minutes(6))
+    await set_fallback(world, cyd)
+    await world.let_pass(minutes(20))
+    assert (len(world.mail.to(eve)), len(world.mail.to(cyd))) == (1, 0)
+
+
 async def test_what_the_fallback_answers_leaves_the_first_call_as_it_is(world: World) -> None:
     """F136: whoever was asked by name is still wanted when the last resort has come."""
     ada, eve = await world.people("ada", "eve")
