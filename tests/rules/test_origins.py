@@ -139,3 +139,18 @@ def test_tests_take_few_places_and_none_of_the_pages() -> None:
     assert origin_in(names) == "", "a test does not wait for an origin that does not answer"
     assert [known.limit(name) for name in names] == [origins.TESTS_AT_ONCE, origins.AT_ONCE_FOR_A_PERSON]
     assert not set(names) & set(origins.shares("webhook", HOOK, UUID(int=7)))
+
+
+@pytest.mark.parametrize("failure", [AWAY, SILENT, BAD], ids=["away", "silent", "answered badly"])
+@pytest.mark.parametrize("answer", [None, NO], ids=["taken", "refused"])
+def test_what_failed_just_after_a_wake_is_woken_by_the_first_answer_that_may(
+    failure: OutsideFailure, answer: OutsideFailure | None
+) -> None:
+    """F060: it would wait for minutes otherwise, though the origin answers."""
+    known = in_trouble()
+    assert known.answered(HOOK, at(0)).is_back
+    known.failed(HOOK, failure, at(1))
+    found = known.answered(HOOK, at(2)) if answer is None else known.failed(HOOK, answer, at(2))
+    assert not found.is_back
+    assert known.answered(HOOK, at(10)).is_back
+    assert not known.answered(HOOK, at(30)).is_back

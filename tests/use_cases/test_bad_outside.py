@@ -432,6 +432,23 @@ async def test_the_health_of_a_contact_method_is_known(world: World) -> None:
     assert sorted(await world.deliveries(door)) == ["Ada: delivered", "Ada: sent"]
 
 
+async def test_a_round_that_had_to_wait_for_its_time_stands_in_the_record(world: World) -> None:
+    """F053, F005: whoever declined at once is paged again minutes later, and the record says why."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada], repeat=1, wait=minutes(5)))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        page = (await oncall_queries.pages_of(tx, alert_ids=[alert.id]))[0][0]
+        await oncall.decline_page(tx, world.actor(ada), page.id)
+    await world.let_pass(minutes(4))
+    assert "escalation.repeated" not in await world.history(alert)
+    await world.let_pass(minutes(2))
+    assert len(world.mail.to(ada)) == 2
+    assert (await world.history(alert)).count("escalation.repeated") == 1
+    await world.let_pass(minutes(30))
+    assert (await world.history(alert)).count("escalation.repeated") == 1
+
+
 async def set_fallback(world: World, person: User) -> None:
     async with world.db.begin() as tx:
         await oncall.set_fallback(tx, world.root, PageTarget("user", person.id))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from tocsin.kit.errors import OutsideFailure, Refused, Transient
+from tocsin.kit.errors import OutsideFailure, Refused
 
 # Calls under way at once in one process.
 AT_ONCE = 8
@@ -79,7 +79,8 @@ def origin_in(names: Iterable[str]) -> str:
 @dataclass(slots=True)
 class _Trouble:
     unanswered: int = 0
-    answered_badly: bool = False
+    # A message failed since those that wait were woken last, so at least that one waits.
+    is_awaited: bool = False
     probes: int = 0
     closed_until: datetime | None = None
     is_probed: bool = False
@@ -130,11 +131,10 @@ class Origins:
             self._troubles.clear()
         trouble = self._troubles.setdefault(origin, _Trouble())
         trouble.is_probed = False
+        trouble.is_awaited |= not isinstance(failure, Refused)
         if failure.answered:
-            is_back = self._is_back(trouble, now) if isinstance(failure, Refused) else False
             trouble.unanswered, trouble.probes = 0, 0
-            trouble.answered_badly |= isinstance(failure, Transient)
-            return Found(is_back=is_back)
+            return Found(is_back=isinstance(failure, Refused) and self._is_back(trouble, now))
         trouble.unanswered += 1
         if trouble.unanswered < TROUBLE:
             return Found()
@@ -149,18 +149,19 @@ class Origins:
         trouble = self._troubles.get(origin)
         if trouble is None:
             return Found()
-        is_back = self._is_back(trouble, now)
         trouble.unanswered, trouble.probes, trouble.is_probed = 0, 0, False
-        trouble.answered_badly = trouble.answered_badly and not is_back
-        return Found(is_back=is_back)
+        return Found(is_back=self._is_back(trouble, now))
 
     def _is_back(self, trouble: _Trouble, now: datetime) -> bool:
-        """Say whether what waits for this origin is to be tried now, which is not said again within some seconds."""
-        if not (trouble.unanswered or trouble.answered_badly):
+        """Say whether what waits for this origin is to be tried now, which is not said again within some seconds.
+
+        What fails in those seconds is not forgotten: the first answer after them wakes it.
+        """
+        if not trouble.is_awaited:
             return False
         if trouble.woken_at is not None and timedelta() <= now - trouble.woken_at < WAKES_EVERY:
             return False
-        trouble.woken_at = now
+        trouble.is_awaited, trouble.woken_at = False, now
         return True
 
     def not_called(self, origin: str) -> None:

@@ -54,7 +54,8 @@ class Started:
     user_name: str
 
 
-# A contact method that works again has nothing wrong with it any more; one that has another address by now may have.
+# A contact method that works again has nothing wrong with it any more. What an old address does, here and below, says
+# nothing of the one that took its place.
 _SUCCEEDED = """
 WITH done AS (
     UPDATE delivery SET state = $2, sent_at = $3::timestamptz, ended_at = $3::timestamptz, last_error = NULL,
@@ -62,13 +63,12 @@ WITH done AS (
     WHERE id = $1 AND state = 'sending' AND attempt = $6
     RETURNING contact_method_id, address
 ), healed AS (
-    DELETE FROM contact_method_health USING done, contact_method AS method
-    WHERE contact_method_health.contact_method_id = done.contact_method_id
-      AND method.id = done.contact_method_id AND method.address = done.address
+    DELETE FROM contact_method_health AS health USING done JOIN contact_method AS method
+           ON method.id = done.contact_method_id AND method.address = done.address
+    WHERE health.contact_method_id = method.id
 )
 SELECT count(*) FROM done
 """
-# What an old address does says nothing of the one that took its place.
 _SLOW = """
 INSERT INTO contact_method_health (contact_method_id, answers_after)
 SELECT id, $2 FROM contact_method WHERE id = $1 AND address = $3
@@ -204,33 +204,26 @@ async def emit_failure(
         await emit(tx, PageAttemptFailed(**_about(started), error=error, retry_after=seconds, refused=refused))
 
 
-# Both keep the order in which messages were wanted, so that people read what happened in the order in which it did.
-_SET_ASIDE = """
-WITH waiting AS (
-    SELECT id, row_number() OVER (ORDER BY id) AS place FROM job
-    WHERE lane = 'send' AND owner IS NULL AND due < tocsin_now() + $2::interval AND shares @> ARRAY[$1::text]
-)
-UPDATE job SET due = tocsin_now() + $2::interval + waiting.place * interval '1 microsecond'
-FROM waiting WHERE job.id = waiting.id AND job.owner IS NULL
-"""
-_WAKE = """
+# What waits for an origin keeps the order in which it was wanted, so that people read what happened in the order in which
+# it did, and the oldest is the one that probes. A refusal is mended by no answer to others, so it keeps its own time.
+_MOVE = """
 WITH waiting AS (
     SELECT job.id, row_number() OVER (ORDER BY delivery.wanted_at, delivery.id) AS place
     FROM job JOIN delivery ON delivery.id = (job.payload ->> 'delivery_id')::uuid
-    WHERE job.lane = 'send' AND job.owner IS NULL AND job.due > tocsin_now() AND job.shares @> ARRAY[$1::text]
+    WHERE job.lane = 'send' AND job.owner IS NULL AND job.shares @> ARRAY[$1::text]
       AND delivery.state = 'queued' AND delivery.wanted_at <= tocsin_now() AND delivery.refusals = 0
 )
-UPDATE job SET due = tocsin_now() + waiting.place * interval '1 microsecond' FROM waiting
+UPDATE job SET due = tocsin_now() + $2::interval + waiting.place * interval '1 microsecond' FROM waiting
 WHERE job.id = waiting.id AND job.owner IS NULL
 """
 
 
 async def set_aside(db: Database, origin: str, pause: timedelta) -> None:
     """Let everything to an origin that does not answer wait, so that it is not looked at again and again."""
-    await db.pool.execute(_SET_ASIDE, share_of(origin), pause)
+    await db.pool.execute(_MOVE, share_of(origin), pause)
 
 
 async def wake(db: Database, origin: str) -> None:
     """Let everything that waits for an origin that answers again go out now. A refusal is not mended by that."""
-    if await db.pool.execute(_WAKE, share_of(origin)) != "UPDATE 0":
+    if await db.pool.execute(_MOVE, share_of(origin), timedelta()) != "UPDATE 0":
         db.bell.ring({"lane:send"})

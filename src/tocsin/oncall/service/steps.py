@@ -186,7 +186,9 @@ async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[Escal
     asked = [(run, why) for run, why in loud if target is not None and not run.is_fallback and not _is_it(run, target)]
     if target is None or not asked:
         return
-    incident_ids = [run.incident_id for run, _ in asked if run.incident_id is not None]
+    # Several runs may ask for help with one incident, and all of them at once.
+    about = {run.alert_id or run.incident_id: (run, why) for run, why in asked}
+    incident_ids = [run.incident_id for run, _ in about.values() if run.incident_id is not None]
     busy = await queries.incidents_with_fallback(tx, incident_ids) if incident_ids else set[UUID]()
     await start(
         tx,
@@ -201,7 +203,7 @@ async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[Escal
                 user_id=target.id if target.kind == "user" else None,
                 is_fallback=True,
             )
-            for run, why in asked
+            for run, why in about.values()
             if run.incident_id not in busy
         ],
     )
@@ -277,8 +279,9 @@ def _about(run: EscalationRun, decision: Decision) -> list[Any]:
         if skipped.round > run.round and not any(isinstance(e, EscalationRepeated) for e in events):
             events.append(event_of(run, EscalationRepeated, run_id=run.id, round=skipped.round))
         events.append(event_of(run, EscalationStepSkipped, run_id=run.id, step=skipped.step, reason=skipped.reason))
-    is_next = decision.step > 0 and decision.round > run.round
-    if is_next and not any(isinstance(e, EscalationRepeated) for e in events):
+    # Also after the wait between two rounds, in which the run stands before the first step of the next one.
+    begins = decision.step > 0 and (decision.round > run.round or (run.step == 0 and run.round > 0))
+    if begins and not any(isinstance(e, EscalationRepeated) for e in events):
         events.append(event_of(run, EscalationRepeated, run_id=run.id, round=decision.round))
     return events
 
