@@ -20,9 +20,10 @@ STORE_ERRORS = (
     SQLAlchemyError,
 )
 
-# SQLSTATE classes of a store that is away or overloaded: connection, resources, intervention; and the end of a session
-# that did nothing in its transaction for too long.
-_AWAY = ("08", "53", "57", "25P03")
+# SQLSTATE classes of a store that is away, overloaded or in trouble: connection, resources, intervention, its disk; a
+# standby, or a database that was made read-only; and the end of a session that did nothing in its transaction for too
+# long. All of it passes, so whoever wanted something may come again.
+_AWAY = ("08", "53", "57", "58", "25006", "25P03")
 
 
 def sqlstate(error: BaseException) -> str:
