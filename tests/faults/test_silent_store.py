@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.faults.harness import ROUNDS, Installation, OwnPostgres, installation, traversable_directory, until
-from tests.faults.proxy import Proxy, proxied
+from tocsin.drill.proxy import Proxy, proxied
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180 * (ROUNDS + 1))]
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from tests.faults.attacks import ATTACKS, Tally, Target
 from tests.faults.harness import Installation, Process, installation, until
 from tests.processes import PATIENCE
+from tocsin.drill.attacks import ATTACKS, Tally, Target
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 

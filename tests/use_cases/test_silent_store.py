@@ -13,7 +13,6 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from tests.faults.proxy import Proxy, proxied
 from tests.processes import PATIENCE
 from tests.use_cases.job_bench import HOLDS, Bench, until
 from tocsin.db import bell as bells
@@ -22,6 +21,7 @@ from tocsin.db import link
 from tocsin.db.bell import Bell
 from tocsin.db.engine import Database
 from tocsin.db.errors import STORE_ERRORS
+from tocsin.drill.proxy import Proxy, proxied
 from tocsin.events.live import Live
 from tocsin.jobs import queue
 from tocsin.jobs import worker as engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tocsin import __version__
-from tocsin.cli import backup, doctor, people, serve, settings_page, working
+from tocsin.cli import backup, doctor, drill, people, serve, settings_page, working
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -29,6 +29,7 @@ for command in (
     people.user,
     people.token,
     doctor.doctor,
+    drill.drill,
     backup.backup,
     backup.restore,
     settings_page.settings,

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -40,7 +40,7 @@ _PATIENCE = 20.0
 
 
 @contextlib.asynccontextmanager
-async def _connection(target: Target) -> AsyncIterator[Connection]:
+async def _connection(target: Target) -> AsyncGenerator[Connection]:
     reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
     try:
         yield reader, writer

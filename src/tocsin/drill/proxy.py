@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from tocsin.db.embedded.config import PORT
 
 
 class Proxy:
@@ -86,11 +88,11 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def proxied(dsn: str) -> AsyncIterator[Proxy]:
+async def proxied(dsn: str) -> AsyncGenerator[Proxy]:
     """A proxy in front of the database that this DSN reaches by a Unix socket."""
-    found = re.fullmatch(r"postgresql://tocsin@/(\w+)\?host=(.+)", dsn)
-    assert found
-    proxy = Proxy(Path(found[2], ".s.PGSQL.5432"), found[1])
+    parts = urlsplit(dsn)
+    (directory,) = parse_qs(parts.query)["host"]
+    proxy = Proxy(Path(directory, f".s.PGSQL.{PORT}"), parts.path.strip("/"))
     await proxy.start()
     try:
         yield proxy
