@@ -127,7 +127,7 @@ async def test_a_provider_that_is_away_for_an_hour_delivers_within_a_minute(worl
     first = await world.alert("Disk")
     await world.let_pass(minutes(2))
     second = await world.alert("Cart")
-    await world.let_pass(minutes(57))
+    await world.let_pass(minutes(54))
     assert world.mail.sent == []
     world.mail.down = None
     await world.let_pass(minutes(1), every=seconds(15))

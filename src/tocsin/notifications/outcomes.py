@@ -204,8 +204,8 @@ async def emit_failure(
         await emit(tx, PageAttemptFailed(**_about(started), error=error, retry_after=seconds, refused=refused))
 
 
-# What waits for an origin keeps the order in which it was wanted, so that people read what happened in the order in which
-# it did, and the oldest is the one that probes. A refusal is mended by no answer to others, so it keeps its own time.
+# What waits for an origin keeps the order in which it was wanted, so that people read what happened in its order, and
+# the oldest is the one that probes. A refusal is mended by no answer to others, so it keeps its own time.
 _MOVE = """
 WITH waiting AS (
     SELECT job.id, row_number() OVER (ORDER BY delivery.wanted_at, delivery.id) AS place
