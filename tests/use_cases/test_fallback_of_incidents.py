@@ -80,7 +80,7 @@ async def test_the_fallback_is_left_in_peace_when_whoever_was_asked_answers(
     await world.let_pass(minutes(6))
     assert await runs_of_fallback(world, incident) == [RunState.RUNNING]
     await answer(world, bob)
-    assert await runs_of_fallback(world, incident) == [RunState.CANCELLED]
+    assert await runs_of_fallback(world, incident) == [RunState.ANSWERED]
     world.mail.down = None
     before = len(world.mail.sent)
     await world.let_pass(minutes(30))
@@ -97,7 +97,7 @@ async def test_the_fallback_stands_in_for_whoever_has_not_answered_yet(world: Wo
     await answer(world, bob)
     assert await runs_of_fallback(world, incident) == [RunState.RUNNING]
     await answer(world, cyd)
-    assert await runs_of_fallback(world, incident) == [RunState.CANCELLED]
+    assert await runs_of_fallback(world, incident) == [RunState.ANSWERED]
 
 
 async def test_a_late_answer_counts_once_and_the_escalation_stays_as_it_ended(world: World) -> None:
@@ -129,8 +129,8 @@ async def test_the_last_resort_is_the_last_also_when_another_one_is_chosen_meanw
     assert (len(world.mail.to(eve)), len(world.mail.to(cyd))) == (1, 0)
 
 
-async def test_what_the_fallback_answers_leaves_the_first_call_as_it_is(world: World) -> None:
-    """F136: whoever was asked by name is still wanted when the last resort has come."""
+async def test_what_the_fallback_answers_ends_the_call_that_reached_nobody(world: World) -> None:
+    """F136: the last resort answers for whoever could not be reached."""
     ada, eve = await world.people("ada", "eve")
     bob = await world.person("bob", reachable=False)
     await set_fallback(world, eve)
@@ -138,7 +138,7 @@ async def test_what_the_fallback_answers_leaves_the_first_call_as_it_is(world: W
     await answer(world, eve)
     async with world.db.begin() as tx:
         states = {run.is_fallback: run.state for run in await queries.runs_of(tx, incident_id=incident.id)}
-    assert states == {True: RunState.ANSWERED, False: RunState.RUNNING}
+    assert states == {True: RunState.ANSWERED, False: RunState.ANSWERED}
 
 
 @pytest.mark.parametrize("is_late", [False, True])
