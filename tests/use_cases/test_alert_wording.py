@@ -205,3 +205,14 @@ async def test_a_repeat_pages_anew_while_nobody_has_been_reached(world: World) -
     await repeat(world)
     assert len(world.mail.to(ada)) == 1
     assert (await world.again(alert)).count == 3
+
+
+async def test_a_message_that_has_gone_out_keeps_what_it_said(world: World) -> None:
+    """F138: the record of a message is what its reader got, whatever the alert says later."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    await world.alert("Disk is full", key="disk")
+    await world.signal({"title": "Disk and tape are full", "status": "firing", "severity": "critical", "key": "disk"})
+    await world.settle()
+    rows = await world.db.pool.fetch("SELECT content ->> 'title' AS title, state FROM delivery")
+    assert [(row["title"], row["state"]) for row in rows] == [("Disk is full", "sent")]

@@ -129,8 +129,8 @@ async def test_the_last_resort_is_the_last_also_when_another_one_is_chosen_meanw
     assert (len(world.mail.to(eve)), len(world.mail.to(cyd))) == (1, 0)
 
 
-async def test_what_the_fallback_answers_is_answered_for_whoever_cannot_be_reached(world: World) -> None:
-    """F136: the last resort stands in for them, and nothing goes on in their name."""
+async def test_what_the_fallback_answers_ends_the_call_that_reached_nobody(world: World) -> None:
+    """F136: the last resort answers for whoever could not be reached."""
     ada, eve = await world.people("ada", "eve")
     bob = await world.person("bob", reachable=False)
     await set_fallback(world, eve)

@@ -207,14 +207,17 @@ async def emit_failure(
 # What waits for an origin keeps the order in which it was wanted, so that people read what happened in its order, and
 # the oldest is the one that probes. A refusal is mended by no answer to others, so it keeps its own time.
 _MOVE = """
-WITH waiting AS (
-    SELECT job.id, row_number() OVER (ORDER BY delivery.wanted_at, delivery.id) AS place
+WITH held AS (
+    SELECT job.id, delivery.wanted_at, delivery.id AS delivery_id
     FROM job JOIN delivery ON delivery.id = (job.payload ->> 'delivery_id')::uuid
     WHERE job.lane = 'send' AND job.owner IS NULL AND job.shares @> ARRAY[$1::text]
       AND delivery.state = 'queued' AND delivery.wanted_at <= tocsin_now() AND delivery.refusals = 0
+    ORDER BY job.id FOR UPDATE OF job SKIP LOCKED
+), waiting AS (
+    SELECT id, row_number() OVER (ORDER BY wanted_at, delivery_id) AS place FROM held
 )
 UPDATE job SET due = tocsin_now() + $2::interval + waiting.place * interval '1 microsecond' FROM waiting
-WHERE job.id = waiting.id AND job.owner IS NULL
+WHERE job.id = waiting.id
 """
 
 
