@@ -143,6 +143,13 @@ class EscalationRun(Record):
             unique=True,
             postgresql_where=text("state = 'running'"),
         ),
+        # An incident may have many runs, but asks the fallback once.
+        Index(
+            "escalation_run_fallback_key",
+            "incident_id",
+            unique=True,
+            postgresql_where=text("state = 'running' AND is_fallback"),
+        ),
         # Those by which a list finds what nobody answers.
         Index(
             "escalation_run_trouble_idx",

@@ -224,16 +224,18 @@ async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[U
     return {id for id in (await tx.session.scalars(query)).all() if id is not None}
 
 
-async def runs_with_answers(tx: Tx, run_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of these runs on which somebody did something: whoever declined was reached."""
-    answered = (PageState.ACKNOWLEDGED, PageState.DECLINED)
-    query = select(Page.run_id).where(Page.run_id.in_(run_ids), Page.state.in_(answered)).distinct()
+async def runs_that_reached(tx: Tx, run_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these runs of which a message went out, or to which somebody reacted, be it by declining."""
+    went_out = select(Delivery.id).where(Delivery.page_id == Page.id, Delivery.state.in_(REACHED)).exists()
+    reacted = Page.state.in_((PageState.ACKNOWLEDGED, PageState.DECLINED))
+    query = select(Page.run_id).where(Page.run_id.in_(run_ids), or_(reacted, went_out)).distinct()
     return set((await tx.session.scalars(query)).all())
 
 
-async def pages_by_run(tx: Tx, run_ids: Collection[UUID]) -> list[Page]:
-    """Return every page of these runs."""
-    return list((await tx.session.scalars(select(Page).where(Page.run_id.in_(run_ids)))).all())
+async def pages_since(tx: Tx, run_ids: Collection[UUID], since: datetime) -> list[Page]:
+    """Return the pages of these runs that are not older."""
+    query = select(Page).where(Page.run_id.in_(run_ids), Page.paged_at >= since)
+    return list((await tx.session.scalars(query)).all())
 
 
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:

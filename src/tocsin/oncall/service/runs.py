@@ -23,7 +23,7 @@ from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
-from tocsin.oncall.service.steps import end_run, event_of, plan_of, take_steps, that_reached
+from tocsin.oncall.service.steps import end_run, event_of, plan_of, take_steps
 
 # A message that went out within this time does not lengthen the wait for its answer.
 HARDLY_LATE = timedelta(seconds=5)
@@ -34,7 +34,7 @@ LEAST_ROUND = timedelta(minutes=1)
 async def start_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     """Begin the runs of these alerts again that have reached nobody so far, because their signal came again."""
     runs = [run for run in await queries.lock_running(tx, alert_ids=alert_ids) if run.unreached_since is not None]
-    reached = await that_reached(tx, runs)
+    reached = await queries.runs_that_reached(tx, [run.id for run in runs])
     # A signal that comes every second must not page every second.
     again = [run for run in runs if run.id not in reached and tx.now - run.round_started_at >= LEAST_ROUND]
     if not again:
@@ -191,11 +191,11 @@ async def _close_pages(tx: Tx, runs: Sequence[EscalationRun], state: PageState, 
     """
     await tx.session.flush()
     run_ids = [run.id for run in runs]
+    # What earlier steps planned for later was taken back when they were passed.
+    states = {PageState.PAGING} if keep_trying else {PageState.PAGING, PageState.ACKNOWLEDGED, PageState.NO_ANSWER}
     closed = await tx.session.execute(
         update(Page)
-        .where(
-            Page.run_id.in_(run_ids), Page.state.in_((PageState.PAGING, PageState.ACKNOWLEDGED, PageState.NO_ANSWER))
-        )
+        .where(Page.run_id.in_(run_ids), Page.state.in_(states))
         .values(state=case((Page.state == PageState.PAGING, state), else_=Page.state))
         .returning(Page.id)
         .execution_options(synchronize_session=False)

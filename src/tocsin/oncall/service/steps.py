@@ -27,9 +27,9 @@ from tocsin.events.oncall import (
 from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.ids import new_id
-from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
+from tocsin.notifications.patience import TRIED_FOR
 from tocsin.oncall import queries
 from tocsin.oncall.escalation import (
     USUAL_WAIT,
@@ -119,7 +119,7 @@ async def take_steps(
     `events` is what happened before; everything is written together, new runs first. Runs that have reached nobody or
     end without an answer have the fallback asked.
     """
-    reached = set[UUID]() if are_new else await that_reached(tx, runs)
+    reached = set[UUID]() if are_new else await queries.runs_that_reached(tx, [run.id for run in runs])
     paged: list[tuple[EscalationRun, dict[str, Any]]] = []
     loud: list[tuple[EscalationRun, str]] = []
     for run in runs:
@@ -165,18 +165,10 @@ def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, 
     return ""
 
 
-async def that_reached(tx: Tx, runs: Sequence[EscalationRun]) -> set[UUID]:
-    """Return those of these runs of which a message went out, or to which somebody reacted."""
-    ids = [run.id for run in runs]
-    pages = {page.id: page.run_id for page in await queries.pages_by_run(tx, ids)}
-    sent = await contact.lateness(tx, pages)
-    return {pages[id] for id in sent} | await queries.runs_with_answers(tx, ids)
-
-
 async def _supersede(tx: Tx, paged: Sequence[tuple[EscalationRun, Mapping[str, Any]]]) -> None:
     """Take back what is still being tried of earlier pages of the same people: the new page says the same."""
     again = {(run.id, page["user_id"]) for run, page in paged}
-    earlier = await queries.pages_by_run(tx, {run_id for run_id, _ in again})
+    earlier = await queries.pages_since(tx, {run_id for run_id, _ in again}, tx.now - 2 * TRIED_FOR)
     await notifications.cancel_for_pages(tx, [page.id for page in earlier if (page.run_id, page.user_id) in again])
 
 

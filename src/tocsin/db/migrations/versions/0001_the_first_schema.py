@@ -538,6 +538,13 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("state = 'running'"),
     )
+    op.create_index(
+        "escalation_run_fallback_key",
+        "escalation_run",
+        ["incident_id"],
+        unique=True,
+        postgresql_where=sa.text("state = 'running' AND is_fallback"),
+    )
     op.create_index(op.f("escalation_run_policy_id_idx"), "escalation_run", ["policy_id"], unique=False)
     op.create_index(
         "escalation_run_trouble_idx",
