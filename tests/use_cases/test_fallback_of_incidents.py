@@ -157,3 +157,21 @@ async def test_nothing_of_a_page_goes_out_after_its_answer(world: World, is_late
     world.hook.down = None
     await world.let_pass(minutes(10))
     assert world.hook.to(bob) == []
+
+
+@pytest.mark.parametrize("down", [None, NO], ids=["reached", "unreached"])
+async def test_nothing_of_an_earlier_round_pages_after_a_reopening(world: World, down: OutsideFailure | None) -> None:
+    """F036: neither a timer, nor a message that is still tried, nor the fallback outlives the end of its round."""
+    ada, bob, eve = await world.people("ada", "bob", "eve")
+    await set_fallback(world, eve)
+    world.mail.down = down
+    incident = await ask(world, ada, bob)
+    await world.let_pass(minutes(2))
+    async with world.db.begin() as tx:
+        await incidents.resolve(tx, world.actor(ada), incident.id, "Done.")
+    async with world.db.begin() as tx:
+        await incidents.reopen(tx, world.actor(ada), incident.id, "It is back.")
+    world.mail.down = None
+    before = len(world.mail.sent)
+    await world.let_pass(minutes(60))
+    assert len(world.mail.sent) == before
