@@ -136,7 +136,7 @@ class Installation(shared.Installation):
 _DELIVERIES = """
 SELECT dedup_key, array_agg(delivery.state) AS states, (array_agg(delivery.id))[1] AS id
 FROM delivery JOIN alert ON alert.id = delivery.alert_id JOIN user_account ON user_account.id = delivery.user_id
-WHERE user_account.name = $1 GROUP BY 1
+WHERE user_account.name = $1 AND delivery.kind = 'page' GROUP BY 1
 """
 
 

@@ -86,4 +86,5 @@ class MailSink:
         repeated = text is not None and _REPEATED in str(text.get_content()).replace("\n", " ")
         title = str(message["Subject"]).partition("] ")[2]
         person = str(message["To"].addresses[0].username)
-        self._sink.remember(Page(str(message["X-Tocsin-Delivery"]), title, person, repeated, clock.monotonic()))
+        if message["X-Tocsin-Kind"] == "page":
+            self._sink.remember(Page(str(message["X-Tocsin-Delivery"]), title, person, repeated, clock.monotonic()))

@@ -80,6 +80,10 @@ class Sink:
             await writer.drain()
             return
         id = message["delivery_id"]
+        if message["kind"] != "page":
+            # News of what became of a page, which nobody waits for.
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            return
         self.remember(Page(id, message["title"], person, message["possible_duplicate"], clock.monotonic()))
         self.in_hand[id] += 1
         # The same message twice at one moment would mean that two workers had it in their hands.
