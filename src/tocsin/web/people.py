@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from litestar import get, post
@@ -25,7 +26,7 @@ from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications import telling
 from tocsin.notifications.channels.webhook import bodies
-from tocsin.notifications.health import Condition
+from tocsin.notifications.health import Condition, MethodState
 from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod, Method, NotificationRule, Tell, Urgency
 from tocsin.notifications.news import Wish
 from tocsin.notifications.service import RuleDraft
@@ -62,6 +63,7 @@ class PersonRow:
     role: str
     is_active: bool
     reachable: bool
+    fails: bool
     methods: str
 
 
@@ -133,9 +135,11 @@ async def _show_list(
         found = await queries.users(tx, after=parse("usr", after) if after else None, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         methods, _ = await contact.ways_to_reach(tx, [person.id for person in shown])
+        ids = [method.id for theirs in methods.values() for method in theirs]
+        known = await contact.conditions(tx, ids, context.channels)
     more = len(found) > len(shown)
     values |= {
-        "people": [_row(context, person, methods.get(person.id, [])) for person in shown],
+        "people": [_row(context, person, methods.get(person.id, []), known) for person in shown],
         "newer": "/people" if after else None,
         "older": pages.address("/people", after=public("usr", shown[-1].id)) if more else None,
         "may": {"invite": who.may("user.manage")},
@@ -146,15 +150,18 @@ async def _show_list(
     return pages.render("people.html", values, refused=refused)
 
 
-def _row(context: Context, person: User, methods: Sequence[Method]) -> PersonRow:
-    labels = dict.fromkeys(label_of(context, method.kind) for method in methods if method.kind in context.channels)
+def _row(context: Context, person: User, methods: Sequence[Method], known: Mapping[UUID, Condition]) -> PersonRow:
+    usable = [method for method in methods if method.kind in context.channels]
+    working = [method for method in usable if known[method.id].state is not MethodState.FAILING]
+    labels = dict.fromkeys(label_of(context, method.kind) for method in working or usable)
     return PersonRow(
         id=public("usr", person.id),
         name=person.name,
         email=person.email,
         role=person.role,
         is_active=person.is_active,
-        reachable=bool(labels) and person.is_active,
+        reachable=bool(usable) and person.is_active,
+        fails=bool(usable) and not working,
         methods=", ".join(labels),
     )
 
