@@ -8,14 +8,21 @@ from contextlib import asynccontextmanager, suppress
 
 
 @asynccontextmanager
-async def receiver(answer: bytes, path: str = "/hook") -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answer every request with these bytes; yields the address and what came. Waits for one request at its end."""
+async def receiver(
+    answer: bytes, path: str = "/hook", *, when: asyncio.Event | None = None
+) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Answer every request with these bytes, at once or when it is time; yields the address and what came.
+
+    Waits for one request at its end.
+    """
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         size = int(head.lower().partition(b"content-length:")[2].split()[0])
         seen.append(head + await reader.readexactly(size))
+        if when is not None:
+            await when.wait()
         writer.write(answer)
         await writer.drain()
         writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -50,18 +51,19 @@ async def add_webhook(page: Page, url: str, format: str) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_a_webhook_is_tried_and_mended(chromium: Browser, site: Site, width: int) -> None:
-    """What the receiver says comes by itself; the preview is what a template writes before it is saved."""
+    """What the receiver says, and what follows for the method, comes by itself; the preview is what a template writes before it is saved."""
     async with somebody(chromium, site.base, width=width) as page:
         await sign_in(page, ADA)
         await menu(page, "Profile and contact methods")
         async with receiver(REFUSED, f"{PATH}{width}") as (url, _):
             await add_webhook(page, url, "Slack, or what takes Slack’s form")
-            row = page.locator("li", has_text=url)
+            row = page.locator("li.line2", has_text=url)
             await expect(row).to_contain_text("Slack")
             await button(row, f"Send a test page to Webhook {url}").click()
             result = page.locator("#test-result")
             await expect(result).to_contain_text('answered 400: {"error": "invalid_blocks"}')
             await expect(result).to_contain_text("Request and answer")
+            await expect(row).to_contain_text("Fails since")
             await expect(result.get_by_text(f"POST {url.removesuffix(f'{PATH}{width}')}/…")).to_be_visible()
             assert f"s3cretToken{width}" not in (await result.locator("pre").first.inner_text())
         await page.get_by_role("link", name=f"Change Webhook {url}").click()
@@ -77,12 +79,17 @@ async def test_a_webhook_is_tried_and_mended(chromium: Browser, site: Site, widt
         await expect(page.get_by_text("Not saved yet.")).to_be_visible()
         await button(page, "Save").locator("visible=true").first.click()
         await expect(page.locator(".toast")).to_contain_text("Saved.")
-        async with receiver(TAKEN, f"{PATH}{width}/other") as (url, seen):
+        late = asyncio.Event()
+        async with receiver(TAKEN, f"{PATH}{width}/other", when=late) as (url, seen):
             await page.get_by_label("Address").fill(url)
             await button(page, "Save").locator("visible=true").first.click()
             await expect(page.locator(".toast")).to_contain_text("Saved.")
             await button(page, "Send test page").click()
+            await expect(page.locator("#test-result")).to_contain_text("On its way")
+            await expect(page.locator(".head")).to_contain_text("Nothing has been sent to it yet")
+            late.set()
             await expect(page.locator("#test-result")).to_contain_text("Arrived. The receiver answered 200.")
+            await expect(page.locator(".head")).to_contain_text("Works: its receiver said")
         assert seen[0].endswith(b'{"say": "Test page"}')
 
 

@@ -35,9 +35,9 @@ FIELDS = {
     "source": "who noticed it, or who asks",
     "reason": "why it is you",
     "labels": "labels.team, or a loop",
-    "acknowledge_url": "where to answer; empty for a test",
+    "acknowledge_url": "where to answer; empty for news and a test",
     "url": "where to see more",
-    "kind": "page or test",
+    "kind": "page, news or test",
     "possible_duplicate": "true if it may have come before",
     "minutes_late": "0, or how late it is",
     "attempt": "which try it is",
@@ -112,6 +112,7 @@ async def _show(
     shown = _form(context, method, tried)
     values |= {
         "person": PersonName(public("usr", person.id), person.name),
+        "is_own": person.id == who.user_id,
         "method": shown,
         "health": read_health(known[method.id]),
         "formats": FORMATS,
