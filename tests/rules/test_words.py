@@ -181,7 +181,7 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
         (
             "escalation.repeated",
             RUN | {"round": 1},
-            "Nobody answered; the escalation started again (round 2)",
+            "Nobody answered; the escalation started again (repeat 1)",
             "",
         ),
         (

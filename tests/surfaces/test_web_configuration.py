@@ -15,8 +15,10 @@ from tocsin.identity import queries as identity
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
+from tocsin.kit.errors import Patience, Refused
 from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ async def test_a_policy_is_written_with_the_buttons_of_the_editor(world: World, 
     assert "Policy saved." in saved.html and saved.path.startswith("/policies/pol_")
     fields = saved.read.forms["policy-form"]
     assert (fields["step-0-wait"], fields["step-1-target"], fields["repeat"]) == (["7"], [key(ada)], ["2"])
-    assert "Bob, round 3" in saved.html
+    assert "Bob, repeat 2" in saved.html
     page = await web.submit(saved, "policy-form", {"do": f"remove-target-0-{key(bob)}"})
     assert "step-0-target" not in page.read.forms["policy-form"]
     for do in ("remove-step-1", "down-0", "down-9", "up-0", "nonsense"):
@@ -95,6 +97,23 @@ async def test_a_policy_in_use_goes_when_another_takes_its_place(world: World, w
         assert (await alert_queries.route(tx, route_id)).escalation_policy_id == other.id
 
 
+async def test_the_list_of_people_says_who_is_reached_by_nothing_that_works(world: World, web: Browser) -> None:
+    """F141: a person all of whose contact methods fail is not shown as one who can be reached."""
+    bob = await world.person("bob")
+    world.mail.down = Refused("550 no such user", patience=Patience.NONE)
+    async with world.db.begin() as tx:
+        await notifications.send_test_page(tx, world.root, user_id=bob.id)
+    await world.settle()
+    listed = (await web.get("/people")).html
+    assert listed.count(": fails<") == 1 and ": fails<" in listed.partition(">Bob<")[2]
+    async with world.db.begin() as tx:
+        await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=bob.id, kind="webhook", address="https://hook.example.org/bob"
+        )
+    listed = (await web.get("/people")).html
+    assert ": fails<" not in listed and world.hook.label in listed.partition(">Bob<")[2]
+
+
 async def test_a_policy_says_who_on_it_cannot_be_paged(world: World, web: Browser, ada: User) -> None:
     """F135, F141: in the list, on its page and beside the person, for accounts that are off and channels not set up."""
     bob, cyd = await world.person("bob"), await world.person("cyd", reachable=False)
@@ -111,6 +130,7 @@ async def test_a_policy_says_who_on_it_cannot_be_paged(world: World, web: Browse
         "Step 2 names Cyd, who has no contact method that works here.",
         "Person, deactivated",
         "Person, has no contact method that works here",
+        "Ada, Bob (skipped)",
     ):
         assert words in page.html, words
     assert (await web.get("/people")).html.count("Cannot be paged") == 3
@@ -212,7 +232,7 @@ async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Br
     assert url not in rotated.html
     twice = await web.do(page, "rotate-dialog-form")
     assert twice.html.split('id="source-url">')[1][:90] == rotated.html.split('id="source-url">')[1][:90]
-    assert "This source is disabled." in (await web.do(twice, "disable-dialog-form")).html
+    assert "This source is switched off." in (await web.do(twice, "disable-dialog-form")).html
     wrong = await web.submit(await web.get("/sources"), "new-source", {"name": " ", "kind": "generic"})
     assert wrong.status == 422 and "Give the source a name" in wrong.html
     bob = await world.person("bob")

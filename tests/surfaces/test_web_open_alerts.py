@@ -139,7 +139,7 @@ async def test_the_screen_behind_the_link_says_what_the_alert_says_now(world: Wo
         page = await web.get(_link(world.mail.to(ada)[0].acknowledge_url))
         assert "Disk is full" in page.html and "Nothing left." in page.html and "90 %" not in page.html
         page = await web.get(f"/alerts/{public('alt', alert.id)}")
-        assert "<dt>Its word now</dt><dd>warning</dd>" in page.html and "SEV1" in page.html
+        assert "<dt>Source says</dt><dd>warning</dd>" in page.html and "SEV1" in page.html
         assert "Generic changed the title" in page.html
 
 

@@ -136,7 +136,7 @@ def _escalation(event: Event, who: str) -> Line | None:
             text = f"Step {event.step} was skipped because nobody on it can be reached"
             return Line("triangle-alert", text, "orange", "page", event.reason)
         case oncall.EscalationRepeated():
-            text = f"Nobody answered; the escalation started again (round {event.round + 1})"
+            text = f"Nobody answered; the escalation started again (repeat {event.round})"
             return Line("repeat", text, "orange", "page")
         case oncall.EscalationExhausted():
             text = "The escalation ended without an answer; somebody has to look"

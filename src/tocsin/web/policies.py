@@ -149,7 +149,7 @@ def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
     after = timedelta()
     for round in range(plan.repeat + 1):
         for step in plan.steps:
-            again = f", round {round + 1}" if round else ""
+            again = f", repeat {round}" if round else ""
             people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
             lines.append(PreviewLine(after.total_seconds(), f"{people}{again}"))
             after += step.wait
@@ -189,7 +189,7 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
     plan = (await queries.plans(tx, [policy.id]))[policy.id] if policy is not None else None
     shown = sketch or _sketch_of(plan)
     people = await identity.users(tx, limit=_LISTED)
-    names = {person.id: person.name for person in people}
+    names = {person.id: person.name if person.is_active else f"{person.name} (skipped)" for person in people}
     notes = await _notes(tx, context, people)
     uses = await routing.uses_of_policy(tx, policy.id) if policy is not None else []
     wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []

@@ -315,14 +315,14 @@ async def _delete(who: Actor, id: str, tx: Tx) -> None:
 async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take signals again. No fields."""
     use_case = partial(_switch, who, id, True)
-    return await _act(request, context, who, id, "enable", Form({}), use_case, "Source enabled.")
+    return await _act(request, context, who, id, "enable", Form({}), use_case, "Source switched on.")
 
 
 @post("/sources/{id:str}/disable")
 async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Open nothing any more (403); what ends its open alerts is still taken. No fields."""
     use_case = partial(_switch, who, id, False)
-    return await _act(request, context, who, id, "disable-dialog-form", Form({}), use_case, "Source disabled.")
+    return await _act(request, context, who, id, "disable-dialog-form", Form({}), use_case, "Source switched off.")
 
 
 async def _switch(who: Actor, id: str, is_enabled: bool, tx: Tx) -> None:
