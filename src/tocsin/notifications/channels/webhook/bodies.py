@@ -127,7 +127,8 @@ def _from_template(shape: Shape, message: PageMessage) -> Body:
             msgspec.json.decode(content)
         except (msgspec.DecodeError, RecursionError):
             raise BadTemplate(
-                "It is not JSON: write every value with the filter json, as in {{ title|json }}."
+                "It is not JSON: write every value with the filter json, as in {{ title|json }},"
+                " or give the content type of what it is, such as text/plain."
             ) from None
     return Body(content, content_type)
 
