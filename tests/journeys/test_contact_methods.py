@@ -51,7 +51,7 @@ async def add_webhook(page: Page, url: str, format: str) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_a_webhook_is_tried_and_mended(chromium: Browser, site: Site, width: int) -> None:
-    """What the receiver says, and what follows for the method, comes by itself; the preview is what a template writes before it is saved."""
+    """What the receiver says, and how the method does, comes by itself; a template is seen before it is saved."""
     async with somebody(chromium, site.base, width=width) as page:
         await sign_in(page, ADA)
         await menu(page, "Profile and contact methods")
