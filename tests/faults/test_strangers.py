@@ -58,6 +58,9 @@ async def page_while(made: Installation, name: str) -> str:
             title = f"{name} {n}"
             sent[title] = time.monotonic()
             code = await made.fire(key=title)
+            if not isinstance(code, int):
+                # A connection that waited for long makes room for others; every sender comes again.
+                code = await made.fire(key=title)
             answered = max(answered, time.monotonic() - sent[title])
             assert code == 202, f"“{name}”: an innocent alert was answered {code}; {tally}"
             await asyncio.sleep(0.2)

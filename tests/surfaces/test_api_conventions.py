@@ -352,7 +352,8 @@ async def test_an_answer_is_repeated_only_to_those_who_may_do_the_same(api: Api,
     assert "secret" not in refused.text
     first = await declare(narrow, key | {"Idempotency-Key": "narrow"})
     assert (await declare(as_narrow, key | {"Idempotency-Key": "narrow"})).content == first.content
-    assert (await admin.patch(f"/users/{public('usr', ada.id)}", json={"role": "stakeholder"})).status_code == 200
+    demotion = f"/users/{public('usr', ada.id)}?confirm=true"
+    assert (await admin.patch(demotion, json={"role": "stakeholder"})).status_code == 200
     assert (await declare(whole, key)).json()["code"] == "idempotency.mismatch"
 
 

@@ -188,7 +188,7 @@ async def test_the_last_resort_is_chosen_through_the_api(api: Api, admin: httpx.
     target = {"type": "escalation_policy", "id": public("pol", policy.id)}
     assert fallback_of(await admin.put(path, json={"target": target}))["target"]["name"] == "Bosses"
     refused = await admin.delete(f"/escalation_policies/{target['id']}")
-    assert (refused.status_code, refused.json()["code"]) == (409, "escalation_policy.is_fallback")
+    assert (refused.status_code, refused.json()["code"]) == (409, "escalation_policy.in_use")
     silent = {"type": "user", "id": public("usr", mute.id)}
     chosen = fallback_of(await admin.put(path, json={"target": silent}))["target"]
     assert chosen["problem"] == "there is no contact method"

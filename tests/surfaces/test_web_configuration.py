@@ -61,7 +61,7 @@ async def test_a_policy_is_written_with_the_buttons_of_the_editor(world: World, 
     for do in ("remove-step-1", "down-0", "down-9", "up-0", "nonsense"):
         assert (await web.submit(saved, "policy-form", {"do": do})).status == 200
     assert "Duty" in (await web.get("/policies")).html
-    assert (await web.do(saved, "delete-dialog")).path == "/policies"
+    assert (await web.do(saved, "delete-form")).path == "/policies"
 
 
 async def test_a_policy_says_at_its_fields_what_is_wrong(web: Browser, ada: User) -> None:
@@ -86,12 +86,12 @@ async def test_a_policy_in_use_goes_when_another_takes_its_place(world: World, w
     policy, other = await world.policy([ada]), await world.policy([ada], name="Night")
     url = f"/policies/{public('pol', policy.id)}"
     before = await web.get(url)
-    assert "replace_by" not in before.read.forms["delete-dialog"]
+    assert "replace_by" not in before.read.forms["delete-form"]
     route_id = await world.route(policy)
-    page = await web.submit(before, "delete-dialog")
+    page = await web.submit(before, "delete-form")
     assert page.status == 409 and "“Duty” is in use: Everything (route)." in page.html
-    assert page.read.forms["delete-dialog"]["replace_by"] == [public("pol", other.id)]
-    gone = await web.submit(page, "delete-dialog", {"replace_by": public("pol", other.id)})
+    assert page.read.forms["delete-form"]["replace_by"] == [public("pol", other.id)]
+    gone = await web.submit(page, "delete-form", {"replace_by": public("pol", other.id)})
     assert (gone.status, gone.location) == (303, "/policies")
     async with world.db.begin() as tx:
         assert (await alert_queries.route(tx, route_id)).escalation_policy_id == other.id

@@ -294,24 +294,32 @@ async def test_what_was_corrected_is_used_again_at_once(world: World, changes: d
     assert "Third" in [message.title for _, message in world.hook.sent]
 
 
+def moves(world: World, method: ContactMethod, *statements: str) -> None:
+    """Have the address corrected while a call to the old one is under way."""
+
+    async def move() -> None:
+        world.hook.meanwhile = None
+        await change(world, method, address="https://new.example/hook")
+        for statement in statements:
+            await world.db.pool.execute(statement, method.id)
+
+    world.hook.meanwhile = move
+
+
 async def test_what_still_goes_to_the_old_address_heals_nothing(world: World) -> None:
     """F141: the new address fails, whatever the old one says."""
     ada = await world.person("ada", reachable=False)
     method = await add(world, ada, "https://old.example/hook")
-    async with world.db.begin() as tx:
-        await notifications.send_test_page(tx, world.root, user_id=ada.id, method_id=method.id)
-    await change(world, method, address="https://new.example/hook")
-    await world.db.pool.execute(
+    moves(
+        world,
+        method,
         "INSERT INTO contact_method_health (contact_method_id, failing_since, last_failed_at, last_error)"
         " VALUES ($1, tocsin_now(), tocsin_now(), '404')",
-        method.id,
     )
-    await world.settle()
+    await send_test(world, method)
     assert [address for address, _ in world.hook.sent] == ["https://old.example/hook"]
     assert await failing(world, for_how_long=minutes(0)) == {method.id}
-    async with world.db.begin() as tx:
-        await notifications.send_test_page(tx, world.root, user_id=ada.id, method_id=method.id)
-    await world.settle()
+    await send_test(world, method)
     assert await failing(world, for_how_long=minutes(0)) == set()
 
 
@@ -322,14 +330,10 @@ async def test_how_slowly_the_old_address_answered_says_nothing_of_the_new_one(
     ada = await world.person("ada", reachable=False)
     method = await add(world, ada, "https://old.example/hook")
     monkeypatch.setattr("tocsin.notifications.jobs._since", lambda _: timedelta(seconds=31))
-    async with world.db.begin() as tx:
-        await notifications.send_test_page(tx, world.root, user_id=ada.id, method_id=method.id)
-    await change(world, method, address="https://new.example/hook")
-    await world.settle()
+    moves(world, method)
+    await send_test(world, method)
     assert await world.db.pool.fetchval("SELECT count(*) FROM contact_method_health") == 0
-    async with world.db.begin() as tx:
-        await notifications.send_test_page(tx, world.root, user_id=ada.id, method_id=method.id)
-    await world.settle()
+    await send_test(world, method)
     assert await world.db.pool.fetchval("SELECT answers_after FROM contact_method_health") == 31
 
 

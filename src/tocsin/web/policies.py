@@ -383,7 +383,7 @@ def press(sketch: Sketch, do: str, form: Form) -> Sketch:
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a policy that nothing uses, or let another take its place. Form field: replace_by."""
     form = await forms.read(request)
-    refused = await forms.attempt(context, form, "delete-dialog", partial(_delete, who, id, form))
+    refused = await forms.attempt(context, form, "delete-form", partial(_delete, who, id, form))
     return (
         await _edit(request, context, who, id, None, refused) if refused else pages.go("/policies", "Policy deleted.")
     )
