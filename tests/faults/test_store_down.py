@@ -53,7 +53,7 @@ async def test_while_postgresql_is_away_senders_are_asked_to_come_again() -> Non
     async with on_own_postgresql() as (made, server):
         for round in range(ROUNDS):
             assert await made.fire(key=f"before {round}") == 202
-            await made.settle(60)
+            await made.settle()
             for how in (signal.SIGINT, signal.SIGQUIT):
                 await server.stop(how)
                 answers = {await made.fire() for _ in range(5)}
@@ -66,7 +66,7 @@ async def test_while_postgresql_is_away_senders_are_asked_to_come_again() -> Non
         assert await made.fire(key="before 0", status="resolved") == 202
         assert made.load.refusals_without_retry_after == 0
         assert set(made.load.answers) <= {202, 503}
-        await made.settle(60)
+        await made.settle()
         print(await made.must_hold(duplicates=0))
 
 
@@ -75,7 +75,7 @@ async def test_a_frozen_postgresql_does_not_hold_senders_for_ever() -> None:
     async with on_own_postgresql() as (made, server):
         assert await made.fire() == 202
         # Whether it is paged before its resolve, which may be stored after the freeze, is not left to chance.
-        await made.settle(60)
+        await made.settle()
         server.freeze(signal.SIGSTOP)
         answers = await asyncio.gather(
             *(made.fire() for _ in range(10)), *(made.fire(key="alert 1", status="resolved") for _ in range(3))
@@ -84,7 +84,7 @@ async def test_a_frozen_postgresql_does_not_hold_senders_for_ever() -> None:
         server.freeze(signal.SIGCONT)
         await goes_on(made)
         assert made.load.refusals_without_retry_after == 0
-        await made.settle(60)
+        await made.settle()
         print(await made.must_hold(duplicates=0))
 
 
@@ -125,5 +125,5 @@ async def test_a_full_queue_turns_triggers_away_and_takes_a_resolve(dsn: str) ->
             await blocker.close()
         assert made.load.refusals_without_retry_after == 0
         assert await made.ask("SELECT status FROM alert WHERE dedup_key = 'open'") == "resolved"
-        await made.settle(30)
+        await made.settle()
         assert await made.ask("SELECT count(*) FROM alert") == 3

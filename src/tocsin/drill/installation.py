@@ -289,8 +289,8 @@ class Installation:
 
         await until(paged, within, f"{person} is paged")
 
-    async def settle(self, within: float = 60.0) -> float:
-        """Wait until nothing is under way any more; returns how long that took."""
+    async def settle(self, within: float = 90.0) -> float:
+        """Wait until nothing is under way any more; news is told only after half a minute. Returns how long it took."""
         began = clock.monotonic()
 
         async def quiet() -> bool:
