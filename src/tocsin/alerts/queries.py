@@ -15,7 +15,7 @@ from tocsin.alerts.routing import Route
 from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.db.records import get_record, lock_record, lock_records
 from tocsin.events.log import LoggedEvent
-from tocsin.oncall.model import PagingTrouble
+from tocsin.oncall.model import EscalationRun, PagingTrouble
 from tocsin.oncall.queries import in_paging_trouble, paging_trouble, policy_names
 
 
@@ -252,12 +252,16 @@ async def page(
     return [(alert, name, kind) for alert, name, kind in found.all()]
 
 
+def _is_paged_for(run: type[EscalationRun]) -> ColumnElement[bool]:
+    return run.alert_id == Alert.id
+
+
 def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
     # An alert that waits for its route, given back or worse than before, is about to be paged.
     return [
         Alert.status == AlertStatus.TRIGGERED,
         Alert.routed_at.is_not(None),
-        in_paging_trouble(lambda run: run.alert_id == Alert.id, kinds),
+        in_paging_trouble(_is_paged_for, kinds),
     ]
 
 
@@ -265,14 +269,14 @@ async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
     """Return which of these alerts nobody has been reached about, or nobody has answered."""
     if not ids:
         return {}
-    trouble = paging_trouble(lambda run: run.alert_id == Alert.id)
+    trouble = paging_trouble(_is_paged_for)
     query = select(Alert.id, trouble).where(Alert.id.in_(ids), *_in_trouble(PagingTrouble))
     return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
 
 
 async def count_troubles(tx: Tx) -> dict[PagingTrouble, int]:
     """Count the alerts about which nobody was reached, and those that nobody answered; `MOST_COUNTED` in all."""
-    trouble = paging_trouble(lambda run: run.alert_id == Alert.id).label("trouble")
+    trouble = paging_trouble(_is_paged_for).label("trouble")
     found = select(trouble).where(*_in_trouble(PagingTrouble)).limit(MOST_COUNTED).subquery()
     rows = (await tx.session.execute(select(found.c.trouble, func.count()).group_by(found.c.trouble))).all()
     numbers = {str(word): number for word, number in rows}

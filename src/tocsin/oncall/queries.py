@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -116,6 +117,7 @@ async def unreached(tx: Tx, alert_ids: Sequence[UUID]) -> list[UUID]:
 Is = Callable[[type[EscalationRun]], ColumnElement[bool]]
 
 
+@cache  # Making it anew for each list took longer than asking it.
 def paging_trouble(is_about: Is, counts: Is | None = None) -> ColumnElement[str | None]:
     """Return the `PagingTrouble` of what the runs are about, or null, for a statement over alerts or incidents.
 
@@ -135,11 +137,15 @@ def paging_trouble(is_about: Is, counts: Is | None = None) -> ColumnElement[str 
 
 def in_paging_trouble(is_about: Is, kinds: Collection[PagingTrouble], counts: Is | None = None) -> ColumnElement[bool]:
     """Say that what the runs are about is in one of these troubles; finds its way by the runs in question alone."""
+    return and_(_maybe(is_about), paging_trouble(is_about, counts).in_([kind.value for kind in kinds]))
+
+
+@cache
+def _maybe(is_about: Is) -> ColumnElement[bool]:
     # Said by itself, in the words of the partial index: what is not among these runs is never looked at any closer.
-    maybe = _any_run(
+    return _any_run(
         is_about, lambda run: or_(_is("exhausted", run), and_(_is("running", run), run.unreached_since.is_not(None)))
     )
-    return and_(maybe, paging_trouble(is_about, counts).in_([kind.value for kind in kinds]))
 
 
 def _any_run(is_about: Is, holds: Is) -> ColumnElement[bool]:
