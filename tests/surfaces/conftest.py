@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.surfaces.served_door import Site, serving
 from tests.world import World
 from tocsin.identity import service as identity
 from tocsin.identity.model import User
@@ -48,3 +49,10 @@ async def api(world: World) -> AsyncIterator[Api]:
 async def admin(api: Api) -> httpx.AsyncClient:
     """An administrator's client; her name is Root."""
     return await api.as_(await api.world.person("root", role="admin"))
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """An application behind a door with room for everybody."""
+    async with serving() as site:
+        yield site
