@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from html import unescape
 from ipaddress import ip_network
@@ -24,6 +25,7 @@ from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.base import Trace
 from tocsin.notifications.channels.webhook import Webhook, bodies
+from tocsin.notifications.model import Urgency
 from tocsin.web.contact_methods import FIELDS
 
 HOOK = {"kind": "webhook", "address": "https://hooks.example/s3cret"}
@@ -276,6 +278,60 @@ async def test_one_contact_method_is_tested_and_no_other(world: World) -> None:
 async def methods(world: World, person: User, kind: str) -> list[str]:
     async with world.db.begin() as tx:
         return [public("cm", m.id) for m in await contact.contact_methods(tx, person.id) if m.kind == kind]
+
+
+async def test_a_contact_method_is_called_by_its_own_name(world: World) -> None:
+    """F059, F060: in the result of a test, in rules, news and buttons; without a name, by kind and address."""
+    ada, cleo = await world.person("ada"), await world.person("cleo", role="stakeholder")
+    async with world.db.begin() as tx:
+        hook = await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address=HOOK["address"], name="Ops room"
+        )
+        rule = notifications.RuleDraft(Urgency.HIGH, 0, hook.id)
+        await notifications.set_rules(tx, world.root, user_id=ada.id, rules=[rule])
+        await notifications.send_test_page(tx, world.root, user_id=ada.id)
+    await world.settle()
+    path = f"/people/{public('usr', ada.id)}"
+    named, unnamed = f"{world.hook.label}, Ops room", f"{world.mail.label} {ada.email}"
+    async with browser(world, ada) as web:
+        page = await web.get(path)
+        result = inside(page.html, 'id="test-result"')
+        assert f"<span>{named}</span>" in result and f"<span>{unnamed}</span>" in result
+        assert HOOK["address"] not in result
+        assert page.html.count(f">{named}</option>") == page.html.count(f">{unnamed}</option>") == 3
+        assert {f"Change {named}", f"Remove {named}", f"Change {unnamed}"} <= set(labels_of(page.html))
+        assert f"<span>{named}</span>" in inside(page.html, 'aria-labelledby="rule-high-h"')
+        method = await web.get(f"{path}/contact-methods/{public('cm', hook.id)}")
+        assert f"<span>{named}</span>" in inside(method.html, 'id="test-result"')
+        async with world.db.begin() as tx:
+            await notifications.remove_contact_method(tx, world.root, user_id=ada.id, method_id=hook.id)
+        # What is gone has no name any more.
+        assert f"<span>{world.hook.label} {HOOK['address']}</span>" in (await web.get(path)).html
+    async with browser(world, cleo) as web:
+        hidden = (await web.get(path)).html
+        assert ada.email in hidden and f"{world.mail.label} {ada.email}" not in hidden
+
+
+def inside(html: str, start: str) -> str:
+    """Return the section that begins there."""
+    return html.partition(start)[2].partition("</section>")[0]
+
+
+def labels_of(html: str) -> list[str]:
+    return re.findall(r'aria-label="([^"]+)"', html)
+
+
+async def test_the_page_of_a_contact_method_has_one_button_to_save(world: World, ada: User) -> None:
+    """F059: it is in the bar, which stays in sight, and speaks for the form; what is hidden is for the Enter key."""
+    async with world.db.begin() as tx:
+        method = await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address=HOOK["address"], name="Ops room"
+        )
+    async with browser(world, ada) as web:
+        page = await web.get(f"/people/{public('usr', ada.id)}/contact-methods/{public('cm', method.id)}")
+    buttons = re.findall(r'<button class="([^"]*)"[^>]*value="save"', page.html)
+    assert sorted(buttons) == ["btn primary", "vh"]
+    assert '<li aria-current="page">Ops room</li>' in page.html
 
 
 async def test_an_administrator_changes_what_somebody_elses_webhook_is_sent(world: World, ada: User) -> None:

@@ -122,14 +122,16 @@ async def test_a_policy_says_who_on_it_cannot_be_paged(world: World, web: Browse
         await incidents.update_person(tx, world.root, bob.id, UserChanges(is_active=False), confirmed=True)
         await tx.session.execute(text("UPDATE contact_method SET kind = 'sms' WHERE user_id = :ada"), {"ada": ada.id})
     listed = await web.get("/policies")
+    assert ">Ada, Bob (skipped)<" in listed.html
     assert "Step 1 names Ada, who has no contact method that works here. And 4 more." in listed.html
     page = await web.get(f"/policies/{public('pol', policy.id)}")
     for words in (
         "Step 1 names Bob, whose account is switched off.",
         "Step 1 reaches nobody, so it is passed over.",
         "Step 2 names Cyd, who has no contact method that works here.",
-        "Person, deactivated",
-        "Person, has no contact method that works here",
+        "Skipped: the account is switched off. Remove them here, or activate it on",
+        "Skipped: no contact method of theirs works here. Remove them here, or add one on",
+        f'href="/people/{public("usr", bob.id)}"',
         "Ada, Bob (skipped)",
     ):
         assert words in page.html, words

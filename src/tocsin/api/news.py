@@ -65,7 +65,10 @@ async def get_news_preference(context: Ctx, who: Who, id: Id) -> Response[NewsPr
 async def set_news_preference(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetNewsPreference]
 ) -> Response[NewsPreferenceOut]:
-    """Replace what the person wants to be told. What has been queued is sent all the same."""
+    """Replace what the person wants to be told. What has been queued is sent all the same.
+
+    409 `user.inactive` for somebody whose account is switched off: nothing is told to them.
+    """
     user_id = parse("usr", id)
     with naming("contact_method_id"):
         method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None

@@ -179,9 +179,12 @@ def wish_of(preference: NewsPreference | None) -> Wish:
 
 
 async def set_preference(tx: Tx, who: Actor, *, user_id: UUID, wish: Wish) -> Wish:
-    """Say what a person wants to be told, and where. What is under way keeps to what was wished before."""
+    """Say what a person wants to be told, and where. What is under way keeps to what was wished before.
+
+    Raises `Conflict` when their account is off, as nothing is told then.
+    """
     must_manage(who, user_id)
-    await identity.lock_user(tx, user_id)
+    await identity.lock_active_user(tx, user_id)
     methods = {method.id: method.name for method in await queries.contact_methods(tx, user_id)}
     if wish.method_id is not None and wish.method_id not in methods:
         raise Invalid("contact_method_id", "Choose one of this person's contact methods.", code="unknown")

@@ -121,7 +121,7 @@ async def _show(
         "longest": LONGEST,
         "preview": _preview(who, method, shown if tried else None) if shown.is_webhook and refused is None else None,
         "is_tried": tried is not None,
-        "test": exchanges.read_test(context, sent),
+        "test": exchanges.read_test(context, sent, [method]),
         "conflict": "",
     }
     return pages.render("contact_method.html", values, refused=refused)

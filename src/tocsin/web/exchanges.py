@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
 from tocsin.edge.context import Context
 from tocsin.kit.ids import public
 from tocsin.kit.record import JsonObject
-from tocsin.notifications.model import Delivery, DeliveryState
+from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState
 
 _SENT: Mapping[str, tuple[str, str]] = {
     DeliveryState.QUEUED: ("waiting", "On its way"),
@@ -65,26 +66,41 @@ def label_of(context: Context, kind: str) -> str:
     return channel.label if channel is not None else kind.capitalize()
 
 
-def read_test(context: Context, sent: Sequence[Delivery]) -> TestPage | None:
-    """Put the messages of one test page into words."""
+def own_name(context: Context, method: ContactMethod) -> str:
+    """Return what its person calls a contact method; "" when they have given it no name."""
+    return "" if method.name in (label_of(context, method.kind), method.address) else method.name
+
+
+def called(context: Context, method: ContactMethod, *, with_address: bool = True) -> str:
+    """Say which contact method it is: `Webhook, Ops room` by its own name, else `E-mail ada@example.org`."""
+    label, name = label_of(context, method.kind), own_name(context, method)
+    if name:
+        return f"{label}, {name}"
+    return f"{label} {method.address}" if with_address else label
+
+
+def read_test(context: Context, sent: Sequence[Delivery], methods: Iterable[ContactMethod]) -> TestPage | None:
+    """Put the messages of one test page into words; they are named as their contact methods are by now."""
     if not sent:
         return None
-    lines = [_line(context, delivery) for delivery in sent]
+    names = {method.id: called(context, method) for method in methods}
+    lines = [_line(context, delivery, names) for delivery in sent]
     states = {line.state for line in lines}
     look_again = 1 if "waiting" in states else 5 if "again" in states else None
     return TestPage(sent[0].created_at, lines, look_again)
 
 
-def _line(context: Context, delivery: Delivery) -> TestLine:
+def _line(context: Context, delivery: Delivery, names: Mapping[UUID, str]) -> TestLine:
     state, words = _SENT[delivery.state]
     again_at = None
+    gone = f"{label_of(context, delivery.channel)} {delivery.address}"
     if delivery.state == DeliveryState.QUEUED and delivery.last_error:
         state, again_at = "again", delivery.due_at
     elif state == "sent" and delivery.detail:
         words = f"{words}. {delivery.detail}"
     return TestLine(
         id=public("dlv", delivery.id),
-        method_name=f"{label_of(context, delivery.channel)} {delivery.address}",
+        method_name=names.get(delivery.contact_method_id, gone) if delivery.contact_method_id else gone,
         state=state,
         words=delivery.last_error or words,
         again_at=again_at,

@@ -12,7 +12,7 @@ _SAID: Mapping[MethodState, tuple[str, str, str]] = {
     MethodState.UNAVAILABLE: ("red", "h-fail", "This installation cannot send on this channel: it is not set up"),
     MethodState.UNUSED: ("slate", "h-unknown", "Nothing has been sent to it yet"),
     MethodState.ACCEPTED: ("green", "h-ok", "Works: handed over; whether it arrived is not reported"),
-    MethodState.CONFIRMED: ("green", "h-ok", "Works: its receiver said that the last message arrived"),
+    MethodState.CONFIRMED: ("green", "h-ok", "Works: its receiver said that it arrived"),
     MethodState.SLOW: ("amber", "h-warn", "Works, but answers late"),
     MethodState.FAILING: ("red", "h-fail", "Fails"),
     MethodState.UNKNOWN: ("amber", "h-warn", "Whether the last message arrived is not known"),

@@ -34,7 +34,7 @@ from tocsin.oncall import service as oncall
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
 from tocsin.web.contact_methods import FORMATS
-from tocsin.web.exchanges import label_of, read_test
+from tocsin.web.exchanges import called, label_of, read_test
 from tocsin.web.forms import Form, Refused
 from tocsin.web.method_health import HealthView, read_health
 
@@ -82,11 +82,15 @@ class PersonView:
 
 @dataclass(frozen=True, slots=True)
 class MethodView:
-    """A contact method; its address is hidden from those who may not change it. `form` is what a webhook is sent."""
+    """A contact method; its address is hidden from those who may not change it. `form` is what a webhook is sent.
+
+    `called` tells it from the others.
+    """
 
     id: str
     kind: str
     kind_name: str
+    called: str
     icon: str
     address: str
     form: str
@@ -229,7 +233,7 @@ async def _show(
         "paged_by": _listed(paged_by),
         "asks_to_confirm": refused is not None and isinstance(refused.problem, InUse),
         "methods": shown,
-        "method_options": [(method.id, f"{method.kind_name} {method.address}") for method in shown],
+        "method_options": [(method.id, method.called) for method in shown],
         "formats": FORMATS,
         "method_kinds": [(kind, channel.label) for kind, channel in context.channels.items()],
         "has_mail": "email" in context.channels,
@@ -239,7 +243,7 @@ async def _show(
         "news": NewsView(wish.tell, wish.low_urgency, public("cm", wish.method_id) if wish.method_id else _QUIETEST),
         "told": _TOLD,
         "zones": _zones(person.time_zone) if may.edit else [],
-        "test": read_test(context, test) if may.edit else None,
+        "test": read_test(context, test, methods) if may.edit else None,
         "roles": _ROLES if may.manage else (),
         "may": may,
         "shortest_password": SHORTEST_PASSWORD,
@@ -254,18 +258,26 @@ def _zones(own: str) -> list[tuple[str, str]]:
 
 
 def _method(context: Context, method: ContactMethod, may: May, known: Condition) -> MethodView:
-    label = label_of(context, method.kind)
-    name = label if method.name in (label, method.address) else f"{label}, {method.name}"
+    name = called(context, method, with_address=False)
     icon = _ICONS.get(method.kind, "bell")
     form = bodies.NAMES[method.shape.format] if method.kind == WEBHOOK else ""
     address = method.address if may.edit else "Hidden"
     # What a receiver says may hold a part of the address.
     health = read_health(known if may.edit else replace(known, error=None))
-    return MethodView(public("cm", method.id), method.kind, name, icon, address, form, health)
+    return MethodView(
+        id=public("cm", method.id),
+        kind=method.kind,
+        kind_name=name,
+        called=called(context, method, with_address=may.edit),
+        icon=icon,
+        address=address,
+        form=form,
+        health=health,
+    )
 
 
 def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequence[MethodView]) -> list[RuleView]:
-    names = {method.id: f"{method.kind_name} {method.address}" for method in methods}
+    names = {method.id: method.called for method in methods}
     return [
         RuleView(public("nru", rule.id), names.get(public("cm", rule.contact_method_id), ""), rule.delay_minutes)
         for rule in rules

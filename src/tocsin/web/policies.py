@@ -66,12 +66,14 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True)
 class TargetView:
-    """Somebody on a step."""
+    """Somebody on a step. `note` says why nothing can be sent to them, `cure` what would help on their page, `href`."""
 
     key: str
     name: str
     kind: str
     note: str
+    cure: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
         )
         routes = [route.escalation_policy_id for route in await alerts.routes(tx)]
         wrong = await queries.weaknesses_of(tx, plans, context.channels)
-    names = {id: name for id, (name, _) in people.items()}
+    names = {id: _listed_as(name, is_active=is_active) for id, (name, is_active) in people.items()}
     values |= {
         "policies": [_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
         "may": {"edit": who.may("oncall.manage")},
@@ -141,6 +143,10 @@ def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wron
         worst_case=preview(plan, names)[-1].after if plan.steps else 0,
         warning=wrong[0].words + (f" And {len(wrong) - 1} more." if len(wrong) > 1 else "") if wrong else "",
     )
+
+
+def _listed_as(name: str, *, is_active: bool) -> str:
+    return name if is_active else f"{name} (skipped)"
 
 
 def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
@@ -189,7 +195,7 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
     plan = (await queries.plans(tx, [policy.id]))[policy.id] if policy is not None else None
     shown = sketch or _sketch_of(plan)
     people = await identity.users(tx, limit=_LISTED)
-    names = {person.id: person.name if person.is_active else f"{person.name} (skipped)" for person in people}
+    names = {person.id: _listed_as(person.name, is_active=person.is_active) for person in people}
     notes = await _notes(tx, context, people)
     uses = await routing.uses_of_policy(tx, policy.id) if policy is not None else []
     wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
@@ -198,7 +204,9 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
     known: dict[str, TargetView] = {}
     for person in people:
         key = f"user:{public('usr', person.id)}"
-        known[key] = TargetView(key, person.name, "Person", notes.get(person.id, ""))
+        known[key] = TargetView(
+            key, person.name, "Person", *notes.get(person.id, ("", "")), f"/people/{public('usr', person.id)}"
+        )
     return {
         "policy": PolicyView(
             id=public("pol", policy.id) if policy is not None else None,
@@ -209,7 +217,7 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
                 StepView(
                     step.wait,
                     [
-                        known.get(key) or TargetView(key, "Somebody who was removed", "Person", "")
+                        known.get(key) or TargetView(key, "Somebody who was removed", "Person", "", "", "")
                         for key in step.targets
                     ],
                 )
@@ -248,10 +256,14 @@ def _sketch_of(plan: Plan | None) -> Sketch:
     return Sketch(plan.name, str(plan.repeat), steps)
 
 
-async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID, str]:
+_UNREACHABLE = ("no contact method of theirs works here", "add one")
+_SWITCHED_OFF = ("the account is switched off", "activate it")
+
+
+async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID, tuple[str, str]]:
     within_reach = await notifications.reachable(tx, [person.id for person in people], context.channels)
     return {
-        person.id: "has no contact method that works here" if person.is_active else "deactivated"
+        person.id: _UNREACHABLE if person.is_active else _SWITCHED_OFF
         for person in people
         if person.id not in within_reach
     }
