@@ -38,6 +38,25 @@ SPILLED = """
 """
 
 
+# Whose ring an ancestor cuts off, of all that the Tab key stops at. Their text may be cut.
+CUT_RINGS = """
+[...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")].filter((e) => {
+  e.focus({preventScroll: true});
+  if (document.activeElement !== e || !e.checkVisibility()) return false;
+  const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+  const out = style.outlineStyle === "none" ? 0 : parseFloat(style.outlineOffset) + parseFloat(style.outlineWidth);
+  for (let p = e.parentElement; p && p !== document.body; p = p.parentElement) {
+    if (getComputedStyle(p).overflowX === "visible") continue;
+    const edge = p.getBoundingClientRect();
+    const fits = box.right - box.left + 2 * out <= edge.width + 1;
+    if (box.top - out < edge.top - 1 || box.bottom + out > edge.bottom + 1 || (fits && box.left - out < edge.left - 1))
+      return p.scrollHeight <= p.clientHeight + 1;
+  }
+  return false;
+}).map((e) => `${e.tagName}.${e.className} ${e.textContent.trim().slice(0, 30)}`)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Hostile:
     """An installation with names as machines make them."""
@@ -113,6 +132,32 @@ async def test_long_words_stay_in_their_places(chromium: Browser, hostile: Hosti
             await page.goto(path)
             found.extend(await faults(page, name, width))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_ring_around_the_focus_is_seen_whole(chromium: Browser, hostile: Hostile, width: int) -> None:
+    """F119: tabs, crumbs and filters scroll, and cut off what stands out of them."""
+    found: list[str] = []
+    async with somebody(chromium, hostile.base, storage_state=hostile.signed_in, width=width) as page:
+        for name in ("alerts", "incidents", "incident", "contact method", "source"):
+            await page.goto(hostile.pages[name])
+            # From here on the focus is the keyboard's, and has its ring.
+            await page.keyboard.press("Tab")
+            found.extend(f"{name}: {each}" for each in await page.evaluate(CUT_RINGS))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_crumbs_of_a_contact_method_say_where_one_is(chromium: Browser, hostile: Hostile, width: int) -> None:
+    """F113: however long the names are, each keeps a part of the bar, and there is one button to save."""
+    async with somebody(chromium, hostile.base, storage_state=hostile.signed_in, width=width) as page:
+        await page.goto(hostile.pages["contact method"])
+        for crumb in await page.locator(".crumbs li").all():
+            box = await crumb.bounding_box()
+            assert box and box["width"] >= 30 and box["x"] >= 0 and box["x"] + box["width"] <= width
+        seen = page.locator("button[value=save]:not(.vh)")
+        await expect(seen).to_have_count(1)
+        await expect(seen).to_be_in_viewport(ratio=1)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

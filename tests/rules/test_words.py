@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, get_type_hints
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -274,3 +275,21 @@ def test_an_event_reads_as_a_sentence(name: str, data: dict[str, Any], text: str
 def test_an_unknown_event_still_has_a_line(name: str, who: str, data: dict[str, Any], text: str) -> None:
     """F075: a record written by a newer version stays readable."""
     assert describe(name, who, data).text == text
+
+
+def test_times_are_told_in_the_zone_of_who_reads_them() -> None:
+    """F115: never as they are exchanged; what is no time, and what a person wrote, stays as it is."""
+    vienna = ZoneInfo("Europe/Vienna")
+    changes = [
+        {"field": "started_at", "old": "2026-07-21T23:32:00+00:00", "new": "2026-11-21T14:32:05+00:00"},
+        {"field": "title", "old": "2026-07-21T23:32:00+00:00", "new": "b"},
+    ]
+    told = describe("incident.updated", "Ada", {"incident_id": str(uuid4()), "changes": changes}, vienna).detail
+    assert told.splitlines() == [
+        "start: 22 Jul 2026, 01:32 CEST → 21 Nov 2026, 15:32:05 CET",
+        "title: 2026-07-21T23:32:00+00:00 → b",
+    ]
+    over = {"alert_id": str(uuid4()), "reason": "It was over", "over_at": "2026-11-21T14:32:00+00:00"}
+    assert describe("alert.resolved", "Ada", over, vienna).detail == "It was over at 21 Nov 2026, 15:32 CET"
+    assert describe("alert.resolved", "Ada", over).detail == "It was over at 21 Nov 2026, 14:32 UTC"
+    assert describe("alert.resolved", "Ada", {**over, "over_at": ""}).detail == "It was over"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import Line, describe
@@ -39,12 +39,12 @@ class Explanation:
         return [step for step in self.steps if not step.is_said]
 
 
-def explain(events: Sequence[LoggedEvent]) -> Explanation:
-    """Tell what happened; `events` are those of one alert, the oldest first."""
-    return Explanation(_summary(_since_given_back(events)), tuple(_steps(events)))
+def explain(events: Sequence[LoggedEvent], zone: tzinfo = UTC) -> Explanation:
+    """Tell what happened; `events` are those of one alert, the oldest first. Times in it are told in this zone."""
+    return Explanation(_summary(_since_given_back(events)), tuple(_steps(events, zone)))
 
 
-def _steps(events: Sequence[LoggedEvent]) -> Iterable[Step]:
+def _steps(events: Sequence[LoggedEvent], zone: tzinfo) -> Iterable[Step]:
     # One use case is one transaction, and all its events have the same time.
     acts: dict[datetime, list[LoggedEvent]] = {}
     for event in events:
@@ -52,11 +52,11 @@ def _steps(events: Sequence[LoggedEvent]) -> Iterable[Step]:
     runs = {event.data.get("run_id"): event for event in events if event.name == "escalation.started"}
     for event in events:
         act = acts[event.at]
-        line = _line(event, act, runs.get(event.data.get("run_id")))
+        line = _line(event, act, runs.get(event.data.get("run_id")), zone)
         yield Step(event.at, event.name, event.actor_name, line, _is_said(event, act, line))
 
 
-def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | None) -> Line:
+def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | None, zone: tzinfo) -> Line:
     """Leave out of a line what its reader knows already: what the alert is, and what has been said before.
 
     `run` is the beginning of the escalation that the event belongs to.
@@ -67,7 +67,7 @@ def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | Non
         policy, step, round = str(run.data.get("policy_name", "")), data.get("step", 0), data.get("round", 0)
         direct, fallback = bool(data.get("is_direct")), bool(data.get("is_fallback"))
         data = {**data, "reason": row_for(policy, step=step, round=round, direct=direct, fallback=fallback)}
-    line = describe(event.name, event.actor_name, data)
+    line = describe(event.name, event.actor_name, data, zone)
     detail = line.detail
     match event.name:
         case "alert.routed" if not data.get("policy_name"):

@@ -79,3 +79,5 @@ class AlertResolved(Event, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "alert.resolved"
     reason: str = ""
+    # RFC 3339; when it was over by its source's own time, where the reason speaks of that.
+    over_at: str = ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 import msgspec
@@ -45,11 +46,11 @@ COMMENTS: tuple[str, ...] = (incidents.CommentAdded.name,)
 ALL_BUT_COMMENTS: tuple[str, ...] = tuple(sorted(set(CLASSES) - set(COMMENTS)))
 
 
-def describe(name: str, actor_name: str, data: Mapping[str, Any]) -> Line:
+def describe(name: str, actor_name: str, data: Mapping[str, Any], zone: tzinfo = UTC) -> Line:
     """Say what happened in one line.
 
-    `data` is what the log keeps of the event. An event that this version does not know, or that was written by one
-    with other fields, still gets a line: its name, spelled out.
+    `data` is what the log keeps of the event; times in it are told in this zone. An event that this version does not
+    know, or that was written by one with other fields, still gets a line: its name, spelled out.
     """
     kind = CLASSES.get(name)
     if kind is None:
@@ -58,10 +59,39 @@ def describe(name: str, actor_name: str, data: Mapping[str, Any]) -> Line:
         event = msgspec.convert({**data, "actor": ActorRef(kind="", name=actor_name)}, type=kind, strict=False)
     except msgspec.ValidationError:
         return _unknown(name, actor_name)
+    event = _in_zone(event, zone)
     for words in (_alert, _escalation, _page, _delivery, _incident, _ending, _people, _configuration):
         if line := words(event, actor_name):
             return line
     return _unknown(name, actor_name)
+
+
+_TIMES = frozenset({"started_at"})
+
+
+def _in_zone(event: Event, zone: tzinfo) -> Event:
+    """Write out the times that the log keeps as they are exchanged."""
+    match event:
+        case alerts.AlertResolved() if event.over_at:
+            return msgspec.structs.replace(event, reason=f"{event.reason} at {_time(event.over_at, zone)}")
+        case incidents.IncidentUpdated():
+            told = [
+                Change(each.field, _time(each.old, zone), _time(each.new, zone)) if each.field in _TIMES else each
+                for each in event.changes
+            ]
+            return msgspec.structs.replace(event, changes=told)
+        case _:
+            return event
+
+
+def _time(kept: str | None, zone: tzinfo) -> str | None:
+    """Write `21 Nov 2026, 14:32 CET`, with the seconds when there are any; what is no time stays as it is."""
+    try:
+        local = datetime.fromisoformat(kept or "").astimezone(zone)
+    except ValueError:
+        return kept
+    seconds = f":{local:%S}" if local.second else ""
+    return f"{local.day} {local:%b %Y, %H:%M}{seconds} {local:%Z}"
 
 
 def _unknown(name: str, actor_name: str) -> Line:

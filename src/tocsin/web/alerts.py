@@ -227,7 +227,7 @@ async def _show(
         alert = await queries.get(tx, parse("alt", id))
         values |= {
             "alert": await _view(tx, alert),
-            "explained": explain(await log.oldest_first(tx, alert_id=alert.id)),
+            "explained": explain(await log.oldest_first(tx, alert_id=alert.id), values["now"].tzinfo),
             "signals": [
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from uuid import UUID
 
@@ -393,7 +393,7 @@ async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: dateti
     before = request.query_params.get("before", "")
     position = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
     found = await queries.timeline(tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE + 1)
-    entries = [entry(event) for event in found[: pages.PAGE_SIZE]]
+    entries = [entry(event, now) for event in found[: pages.PAGE_SIZE]]
     url = f"/incidents/{incident.reference}"
     narrowed = "" if shown == "all" else shown
     older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
@@ -405,9 +405,12 @@ async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: dateti
     }
 
 
-def entry(event: LoggedEvent) -> Entry:
-    """Write one event as a line; what people wrote as Markdown is rendered, all else is shown as it is."""
-    line = words.describe(event.name, event.actor_name, event.data)
+def entry(event: LoggedEvent, now: datetime) -> Entry:
+    """Write one event as a line, with its times in the reader's zone.
+
+    What people wrote as Markdown is rendered, all else is shown as it is.
+    """
+    line = words.describe(event.name, event.actor_name, event.data, now.tzinfo or UTC)
     is_written = line.kind == "comment" or event.name == "incident.resolved"
     return Entry(
         id=public("evt", event.id),

@@ -80,7 +80,8 @@ async def close_if_over(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
                 actor=ActorRef(kind="source", name=row["name"], id=row["source_id"]),
                 alert_id=row["id"],
                 incident_id=row["incident_id"],
-                reason=f"It came late: the source had said before that it was over at {row['said_at']:%H:%M:%S} UTC",
+                reason="It came late: the source had said before that it was over",
+                over_at=row["said_at"].isoformat(),
             )
             for row in rows
         ),
