@@ -136,7 +136,7 @@ async def test_long_words_stay_in_their_places(chromium: Browser, hostile: Hosti
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_the_ring_around_the_focus_is_seen_whole(chromium: Browser, hostile: Hostile, width: int) -> None:
-    """F119: tabs, crumbs and filters scroll, and cut off what stands out of them."""
+    """Tabs, crumbs and filters scroll, and cut off what stands out of them."""
     found: list[str] = []
     async with somebody(chromium, hostile.base, storage_state=hostile.signed_in, width=width) as page:
         for name in ("alerts", "incidents", "incident", "contact method", "source"):
@@ -149,7 +149,7 @@ async def test_the_ring_around_the_focus_is_seen_whole(chromium: Browser, hostil
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_the_crumbs_of_a_contact_method_say_where_one_is(chromium: Browser, hostile: Hostile, width: int) -> None:
-    """F113: however long the names are, each keeps a part of the bar, and there is one button to save."""
+    """F059: however long the names are, each keeps a part of the bar, and there is one button to save."""
     async with somebody(chromium, hostile.base, storage_state=hostile.signed_in, width=width) as page:
         await page.goto(hostile.pages["contact method"])
         for crumb in await page.locator(".crumbs li").all():

@@ -278,7 +278,7 @@ def test_an_unknown_event_still_has_a_line(name: str, who: str, data: dict[str, 
 
 
 def test_times_are_told_in_the_zone_of_who_reads_them() -> None:
-    """F115: never as they are exchanged; what is no time, and what a person wrote, stays as it is."""
+    """F075: never as they are exchanged; what is no time, and what a person wrote, stays as it is."""
     vienna = ZoneInfo("Europe/Vienna")
     changes = [
         {"field": "started_at", "old": "2026-07-21T23:32:00+00:00", "new": "2026-11-21T14:32:05+00:00"},
