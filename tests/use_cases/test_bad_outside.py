@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.world import World, minutes
+from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.identity.model import User
@@ -295,6 +296,39 @@ async def test_what_was_planned_for_later_goes_out_when_the_first_way_fails(worl
     assert len(world.hook.sent) == 1
 
 
+async def test_what_should_have_gone_out_is_sent_though_the_next_step_was_taken(world: World) -> None:
+    """F060, G04: no worker came to it in time; what its person wanted only later is taken back."""
+    ada, bob = await world.people("ada", "bob")
+    await add_hook(world, ada)
+    await set_rules(world, ada, ("email", 0), ("webhook", 30))
+    await world.route(await world.policy([ada, bob], wait=minutes(5)))
+    await world.signal({"title": "Disk", "status": "firing", "severity": "critical", "key": "Disk"})
+    async with world.db.begin() as tx:
+        alert = (await alert_queries.page(tx, alert_queries.Filter(), limit=1))[0][0]
+        await alerts.route(tx, [alert.id])
+        await (await tx.raw()).execute(
+            "UPDATE job SET due = tocsin_now() + interval '10 minutes' WHERE kind = $1 AND due <= $2",
+            notifications.SEND,
+            tx.now + minutes(1),
+        )
+    await world.pass_time(minutes(6))
+    assert sorted(await world.deliveries(alert)) == ["Ada: cancelled", "Ada: queued", "Bob: sent"]
+    await world.let_pass(minutes(30))
+    assert (len(world.mail.to(ada)), world.hook.sent) == (1, [])
+
+
+async def test_what_was_tried_is_not_planned_for_later_because_the_clock_went_back(world: World) -> None:
+    """G04: what failed a moment ago is tried on when the next step is asked for, whatever the clock says of it."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob], wait=minutes(30)))
+    world.mail.failures = [AWAY]
+    alert = await world.alert()
+    await world.pass_time(-minutes(10), settle=False)
+    async with world.db.begin() as tx:
+        await alerts.escalate(tx, world.actor(ada), alert.id)
+    assert await world.deliveries(alert) == ["Ada: queued", "Bob: queued"]
+
+
 async def test_nobody_who_has_answered_is_tried_on_other_ways(world: World) -> None:
     """F059: the answer came while the first way was failing."""
     ada = await world.person("ada")
@@ -447,48 +481,3 @@ async def test_a_round_that_had_to_wait_for_its_time_stands_in_the_record(world:
     assert (await world.history(alert)).count("escalation.repeated") == 1
     await world.let_pass(minutes(30))
     assert (await world.history(alert)).count("escalation.repeated") == 1
-
-
-async def set_fallback(world: World, person: User) -> None:
-    async with world.db.begin() as tx:
-        await oncall.set_fallback(tx, world.root, PageTarget("user", person.id))
-
-
-@pytest.mark.parametrize("failure", [None, NO], ids=["unanswered", "unreached"])
-async def test_the_fallback_is_asked_once_when_nobody_answers(world: World, failure: OutsideFailure | None) -> None:
-    """F054, F136: somebody is the last resort, and whoever takes it ends it for all."""
-    ada, bob = await world.people("ada", "bob")
-    await set_fallback(world, bob)
-    await world.route(await world.policy([ada], wait=minutes(5)))
-    send = world.mail.send
-
-    async def only_bob(address: str, message: PageMessage, *, within: float = 15.0) -> Any:
-        if failure is not None and address == ada.email:
-            raise failure
-        return await send(address, message, within=within)
-
-    world.mail.send = only_bob
-    alert = await world.alert()
-    await world.let_pass(minutes(4))
-    assert world.mail.to(bob) == []
-    await world.let_pass(minutes(2))
-    assert [message.reason for message in world.mail.to(bob)] == [
-        "You are the last resort: nobody else answered or could be reached"
-    ]
-    await acknowledge(world, alert, bob)
-    before = len(world.mail.sent)
-    await world.let_pass(minutes(30))
-    assert len(world.mail.sent) == before
-    async with world.db.begin() as tx:
-        assert all(run.state != "running" for run in await oncall_queries.runs_of(tx, alert_ids=[alert.id]))
-
-
-async def test_a_fallback_that_does_not_answer_calls_no_further_fallback(world: World) -> None:
-    """F136: the last resort is the last."""
-    ada, bob = await world.people("ada", "bob")
-    await set_fallback(world, bob)
-    await world.route(await world.policy([ada], wait=minutes(5)))
-    alert = await world.alert()
-    await world.let_pass(minutes(60))
-    assert len(world.mail.to(bob)) == 1
-    assert (await world.history(alert)).count("escalation.exhausted") == 2

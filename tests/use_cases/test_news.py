@@ -7,32 +7,21 @@ from datetime import timedelta
 
 import pytest
 
+from tests.use_cases.woken import news_deliveries, two_paged
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import User
-from tocsin.incidents import service as incidents
-from tocsin.incidents.model import CancelReason, Incident
 from tocsin.kit.errors import Denied, Invalid, Patience, Refused, Transient
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications import telling
 from tocsin.notifications.model import Tell
 from tocsin.notifications.news import WINDOW, Wish
-from tocsin.oncall.escalation import PageTarget
 
 MOMENT = timedelta(seconds=10)
-
-
-async def two_paged(world: World, title: str = "Disk full") -> tuple[User, User, Alert]:
-    """Ada and Bob are paged together and have got it."""
-    ada, bob = await world.people("ada", "bob")
-    await world.route(await world.policy([[ada, bob]], wait=minutes(30)))
-    alert = await world.alert(title)
-    assert len(world.mail.to(ada)) == len(world.mail.to(bob)) == 1
-    return ada, bob, alert
 
 
 async def take(world: World, who: User, alert: Alert) -> None:
@@ -55,11 +44,6 @@ async def end(world: World, alert: Alert) -> None:
 async def wish(world: World, person: User, wanted: Wish) -> None:
     async with world.db.begin() as tx:
         await telling.set_preference(tx, world.actor(person), user_id=person.id, wish=wanted)
-
-
-async def news_deliveries(world: World) -> list[str]:
-    rows = await world.db.pool.fetch("SELECT state FROM delivery WHERE kind = 'news' ORDER BY id")
-    return [row["state"] for row in rows]
 
 
 async def test_who_was_paged_is_told_who_took_it_and_when_it_is_over(world: World) -> None:
@@ -437,118 +421,6 @@ async def test_refused_news_are_not_tried_for_a_day(world: World) -> None:
     await world.let_pass(minutes(5))
     assert await news_deliveries(world) == ["failed"]
     assert await world.db.pool.fetchval("SELECT count(*) FROM contact_method_health") == 0
-
-
-# Incidents
-
-
-async def incident_with(world: World, who: User, alert: Alert | None = None) -> Incident:
-    async with world.db.begin() as tx:
-        declared = await incidents.declare(
-            tx, world.actor(who), title="Checkout is down", severity=1, alert_id=alert.id if alert else None
-        )
-    await world.settle()
-    return declared
-
-
-async def test_who_was_asked_for_help_is_told_that_somebody_came_and_that_it_is_over(world: World) -> None:
-    """F137: by one act in an incident, people whose own page goes on are told as well."""
-    ada, bob, cyd = await world.people("ada", "bob", "cyd")
-    incident = await incident_with(world, cyd)
-    async with world.db.begin() as tx:
-        await incidents.page(
-            tx, world.actor(cyd), incident.id, [PageTarget("user", ada.id), PageTarget("user", bob.id)]
-        )
-    await world.settle()
-    async with world.db.begin() as tx:
-        await incidents.join(tx, world.actor(bob), incident.id)
-    await world.settle()
-    await world.pass_time(WINDOW)
-    assert world.mail.news(ada) == ["Bob took INC-1 “Checkout is down” after 0 s."]
-    assert world.mail.news(bob) == [] and world.mail.news(cyd) == []
-    async with world.db.begin() as tx:
-        await incidents.resolve(tx, world.actor(cyd), incident.id, "The disk was emptied.")
-    await world.settle()
-    await world.pass_time(WINDOW)
-    over = "INC-1 “Checkout is down” is over: resolved by Cyd after 30 s."
-    assert world.mail.news(ada)[1:] == [over] and world.mail.news(bob) == [over]
-    last = [message for _, message in world.mail.told][-1]
-    assert last.body == "The disk was emptied."
-    assert last.incident_number == "INC-1" and last.url.endswith("/incidents/INC-1") and last.acknowledge_url is None
-    assert not last.is_asked
-
-
-async def test_an_incident_and_its_alerts_are_told_as_one(world: World) -> None:
-    """F137: those who were paged for linked alerts get one message and not one for each."""
-    ada, bob, alert = await two_paged(world)
-    other = await world.alert("Node down")
-    incident = await incident_with(world, bob, alert)
-    async with world.db.begin() as tx:
-        await incidents.link_alerts(tx, world.actor(bob), incident.id, [other.id])
-    await world.settle()
-    await world.pass_time(WINDOW)
-    before = len(world.mail.news(ada))
-    async with world.db.begin() as tx:
-        await incidents.resolve(tx, world.actor(bob), incident.id, "Done.")
-    await world.settle()
-    await world.pass_time(WINDOW)
-    assert world.mail.news(ada)[before:] == ["INC-1 “Checkout is down” is over: resolved by Bob after 30 s."]
-    assert world.mail.news(bob) == []
-
-
-async def test_a_false_alarm_is_called_one(world: World) -> None:
-    ada, bob, alert = await two_paged(world)
-    incident = await incident_with(world, bob, alert)
-    async with world.db.begin() as tx:
-        await incidents.cancel(tx, world.actor(bob), incident.id, CancelReason.FALSE_ALARM)
-    await world.settle()
-    await world.pass_time(WINDOW)
-    assert world.mail.news(ada) == ["INC-1 “Checkout is down” is over: called a false alarm by Bob after 0 s."]
-
-
-async def test_after_a_reopening_nothing_of_an_earlier_round_is_told(world: World) -> None:
-    """F036: neither what waits, nor what is being tried, nor to those who were paged in the round before."""
-    ada, bob, cyd = await world.people("ada", "bob", "cyd")
-    incident = await incident_with(world, cyd)
-    for number, target in enumerate((ada, bob)):
-        async with world.db.begin() as tx:
-            await incidents.page(tx, world.actor(cyd), incident.id, [PageTarget("user", target.id)])
-        await world.settle()
-        if number == 0:
-            async with world.db.begin() as tx:
-                await incidents.resolve(tx, world.actor(cyd), incident.id, "Done.")
-            await world.settle()
-            await world.pass_time(MOMENT)
-            async with world.db.begin() as tx:
-                await incidents.reopen(tx, world.actor(cyd), incident.id, "It is back.")
-            await world.let_pass(minutes(2), every=MOMENT)
-            assert world.mail.news(ada) == []
-    async with world.db.begin() as tx:
-        await incidents.resolve(tx, world.actor(cyd), incident.id, "Done again.")
-    await world.settle()
-    await world.pass_time(WINDOW)
-    assert world.mail.news(ada) == []
-    assert world.mail.news(bob) == ["INC-1 “Checkout is down” is over: resolved by Cyd after 2 min."]
-
-
-async def test_a_message_of_an_earlier_round_that_is_still_tried_is_taken_back(world: World) -> None:
-    """F036: over was told to a mail server that was away; then it was reopened."""
-    ada, cyd = await world.people("ada", "cyd")
-    incident = await incident_with(world, cyd)
-    async with world.db.begin() as tx:
-        await incidents.page(tx, world.actor(cyd), incident.id, [PageTarget("user", ada.id)])
-    await world.settle()
-    world.mail.down = Transient("451 later")
-    async with world.db.begin() as tx:
-        await incidents.resolve(tx, world.actor(cyd), incident.id, "Done.")
-    await world.settle()
-    await world.pass_time(WINDOW)
-    assert await news_deliveries(world) == ["queued"]
-    async with world.db.begin() as tx:
-        await incidents.reopen(tx, world.actor(cyd), incident.id, "It is back.")
-    world.mail.down = None
-    await world.let_pass(minutes(5))
-    assert world.mail.news(ada) == [] and await news_deliveries(world) == ["cancelled"]
 
 
 # Preferences
