@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from tests.world import World, minutes
 from tocsin.alerts import queries as alert_queries
@@ -19,6 +20,7 @@ from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall.model import Page
 
 AWAY = Transient("The connection to the mail server failed.")
 BAD = Transient("503", answered=True, may_have_arrived=True)
@@ -343,6 +345,28 @@ async def test_nobody_who_has_answered_is_tried_on_other_ways(world: World) -> N
         await oncall.try_other_ways(tx, page.id)
     await world.settle()
     assert world.hook.sent == []
+
+
+async def test_nobody_who_has_declined_is_tried_on_other_ways(world: World) -> None:
+    """F060, F061: others are still being asked, so the escalation goes on; whoever cannot come is left alone."""
+    ada, bob = await world.people("ada", "bob")
+    await add_hook(world, ada)
+    await set_rules(world, ada, ("email", 0))
+    await world.route(await world.policy([[ada, bob]], wait=minutes(30)))
+    world.mail.failures = [AWAY]
+
+    async def decline() -> None:
+        world.mail.meanwhile = None
+        async with world.db.begin() as tx:
+            pages = (await tx.session.scalars(select(Page).where(Page.user_id == ada.id))).all()
+            await incidents.decline_page(tx, world.actor(ada), pages[0].id)
+
+    # The one whose message fails is Ada: hers is the older one.
+    world.mail.meanwhile = decline
+    alert = await world.alert()
+    await world.let_pass(minutes(5))
+    assert world.hook.sent == [] and world.mail.to(ada) == []
+    assert sorted(await world.deliveries(alert)) == ["Ada: failed", "Bob: sent"]
 
 
 async def test_one_failed_way_of_two_does_not_give_the_page_up(world: World) -> None:
