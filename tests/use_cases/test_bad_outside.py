@@ -1,18 +1,17 @@
 """The outside misbehaves: gateways that say no for a while, providers that are away, addresses that are gone."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
+from tests.use_cases.far_ends import AWAY, BAD, GONE, IMPOSSIBLE, NO, SILENT, add_hook, seconds, set_rules
 from tests.world import World, minutes
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
-from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
+from tocsin.kit.errors import OutsideFailure
 from tocsin.notifications import queries as notification_queries
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.base import PageMessage
@@ -20,39 +19,12 @@ from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
-from tocsin.oncall.model import Page
-
-AWAY = Transient("The connection to the mail server failed.")
-BAD = Transient("503", answered=True, may_have_arrived=True)
-SILENT = Transient("No answer within 15 seconds.", may_have_arrived=True)
-NO = Refused("550 no such user", answered=True)
-GONE = Refused("410", patience=Patience.SHORT, answered=True)
-IMPOSSIBLE = Refused("This is no address.", patience=Patience.NONE)
-
-
-def seconds(number: float) -> timedelta:
-    return timedelta(seconds=number)
 
 
 async def run_of(world: World, alert: Alert) -> Any:
     async with world.db.begin() as tx:
         runs = await oncall_queries.runs_of(tx, alert_ids=[alert.id])
     return next(run for run in runs if not run.is_fallback)
-
-
-async def add_hook(world: World, person: User) -> None:
-    async with world.db.begin() as tx:
-        await notifications.add_contact_method(
-            tx, world.root, world.app.channels, user_id=person.id, kind="webhook", address=person.email
-        )
-
-
-async def set_rules(world: World, person: User, *rules: tuple[str, int]) -> None:
-    """For pages of high urgency: which channel, after how many minutes."""
-    async with world.db.begin() as tx:
-        methods = {method.kind: method.id for method in await notification_queries.contact_methods(tx, person.id)}
-        drafts = [notifications.RuleDraft(Urgency.HIGH, delay, methods[kind]) for kind, delay in rules]
-        await notifications.set_rules(tx, world.actor(person), user_id=person.id, rules=drafts)
 
 
 async def acknowledge(world: World, alert: Alert, person: User) -> None:
@@ -120,40 +92,6 @@ async def test_a_run_that_has_reached_nobody_goes_on(world: World) -> None:
     run = await run_of(world, alert)
     assert (run.state, run.unreached_since) == ("exhausted", None)
     assert (await world.history(alert)).count("escalation.unreached") == 1
-
-
-async def test_a_provider_that_is_away_for_an_hour_delivers_within_a_minute(world: World) -> None:
-    """F060, G04: one message to each person for each alert, in the order of the alerts, and it says how late it is."""
-    ada, bob = await world.people("ada", "bob")
-    await world.route(await world.policy([ada, bob], repeat=9, wait=minutes(10)))
-    world.mail.down = AWAY
-    first = await world.alert("Disk")
-    await world.let_pass(minutes(2))
-    second = await world.alert("Cart")
-    await world.let_pass(minutes(54))
-    assert world.mail.sent == []
-    world.mail.down = None
-    await world.let_pass(minutes(1), every=seconds(15))
-    for person in (ada, bob):
-        assert world.mail.subjects(person) == ["Disk", "Cart"]
-    assert {message.possible_duplicate for _, message in world.mail.sent} == {False}
-    assert max(message.minutes_late for _, message in world.mail.sent) >= 9
-    for alert in (first, second):
-        found = await world.deliveries(alert)
-        assert (found.count("Ada: sent"), found.count("Bob: sent")) == (1, 1)
-        assert set(found) == {"Ada: cancelled", "Bob: cancelled", "Ada: sent", "Bob: sent"}
-
-
-async def test_a_success_wakes_what_waits_for_the_same_origin(world: World) -> None:
-    """F060, F141: the back-off of one message does not outlast the outage."""
-    ada, bob = await world.people("ada", "bob")
-    await world.route(await world.policy([[ada, bob]], wait=minutes(60)))
-    world.mail.failures = [SILENT] * 6
-    await world.alert("Disk")
-    await world.let_pass(minutes(6), every=seconds(5))
-    late = [message.sent_at for _, message in world.mail.sent]
-    assert len(late) == 2
-    assert max(late) - min(late) < seconds(6)
 
 
 async def test_what_was_late_is_taken_back_when_somebody_answers(world: World) -> None:
@@ -345,28 +283,6 @@ async def test_nobody_who_has_answered_is_tried_on_other_ways(world: World) -> N
         await oncall.try_other_ways(tx, page.id)
     await world.settle()
     assert world.hook.sent == []
-
-
-async def test_nobody_who_has_declined_is_tried_on_other_ways(world: World) -> None:
-    """F060, F061: others are still being asked, so the escalation goes on; whoever cannot come is left alone."""
-    ada, bob = await world.people("ada", "bob")
-    await add_hook(world, ada)
-    await set_rules(world, ada, ("email", 0))
-    await world.route(await world.policy([[ada, bob]], wait=minutes(30)))
-    world.mail.failures = [AWAY]
-
-    async def decline() -> None:
-        world.mail.meanwhile = None
-        async with world.db.begin() as tx:
-            pages = (await tx.session.scalars(select(Page).where(Page.user_id == ada.id))).all()
-            await incidents.decline_page(tx, world.actor(ada), pages[0].id)
-
-    # The one whose message fails is Ada: hers is the older one.
-    world.mail.meanwhile = decline
-    alert = await world.alert()
-    await world.let_pass(minutes(5))
-    assert world.hook.sent == [] and world.mail.to(ada) == []
-    assert sorted(await world.deliveries(alert)) == ["Ada: failed", "Bob: sent"]
 
 
 async def test_one_failed_way_of_two_does_not_give_the_page_up(world: World) -> None:

@@ -17,7 +17,8 @@ from tocsin.db.engine import Tx
 from tocsin.identity import service as identity
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
-from tocsin.kit.errors import Conflict, Invalid, Transient
+from tocsin.kit.errors import Conflict, Invalid
+from tocsin.notifications import service as notifications
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall.model import PageState
 
@@ -355,18 +356,22 @@ async def test_an_alert_that_is_no_longer_stale_when_it_is_locked_stays_open(wor
 
 
 async def test_a_repeat_does_not_begin_a_reminder_anew_that_has_reached_nobody(world: World) -> None:
-    """F139, F058: somebody has the alert, so what pages anew until somebody is reached is not for its owner."""
-    alert, _, bob = await taken(world)
-    world.mail.down = Transient("away")
+    """F138, F139: somebody has the alert, so its repeats page nobody, not even its owner about the reminder."""
+    ada, bob = await world.person("ada"), await world.person("bob", reachable=False)
+    await world.route(await world.policy([ada]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(bob), alert.id)
     await world.pass_time(FOUR_HOURS + minutes(5))
-    assert (await world.history(alert)).count("page.started: Bob") == 1
-    # Its route is not asked either, as nobody is the last resort here.
-    for _ in range(3):
-        await world.pass_time(minutes(2))
-        await world.signal({"key": "Checkout is down", "title": "Checkout is down", "severity": "critical"})
-        await world.settle()
-    assert (await world.again(alert)).acknowledged_by_id == bob.id
-    assert (await world.history(alert)).count("page.started: Bob") == 1
+    assert "escalation.unreached" in await world.history(alert)
+    async with world.db.begin() as tx:
+        await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=bob.id, kind="email", address=bob.email
+        )
+    await world.pass_time(minutes(2))
+    await world.signal({"key": "Checkout is down", "title": "Checkout is down", "severity": "critical"})
+    await world.settle()
+    assert world.mail.to(bob) == []
 
 
 @pytest.mark.parametrize("hours", [0, -1, 721])

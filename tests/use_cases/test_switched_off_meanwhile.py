@@ -18,7 +18,7 @@ from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import Actor, Role, User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident, IncidentRole, Status
 from tocsin.kit.errors import Denied, Invalid
@@ -28,9 +28,12 @@ from tocsin.oncall.model import Page, PageState
 Act = Callable[[Tx], Awaitable[object]]
 
 
-def going_off(world: World, person: User) -> Act:
+OFF = UserChanges(is_active=False)
+
+
+def going_off(world: World, person: User, changes: UserChanges = OFF) -> Act:
     async def switch_off(tx: Tx) -> None:
-        await service.update_person(tx, world.root, person.id, UserChanges(is_active=False), confirmed=True)
+        await service.update_person(tx, world.root, person.id, changes, confirmed=True)
 
     return switch_off
 
@@ -144,7 +147,8 @@ async def test_nobody_comes_by_an_alert_that_they_have(world: World) -> None:
     assert await on_it(world, incident) == {"Ada": "joined"}
 
 
-async def test_the_lead_does_not_fall_to_a_commander_who_leaves_too(world: World) -> None:
+@pytest.mark.parametrize("changes", [OFF, UserChanges(role=Role.STAKEHOLDER)], ids=["off", "may not edit"])
+async def test_the_lead_does_not_fall_to_a_commander_who_leaves_too(world: World, changes: UserChanges) -> None:
     """F033, F135: two go at once; the record does not say that the one leads who is gone as well."""
     ada, bob, cyd = await world.people("ada", "bob", "cyd")
     incident = await declared(world, ada)
@@ -155,7 +159,9 @@ async def test_the_lead_does_not_fall_to_a_commander_who_leaves_too(world: World
         await service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.COMMANDER, bob.id)
     async with world.db.begin() as tx:
         await going_off(world, ada)(tx)
-    await behind(world.db, going_off(world, bob), act(world, lambda tx: service.stand_in(tx, incident.id, ada.id)))
+    await behind(
+        world.db, going_off(world, bob, changes), act(world, lambda tx: service.stand_in(tx, incident.id, ada.id))
+    )
     async with world.db.begin() as tx:
         assert (await queries.get(tx, incident.id)).lead_id == cyd.id
 
