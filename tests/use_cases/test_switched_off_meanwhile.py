@@ -17,6 +17,7 @@ from tests.races import behind
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
+from tocsin.identity import queries as accounts
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, Role, User
 from tocsin.incidents import queries, service
@@ -164,6 +165,16 @@ async def test_the_lead_does_not_fall_to_a_commander_who_leaves_too(world: World
     )
     async with world.db.begin() as tx:
         assert (await queries.get(tx, incident.id)).lead_id == cyd.id
+
+
+async def test_whoever_is_kept_is_as_they_are_now(world: World) -> None:
+    """F135: also somebody who was looked at before in the same transaction, when they still had another role."""
+    bob = await world.person("bob")
+    async with world.db.begin() as tx:
+        before = await accounts.user(tx, bob.id)
+        assert before.role == Role.RESPONDER
+        await act(world, going_off(world, bob, UserChanges(role=Role.STAKEHOLDER)))
+        assert (await accounts.keep_active(tx, [bob.id]))[bob.id].role == Role.STAKEHOLDER
 
 
 async def test_nobody_is_asked_for_help_whose_account_is_off(world: World) -> None:
