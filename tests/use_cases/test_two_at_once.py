@@ -65,6 +65,19 @@ async def test_a_timer_that_two_workers_have_pages_the_next_step_once(world: Wor
     assert (len(world.mail.to(bob)), world.mail.to(cyd)) == (1, [])
 
 
+async def test_who_takes_an_alert_as_its_last_step_goes_by_leaves_the_escalation_as_it_ended(world: World) -> None:
+    """F136: nobody answered it in time, and it is not shown as answered because somebody came later."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    alert = await world.alert()
+    timer = await timer_of(world, alert)
+    await world.pass_time(minutes(6), settle=False)
+    await behind(world.db, timer, act(world, lambda tx: alerts.acknowledge(tx, world.actor(ada), alert.id)))
+    async with world.db.begin() as tx:
+        assert [run.state for run in await queries.runs_of(tx, alert_ids=[alert.id])] == ["exhausted"]
+    assert "escalation.ended" not in await world.history(alert)
+
+
 async def test_who_declines_as_the_time_is_over_has_not_answered(world: World) -> None:
     """F061: the page went by first, and the record does not say that it was declined as well."""
     ada, bob, cyd = await world.people("ada", "bob", "cyd")
