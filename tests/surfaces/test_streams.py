@@ -151,6 +151,35 @@ async def test_one_question_is_asked_for_all_streams(world: World, monkeypatch: 
     assert asked[-1] == 12 and counters(world) == (0, 0, 0)
 
 
+async def test_nobody_reads_on_unasked_when_it_cannot_be_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F115: every stream ends when nobody can say whether it still may be read; those that come later are asked about.
+
+    A reader whose account was switched off in that moment would else read on for ever.
+    """
+    assert world.app.context is not None
+    ada, bob = await world.people("ada", "bob")
+    headers = [await cookie_of(world, ada), await token_of(world, bob)]
+    async with AsyncExitStack() as stack:
+        opened = [
+            await stack.enter_async_context(opened_with(world, "/api/v1/stream", **credential))
+            for credential in headers
+        ]
+        for one in opened:
+            await one.next()
+
+        async def cannot_be_asked(_: Any) -> Any:
+            raise OSError("the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.app.context.readers, "_still_good", cannot_be_asked)
+            await asyncio.gather(*(over(one) for one in opened))
+        await eventually(lambda: counters(world) == (0, 0, 0))
+        later = await stack.enter_async_context(opened_with(world, "/api/v1/stream", **headers[0]))
+        await later.next()
+        await update(world, ada, is_active=False)
+        await over(later)
+
+
 @pytest.mark.parametrize("path", ["/incidents/events", "/api/v1/stream"])
 async def test_streams_of_one_credential_have_a_limit(world: World, path: str) -> None:
     """F115: 429 with the time to wait; another person's streams are not touched, and a place given back is free."""

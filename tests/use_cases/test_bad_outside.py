@@ -1,16 +1,17 @@
 """The outside misbehaves: gateways that say no for a while, providers that are away, addresses that are gone."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.use_cases.far_ends import AWAY, BAD, GONE, IMPOSSIBLE, NO, SILENT, add_hook, seconds, set_rules
 from tests.world import World, minutes
+from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
-from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
+from tocsin.kit.errors import OutsideFailure
 from tocsin.notifications import queries as notification_queries
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.base import PageMessage
@@ -19,37 +20,11 @@ from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
 
-AWAY = Transient("The connection to the mail server failed.")
-BAD = Transient("503", answered=True, may_have_arrived=True)
-SILENT = Transient("No answer within 15 seconds.", may_have_arrived=True)
-NO = Refused("550 no such user", answered=True)
-GONE = Refused("410", patience=Patience.SHORT, answered=True)
-IMPOSSIBLE = Refused("This is no address.", patience=Patience.NONE)
-
-
-def seconds(number: float) -> timedelta:
-    return timedelta(seconds=number)
-
 
 async def run_of(world: World, alert: Alert) -> Any:
     async with world.db.begin() as tx:
         runs = await oncall_queries.runs_of(tx, alert_ids=[alert.id])
     return next(run for run in runs if not run.is_fallback)
-
-
-async def add_hook(world: World, person: User) -> None:
-    async with world.db.begin() as tx:
-        await notifications.add_contact_method(
-            tx, world.root, world.app.channels, user_id=person.id, kind="webhook", address=person.email
-        )
-
-
-async def set_rules(world: World, person: User, *rules: tuple[str, int]) -> None:
-    """For pages of high urgency: which channel, after how many minutes."""
-    async with world.db.begin() as tx:
-        methods = {method.kind: method.id for method in await notification_queries.contact_methods(tx, person.id)}
-        drafts = [notifications.RuleDraft(Urgency.HIGH, delay, methods[kind]) for kind, delay in rules]
-        await notifications.set_rules(tx, world.actor(person), user_id=person.id, rules=drafts)
 
 
 async def acknowledge(world: World, alert: Alert, person: User) -> None:
@@ -117,40 +92,6 @@ async def test_a_run_that_has_reached_nobody_goes_on(world: World) -> None:
     run = await run_of(world, alert)
     assert (run.state, run.unreached_since) == ("exhausted", None)
     assert (await world.history(alert)).count("escalation.unreached") == 1
-
-
-async def test_a_provider_that_is_away_for_an_hour_delivers_within_a_minute(world: World) -> None:
-    """F060, G04: one message to each person for each alert, in the order of the alerts, and it says how late it is."""
-    ada, bob = await world.people("ada", "bob")
-    await world.route(await world.policy([ada, bob], repeat=9, wait=minutes(10)))
-    world.mail.down = AWAY
-    first = await world.alert("Disk")
-    await world.let_pass(minutes(2))
-    second = await world.alert("Cart")
-    await world.let_pass(minutes(54))
-    assert world.mail.sent == []
-    world.mail.down = None
-    await world.let_pass(minutes(1), every=seconds(15))
-    for person in (ada, bob):
-        assert world.mail.subjects(person) == ["Disk", "Cart"]
-    assert {message.possible_duplicate for _, message in world.mail.sent} == {False}
-    assert max(message.minutes_late for _, message in world.mail.sent) >= 9
-    for alert in (first, second):
-        found = await world.deliveries(alert)
-        assert (found.count("Ada: sent"), found.count("Bob: sent")) == (1, 1)
-        assert set(found) == {"Ada: cancelled", "Bob: cancelled", "Ada: sent", "Bob: sent"}
-
-
-async def test_a_success_wakes_what_waits_for_the_same_origin(world: World) -> None:
-    """F060, F141: the back-off of one message does not outlast the outage."""
-    ada, bob = await world.people("ada", "bob")
-    await world.route(await world.policy([[ada, bob]], wait=minutes(60)))
-    world.mail.failures = [SILENT] * 6
-    await world.alert("Disk")
-    await world.let_pass(minutes(6), every=seconds(5))
-    late = [message.sent_at for _, message in world.mail.sent]
-    assert len(late) == 2
-    assert max(late) - min(late) < seconds(6)
 
 
 async def test_what_was_late_is_taken_back_when_somebody_answers(world: World) -> None:
@@ -293,6 +234,39 @@ async def test_what_was_planned_for_later_goes_out_when_the_first_way_fails(worl
     assert len(world.hook.sent) == 1
     await world.let_pass(minutes(29))
     assert len(world.hook.sent) == 1
+
+
+async def test_what_should_have_gone_out_is_sent_though_the_next_step_was_taken(world: World) -> None:
+    """F060, G04: no worker came to it in time; what its person wanted only later is taken back."""
+    ada, bob = await world.people("ada", "bob")
+    await add_hook(world, ada)
+    await set_rules(world, ada, ("email", 0), ("webhook", 30))
+    await world.route(await world.policy([ada, bob], wait=minutes(5)))
+    await world.signal({"title": "Disk", "status": "firing", "severity": "critical", "key": "Disk"})
+    async with world.db.begin() as tx:
+        alert = (await alert_queries.page(tx, alert_queries.Filter(), limit=1))[0][0]
+        await alerts.route(tx, [alert.id])
+        await (await tx.raw()).execute(
+            "UPDATE job SET due = tocsin_now() + interval '10 minutes' WHERE kind = $1 AND due <= $2",
+            notifications.SEND,
+            tx.now + minutes(1),
+        )
+    await world.pass_time(minutes(6))
+    assert sorted(await world.deliveries(alert)) == ["Ada: cancelled", "Ada: queued", "Bob: sent"]
+    await world.let_pass(minutes(30))
+    assert (len(world.mail.to(ada)), world.hook.sent) == (1, [])
+
+
+async def test_what_was_tried_is_not_planned_for_later_because_the_clock_went_back(world: World) -> None:
+    """G04: what failed a moment ago is tried on when the next step is asked for, whatever the clock says of it."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada, bob], wait=minutes(30)))
+    world.mail.failures = [AWAY]
+    alert = await world.alert()
+    await world.pass_time(-minutes(10), settle=False)
+    async with world.db.begin() as tx:
+        await alerts.escalate(tx, world.actor(ada), alert.id)
+    assert await world.deliveries(alert) == ["Ada: queued", "Bob: queued"]
 
 
 async def test_nobody_who_has_answered_is_tried_on_other_ways(world: World) -> None:
@@ -447,48 +421,3 @@ async def test_a_round_that_had_to_wait_for_its_time_stands_in_the_record(world:
     assert (await world.history(alert)).count("escalation.repeated") == 1
     await world.let_pass(minutes(30))
     assert (await world.history(alert)).count("escalation.repeated") == 1
-
-
-async def set_fallback(world: World, person: User) -> None:
-    async with world.db.begin() as tx:
-        await oncall.set_fallback(tx, world.root, PageTarget("user", person.id))
-
-
-@pytest.mark.parametrize("failure", [None, NO], ids=["unanswered", "unreached"])
-async def test_the_fallback_is_asked_once_when_nobody_answers(world: World, failure: OutsideFailure | None) -> None:
-    """F054, F136: somebody is the last resort, and whoever takes it ends it for all."""
-    ada, bob = await world.people("ada", "bob")
-    await set_fallback(world, bob)
-    await world.route(await world.policy([ada], wait=minutes(5)))
-    send = world.mail.send
-
-    async def only_bob(address: str, message: PageMessage, *, within: float = 15.0) -> Any:
-        if failure is not None and address == ada.email:
-            raise failure
-        return await send(address, message, within=within)
-
-    world.mail.send = only_bob
-    alert = await world.alert()
-    await world.let_pass(minutes(4))
-    assert world.mail.to(bob) == []
-    await world.let_pass(minutes(2))
-    assert [message.reason for message in world.mail.to(bob)] == [
-        "You are the last resort: nobody else answered or could be reached"
-    ]
-    await acknowledge(world, alert, bob)
-    before = len(world.mail.sent)
-    await world.let_pass(minutes(30))
-    assert len(world.mail.sent) == before
-    async with world.db.begin() as tx:
-        assert all(run.state != "running" for run in await oncall_queries.runs_of(tx, alert_ids=[alert.id]))
-
-
-async def test_a_fallback_that_does_not_answer_calls_no_further_fallback(world: World) -> None:
-    """F136: the last resort is the last."""
-    ada, bob = await world.people("ada", "bob")
-    await set_fallback(world, bob)
-    await world.route(await world.policy([ada], wait=minutes(5)))
-    alert = await world.alert()
-    await world.let_pass(minutes(60))
-    assert len(world.mail.to(bob)) == 1
-    assert (await world.history(alert)).count("escalation.exhausted") == 2

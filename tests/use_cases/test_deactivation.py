@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -20,7 +21,7 @@ from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Role, User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident, IncidentRole, Status
-from tocsin.kit.errors import Denied, InUse, Transient
+from tocsin.kit.errors import Denied, InUse, Transient, Unauthenticated
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import Page
@@ -276,6 +277,26 @@ async def test_somebody_whom_nothing_names_goes_without_a_question(world: World)
     ada = await world.person("ada")
     async with world.db.begin() as tx:
         assert not (await service.update_person(tx, world.root, ada.id, OFF)).is_active
+
+
+@pytest.mark.parametrize("credential", ["session", "token", "link"])
+async def test_a_credential_that_outlives_its_account_is_worth_nothing(world: World, credential: str) -> None:
+    """F135: the account itself is looked at, and not only what was deleted with it."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        cookie = await identity.open_session(tx, ada, ip="", user_agent="", how="password")
+        _, secret = await identity.create_token(tx, world.root, user_id=ada.id, name="t", scopes=())
+        link = await identity.make_sign_in_link(tx, world.root, ada.id, timedelta(days=1))
+    await world.db.pool.execute("UPDATE user_account SET is_active = false")
+    async with world.db.begin() as tx:
+        match credential:
+            case "session":
+                assert await identity.authenticate_session(tx, cookie, days=14) is None
+            case "token":
+                assert await identity.authenticate_token(tx, secret) is None
+            case _:
+                with pytest.raises(Unauthenticated):
+                    await identity.sign_in_with_link(tx, link, "", "", days=14)
 
 
 async def test_nothing_comes_back_by_itself(world: World) -> None:

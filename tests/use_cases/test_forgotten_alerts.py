@@ -8,14 +8,17 @@ from datetime import timedelta
 import pytest
 
 from tests.postgres import until_somebody_waits
+from tests.races import behind, keep_from_locking
 from tests.world import World, minutes
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
+from tocsin.db.engine import Tx
 from tocsin.identity import service as identity
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Conflict, Invalid
+from tocsin.notifications import service as notifications
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall.model import PageState
 
@@ -328,6 +331,47 @@ async def test_an_alert_that_is_repeated_while_the_look_waits_stays_open(world: 
     async with world.db.begin() as third:
         assert await alerts.look_after(third) == 0
     assert (await world.again(alert)).status == "acknowledged"
+
+
+@pytest.mark.parametrize("what", ["signal", "act"])
+async def test_an_alert_that_is_no_longer_stale_when_it_is_locked_stays_open(world: World, what: str) -> None:
+    """F139, a race: it was found, and until it could be locked its source mentioned it or somebody did something."""
+    alert, ada, _ = await taken(world)
+    await close_after(world, alert, 1)
+    await world.db.pool.execute("UPDATE test_clock SET at = at + interval '2 hours'")
+
+    async def meanwhile(tx: Tx) -> None:
+        await keep_from_locking(tx, "alert")
+        if what == "signal":
+            await (await tx.raw()).execute("UPDATE alert SET last_seen_at = $1", tx.now)
+        else:
+            await incidents.declare(tx, world.actor(ada), alert_id=alert.id)
+
+    async def look() -> None:
+        async with world.db.begin() as tx:
+            await alerts.look_after(tx)
+
+    await behind(world.db, meanwhile, look())
+    assert (await world.again(alert)).status == "acknowledged"
+
+
+async def test_a_repeat_does_not_begin_a_reminder_anew_that_has_reached_nobody(world: World) -> None:
+    """F138, F139: somebody has the alert, so its repeats page nobody, not even its owner about the reminder."""
+    ada, bob = await world.person("ada"), await world.person("bob", reachable=False)
+    await world.route(await world.policy([ada]))
+    alert = await world.alert()
+    async with world.db.begin() as tx:
+        await alerts.acknowledge(tx, world.actor(bob), alert.id)
+    await world.pass_time(FOUR_HOURS + minutes(5))
+    assert "escalation.unreached" in await world.history(alert)
+    async with world.db.begin() as tx:
+        await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=bob.id, kind="email", address=bob.email
+        )
+    await world.pass_time(minutes(2))
+    await world.signal({"key": "Checkout is down", "title": "Checkout is down", "severity": "critical"})
+    await world.settle()
+    assert world.mail.to(bob) == []
 
 
 @pytest.mark.parametrize("hours", [0, -1, 721])

@@ -10,6 +10,7 @@ import pytest
 from tests.world import World, minutes
 from tocsin.identity.model import User
 from tocsin.kit.errors import Conflict, InUse, Patience, Refused, Transient
+from tocsin.notifications import jobs
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.health import Condition
@@ -185,6 +186,44 @@ async def test_a_late_success_of_the_old_address_heals_nothing(world: World) -> 
     await try_it(world, ada)
     found = await known(world, method)
     assert (found.state, found.error, found.accepted_at) == ("failing", "new", None)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+async def test_a_late_answer_is_noted_of_the_address_that_gave_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, corrected: bool
+) -> None:
+    """F141: what is slow is given a minute at once from then on; the address that took its place is not slow."""
+    ada = await world.person("ada")
+    method = await method_of(world, ada)
+    now = [1000.0]
+    monkeypatch.setattr(jobs, "monotonic", lambda: now[0])
+
+    async def half_a_minute() -> None:
+        world.mail.meanwhile = None
+        now[0] += 30
+        if corrected:
+            await correct(world, method, "ada@new.example")
+
+    world.mail.meanwhile = half_a_minute
+    await try_it(world, ada)
+    found = await known(world, method)
+    assert (found.state, found.answers_after) == (("unused", None) if corrected else ("slow", 30))
+
+
+async def test_a_failure_of_the_old_address_is_not_held_against_the_new_one(world: World) -> None:
+    """F141: the refusal comes when the address has been corrected, and the new one has heard nothing yet."""
+    ada = await world.person("ada")
+    method = await method_of(world, ada)
+
+    async def in_the_middle() -> None:
+        world.mail.meanwhile = None
+        await correct(world, method, "ada@new.example")
+
+    world.mail.meanwhile = in_the_middle
+    world.mail.failures = [Refused("550 no such user", patience=Patience.NONE)]
+    await try_it(world, ada)
+    found = await known(world, method)
+    assert (found.failing_since, found.error) == (None, None)
 
 
 async def test_the_last_way_to_reach_somebody_who_is_paged_goes_when_confirmed(world: World) -> None:

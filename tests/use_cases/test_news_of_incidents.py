@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.use_cases.paged_pair import MOMENT, news_deliveries, two_paged
 from tests.world import World, minutes
 from tocsin.alerts.model import Alert
+from tocsin.app import NEWS_OF_INCIDENT
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, Incident
@@ -120,3 +121,68 @@ async def test_a_message_of_an_earlier_round_that_is_still_tried_is_taken_back(w
     world.mail.down = None
     await world.let_pass(minutes(5))
     assert world.mail.news(ada) == [] and await news_deliveries(world) == ["cancelled"]
+
+
+async def ask(world: World, who: User, incident: Incident, whom: User) -> None:
+    async with world.db.begin() as tx:
+        await incidents.page(tx, world.actor(who), incident.id, [PageTarget("user", whom.id)])
+
+
+async def resolve(world: World, who: User, incident: Incident) -> None:
+    async with world.db.begin() as tx:
+        await incidents.resolve(tx, world.actor(who), incident.id, "Done.")
+
+
+async def put_off_reactions(world: World, by: str = "1 hour") -> None:
+    """What has just happened is noted for those whom it concerns only much later, as when a worker has died."""
+    await world.db.pool.execute(
+        "UPDATE job SET due = tocsin_now() + $2::text::interval WHERE kind = $1", NEWS_OF_INCIDENT, by
+    )
+
+
+async def opened_and_over_again(world: World, who: User, incident: Incident, whom: User) -> None:
+    """Reopened, paged for once more and over again, while nobody has been told of it yet."""
+    async with world.db.begin() as tx:
+        await incidents.reopen(tx, world.actor(who), incident.id, "It is back.")
+    await ask(world, who, incident, whom)
+    await put_off_reactions(world)
+    await world.settle()
+    await resolve(world, who, incident)
+    await put_off_reactions(world)
+
+
+async def test_the_end_of_a_second_round_is_not_told_by_what_waited_for_the_first(world: World) -> None:
+    """F036, F137: it is told once, when it has been noted for that round, and not a second time then."""
+    ada, cyd = await world.people("ada", "cyd")
+    incident = await incident_with(world, cyd)
+    await ask(world, cyd, incident, ada)
+    await world.settle()
+    await resolve(world, cyd, incident)
+    await world.settle()
+    await opened_and_over_again(world, cyd, incident, ada)
+    assert len(world.mail.to(ada)) == 2
+    await world.pass_time(WINDOW)
+    assert world.mail.news(ada) == []
+    await put_off_reactions(world, "0")
+    await world.let_pass(minutes(3))
+    assert world.mail.news(ada) == ["INC-1 “Checkout is down” is over: resolved by Cyd after 0 s."]
+
+
+async def test_that_the_first_round_is_over_is_not_told_in_the_second_though_that_is_over_too(world: World) -> None:
+    """F036, F137: the mail server was away when the first one ended; its message reads the same and is not true."""
+    ada, cyd = await world.people("ada", "cyd")
+    incident = await incident_with(world, cyd)
+    await ask(world, cyd, incident, ada)
+    await world.settle()
+    await world.pass_time(minutes(7))
+    await resolve(world, cyd, incident)
+    await world.settle()
+    world.mail.failures = [Transient("451 later")]
+    await world.pass_time(WINDOW)
+    assert await news_deliveries(world) == ["queued"]
+    await opened_and_over_again(world, cyd, incident, ada)
+    await world.pass_time(MOMENT)
+    assert (world.mail.news(ada), await news_deliveries(world)) == ([], ["cancelled"])
+    await put_off_reactions(world, "0")
+    await world.let_pass(minutes(3))
+    assert world.mail.news(ada) == ["INC-1 “Checkout is down” is over: resolved by Cyd after 0 s."]

@@ -13,6 +13,8 @@ from tests.use_cases.incident_team import Team, person
 from tests.world import FakeChannel, World, minutes
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
+from tocsin.alerts.model import Alert
+from tocsin.alerts.service import together
 from tocsin.db.engine import Tx
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries, service
@@ -237,6 +239,25 @@ async def test_one_of_several_that_cannot_be_changed_stops_none_of_the_rest(team
     with pytest.raises(Denied):
         async with team.db.begin() as tx:
             await alerts.do_to_all(tx, person(team.cleo), "resolve", [open_one])
+
+
+async def test_of_one_that_is_refused_half_way_nothing_stays(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F073: whatever an act has done to an alert before it is refused is undone, and the others keep theirs."""
+    first, second = await team.alert("One", paging=team.bob), await team.alert("Two", paging=team.bob)
+
+    async def resolve(tx: Tx, who: Actor, alert_id: UUID) -> Alert:
+        alert = await alerts.resolve(tx, who, alert_id)
+        if alert_id == first:
+            raise Conflict("Not this one.")
+        return alert
+
+    monkeypatch.setitem(together._ACTS, "resolve", resolve)
+    async with team.db.begin() as tx:
+        became = await alerts.do_to_all(tx, person(team.ada), "resolve", [first, second])
+        assert isinstance(became[0], Conflict)
+    async with team.db.begin() as tx:
+        assert [(await alert_queries.get(tx, id)).status for id in (first, second)] == ["triggered", "resolved"]
+    assert await team.run_states() == ["running", "cancelled"]
 
 
 async def test_a_press_on_an_old_screen_goes_no_step_further(world: World) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.races import held_at
 from tests.use_cases.accounts import (
     BROWSER,
     CLI,
@@ -14,6 +15,7 @@ from tests.use_cases.accounts import (
     PASSWORD,
     actor_of,
     by_link,
+    change,
     in_tx,
     last_event,
     make,
@@ -23,8 +25,10 @@ from tests.use_cases.accounts import (
 from tocsin.db.engine import Database, decode_json
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, Role, User
-from tocsin.kit.errors import Denied, Invalid, Unauthenticated
+from tocsin.identity.service import people
+from tocsin.kit.errors import Conflict, Denied, Invalid, Unauthenticated
 from tocsin.kit.ids import new_id
 
 
@@ -140,6 +144,38 @@ async def test_a_link_opens_one_change_of_the_password_in_its_own_session_for_a_
         await set_password(db, late, ada, "yet another one")
     assert caught.value.errors[0].pointer == "#/current"
     await set_password(db, late, ada, "yet another one", "another good one")
+
+
+@pytest.mark.parametrize("what", ["signed out", "ended by others", "deactivated"])
+async def test_a_session_that_ends_while_the_password_is_hashed_sets_none(db: Database, what: str) -> None:
+    """F110, F135, a race: what a link allowed has gone with its session."""
+    ada = await make(db, "ada", password=PASSWORD)
+    who = await came_by_link(db, ada)
+    assert who.session_id is not None
+    session_id = who.session_id
+    async with held_at(people, "in_turn", set_password(db, who, ada, "another good one")) as setting:
+        match what:
+            case "signed out":
+                await in_tx(db, lambda tx: identity.sign_out(tx, who))
+            case "ended by others":
+                await in_tx(db, lambda tx: identity.revoke_session(tx, CLI, session_id))
+            case _:
+                await change(db, CLI, ada, UserChanges(is_active=False))
+    with pytest.raises(Invalid, match="Give your current password"):
+        await setting
+    await change(db, CLI, ada, UserChanges(is_active=True))
+    await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+
+
+async def test_of_two_new_passwords_by_one_link_the_first_counts(db: Database) -> None:
+    """F110, a race: whoever came second is told, and what was set first is not overwritten unseen."""
+    ada = await make(db, "ada", password=PASSWORD)
+    who = await came_by_link(db, ada)
+    async with held_at(people, "in_turn", set_password(db, who, ada, "the second one")) as second:
+        await set_password(db, who, ada, "the first one")
+    with pytest.raises(Conflict):
+        await second
+    await identity.sign_in(db, ada.email, "the first one", IP, BROWSER, days=14)
 
 
 async def test_a_person_without_a_password_sets_the_first_one(db: Database) -> None:

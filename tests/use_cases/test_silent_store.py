@@ -161,6 +161,16 @@ async def test_closing_does_not_wait_for_a_silent_server(proxy: Proxy) -> None:
         await db.close()
 
 
+@pytest.mark.parametrize("patience", [None, 3600.0])
+async def test_a_goodbye_to_a_silent_server_has_an_end(proxy: Proxy, patience: float | None) -> None:
+    """G04: whoever lets a connection go waits two seconds at most, also in the middle of other work."""
+    connection = await link.connect(proxy.dsn, settings={}, answers_within=None)
+    proxy.swallow()
+    async with asyncio.timeout(PATIENCE):
+        await connection.close(timeout=patience)
+    assert connection.is_closed()
+
+
 async def test_a_connection_attempt_has_an_end(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """G04: an address that swallows the very first packet."""
     monkeypatch.setattr(link, "CONNECTS_WITHIN", 0.2)

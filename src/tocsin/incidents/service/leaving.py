@@ -119,11 +119,11 @@ async def _leave(tx: Tx, incident: Incident, person: User, why: str) -> None:
 
 
 async def _successor(tx: Tx, incident: Incident, person: User) -> User | None:
-    able = [other for other in await queries.joined_people(tx, incident.id) if may_edit(other.role)]
-    if incident.commander_id is not None and incident.commander_id != person.id:
-        active = await identity.keep_active(tx, [incident.commander_id])
-        able = [*active.values(), *able]
-    return next((other for other in able if other.id != person.id), None)
+    joined = [other.id for other in await queries.joined_people(tx, incident.id)]
+    wanted = [id for id in (incident.commander_id, *joined) if id is not None and id != person.id]
+    # As they are now and until the commit: whoever of them leaves in this moment does not follow.
+    active = await identity.keep_active(tx, wanted)
+    return next((active[id] for id in wanted if id in active and may_edit(active[id].role)), None)
 
 
 async def _pass(tx: Tx, incident: Incident, role: IncidentRole, old: User | None, new: User | None, why: str) -> None:

@@ -119,8 +119,8 @@ async def _pass_on_if_gone(tx: Tx, run: EscalationRun, page: Page) -> bool:
 
 
 async def _lock_page(tx: Tx, page_id: UUID) -> tuple[EscalationRun, Page]:
-    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
     page = await queries.page(tx, page_id)
+    run = await queries.lock_run(tx, page.run_id)
     await tx.session.refresh(page)
     return run, page
 
@@ -142,9 +142,7 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
 
     May be called twice: each contact method gets one message of a page.
     """
-    run = await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
-    page = await queries.page(tx, page_id)
-    await tx.session.refresh(page)
+    run, page = await _lock_page(tx, page_id)
     if run.state == RunState.RUNNING and page.state == PageState.PAGING:
         await notifications.try_other_ways(tx, page_id)
 
