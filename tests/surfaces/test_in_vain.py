@@ -13,10 +13,13 @@ from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
+from tocsin.events.base import SYSTEM
+from tocsin.events.log import emit
+from tocsin.events.oncall import PageAttemptFailed
 from tocsin.identity import service as identity
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Refused
-from tocsin.kit.ids import public
+from tocsin.kit.ids import new_id, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.oncall import service as oncall
@@ -165,6 +168,45 @@ async def test_the_last_resort_is_told_why_in_every_place(api: Api, admin: httpx
         await web.do(screen, "ack", {"do": "ack"})
     told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
     assert told["summary"].startswith("Ada and Cyd were paged, and Cyd answered after ")
+
+
+async def test_the_explanation_of_an_alert_that_nobody_gets_does_not_grow_without_end(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    """F136: bounded on both surfaces, with what is left out counted; what became of the alert is told all the same."""
+    world = api.world
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    alert = await world.alert()
+    for number in range(1, 41):
+        tries = [
+            PageAttemptFailed(
+                actor=SYSTEM,
+                alert_id=alert.id,
+                delivery_id=new_id(),
+                page_id=None,
+                user_name="Ada",
+                channel="email",
+                error="404",
+                attempt=1,
+                retry_after=2,
+            )
+            for _ in range(100)
+        ]
+        async with world.db.begin() as tx:
+            await emit(tx, *tries)
+            if number == 20:
+                await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+    names = [step["name"] for step in told["steps"]]
+    assert len(names) < 420
+    total = await world.db.pool.fetchval("SELECT count(*) FROM event WHERE alert_id = $1", alert.id)
+    assert told["left_out"] == total - (len(names) - 1)
+    assert names.index("alert.triggered") == 0 and names.index("left_out") == 100
+    assert "alert.acknowledged" in names[101:-200]
+    assert told["summary"].startswith("Ada was paged, and Ada answered after ")
+    async with browser(world, ada) as web:
+        assert "events after this are left out" in (await web.get(f"/alerts/{public('alt', alert.id)}")).html
 
 
 def fallback_of(answer: httpx.Response) -> dict[str, Any]:

@@ -219,6 +219,12 @@ def _delivery(event: Event, who: str) -> Line | None:
             return None
 
 
+def failed_often(data: Mapping[str, Any], *, times: int, within: str) -> Line:
+    """Say in one line that so many attempts of one message failed; `data` is of the last `page.attempt_failed`."""
+    text = f"{_channel(str(data.get('channel', '')))} to {data.get('user_name', '')} failed {times} times"
+    return Line("triangle-alert", text, "orange", "page", f"Within {within}. Last: {data.get('error', '')}")
+
+
 def _incident(event: Event, who: str) -> Line | None:
     match event:
         case incidents.IncidentDeclared():
