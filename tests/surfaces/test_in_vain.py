@@ -21,6 +21,7 @@ from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Refused
 from tocsin.kit.ids import new_id, public
 from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
@@ -233,7 +234,7 @@ async def test_the_last_resort_is_chosen_through_the_api(api: Api, admin: httpx.
     assert (refused.status_code, refused.json()["code"]) == (409, "escalation_policy.in_use")
     silent = {"type": "user", "id": public("usr", mute.id)}
     chosen = fallback_of(await admin.put(path, json={"target": silent}))["target"]
-    assert chosen["problem"] == "there is no contact method"
+    assert chosen["problem"] == "there is no contact method that works here"
     await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", gone.id)
     for wrong in ({"type": "user", "id": public("usr", gone.id)}, {"type": "user", "id": public("usr", policy.id)}):
         assert (await admin.put(path, json={"target": wrong})).status_code == 422
@@ -278,7 +279,7 @@ async def test_set_up_asks_for_the_last_resort(world: World) -> None:
             fields |= {"password": "a long password", "fall_back_on_me": ["1"] if wanted else []}
             assert (await web.submit(page, "set-up", fields)).status == 303
         async with world.db.begin() as tx:
-            found = await oncall.describe_fallback(tx)
+            found = await oncall.describe_fallback(tx, world.app.channels)
         assert (found.name if found else None) == ("Eve" if wanted else None)
 
 
@@ -311,6 +312,59 @@ async def test_the_doctor_names_what_nobody_answers_and_the_last_resort(world: W
     assert (await say("unanswered alerts"))[0] == "FAIL"
 
 
+async def test_failing_methods_are_said_wherever_somebody_counts_on_them(
+    api: Api, admin: httpx.AsyncClient, dsn: str
+) -> None:
+    """F141, F143, F054: by the policy, the last resort and the doctor; not while one method of one person works."""
+    world = api.world
+
+    async def said() -> tuple[list[str], str | None, dict[str, list[tuple[str, str]]]]:
+        (policy,) = (await admin.get("/escalation_policies")).json()["data"]
+        problem = fallback_of(await admin.get("/organisation/fallback"))["target"]["problem"]
+        found: dict[str, list[tuple[str, str]]] = {}
+        for each in json.loads((await tocsin("doctor", "--json", database_url=dsn))[1]):
+            found.setdefault(each["check"], []).append((each["verdict"], each["words"]))
+        return [one["code"] for one in policy["warnings"]], problem, found
+
+    ada = await world.person("ada")
+    policy = await world.policy([ada])
+    await world.route(policy)
+    async with world.db.begin() as tx:
+        await oncall.set_fallback(tx, world.root, PageTarget("user", ada.id))
+        (method,) = await contact.contact_methods(tx, ada.id)
+    assert (await said())[:2] == ([], None)
+    await world.db.pool.execute(
+        "INSERT INTO contact_method_health (contact_method_id, failing_since, last_failed_at, last_error)"
+        " VALUES ($1, tocsin_now(), tocsin_now(), '550 no such user')",
+        method.id,
+    )
+    codes, problem, doctor = await said()
+    assert (codes, problem) == (["failing_person", "failing_step"], "all contact methods fail")
+    assert doctor["last resort"][0][0] == "warn" and "all contact methods fail" in doctor["last resort"][0][1]
+    assert doctor["escalation policies"] == [
+        ("FAIL", "“Duty” is likely to reach nobody: the contact methods of all its people fail."),
+        ("warn", "“Duty”: Step 1 names Ada, all of whose contact methods fail at present."),
+    ]
+    assert doctor["reach of routes"][0][0] == "warn" and "“Duty”" in doctor["reach of routes"][0][1]
+    async with world.db.begin() as tx:
+        await oncall.set_fallback(tx, world.root, PageTarget("escalation_policy", policy.id))
+    assert (await said())[1] == "the contact methods of everybody on it fail"
+
+    async with world.db.begin() as tx:
+        await notifications.add_contact_method(
+            tx,
+            world.root,
+            world.app.channels,
+            user_id=ada.id,
+            kind="webhook",
+            name="Hook",
+            address="https://hooks.example.org/ada",
+        )
+    codes, problem, doctor = await said()
+    assert (codes, problem, doctor["last resort"][0][0]) == ([], None, "ok")
+    assert [verdict for verdict, _ in doctor["escalation policies"]] == ["ok"]
+
+
 async def test_the_first_person_made_by_command_is_the_last_resort(dsn: str, world: World) -> None:
     """F054: and no later one."""
     for name in ("ada", "bob"):
@@ -318,5 +372,5 @@ async def test_the_first_person_made_by_command_is_the_last_resort(dsn: str, wor
         assert out.startswith("usr_") and len(out.split()) == 1
         assert ("nobody else answers" in said) == (name == "ada")
     async with world.db.begin() as tx:
-        found = await oncall.describe_fallback(tx)
+        found = await oncall.describe_fallback(tx, world.app.channels)
     assert found is not None and found.name == "ada"

@@ -9,13 +9,14 @@ And no round passes faster than the first wait of the policy, whatever fails or 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
 from tocsin.events.words import why_them
+from tocsin.notifications.health import Reach, best_of
 from tocsin.notifications.model import Urgency
 
 # The wait of a direct page, and of a policy that has no steps until it has some.
@@ -108,30 +109,49 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Weakness:
-    """What is wrong with a step: somebody whose account is off (`inactive`), or nobody who can be reached now."""
+    """What is wrong with a step: with one of its people, or so that it is passed over or likely to reach nobody."""
 
     step: int
-    code: Literal["inactive", "unreachable_person", "unreachable_step"]
+    code: Literal["inactive", "unreachable_person", "failing_person", "unreachable_step", "failing_step"]
     words: str
     user_id: UUID | None = None
 
 
-def weaknesses(
-    plan: Plan, *, active: Collection[UUID], reachable: Collection[UUID], names: Mapping[UUID, str]
-) -> list[Weakness]:
-    """Say which people of a policy nobody can ask any more, and which of its steps therefore ask nobody."""
+def weaknesses(plan: Plan, *, reach: Mapping[UUID, Reach], names: Mapping[UUID, str]) -> list[Weakness]:
+    """Say which people of a policy cannot be asked at present, and which of its steps therefore ask nobody.
+
+    `reach` names the people whose accounts are on, and no others.
+    """
     found: list[Weakness] = []
     for number, step in enumerate(plan.steps, start=1):
         for id in step.user_ids:
-            if id not in active:
-                words = f"Step {number} names {names.get(id, 'somebody')}, whose account is switched off."
-                found.append(Weakness(number, "inactive", words, id))
-            elif id not in reachable:
-                words = f"Step {number} names {names.get(id, 'somebody')}, who has no contact method that works here."
-                found.append(Weakness(number, "unreachable_person", words, id))
-        if not any(id in reachable for id in step.user_ids):
-            found.append(Weakness(number, "unreachable_step", f"Step {number} reaches nobody, so it is passed over."))
+            who = f"Step {number} names {names.get(id, 'somebody')}"
+            match reach.get(id):
+                case None:
+                    found.append(Weakness(number, "inactive", f"{who}, whose account is switched off.", id))
+                case Reach.NONE:
+                    words = f"{who}, who has no contact method that works here."
+                    found.append(Weakness(number, "unreachable_person", words, id))
+                case Reach.FAILING:
+                    words = f"{who}, all of whose contact methods fail at present."
+                    found.append(Weakness(number, "failing_person", words, id))
+                case _:
+                    pass
+        match outlook([step], reach):
+            case Reach.NONE:
+                words = f"Step {number} reaches nobody, so it is passed over."
+                found.append(Weakness(number, "unreachable_step", words))
+            case Reach.FAILING:
+                words = f"Step {number} is likely to reach nobody: what there is to reach its people by fails."
+                found.append(Weakness(number, "failing_step", words))
+            case _:
+                pass
     return found
+
+
+def outlook(steps: Sequence[Step], reach: Mapping[UUID, Reach]) -> Reach:
+    """Say how well the best of all people on these steps can be reached."""
+    return best_of({reach.get(id, Reach.NONE) for step in steps for id in step.user_ids})
 
 
 def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:

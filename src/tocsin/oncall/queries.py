@@ -18,7 +18,7 @@ from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import REACHED, Delivery, Method, Rule
-from tocsin.notifications.queries import reachable, ways_to_reach
+from tocsin.notifications.queries import reaches, ways_to_reach
 from tocsin.oncall.escalation import PageTarget, Plan, Step, Weakness, weaknesses
 from tocsin.oncall.model import (
     EscalationPolicy,
@@ -313,10 +313,9 @@ async def plans(tx: Tx, policy_ids: Collection[UUID] | None = None) -> dict[UUID
 async def weaknesses_of(tx: Tx, plans: Mapping[UUID, Plan], channels: Collection[str]) -> dict[UUID, list[Weakness]]:
     """Return what is wrong with each of these policies; `channels` are those that this installation has."""
     everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
-    known = await people(tx, everybody)
-    names, active = {id: name for id, (name, _) in known.items()}, {id for id, (_, is_on) in known.items() if is_on}
-    within_reach = await reachable(tx, everybody, channels)
-    return {id: weaknesses(plan, active=active, reachable=within_reach, names=names) for id, plan in plans.items()}
+    names = {id: name for id, (name, _) in (await people(tx, everybody)).items()}
+    reach = await reaches(tx, everybody, channels)
+    return {id: weaknesses(plan, reach=reach, names=names) for id, plan in plans.items()}
 
 
 async def people(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, tuple[str, bool]]:

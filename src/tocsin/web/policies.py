@@ -21,6 +21,7 @@ from tocsin.identity.model import Actor, User
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as notifications
+from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import Plan, Weakness
@@ -249,12 +250,16 @@ def _sketch_of(plan: Plan | None) -> Sketch:
 
 
 async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID, str]:
-    within_reach = await notifications.reachable(tx, [person.id for person in people], context.channels)
-    return {
-        person.id: "has no contact method that works here" if person.is_active else "deactivated"
-        for person in people
-        if person.id not in within_reach
-    }
+    reach = await notifications.reaches(tx, [person.id for person in people], context.channels)
+    found = {person.id: _REACH_NOTES[reach[person.id]] if person.is_active else "deactivated" for person in people}
+    return {id: note for id, note in found.items() if note}
+
+
+_REACH_NOTES: Mapping[Reach, str] = {
+    Reach.NONE: "has no contact method that works here",
+    Reach.FAILING: "all contact methods fail",
+    Reach.WELL: "",
+}
 
 
 @post("/policies")
