@@ -570,3 +570,31 @@ async def test_a_preference_is_kept_recorded_and_belongs_to_its_person(world: Wo
         assert telling.wish_of(await contact.news_preference(tx, bob.id)) == Wish()
     rows = await world.db.pool.fetch("SELECT data FROM event WHERE data ->> 'kind' = 'news_preference'")
     assert len(rows) == 1
+
+
+async def test_news_that_wait_stay_news_when_their_address_is_corrected(world: World) -> None:
+    """F137, F141: they go to the new address, in the lane of news, and take no place from a test or a page."""
+    ada, bob = await world.person("ada", reachable=False), await world.person("bob")
+    async with world.db.begin() as tx:
+        method = await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address="https://old.example/a"
+        )
+    await world.route(await world.policy([[ada, bob]], wait=minutes(30)))
+    alert = await world.alert()
+    world.hook.down = Transient("away")
+    await take(world, bob, alert)
+    await world.pass_time(WINDOW)
+    async with world.db.begin() as tx:
+        await notifications.update_contact_method(
+            tx,
+            world.root,
+            world.app.channels,
+            user_id=ada.id,
+            method_id=method.id,
+            changes=notifications.MethodChanges(address="https://new.example/a"),
+        )
+    rows = await world.db.pool.fetch("SELECT lane, shares FROM job WHERE kind = 'notifications.send'")
+    assert [(row["lane"], row["shares"]) for row in rows] == [("news", ["news:https://new.example"])]
+    world.hook.down = None
+    await world.settle()
+    assert world.hook.sent[-1][0] == "https://new.example/a"

@@ -145,7 +145,7 @@ async def by_id(tx: Tx, id: UUID, *, incident_id: UUID) -> LoggedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What happened to one alert, the oldest first. So many events are `left_out` in all, behind the position `after`."""
+    """What happened to one alert, the oldest first; so many events are `left_out` behind the position `after`."""
 
     events: Sequence[LoggedEvent]
     left_out: int = 0

@@ -133,10 +133,11 @@ def _escalation(event: Event, who: str) -> Line | None:
         case oncall.EscalationStarted():
             return Line("bell-ring", f"The escalation “{event.policy_name}” started", "amber", "page", event.reason)
         case oncall.EscalationStepSkipped():
-            text = f"Step {event.step} was skipped because nobody on it can be reached"
+            text = f"Step {event.step} was skipped because nobody on it can be asked now"
             return Line("triangle-alert", text, "orange", "page", event.reason)
         case oncall.EscalationRepeated():
-            text = f"Nobody answered; the escalation started again (repeat {event.round})"
+            why = "Nobody took it" if event.has_reached else "No message reached anybody"
+            text = f"{why}; the escalation started again (repeat {event.round})"
             return Line("repeat", text, "orange", "page")
         case oncall.EscalationExhausted():
             text = "The escalation ended without an answer; somebody has to look"

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from tocsin.kit.errors import OutsideFailure, Refused
+from tocsin.notifications.model import DeliveryKind
 
 # Calls under way at once in one process.
 AT_ONCE = 8
@@ -64,6 +65,17 @@ def shares_of_test(user_id: UUID) -> tuple[str, str]:
 def share_of_news(channel: str, address: str) -> str:
     """Return what news share with other news: who carries them. They never take a place from a page."""
     return f"{_NEWS}{origin_of(channel, address)}"
+
+
+def shares_of(kind: DeliveryKind, *, channel: str, address: str, user_id: UUID) -> tuple[str, ...]:
+    """Return what a message of this kind shares with others, to this address."""
+    match kind:
+        case DeliveryKind.TEST:
+            return shares_of_test(user_id)
+        case DeliveryKind.NEWS:
+            return (share_of_news(channel, address),)
+        case DeliveryKind.PAGE:
+            return shares(channel, address, user_id)
 
 
 def share_of(origin: str) -> str:

@@ -44,7 +44,7 @@ from tocsin.notifications.model import (
     plan,
     write_shape,
 )
-from tocsin.notifications.origins import share_of_news, shares, shares_of_test
+from tocsin.notifications.origins import shares_of
 from tocsin.notifications.redirecting import redirect
 
 MOST_METHODS = 20
@@ -134,18 +134,8 @@ def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
         key=name,
         dedup=name,
         max_attempts=1_000_000,
-        shares=_shares(row),
+        shares=shares_of(row["kind"], channel=row["channel"], address=row["address"], user_id=row["user_id"]),
     )
-
-
-def _shares(row: Mapping[str, Any]) -> tuple[str, ...]:
-    match row["kind"]:
-        case DeliveryKind.TEST:
-            return shares_of_test(row["user_id"])
-        case DeliveryKind.NEWS:
-            return (share_of_news(row["channel"], row["address"]),)
-        case _:
-            return shares(row["channel"], row["address"], row["user_id"])
 
 
 async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:

@@ -83,7 +83,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A step that was passed over because nobody on it can be reached."""
+    """A step that was passed over because nobody on it can be reached, or all who can are being asked already."""
 
     step: int
     round: int
@@ -160,13 +160,20 @@ def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
 
 
 def decide(
-    plan: Plan, place: Place, *, urgency: Urgency, reachable: Collection[UUID], names: Mapping[UUID, str]
+    plan: Plan,
+    place: Place,
+    *,
+    urgency: Urgency,
+    reachable: Collection[UUID],
+    names: Mapping[UUID, str],
+    asked: Collection[UUID] = (),
 ) -> Decision:
-    """Say what follows after this place."""
+    """Say what follows after this place. Who is `asked` otherwise about the same is left in peace meanwhile."""
     if not plan.steps:
         return _nobody(plan, place, (), f"“{plan.name}” has no steps, so nobody could be paged.")
     step, round = place.step, place.round
     skipped: list[Skipped] = []
+    reaching = {id for each in plan.steps for id in each.user_ids if id in reachable}
     # Each step is looked at once at most: when a whole turn finds nobody, further turns would not either.
     for _ in plan.steps:
         step += 1
@@ -177,26 +184,34 @@ def decide(
                 return Decision(0, round + 1, (), plan.first_wait - place.round_runs_for, tuple(skipped))
             step, round = 1, round + 1
         here = plan.steps[step - 1]
-        if people := tuple(id for id in here.user_ids if id in reachable):
+        if people := tuple(id for id in here.user_ids if id in reachable and id not in asked):
             # Low urgency notifies once and does not climb, so nothing is waited for.
             wait = here.wait if urgency is Urgency.HIGH else None
             return Decision(step, round, people, wait, tuple(skipped))
-        skipped.append(Skipped(step, round, _why_skipped(here, names)))
+        skipped.append(Skipped(step, round, _why_skipped(here, names, reachable)))
     if len(skipped) == len(plan.steps):
+        if not reaching.isdisjoint(asked):
+            why = "Everybody on it who can be reached is being asked about it already, or just was."
+            return _nobody(plan, place, tuple(skipped), why, wait=min(plan.first_wait, USUAL_WAIT))
         why = f"{skipped[0].reason}." if plan.is_direct else "Nobody on any step can be reached."
         return _nobody(plan, place, tuple(skipped), why)
     return Decision(step, round, (), None, tuple(skipped), _unanswered(plan, round))
 
 
-def _nobody(plan: Plan, place: Place, skipped: tuple[Skipped, ...], why: str) -> Decision:
+def _nobody(
+    plan: Plan, place: Place, skipped: tuple[Skipped, ...], why: str, wait: timedelta | None = None
+) -> Decision:
     if place.has_reached:
         return Decision(place.step, place.round, (), None, skipped, why)
-    return Decision(0, place.round + 1, (), plan.first_wait, skipped, nobody=why)
+    return Decision(0, place.round + 1, (), wait or plan.first_wait, skipped, nobody=why)
 
 
-def _why_skipped(step: Step, names: Mapping[UUID, str]) -> str:
+def _why_skipped(step: Step, names: Mapping[UUID, str], reachable: Collection[UUID]) -> str:
     if not step.user_ids:
         return "the step names nobody"
+    asked = [names.get(id, "somebody") for id in step.user_ids if id in reachable]
+    if asked:
+        return f"being asked about it already, or just was: {', '.join(asked)}"
     people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
     return f"{people} cannot be reached: no contact method, or the account is switched off"
 

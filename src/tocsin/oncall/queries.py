@@ -244,6 +244,29 @@ async def pages_since(tx: Tx, run_ids: Collection[UUID], since: datetime) -> lis
     return list((await tx.session.scalars(query)).all())
 
 
+async def pages_about(tx: Tx, about: Collection[UUID | None], since: datetime) -> list[Page]:
+    """Return the pages about these alerts and incidents that are not older."""
+    query = select(Page).where(or_(Page.alert_id.in_(about), Page.incident_id.in_(about)), Page.paged_at >= since)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def asked_about(tx: Tx, about: Collection[UUID | None], since: datetime) -> list[tuple[UUID, UUID]]:
+    """Return who is being paged about these alerts and incidents now, or was later than that, but by the fallback."""
+    run = EscalationRun
+    is_asked = and_(Page.state == PageState.PAGING, run.state == RunState.RUNNING)
+    # What could not be sent has asked nobody.
+    just_was = and_(Page.paged_at > since, Page.state.in_((PageState.NO_ANSWER, PageState.DECLINED)))
+    query = (
+        select(func.coalesce(Page.alert_id, Page.incident_id), Page.user_id)
+        .join(run, run.id == Page.run_id)
+        .where(
+            or_(Page.alert_id.in_(about), Page.incident_id.in_(about)), not_(run.is_fallback), or_(is_asked, just_was)
+        )
+        .distinct()
+    )
+    return [(id, user_id) for id, user_id in (await tx.session.execute(query)).all()]
+
+
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:
     """Return one policy; raises `NotFound`."""
     return await get_record(tx, EscalationPolicy, id, "escalation policy")
