@@ -597,4 +597,4 @@ async def test_news_that_wait_stay_news_when_their_address_is_corrected(world: W
     assert [(row["lane"], row["shares"]) for row in rows] == [("news", ["news:https://new.example"])]
     world.hook.down = None
     await world.settle()
-    assert world.hook.sent[-1][0] == "https://new.example/a"
+    assert world.hook.told[-1][0] == "https://new.example/a"
