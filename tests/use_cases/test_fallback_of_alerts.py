@@ -1,4 +1,4 @@
-"""The last resort of an alert when it is somebody who is being paged for it, or just was; and what is said meanwhile."""
+"""The last resort of an alert when it is somebody who is paged for it already; and what is said meanwhile."""
 
 from __future__ import annotations
 

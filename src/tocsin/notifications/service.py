@@ -139,9 +139,19 @@ def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
 
 
 async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
-    """Take back what has not gone out yet for these pages; what is being sent is not tried again."""
+    """Take back what has not gone out yet for these pages; what is being sent is not tried again. Needs no session."""
     if page_ids:
-        await _cancel(tx, Delivery.page_id.in_(page_ids))
+        await tx.flush()
+        rows = await (await tx.raw()).fetch(_CANCEL_FOR_PAGES, list(page_ids), tx.now)
+        await queue.cancel(tx, *(queue.subject("delivery", row["id"]) for row in rows if row["state"] == "cancelled"))
+
+
+# As `_cancel` says it.
+_CANCEL_FOR_PAGES = """
+UPDATE delivery SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+       ended_at = CASE WHEN state = 'queued' THEN $2::timestamptz END, recalled_at = $2::timestamptz
+WHERE page_id = ANY($1::uuid[]) AND state IN ('queued', 'sending') RETURNING id, state
+"""
 
 
 async def cancel_about(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None) -> None:

@@ -244,27 +244,35 @@ async def pages_since(tx: Tx, run_ids: Collection[UUID], since: datetime) -> lis
     return list((await tx.session.scalars(query)).all())
 
 
-async def pages_about(tx: Tx, about: Collection[UUID | None], since: datetime) -> list[Page]:
-    """Return the pages about these alerts and incidents that are not older."""
-    query = select(Page).where(or_(Page.alert_id.in_(about), Page.incident_id.in_(about)), Page.paged_at >= since)
-    return list((await tx.session.scalars(query)).all())
+_PAGES_ABOUT = """
+SELECT id, coalesce(alert_id, incident_id) AS about, user_id FROM page
+WHERE (alert_id = ANY($1::uuid[]) OR incident_id = ANY($1::uuid[])) AND paged_at >= $2
+"""
+# What could not be sent has asked nobody.
+_ASKED_ABOUT = """
+SELECT DISTINCT coalesce(page.alert_id, page.incident_id) AS about, page.user_id
+FROM page JOIN escalation_run AS run ON run.id = page.run_id
+WHERE (page.alert_id = ANY($1::uuid[]) OR page.incident_id = ANY($1::uuid[])) AND NOT run.is_fallback
+  AND ((page.state = 'paging' AND run.state = 'running')
+       OR (page.state IN ('no_answer', 'declined') AND page.paged_at > $2))
+"""
 
 
-async def asked_about(tx: Tx, about: Collection[UUID | None], since: datetime) -> list[tuple[UUID, UUID]]:
-    """Return who is being paged about these alerts and incidents now, or was later than that, but by the fallback."""
-    run = EscalationRun
-    is_asked = and_(Page.state == PageState.PAGING, run.state == RunState.RUNNING)
-    # What could not be sent has asked nobody.
-    just_was = and_(Page.paged_at > since, Page.state.in_((PageState.NO_ANSWER, PageState.DECLINED)))
-    query = (
-        select(func.coalesce(Page.alert_id, Page.incident_id), Page.user_id)
-        .join(run, run.id == Page.run_id)
-        .where(
-            or_(Page.alert_id.in_(about), Page.incident_id.in_(about)), not_(run.is_fallback), or_(is_asked, just_was)
-        )
-        .distinct()
-    )
-    return [(id, user_id) for id, user_id in (await tx.session.execute(query)).all()]
+async def pages_about(tx: Tx, about: Collection[UUID], since: datetime) -> list[tuple[UUID, UUID, UUID]]:
+    """Return the pages about these alerts and incidents that are not older: id, about what, whom. Needs no session."""
+    await tx.flush()
+    rows = await (await tx.raw()).fetch(_PAGES_ABOUT, list(about), since)
+    return [(row["id"], row["about"], row["user_id"]) for row in rows]
+
+
+async def asked_about(tx: Tx, about: Collection[UUID], since: datetime) -> list[tuple[UUID, UUID]]:
+    """Return who is being paged about these alerts and incidents now, or was later than that, but by the fallback.
+
+    Needs no session.
+    """
+    await tx.flush()
+    rows = await (await tx.raw()).fetch(_ASKED_ABOUT, list(about), since)
+    return [(row["about"], row["user_id"]) for row in rows]
 
 
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:

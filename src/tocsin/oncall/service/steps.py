@@ -176,19 +176,20 @@ async def _supersede(
     again = {(run.id, page["user_id"]) for run, page in paged}
     earlier = [] if are_new else await queries.pages_since(tx, {run_id for run_id, _ in again}, since)
     closed = [page.id for page in earlier if (page.run_id, page.user_id) in again]
-    last = {(run.alert_id or run.incident_id, page["user_id"]) for run, page in paged if run.is_fallback}
+    last = {(_about_what(run), page["user_id"]) for run, page in paged if run.is_fallback}
     if last:
-        closed += [
-            page.id
-            for page in await queries.pages_about(tx, {about for about, _ in last}, since)
-            if (page.alert_id or page.incident_id, page.user_id) in last
-        ]
+        found = await queries.pages_about(tx, {about for about, _ in last}, since)
+        closed += [id for id, about, user_id in found if (about, user_id) in last]
     await notifications.cancel_for_pages(tx, closed)
+
+
+def _about_what(run: EscalationRun) -> UUID:
+    return run.alert_id or run.incident_id or run.id
 
 
 async def _asked_otherwise(tx: Tx, runs: Sequence[EscalationRun]) -> dict[UUID, set[UUID]]:
     """Return, for those of these runs that ask the fallback, who is asked about the same by other runs, or just was."""
-    about = {run.alert_id or run.incident_id: run.id for run in runs if run.is_fallback}
+    about = {_about_what(run): run.id for run in runs if run.is_fallback}
     if not about:
         return {}
     found: dict[UUID, set[UUID]] = {}
