@@ -155,9 +155,9 @@ async def test_only_what_was_there_before_is_looked_through_for_pages_when_it_is
         await end_runs(tx, **named)
 
     monkeypatch.setattr(intakes.oncall, "end_runs", spy)
-    source = (await rows(world, "SELECT * FROM alert_source"))[0]
+    source = await world.db.pool.fetchrow("SELECT id, name, kind FROM alert_source")
     turns = Parsed(flapping(4 * MOST_TURNS))
-    await world.app.intake.submit(intakes.Source(source["id"], source["name"], "generic", True), b"many", "", turns)
+    await world.app.intake.submit(intakes.Source(*source, is_enabled=True), b"many", "", turns)
     await world.settle()
     assert ended == [[first.id]]
     assert await rows(world, "SELECT FROM escalation_run WHERE state = 'running'") == []

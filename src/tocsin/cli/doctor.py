@@ -253,7 +253,7 @@ async def _clock_steps(tx: Tx) -> Finding:
     at, seconds, moved = steps[0]
     way = "forward" if seconds > 0 else "back"
     words = (
-        f"The database's clock was set {way} by {abs(seconds):,} s, then {clock.stamp(at)}; {moved} waits were moved "
+        f"The database's clock was set {way} by {abs(seconds):,} s, then {clock.in_utc(at)}; {moved} waits were moved "
         f"with it. Steps within seven days: {len(steps)}. Let NTP steer the clock there instead of setting it."
     )
     return _warn(check, words)
@@ -342,7 +342,7 @@ async def _methods(tx: Tx) -> list[Finding]:
     if not failing:
         return [_ok("contact methods", "None fails.")]
     shown = [
-        f"{method.kind} “{method.name}” of {name} since {clock.stamp(health.failing_since)}"
+        f"{method.kind} “{method.name}” of {name} since {clock.in_utc(health.failing_since)}"
         for method, name, health in failing[:10]
         if health.failing_since is not None
     ]
