@@ -366,8 +366,7 @@ class Worker:
         return True
 
     def _is_full(self, share: str) -> bool:
-        is_full = self._shares[share] >= self.limit(share)
-        if is_full:
+        if is_full := self._shares[share] >= self.limit(share):
             self._were_full.add(share)
         return is_full
 
@@ -378,8 +377,7 @@ class Worker:
         finally:
             slow.cancel()
             self._running.pop(job.id, None)
-            # Only a full lane or share has left due jobs behind; otherwise the bell or the poll says when to look.
-            # How much a share may hold can have grown by this very job, so what counts is that it was full before.
+            # Only a full lane or share has left due jobs behind. This very job may have made room for more in its share.
             if self._free[job.lane] == 0 or not self._were_full.isdisjoint(job.shares):
                 self._were_full.difference_update(job.shares)
                 self._wake[job.lane].set()
