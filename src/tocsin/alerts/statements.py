@@ -54,7 +54,8 @@ DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last
 RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severity,
           updated_at = $13::timestamptz AS got_worse,
           CASE WHEN worded_at = $13::timestamptz AND created_at <> $13::timestamptz
-               THEN (SELECT jsonb_build_object('title', title, 'severity', severity, 'native_severity', native_severity)::text
+               THEN (SELECT jsonb_build_object('title', title, 'severity', severity,
+                                               'native_severity', native_severity)::text
                      FROM alert AS before WHERE before.id = alert.id) END AS was
 """
 CHANGE = """

@@ -377,7 +377,7 @@ class Worker:
         finally:
             slow.cancel()
             self._running.pop(job.id, None)
-            # Only a full lane or share has left due jobs behind. This very job may have made room for more in its share.
+            # Only a full lane or share has left due jobs behind. This job may have made more room in its share.
             if self._free[job.lane] == 0 or not self._were_full.isdisjoint(job.shares):
                 self._were_full.difference_update(job.shares)
                 self._wake[job.lane].set()
