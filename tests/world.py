@@ -176,14 +176,14 @@ class World:
     async def history(self, alert: Alert) -> list[str]:
         """What the record says of an alert, as `name` or `name: who`."""
         async with self.db.begin() as tx:
-            events = await log.oldest_first(tx, alert_id=alert.id)
+            events = (await log.chain_of(tx, alert_id=alert.id, last=400)).events
         return [
             f"{event.name}: {event.data['user_name']}" if "user_name" in event.data else event.name for event in events
         ]
 
     async def reasons(self, alert: Alert) -> list[str]:
         async with self.db.begin() as tx:
-            events = await log.oldest_first(tx, alert_id=alert.id)
+            events = (await log.chain_of(tx, alert_id=alert.id, last=400)).events
         return [event.data["reason"] for event in events if event.data.get("reason")]
 
     async def deliveries(self, alert: Alert) -> list[str]:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tocsin.alerts import intake, routing
-from tocsin.alerts.explain import explain
+from tocsin.alerts.explain import LEFT_OUT, explain
 from tocsin.alerts.queries import RoutingTable, Unrouted
 from tocsin.alerts.routing import Route
 from tocsin.alerts.service.routing import _not_routed, _routed
@@ -21,13 +21,15 @@ from tocsin.alerts.sources.base import Action, Signal
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved
 from tocsin.events.base import SYSTEM, ActorRef, Event
 from tocsin.events.incidents import AlertLinked, IncidentDeclared
-from tocsin.events.log import LoggedEvent
+from tocsin.events.log import Chain, LoggedEvent
 from tocsin.events.oncall import (
     EscalationEnded,
     EscalationExhausted,
     EscalationStarted,
     EscalationUnreached,
     PageAcknowledged,
+    PageAttemptFailed,
+    PageFailed,
     PageSent,
     PageStarted,
 )
@@ -213,7 +215,7 @@ RESOLVED: Event = AlertResolved(actor=PROMETHEUS)
 )
 def test_the_sentence_says_who_answered_or_why_nobody_did(events: Sequence[Event], summary: str) -> None:
     """G01."""
-    told = explain(story(*events))
+    told = explain(Chain(story(*events)))
     assert told.summary == summary
     assert [step.name for step in told.steps] == [event.name for event in events]
 
@@ -316,9 +318,62 @@ BEGUN = [
 )
 def test_each_reason_is_said_once_and_one_act_is_one_line(events: list[LoggedEvent], lines: list[str]) -> None:
     """G01."""
-    told = explain(events)
+    told = explain(Chain(events))
     shown = [f"{step.line.text} ({step.line.detail})" if step.line.detail else step.line.text for step in told.told]
     assert shown == lines
     assert [step.name for step in told.steps] == [event.name for event in events]
     reasons = [step.line.detail for step in told.steps if step.line.detail]
     assert len(reasons) == len(set(reasons))
+
+
+def attempt(number: int, message: int = 1, error: str = "404 Not Found") -> Event:
+    return PageAttemptFailed(
+        actor=SYSTEM,
+        delivery_id=UUID(int=message),
+        page_id=ID,
+        user_name="Ada",
+        channel="webhook",
+        error=error,
+        attempt=number,
+        retry_after=300,
+    )
+
+
+GIVEN_UP = PageFailed(
+    actor=SYSTEM, delivery_id=ID, page_id=ID, user_name="Ada", channel="webhook", error="404", attempt=32
+)
+
+
+def test_the_failed_attempts_of_one_message_are_one_step() -> None:
+    """F064, G01: with how many there were, the first, the last, and what the other side said last."""
+    tries = [attempt(number) for number in (1, 2, 3, 16)]
+    told = explain(Chain([*BEGIN, *story(*tries, attempt(32, error="503 Busy"), GIVEN_UP)]))
+
+    assert [step.line.text for step in told.told[3:]] == [
+        "Webhook to Ada failed 32 times",
+        "Webhook to Ada was given up after 32 attempts",
+    ]
+    folded = told.told[3]
+    assert (folded.times, folded.at, folded.last_at) == (32, NOON, NOON + timedelta(minutes=2))
+    assert folded.line.detail == "Within 2 min. Last: 503 Busy"
+
+
+def test_the_attempts_of_two_messages_are_two_steps_and_a_single_one_says_when_the_next_follows() -> None:
+    """F064, G01."""
+    told = explain(Chain(story(attempt(1), attempt(1, message=2), attempt(2, message=2), attempt(1, message=3))))
+    assert [(step.line.text, step.times) for step in told.told] == [
+        ("Webhook to Ada failed and will be tried again", 1),
+        ("Webhook to Ada failed 2 times", 2),
+        ("Webhook to Ada failed and will be tried again", 1),
+    ]
+
+
+def test_what_is_left_out_of_a_long_story_is_counted_where_it_is_missing() -> None:
+    """F136, G01."""
+    events = story(page("Ada"), attempt(1), page("Bob"))
+    for position, event in enumerate(events, start=1):
+        event.position = position
+    told = explain(Chain(events, left_out=1234, after=2))
+    assert [step.name for step in told.told] == ["page.started", "page.attempt_failed", LEFT_OUT, "page.started"]
+    assert told.told[2].line.text == "1,234 events after this are left out"
+    assert told.left_out == 1234

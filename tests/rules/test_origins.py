@@ -7,7 +7,7 @@ import pytest
 
 from tocsin.kit.errors import OutsideFailure, Refused, Transient
 from tocsin.notifications import origins
-from tocsin.notifications.origins import AT_ONCE, TROUBLE, Origins, origin_in, origin_of
+from tocsin.notifications.origins import AT_ONCE, AT_ONCE_AT_FIRST, TROUBLE, Origins, origin_in, origin_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOOK = "https://hooks.example.org"
@@ -52,10 +52,10 @@ def test_an_origin_that_leaves_calls_unanswered_is_only_probed() -> None:
     """F141: one message at a time finds out whether it is back; all others wait and hold nothing up."""
     known = Origins()
     assert [known.failed(HOOK, AWAY, NOW).pause for _ in range(TROUBLE - 1)] == [None] * (TROUBLE - 1)
-    assert known.limit(SHARE) == AT_ONCE
+    assert known.limit(SHARE) == AT_ONCE_AT_FIRST
     assert known.failed(HOOK, AWAY, NOW).pause == timedelta(seconds=5)
     assert known.limit(SHARE) == 1
-    assert known.limit("origin:https://other.example.org") == AT_ONCE
+    assert known.limit("origin:https://other.example.org") == AT_ONCE_AT_FIRST
     assert known.wait(HOOK, at(1)) == timedelta(seconds=4)
     assert known.wait("https://other.example.org", at(1)) is None
     assert known.wait(HOOK, at(5)) is None
@@ -130,6 +130,19 @@ def test_an_origin_that_comes_and_goes_does_not_wake_everybody_each_time() -> No
         known.failed(HOOK, AWAY, at(n))
         told.append(known.answered(HOOK, at(n)).is_back)
     assert told.count(True) == 2
+
+
+def test_an_origin_gets_more_calls_at_once_when_it_has_answered() -> None:
+    """F141, G04: many that are silent from the start would else hold every place that there is."""
+    known = Origins()
+    assert known.limit(SHARE) == AT_ONCE_AT_FIRST < AT_ONCE
+    known.answered(HOOK, NOW)
+    assert known.limit(SHARE) == AT_ONCE
+    known.failed(HOOK, SILENT, at(1))
+    assert known.limit(SHARE) == AT_ONCE_AT_FIRST
+    known.failed(HOOK, NO, at(2))
+    assert known.limit(SHARE) == AT_ONCE
+    assert known.limit("origin:https://other.example.org") == AT_ONCE_AT_FIRST
 
 
 def test_tests_take_few_places_and_none_of_the_pages() -> None:

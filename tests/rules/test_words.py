@@ -182,7 +182,13 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
         (
             "escalation.repeated",
             RUN | {"round": 1},
-            "Nobody answered; the escalation started again (repeat 1)",
+            "Nobody took it; the escalation started again (repeat 1)",
+            "",
+        ),
+        (
+            "escalation.repeated",
+            RUN | {"round": 1, "has_reached": False},
+            "No message reached anybody; the escalation started again (repeat 1)",
             "",
         ),
         (

@@ -13,11 +13,15 @@ from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
+from tocsin.events.base import SYSTEM
+from tocsin.events.log import emit
+from tocsin.events.oncall import PageAttemptFailed
 from tocsin.identity import service as identity
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Refused
-from tocsin.kit.ids import public
+from tocsin.kit.ids import new_id, public
 from tocsin.notifications import queries as contact
+from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
@@ -167,6 +171,45 @@ async def test_the_last_resort_is_told_why_in_every_place(api: Api, admin: httpx
     assert told["summary"].startswith("Ada and Cyd were paged, and Cyd answered after ")
 
 
+async def test_the_explanation_of_an_alert_that_nobody_gets_does_not_grow_without_end(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    """F136: bounded on both surfaces, with what is left out counted; what became of the alert is told all the same."""
+    world = api.world
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    alert = await world.alert()
+    for number in range(1, 41):
+        tries = [
+            PageAttemptFailed(
+                actor=SYSTEM,
+                alert_id=alert.id,
+                delivery_id=new_id(),
+                page_id=None,
+                user_name="Ada",
+                channel="email",
+                error="404",
+                attempt=1,
+                retry_after=2,
+            )
+            for _ in range(100)
+        ]
+        async with world.db.begin() as tx:
+            await emit(tx, *tries)
+            if number == 20:
+                await alerts.acknowledge(tx, world.actor(ada), alert.id)
+    told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+    names = [step["name"] for step in told["steps"]]
+    assert len(names) < 420
+    total = await world.db.pool.fetchval("SELECT count(*) FROM event WHERE alert_id = $1", alert.id)
+    assert told["left_out"] == total - (len(names) - 1)
+    assert names.index("alert.triggered") == 0 and names.index("left_out") == 100
+    assert "alert.acknowledged" in names[101:-200]
+    assert told["summary"].startswith("Ada was paged, and Ada answered after ")
+    async with browser(world, ada) as web:
+        assert "events after this are left out" in (await web.get(f"/alerts/{public('alt', alert.id)}")).html
+
+
 def fallback_of(answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["etag"] == f'"{answer.json()["version"]}"'
@@ -191,7 +234,7 @@ async def test_the_last_resort_is_chosen_through_the_api(api: Api, admin: httpx.
     assert (refused.status_code, refused.json()["code"]) == (409, "escalation_policy.in_use")
     silent = {"type": "user", "id": public("usr", mute.id)}
     chosen = fallback_of(await admin.put(path, json={"target": silent}))["target"]
-    assert chosen["problem"] == "there is no contact method"
+    assert chosen["problem"] == "there is no contact method that works here"
     await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", gone.id)
     for wrong in ({"type": "user", "id": public("usr", gone.id)}, {"type": "user", "id": public("usr", policy.id)}):
         assert (await admin.put(path, json={"target": wrong})).status_code == 422
@@ -236,7 +279,7 @@ async def test_set_up_asks_for_the_last_resort(world: World) -> None:
             fields |= {"password": "a long password", "fall_back_on_me": ["1"] if wanted else []}
             assert (await web.submit(page, "set-up", fields)).status == 303
         async with world.db.begin() as tx:
-            found = await oncall.describe_fallback(tx)
+            found = await oncall.describe_fallback(tx, world.app.channels)
         assert (found.name if found else None) == ("Eve" if wanted else None)
 
 
@@ -244,7 +287,7 @@ async def test_the_doctor_names_what_nobody_answers_and_the_last_resort(world: W
     """F054, F136."""
 
     async def say(check: str) -> tuple[str, str]:
-        _, out, _ = await tocsin("doctor", "--json", database_url=dsn)
+        _, out, _ = await tocsin("doctor", "--json", database_url=dsn, smtp_host="mail.example.org")
         found = {each["check"]: each for each in json.loads(out)}[check]
         return found["verdict"], found["words"]
 
@@ -264,9 +307,65 @@ async def test_the_doctor_names_what_nobody_answers_and_the_last_resort(world: W
         for method in await contact.contact_methods(tx, ada.id):
             await tx.session.delete(method)
     verdict, words = await say("last resort")
-    assert (verdict, words.startswith("Ada cannot be reached: there is no contact method")) == ("warn", True)
+    assert (verdict, words.startswith("Ada cannot be reached: there is no contact method that works here")) == (
+        "warn",
+        True,
+    )
     await world.alert("Cart")
     assert (await say("unanswered alerts"))[0] == "FAIL"
+
+
+async def test_failing_methods_are_said_wherever_somebody_counts_on_them(
+    api: Api, admin: httpx.AsyncClient, dsn: str
+) -> None:
+    """F141, F143, F054: by the policy, the last resort and the doctor; not while one method of one person works."""
+    world = api.world
+
+    async def said() -> tuple[list[str], str | None, dict[str, list[tuple[str, str]]]]:
+        (policy,) = (await admin.get("/escalation_policies")).json()["data"]
+        problem = fallback_of(await admin.get("/organisation/fallback"))["target"]["problem"]
+        found: dict[str, list[tuple[str, str]]] = {}
+        for each in json.loads((await tocsin("doctor", "--json", database_url=dsn, smtp_host="mail.example.org"))[1]):
+            found.setdefault(each["check"], []).append((each["verdict"], each["words"]))
+        return [one["code"] for one in policy["warnings"]], problem, found
+
+    ada = await world.person("ada")
+    policy = await world.policy([ada])
+    await world.route(policy)
+    async with world.db.begin() as tx:
+        await oncall.set_fallback(tx, world.root, PageTarget("user", ada.id))
+        (method,) = await contact.contact_methods(tx, ada.id)
+    assert (await said())[:2] == ([], None)
+    await world.db.pool.execute(
+        "INSERT INTO contact_method_health (contact_method_id, failing_since, last_failed_at, last_error)"
+        " VALUES ($1, tocsin_now(), tocsin_now(), '550 no such user')",
+        method.id,
+    )
+    codes, problem, doctor = await said()
+    assert (codes, problem) == (["failing_person", "failing_step"], "all contact methods fail")
+    assert doctor["last resort"][0][0] == "warn" and "all contact methods fail" in doctor["last resort"][0][1]
+    assert doctor["escalation policies"] == [
+        ("FAIL", "“Duty” is likely to reach nobody: the contact methods of all its people fail."),
+        ("warn", "“Duty”: Step 1 names Ada, all of whose contact methods fail at present."),
+    ]
+    assert doctor["reach of routes"][0][0] == "warn" and "“Duty”" in doctor["reach of routes"][0][1]
+    async with world.db.begin() as tx:
+        await oncall.set_fallback(tx, world.root, PageTarget("escalation_policy", policy.id))
+    assert (await said())[1] == "the contact methods of everybody on it fail"
+
+    async with world.db.begin() as tx:
+        await notifications.add_contact_method(
+            tx,
+            world.root,
+            world.app.channels,
+            user_id=ada.id,
+            kind="webhook",
+            name="Hook",
+            address="https://hooks.example.org/ada",
+        )
+    codes, problem, doctor = await said()
+    assert (codes, problem, doctor["last resort"][0][0]) == ([], None, "ok")
+    assert [verdict for verdict, _ in doctor["escalation policies"]] == ["ok"]
 
 
 async def test_the_first_person_made_by_command_is_the_last_resort(dsn: str, world: World) -> None:
@@ -276,5 +375,5 @@ async def test_the_first_person_made_by_command_is_the_last_resort(dsn: str, wor
         assert out.startswith("usr_") and len(out.split()) == 1
         assert ("nobody else answers" in said) == (name == "ada")
     async with world.db.begin() as tx:
-        found = await oncall.describe_fallback(tx)
+        found = await oncall.describe_fallback(tx, world.app.channels)
     assert found is not None and found.name == "ada"

@@ -148,7 +148,7 @@ async def test_who_asked_for_the_next_step_is_told_and_named(world: World) -> No
         async with world.db.begin() as tx:
             told = [
                 words.describe(event.name, event.actor_name, event.data).text
-                for event in await log.oldest_first(tx, alert_id=alert.id)
+                for event in (await log.chain_of(tx, alert_id=alert.id)).events
             ]
         assert "Ada asked for the next step" in told
         assert "You acknowledged" in (await web.do(done, "ack", {"do": "ack"})).html

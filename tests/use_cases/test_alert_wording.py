@@ -33,7 +33,7 @@ async def repeat(world: World, key: str = "disk", **fields: Any) -> None:
 
 async def changes(world: World, alert: Alert) -> list[dict[str, str]]:
     async with world.db.begin() as tx:
-        events = await log.oldest_first(tx, alert_id=alert.id)
+        events = (await log.chain_of(tx, alert_id=alert.id, last=400)).events
     return [change for event in events if event.name == "alert.updated" for change in event.data["changes"]]
 
 

@@ -282,3 +282,13 @@ async def test_a_source_that_opened_alerts_cannot_be_deleted_but_switched_off(wo
     async with world.db.begin() as tx:
         changed = await alerts.update_source(tx, world.root, source.id, is_enabled=False)
     assert changed.is_enabled is False
+
+
+async def test_a_repeat_that_says_something_new_may_come_with_a_resolve(world: World) -> None:
+    """F138, G04: in one body; the two are written in another kind of transaction than repeats alone."""
+    source = known(await world.source())
+    await world.app.intake.submit(source, b"{}", "", Parsed((signal("disk"), signal("door"))))
+    both = (signal("disk", title="Disk is full"), signal("door", Action.RESOLVE))
+    await world.app.intake.submit(source, b"{}", "", Parsed(both))
+    found = await rows(world, "SELECT title, status FROM alert ORDER BY dedup_key")
+    assert [tuple(row) for row in found] == [("Disk is full", "triggered"), ("door", "resolved")]

@@ -138,3 +138,27 @@ async def post(world: World, token: str, body: bytes) -> tuple[int, bytes]:
         await world.app.asgi()(scope, receive, send)  # pyright: ignore
     assert reads and all(name.startswith("intake") for name in reads)
     return answer[0]["status"], answer[1]["body"]
+
+
+async def test_only_what_was_there_before_is_looked_through_for_pages_when_it_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F005, G04: of a thousand turns of one key, nobody was paged for what the same body opened; the first one was."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    first = await world.alert("flaps", key="flaps")
+    ended: list[Any] = []
+    end_runs = intakes.oncall.end_runs
+
+    async def spy(tx: Any, **named: Any) -> None:
+        ended.append(named["alert_ids"])
+        await end_runs(tx, **named)
+
+    monkeypatch.setattr(intakes.oncall, "end_runs", spy)
+    source = await world.db.pool.fetchrow("SELECT id, name, kind FROM alert_source")
+    turns = Parsed(flapping(4 * MOST_TURNS))
+    await world.app.intake.submit(intakes.Source(*source, is_enabled=True), b"many", "", turns)
+    await world.settle()
+    assert ended == [[first.id]]
+    assert await rows(world, "SELECT FROM escalation_run WHERE state = 'running'") == []
+    assert len(world.mail.to(ada)) == 1

@@ -95,7 +95,7 @@ async def test_a_channel_that_is_not_set_up_sends_nothing(world: World) -> None:
     assert world.mail.to(ada) == []
     assert (await known(world, method)).state == "unavailable"
     async with world.db.begin() as tx:
-        assert await contact.reachable(tx, [ada.id, bob.id], world.app.channels) == {bob.id}
+        assert await contact.reaches(tx, [ada.id, bob.id], world.app.channels) == {ada.id: "none", bob.id: "well"}
 
 
 async def test_a_corrected_address_gets_what_waits_at_once(world: World) -> None:

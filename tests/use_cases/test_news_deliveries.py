@@ -133,3 +133,31 @@ async def test_refused_news_are_not_tried_for_a_day(world: World) -> None:
     await world.let_pass(minutes(5))
     assert await news_deliveries(world) == ["failed"]
     assert await world.db.pool.fetchval("SELECT count(*) FROM contact_method_health") == 0
+
+
+async def test_news_that_wait_stay_news_when_their_address_is_corrected(world: World) -> None:
+    """F137, F141: they go to the new address, in the lane of news, and take no place from a test or a page."""
+    ada, bob = await world.person("ada", reachable=False), await world.person("bob")
+    async with world.db.begin() as tx:
+        method = await notifications.add_contact_method(
+            tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address="https://old.example/a"
+        )
+    await world.route(await world.policy([[ada, bob]], wait=minutes(30)))
+    alert = await world.alert()
+    world.hook.down = Transient("away")
+    await take(world, bob, alert)
+    await world.pass_time(WINDOW)
+    async with world.db.begin() as tx:
+        await notifications.update_contact_method(
+            tx,
+            world.root,
+            world.app.channels,
+            user_id=ada.id,
+            method_id=method.id,
+            changes=notifications.MethodChanges(address="https://new.example/a"),
+        )
+    rows = await world.db.pool.fetch("SELECT lane, shares FROM job WHERE kind = 'notifications.send'")
+    assert [(row["lane"], row["shares"]) for row in rows] == [("news", ["news:https://new.example"])]
+    world.hook.down = None
+    await world.settle()
+    assert world.hook.told[-1][0] == "https://new.example/a"

@@ -7,10 +7,8 @@ import pytest
 
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
-from tocsin.alerts.explain import explain
 from tocsin.alerts.intake import Source
 from tocsin.alerts.sources import ADAPTERS
-from tocsin.events import log
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Denied, Patience, Refused, Transient
 from tocsin.notifications import service as notifications
@@ -330,7 +328,7 @@ async def test_an_alert_that_was_given_back_can_be_answered_from_any_of_its_page
         await alerts.unacknowledge(tx, world.actor(ada), alert.id)
     await world.settle()
     async with world.db.begin() as tx:
-        told = explain(await log.oldest_first(tx, alert_id=alert.id)).summary
+        told = (await alerts.explained(tx, alert.id)).summary
     assert told == "Ada and Bob were paged; nobody has answered yet."
 
     async with world.db.begin() as tx:

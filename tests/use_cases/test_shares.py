@@ -63,6 +63,42 @@ async def test_a_share_takes_no_more_than_its_places(bench: Bench) -> None:
     await bench.have_happened("innocent", *(f"hang {n}" for n in range(200)))
 
 
+async def test_a_share_that_gets_more_places_fills_them_at_once(bench: Bench) -> None:
+    """F141: what waited for a share goes on with the very job that made room for more, and not with the next look."""
+    first, others = asyncio.Event(), asyncio.Event()
+    most = 1
+
+    async def grow(job: Job) -> None:
+        nonlocal most
+        bench.started.append((job.payload["what"], job.owner, job.attempt))
+        await (first if len(bench.started) == 1 else others).wait()
+        most = 8
+        async with bench.db.begin() as tx:
+            await bench.note(tx, job)
+            await queue.finish(tx, job)
+
+    worker = await bench.worker(Kind("grow", grow, backoff), start=False, slots=FEW_SLOTS)
+    worker.limit = lambda _share: most
+    await bench.put(*(f"call {n}" for n in range(8)), kind="grow", lane="send", shares=("origin:new",))
+    await worker.start()
+    bench.workers.append(worker)
+
+    async def left_waiting() -> bool:
+        return len(bench.started) == 1 and bool(worker._were_full)
+
+    await until(left_waiting)
+    worker._wake["send"].clear()
+    first.set()
+    await asyncio.wait_for(worker._wake["send"].wait(), 30)
+
+    async def seven() -> bool:
+        return len(bench.started) == 8
+
+    await until(seven)
+    others.set()
+    await bench.have_happened(*(f"call {n}" for n in range(8)))
+
+
 async def test_either_of_two_shares_may_be_full(bench: Bench) -> None:
     """F141: one person who gets very much does not take all places of an origin from others."""
     go = asyncio.Event()

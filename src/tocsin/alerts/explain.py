@@ -5,33 +5,42 @@ Pure; reads what the log holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
-from tocsin.events.log import LoggedEvent
-from tocsin.events.words import Line, describe
+from tocsin.events.log import Chain, LoggedEvent
+from tocsin.events.words import Line, describe, failed_often
 from tocsin.kit.text import spoken
 from tocsin.oncall.escalation import row_for
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened. `is_said` when another step says the same in better words."""
+    """One thing that happened. `is_said` when another step says the same in better words.
+
+    The failed attempts of one message are one step: so many `times`, until `last_at`.
+    """
 
     at: datetime
     name: str
     actor: str
     line: Line
-    is_said: bool
+    is_said: bool = False
+    times: int = 1
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The sentence and the steps behind it, the oldest first; each of them says its reason once."""
+    """The sentence and the steps behind it, the oldest first; each of them says its reason once.
+
+    Of a very long story, `left_out` events between its beginning and its end are not told; a step says so there.
+    """
 
     summary: str
     steps: tuple[Step, ...]
+    left_out: int = 0
 
     @property
     def told(self) -> list[Step]:
@@ -39,21 +48,70 @@ class Explanation:
         return [step for step in self.steps if not step.is_said]
 
 
-def explain(events: Sequence[LoggedEvent], zone: tzinfo = UTC) -> Explanation:
-    """Tell what happened; `events` are those of one alert, the oldest first. Times in it are told in this zone."""
-    return Explanation(_summary(_since_given_back(events)), tuple(_steps(events, zone)))
+# What says how an alert stands is told however long its story is.
+TURNS = (
+    "alert.routed",
+    "alert.not_routed",
+    "alert.acknowledged",
+    "alert.unacknowledged",
+    "alert.resolved",
+    "escalation.started",
+    "escalation.unreached",
+    "escalation.exhausted",
+    "page.acknowledged",
+    "page.sent",
+    "page.delivered",
+)
+LEFT_OUT = "left_out"
+_ATTEMPT_FAILED = "page.attempt_failed"
 
 
-def _steps(events: Sequence[LoggedEvent], zone: tzinfo) -> Iterable[Step]:
+def explain(chain: Chain, zone: tzinfo = UTC) -> Explanation:
+    """Tell what happened to one alert. Times in it are told in this zone."""
+    return Explanation(_summary(_since_given_back(chain.events)), tuple(_steps(chain, zone)), chain.left_out)
+
+
+def _steps(chain: Chain, zone: tzinfo) -> Iterable[Step]:
     # One use case is one transaction, and all its events have the same time.
     acts: dict[datetime, list[LoggedEvent]] = {}
-    for event in events:
+    for event in chain.events:
         acts.setdefault(event.at, []).append(event)
-    runs = {event.data.get("run_id"): event for event in events if event.name == "escalation.started"}
-    for event in events:
+    runs = {event.data.get("run_id"): event for event in chain.events if event.name == "escalation.started"}
+    attempts = _attempts(chain.events)
+    for event in chain.events:
         act = acts[event.at]
-        line = _line(event, act, runs.get(event.data.get("run_id")), zone)
-        yield Step(event.at, event.name, event.actor_name, line, _is_said(event, act, line))
+        failed = attempts.get(event.data.get("delivery_id"), []) if event.name == _ATTEMPT_FAILED else []
+        if len(failed) < 2:
+            line = _line(event, act, runs.get(event.data.get("run_id")), zone)
+            yield Step(event.at, event.name, event.actor_name, line, _is_said(event, act, line))
+        elif event is failed[0]:
+            yield _folded(failed)
+        if chain.left_out and event.position == chain.after:
+            yield _gap(chain.left_out, event.at)
+
+
+def _attempts(events: Iterable[LoggedEvent]) -> Mapping[object, list[LoggedEvent]]:
+    """Return the failed attempts of each message."""
+    found: dict[object, list[LoggedEvent]] = {}
+    for event in events:
+        if event.name == _ATTEMPT_FAILED:
+            found.setdefault(event.data.get("delivery_id"), []).append(event)
+    return found
+
+
+def _folded(failed: Sequence[LoggedEvent]) -> Step:
+    """Tell the failed attempts of one message in one step, with what the other side said last."""
+    first, last = failed[0], failed[-1]
+    # Not every attempt stands in the record, but all between two that failed did.
+    times = max(len(failed), int(last.data.get("attempt", 0)) - int(first.data.get("attempt", 0)) + 1)
+    line = failed_often(last.data, times=times, within=spoken(last.at - first.at))
+    return Step(first.at, first.name, first.actor_name, line, times=times, last_at=last.at)
+
+
+def _gap(left_out: int, at: datetime) -> Step:
+    text = "One event after this is left out" if left_out == 1 else f"{left_out:,} events after this are left out"
+    detail = "What happened to the alert itself is told below all the same, and so is the end of the story."
+    return Step(at, LEFT_OUT, "", Line("circle-dot", text, "slate", "system", detail))
 
 
 def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | None, zone: tzinfo) -> Line:

@@ -343,6 +343,7 @@ class _Written:
     """What a batch did, gathered for the events and jobs at its end."""
 
     events: list[Event] = field(default_factory=list[Event])
+    opened: set[UUID] = field(default_factory=set[UUID])
     to_route: list[UUID] = field(default_factory=list[UUID])
     got_worse: list[UUID] = field(default_factory=list[UUID])
     repeated: list[UUID] = field(default_factory=list[UUID])
@@ -433,6 +434,7 @@ def _by_key(pair: tuple[Key, _Merged]) -> Key:
 
 def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
     signal, source = merged.signal, merged.source
+    written.opened.add(alert_id)
     written.events.append(
         AlertTriggered(
             actor=ActorRef(kind="source", name=source.name, id=source.id),
@@ -485,11 +487,12 @@ async def _change(
         }
         resolved = to is AlertStatus.RESOLVED
         written.events.append(AlertResolved(**common) if resolved else AlertAcknowledged(**common))
-    if rows:
+    # Nobody is paged yet for what this very batch has opened, as nobody else has seen it.
+    if paged := [row["id"] for row in rows if row["id"] not in written.opened]:
         resolved = to is AlertStatus.RESOLVED
         await oncall.end_runs(
             tx,
-            alert_ids=[row["id"] for row in rows],
+            alert_ids=paged,
             state=RunState.CANCELLED if resolved else RunState.ANSWERED,
             reason="The alert is resolved." if resolved else "The alert was acknowledged at its source.",
         )

@@ -17,7 +17,7 @@ SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
 # A repeat says what the alert is by now, unless it is older by the sender's own time; severity and urgency only ever
 # get worse. One that makes it worse, and is more than information, has it routed anew while nobody has taken it on:
 # `updated_at` is this transaction's instant then. `was` is what a repeat that says something new found, as this
-# statement saw it when it began; it is for the record alone.
+# statement saw it when it began; it is for the record alone, and text because a session would read JSON by itself.
 UPSERT = """
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
                    links, count, created_at, last_seen_at, updated_at, worded_at, routed_at, said_at)
@@ -54,7 +54,8 @@ DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last
 RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severity,
           updated_at = $13::timestamptz AS got_worse,
           CASE WHEN worded_at = $13::timestamptz AND created_at <> $13::timestamptz
-               THEN (SELECT jsonb_build_object('title', title, 'severity', severity, 'native_severity', native_severity)
+               THEN (SELECT jsonb_build_object('title', title, 'severity', severity,
+                                               'native_severity', native_severity)::text
                      FROM alert AS before WHERE before.id = alert.id) END AS was
 """
 CHANGE = """

@@ -13,7 +13,7 @@ from litestar import Response, Router, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.alerts import queries, service
-from tocsin.alerts.explain import explain
+from tocsin.alerts.explain import Step
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.api.alert_shape import AlertOut, pagings, shape, write_alert
 from tocsin.api.alert_sources import SignalOut, write_signal
@@ -37,7 +37,6 @@ from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
-from tocsin.events import log
 from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.kit.clock import stamp
@@ -118,7 +117,7 @@ class AlertSignalOut(msgspec.Struct):
 
 
 class StepOut(msgspec.Struct):
-    """One thing that happened."""
+    """One thing that happened; the failed attempts of one message are one step: so many `times`, until `last_at`."""
 
     at: Time
     name: str
@@ -127,14 +126,20 @@ class StepOut(msgspec.Struct):
     icon: str
     tone: str
     actor: str
+    times: int
+    last_at: Time | None
 
 
 class ExplanationOut(msgspec.Struct):
-    """Who was paged and who answered, or why nobody was, in one sentence and step by step."""
+    """Who was paged and who answered, or why nobody was, in one sentence and step by step, the oldest first.
+
+    Bounded: so many events between the beginning and the end are `left_out`, where a step named `left_out` stands.
+    """
 
     alert_id: str
     summary: str
     steps: list[StepOut]
+    left_out: int
 
 
 @get("/", opt={MORE_PARAMETERS: _LABEL})
@@ -326,11 +331,23 @@ async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     who.must("alert.view")
     async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
-        told = explain(await log.oldest_first(tx, alert_id=alert.id))
-    steps = [
-        StepOut(stamp(s.at), s.name, s.line.text, s.line.detail, s.line.icon, s.line.tone, s.actor) for s in told.steps
-    ]
-    return ExplanationOut(public("alt", alert.id), told.summary, steps)
+        told = await service.explained(tx, alert.id)
+    return ExplanationOut(public("alt", alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
+
+
+def _step(step: Step) -> StepOut:
+    line = step.line
+    return StepOut(
+        at=stamp(step.at),
+        name=step.name,
+        text=line.text,
+        detail=line.detail,
+        icon=line.icon,
+        tone=line.tone,
+        actor=step.actor,
+        times=step.times,
+        last_at=stamp(step.last_at) if step.last_at is not None else None,
+    )
 
 
 ROUTER = Router(

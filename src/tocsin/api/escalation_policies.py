@@ -102,10 +102,13 @@ class PolicyStepOut(msgspec.Struct):
 
 
 class PolicyWarning(msgspec.Struct):
-    """What is wrong with a step: it names somebody who cannot be asked, or reaches nobody and is passed over."""
+    """What is wrong with a step: it names somebody who cannot be asked, or reaches nobody.
+
+    `failing_*`: there are contact methods, but the last attempts on all of them failed. The step is not passed over.
+    """
 
     step: int
-    code: Literal["inactive", "unreachable_person", "unreachable_step"]
+    code: Literal["inactive", "unreachable_person", "failing_person", "unreachable_step", "failing_step"]
     detail: str
     user_id: str | None
 

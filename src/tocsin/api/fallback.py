@@ -13,7 +13,7 @@ from tocsin.api.body import Body, naming
 from tocsin.api.http import IfMatch, answer, read_if_match
 from tocsin.api.targets import Target, read_target
 from tocsin.db.engine import Tx
-from tocsin.edge.context import Ctx, Who
+from tocsin.edge.context import Context, Ctx, Who
 from tocsin.kit.ids import public
 from tocsin.oncall import queries, service
 
@@ -41,9 +41,9 @@ class ChooseFallback(Body, kw_only=True):
     target: Target | None
 
 
-async def _write(tx: Tx) -> FallbackOut:
+async def _write(tx: Tx, context: Context) -> FallbackOut:
     row = await queries.fallback_target(tx)
-    found = await service.describe_fallback(tx)
+    found = await service.describe_fallback(tx, context.channels)
     target = None
     if found is not None:
         prefix = "usr" if found.target.kind == "user" else "pol"
@@ -57,7 +57,7 @@ async def get_fallback(context: Ctx, who: Who) -> Response[FallbackOut]:
     """Show whom escalations fall back on."""
     who.must("oncall.view")
     async with context.begin() as tx:
-        shaped = await _write(tx)
+        shaped = await _write(tx, context)
     return answer(shaped, version=shaped.version)
 
 
@@ -70,7 +70,7 @@ async def choose_fallback(
         target = read_target("target", data.target) if data.target is not None else None
         with naming("target", "id"):
             await service.set_fallback(tx, who, target, if_version=read_if_match(if_match))
-        shaped = await _write(tx)
+        shaped = await _write(tx, context)
     return answer(shaped, version=shaped.version)
 
 

@@ -211,7 +211,8 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
 
 async def _missed(tx: Tx, run: EscalationRun) -> NotReached:
     # A run that has reached nobody goes on, so it may have no reason to have ended.
-    reason = run.end_reason or (await escalations.what_follows(tx, run)).end
+    follows = await escalations.what_follows(tx, run)
+    reason = run.end_reason or follows.nobody or follows.end
     if run.direct_user_id is not None:
         return NotReached("user", public("usr", run.direct_user_id), run.policy_name, reason)
     return NotReached("escalation_policy", public_or_none("pol", run.policy_id) or "", run.policy_name, reason)

@@ -33,7 +33,9 @@ from tocsin.jobs.worker import workers_alive
 from tocsin.kit import clock
 from tocsin.notifications import queries as contact
 from tocsin.notifications.channels import kinds
+from tocsin.notifications.health import Reach, best_of
 from tocsin.oncall import queries as oncall
+from tocsin.oncall.escalation import outlook
 from tocsin.oncall.model import PagingTrouble
 from tocsin.oncall.service import describe_fallback
 from tocsin.settings import Settings
@@ -251,7 +253,7 @@ async def _clock_steps(tx: Tx) -> Finding:
     at, seconds, moved = steps[0]
     way = "forward" if seconds > 0 else "back"
     words = (
-        f"The database's clock was set {way} by {abs(seconds):,} s, then {clock.stamp(at)}; {moved} waits were moved "
+        f"The database's clock was set {way} by {abs(seconds):,} s, then {clock.in_utc(at)}; {moved} waits were moved "
         f"with it. Steps within seven days: {len(steps)}. Let NTP steer the clock there instead of setting it."
     )
     return _warn(check, words)
@@ -277,17 +279,17 @@ async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
         *found,
         _routes(routes, policies),
         *_policies(policies),
-        await _fallback(tx),
+        await _fallback(tx, channels),
         await _in_vain(tx, settings),
         *await _console(tx, settings),
         *await _methods(tx),
     ]
 
 
-async def _fallback(tx: Tx) -> Finding:
+async def _fallback(tx: Tx, channels: Collection[str]) -> Finding:
     """Say whether somebody is asked when an escalation reaches nobody, or nobody answers."""
     check = "last resort"
-    found = await describe_fallback(tx)
+    found = await describe_fallback(tx, channels)
     if found is None:
         words = "Nobody is paged when an escalation reaches nobody or goes unanswered."
         return _warn(check, f"{words} Choose somebody under Organisation.")
@@ -312,23 +314,23 @@ async def _in_vain(tx: Tx, settings: Settings) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """A policy, of each of its steps whether it reaches somebody, and who on it is switched off."""
+    """A policy, how well each of its steps reaches somebody, and who on it is switched off or hard to reach."""
 
     name: str
-    steps: list[bool]
-    inactive: list[str]
+    steps: list[Reach]
+    people: list[str]
 
 
 async def _reach(tx: Tx, channels: Collection[str]) -> dict[UUID, _Policy]:
     plans = await oncall.plans(tx)
     everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
-    within_reach = await contact.reachable(tx, everybody, channels)
+    reach = await contact.reaches(tx, everybody, channels)
     wrong = await oncall.weaknesses_of(tx, plans, channels)
     return {
         id: _Policy(
             plan.name,
-            [any(person in within_reach for person in step.user_ids) for step in plan.steps],
-            [one.words for one in wrong[id] if one.code == "inactive"],
+            [outlook([step], reach) for step in plan.steps],
+            [one.words for one in wrong[id] if one.code in ("inactive", "failing_person")],
         )
         for id, plan in plans.items()
     }
@@ -340,7 +342,7 @@ async def _methods(tx: Tx) -> list[Finding]:
     if not failing:
         return [_ok("contact methods", "None fails.")]
     shown = [
-        f"{method.kind} “{method.name}” of {name} since {clock.stamp(health.failing_since)}"
+        f"{method.kind} “{method.name}” of {name} since {clock.in_utc(health.failing_since)}"
         for method, name, health in failing[:10]
         if health.failing_since is not None
     ]
@@ -361,9 +363,12 @@ def _routes(routes: Sequence[AlertRoute], policies: Mapping[UUID, _Policy]) -> F
     if not led_to:
         words = "No route leads to a policy, so alerts are recorded and nobody is paged. Choose a policy under Routes."
         return _warn(check, words)
-    reaching = sum(any(policy.steps) for policy in led_to)
+    reaching = sum(best_of(policy.steps) is Reach.WELL for policy in led_to)
     if not reaching:
         names = _listed(sorted({f"“{policy.name}”" for policy in led_to}))
+        if any(best_of(policy.steps) is Reach.FAILING for policy in led_to):
+            words = f"Every route leads to people whose contact methods fail: {names}. Mend these, or add other ones."
+            return _warn(check, words)
         mend = "a step with somebody who is active and has a contact method, under Policies and People"
         return _warn(check, f"Every route leads to nobody. Give {names} {mend}.")
     verb = "leads" if reaching == 1 else "lead"
@@ -381,13 +386,16 @@ def _policies(policies: Mapping[UUID, _Policy]) -> list[Finding]:
     for policy in policies.values():
         if not policy.steps:
             found.append(_fail("escalation policies", f"“{policy.name}” has no steps: add one under Policies."))
-        elif not any(policy.steps):
+        elif best_of(policy.steps) is Reach.NONE:
             words = f"“{policy.name}” reaches nobody: give its people contact methods, or other people."
             found.append(_fail("escalation policies", words))
-        elif not all(policy.steps):
-            number = policy.steps.index(False) + 1
+        elif best_of(policy.steps) is Reach.FAILING:
+            words = f"“{policy.name}” is likely to reach nobody: the contact methods of all its people fail."
+            found.append(_fail("escalation policies", words))
+        elif Reach.NONE in policy.steps:
+            number = policy.steps.index(Reach.NONE) + 1
             found.append(_warn("escalation policies", f"Step {number} of “{policy.name}” reaches nobody."))
-        found += [_warn("escalation policies", f"“{policy.name}”: {words}") for words in policy.inactive]
+        found += [_warn("escalation policies", f"“{policy.name}”: {words}") for words in policy.people]
     return found or [_ok("escalation policies", f"{len(policies)}; every step reaches somebody.")]
 
 

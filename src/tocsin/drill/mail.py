@@ -6,6 +6,7 @@ import asyncio
 from email import message_from_bytes
 from email.policy import default
 
+from tocsin.drill.listening import LoopbackServer
 from tocsin.drill.sink import Page, Sink
 from tocsin.kit import clock
 
@@ -13,43 +14,30 @@ USER, PASSWORD = "drill", "drill"
 _REPEATED = "may have received this page before"
 
 
-class MailSink:
+class MailSink(LoopbackServer):
     """What a mail server for drills does with the little of SMTP that a mailer says (RFC 5321, AUTH PLAIN)."""
 
     def __init__(self, sink: Sink) -> None:
+        super().__init__()
         self._sink = sink
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._port = 0
         self.refuses_logins = False
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self._port = await self.open_port()
 
     @property
     def settings(self) -> dict[str, str]:
         """The settings that make a process send its mail here."""
-        assert self._server is not None
+        assert self._port
         return {
             "TOCSIN_SMTP_HOST": "127.0.0.1",
-            "TOCSIN_SMTP_PORT": str(self._server.sockets[0].getsockname()[1]),
+            "TOCSIN_SMTP_PORT": str(self._port),
             "TOCSIN_SMTP_TLS": "none",
             "TOCSIN_SMTP_USERNAME": USER,
             "TOCSIN_SMTP_PASSWORD": PASSWORD,
             "TOCSIN_SMTP_FROM": "Tocsin <tocsin@example.org>",
         }
-
-    async def stop(self) -> None:
-        if self._server is None:
-            return
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

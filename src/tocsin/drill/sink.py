@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tocsin.drill.listening import LoopbackServer
 from tocsin.kit import clock
 
 
@@ -24,7 +25,7 @@ class Page:
     at: float
 
 
-class Sink:
+class Sink(LoopbackServer):
     """A receiver of pages that remembers every one; the first part of the path says for whom it is.
 
     It answers 200 after `delay` seconds, but to the people of `refusing` with that status, and to those of `hanging`
@@ -32,6 +33,7 @@ class Sink:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.pages: list[Page] = []
         self.refused: Counter[str] = Counter()
         self.in_hand: dict[str, int] = defaultdict(int)
@@ -39,26 +41,6 @@ class Sink:
         self.delay: Callable[[], float] = lambda: 0.0
         self.refusing: dict[str, int] = {}
         self.hanging: set[str] = set()
-        self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def open_port(self) -> int:
-        """Listen on one more port; each is an origin of its own to whoever calls."""
-        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        for server in self._servers:
-            server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

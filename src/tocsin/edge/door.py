@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
 from typing import Protocol
+
+from tocsin.kit.networks import network_of, parse_address
 
 # Descriptors that strangers never get: the database, the worker's calls, files, and the answers to those turned away.
 RESERVE = 256
@@ -21,9 +22,6 @@ RESERVE = 256
 _TOLD_AT_ONCE = 32
 # How many are asked, one system call each, before somebody is turned away.
 _ASKED_AT_ONCE = 512
-_LONGEST_ADDRESS = 64
-# Whoever has one IPv6 address has the other 2^64 of its network, too.
-_ONE_SUBSCRIBER = 64
 
 
 class Guest(Protocol):
@@ -85,7 +83,7 @@ class Proxies:
     def __contains__(self, address: str) -> bool:
         if self.everybody or address in self.words:
             return True
-        found = _parse(address)
+        found = parse_address(address)
         return found is not None and any(found in network for network in self.networks)
 
 
@@ -188,19 +186,4 @@ class Door:
 
 def _subscriber(address: str) -> str | None:
     """Return what addresses are counted by: the IPv4 address, the IPv6 network of one subscriber."""
-    found = _parse(address)
-    if isinstance(found, IPv6Address):
-        return str(ip_network((found, _ONE_SUBSCRIBER), strict=False))
-    return str(found) if found is not None else address or None
-
-
-@lru_cache(maxsize=4096)
-def _parse(address: str) -> IPv4Address | IPv6Address | None:
-    if len(address) > _LONGEST_ADDRESS:
-        return None
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return None
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return mapped or found
+    return network_of(address, ipv4_bits=32) or None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from msgspec import to_builtins
-from sqlalchemy import Identity, Index, Select, func, select, text
+from sqlalchemy import Identity, Index, Select, func, select, text, union
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -142,10 +143,35 @@ async def by_id(tx: Tx, id: UUID, *, incident_id: UUID) -> LoggedEvent:
     return (await tx.session.scalars(query)).one()
 
 
-async def oldest_first(tx: Tx, *, alert_id: UUID, limit: int = 500) -> list[LoggedEvent]:
-    """Return the whole chain of one alert in the order it happened."""
-    query = _of_subject(alert_id, None).order_by(LoggedEvent.position).limit(limit)
-    return list((await tx.session.scalars(query)).all())
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What happened to one alert, the oldest first; so many events are `left_out` behind the position `after`."""
+
+    events: Sequence[LoggedEvent]
+    left_out: int = 0
+    after: int = 0
+
+
+async def chain_of(
+    tx: Tx, *, alert_id: UUID, first: int = 100, last: int = 200, keep: Collection[str] = (), kept: int = 100
+) -> Chain:
+    """Return the chain of one alert in the order it happened: its beginning, its end, and between them what to keep.
+
+    A page that reaches nobody is tried without end. `keep` are names; of those events, the newest `kept` are kept.
+    """
+    mine = select(LoggedEvent.position).where(LoggedEvent.alert_id == alert_id)
+    up, down = LoggedEvent.position, LoggedEvent.position.desc()
+    wanted = union(
+        mine.order_by(up).limit(first).subquery().select(),
+        mine.order_by(down).limit(last).subquery().select(),
+        mine.where(LoggedEvent.name.in_(keep)).order_by(down).limit(kept).subquery().select(),
+    )
+    query = select(LoggedEvent).where(LoggedEvent.position.in_(wanted)).order_by(LoggedEvent.position)
+    events = list((await tx.session.scalars(query)).all())
+    if len(events) < first + last:
+        return Chain(events)
+    total = (await tx.session.execute(select(func.count()).where(LoggedEvent.alert_id == alert_id))).scalar_one()
+    return Chain(events, max(0, total - len(events)), events[first - 1].position)
 
 
 async def count(tx: Tx, *, incident_id: UUID) -> int:

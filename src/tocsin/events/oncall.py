@@ -19,7 +19,7 @@ class EscalationStarted(Event, frozen=True, kw_only=True):
 
 
 class EscalationStepSkipped(Event, frozen=True, kw_only=True):
-    """Nobody on this step can be reached, so the next one was taken at once."""
+    """Nobody on this step can be asked now, so the next one was taken at once; `reason` says why."""
 
     name: ClassVar[str] = "escalation.step_skipped"
     run_id: UUID
@@ -28,11 +28,12 @@ class EscalationStepSkipped(Event, frozen=True, kw_only=True):
 
 
 class EscalationRepeated(Event, frozen=True, kw_only=True):
-    """The last step went by without an answer, and the policy started again."""
+    """The last step went by and nobody took it, and the policy started again; `has_reached`: a message got through."""
 
     name: ClassVar[str] = "escalation.repeated"
     run_id: UUID
     round: int
+    has_reached: bool = True
 
 
 class EscalationExhausted(Event, frozen=True, kw_only=True):

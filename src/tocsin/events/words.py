@@ -163,10 +163,11 @@ def _escalation(event: Event, who: str) -> Line | None:
         case oncall.EscalationStarted():
             return Line("bell-ring", f"The escalation “{event.policy_name}” started", "amber", "page", event.reason)
         case oncall.EscalationStepSkipped():
-            text = f"Step {event.step} was skipped because nobody on it can be reached"
+            text = f"Step {event.step} was skipped because nobody on it can be asked now"
             return Line("triangle-alert", text, "orange", "page", event.reason)
         case oncall.EscalationRepeated():
-            text = f"Nobody answered; the escalation started again (repeat {event.round})"
+            why = "Nobody took it" if event.has_reached else "No message reached anybody"
+            text = f"{why}; the escalation started again (repeat {event.round})"
             return Line("repeat", text, "orange", "page")
         case oncall.EscalationExhausted():
             text = "The escalation ended without an answer; somebody has to look"
@@ -247,6 +248,12 @@ def _delivery(event: Event, who: str) -> Line | None:
             return Line("circle-x", text, "red", "page", event.error)
         case _:
             return None
+
+
+def failed_often(data: Mapping[str, Any], *, times: int, within: str) -> Line:
+    """Say in one line that so many attempts of one message failed; `data` is of the last `page.attempt_failed`."""
+    text = f"{_channel(str(data.get('channel', '')))} to {data.get('user_name', '')} failed {times} times"
+    return Line("triangle-alert", text, "orange", "page", f"Within {within}. Last: {data.get('error', '')}")
 
 
 def _incident(event: Event, who: str) -> Line | None:

@@ -11,12 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Protocol
 from uuid import UUID
 
 from tocsin.kit.crypto import digest, read_signed_id, sign_id
 from tocsin.kit.errors import TooMany
+from tocsin.kit.networks import network_of
 
 # A device is known for this long after its last sign-in.
 DEVICE_KNOWN_FOR = timedelta(days=365)
@@ -176,13 +176,7 @@ def in_words(seconds: int) -> str:
 
 def network(ip: str) -> str:
     """Return what one subscriber or office shares: the /24 of an IPv4 address, the /64 of an IPv6 address."""
-    try:
-        address = ip_address(ip.partition("%")[0])
-    except ValueError:
-        return ip
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return str(ip_network((address, 64 if isinstance(address, IPv6Address) else 24), strict=False))
+    return network_of(ip, ipv4_bits=24)
 
 
 def fold(email: str) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Identity, Index, delete, func, select, text
+from sqlalchemy import CheckConstraint, Identity, Index, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.db.engine import Tx, encode_json
@@ -155,7 +155,8 @@ async def enqueue(tx: Tx, *jobs: NewJob) -> None:
 async def cancel(tx: Tx, *keys: str) -> None:
     """Remove every waiting job with one of these keys. One that runs now meets the changed state instead."""
     if keys:
-        await tx.session.execute(delete(JobRow).where(JobRow.key.in_(keys), JobRow.owner.is_(None)))
+        await tx.flush()
+        await (await tx.raw()).execute(_CANCEL, keys)
 
 
 async def hasten(tx: Tx, *keys: str) -> None:
@@ -178,6 +179,7 @@ _MOVE = """
 UPDATE job SET shares = $2, due = CASE WHEN $3 THEN least(due, tocsin_now()) ELSE due END
 WHERE key = $1 AND owner IS NULL RETURNING lane
 """
+_CANCEL = "DELETE FROM job WHERE key = ANY($1::text[]) AND owner IS NULL"
 _HASTEN = """
 UPDATE job SET due = least(due, tocsin_now()) WHERE key = ANY($1::text[]) AND owner IS NULL RETURNING lane
 """

@@ -201,6 +201,8 @@ class Worker:
         self._wake = {lane: asyncio.Event() for lane in LANES}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._shares: Counter[str] = Counter()
+        # Shares for which a job was left where it was, since one of theirs ended.
+        self._were_full = set[str]()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._locked = asyncio.Event()
@@ -364,7 +366,9 @@ class Worker:
         return True
 
     def _is_full(self, share: str) -> bool:
-        return self._shares[share] >= self.limit(share)
+        if is_full := self._shares[share] >= self.limit(share):
+            self._were_full.add(share)
+        return is_full
 
     async def _run(self, job: Job) -> None:
         slow = asyncio.get_running_loop().call_later(ASIDE_AFTER, self._move_aside, job)
@@ -373,8 +377,9 @@ class Worker:
         finally:
             slow.cancel()
             self._running.pop(job.id, None)
-            # Only a full lane or share has left due jobs behind; otherwise the bell or the poll says when to look.
-            if self._free[job.lane] == 0 or any(self._is_full(share) for share in job.shares):
+            # Only a full lane or share has left due jobs behind. This job may have made more room in its share.
+            if self._free[job.lane] == 0 or not self._were_full.isdisjoint(job.shares):
+                self._were_full.difference_update(job.shares)
                 self._wake[job.lane].set()
             is_aside = job.id in self._aside
             self._aside.discard(job.id)

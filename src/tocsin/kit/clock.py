@@ -21,6 +21,11 @@ def elapsed() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+def in_utc(at: datetime) -> str:
+    """Write a time for people who have said no zone, as on a console: `2026-03-01 12:00:05 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def stamp(at: datetime) -> str:
     """Write a time as the API does: RFC 3339, UTC, milliseconds, `Z`."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"

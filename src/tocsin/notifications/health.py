@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +24,25 @@ class MethodState(StrEnum):
     SLOW = "slow"
     FAILING = "failing"
     UNKNOWN = "unknown"
+
+
+class Reach(StrEnum):
+    """Whether somebody can be reached.
+
+    none: there is no contact method that can be sent on here. failing: there is, but the last attempts on each of them
+    failed. well: nothing speaks against at least one of them.
+    """
+
+    NONE = "none"
+    FAILING = "failing"
+    WELL = "well"
+
+
+def best_of(reaches: Collection[Reach]) -> Reach:
+    """Return how well one of several people can be reached."""
+    if Reach.WELL in reaches:
+        return Reach.WELL
+    return Reach.FAILING if Reach.FAILING in reaches else Reach.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,12 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from tocsin.kit.errors import OutsideFailure, Refused
+from tocsin.notifications.model import DeliveryKind
 
-# Calls under way at once in one process.
+# Calls under way at once in one process: to an origin whose last call was answered, and to one of which that is not
+# known. Many that are silent from the start would else take all places there are for as long as a call may last.
 AT_ONCE = 8
+AT_ONCE_AT_FIRST = 2
 AT_ONCE_FOR_A_PERSON = 4
 AT_ONCE_OF_NEWS = 2
 # All tests together, as anybody may press the button again and again. They take few of the places that pages need.
@@ -66,6 +69,17 @@ def share_of_news(channel: str, address: str) -> str:
     return f"{_NEWS}{origin_of(channel, address)}"
 
 
+def shares_of(kind: DeliveryKind, *, channel: str, address: str, user_id: UUID) -> tuple[str, ...]:
+    """Return what a message of this kind shares with others, to this address."""
+    match kind:
+        case DeliveryKind.TEST:
+            return shares_of_test(user_id)
+        case DeliveryKind.NEWS:
+            return (share_of_news(channel, address),)
+        case DeliveryKind.PAGE:
+            return shares(channel, address, user_id)
+
+
 def share_of(origin: str) -> str:
     """Return the share under which the messages of an origin are found."""
     return f"{_ORIGIN}{origin}"
@@ -96,10 +110,13 @@ class Found:
 
 
 class Origins:
-    """Who answers and who does not, as this process has seen it. An origin that never failed is not kept."""
+    """Who answers and who does not, as this process has seen it."""
 
     def __init__(self) -> None:
+        # An origin that never failed is in none.
         self._troubles: MutableMapping[str, _Trouble] = {}
+        # The last call was answered.
+        self._answering = set[str]()
 
     def limit(self, share: str) -> int:
         """Say how many jobs of a share may run at once here."""
@@ -109,7 +126,10 @@ class Origins:
             return TESTS_AT_ONCE
         if not share.startswith(_ORIGIN):
             return AT_ONCE_FOR_A_PERSON
-        return 1 if self.is_probed_only(share.removeprefix(_ORIGIN)) else AT_ONCE
+        origin = share.removeprefix(_ORIGIN)
+        if self.is_probed_only(origin):
+            return 1
+        return AT_ONCE if origin in self._answering else AT_ONCE_AT_FIRST
 
     def wait(self, origin: str, now: datetime) -> timedelta | None:
         """Say how long a message to this origin has to wait; None when it may be sent now, which may be as a probe."""
@@ -133,8 +153,10 @@ class Origins:
         trouble.is_probed = False
         trouble.is_awaited |= not isinstance(failure, Refused)
         if failure.answered:
+            self._note_answer(origin)
             trouble.unanswered, trouble.probes = 0, 0
             return Found(is_back=isinstance(failure, Refused) and self._is_back(trouble, now))
+        self._answering.discard(origin)
         trouble.unanswered += 1
         if trouble.unanswered < TROUBLE:
             return Found()
@@ -146,11 +168,17 @@ class Origins:
 
     def answered(self, origin: str, now: datetime) -> Found:
         """Note a call that went well."""
+        self._note_answer(origin)
         trouble = self._troubles.get(origin)
         if trouble is None:
             return Found()
         trouble.unanswered, trouble.probes, trouble.is_probed = 0, 0, False
         return Found(is_back=self._is_back(trouble, now))
+
+    def _note_answer(self, origin: str) -> None:
+        if len(self._answering) >= _KNOWN_AT_MOST:
+            self._answering.clear()
+        self._answering.add(origin)
 
     def _is_back(self, trouble: _Trouble, now: datetime) -> bool:
         """Say whether what waits for this origin is to be tried now, which is not said again within some seconds.

@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import false, func, or_, select, tuple_
+from sqlalchemy import and_, false, func, or_, select, tuple_
 
 from tocsin.db.engine import Tx
 from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
-from tocsin.notifications.health import Condition, Known, condition
+from tocsin.notifications.health import Condition, Known, Reach, condition
 from tocsin.notifications.model import (
     REACHED,
     ContactMethod,
@@ -198,15 +198,20 @@ async def count_failing(tx: Tx) -> dict[str, int]:
     return {kind: number for kind, number in (await tx.session.execute(query)).all()}
 
 
-async def reachable(tx: Tx, user_ids: Collection[UUID], channels: Collection[str]) -> set[UUID]:
-    """Return those of these people whose account is on and who have a contact method that can be sent on here."""
+async def reaches(tx: Tx, user_ids: Collection[UUID], channels: Collection[str]) -> dict[UUID, Reach]:
+    """Return whether each of these people can be reached on these channels; those whose account is off are left out."""
+    all_fail = func.bool_and(ContactMethodHealth.failing_since.is_not(None))
     query = (
-        select(ContactMethod.user_id)
-        .join(User, User.id == ContactMethod.user_id)
-        .where(ContactMethod.user_id.in_(user_ids), ContactMethod.kind.in_(channels), User.is_active)
-        .distinct()
+        select(User.id, func.count(ContactMethod.id), all_fail)
+        .outerjoin(ContactMethod, and_(ContactMethod.user_id == User.id, ContactMethod.kind.in_(channels)))
+        .outerjoin(ContactMethodHealth, ContactMethodHealth.contact_method_id == ContactMethod.id)
+        .where(User.id.in_(user_ids), User.is_active)
+        .group_by(User.id)
     )
-    return set((await tx.session.scalars(query)).all())
+    return {
+        id: Reach.NONE if not number else Reach.FAILING if fails else Reach.WELL
+        for id, number, fails in (await tx.session.execute(query)).all()
+    }
 
 
 async def lateness(tx: Tx, page_ids: Collection[UUID]) -> dict[UUID, timedelta]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from tocsin.db.engine import Tx, decode_json, encode_json
 from tocsin.jobs import queue
 from tocsin.notifications.model import DeliveryKind, shape_of, write_shape
-from tocsin.notifications.origins import shares, shares_of_test
+from tocsin.notifications.origins import shares_of
 
 _WAITING = """
 SELECT delivery.id, delivery.kind, delivery.user_id, delivery.wanted_at <= tocsin_now() AS is_wanted,
@@ -38,9 +38,6 @@ async def redirect(tx: Tx, method_id: UUID, *, delivery_id: UUID | None = None) 
             continue
         written = encode_json(shape) if shape is not None else None
         await connection.execute(_REDIRECT, row["id"], row["address"], written, row["is_wanted"])
-        shared = (
-            shares(row["channel"], row["address"], row["user_id"])
-            if row["kind"] == DeliveryKind.PAGE
-            else shares_of_test(row["user_id"])
-        )
+        kind = DeliveryKind(row["kind"])
+        shared = shares_of(kind, channel=row["channel"], address=row["address"], user_id=row["user_id"])
         await queue.move(tx, queue.subject("delivery", row["id"]), shared, now=row["is_wanted"])

@@ -44,7 +44,7 @@ from tocsin.notifications.model import (
     plan,
     write_shape,
 )
-from tocsin.notifications.origins import share_of_news, shares, shares_of_test
+from tocsin.notifications.origins import shares_of
 from tocsin.notifications.redirecting import redirect
 
 MOST_METHODS = 20
@@ -134,24 +134,24 @@ def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
         key=name,
         dedup=name,
         max_attempts=1_000_000,
-        shares=_shares(row),
+        shares=shares_of(row["kind"], channel=row["channel"], address=row["address"], user_id=row["user_id"]),
     )
 
 
-def _shares(row: Mapping[str, Any]) -> tuple[str, ...]:
-    match row["kind"]:
-        case DeliveryKind.TEST:
-            return shares_of_test(row["user_id"])
-        case DeliveryKind.NEWS:
-            return (share_of_news(row["channel"], row["address"]),)
-        case _:
-            return shares(row["channel"], row["address"], row["user_id"])
-
-
 async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
-    """Take back what has not gone out yet for these pages; what is being sent is not tried again."""
+    """Take back what has not gone out yet for these pages; what is being sent is not tried again. Needs no session."""
     if page_ids:
-        await _cancel(tx, Delivery.page_id.in_(page_ids))
+        await tx.flush()
+        rows = await (await tx.raw()).fetch(_CANCEL_FOR_PAGES, list(page_ids), tx.now)
+        await queue.cancel(tx, *(queue.subject("delivery", row["id"]) for row in rows if row["state"] == "cancelled"))
+
+
+# As `_cancel` says it.
+_CANCEL_FOR_PAGES = """
+UPDATE delivery SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
+       ended_at = CASE WHEN state = 'queued' THEN $2::timestamptz END, recalled_at = $2::timestamptz
+WHERE page_id = ANY($1::uuid[]) AND state IN ('queued', 'sending') RETURNING id, state
+"""
 
 
 async def cancel_about(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None) -> None:

@@ -9,13 +9,14 @@ And no round passes faster than the first wait of the policy, whatever fails or 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
 from tocsin.events.words import why_them
+from tocsin.notifications.health import Reach, best_of
 from tocsin.notifications.model import Urgency
 
 # The wait of a direct page, and of a policy that has no steps until it has some.
@@ -82,7 +83,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A step that was passed over because nobody on it can be reached."""
+    """A step that was passed over because nobody on it can be reached, or all who can are being asked already."""
 
     step: int
     round: int
@@ -108,30 +109,49 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Weakness:
-    """What is wrong with a step: somebody whose account is off (`inactive`), or nobody who can be reached now."""
+    """What is wrong with a step: with one of its people, or so that it is passed over or likely to reach nobody."""
 
     step: int
-    code: Literal["inactive", "unreachable_person", "unreachable_step"]
+    code: Literal["inactive", "unreachable_person", "failing_person", "unreachable_step", "failing_step"]
     words: str
     user_id: UUID | None = None
 
 
-def weaknesses(
-    plan: Plan, *, active: Collection[UUID], reachable: Collection[UUID], names: Mapping[UUID, str]
-) -> list[Weakness]:
-    """Say which people of a policy nobody can ask any more, and which of its steps therefore ask nobody."""
+def weaknesses(plan: Plan, *, reach: Mapping[UUID, Reach], names: Mapping[UUID, str]) -> list[Weakness]:
+    """Say which people of a policy cannot be asked at present, and which of its steps therefore ask nobody.
+
+    `reach` names the people whose accounts are on, and no others.
+    """
     found: list[Weakness] = []
     for number, step in enumerate(plan.steps, start=1):
         for id in step.user_ids:
-            if id not in active:
-                words = f"Step {number} names {names.get(id, 'somebody')}, whose account is switched off."
-                found.append(Weakness(number, "inactive", words, id))
-            elif id not in reachable:
-                words = f"Step {number} names {names.get(id, 'somebody')}, who has no contact method that works here."
-                found.append(Weakness(number, "unreachable_person", words, id))
-        if not any(id in reachable for id in step.user_ids):
-            found.append(Weakness(number, "unreachable_step", f"Step {number} reaches nobody, so it is passed over."))
+            who = f"Step {number} names {names.get(id, 'somebody')}"
+            match reach.get(id):
+                case None:
+                    found.append(Weakness(number, "inactive", f"{who}, whose account is switched off.", id))
+                case Reach.NONE:
+                    words = f"{who}, who has no contact method that works here."
+                    found.append(Weakness(number, "unreachable_person", words, id))
+                case Reach.FAILING:
+                    words = f"{who}, all of whose contact methods fail at present."
+                    found.append(Weakness(number, "failing_person", words, id))
+                case _:
+                    pass
+        match outlook([step], reach):
+            case Reach.NONE:
+                words = f"Step {number} reaches nobody, so it is passed over."
+                found.append(Weakness(number, "unreachable_step", words))
+            case Reach.FAILING:
+                words = f"Step {number} is likely to reach nobody: what there is to reach its people by fails."
+                found.append(Weakness(number, "failing_step", words))
+            case _:
+                pass
     return found
+
+
+def outlook(steps: Sequence[Step], reach: Mapping[UUID, Reach]) -> Reach:
+    """Say how well the best of all people on these steps can be reached."""
+    return best_of({reach.get(id, Reach.NONE) for step in steps for id in step.user_ids})
 
 
 def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
@@ -140,13 +160,20 @@ def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
 
 
 def decide(
-    plan: Plan, place: Place, *, urgency: Urgency, reachable: Collection[UUID], names: Mapping[UUID, str]
+    plan: Plan,
+    place: Place,
+    *,
+    urgency: Urgency,
+    reachable: Collection[UUID],
+    names: Mapping[UUID, str],
+    asked: Collection[UUID] = (),
 ) -> Decision:
-    """Say what follows after this place."""
+    """Say what follows after this place. Who is `asked` otherwise about the same is left in peace meanwhile."""
     if not plan.steps:
         return _nobody(plan, place, (), f"“{plan.name}” has no steps, so nobody could be paged.")
     step, round = place.step, place.round
     skipped: list[Skipped] = []
+    reaching = {id for each in plan.steps for id in each.user_ids if id in reachable}
     # Each step is looked at once at most: when a whole turn finds nobody, further turns would not either.
     for _ in plan.steps:
         step += 1
@@ -157,26 +184,34 @@ def decide(
                 return Decision(0, round + 1, (), plan.first_wait - place.round_runs_for, tuple(skipped))
             step, round = 1, round + 1
         here = plan.steps[step - 1]
-        if people := tuple(id for id in here.user_ids if id in reachable):
+        if people := tuple(id for id in here.user_ids if id in reachable and id not in asked):
             # Low urgency notifies once and does not climb, so nothing is waited for.
             wait = here.wait if urgency is Urgency.HIGH else None
             return Decision(step, round, people, wait, tuple(skipped))
-        skipped.append(Skipped(step, round, _why_skipped(here, names)))
+        skipped.append(Skipped(step, round, _why_skipped(here, names, reachable)))
     if len(skipped) == len(plan.steps):
+        if not reaching.isdisjoint(asked):
+            why = "Everybody on it who can be reached is being asked about it already, or just was."
+            return _nobody(plan, place, tuple(skipped), why, wait=min(plan.first_wait, USUAL_WAIT))
         why = f"{skipped[0].reason}." if plan.is_direct else "Nobody on any step can be reached."
         return _nobody(plan, place, tuple(skipped), why)
     return Decision(step, round, (), None, tuple(skipped), _unanswered(plan, round))
 
 
-def _nobody(plan: Plan, place: Place, skipped: tuple[Skipped, ...], why: str) -> Decision:
+def _nobody(
+    plan: Plan, place: Place, skipped: tuple[Skipped, ...], why: str, wait: timedelta | None = None
+) -> Decision:
     if place.has_reached:
         return Decision(place.step, place.round, (), None, skipped, why)
-    return Decision(0, place.round + 1, (), plan.first_wait, skipped, nobody=why)
+    return Decision(0, place.round + 1, (), wait or plan.first_wait, skipped, nobody=why)
 
 
-def _why_skipped(step: Step, names: Mapping[UUID, str]) -> str:
+def _why_skipped(step: Step, names: Mapping[UUID, str], reachable: Collection[UUID]) -> str:
     if not step.user_ids:
         return "the step names nobody"
+    asked = [names.get(id, "somebody") for id in step.user_ids if id in reachable]
+    if asked:
+        return f"being asked about it already, or just was: {', '.join(asked)}"
     people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
     return f"{people} cannot be reached: no contact method, or the account is switched off"
 

@@ -18,7 +18,7 @@ from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import REACHED, Delivery, Method, Rule
-from tocsin.notifications.queries import reachable, ways_to_reach
+from tocsin.notifications.queries import reaches, ways_to_reach
 from tocsin.oncall.escalation import PageTarget, Plan, Step, Weakness, weaknesses
 from tocsin.oncall.model import (
     EscalationPolicy,
@@ -244,6 +244,37 @@ async def pages_since(tx: Tx, run_ids: Collection[UUID], since: datetime) -> lis
     return list((await tx.session.scalars(query)).all())
 
 
+_PAGES_ABOUT = """
+SELECT id, coalesce(alert_id, incident_id) AS about, user_id FROM page
+WHERE (alert_id = ANY($1::uuid[]) OR incident_id = ANY($1::uuid[])) AND paged_at >= $2
+"""
+# What could not be sent has asked nobody.
+_ASKED_ABOUT = """
+SELECT DISTINCT coalesce(page.alert_id, page.incident_id) AS about, page.user_id
+FROM page JOIN escalation_run AS run ON run.id = page.run_id
+WHERE (page.alert_id = ANY($1::uuid[]) OR page.incident_id = ANY($1::uuid[])) AND NOT run.is_fallback
+  AND ((page.state = 'paging' AND run.state = 'running')
+       OR (page.state IN ('no_answer', 'declined') AND page.paged_at > $2))
+"""
+
+
+async def pages_about(tx: Tx, about: Collection[UUID], since: datetime) -> list[tuple[UUID, UUID, UUID]]:
+    """Return the pages about these alerts and incidents that are not older: id, about what, whom. Needs no session."""
+    await tx.flush()
+    rows = await (await tx.raw()).fetch(_PAGES_ABOUT, list(about), since)
+    return [(row["id"], row["about"], row["user_id"]) for row in rows]
+
+
+async def asked_about(tx: Tx, about: Collection[UUID], since: datetime) -> list[tuple[UUID, UUID]]:
+    """Return who is being paged about these alerts and incidents now, or was later than that, but by the fallback.
+
+    Needs no session.
+    """
+    await tx.flush()
+    rows = await (await tx.raw()).fetch(_ASKED_ABOUT, list(about), since)
+    return [(row["about"], row["user_id"]) for row in rows]
+
+
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:
     """Return one policy; raises `NotFound`."""
     return await get_record(tx, EscalationPolicy, id, "escalation policy")
@@ -313,10 +344,9 @@ async def plans(tx: Tx, policy_ids: Collection[UUID] | None = None) -> dict[UUID
 async def weaknesses_of(tx: Tx, plans: Mapping[UUID, Plan], channels: Collection[str]) -> dict[UUID, list[Weakness]]:
     """Return what is wrong with each of these policies; `channels` are those that this installation has."""
     everybody = {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
-    known = await people(tx, everybody)
-    names, active = {id: name for id, (name, _) in known.items()}, {id for id, (_, is_on) in known.items() if is_on}
-    within_reach = await reachable(tx, everybody, channels)
-    return {id: weaknesses(plan, active=active, reachable=within_reach, names=names) for id, plan in plans.items()}
+    names = {id: name for id, (name, _) in (await people(tx, everybody)).items()}
+    reach = await reaches(tx, everybody, channels)
+    return {id: weaknesses(plan, reach=reach, names=names) for id, plan in plans.items()}
 
 
 async def people(tx: Tx, user_ids: Collection[UUID]) -> dict[UUID, tuple[str, bool]]:

@@ -234,6 +234,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
     by, at = await _answered(tx, asked)
     joined = await incident_queries.responders(tx, asked.incident.id) if asked.incident is not None else []
     follows = await escalations.what_follows(tx, run) if is_running else None
+    at_once = await escalations.what_follows(tx, run, at_once=True) if is_running else None
     is_last = follows is not None and bool(follows.end)
     return PageView(
         title=str(content.get("title", "")),
@@ -256,7 +257,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
-        may_escalate=follows is not None and bool(follows.page) and page.state == PageState.PAGING,
+        may_escalate=at_once is not None and bool(at_once.page) and page.state == PageState.PAGING,
         is_last=is_last,
         passed_on_at=await _passed_on_at(tx, asked),
         now_paged=[name for other, name in await oncall.pages_of_runs(tx, [run]) if other.state == PageState.PAGING],

@@ -14,13 +14,11 @@ from markupsafe import Markup
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.explain import explain
 from tocsin.alerts.model import OPEN, Alert, AlertStatus, Signal
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
-from tocsin.events import log
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents.model import Incident
@@ -227,7 +225,7 @@ async def _show(
         alert = await queries.get(tx, parse("alt", id))
         values |= {
             "alert": await _view(tx, alert),
-            "explained": explain(await log.oldest_first(tx, alert_id=alert.id), values["now"].tzinfo),
+            "explained": await alerts.explained(tx, alert.id, values["now"].tzinfo),
             "signals": [
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],

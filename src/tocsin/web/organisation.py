@@ -31,15 +31,15 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         organisation = await queries.organisation(tx)
-        values |= await _fallback(tx, who)
+        values |= await _fallback(tx, context, who)
     values |= {"organisation": organisation, "longest_name": LONGEST_NAME, "conflict": ""}
     values["most_hours"] = identity.MOST_HOURS
     return pages.render("organisation.html", values, refused=refused)
 
 
-async def _fallback(tx: Tx, who: Actor) -> pages.Values:
+async def _fallback(tx: Tx, context: Context, who: Actor) -> pages.Values:
     """Return whom escalations fall back on and whom one can choose; what is chosen can always be kept."""
-    chosen = await oncall.describe_fallback(tx)
+    chosen = await oncall.describe_fallback(tx, context.channels)
     row = await oncall_queries.fallback_target(tx)
     people, policies = await target_choices(tx, await responder_choices(tx))
     value = ""

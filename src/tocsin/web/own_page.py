@@ -32,7 +32,7 @@ async def paging(tx: Tx, who: Actor, runs: Sequence[EscalationRun], pages: Seque
     run = running[mine.run_id] if mine is not None else next(iter(running.values()), None)
     if run is None:
         return None
-    follows = await oncall.what_follows(tx, run)
+    follows = await oncall.what_follows(tx, run, at_once=True)
     return Paging(f"{run.round}-{run.step}", bool(follows.page), public("pag", mine.id) if mine is not None else "")
 
 

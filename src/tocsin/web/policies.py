@@ -21,6 +21,7 @@ from tocsin.identity.model import Actor, User
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as notifications
+from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import Plan, Weakness
@@ -256,17 +257,17 @@ def _sketch_of(plan: Plan | None) -> Sketch:
     return Sketch(plan.name, str(plan.repeat), steps)
 
 
-_UNREACHABLE = ("no contact method of theirs works here", "add one")
-_SWITCHED_OFF = ("the account is switched off", "activate it")
+_SWITCHED_OFF = ("Skipped: the account is switched off", "activate it")
+_REACH_NOTES: Mapping[Reach, tuple[str, str]] = {
+    Reach.NONE: ("Skipped: no contact method of theirs works here", "add one"),
+    Reach.FAILING: ("All their contact methods fail", "see to them"),
+}
 
 
 async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID, tuple[str, str]]:
-    within_reach = await notifications.reachable(tx, [person.id for person in people], context.channels)
-    return {
-        person.id: _UNREACHABLE if person.is_active else _SWITCHED_OFF
-        for person in people
-        if person.id not in within_reach
-    }
+    reach = await notifications.reaches(tx, [person.id for person in people], context.channels)
+    off = {person.id: _SWITCHED_OFF for person in people if not person.is_active}
+    return {id: _REACH_NOTES[how] for id, how in reach.items() if how in _REACH_NOTES} | off
 
 
 @post("/policies")

@@ -11,6 +11,7 @@ from tocsin.alerts.service.by_hand import (
     take_on,
     unacknowledge,
 )
+from tocsin.alerts.service.explaining import explained
 from tocsin.alerts.service.forgotten import look_after
 from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
 from tocsin.alerts.service.news import note_news, read_news
@@ -65,6 +66,7 @@ __all__ = [
     "do_to_all",
     "enqueue_routing",
     "escalate",
+    "explained",
     "forget_early_resolves",
     "give_back",
     "link",

@@ -82,7 +82,7 @@ async def escalate_run(tx: Tx, who: Actor, run_id: UUID, *, seen: tuple[int, int
         raise Conflict("This escalation has ended already.", code="escalation.ended")
     if seen is not None and seen != (run.round, run.step):
         return run
-    if not (await what_follows(tx, run)).page:
+    if not (await what_follows(tx, run, at_once=True)).page:
         asked = {page.user_id for page in await queries.open_pages(tx, [run.id])}
         still = "You are still being paged." if who.user_id in asked else "Whoever is being paged still is."
         raise Conflict(f"There is no next step, so nobody else can be paged now. {still}", code="escalation.last_step")

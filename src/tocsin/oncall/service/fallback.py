@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid, Stale
+from tocsin.notifications import queries as contact
+from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
-from tocsin.oncall.escalation import PageTarget, can_reach
+from tocsin.oncall.escalation import USUAL_WAIT, PageTarget, Step, outlook
 from tocsin.oncall.model import FallbackTarget
 
 
@@ -56,21 +59,30 @@ async def set_fallback(
     return chosen
 
 
-async def describe_fallback(tx: Tx) -> Fallback | None:
-    """Return whom an escalation falls back on, and what keeps it from being asked; None when nobody was chosen."""
+async def describe_fallback(tx: Tx, channels: Collection[str]) -> Fallback | None:
+    """Return whom an escalation falls back on, and what keeps it from being asked; None when nobody was chosen.
+
+    `channels` are those that this installation has.
+    """
     target = queries.target_of(await queries.fallback_target(tx))
     if target is None:
         return None
-    known = await queries.known_directory(tx)
-    if target.kind == "escalation_policy":
-        why = "" if can_reach(known.plans[target.id], known.methods) else "nobody on any of its steps can be reached"
-    else:
-        is_active = (await identity.user(tx, target.id)).is_active
-        why = "" if target.id in known.methods else _NO_METHOD if is_active else "the account is switched off"
-    return Fallback(target, await _in_words(tx, target) or "", why)
+    return Fallback(target, await _in_words(tx, target) or "", await _problem(tx, target, channels))
 
 
-_NO_METHOD = "there is no contact method"
+async def _problem(tx: Tx, target: PageTarget, channels: Collection[str]) -> str:
+    is_policy = target.kind == "escalation_policy"
+    steps = (await queries.plans(tx, [target.id]))[target.id].steps if is_policy else (Step((target.id,), USUAL_WAIT),)
+    reach = await contact.reaches(tx, {id for step in steps for id in step.user_ids}, channels)
+    match outlook(steps, reach):
+        case Reach.WELL:
+            return ""
+        case Reach.FAILING:
+            return "the contact methods of everybody on it fail" if is_policy else "all contact methods fail"
+        case _ if is_policy:
+            return "nobody on any of its steps can be reached"
+        case _:
+            return "there is no contact method that works here" if reach else "the account is switched off"
 
 
 async def _in_words(tx: Tx, target: PageTarget | None) -> str | None:

@@ -52,9 +52,7 @@ async def link_runs(tx: Tx, alert_ids: Sequence[UUID], incident_id: UUID | None)
         run.linked_incident_id = incident_id
 
 
-async def advance(
-    tx: Tx, run_id: UUID, *, step: int, round: int, reason: str = "No answer in time."
-) -> datetime | None:
+async def advance(tx: Tx, run_id: UUID, *, step: int, round: int) -> datetime | None:
     """Go on to the next step, provided that the run still stands where the caller believes it to stand.
 
     The wait of a step counts from the first message that reached one of its people. When that was late, nothing is
@@ -67,7 +65,7 @@ async def advance(
     if until is not None and until - tx.now > HARDLY_LATE:
         run.next_step_at = until
         return until
-    await pass_on(tx, run, SYSTEM, reason)
+    await pass_on(tx, run, SYSTEM, "No message reached them in time." if until is None else "No answer in time.")
     return None
 
 

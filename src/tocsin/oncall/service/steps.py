@@ -6,9 +6,9 @@ so two workers, a worker and a person, or two persons meet one after the other a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -120,18 +120,18 @@ async def take_steps(
     end without an answer have the fallback asked.
     """
     reached = set[UUID]() if are_new else await queries.runs_that_reached(tx, [run.id for run in runs])
+    asked = await _asked_otherwise(tx, runs)
     paged: list[tuple[EscalationRun, dict[str, Any]]] = []
     loud: list[tuple[EscalationRun, str]] = []
     for run in runs:
-        decision = _decision(tx, run, directory, has_reached=run.id in reached)
-        events += _about(run, decision)
+        decision = _decision(tx, run, directory, has_reached=run.id in reached, asked=asked.get(run.id, ()))
+        events += _about(run, decision, has_reached=run.id in reached)
         if why := _take(tx, run, decision, has_reached=run.id in reached, events=events):
             loud.append((run, why))
         paged += [(run, _page_row(tx, run, user_id)) for user_id in decision.page]
     if are_new:
         await insert_rows(tx, EscalationRun, [{c: getattr(run, c) for c in _RUN_COLUMNS} for run in runs])
-    else:
-        await _supersede(tx, paged)
+    await _supersede(tx, paged, are_new=are_new)
     await insert_rows(tx, Page, [page for _, page in paged])
     channels = await notifications.queue_deliveries(
         tx, [_request(run, page) for run, page in paged], directory.methods, directory.rules
@@ -165,11 +165,37 @@ def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, 
     return ""
 
 
-async def _supersede(tx: Tx, paged: Sequence[tuple[EscalationRun, Mapping[str, Any]]]) -> None:
-    """Take back what is still being tried of earlier pages of the same people: the new page says the same."""
+async def _supersede(
+    tx: Tx, paged: Sequence[tuple[EscalationRun, Mapping[str, Any]]], *, are_new: bool = False
+) -> None:
+    """Take back what is still being tried of earlier pages of the same people: the new page says the same.
+
+    That is of the same run, and for the fallback of every run about the same.
+    """
+    since = tx.now - 2 * TRIED_FOR
     again = {(run.id, page["user_id"]) for run, page in paged}
-    earlier = await queries.pages_since(tx, {run_id for run_id, _ in again}, tx.now - 2 * TRIED_FOR)
-    await notifications.cancel_for_pages(tx, [page.id for page in earlier if (page.run_id, page.user_id) in again])
+    earlier = [] if are_new else await queries.pages_since(tx, {run_id for run_id, _ in again}, since)
+    closed = [page.id for page in earlier if (page.run_id, page.user_id) in again]
+    last = {(_about_what(run), page["user_id"]) for run, page in paged if run.is_fallback}
+    if last:
+        found = await queries.pages_about(tx, {about for about, _ in last}, since)
+        closed += [id for id, about, user_id in found if (about, user_id) in last]
+    await notifications.cancel_for_pages(tx, closed)
+
+
+def _about_what(run: EscalationRun) -> UUID:
+    return run.alert_id or run.incident_id or run.id
+
+
+async def _asked_otherwise(tx: Tx, runs: Sequence[EscalationRun]) -> dict[UUID, set[UUID]]:
+    """Return, for those of these runs that ask the fallback, who is asked about the same by other runs, or just was."""
+    about = {_about_what(run): run.id for run in runs if run.is_fallback}
+    if not about:
+        return {}
+    found: dict[UUID, set[UUID]] = {}
+    for id, user_id in await queries.asked_about(tx, about.keys(), tx.now - USUAL_WAIT):
+        found.setdefault(about[id], set()).add(user_id)
+    return found
 
 
 async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[EscalationRun, str]]) -> None:
@@ -231,18 +257,34 @@ def _page_started(
     )
 
 
-async def what_follows(tx: Tx, run: EscalationRun) -> Decision:
-    """Say what the run would do next if whoever it paged did not answer; it pages nobody after the last step."""
-    return _decision(tx, run, await queries.known_directory(tx), has_reached=True)
+async def what_follows(tx: Tx, run: EscalationRun, *, at_once: bool = False) -> Decision:
+    """Say what the run would do next when the wait of its step is over and nobody has answered, or `at_once`.
+
+    By what is known now: a run that has reached nobody does not end with its last step.
+    """
+    reached = await queries.runs_that_reached(tx, [run.id])
+    asked = await _asked_otherwise(tx, [run])
+    at = tx.now if at_once else max(run.next_step_at or tx.now, tx.now)
+    directory = await queries.known_directory(tx)
+    return _decision(tx, run, directory, has_reached=run.id in reached, asked=asked.get(run.id, ()), at=at)
 
 
-def _decision(tx: Tx, run: EscalationRun, known: Directory, *, has_reached: bool) -> Decision:
+def _decision(
+    tx: Tx,
+    run: EscalationRun,
+    known: Directory,
+    *,
+    has_reached: bool,
+    asked: Collection[UUID],
+    at: datetime | None = None,
+) -> Decision:
     return decide(
         plan_of(known, run),
-        Place(run.step, run.round, tx.now - run.round_started_at, has_reached),
+        Place(run.step, run.round, (at or tx.now) - run.round_started_at, has_reached),
         urgency=Urgency(run.urgency),
         reachable=known.methods.keys(),
         names=known.names,
+        asked=asked,
     )
 
 
@@ -262,19 +304,21 @@ def plan_of(directory: Directory, run: EscalationRun) -> Plan:
     return Plan(name=run.policy_name, repeat=0, steps=())
 
 
-def _about(run: EscalationRun, decision: Decision) -> list[Any]:
+def _about(run: EscalationRun, decision: Decision, *, has_reached: bool) -> list[Any]:
     # What was found once is not told again with every look: the run goes on as long as nobody was reached.
     if decision.nobody and run.unreached_since is not None:
         return []
     events: list[Any] = []
     for skipped in decision.skipped:
         if skipped.round > run.round and not any(isinstance(e, EscalationRepeated) for e in events):
-            events.append(event_of(run, EscalationRepeated, run_id=run.id, round=skipped.round))
+            events.append(
+                event_of(run, EscalationRepeated, run_id=run.id, round=skipped.round, has_reached=has_reached)
+            )
         events.append(event_of(run, EscalationStepSkipped, run_id=run.id, step=skipped.step, reason=skipped.reason))
     # Also after the wait between two rounds, in which the run stands before the first step of the next one.
     begins = decision.step > 0 and (decision.round > run.round or (run.step == 0 and run.round > 0))
     if begins and not any(isinstance(e, EscalationRepeated) for e in events):
-        events.append(event_of(run, EscalationRepeated, run_id=run.id, round=decision.round))
+        events.append(event_of(run, EscalationRepeated, run_id=run.id, round=decision.round, has_reached=has_reached))
     return events
 
 
