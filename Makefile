@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
           --custom-compile-command "make lock"
 
-.PHONY: run dev install test check format lint types contracts bench lock vendor clean
+.PHONY: run dev install test test-fast check format lint types contracts bench lock vendor clean
 
 run: install ## Serve the demo on http://127.0.0.1:8700
 	$(BIN)/tocsin serve --demo
@@ -30,7 +30,10 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp ## Every test that this machine can run, browser and real senders included
 	@$(BIN)/python tools/test_tools.py
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
+
+test-fast: $(VENV)/dev.stamp ## Rules, use cases, commands, API and pages: what is run again and again while working
+	$(BIN)/pytest -n auto -q tests/rules tests/use_cases tests/surfaces
 
 check: format lint types contracts ## Everything that reads the code without running the product
 

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: a PostgreSQL for the run, a database for the test, a world to tell stories in."""
+"""Fixtures for every test: a PostgreSQL for the process, a database for the test, a world to tell stories in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import needs, postgres
+from tests import figures, lanes, needs, postgres
 from tests.world import World, make_world
 from tocsin.db.engine import Database
 
@@ -22,11 +22,18 @@ settings.load_profile("tocsin")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", needs.MARKER)
     config.pluginmanager.register(needs.LeftOut(is_strict=needs.is_strict()))
+    config.pluginmanager.register(lanes.Spreading())
+    config.pluginmanager.register(figures.Figures())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return lanes.processes()
 
 
 @pytest.fixture(scope="session")
 def postgres_dsn() -> Iterator[str]:
-    """The DSN of the run's server with `{}` where the database's name goes."""
+    """The DSN of this process's server with `{}` where the database's name goes."""
     with postgres.server() as dsn:
         asyncio.run(postgres.make_template(dsn))
         yield dsn

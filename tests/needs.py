@@ -50,6 +50,7 @@ NEEDS = {
         for name, tool in TOOLS.items()
     },
 }
+_PROPERTY = "left out for want of"
 MARKER = f"needs(name): needs one of {', '.join(NEEDS)}; left out where it is missing, but not as root or in CI"
 
 
@@ -70,8 +71,15 @@ class LeftOut:
                 continue
             if self._is_strict:
                 pytest.fail(NEEDS[name].sentence, pytrace=False)
-            self._left_out[name].append(item.nodeid)
+            # Part of the report, so it also comes from a process that runs some of the tests.
+            item.user_properties.append((_PROPERTY, name))
             pytest.skip(NEEDS[name].sentence)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "setup":
+            for what, name in report.user_properties:
+                if what == _PROPERTY:
+                    self._left_out[str(name)].append(report.nodeid)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._left_out:

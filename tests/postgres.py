@@ -1,10 +1,13 @@
-"""One real PostgreSQL for the whole test run, and a fresh database, copied from a template, for each test."""
+"""One real PostgreSQL for each process that runs tests, and a fresh database, copied from a template, for each test."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -22,15 +25,37 @@ from tocsin.db.embedded.account import SpawnOptions
 from tocsin.db.engine import Database
 
 TEMPLATE = "tocsin_template"
+_SHM = Path("/dev/shm")
 # The log of a server that never archives, the template, and the largest database of one test at a time.
 ROOM = 2 * 1024**3
+PREFIX = "tocsin-test-pg-"
+# Held by the process that started the server for as long as it lives.
+_HELD = "held"
 
 
 def _in_memory() -> Path | None:
     """Return a directory in memory with room for the whole run, or nothing: a fresh database is mostly writing."""
-    shm = Path("/dev/shm")
-    has_room = shm.is_dir() and os.access(shm, os.W_OK | os.X_OK) and shutil.disk_usage(shm).free >= ROOM
-    return shm if has_room else None
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    is_there = _SHM.is_dir() and os.access(_SHM, os.W_OK | os.X_OK)
+    return _SHM if is_there and shutil.disk_usage(_SHM).free >= ROOM * processes else None
+
+
+def clear_up(*places: Path) -> list[Path]:
+    """End the servers of runs that were killed, and remove their directories, which are returned."""
+    cleared: list[Path] = []
+    for root in (root for place in places for root in place.glob(f"{PREFIX}*")):
+        # Another account's, or one that is just being made or cleared up: nothing of ours.
+        with contextlib.suppress(OSError), (root / _HELD).open() as held:
+            if os.fstat(held.fileno()).st_uid != os.geteuid():
+                continue
+            # Refused while whoever started the server lives.
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left = files.read_postmaster(root / "data")
+            if left and files.is_alive(left.pid) and files.serves(left.pid, root / "data"):
+                os.kill(left.pid, signal.SIGQUIT)
+            shutil.rmtree(root, ignore_errors=True)
+            cleared.append(root)
+    return cleared
 
 
 def make_cluster(root: Path) -> tuple[Path, SpawnOptions]:
@@ -49,7 +74,16 @@ def make_cluster(root: Path) -> tuple[Path, SpawnOptions]:
 @contextmanager
 def server() -> Iterator[str]:
     """Run a PostgreSQL without fsync in a directory of its own; yields the DSN prefix `postgresql://…/`."""
-    root = Path(tempfile.mkdtemp(prefix="tocsin-test-pg-", dir=_in_memory()))
+    clear_up(_SHM, Path(tempfile.gettempdir()))
+    root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_in_memory()))
+    with (root / "new").open("w") as held:
+        # Nobody finds it before it is held.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (root / "new").rename(root / _HELD)
+        yield from _serve(root)
+
+
+def _serve(root: Path) -> Iterator[str]:
     data, run = root / "data", root / "run"
     programs, spawn = make_cluster(root)
     options = {

@@ -44,12 +44,24 @@ def test_other(): ...
 """
 
 
-def _run(place: Path, *, is_strict: bool) -> tuple[int, str]:
+def _run(place: Path, *words: str, is_strict: bool) -> tuple[int, str]:
     (place / "conftest.py").write_text(_CONFTEST.format(is_strict=is_strict))
     (place / "test_it.py").write_text(_TESTS)
     (place / "pytest.ini").write_text("[pytest]\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--strict-markers", "-c", "pytest.ini", "."],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            "--strict-markers",
+            "-c",
+            "pytest.ini",
+            *words,
+            ".",
+        ],
         cwd=place,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
         capture_output=True,
@@ -59,8 +71,12 @@ def _run(place: Path, *, is_strict: bool) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_what_cannot_be_run_is_left_out_and_counted_at_the_end(tmp_path: Path) -> None:
-    code, said = _run(tmp_path, is_strict=False)
+PROCESSES = pytest.mark.parametrize("words", [(), ("-n", "2")], ids=["one process", "two processes"])
+
+
+@PROCESSES
+def test_what_cannot_be_run_is_left_out_and_counted_at_the_end(tmp_path: Path, words: tuple[str, ...]) -> None:
+    code, said = _run(tmp_path, *words, is_strict=False)
     assert code == 0, said
     assert "3 tests were left out" in said
     assert "2 for want of gold: Gold is missing. Buy some." in said
@@ -69,8 +85,9 @@ def test_what_cannot_be_run_is_left_out_and_counted_at_the_end(tmp_path: Path) -
     assert "1 passed, 3 skipped" in said
 
 
-def test_where_everything_has_to_hold_nothing_is_left_out(tmp_path: Path) -> None:
-    code, said = _run(tmp_path, is_strict=True)
+@PROCESSES
+def test_where_everything_has_to_hold_nothing_is_left_out(tmp_path: Path, words: tuple[str, ...]) -> None:
+    code, said = _run(tmp_path, *words, is_strict=True)
     assert code == 1, said
     assert "1 passed, 3 errors" in said
     assert "Gold is missing. Buy some." in said

@@ -24,6 +24,7 @@ from tocsin.drill.places import place
 from tocsin.drill.processes import Process
 from tocsin.drill.waiting import until
 from tocsin.kit.ids import public
+from tocsin.notifications.telling import TELL
 
 __all__ = ["ROUNDS", "Installation", "OwnPostgres", "Process", "dice", "installation", "traversable_directory", "until"]
 
@@ -96,6 +97,33 @@ class Installation(shared.Installation):
         await self.ask("UPDATE page SET paged_at = paged_at - interval '31 minutes' WHERE state = 'paging'")
         await self.ask("UPDATE job SET due = due - interval '31 minutes' WHERE kind = 'oncall.advance'")
 
+    async def settle(self, within: float = 90.0) -> float:
+        """Wait until nothing is under way any more, and let the half minute be over in which news wait for more."""
+        began = time.monotonic()
+
+        async def only_news_wait() -> bool:
+            return not await self.ask(_ELSE_UNDER_WAY)
+
+        await until(only_news_wait, within, "nothing is under way but news that wait")
+        await until(self._let_news_go, within, "news go out")
+        await super().settle(within)
+        return time.monotonic() - began
+
+    async def _let_news_go(self) -> bool:
+        """Make what waits with its news have waited long enough; the worker may be at work on it just now."""
+        connection = await asyncpg.connect(self.dsn, timeout=10)
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "UPDATE news_item SET waits_since = waits_since - interval '31 s' WHERE waits_since IS NOT NULL"
+                )
+                await connection.execute(
+                    "UPDATE job SET due = tocsin_now() WHERE kind = $1 AND owner IS NULL AND due > tocsin_now()", TELL
+                )
+        finally:
+            await connection.close()
+        return True
+
     async def must_hold(self, *, duplicates: int | None = None, person: str = "ada") -> str:
         """Check the promises after everything has settled, and return the figures as a line.
 
@@ -133,6 +161,12 @@ class Installation(shared.Installation):
         )
 
 
+_ELSE_UNDER_WAY = f"""
+SELECT EXISTS (SELECT FROM alert WHERE routed_at IS NULL)
+    OR EXISTS (SELECT FROM delivery WHERE state IN ('queued', 'sending'))
+    OR EXISTS (SELECT FROM job WHERE coalesce(dedup, '') NOT LIKE 'schedule:%'
+               AND (kind NOT IN ('oncall.advance', '{TELL}') OR due <= tocsin_now()))
+"""
 _DELIVERIES = """
 SELECT dedup_key, array_agg(delivery.state) AS states, (array_agg(delivery.id))[1] AS id
 FROM delivery JOIN alert ON alert.id = delivery.alert_id JOIN user_account ON user_account.id = delivery.user_id

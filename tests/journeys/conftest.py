@@ -1,4 +1,4 @@
-"""One Chromium for all journeys; everybody in them has a browser context of their own."""
+"""One Chromium for all journeys of a process; everybody in them has a browser context of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from playwright.async_api import Browser, async_playwright
 from tools import test_tools
 
 from tests.journeys.browser import NAME
+from tests.journeys.demo import Demo, demonstrated
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,9 @@ async def chromium() -> AsyncIterator[Browser]:
             browser = await playwright.chromium.launch(executable_path=test_tools.chromium(), args=quiet)
         yield browser
         await browser.close()
+
+
+@pytest.fixture(scope="module")
+async def demo(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
+    async with demonstrated(postgres_dsn, chromium) as demo:
+        yield demo

@@ -1,4 +1,4 @@
-"""People with browsers, from the first start to the reopened incident; by keyboard, without JavaScript, on a phone."""
+"""People with browsers: on a phone, by keyboard, without JavaScript, and when the server was away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Error, Page, Route, expect
+from playwright.async_api import Browser, Error, Route, expect
 
 from tests import postgres
 from tests.journeys.browser import (
@@ -21,12 +21,9 @@ from tests.journeys.browser import (
     dialog,
     expect_live,
     forgive,
-    go,
     hold,
     is_same_document,
     mark,
-    menu,
-    run_shown_curl,
     sign_in,
     somebody,
 )
@@ -89,192 +86,6 @@ async def site(postgres_dsn: str) -> AsyncIterator[Site]:
         settings = {"database_url": dsn, "outbound_allow": "127.0.0.0/8"}
         async with served(**settings) as (_, greeting):
             yield await someone_on_call(address(greeting), sink, **settings)
-
-
-async def set_up(page: Page, greeting: str) -> None:
-    """Open the link that the server printed, and make the first account."""
-    found = re.search(r"http\S+/set-up\?token=\S+", greeting)
-    assert found
-    await page.goto(found[0])
-    await page.get_by_label("Organisation").fill("Harbourline")
-    await page.get_by_label("Your name").fill("Ada Lovelace")
-    await page.get_by_label("E-mail").fill(ADA)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await button(page, "Set up and sign in").click()
-    await expect(page).to_have_url(re.compile("/incidents$"))
-
-
-async def prepare_paging(page: Page, hook: str) -> None:
-    """Make a contact method, a policy, a route and a source in the pages; ends on the page of the source."""
-    await menu(page, "Profile and contact methods")
-    await expect(page.get_by_text("You cannot be paged.")).to_be_visible()
-    await button(page, "Add").click()
-    await page.get_by_label("Kind").select_option("webhook")
-    await page.get_by_label("Address").fill(hook)
-    await button(dialog(page, "Add contact method"), "Add").click()
-    await expect(page.locator("li", has_text=hook).first).to_be_visible()
-    await expect(dialog(page, "Add contact method")).to_be_hidden()
-    await expect(page.get_by_text("You cannot be paged.")).to_be_hidden()
-
-    await go(page, "Policies")
-    await page.get_by_role("link", name="New policy").first.click()
-    await page.get_by_label("Name").fill("Payments primary")
-    await page.get_by_label("Person to add to step 1").select_option(label="Ada Lovelace")
-    await page.locator("#step-0").get_by_role("button", name="Add", exact=True).click()
-    await expect(button(page, "Remove Ada Lovelace from step 1")).to_be_visible()
-    await page.get_by_label("If nobody acknowledges in").fill("7")
-    await button(page, "Make policy").click()
-    await expect(page.get_by_role("heading", name="Payments primary", level=1)).to_be_visible()
-    await expect(page.get_by_label("If nobody acknowledges in")).to_have_value("7")
-
-    if page.viewport_size and page.viewport_size["width"] >= 860:
-        await go(page, "Routes")
-    else:
-        await page.goto("/routes")
-    await button(page, "Add the catch-all").click()
-    await page.get_by_label("Page by").locator("visible=true").select_option(label="Payments primary")
-    await button(page, "Add it").click()
-    await expect(page.get_by_role("heading", name="Everything else")).to_be_visible()
-
-    await go(page, "Sources")
-    await button(page, "New source").first.click()
-    new = dialog(page, "New source")
-    await new.get_by_label("Name").fill("Shell")
-    await new.get_by_label("Kind").select_option("generic")
-    await button(new, "Make source").click()
-    await expect(page.get_by_role("heading", name="Shell", level=1)).to_be_visible()
-
-
-async def invite(page: Page, name: str, email: str) -> str:
-    """Add a person; returns the link that the page shows once."""
-    await go(page, "People")
-    await button(page, "Add person").click()
-    new = dialog(page, "Add person")
-    await new.get_by_label("Name").fill(name)
-    await new.get_by_label("E-mail").fill(email)
-    await new.get_by_label("Role").select_option("responder")
-    await button(new, "Add person").click()
-    link = await page.locator("#invite-url").text_content()
-    assert link
-    return link
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-async def test_a_newcomer_sets_up_is_paged_and_works_on_an_incident(chromium: Browser, dsn: str, width: int) -> None:
-    async with (
-        webhook() as sink,
-        served(database_url=dsn, outbound_allow="127.0.0.0/8") as (_, greeting),
-        somebody(chromium, address(greeting), width=width) as ada,
-        somebody(chromium, address(greeting), width=width) as ben,
-    ):
-        await set_up(ada, greeting)
-        button_out = button(ada, "Sign out")
-        await ada.get_by_role("button", name=re.compile("your menu$") if width > 860 else "More", exact=True).click()
-        await button_out.click()
-        await expect(ada).to_have_url(re.compile("/sign-in"))
-        await sign_in(ada, ADA)
-        await prepare_paging(ada, sink.url)
-
-        # The alert appears where the list is open.
-        watching = await ada.context.new_page()
-        await watching.goto("/alerts")
-        await expect(watching.get_by_text("No signals yet").or_(watching.get_by_text("All quiet"))).to_be_visible()
-        await expect_live(watching)
-        await mark(watching)
-        answer = await run_shown_curl(ada)
-        assert answer.status == 202
-        rows = watching.locator("#list [data-row]")
-        await expect(rows).to_have_count(1)
-        assert await is_same_document(watching)
-        title = await rows.get_by_role("link").first.text_content()
-        assert title
-        _, page = await sink.first(title)
-        assert page["recipient_name"] == "Ada Lovelace"
-
-        # Why.
-        await rows.get_by_role("link", name=title, exact=True).click()
-        await expect(watching.get_by_role("heading", name=title, level=1)).to_be_visible()
-        explain = watching.locator("#explain")
-        await expect(explain).to_contain_text("The route “Everything else” pages Payments primary")
-        await expect(explain).to_contain_text("Ada Lovelace was paged by webhook")
-
-        # The declaration says already what is known.
-        await watching.goto("/alerts")
-        await watching.get_by_role("link", name=f"Declare incident from {title}").click()
-        await expect(watching.get_by_label("Title")).to_have_value(title)
-        await expect(watching.get_by_text("is linked, and acknowledged in your name.")).to_be_visible()
-        await button(watching, "Declare incident").click()
-        await expect(watching).to_have_url(re.compile("/incidents/INC-1$"))
-        await expect(watching.get_by_role("heading", level=1)).to_contain_text(title)
-        await expect(watching.locator("aside.rail")).to_contain_text(title)
-        await watching.close()
-
-        # Two people on one incident.
-        link = await invite(ada, "Ben Okri", "ben@example.org")
-        await ben.goto(link)
-        await button(ben, "Sign in").click()
-        await expect(ben).to_have_url(re.compile("/people/usr_"))
-        await ben.goto("/incidents/INC-1")
-        await ada.goto("/incidents/INC-1")
-        await expect_live(ada)
-        await mark(ada)
-        note = ada.get_by_label("Write in the timeline")
-        await note.fill("I am looking at the dat")
-        await ben.get_by_label("Write in the timeline").fill("The **database** is *full*.")
-        await button(ben, "Comment").click()
-        comment = ada.locator("#timeline .comment", has_text="The database is full.")
-        await expect(comment).to_be_visible()
-        await expect(comment.locator("strong")).to_have_text("database")
-        await expect(note).to_be_focused()
-        await expect(note).to_have_value("I am looking at the dat")
-        await note.press("End")
-        await note.type("abase.")
-        await note.press("Control+Enter")
-        await expect(ada.locator("#timeline .comment", has_text="I am looking at the database.")).to_be_visible()
-        await expect(note).to_have_value("")
-        assert await is_same_document(ada)
-
-        # Severity and status change in place, for both.
-        await ada.get_by_role("button", name=re.compile("^Severity: ")).click()
-        await ada.get_by_role("button", name=re.compile("^SEV2")).click()
-        await expect(ada.get_by_role("button", name="Severity: SEV2 High")).to_be_visible()
-        await ada.get_by_role("button", name=re.compile("^Status: ")).click()
-        await button(ada, "Mitigated").click()
-        await expect(ada.get_by_role("button", name="Status: Mitigated")).to_be_visible()
-        await expect(ben.get_by_role("button", name="Severity: SEV2 High")).to_be_visible()
-        await expect(ben.get_by_role("button", name="Status: Mitigated")).to_be_visible()
-
-        # Resolving needs words.
-        await button(ada, "Resolve").click()
-        resolve = dialog(ada, "Resolve INC-1")
-        words = resolve.get_by_label("Resolution note")
-        await expect(words).to_be_focused()
-        await words.fill("   ")
-        await button(resolve, "Resolve incident").click()
-        await expect(words).to_have_attribute("aria-invalid", "true")
-        await expect(words).to_be_focused()
-        described = await words.get_attribute("aria-describedby")
-        assert described
-        await expect(resolve.locator(".err")).to_have_id(described.split()[-1])
-        await words.fill("More space was added.")
-        await button(resolve, "Resolve incident").click()
-        await expect(resolve).to_be_hidden()
-        await expect(ada.locator("#ihead")).to_contain_text("Resolved")
-        await expect(ben.locator("#ihead")).to_contain_text("Resolved")
-        await expect(ada.get_by_role("heading", name="Resolution")).to_be_visible()
-
-        # It was not over.
-        if width < 860:
-            await button(ada, "More actions").click()
-            await button(ada, "Reopen…").click()
-        else:
-            await button(ada, "Reopen").click()
-        again = dialog(ada, "Reopen INC-1")
-        await again.get_by_label("Reason").fill("The errors came back.")
-        await button(again, "Reopen incident").click()
-        await expect(ada.get_by_role("button", name="Status: Investigating")).to_be_visible()
-        await expect(ada.locator("#timeline")).to_contain_text("The errors came back.")
-        assert await is_same_document(ada)
 
 
 async def test_one_tap_on_a_phone_acknowledges_signed_out_and_without_javascript(site: Site, chromium: Browser) -> None:

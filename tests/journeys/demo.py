@@ -1,0 +1,88 @@
+"""The demo organisation with an alert that pages somebody, and the address of every page that there is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, Page, expect
+
+from tests import postgres
+from tests.journeys.browser import button, somebody
+from tests.journeys.outside import Api, shell_line
+from tests.processes import address, printed_until, served, tocsin
+from tocsin.cli.demo import ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The demo organisation, its administrator's session, and the address of every page."""
+
+    base: str
+    api: Api
+    incident: str
+    signed_in: dict[str, Any]
+    pages: dict[str, str]
+    bare: dict[str, str]
+
+
+def path_of(page: Page) -> str:
+    return urlsplit(page.url).path
+
+
+@contextlib.asynccontextmanager
+async def demonstrated(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
+    async with postgres.fresh(postgres_dsn) as dsn, served("--demo", database_url=dsn) as (process, greeting):
+        base = address(greeting)
+        lines = [line.strip() for line in greeting.splitlines()]
+        code, token, said = await tocsin("token", "create", f"--email={ADMIN}", "--name=axe", database_url=dsn)
+        assert code == 0, said
+        api = Api(base, token.strip())
+        await shell_line(next(line for line in lines if line.startswith("curl ")))
+        printed = await printed_until(process, "   ack  ")
+        async with somebody(chromium, base) as maren:
+            await maren.goto(next(line for line in lines if "/link/" in line))
+            await button(maren, "Sign in").click()
+            await expect(maren).to_have_url(f"{base}/incidents")
+            signed_in: Any = await maren.context.storage_state()
+
+        async def first(path: str) -> dict[str, Any]:
+            return (await api.get(path))["data"][0]
+
+        incident = (await first("/incidents?status=investigating"))["number"]
+        person = f"/users/{(await first('/users'))['id']}"
+        hook = {"kind": "webhook", "address": "https://hooks.example.org/x", "format": "template"}
+        method = (await api.post(f"{person}/contact_methods", **hook))["id"]
+        pages = {
+            "incidents": "/incidents",
+            "resolved incidents": "/incidents?tab=resolved",
+            "incident": f"/incidents/{incident}",
+            "declare": "/incidents/new",
+            "alerts": "/alerts",
+            "alert": f"/alerts/{(await first('/alerts'))['id']}",
+            "policies": "/policies",
+            "policy": f"/policies/{(await first('/escalation_policies'))['id']}",
+            "new policy": "/policies/new",
+            "routes": "/routes",
+            "sources": "/sources",
+            "source": f"/sources/{(await first('/alert_sources'))['id']}",
+            "people": "/people",
+            "person": person.replace("/users", "/people"),
+            "contact method": f"{person.replace('/users', '/people')}/contact-methods/{method}",
+            "tokens": "/tokens",
+            "sessions": "/sessions",
+            "organisation": "/organisation",
+            # For a quarter of an hour after a sign-in by a link.
+            "new password": "/new-password",
+            "nothing": "/nothing/here",
+        }
+        bare = {
+            "sign in": "/sign-in",
+            "link": "/link/some-token",
+            "page to acknowledge": urlsplit(printed.split()[-1]).path,
+            "no such page": "/p/nothing",
+        }
+        yield Demo(base, api, incident, signed_in, pages, bare)
