@@ -17,6 +17,7 @@ import asyncpg
 import psutil
 
 from tests import postgres
+from tests.processes import PATIENCE
 from tocsin.db.embedded.account import SpawnOptions
 from tocsin.drill import installation as shared
 from tocsin.drill import ledger
@@ -81,7 +82,7 @@ class Installation(shared.Installation):
         if worker is None:
             await self.ask("UPDATE job SET due = tocsin_now() WHERE kind = 'notifications.send'")
 
-    async def until_busy(self, worker: int, within: float = 30.0) -> None:
+    async def until_busy(self, worker: int, within: float = PATIENCE) -> None:
         """Wait until this worker is sending something."""
 
         async def busy() -> bool:
@@ -202,7 +203,7 @@ class OwnPostgres:
             await (await asyncpg.connect(self.dsn, timeout=5)).close()
             return True
 
-        await until(answers, 30, "PostgreSQL answers")
+        await until(answers, PATIENCE, "PostgreSQL answers")
 
     def backends(self) -> list[psutil.Process]:
         """The server's processes that serve a client now."""

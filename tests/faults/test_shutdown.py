@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.processes import address, fetch, served, tocsin
+from tests.processes import PATIENCE, address, fetch, served, tocsin
 from tocsin.cli.demo import ADMIN, EXAMPLE_ALERT
 from tocsin.db.engine import Database, encode_json
 
@@ -41,7 +41,7 @@ async def slow_receiver() -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Eve
 
 
 async def until(claim: str, db: Database, *values: object) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not await db.pool.fetchval(claim, *values):  # noqa: ASYNC110 (other processes ring no bell)
             await asyncio.sleep(0.02)
 
@@ -56,7 +56,7 @@ async def test_a_stop_finishes_the_page_that_is_going_out_and_ends_open_connecti
             )
             source = await db.pool.fetchval("SELECT '/in/generic/' || token FROM alert_source WHERE kind = 'generic'")
             await fetch(base + source, encode_json(EXAMPLE_ALERT).encode())
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 await came.wait()
             host, port = urlsplit(base).hostname, urlsplit(base).port
             idle, writer = await asyncio.open_connection(host, port)
@@ -64,19 +64,20 @@ async def test_a_stop_finishes_the_page_that_is_going_out_and_ends_open_connecti
             await idle.readuntil(b"}")
 
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 assert await idle.read() == b""
             writer.close()
             assert process.returncode is None
             answer.set()
-            async with asyncio.timeout(25):
+            async with asyncio.timeout(PATIENCE):
                 assert await process.wait() == 0
     assert await db.pool.fetchval("SELECT count(*) FROM delivery WHERE state = 'delivered'") >= 1
     assert await db.pool.fetchval("SELECT count(*) FROM job WHERE owner IS NOT NULL") == 0
 
 
-async def test_a_stop_ends_the_streams_of_everybody_who_watches(dsn: str) -> None:
-    async with served("--demo", database_url=dsn) as (process, greeting):
+async def test_a_stop_ends_the_streams_of_everybody_who_watches(dsn: str, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    async with served("--demo", err=said, database_url=dsn) as (process, greeting):
         _, out, _ = await tocsin("token", "create", f"--email={ADMIN}", "--name=watcher", database_url=dsn)
         where = urlsplit(address(greeting))
         streams = [await asyncio.open_connection(where.hostname, where.port) for _ in range(3)]
@@ -86,11 +87,13 @@ async def test_a_stop_ends_the_streams_of_everybody_who_watches(dsn: str) -> Non
             assert b" 200 " in await reader.readline()
             await reader.readuntil(b"retry: ")
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(PATIENCE):
             for reader, writer in streams:
                 await reader.read()
                 writer.close()
             assert await process.wait() == 0
+    # What has not ended by itself is cut off, and that is said.
+    assert "graceful shutdown exceeded" not in said.read_text()
 
 
 async def test_a_second_signal_does_not_wait_for_the_page_that_is_going_out(dsn: str, db: Database) -> None:
@@ -102,13 +105,14 @@ async def test_a_second_signal_does_not_wait_for_the_page_that_is_going_out(dsn:
             )
             source = await db.pool.fetchval("SELECT '/in/generic/' || token FROM alert_source WHERE kind = 'generic'")
             await fetch(address(greeting) + source, encode_json(EXAMPLE_ALERT).encode())
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 await came.wait()
             process.send_signal(signal.SIGINT)
             await asyncio.sleep(0.3)
             process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(6):
+            async with asyncio.timeout(PATIENCE):
                 assert await process.wait() == 0
+    # Whoever waited for it would know that it did not arrive.
     assert await db.pool.fetchval("SELECT count(*) FROM delivery WHERE state = 'sending'") >= 1
 
 
@@ -116,13 +120,13 @@ async def test_a_web_process_that_is_killed_comes_back(dsn: str, tmp_path: Path)
     said = tmp_path / "said"
     async with served("--workers", "2", err=said, database_url=dsn) as (process, greeting):
         parent = psutil.Process(process.pid)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while said.read_text().count("worker.started") < 2:  # noqa: ASYNC110 (other processes ring no bell)
                 await asyncio.sleep(0.02)
         before = {child.pid for child in parent.children()}
         assert len(before) == 2
         psutil.Process(min(before)).kill()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while said.read_text().count("worker.started") < 3:  # noqa: ASYNC110 (other processes ring no bell)
                 await asyncio.sleep(0.02)
         now = {child.pid for child in parent.children()}
@@ -131,7 +135,7 @@ async def test_a_web_process_that_is_killed_comes_back(dsn: str, tmp_path: Path)
 
         children = [psutil.Process(pid) for pid in now]
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(PATIENCE):
             assert await process.wait() == 0
         assert not any(child.is_running() for child in children)
     assert "Web process" in said.read_text()
@@ -142,6 +146,6 @@ async def test_web_processes_stop_when_their_parent_is_killed(dsn: str) -> None:
         children = psutil.Process(process.pid).children()
         process.kill()
         await process.wait()
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(PATIENCE):
             while any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

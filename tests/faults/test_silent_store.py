@@ -11,12 +11,13 @@ import psutil
 import pytest
 
 from tests.faults.harness import ROUNDS, Installation, OwnPostgres, installation, traversable_directory, until
+from tests.processes import PATIENCE
 from tocsin.drill.proxy import Proxy, proxied
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180 * (ROUNDS + 1))]
 
-# Half of what a lease lasts, and far from the minutes after which a system gives a silent connection up by itself.
-WITHIN = 15.0
+# Far from the minutes after which a system gives a silent connection up by itself, and enough for every machine.
+WITHIN = float(PATIENCE)
 
 
 @contextlib.asynccontextmanager
@@ -32,7 +33,7 @@ async def behind_a_proxy() -> AsyncIterator[tuple[Installation, OwnPostgres, Pro
                 async def migrated() -> bool:
                     return migrate.has_ended
 
-                await until(migrated, 60, "the schema is there")
+                await until(migrated, PATIENCE, "the schema is there")
                 serve = await made.process("serve")
                 await made.serves(serve)
                 await made.furnish()
@@ -54,7 +55,7 @@ async def pages_go_on(made: Installation, key: str) -> float:
         return any(page.title == key for page in made.sink.pages)
 
     await until(accepted, WITHIN, "the alert is accepted")
-    await until(paged, WITHIN - (time.monotonic() - began), "somebody is paged about it")
+    await until(paged, WITHIN, "somebody is paged about it")
     return time.monotonic() - began
 
 

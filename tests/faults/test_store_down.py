@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from tests.faults.harness import ROUNDS, Installation, OwnPostgres, installation, traversable_directory, until
+from tests.processes import PATIENCE
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 * (ROUNDS + 1))]
 
@@ -28,7 +29,7 @@ async def on_own_postgresql() -> AsyncIterator[tuple[Installation, OwnPostgres]]
                 async def migrated() -> bool:
                     return migrate.has_ended
 
-                await until(migrated, 30, "the schema is there")
+                await until(migrated, PATIENCE, "the schema is there")
                 serve = await made.process("serve")
                 await made.serves(serve)
                 await made.furnish()
@@ -45,7 +46,7 @@ async def goes_on(made: Installation) -> None:
     async def accepted() -> bool:
         return await made.fire() == 202
 
-    await until(accepted, 60, "alerts are accepted again")
+    await until(accepted, PATIENCE, "alerts are accepted again")
 
 
 async def test_while_postgresql_is_away_senders_are_asked_to_come_again() -> None:
@@ -105,13 +106,13 @@ async def test_a_full_queue_turns_triggers_away_and_takes_a_resolve(dsn: str) ->
             async def waits() -> bool:
                 return bool(await made.ask("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
 
-            await until(waits, 30, "the first batch waits for the store")
+            await until(waits, PATIENCE, "the first batch waits for the store")
             more = [asyncio.create_task(made.fire()) for _ in range(6)]
 
             async def turned_away() -> bool:
                 return sum(task.done() for task in more) == 5
 
-            await until(turned_away, 30, "all but the one that waits are turned away")
+            await until(turned_away, PATIENCE, "all but the one that waits are turned away")
             assert [task.result() for task in more if task.done()] == [503] * 5
             resolve = asyncio.create_task(made.fire(key="open", status="resolved"))
             # A trigger that comes after it is turned away, so the resolve is in the queue by then.

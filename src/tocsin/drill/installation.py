@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from tocsin.db.embedded import running_dsn
 from tocsin.db.engine import Database, Tx
 from tocsin.drill.mail import MailSink
 from tocsin.drill.places import servers_left
-from tocsin.drill.processes import TOCSIN, Process, descendants, environment, free_port, send_to_all
+from tocsin.drill.processes import TOCSIN, Process, descendants, environment, keep_port, send_to_all
 from tocsin.drill.sink import Sink
 from tocsin.drill.waiting import NotInTime, until
 from tocsin.identity import service as identity
@@ -89,7 +90,9 @@ class Installation:
         self.sink = Sink()
         self.mail = MailSink(self.sink)
         self.load = Load()
-        self.ports = [free_port()]
+        self.ports: list[int] = []
+        self._keepers: list[socket.socket] = []
+        self._keep_port()
         self.path = ""
         self.processes: list[Process] = []
         # How the keys of the alerts begin that are sent now: what they belong to.
@@ -102,6 +105,11 @@ class Installation:
             **({"TOCSIN_DATABASE_URL": dsn} if dsn else {}),
             **settings,
         )
+
+    def _keep_port(self) -> None:
+        keeper = keep_port()
+        self._keepers.append(keeper)
+        self.ports.append(int(keeper.getsockname()[1]))
 
     @property
     def port(self) -> int:
@@ -124,7 +132,7 @@ class Installation:
     ) -> Process:
         """Start a command; `node` says which of the ports it serves, and each but the first has a data directory."""
         while len(self.ports) <= node:
-            self.ports.append(free_port())
+            self._keep_port()
         own = {"TOCSIN_PORT": str(self.ports[node])} | (
             {"TOCSIN_DATA_DIR": str(self.root / f"data{node}")} if node else {}
         )
@@ -281,7 +289,7 @@ class Installation:
 
         await until(enough, within, f"{number} more alerts are accepted; answers {dict(self.load.answers)}")
 
-    async def until_paged(self, person: str, within: float = 30.0) -> None:
+    async def until_paged(self, person: str, within: float = 60.0) -> None:
         """Wait until this person gets a page."""
 
         async def paged() -> bool:
@@ -337,6 +345,8 @@ class Installation:
     async def stop_receivers(self) -> None:
         await self.sink.stop()
         await self.mail.stop()
+        for keeper in self._keepers:
+            keeper.close()
 
 
 _UNDER_WAY = """

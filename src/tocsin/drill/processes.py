@@ -21,10 +21,15 @@ TOCSIN = (sys.executable, "-m", "tocsin.cli")
 _STOPS_WITHIN = 30.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def keep_port() -> socket.socket:
+    """Return a socket that keeps a port of 127.0.0.1 for a server that asks for it by number, also between two starts.
+
+    It is bound and does not listen, so connections are refused while no server does.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    return keeper
 
 
 def environment(**settings: str) -> dict[str, str]:
