@@ -20,7 +20,7 @@ from tocsin.db.embedded import files
 Served = tuple[asyncio.subprocess.Process, str]
 
 # Long enough for every machine; nothing waits for its end when things work.
-PATIENCE = 60
+PATIENCE = 150
 
 
 def environment(**settings: str) -> dict[str, str]:

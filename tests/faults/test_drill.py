@@ -20,7 +20,7 @@ from tests.faults.harness import traversable_directory, until
 from tests.processes import PATIENCE, environment
 from tocsin.drill.exercises import EXERCISES
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.faults
 
 _PROGRAM = "from tocsin.cli import main; main()"
 # Each third page is gone before it is counted.

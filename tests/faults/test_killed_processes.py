@@ -16,10 +16,10 @@ from tests.faults.harness import ROUNDS, Installation, Process, dice, installati
 from tocsin.db.embedded import files
 from tocsin.jobs.worker import LOCK_SPACE
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 * (ROUNDS + 1))]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(450 * (ROUNDS + 1))]
 
 # After the last kill: takeover, the 20 s after which a send of unknown outcome goes out again, and a slow machine.
-SETTLES_WITHIN = 90.0
+SETTLES_WITHIN = 180.0
 
 
 async def some_moment(chance: random.Random, made: Installation) -> None:

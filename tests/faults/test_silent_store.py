@@ -14,7 +14,7 @@ from tests.faults.harness import ROUNDS, Installation, OwnPostgres, installation
 from tests.processes import PATIENCE
 from tocsin.drill.proxy import Proxy, proxied
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(180 * (ROUNDS + 1))]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(450 * (ROUNDS + 1))]
 
 # Far from the minutes after which a system gives a silent connection up by itself, and enough for every machine.
 WITHIN = float(PATIENCE)

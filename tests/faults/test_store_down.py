@@ -13,7 +13,7 @@ import pytest
 from tests.faults.harness import ROUNDS, Installation, OwnPostgres, installation, traversable_directory, until
 from tests.processes import PATIENCE
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 * (ROUNDS + 1))]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(450 * (ROUNDS + 1))]
 
 
 @contextlib.asynccontextmanager

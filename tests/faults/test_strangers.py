@@ -16,7 +16,7 @@ from tests.faults.harness import Installation, Process, installation, until
 from tests.processes import PATIENCE
 from tocsin.drill.attacks import ATTACKS, Tally, Target
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.faults
 
 # As many as fit into a while in which nobody has to sleep for luck, and the attack is well under way.
 INNOCENT = 10

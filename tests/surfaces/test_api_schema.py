@@ -93,7 +93,6 @@ def served(postgres_dsn: str) -> Iterator[Served]:
     made.stop()
 
 
-@pytest.mark.timeout(600)
 def test_no_request_breaks_an_operation_or_the_document(served: Served) -> None:
     """F120."""
     document = served.call(served.build("GET", "/api/v1/openapi.json")).json()

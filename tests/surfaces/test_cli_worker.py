@@ -12,13 +12,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from tests.processes import PATIENCE, data_directory, environment, served
 from tests.use_cases.job_bench import until
 from tocsin.db.embedded import files, running_dsn
-
-pytestmark = pytest.mark.timeout(240)
 
 WAITS = "The worker waits: no `tocsin serve` runs on"
 RUNS = "The worker runs."

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import reserved_port
+from tests.processes import PATIENCE, reserved_port
 from tests.use_cases.receivers import (
     OK,
     Handler,
@@ -288,7 +288,7 @@ async def test_after_one_dead_connection_the_other_kept_ones_are_not_trusted() -
 
     async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
         if not silent:
-            await asyncio.wait_for(both.wait(), 5)
+            await asyncio.wait_for(both.wait(), PATIENCE)
             await OK(b"", writer)
 
     async with serving(answer) as server, client() as http:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.processes import PATIENCE
 from tests.use_cases.receivers import client, say, serving
 from tocsin.kit.errors import Patience, Refused, Transient
 from tocsin.net.resolver import Resolver, ask_the_machine
@@ -106,9 +107,9 @@ async def test_the_last_good_answer_stands_in_while_the_name_servers_are_dead(se
     assert await resolver("good.example.org") == ("192.0.2.1",)
     servers.hanging = {"good.example.org"}
     assert await resolver("good.example.org") == ("192.0.2.1",)
-    impatient = Resolver(servers, within=60)
+    impatient = Resolver(servers, within=10.0 * PATIENCE)
     impatient._kept = resolver._kept
-    assert await asyncio.wait_for(impatient("good.example.org"), 10) == ("192.0.2.1",)
+    assert await asyncio.wait_for(impatient("good.example.org"), PATIENCE) == ("192.0.2.1",)
 
     servers.hanging.clear()
     servers.answers = {"good.example.org": ["192.0.2.2"]}
@@ -211,7 +212,7 @@ async def _until_all_ended(*resolvers: Resolver) -> None:
 def silent_name_server() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        silent.settimeout(10)
+        silent.settimeout(PATIENCE)
         yield silent
 
 

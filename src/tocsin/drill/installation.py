@@ -35,7 +35,7 @@ from tocsin.notifications.channels.webhook import Webhook
 from tocsin.oncall import service as oncall
 from tocsin.settings import load as load_settings
 
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = 120.0
 _TRIES = 20
 _LOOPBACK = "127.0.0.0/8"
 # A name that only a resolver can answer which never does (see `deaf`).
