@@ -95,8 +95,8 @@ async def test_the_deadline_covers_an_answer_that_only_drips() -> None:
             await asyncio.sleep(0.02)
 
     async with serving(drip) as server, client() as http:
-        with pytest.raises(Transient, match=r"did not answer within 0\.3 s"):
-            await http.post(f"http://127.0.0.1:{server.port}/s", body=b"", headers={}, deadline_seconds=0.3)
+        with pytest.raises(Transient, match=r"did not answer within 3 s"):
+            await http.post(f"http://127.0.0.1:{server.port}/s", body=b"", headers={}, deadline_seconds=3)
 
 
 async def test_a_big_answer_is_cut_at_the_limit() -> None:

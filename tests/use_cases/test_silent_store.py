@@ -35,11 +35,11 @@ FOR_EVER = "SELECT pg_sleep(3600)"
 async def proxy(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
     """A way to the test's database that can fall silent, and limits short enough to wait for."""
     for name in ("ANSWERS_WITHIN", "CLAIMS_WITHIN", "CLOSES_WITHIN"):
-        monkeypatch.setattr(link, name, 0.5)
-    monkeypatch.setattr(engines, "ANSWERS_WITHIN", 0.5)
-    monkeypatch.setattr(bells, "CLAIMS_WITHIN", 0.5)
-    monkeypatch.setattr(engine, "CLAIMS_WITHIN", 0.5)
-    monkeypatch.setattr("tocsin.jobs.clockwatch.CLAIMS_WITHIN", 0.5)
+        monkeypatch.setattr(link, name, 1.0)
+    monkeypatch.setattr(engines, "ANSWERS_WITHIN", 1.0)
+    monkeypatch.setattr(bells, "CLAIMS_WITHIN", 1.0)
+    monkeypatch.setattr(engine, "CLAIMS_WITHIN", 1.0)
+    monkeypatch.setattr("tocsin.jobs.clockwatch.CLAIMS_WITHIN", 1.0)
     monkeypatch.setattr(engine, "ASK_LOCK_EVERY", 0.2)
     monkeypatch.setattr(bells, "_ASK_EVERY", 0.2)
     async with proxied(dsn) as proxy:

@@ -22,7 +22,7 @@ from typing import Literal
 
 from tocsin.kit import clock
 from tocsin.kit.errors import Invalid, OutsideFailure, Patience, Refused, Transient
-from tocsin.net import dial, targets, words
+from tocsin.net import dial, targets, trust, words
 from tocsin.net.connection import Answer, Connection
 from tocsin.net.dial import Unreachable
 from tocsin.net.resolver import Resolve, Resolver
@@ -84,7 +84,7 @@ class OutboundHttp:
         self._allow = tuple(allow)
         self._connect_seconds = connect_seconds
         self._resolve = resolve or Resolver()
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or trust.of_this_machine()
         self._open: set[Connection] = set()
         self._idle: dict[_Origin, list[Connection]] = {}
         self._closed = False

@@ -23,7 +23,7 @@ import aiosmtplib
 from tocsin.kit import clock
 from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
 from tocsin.kit.text import one_line, storable
-from tocsin.net import dial, words
+from tocsin.net import dial, trust, words
 from tocsin.net.dial import Unreachable
 from tocsin.net.resolver import Resolve, Resolver
 from tocsin.net.targets import Address
@@ -86,7 +86,7 @@ class Mailer:
         self._settings = settings
         # One of its own: names of webhooks that hang do not count against the mail server's.
         self._resolve = resolve or Resolver()
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or trust.of_this_machine()
         self._address = parseaddr(settings.sender)[1]
         if self._address.count("@") != 1 or not self._address.isascii():
             raise ValueError("The sender of mail must be one plain mail address.")
