@@ -14,7 +14,7 @@ import uvicorn
 from tocsin.edge import protocol
 from tocsin.edge.door import Door, Limits, Proxies
 
-PATIENCE = 20
+PATIENCE = 150
 
 
 class Echo:
