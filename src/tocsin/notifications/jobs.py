@@ -79,7 +79,7 @@ UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_a
        possible_duplicate = delivery.possible_duplicate OR delivery.state = 'sending'
 FROM user_account, instant
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND user_account.is_active
-  AND (delivery.state = 'queued' OR (
+  AND delivery.contact_method_id IS NOT NULL AND (delivery.state = 'queued' OR (
     delivery.state = 'sending' AND delivery.unsure_until < instant.now
     AND delivery.recalled_at IS NULL AND delivery.outcomes_lost < $3))
 RETURNING {_STARTED}
@@ -90,18 +90,22 @@ FROM user_account
 WHERE delivery.id = $1 AND user_account.id = delivery.user_id
   AND delivery.state = 'sending' AND delivery.unsure_until < tocsin_now()
   AND (delivery.recalled_at IS NOT NULL OR delivery.outcomes_lost >= $3)
-RETURNING {_STARTED}, delivery.state
+RETURNING {_STARTED}, delivery.state, delivery.last_error
 """  # noqa: S608
-# Also for a page that began in the moment in which its person was switched off: nothing is sent to them any more.
-_SWITCH_OFF = f"""
-UPDATE delivery SET ended_at = tocsin_now(), last_error = $2, state = CASE
+# Also for a page that began in the moment in which its person was switched off, or their contact method removed:
+# nothing is sent there any more.
+_NOWHERE = f"""
+UPDATE delivery SET ended_at = tocsin_now(),
+       last_error = CASE WHEN user_account.is_active THEN $3 ELSE $2 END, state = CASE
            WHEN delivery.state = 'queued' AND NOT delivery.possible_duplicate THEN 'failed' ELSE 'unknown' END
 FROM user_account
-WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND NOT user_account.is_active
+WHERE delivery.id = $1 AND user_account.id = delivery.user_id
+  AND (NOT user_account.is_active OR delivery.contact_method_id IS NULL)
   AND (delivery.state = 'queued' OR (delivery.state = 'sending' AND delivery.unsure_until < tocsin_now()))
-RETURNING {_STARTED}, delivery.state
+RETURNING {_STARTED}, delivery.state, delivery.last_error
 """  # noqa: S608
 _SWITCHED_OFF = "The account was switched off before it was sent."
+_REMOVED = "The contact method was removed before it was sent."
 _NOBODY_KNOWS = "The process that sent it ended before the outcome was written down, and it is not sent again."
 _UNSURE_UNTIL = "SELECT unsure_until FROM delivery WHERE id = $1 AND state = 'sending'"
 
@@ -222,7 +226,7 @@ def _passes(error: BaseException) -> bool:
 
 def _read(row: Any) -> Started:
     shape: Any = decode_json(row["shape"]) if row["shape"] is not None else None
-    fields = {name: value for name, value in row.items() if name != "state"}
+    fields = {name: value for name, value in row.items() if name not in ("state", "last_error")}
     return Started(**{**fields, "content": decode_json(row["content"]), "shape": shape})
 
 
@@ -234,17 +238,17 @@ async def _begin(db: Database, id: UUID) -> Started | None:
 async def _leave(sender: Sender, job: Job) -> None:
     """End the job of a delivery that is at its end, or look again when another worker may still be sending it.
 
-    When its person has been switched off, or its sender has died and nobody needs it any more, or it was tried often
-    enough, this is its end.
+    When its person has been switched off, its contact method removed, or its sender has died and nobody needs it any
+    more, or it was tried often enough, this is its end.
     """
     id = UUID(job.payload["delivery_id"])
     async with sender.db.begin_hot() as tx:
         connection = await tx.raw()
-        why, ended = _SWITCHED_OFF, await connection.fetchrow(_SWITCH_OFF, id, _SWITCHED_OFF)
+        ended = await connection.fetchrow(_NOWHERE, id, _SWITCHED_OFF, _REMOVED)
         if ended is None:
-            why, ended = _NOBODY_KNOWS, await connection.fetchrow(_ABANDON, id, _NOBODY_KNOWS, MOST_LOST)
+            ended = await connection.fetchrow(_ABANDON, id, _NOBODY_KNOWS, MOST_LOST)
         if ended:
-            await emit_failure(tx, _read(ended), why)
+            await emit_failure(tx, _read(ended), ended["last_error"])
         unsure_until: datetime | None = await connection.fetchval(_UNSURE_UNTIL, id)
         if unsure_until is not None:
             await queue.postpone(tx, job, unsure_until + timedelta(milliseconds=50))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
@@ -339,6 +339,17 @@ def plan(
             if not any(step.method.id == method.id and step.delay <= lost.delay for step in planned)
         ]
     return sorted(planned, key=lambda step: step.delay)
+
+
+def in_time(planned: Sequence[Planned], wait: timedelta | None) -> list[Planned]:
+    """Bring messages forward, the first of them to now, where an escalation would have gone on before any went out.
+
+    `wait` is how long it waits; None when it does not go on. A wish to be asked later is no wish never to be asked.
+    """
+    first = planned[0].delay if planned else timedelta()
+    if wait is None or first < wait:
+        return list(planned)
+    return [replace(step, delay=step.delay - first) for step in planned]
 
 
 def _by_delay(rule: Rule) -> int:

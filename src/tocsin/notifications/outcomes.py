@@ -129,7 +129,7 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
     is_unanswered = failure.may_have_arrived and not failure.answered
     async with db.begin_hot() as tx:
         connection = await tx.raw()
-        await connection.execute(_METHOD, started.contact_method_id)
+        is_removed = await connection.fetchval(_METHOD, started.contact_method_id) is None
         recalled: bool | None = await connection.fetchval(_MINE, started.id, started.attempt)
         if recalled is None:
             raise Fenced(f"delivery {started.id} was taken over")
@@ -143,7 +143,7 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
             is_test=started.kind == "test",
             is_news=started.kind == "news",
         )
-        wait = None if recalled else wait_after(failure, tried)
+        wait = None if recalled or is_removed else wait_after(failure, tried)
         retry_at = None if wait is None else tx.now + wait
         if retry_at is not None:
             state = DeliveryState.QUEUED

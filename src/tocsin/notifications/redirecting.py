@@ -1,4 +1,4 @@
-"""Letting messages that wait follow their contact method to another address or format."""
+"""Letting messages that wait follow their contact method: to another address or format, or to its end."""
 
 from __future__ import annotations
 
@@ -41,3 +41,16 @@ async def redirect(tx: Tx, method_id: UUID, *, delivery_id: UUID | None = None) 
         kind = DeliveryKind(row["kind"])
         shared = shares_of(kind, channel=row["channel"], address=row["address"], user_id=row["user_id"])
         await queue.move(tx, queue.subject("delivery", row["id"]), shared, now=row["is_wanted"])
+
+
+_OF_METHOD = "SELECT id FROM delivery WHERE contact_method_id = $1 AND state = 'queued' ORDER BY id FOR UPDATE"
+
+
+async def let_go(tx: Tx, method_id: UUID) -> None:
+    """Let what waits for a contact method that is being removed find that out now, whatever it waits for.
+
+    The caller has locked the method. What is being sent finds it out before it would be tried again.
+    """
+    connection = await tx.raw()
+    for row in await connection.fetch(_OF_METHOD, method_id):
+        await queue.move(tx, queue.subject("delivery", row["id"]), (), now=True)

@@ -41,11 +41,12 @@ from tocsin.notifications.model import (
     Rule,
     Shape,
     Urgency,
+    in_time,
     plan,
     write_shape,
 )
 from tocsin.notifications.origins import shares_of
-from tocsin.notifications.redirecting import redirect
+from tocsin.notifications.redirecting import let_go, redirect
 
 MOST_METHODS = 20
 MOST_RULES = 40
@@ -56,12 +57,13 @@ NEWS_LANE = "news"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One person who is to be reached for one page."""
+    """One person who is to be reached for one page. `wait`: how long until others are asked; None when it is not."""
 
     page_id: UUID
     user_id: UUID
     urgency: Urgency
     content: Mapping[str, Any]
+    wait: timedelta | None = None
     alert_id: UUID | None = None
     incident_id: UUID | None = None
 
@@ -86,7 +88,8 @@ async def queue_deliveries(
     channels: dict[UUID, list[str]] = {}
     failing = await queries.failing_methods(tx) if requests else set[UUID]()
     for request in requests:
-        planned = plan(methods.get(request.user_id, ()), rules.get(request.user_id, ()), request.urgency, failing)
+        wished = plan(methods.get(request.user_id, ()), rules.get(request.user_id, ()), request.urgency, failing)
+        planned = in_time(wished, request.wait)
         channels[request.page_id] = [step.method.kind for step in planned]
         for step in planned:
             row = row_of(tx, step, kind=DeliveryKind.PAGE, content=request.content, user_id=request.user_id)
@@ -399,9 +402,10 @@ def preview_webhook(who: Actor, *, user_id: UUID, format: str, template: str | N
 
 
 async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID) -> None:
-    """Take a contact method away, with the rules that use it; messages under way still go to its address."""
+    """Take a contact method away, with the rules that use it. Nothing goes to its address any more."""
     must_manage(who, user_id)
-    method = await queries.contact_method(tx, method_id, user_id=user_id)
+    method = await queries.lock_contact_method(tx, method_id, user_id=user_id)
+    await let_go(tx, method.id)
     await tx.session.delete(method)
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="contact_method", id=method.id, title=method.name))
 

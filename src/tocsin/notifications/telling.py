@@ -67,12 +67,14 @@ def _wait(rows: Sequence[Mapping[str, object]]) -> Insert:
 async def take_back_if_untrue(tx: Tx, readers: Mapping[SubjectKind, Reader], delivery_id: UUID) -> None:
     """Take back a message that is about to be sent when something in it is no longer so, or has been said since.
 
-    A change takes messages back itself (`note`), but its reaction may run later than the next attempt.
+    A change takes messages back itself (`note`), but its reaction may run later than the next attempt. So is one whose
+    contact method was removed: it is told in another way.
     """
     items = await queries.lock_news_in(tx, delivery_id)
+    leads_nowhere = (await queries.delivery(tx, delivery_id)).contact_method_id is None
     for item in items:
         subject = await readers[SubjectKind(item.kind)](tx, item.subject_id)
-        if subject is None or (subject.round, subject.mark) != (item.round, item.told):
+        if leads_nowhere or subject is None or (subject.round, subject.mark) != (item.round, item.told):
             break
     else:
         if items:

@@ -230,6 +230,21 @@ async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[U
     return {id for id in (await tx.session.scalars(query)).all() if id is not None}
 
 
+async def asked_as_fallback(tx: Tx, target: PageTarget, runs: Sequence[EscalationRun]) -> set[UUID]:
+    """Return the alerts and incidents of these runs about which this fallback is asked now, or was since they began."""
+    query = select(EscalationRun).where(
+        or_(
+            EscalationRun.alert_id.in_([run.alert_id for run in runs if run.alert_id is not None]),
+            EscalationRun.incident_id.in_([run.incident_id for run in runs if run.incident_id is not None]),
+        ),
+        EscalationRun.is_fallback,
+        EscalationRun.started_at >= min(run.started_at for run in runs),
+        or_(EscalationRun.policy_id == target.id, EscalationRun.direct_user_id == target.id),
+    )
+    found = (await tx.session.scalars(query)).all()
+    return {id for run in found if (id := run.alert_id or run.incident_id) is not None}
+
+
 async def runs_that_reached(tx: Tx, run_ids: Collection[UUID]) -> set[UUID]:
     """Return those of these runs of which a message went out, or to which somebody reacted, be it by declining."""
     went_out = select(Delivery.id).where(Delivery.page_id == Page.id, Delivery.state.in_(REACHED)).exists()

@@ -98,6 +98,8 @@ async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
     run, page = await _lock_page(tx, page_id)
     if page.state != PageState.PAGING or await _pass_on_if_gone(tx, run, page):
         return
+    # The message may be the first one that failed, as at an address that is none.
+    await notifications.try_other_ways(tx, page_id)
     if all(state in GIVEN_UP for state in await contact.states_of_page(tx, page_id)):
         await _set_unreachable(tx, run, page, "every message to them failed")
         await go_on_if_nobody_is_left(tx, run, "The page reached nobody on this step.")

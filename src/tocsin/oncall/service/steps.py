@@ -117,13 +117,14 @@ async def take_steps(
     """Take the next step of each run: page its people and set the timer, wait and look again, or end the run.
 
     `events` is what happened before; everything is written together, new runs first. Runs that have reached nobody or
-    end without an answer have the fallback asked.
+    end without an answer have the fallback asked, also one that was chosen only after they had said so.
     """
     reached = set[UUID]() if are_new else await queries.runs_that_reached(tx, [run.id for run in runs])
     asked = await _asked_otherwise(tx, runs)
     paged: list[tuple[EscalationRun, dict[str, Any]]] = []
-    loud: list[tuple[EscalationRun, str]] = []
+    loud = await _still_loud(tx, [run for run in runs if run.id not in reached], directory)
     for run in runs:
+        _follow(run, directory, has_reached=run.id in reached)
         decision = _decision(tx, run, directory, has_reached=run.id in reached, asked=asked.get(run.id, ()))
         events += _about(run, decision, has_reached=run.id in reached)
         if why := _take(tx, run, decision, has_reached=run.id in reached, events=events):
@@ -163,6 +164,28 @@ def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, 
         events.append(event_of(run, EscalationUnreached, run_id=run.id, reason=why, is_fallback=run.is_fallback))
         return why
     return ""
+
+
+async def _still_loud(
+    tx: Tx, unreached: Sequence[EscalationRun], directory: Directory
+) -> list[tuple[EscalationRun, str]]:
+    """Return the runs that said before that they reach nobody, and for which the present fallback was never asked."""
+    loud = [run for run in unreached if run.unreached_since is not None and not run.is_fallback]
+    if not loud or directory.fallback is None:
+        return []
+    asked = await queries.asked_as_fallback(tx, directory.fallback, loud)
+    return [(run, "Nobody has been reached so far.") for run in loud if (run.alert_id or run.incident_id) not in asked]
+
+
+def _follow(run: EscalationRun, directory: Directory, *, has_reached: bool) -> None:
+    """Let a run that asks the fallback, and has not reached it, ask the present one from its first step on."""
+    target = directory.fallback
+    if not run.is_fallback or has_reached or target is None or _is_it(run, target):
+        return
+    run.policy_id = target.id if target.kind == "escalation_policy" else None
+    run.direct_user_id = target.id if target.kind == "user" else None
+    run.policy_name = plan_of(directory, run).name
+    run.step, run.round = 0, run.round + 1
 
 
 async def _supersede(
@@ -350,6 +373,7 @@ def _request(run: EscalationRun, page: Mapping[str, Any]) -> notifications.Reque
         user_id=page["user_id"],
         urgency=Urgency(run.urgency),
         content=run.content | {"reason": reason_to_send(run.content.get("request", ""), page["reason"])},
+        wait=run.next_step_at - page["paged_at"] if run.next_step_at is not None else None,
         alert_id=run.alert_id,
         incident_id=run.incident_id,
     )
