@@ -288,3 +288,23 @@ async def test_a_preference_is_kept_recorded_and_belongs_to_its_person(world: Wo
         assert telling.wish_of(await contact.news_preference(tx, bob.id)) == Wish()
     rows = await world.db.pool.fetch("SELECT data FROM event WHERE data ->> 'kind' = 'news_preference'")
     assert len(rows) == 1
+
+
+async def test_a_message_is_not_sent_while_what_is_in_it_changes_and_waits_for_nobody(world: World) -> None:
+    """F137: whoever changes one part goes on to the others, so two who wait for each other would both be thrown out."""
+    _, bob, alert = await two_paged(world)
+    other = await world.alert("Node down")
+    world.mail.down = Transient("451 later")
+    await take(world, bob, alert)
+    await take(world, bob, other)
+    await world.pass_time(WINDOW)
+    assert await world.db.pool.fetchval("SELECT count(*) FROM news_item WHERE delivery_id IS NOT NULL") == 2
+    world.mail.down = None
+    async with world.db.begin() as tx:
+        connection = await tx.raw()
+        await connection.execute("SELECT FROM news_item WHERE subject_id = $1 FOR UPDATE", other.id)
+        await world.pass_time(MOMENT)
+        assert world.mail.told == []
+    assert await world.db.pool.fetchval("SELECT count(*) FROM job WHERE last_error IS NOT NULL") == 0
+    await world.pass_time(MOMENT)
+    assert len(world.mail.told) == 1

@@ -146,6 +146,8 @@ RETURNING delivery.channel, delivery.address
 _WHERE = "SELECT channel, address FROM delivery WHERE id = $1"
 _NO_NEWS = "It could not be sent while it was news, or its person is not to get any more."
 _NEWS_WAIT = timedelta(seconds=30)
+# Until whoever changes what is in a message has done so.
+_NEWS_CHANGE = timedelta(seconds=1)
 
 
 async def _send_news(sender: Sender, job: Job) -> None:
@@ -158,7 +160,9 @@ async def _send_news(sender: Sender, job: Job) -> None:
                 await queue.postpone(tx, job, tx.now + _NEWS_WAIT)
             return
         async with sender.db.begin() as tx:
-            await take_back_if_untrue(tx, sender.readers, id)
+            if not await take_back_if_untrue(tx, sender.readers, id):
+                await queue.postpone(tx, job, tx.now + _NEWS_CHANGE)
+                return
         if started := await _begin(sender.db, id):
             await _call_and_record(sender, job, started)
             return

@@ -262,16 +262,20 @@ async def lock_waiting_news(tx: Tx, user_id: UUID) -> list[NewsItem]:
     return list((await tx.session.scalars(query)).all())
 
 
-async def lock_news_in(tx: Tx, delivery_id: UUID) -> list[NewsItem]:
-    """Return what a message of news tells, and keep others from changing it."""
+async def lock_news_in(tx: Tx, delivery_id: UUID) -> list[NewsItem] | None:
+    """Return what a message of news tells, and keep others from changing it; None while somebody is changing it.
+
+    It waits for nobody: whoever changes one part of a message goes on to its other parts, in an order of their own.
+    """
+    number = select(func.count()).select_from(NewsItem).where(NewsItem.delivery_id == delivery_id)
     query = (
         select(NewsItem)
         .where(NewsItem.delivery_id == delivery_id)
-        .order_by(NewsItem.user_id, NewsItem.kind, NewsItem.subject_id)
-        .with_for_update()
+        .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     )
-    return list((await tx.session.scalars(query)).all())
+    found = list((await tx.session.scalars(query)).all())
+    return found if len(found) == await tx.session.scalar(number) else None
 
 
 async def messages_about(tx: Tx, kind: SubjectKind, subject_id: UUID) -> list[UUID]:

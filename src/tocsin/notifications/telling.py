@@ -64,13 +64,17 @@ def _wait(rows: Sequence[Mapping[str, object]]) -> Insert:
     )
 
 
-async def take_back_if_untrue(tx: Tx, readers: Mapping[SubjectKind, Reader], delivery_id: UUID) -> None:
+async def take_back_if_untrue(tx: Tx, readers: Mapping[SubjectKind, Reader], delivery_id: UUID) -> bool:
     """Take back a message that is about to be sent when something in it is no longer so, or has been said since.
+
+    Returns False, and has done nothing, while somebody is changing what is in it.
 
     A change takes messages back itself (`note`), but its reaction may run later than the next attempt. So is one whose
     contact method was removed: it is told in another way.
     """
     items = await queries.lock_news_in(tx, delivery_id)
+    if items is None:
+        return False
     leads_nowhere = (await queries.delivery(tx, delivery_id)).contact_method_id is None
     for item in items:
         subject = await readers[SubjectKind(item.kind)](tx, item.subject_id)
@@ -78,8 +82,9 @@ async def take_back_if_untrue(tx: Tx, readers: Mapping[SubjectKind, Reader], del
             break
     else:
         if items:
-            return
+            return True
     await queue.enqueue(tx, *(_tell_later(tx, id) for id in sorted(await _take_back(tx, [delivery_id]))))
+    return True
 
 
 async def _take_back(tx: Tx, delivery_ids: Sequence[UUID]) -> set[UUID]:
