@@ -207,6 +207,27 @@ async def test_an_old_link_explains_itself_and_does_nothing(world: World) -> Non
     assert (await world.again(alert)).status == "triggered"
 
 
+async def test_a_link_of_an_earlier_round_says_that_nobody_has_it(world: World) -> None:
+    """F036, F061: the incident ended before anybody answered, and is open again; that somebody has it is not true."""
+    ada, bob = await world.people("ada", "bob")
+    async with world.db.begin() as tx:
+        incident = await incidents.declare(tx, world.actor(bob), title="Down", severity=1)
+        await incidents.page(tx, world.actor(bob), incident.reference, [PageTarget("user", ada.id)])
+    await world.settle()
+    link = link_of(world, ada)
+    async with world.db.begin() as tx:
+        await incidents.resolve(tx, world.actor(bob), incident.reference, "Rolled back.")
+    async with browser(world) as web:
+        assert "You need not do anything" in (await web.get(link)).html
+        async with world.db.begin() as tx:
+            await incidents.reopen(tx, world.actor(bob), incident.reference, "The errors came back.")
+        page = await web.get(link)
+        assert page.status == 200
+        assert "It was over, and is open again" in page.html
+        assert "has it" not in page.html and "You need not do anything" not in page.html
+        assert f"/incidents/{incident.reference}" in page.html
+
+
 async def test_a_forged_link_leads_nowhere(world: World) -> None:
     ada = await world.person("ada")
     alert, link = await paged(world, ada)

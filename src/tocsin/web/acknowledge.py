@@ -198,6 +198,8 @@ def _state(asked: _Asked) -> str:
         return "reminded" if _is_owner(asked) else "waiting"
     if _resolved_at(asked) is not None:
         return "resolved"
+    if _is_of_an_earlier_round(asked):
+        return "reopened"
     if asked.page.state == PageState.CANCELLED or _is_taken(asked):
         return "taken"
     if asked.page.state == PageState.DECLINED:
@@ -212,6 +214,14 @@ def _is_reminder(asked: _Asked) -> bool:
 
 def _is_owner(asked: _Asked) -> bool:
     return asked.alert is not None and asked.alert.acknowledged_by_id == asked.person.id
+
+
+def _is_of_an_earlier_round(asked: _Asked) -> bool:
+    """Say whether the page asked about an incident that has been over since then, and is open again.
+
+    Nobody has answered it, and nobody needs to any more: whoever is wanted now gets another one.
+    """
+    return asked.alert is None and asked.page.state == PageState.CANCELLED and asked.run.state == RunState.CANCELLED
 
 
 def _is_taken(asked: _Asked) -> bool:
