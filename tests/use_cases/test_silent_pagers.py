@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.use_cases.test_bad_outside import AWAY, IMPOSSIBLE, NO, add_hook, set_fallback, set_rules
+from tests.use_cases.far_ends import AWAY, IMPOSSIBLE, NO, add_hook, set_rules
+from tests.use_cases.test_fallback import set_fallback
 from tests.world import World, minutes
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
