@@ -275,7 +275,7 @@ async def add_contact_method(
         )
     if any(method.kind == kind and method.address == normal for method in mine):
         raise _is_there()
-    title = _name_of(name, channel)
+    title = name.strip()[:100] or channel.label
     method = ContactMethod(
         id=new_id(),
         user_id=user_id,
@@ -293,10 +293,6 @@ async def add_contact_method(
 
 def _is_there() -> Conflict:
     return Conflict("This contact method is there already.", code="contact_method.taken")
-
-
-def _name_of(text: str, channel: Channel) -> str:
-    return text.strip()[:100] or channel.label
 
 
 def _shape(kind: str, format: str | None, template: str | None, content_type: str | None) -> Shape | None:

@@ -220,31 +220,6 @@ async def being_paged(
     return found
 
 
-async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[UUID]:
-    """Return for which of these incidents the fallback is being asked for help now."""
-    query = select(EscalationRun.incident_id).where(
-        EscalationRun.incident_id.in_(incident_ids),
-        EscalationRun.state == RunState.RUNNING,
-        EscalationRun.is_fallback,
-    )
-    return {id for id in (await tx.session.scalars(query)).all() if id is not None}
-
-
-async def asked_as_fallback(tx: Tx, target: PageTarget, runs: Sequence[EscalationRun]) -> set[UUID]:
-    """Return the alerts and incidents of these runs about which this fallback is asked now, or was since they began."""
-    query = select(EscalationRun).where(
-        or_(
-            EscalationRun.alert_id.in_([run.alert_id for run in runs if run.alert_id is not None]),
-            EscalationRun.incident_id.in_([run.incident_id for run in runs if run.incident_id is not None]),
-        ),
-        EscalationRun.is_fallback,
-        EscalationRun.started_at >= min(run.started_at for run in runs),
-        or_(EscalationRun.policy_id == target.id, EscalationRun.direct_user_id == target.id),
-    )
-    found = (await tx.session.scalars(query)).all()
-    return {id for run in found if (id := run.alert_id or run.incident_id) is not None}
-
-
 async def runs_that_reached(tx: Tx, run_ids: Collection[UUID]) -> set[UUID]:
     """Return those of these runs of which a message went out, or to which somebody reacted, be it by declining."""
     went_out = select(Delivery.id).where(Delivery.page_id == Page.id, Delivery.state.in_(REACHED)).exists()
@@ -263,14 +238,6 @@ _PAGES_ABOUT = """
 SELECT id, coalesce(alert_id, incident_id) AS about, user_id FROM page
 WHERE (alert_id = ANY($1::uuid[]) OR incident_id = ANY($1::uuid[])) AND paged_at >= $2
 """
-# What could not be sent has asked nobody.
-_ASKED_ABOUT = """
-SELECT DISTINCT coalesce(page.alert_id, page.incident_id) AS about, page.user_id
-FROM page JOIN escalation_run AS run ON run.id = page.run_id
-WHERE (page.alert_id = ANY($1::uuid[]) OR page.incident_id = ANY($1::uuid[])) AND NOT run.is_fallback
-  AND ((page.state = 'paging' AND run.state = 'running')
-       OR (page.state IN ('no_answer', 'declined') AND page.paged_at > $2))
-"""
 
 
 async def pages_about(tx: Tx, about: Collection[UUID], since: datetime) -> list[tuple[UUID, UUID, UUID]]:
@@ -278,16 +245,6 @@ async def pages_about(tx: Tx, about: Collection[UUID], since: datetime) -> list[
     await tx.flush()
     rows = await (await tx.raw()).fetch(_PAGES_ABOUT, list(about), since)
     return [(row["id"], row["about"], row["user_id"]) for row in rows]
-
-
-async def asked_about(tx: Tx, about: Collection[UUID], since: datetime) -> list[tuple[UUID, UUID]]:
-    """Return who is being paged about these alerts and incidents now, or was later than that, but by the fallback.
-
-    Needs no session.
-    """
-    await tx.flush()
-    rows = await (await tx.raw()).fetch(_ASKED_ABOUT, list(about), since)
-    return [(row["about"], row["user_id"]) for row in rows]
 
 
 async def policy(tx: Tx, id: UUID) -> EscalationPolicy:

@@ -30,7 +30,7 @@ from tocsin.kit.ids import new_id
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
 from tocsin.notifications.patience import TRIED_FOR
-from tocsin.oncall import queries
+from tocsin.oncall import fallback_queries, queries
 from tocsin.oncall.escalation import (
     USUAL_WAIT,
     Decision,
@@ -173,7 +173,7 @@ async def _still_loud(
     loud = [run for run in unreached if run.unreached_since is not None and not run.is_fallback]
     if not loud or directory.fallback is None:
         return []
-    asked = await queries.asked_as_fallback(tx, directory.fallback, loud)
+    asked = await fallback_queries.asked_as_fallback(tx, directory.fallback, loud)
     return [(run, "Nobody has been reached so far.") for run in loud if (run.alert_id or run.incident_id) not in asked]
 
 
@@ -216,7 +216,7 @@ async def _asked_otherwise(tx: Tx, runs: Sequence[EscalationRun]) -> dict[UUID, 
     if not about:
         return {}
     found: dict[UUID, set[UUID]] = {}
-    for id, user_id in await queries.asked_about(tx, about.keys(), tx.now - USUAL_WAIT):
+    for id, user_id in await fallback_queries.asked_about(tx, about.keys(), tx.now - USUAL_WAIT):
         found.setdefault(about[id], set()).add(user_id)
     return found
 
@@ -230,7 +230,7 @@ async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[Escal
     # Several runs may ask for help with one incident, and all of them at once.
     about = {run.alert_id or run.incident_id: (run, why) for run, why in asked}
     incident_ids = [run.incident_id for run, _ in about.values() if run.incident_id is not None]
-    busy = await queries.incidents_with_fallback(tx, incident_ids) if incident_ids else set[UUID]()
+    busy = await fallback_queries.incidents_with_fallback(tx, incident_ids) if incident_ids else set[UUID]()
     await start(
         tx,
         [
