@@ -188,3 +188,42 @@ _PIECES = st.sampled_from(["https://", "http", "://", "x.example", *"[]()!*_`~<>
 @settings(max_examples=100, deadline=None)
 def test_markdown_never_fails_and_never_shows_a_script(source: str) -> None:
     assert "<script" not in text.markdown(source)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("abc \u202edwod stnemyap\u202c end", "abc dwod stnemyap end"),
+        ("a\u2066b\u2069\u200e\u200f\u061cc", "abc"),
+        ("pay\u200bpal\u00ad \ufeffx\u2060y", "paypal xy"),
+        ("a\u3164b\uffa0\u115f\u2800c", "abc"),
+        ("tag\U000e0041\U000e0042 end", "tag end"),
+        ("one\u2028two\u2029three", "one two three"),
+        ("a\r\nb\rc\td\x07\x1b[31m", "a\nb\nc\td[31m"),
+        # What scripts and emoji are spelt with stays.
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+        ("\U0001f469\u200d\U0001f692 \u2764\ufe0f", "\U0001f469\u200d\U0001f692 \u2764\ufe0f"),
+        ("\u05e9\u05dc\u05d5\u05dd 123", "\u05e9\u05dc\u05d5\u05dd 123"),
+        ("Gr\u00fc\u00dfe \u4f60\u597d", "Gr\u00fc\u00dfe \u4f60\u597d"),
+    ],
+)
+def test_a_text_is_shown_as_it_reads(given: str, shown: str) -> None:
+    """F063: nothing in it turns the order of what is read, and nothing is there that is not seen."""
+    assert text.clean(given) == shown
+    assert text.clean(shown) == shown
+    assert str(text.markdown(given)).count("\u202e") == 0
+
+
+@pytest.mark.parametrize(
+    "blank", ["", " ", "\n\t\x0b", "\x00\x07\x7f", "\u00a0\u2003\u3000", "\u200b\u200d\ufe0f", "\u2800", "\u202e"]
+)
+def test_a_text_without_anything_to_see_is_blank(blank: str) -> None:
+    assert text.is_blank(blank)
+    assert not text.is_blank(f"{blank}x")
+    assert not text.is_blank(f"{blank}\u05d0")
+    assert not text.is_blank(f"{blank}.")
+
+
+def test_what_is_not_seen_can_be_written_out() -> None:
+    assert text.revealed("a\u202eb\r\n\tc\x1b") == "a<U+202E>b\r\n\tc<U+001B>"
+    assert text.revealed("plain") == "plain"

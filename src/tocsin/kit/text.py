@@ -32,8 +32,12 @@ MAX_MARKDOWN = 20_000
 MAX_CELLS = 5_000
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-# Marks that turn the direction of text around; in a title they can make one line read as another.
-_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Format characters that are seen, or that scripts and emoji are spelt with. All others, such as the marks that turn the
+# direction of text around, can make one line read as another, or two look alike.
+_SPELT = frozenset("\u200c\u200d\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+# Drawn as nothing although they count as letters, marks or symbols.
+_EMPTY = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_ASCII_BLANK = "".join(map(chr, range(33))) + "\x7f"
 
 
 def storable(text: str) -> str:
@@ -100,7 +104,7 @@ def truncate(text: str, limit: int) -> str:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """Make text from outside safe for a header, a terminal or a log: one line, no control or direction characters."""
+    """Make text from outside safe for a header, a terminal or a log: one line, nothing in it that is not seen."""
     return truncate(" ".join(clean(text).split()), limit)
 
 
@@ -113,16 +117,39 @@ def spoken(time: timedelta) -> str:
 
 
 def clean(text: str) -> str:
-    """Drop what does not print, but keep line breaks and tabs."""
-    return "".join(c for c in (" " if _breaks(c) else c for c in text) if c not in _DIRECTION and not _is_control(c))
+    """Drop what is not seen, but keep line breaks and tabs: what stays reads as it looks, in the order it has."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    dropped = {ord(c): " " if _breaks(c) else "" for c in set(text) if _breaks(c) or _is_unseen(c)}
+    return text.translate(dropped) if dropped else text
+
+
+def revealed(text: str) -> str:
+    """Write out what `clean` would drop, as `<U+202E>`: for whoever looks for it."""
+    hidden = {ord(c): f"<U+{ord(c):04X}>" for c in set(text) if c != "\r" and (_breaks(c) or _is_unseen(c))}
+    return text.translate(hidden) if hidden else text
+
+
+def is_blank(text: str) -> bool:
+    """Say whether there is nothing to see in it: blanks, line breaks, controls and characters without a picture."""
+    if text.isascii():
+        return not text.strip(_ASCII_BLANK)
+    return not any(unicodedata.category(c)[0] not in "ZC" and c not in _EMPTY and not _varies(c) for c in text)
+
+
+def _varies(c: str) -> bool:
+    return "\ufe00" <= c <= "\ufe0f" or "\U000e0100" <= c <= "\U000e01ef"
 
 
 def _breaks(c: str) -> bool:
     return unicodedata.category(c) in ("Zl", "Zp")
 
 
-def _is_control(c: str) -> bool:
-    return c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cs")
+def _is_unseen(c: str) -> bool:
+    if c in "\n\t":
+        return False
+    return c in _EMPTY or (unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in _SPELT)
 
 
 def sha256_hex(data: str | bytes) -> str:
@@ -136,10 +163,11 @@ def markdown(text: str, *, images: bool = True) -> Markup:
     """Render CommonMark with tables, strikethrough and bare addresses as HTML that is safe to show.
 
     HTML in the text is shown as text. Links go to http, https, mailto or this site, and tell nobody where they
-    were followed. An image of another site becomes a link to it, so that no reader's browser is made to call there;
-    without `images` every one does. A text longer than `MAX_MARKDOWN` characters is shown unformatted.
+    were followed. What is not seen is left out, see `clean`. An image of another site becomes a link to it, so that no
+    reader's browser is made to call there; without `images` every one does. A text longer than `MAX_MARKDOWN`
+    characters is shown unformatted.
     """
-    text = storable(text)
+    text = clean(storable(text))
     if len(text) > MAX_MARKDOWN:
         return Markup(f'<pre tabindex="0">{html.escape(text)}</pre>')  # noqa: S704 - escaped in this line
     return Markup(_CLEANER.clean(_RENDERER.render(text, {"images": images})))  # noqa: S704 - cleaned in this line
