@@ -10,8 +10,10 @@ takes part in the key. An alert that is missing from a message is not resolved b
 The sender's own time is `startsAt` of a firing alert and `endsAt` of a resolved one. Alertmanager repeats a firing
 alert with the `startsAt` that it had, so of those the one that arrives last is the newest.
 
-- title: annotation `summary` or `title`, else label `alertname` and the place; description: annotation
-  `description` or `message`
+- title: annotation `summary` or `title`, else label `alertname` and the place; Grafana's `DatasourceNoData` and
+  `DatasourceError` with the name of the rule; description: annotation `description` or `message`. Blank is not present
+- status: the alert's own, else that of the group, in any of the words of `states`
+- Grafana up to 8 sends one rule without a list of alerts, see `grafana_legacy`
 - severity: label `severity` or `priority`, see `SEVERITIES`; critical, page, error, unknown and none are urgent
 - links: `generatorURL`, `dashboardURL`, `panelURL`, `silenceURL`, annotations `runbook_url`, `dashboard_url`
 - limits: 10,000 alerts in a body
@@ -46,11 +48,14 @@ from tocsin.alerts.sources.base import (
     hash_of,
     is_clean,
     link,
+    present,
     read_each,
     refuse_if_nothing_is_left,
     severity_note,
     severity_of,
 )
+from tocsin.alerts.sources.grafana_legacy import is_legacy, read_legacy
+from tocsin.alerts.sources.states import action_of
 from tocsin.kit.errors import Invalid
 from tocsin.kit.text import finite, storable, truncate
 
@@ -72,16 +77,14 @@ class _Alert(msgspec.Struct, gc=False):
 class _Group(msgspec.Struct, gc=False):
     alerts: list[_Alert]
     status: str = ""
+    # Grafana's word for the same.
+    state: str = ""
     truncatedAlerts: int = 0  # noqa: N815
 
 
 _DECODER = msgspec.json.Decoder(_Group, float_hook=finite)
-_ACTIONS: Mapping[str, Action] = {
-    "firing": Action.TRIGGER,
-    "alerting": Action.TRIGGER,
-    "resolved": Action.RESOLVE,
-    "ok": Action.RESOLVE,
-}
+# What Grafana calls an alert about a rule that cannot be judged; which rule it is stands in a label.
+_CANNOT_JUDGE = frozenset({"DatasourceNoData", "DatasourceError"})
 _PLACES = ("instance", "service", "job", "pod", "namespace", "grafana_folder")
 
 
@@ -105,7 +108,7 @@ class Alertmanager(WebhookAnswers):
         rejected: list[RejectedItem] = []
         for index, alert in enumerate(group.alerts):
             try:
-                signals.append(_signal(alert, group.status, notes, clean=clean))
+                signals.append(_signal(alert, group.status, group.state, notes, clean=clean))
             except Invalid as problem:
                 rejected.append(RejectedItem(index, problem.message))
         refuse_if_nothing_is_left(signals, rejected, "alerts")
@@ -121,46 +124,54 @@ def _truncation(count: int) -> list[str]:
     return [f"{count} more alerts of this group were left out by the sender (truncatedAlerts)"] if count > 0 else []
 
 
-def _signal(alert: _Alert, group_status: str, notes: list[str], *, clean: bool) -> Signal:
+def _signal(alert: _Alert, group_status: str, state: str, notes: list[str], *, clean: bool) -> Signal:
     labels = fit_labels(alert.labels, clean=clean)
-    status = alert.status or group_status
-    action = _ACTIONS.get(status) or _ACTIONS.get(status.lower())
+    status = present(alert.status, group_status, state)
+    action = action_of(status)
     if action is None:
         raise Invalid("status", f"The status “{truncate(storable(status), 60)}” is neither firing nor resolved.")
-    if not alert.fingerprint and not labels:
+    fingerprint = present(alert.fingerprint)
+    if not fingerprint and not labels:
         raise Invalid("fingerprint", "It has no fingerprint and no labels, so it cannot be told from others.")
 
-    native = labels.get("severity") or labels.get("priority") or ""
+    native = present(labels.get("severity"), labels.get("priority"))
     severity, urgency, known = severity_of(native)
     if not known:
         notes.append(severity_note(native))
-    annotations = alert.annotations
-    title = annotations.get("summary") or annotations.get("title") or _name(labels)
-    description = annotations.get("description") or annotations.get("message") or ""
+    title, description = _words(alert.annotations, labels)
     if not clean:
         title, description = storable(title), storable(description)
     title, description = fit_title(title, description)
     return Signal(
         action,
-        as_key(alert.fingerprint) if alert.fingerprint else hash_of(alert.labels),
+        as_key(fingerprint) if fingerprint else hash_of(alert.labels),
         title,
         description,
         severity,
         native if len(native) <= MAX_NATIVE_SEVERITY else truncate(native, MAX_NATIVE_SEVERITY),
         urgency,
         labels,
-        _links(alert, annotations),
+        _links(alert, alert.annotations),
         said_at=as_time(alert.endsAt if action is Action.RESOLVE else alert.startsAt),
     )
 
 
-def _name(labels: dict[str, str]) -> str:
+def _words(annotations: Mapping[str, str], labels: Mapping[str, str]) -> tuple[str, str]:
+    """Return title and description."""
+    said = present(annotations.get("summary"), annotations.get("title"))
+    description = present(annotations.get("description"), annotations.get("message"))
+    rule = present(labels.get("rulename"))
+    if rule and labels.get("alertname") in _CANNOT_JUDGE:
+        # The annotations are the rule's own and speak of the problem that it looks for.
+        return f"{labels['alertname']}: {rule}", description or said
+    return said or _name(labels), description
+
+
+def _name(labels: Mapping[str, str]) -> str:
     """Name an alert that has no summary: what, and where."""
-    name = labels.get("alertname") or "Alert"
-    for place in _PLACES:
-        if labels.get(place):
-            return f"{name} on {labels[place]}"
-    return name
+    name = present(labels.get("alertname")) or "Alert"
+    place = present(*(labels.get(place) for place in _PLACES))
+    return f"{name} on {place}" if place else name
 
 
 def _links(alert: _Alert, annotations: dict[str, str]) -> tuple[Link, ...]:
@@ -183,15 +194,17 @@ def _links(alert: _Alert, annotations: dict[str, str]) -> tuple[Link, ...]:
 def _parse_patiently(body: bytes) -> Parsed:
     """Read a body in which something has a type that Alertmanager never sends, item by item."""
     group = as_object(decode(body))
+    if group is not None and is_legacy(group):
+        return read_legacy(group)
     items = as_list(group.get("alerts")) if group is not None else None
     if group is None or items is None:
         raise Invalid("alerts", "The body is not a message of Alertmanager: it has no list “alerts”.")
     _refuse_too_many(len(items))
     count = group.get("truncatedAlerts")
     notes = _truncation(count if isinstance(count, int) else 0)
-    group_status = as_text(group.get("status"))
+    status, state = as_text(group.get("status")), as_text(group.get("state"))
     return read_each(
-        items, lambda item: _signal(_alert(item), group_status, [], clean=True), field="alerts", notes=notes
+        items, lambda item: _signal(_alert(item), status, state, [], clean=True), field="alerts", notes=notes
     )
 
 

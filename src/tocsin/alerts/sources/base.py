@@ -16,7 +16,7 @@ from typing import Literal, Protocol, cast
 import msgspec
 
 from tocsin.kit.errors import FieldError, Invalid, Problem, TooMany, Unavailable, Unreadable
-from tocsin.kit.text import sha256_hex, storable, storable_json, truncate
+from tocsin.kit.text import is_blank, sha256_hex, storable, storable_json, truncate
 
 MAX_KEY = 255
 MAX_TITLE = 1_024
@@ -175,11 +175,12 @@ def severity_note(native: str) -> str:
 def decode(body: bytes) -> object:
     """Decode JSON of any shape, slowly and with patience; raises `Unreadable`.
 
-    The way out when the typed decoder refuses a body: a byte order mark and bytes that are not UTF-8 are
-    put up with, lone surrogates and NUL are replaced, numbers may be of any size.
+    The way out when the typed decoder refuses a body: a byte order mark, bytes that are not UTF-8 and line breaks,
+    tabs and other controls within a text, as JSON made by hand has them, are put up with; lone surrogates and NUL are
+    replaced, numbers may be of any size.
     """
     try:
-        return storable_json(json.loads(body.decode("utf-8-sig", "replace"), parse_int=_integer))
+        return storable_json(json.loads(body.decode("utf-8-sig", "replace"), parse_int=_integer, strict=False))
     except RecursionError:
         raise Unreadable("The body is nested too deeply to be read.", code="request.json") from None
     except ValueError:
@@ -194,6 +195,14 @@ def _integer(digits: str) -> float:
 def is_clean(body: bytes) -> bool:
     """Say whether texts of the typed decoder need no cleaning: it lets through nothing bad but an escaped NUL."""
     return b"\\u0000" not in body
+
+
+def present(*texts: str | None) -> str:
+    """Return the first of these texts in which there is something to see: blank is not present."""
+    for text in texts:
+        if text and not is_blank(text):
+            return text
+    return ""
 
 
 def as_object(value: object) -> Object | None:
@@ -266,8 +275,10 @@ def hash_of(*parts: object) -> str:
 
 
 def fit_title(title: str, description: str) -> tuple[str, str]:
-    """Drop blanks around a title; shorten one that is too long and keep its text at the head of the description."""
+    """Write a title on one line; shorten one that is too long and keep its text at the head of the description."""
     title = title.strip()
+    if not title.isprintable():
+        title = " ".join(title.split())
     if len(title) <= MAX_TITLE:
         return title, description
     return truncate(title, MAX_TITLE), f"{title}\n\n{description}" if description else title
@@ -301,10 +312,13 @@ def fit_links(links: Iterable[Link | None]) -> tuple[Link, ...]:
     return tuple(found for found in links if found is not None)[:MAX_LINKS]
 
 
-def read_each(items: list[object], read: Callable[[Object], Signal], field: str, notes: Iterable[str] = ()) -> Parsed:
+def read_each(
+    items: list[object], read: Callable[[Object], Signal | None], field: str, notes: Iterable[str] = ()
+) -> Parsed:
     """Read the items of a batch one by one, so that a bad one does not harm its neighbours.
 
-    Raises `Invalid` that names every item when none can be used.
+    `read` returns None for an item that is fine and says nothing. Raises `Invalid` that names every item when none can
+    be used.
     """
     signals: list[Signal] = []
     rejected: list[RejectedItem] = []
@@ -314,9 +328,12 @@ def read_each(items: list[object], read: Callable[[Object], Signal], field: str,
             rejected.append(RejectedItem(index, "It is not a JSON object."))
             continue
         try:
-            signals.append(read(found))
+            signal = read(found)
         except Invalid as problem:
             rejected.append(RejectedItem(index, problem.message))
+            continue
+        if signal is not None:
+            signals.append(signal)
     refuse_if_nothing_is_left(signals, rejected, field)
     return Parsed(tuple(signals), tuple(rejected), tuple(notes) + severity_notes(signals))
 

@@ -7,7 +7,11 @@ https://developer.pagerduty.com/docs/events-api-v2/overview/
   A key over 255 characters is replaced by its SHA-256, also in the answer, so either finds the alert again.
 - Severity: critical is SEV1, error SEV2 (both urgent), warning SEV3 (not urgent), info SEV5 (recorded only).
   PagerDuty refuses any other word, and none. Senders do not repeat what was answered with 400, so that would lose a
-  page for a typo or an empty template: such a word is read as `SEVERITIES` has it, else as SEV3 and urgent.
+  page for a typo or an empty template: such a word is read as `SEVERITIES` has it, else as SEV3 and urgent. For the
+  same reason `event_action` may be in any case, `payload.source` may be missing (the `client` stands in), and the
+  details stand in for a blank `payload.summary`.
+- A trigger without a `dedup_key` gets one that equal events of the same minute share, so that an event which is sent
+  twice, or by two of a pair, is one alert.
 - On acknowledge and resolve a `payload` may be missing, null or complete; without one the title is empty.
 - The sender's own time is `payload.timestamp`, where it has a zone.
 - Labels: `source`, `component`, `group`, `class`, `client`, then the entries of `custom_details`.
@@ -16,8 +20,10 @@ https://developer.pagerduty.com/docs/events-api-v2/overview/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 import msgspec
@@ -40,13 +46,15 @@ from tocsin.alerts.sources.base import (
     fit_labels,
     fit_links,
     fit_title,
+    hash_of,
     is_clean,
     link,
+    present,
     severity_note,
     severity_of,
 )
-from tocsin.kit import ids
-from tocsin.kit.errors import FieldError, Invalid, Problem, TooLarge, TooMany, Unavailable, Unreadable
+from tocsin.kit.clock import utc_now
+from tocsin.kit.errors import FieldError, Invalid, Problem, TooLarge, TooMany, Unavailable, Unreadable, WrongType
 from tocsin.kit.text import finite, storable, truncate
 
 ROUTING_KEY_LENGTH = 32
@@ -55,6 +63,8 @@ _WRONG_LENGTH = "Length of 'routing_key' is incorrect (should be 32 characters)"
 _WRONG_ACTION = "event_action is invalid (must be one of: trigger acknowledge resolve)"
 _NO_SEVERITY = "severity missing, taken as SEV3 and urgent"
 
+# Finds the key in a body that is no JSON, so that it is kept with its source.
+_KEY_IN_TEXT = re.compile(rb'"routing_key"\s*:\s*"\s*([^"\\\s]{1,100})\s*"')
 _ACTIONS: Mapping[str, Action] = {str(action): action for action in Action}
 _SEVERITIES: Mapping[str, tuple[int, Urgency, bool]] = {
     "critical": (1, "high", False),
@@ -65,9 +75,9 @@ _SEVERITIES: Mapping[str, tuple[int, Urgency, bool]] = {
 
 
 class _Payload(msgspec.Struct, gc=False):
-    summary: str = ""
-    source: str = ""
-    severity: str = ""
+    summary: str | None = None
+    source: str | None = None
+    severity: str | None = None
     # A text by the specification; some send a number.
     timestamp: object = None
     component: str | None = None
@@ -107,7 +117,7 @@ class PagerDuty:
             event = _DECODER.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             event = _read_patiently(body, errors)
-        routing_key = event.routing_key or headers.get("x-routing-key") or ""
+        routing_key = present(event.routing_key, headers.get("x-routing-key")).strip()
         action = _check(event, routing_key, errors)
         if errors or action is None:
             raise Invalid.of(tuple(FieldError("#", error) for error in errors))
@@ -117,10 +127,11 @@ class PagerDuty:
     def routing_key(self, body: bytes, headers: Mapping[str, str]) -> str:
         """Read the key as `parse` does, from a body that may be anything."""
         try:
-            event = as_object(decode(body)) or {}
+            found = _text(as_object(decode(body)) or {}, "routing_key", "", [])
         except Unreadable:
-            event = {}
-        return _text(event, "routing_key", "", []) or headers.get("x-routing-key") or ""
+            written = _KEY_IN_TEXT.search(body)
+            found = written[1].decode("utf-8", "replace") if written else ""
+        return present(found, headers.get("x-routing-key")).strip()
 
     def accepted(self, parsed: Parsed) -> tuple[int, bytes]:
         """Answer 202 with the key under which the alert is found again."""
@@ -136,6 +147,8 @@ class PagerDuty:
             return 503, _error("unavailable", "Try again later", [problem.message])
         if isinstance(problem, TooLarge):
             return 413, _error("invalid event", "Event object is invalid", [problem.message])
+        if isinstance(problem, WrongType):
+            return 415, _error("Unrecognized object", "Event object format is unrecognized", [problem.message])
         if isinstance(problem, Unreadable):
             return 400, _error("Unrecognized object", "Event object format is unrecognized", ["JSON parse error"])
         errors = [error.detail for error in problem.errors] if isinstance(problem, Invalid) else [problem.message]
@@ -150,42 +163,56 @@ def _check(event: _Event, routing_key: str, errors: list[str]) -> Action | None:
     """Name everything that is wrong with the event, in the order of its fields."""
     if len(routing_key) != ROUTING_KEY_LENGTH:
         errors.append(_WRONG_LENGTH)
-    action = _ACTIONS.get(event.event_action or "")
+    word = present(event.event_action).strip().lower()
+    action = _ACTIONS.get(word)
     if action is None:
-        errors.append(_WRONG_ACTION if event.event_action else "'event_action' is missing or blank")
-    elif action is not Action.TRIGGER and not event.dedup_key:
+        errors.append(_WRONG_ACTION if word else "'event_action' is missing or blank")
+    elif action is not Action.TRIGGER and not present(event.dedup_key):
         errors.append("'dedup_key' is missing or blank")
     elif action is Action.TRIGGER and event.payload is None:
         errors.append("'payload' is missing or blank")
-    elif action is Action.TRIGGER and event.payload is not None:
-        if not event.payload.summary.strip():
-            errors.append("'payload.summary' is missing or blank")
-        if not event.payload.source.strip():
-            errors.append("'payload.source' is missing or blank")
+    elif action is Action.TRIGGER and event.payload is not None and not _title(event.payload):
+        errors.append("'payload.summary' is missing or blank")
     return action
+
+
+def _title(payload: _Payload) -> str:
+    """Return the summary, or the first line of the details where it is blank."""
+    details = _description(payload.custom_details) if not present(payload.summary) else ""
+    return present(payload.summary, *details.splitlines())
 
 
 def _signal(event: _Event, action: Action, notes: list[str], *, clean: bool) -> Signal:
     payload = event.payload or _Payload()
-    native = payload.severity if clean else storable(payload.severity)
+    native = present(payload.severity)
+    native = native if clean else storable(native)
     severity, urgency, record_only = _SEVERITIES.get(native) or _severity_of(native, action, notes)
-    title, description = payload.summary, _description(payload.custom_details)
+    title, description = _title(payload), _description(payload.custom_details)
     if not clean:
         title, description = storable(title), storable(description)
     title, description = fit_title(title, description)
+    labels = _labels(event, payload, clean=clean)
+    said_at = as_time(payload.timestamp)
+    key = present(event.dedup_key)
     return Signal(
         action,
-        as_key(event.dedup_key) if event.dedup_key else ids.new_id().hex,
+        as_key(key) if key else _made_key(title, labels, said_at),
         title,
         description,
         severity,
         truncate(native, MAX_NATIVE_SEVERITY),
         urgency,
-        _labels(event, payload, clean=clean),
+        labels,
         _links(event),
         record_only,
-        as_time(payload.timestamp),
+        said_at,
     )
+
+
+def _made_key(title: str, labels: Mapping[str, str], said_at: datetime | None) -> str:
+    """Make a key that equal events of one minute share. Nothing ends them, so a later one has to be a new problem."""
+    minute = int((said_at or utc_now()).timestamp() // 60)
+    return hash_of(title, labels, minute)
 
 
 def _severity_of(native: str, action: Action, notes: list[str]) -> tuple[int, Urgency, bool]:
@@ -206,23 +233,19 @@ def _description(details: object) -> str:
     named = as_object(details)
     if named is None:
         return as_text(details)
-    for name in ("description", "message", "firing", "body"):
-        value = named.get(name)
-        if value and isinstance(value, str):
-            return value
-    return ""
+    texts = (named.get(name) for name in ("description", "message", "firing", "body"))
+    return present(*(text for text in texts if isinstance(text, str)))
 
 
 def _labels(event: _Event, payload: _Payload, *, clean: bool) -> dict[str, str]:
-    labels: dict[str, str] = {"source": payload.source} if payload.source else {}
-    if payload.component:
-        labels["component"] = payload.component
-    if payload.group:
-        labels["group"] = payload.group
-    if payload.class_:
-        labels["class"] = payload.class_
-    if event.client:
-        labels["client"] = event.client
+    own = {
+        "source": present(payload.source, event.client),
+        "component": present(payload.component),
+        "group": present(payload.group),
+        "class": present(payload.class_),
+        "client": present(event.client),
+    }
+    labels = {name: value for name, value in own.items() if value}
     details = as_object(payload.custom_details)
     if details:
         for name, value in details.items():
