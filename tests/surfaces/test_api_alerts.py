@@ -208,7 +208,7 @@ async def test_a_token_that_nothing_can_hold_is_unknown_and_no_outage(api: Api, 
 async def test_a_routing_key_that_nothing_can_hold_is_unknown_and_no_outage(api: Api) -> None:
     """F063, G16."""
     event = {"event_action": "trigger", "payload": {"summary": "Disk is full", "source": "db1", "severity": "critical"}}
-    for key in ("\0" * 32, "é" * 32):
+    for key in ("a\0" * 16, "é" * 32):
         answer = await api.client().post(
             "http://tocsin.example/compat/pagerduty/v2/enqueue", json={"routing_key": key, **event}
         )

@@ -210,7 +210,7 @@ async def enqueue(world: World, body: object, **headers: str) -> httpx.Response:
         ({"event_action": "trigger", "payload": PAGE | {"summary": ""}}, ["'payload.summary' is missing or blank"]),
         (
             {"event_action": "trigger", "payload": {"severity": "critical"}},
-            ["'payload.summary' is missing or blank", "'payload.source' is missing or blank"],
+            ["'payload.summary' is missing or blank"],
         ),
         (
             {"event_action": "boom", "payload": PAGE},

@@ -5,8 +5,9 @@ A raw ASGI application, because this path has to keep up when everything fires a
 wrong with a request is said in the protocol's own error body. A slash too many, also at the end, changes nothing:
 addresses are put together by hand and by tools.
 
-Limits: a body of `TOCSIN_INTAKE_MAX_BYTES` (1 MiB), for PagerDuty 512,000 bytes; `application/json` or no content
-type. Answers: 202 stored, 400 unreadable, 403 source switched off, 404 unknown token, 405, 413, 415, 422, 503.
+Limits: a body of `TOCSIN_INTAKE_MAX_BYTES` (1 MiB), for PagerDuty 512,000 bytes, also when it is unpacked;
+`application/json` or no content type; `gzip`, `deflate` or no content encoding. Answers: 202 stored, 400 unreadable,
+403 source switched off, 404 unknown token, 405, 413, 415, 422, 503.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from litestar.types import HTTPScope, Receive, Send
 from tocsin.alerts.intake import Intake, Source, Sources
 from tocsin.alerts.sources import ADAPTERS, PAGERDUTY_PATH
 from tocsin.alerts.sources.base import Adapter, Parsed
-from tocsin.api.receiving import Disconnected, read_body, too_large
+from tocsin.api.receiving import Disconnected, read_body, too_large, unpacked
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.problems import PROBLEM_JSON, WrongMethod, headers_of
 from tocsin.kit.clock import monotonic
@@ -35,7 +36,12 @@ _READERS = 2
 _PREFIX = "/in/"
 _COMPATIBLE = "/compat/"
 _SLASHES = re.compile(r"/{2,}")
-_TYPES = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
+_TYPES = frozenset(
+    {
+        *("", "application/json", "text/json", "text/plain", "application/octet-stream"),
+        *("application/x-ndjson", "application/ndjson", "application/jsonl"),
+    }
+)
 
 
 class NoSuchAddress(NotFound):
@@ -91,12 +97,13 @@ class IntakeApp:
     ) -> tuple[int, bytes]:
         source = await self._source(token, adapter) if token else None
         limit = min(self._max_bytes, PAGERDUTY_MAX_BYTES) if adapter.kind == "pagerduty" else self._max_bytes
-        _check_type(headers.get("content-type", ""))
         body = await _read(receive, headers, limit)
         content_type = headers.get("content-type", "")
         try:
+            body = unpacked(body, headers.get("content-encoding", ""), limit)
+            _check_type(content_type)
             parsed = await self._parse(adapter, body, headers)
-        except (Unreadable, Invalid) as problem:
+        except (Unreadable, Invalid, WrongType) as problem:
             await self._keep_refused(source, adapter, body, headers, problem)
             raise
         if source is None:
