@@ -95,6 +95,7 @@ WAITS = (
     Waits("news_item", ("waits_since",), "waits_since IS NOT NULL"),
     Waits("contact_method_health", ("failing_since", "last_failed_at")),
     Waits("escalation_run", ("next_step_at", "round_started_at", "unreached_since"), "state = 'running'"),
+    Waits("alert", ("held_until",), "status = 'triggered' AND held_until IS NOT NULL"),
     # The time to answer counts from here.
     Waits("page", ("paged_at",), "state = 'paging'"),
 )

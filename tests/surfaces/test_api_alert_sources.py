@@ -23,7 +23,9 @@ async def test_a_source_says_what_is_open_and_ends_it_when_asked(api: Api, admin
     assert (await admin.get(f"{path}/open_alerts")).json() == {"open_alerts": 2}
     responder = await api.as_(await world.person("ada"))
     ended = await responder.post(f"{path}/actions/resolve_alerts", json={"reason": "Taken down."})
-    assert (ended.status_code, ended.json()) == (200, {"resolved": 2, "still_open": 0})
+    answered = ended.json()
+    assert (ended.status_code, answered["resolved"], answered["still_open"]) == (200, 2, 0)
+    assert [warning["code"] for warning in answered["warnings"]] == ["alert.comes_back"]
     found = (await admin.get("/alerts", params={"status": "resolved"})).json()["data"]
     assert {alert["resolved_by"] for alert in found} == {"Ada"}
     refused = await admin.delete(path)

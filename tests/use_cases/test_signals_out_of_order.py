@@ -63,8 +63,8 @@ async def test_a_trigger_that_is_older_than_a_resolve_before_it_pages_nobody(wor
     assert world.mail.sent == []
     async with world.db.begin() as tx:
         alert = (await queries.page(tx, queries.Filter()))[0][0]
-        events = await log.oldest_first(tx, alert_id=alert.id)
-    [resolved] = [event for event in events if event.name == "alert.resolved"]
+        chain = await log.chain_of(tx, alert_id=alert.id)
+    [resolved] = [event for event in chain.events if event.name == "alert.resolved"]
     said = "It came late: the source had said before that it was over at"
     detail = describe(resolved.name, resolved.actor_name, resolved.data).detail
     assert detail.startswith(said) and f"{at:%H:%M}" in detail and detail.endswith(" UTC")

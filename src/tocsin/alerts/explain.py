@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tocsin.events.log import Chain, LoggedEvent
 from tocsin.events.words import Line, describe, failed_often
@@ -52,6 +52,7 @@ class Explanation:
 TURNS = (
     "alert.routed",
     "alert.not_routed",
+    "alert.held",
     "alert.acknowledged",
     "alert.unacknowledged",
     "alert.resolved",
@@ -249,6 +250,8 @@ def _why_nobody(events: Sequence[LoggedEvent]) -> str:
     if unreached is not None:
         why = _clause(str(unreached.data.get("reason", "")))
         return f"Nobody has been paged yet because {why} The escalation looks again at its pace."
+    if (held := _last(events, "alert.held")) is not None and (routed is None or not _would_page(routed)):
+        return _held(held, _last(events, "alert.resolved", "alert.acknowledged"))
     if routed is not None and not routed.data.get("policy_name"):
         return f"Nobody was paged because the route “{routed.data.get('route_name', '')}” only records alerts."
     if routed is not None:
@@ -260,6 +263,20 @@ def _why_nobody(events: Sequence[LoggedEvent]) -> str:
     if (resolved := _last(events, "alert.resolved")) is not None:
         return f"Nobody was paged because {resolved.actor_name} resolved the alert before it was routed."
     return "Nobody was paged because the alert has not been routed yet."
+
+
+def _would_page(routed: LoggedEvent) -> bool:
+    return str(routed.data.get("alert_status", "triggered")) == "triggered"
+
+
+def _held(held: LoggedEvent, before: LoggedEvent | None) -> str:
+    over_for, hold_down = int(held.data.get("over_for", 0)), int(held.data.get("hold_down_minutes", 0))
+    came = f"it came again only {spoken(timedelta(seconds=over_for))} after its end"
+    wait = f"its source holds such alerts back for {spoken(timedelta(minutes=hold_down))}"
+    if before is None:
+        return f"Nobody has been paged yet because {came}, and {wait}. It pages after that if it is still open."
+    done = before.name.partition(".")[2]
+    return f"Nobody was paged because {came}, {wait}, and {before.actor_name} {done} it before that was over."
 
 
 def _first(events: Iterable[LoggedEvent], *names: str) -> LoggedEvent | None:

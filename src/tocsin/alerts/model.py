@@ -25,6 +25,8 @@ class AlertStatus(StrEnum):
     RESOLVED = "resolved"
 
 
+# How the keys begin of alerts that no signal opened.
+BY_HAND = "manual-"
 OPEN = (AlertStatus.TRIGGERED, AlertStatus.ACKNOWLEDGED)
 
 
@@ -63,6 +65,7 @@ class AlertSource(Record):
     __table_args__ = (
         CheckConstraint(one_of("kind", SourceKind), name="kind"),
         CheckConstraint("close_after_hours BETWEEN 1 AND 8760", name="close_after"),
+        CheckConstraint("hold_down_minutes BETWEEN 1 AND 1440", name="hold_down"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -76,6 +79,8 @@ class AlertSource(Record):
     rotated_at: Mapped[datetime | None]
     # After so many hours without a word its open alerts are closed; None never closes any.
     close_after_hours: Mapped[int | None]
+    # So long after its end a problem that comes again pages nobody; None holds nothing back.
+    hold_down_minutes: Mapped[int | None]
     version: Mapped[int] = mapped_column(server_default="1")
 
 
@@ -114,6 +119,14 @@ class Alert(Record):
         Index("alert_open_key", "source_id", "dedup_key", unique=True, postgresql_where=text("status <> 'resolved'")),
         Index("alert_status_idx", "status", text("created_at DESC"), text("id DESC")),
         Index("alert_created_at_idx", text("created_at DESC"), text("id DESC")),
+        # What was last told of a key, for sources that hold back what flaps.
+        Index(
+            "alert_over_idx",
+            "source_id",
+            "dedup_key",
+            text("resolved_at DESC"),
+            postgresql_where=text("status = 'resolved'"),
+        ),
         Index("alert_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
         # Intake writes thousands of rows a second; the pending list of a fast-update GIN index keeps that cheap.
         Index("alert_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
@@ -152,6 +165,8 @@ class Alert(Record):
     # Set once by routing. Not routed: routed_at set and route_id empty.
     routed_at: Mapped[datetime | None]
     route_id: Mapped[UUID | None]
+    # Until then it pages nobody, as it came again soon after its end; a time that is past holds nothing back.
+    held_until: Mapped[datetime | None]
     # The incident this alert belongs to; the incident domain is above this one, so it is a plain id.
     incident_id: Mapped[UUID | None]
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tocsin.alerts.model import OPEN, Alert, AlertRoute, AlertSignal, AlertSource, AlertStatus, Signal
+from tocsin.alerts.model import (
+    BY_HAND,
+    OPEN,
+    Alert,
+    AlertRoute,
+    AlertSignal,
+    AlertSource,
+    AlertStatus,
+    Signal,
+    SignalEffect,
+)
 from tocsin.alerts.routing import Route
 from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.db.records import get_record, lock_record, lock_records
@@ -54,6 +64,7 @@ class Unrouted:
     urgency: str
     labels: dict[str, str]
     incident_id: UUID | None
+    held_until: datetime | None = None
 
 
 async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Unrouted]:
@@ -62,7 +73,7 @@ async def lock_unrouted(tx: Tx, ids: Collection[UUID]) -> list[Unrouted]:
     rows = await connection.fetch(
         """
         SELECT id, source_id, dedup_key, status, title, description, severity, urgency, labels::text AS labels,
-               incident_id
+               incident_id, held_until
         FROM alert WHERE id = ANY($1::uuid[]) AND routed_at IS NULL ORDER BY id FOR NO KEY UPDATE
         """,
         list(ids),
@@ -113,6 +124,8 @@ class RoutingTable:
     routes: Sequence[Route]
     sources: Mapping[UUID, tuple[str, str]]
     policies: Mapping[UUID, str]
+    # The sources that hold back what flaps.
+    hold_downs: Mapping[UUID, timedelta] = field(default_factory=dict[UUID, timedelta])
 
 
 async def routing_table(tx: Tx) -> RoutingTable:
@@ -129,9 +142,10 @@ async def routing_table(tx: Tx) -> RoutingTable:
         )
         for row in await routes(tx)
     ]
-    names = (await tx.session.execute(select(AlertSource.id, AlertSource.name, AlertSource.kind))).all()
+    sources = (await tx.session.scalars(select(AlertSource))).all()
+    held = {each.id: timedelta(minutes=each.hold_down_minutes) for each in sources if each.hold_down_minutes}
     policies = await policy_names(tx, [rule.policy_id for rule in rules if rule.policy_id is not None])
-    return RoutingTable(rules, {id: (name, kind) for id, name, kind in names}, policies)
+    return RoutingTable(rules, {each.id: (each.name, each.kind) for each in sources}, policies, held)
 
 
 async def lock_forgotten(tx: Tx, *, since: datetime, limit: int, remind: bool = False) -> list[Alert]:
@@ -329,6 +343,24 @@ async def source_names(tx: Tx, ids: Collection[UUID]) -> dict[UUID, tuple[str, s
     """Return name and kind of these sources."""
     query = select(AlertSource.id, AlertSource.name, AlertSource.kind).where(AlertSource.id.in_(ids))
     return {id: (name, kind) for id, name, kind in (await tx.session.execute(query)).all()}
+
+
+async def not_over_at_source(tx: Tx, ids: Collection[UUID]) -> list[tuple[UUID, str, bool]]:
+    """Return those of these alerts that no signal ended, with the name of their source and whether it is on.
+
+    Alerts that no signal opened are left out.
+    """
+    if not ids:
+        return []
+    ended = select(AlertSignal.alert_id).where(
+        AlertSignal.alert_id == Alert.id, AlertSignal.effect == SignalEffect.RESOLVED
+    )
+    query = (
+        select(Alert.id, AlertSource.name, AlertSource.is_enabled)
+        .join(AlertSource, AlertSource.id == Alert.source_id)
+        .where(Alert.id.in_(ids), not_(Alert.dedup_key.like(f"{BY_HAND}%")), not_(ended.exists()))
+    )
+    return [(id, name, is_enabled) for id, name, is_enabled in (await tx.session.execute(query)).all()]
 
 
 async def source_has_alerts(tx: Tx, id: UUID) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.alerts import queries
+from tocsin.alerts import queries, service
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.api.http import Time, public_or_none, when
 from tocsin.db.engine import Tx
@@ -17,6 +17,7 @@ from tocsin.edge.context import Context
 from tocsin.incidents import queries as incidents
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
+from tocsin.kit.text import clean
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
 from tocsin.oncall.queries import BeingPaged
@@ -44,8 +45,21 @@ class BeingPagedOut(msgspec.Struct):
     is_fallback: bool
 
 
+class AlertWarning(msgspec.Struct):
+    """What whoever changed the alert should know. `alert.comes_back`: its source has not said that it is over."""
+
+    code: str
+    detail: str
+
+
 class AlertOut(msgspec.Struct):
     """One problem as one source sees it. `severity` is 1 (critical) to 5 (info); `count` is its signals so far.
+
+    `title` reads as it looks: what is not seen in it, such as marks that turn the direction of text, is left out.
+    `native_title` is the text as the source sent it.
+
+    Until `held_until` nobody is paged, as it came again soon after its end and its source holds that back; null when
+    it is not held back now. `warnings` has something in it in the answer to resolving, and is empty otherwise.
 
     `paging` says that a triggered alert is in nobody's hands: `unreached` when no message has reached anybody so far,
     `unanswered` when the escalation ended without an answer; null when there is nothing to worry about.
@@ -54,6 +68,7 @@ class AlertOut(msgspec.Struct):
     id: str
     number: int
     title: str
+    native_title: str
     description: str
     status: AlertStatus
     severity: int
@@ -71,6 +86,7 @@ class AlertOut(msgspec.Struct):
     incident_number: str | None
     route_id: str | None
     routed_at: Time | None
+    held_until: Time | None
     first_seen_at: Time
     last_seen_at: Time
     updated_at: Time
@@ -80,6 +96,7 @@ class AlertOut(msgspec.Struct):
     resolved_by: str | None
     paging: PagingTrouble | None
     being_paged: list[BeingPagedOut]
+    warnings: list[AlertWarning]
     url: str
 
 
@@ -122,7 +139,8 @@ def write_alert(
     return AlertOut(
         id=id,
         number=alert.number,
-        title=alert.title,
+        title=clean(alert.title),
+        native_title=alert.title,
         description=alert.description,
         status=AlertStatus(alert.status),
         severity=alert.severity,
@@ -140,6 +158,7 @@ def write_alert(
         incident_number=incident_number,
         route_id=public_or_none("rte", alert.route_id),
         routed_at=when(alert.routed_at),
+        held_until=when(service.held_until(alert)),
         first_seen_at=stamp(alert.created_at),
         last_seen_at=stamp(alert.last_seen_at),
         updated_at=stamp(max(alert.updated_at, alert.worded_at)),
@@ -149,6 +168,7 @@ def write_alert(
         resolved_by=alert.resolved_by,
         paging=trouble,
         being_paged=asked,
+        warnings=[],
         url=f"{base_url.rstrip('/')}/alerts/{id}",
     )
 
@@ -159,3 +179,12 @@ async def shape(tx: Tx, context: Context, alert: Alert) -> AlertOut:
     found = await incidents.by_id(tx, [alert.incident_id] if alert.incident_id is not None else [])
     number = next((incident.reference for incident in found.values()), None)
     return write_alert(alert, *sources[alert.source_id], number, context.settings.base_url, await pagings(tx, [alert]))
+
+
+async def shape_ended(tx: Tx, context: Context, ended: Sequence[Alert]) -> list[AlertOut]:
+    """Write alerts that somebody has just resolved, with a warning for those that may come back."""
+    back = await service.coming_back(tx, [alert.id for alert in ended])
+    shaped = [await shape(tx, context, alert) for alert in ended]
+    for alert, one in zip(ended, shaped, strict=True):
+        one.warnings = [AlertWarning(service.COMES_BACK, back[alert.id])] if alert.id in back else []
+    return shaped

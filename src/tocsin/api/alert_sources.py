@@ -15,6 +15,7 @@ from tocsin.alerts import queries, service
 from tocsin.alerts.intake import Source
 from tocsin.alerts.model import AlertSource, Signal, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
+from tocsin.api.alert_shape import AlertWarning
 from tocsin.api.body import Body, NoBody
 from tocsin.api.http import (
     Cursor,
@@ -40,12 +41,14 @@ from tocsin.kit.text import storable
 
 _JSON = "application/json"
 CloseAfter = Annotated[int, msgspec.Meta(ge=1, le=service.MOST_HOURS)]
+HoldDown = Annotated[int, msgspec.Meta(ge=1, le=service.MOST_HELD_MINUTES)]
 
 
 class SourceOut(msgspec.Struct):
     """A tool that may send signals. Token and address are null for those who may not manage sources.
 
-    After `close_after_hours` without a signal, and without anybody doing anything, its open alerts are closed.
+    After `close_after_hours` without a signal, and without anybody doing anything, its open alerts are closed. What
+    comes again within `hold_down_minutes` after its end pages nobody before they are over; null holds nothing back.
     """
 
     id: str
@@ -53,6 +56,7 @@ class SourceOut(msgspec.Struct):
     kind: SourceKind
     is_enabled: bool
     close_after_hours: int | None
+    hold_down_minutes: int | None
     token: str | None
     url: str | None
     created_at: Time
@@ -96,6 +100,7 @@ class EditSource(Body, kw_only=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | msgspec.UnsetType = msgspec.UNSET
     is_enabled: bool | msgspec.UnsetType = msgspec.UNSET
     close_after_hours: CloseAfter | msgspec.UnsetType | None = msgspec.UNSET
+    hold_down_minutes: HoldDown | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class EndAlerts(Body, kw_only=True):
@@ -112,10 +117,14 @@ class OpenOut(msgspec.Struct):
 
 
 class EndedOut(msgspec.Struct):
-    """How many alerts were resolved, and how many are still open (counted up to 1,000)."""
+    """How many alerts were resolved, and how many are still open (counted up to 1,000).
+
+    `warnings` says that the source may open anew what was resolved.
+    """
 
     resolved: int
     still_open: int
+    warnings: list[AlertWarning]
 
 
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
@@ -127,6 +136,7 @@ def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
         kind=SourceKind(source.kind),
         is_enabled=source.is_enabled,
         close_after_hours=source.close_after_hours,
+        hold_down_minutes=source.hold_down_minutes,
         token=source.token if sees else None,
         url=f"{context.settings.base_url.rstrip('/')}{path}" if sees else None,
         created_at=stamp(source.created_at),
@@ -183,7 +193,7 @@ async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut
 async def edit_alert_source(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditSource], if_match: IfMatch = None
 ) -> Response[SourceOut]:
-    """Rename a source, switch it off and on, or close its stale alerts (JSON merge patch).
+    """Rename a source, switch it off and on, close its stale alerts, or hold back what flaps (JSON merge patch).
 
     A source that is off opens nothing (403); what ends or answers its open alerts is taken all the same.
     """
@@ -195,6 +205,7 @@ async def edit_alert_source(
             name=given(data.name),
             is_enabled=given(data.is_enabled),
             stale=None if data.close_after_hours is msgspec.UNSET else service.Staleness(data.close_after_hours),
+            hold_down=None if data.hold_down_minutes is msgspec.UNSET else service.HoldDown(data.hold_down_minutes),
             if_version=read_if_match(if_match),
         )
     return answer(_write(context, who, source), version=source.version)
@@ -231,7 +242,8 @@ async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[E
     """Resolve what the source has left open, at most 500 alerts at once; ask again while `still_open` is not 0."""
     async with context.begin() as tx:
         ended = await service.resolve_source_alerts(tx, who, parse("src", id), reason=data.reason)
-    return EndedOut(ended.resolved, ended.still_open)
+    warnings = [AlertWarning(service.COMES_BACK, ended.warning)] if ended.warning else []
+    return EndedOut(ended.resolved, ended.still_open, warnings)
 
 
 @post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True})

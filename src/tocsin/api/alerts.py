@@ -15,7 +15,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import Step
 from tocsin.alerts.model import Alert, AlertStatus
-from tocsin.api.alert_shape import AlertOut, pagings, shape, write_alert
+from tocsin.api.alert_shape import AlertOut, pagings, shape, shape_ended, write_alert
 from tocsin.api.alert_sources import SignalOut, write_signal
 from tocsin.api.body import Body, NoBody, ids_in, naming
 from tocsin.api.deliveries import DeliveryOut, write_delivery
@@ -242,10 +242,13 @@ async def unacknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoB
 
 @post("/{id:str}/actions/resolve", status_code=200)
 async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
-    """End the alert. This is final: the same key afterwards opens a new alert."""
+    """End the alert. This is final: the same key afterwards opens a new alert.
+
+    `warnings` says so when its source has not said that it is over, and may open it anew.
+    """
     async with context.begin() as tx:
         alert = await service.resolve(tx, who, parse("alt", id), reason=data.reason)
-        return await shape(tx, context, alert)
+        return (await shape_ended(tx, context, [alert]))[0]
 
 
 @post("/{id:str}/actions/escalate", status_code=200)
@@ -282,8 +285,10 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
     ids = ids_in("ids", "alt", data.ids)
     async with context.begin() as tx:
         became = await service.do_to_all(tx, who, data.action, ids)
+        done = [each for each in became if isinstance(each, Alert)]
+        ended = data.action == "resolve"
         return Changed(
-            data=[await shape(tx, context, each) for each in became if isinstance(each, Alert)],
+            data=await shape_ended(tx, context, done) if ended else [await shape(tx, context, each) for each in done],
             failed=[
                 Failure(id, each.code, each.message)
                 for id, each in zip(data.ids, became, strict=True)

@@ -141,7 +141,10 @@ async def change_incident_severity(
 async def resolve_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[ResolveIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
-    """Resolve the incident with a note on what was done; its linked alerts resolve with it."""
+    """Resolve the incident with a note on what was done; its linked alerts resolve with it.
+
+    What a source still sees, it opens anew.
+    """
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.resolve(tx, who, reference(id), data.resolution_note, if_version=version)

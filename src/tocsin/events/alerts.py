@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -49,6 +50,19 @@ class AlertNotRouted(Event, frozen=True, kw_only=True):
 
     name: ClassVar[str] = "alert.not_routed"
     reason: str
+
+
+class AlertHeld(Event, frozen=True, kw_only=True):
+    """It came again soon after its end, and its source holds such alerts back: it is routed at `until`, if still open.
+
+    `last_number` is the alert before it, `over_for` how many seconds that had been over.
+    """
+
+    name: ClassVar[str] = "alert.held"
+    until: datetime
+    last_number: int
+    over_for: int
+    hold_down_minutes: int
 
 
 class AlertAcknowledged(Event, frozen=True, kw_only=True):

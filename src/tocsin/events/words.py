@@ -6,16 +6,19 @@ Texts are plain: whoever shows them escapes them, and shows `detail` of a commen
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal
 
 import msgspec
 
 from tocsin.events import alerts, configuration, incidents, oncall
 from tocsin.events.base import ActorRef, Change, Event
+from tocsin.kit.text import clean, spoken, truncate
 
 Kind = Literal["comment", "change", "page", "system"]
+# A source may send a title of a thousand characters; a line of a timeline names it.
+_TITLE = 200
 # The hues of the design; red and green only where something went wrong or well.
 Tone = Literal["slate", "blue", "violet", "teal", "green", "amber", "orange", "red"]
 
@@ -62,7 +65,7 @@ def describe(name: str, actor_name: str, data: Mapping[str, Any], zone: tzinfo =
     event = _in_zone(event, zone)
     for words in (_alert, _escalation, _page, _delivery, _incident, _ending, _people, _configuration):
         if line := words(event, actor_name):
-            return line
+            return replace(line, text=clean(line.text))
     return _unknown(name, actor_name)
 
 
@@ -104,7 +107,9 @@ def _alert(event: Event, who: str) -> Line | None:
         case alerts.AlertTriggered():
             native = f" (“{event.native_severity}” at the source)" if event.native_severity else ""
             detail = f"SEV{event.severity}{native}, {event.urgency} urgency"
-            return Line("bell", f"{event.source_name} triggered “{event.title}”", "red", "system", detail)
+            return Line(
+                "bell", f"{event.source_name} triggered “{truncate(event.title, _TITLE)}”", "red", "system", detail
+            )
         case alerts.AlertUpdated():
             return Line("pencil", f"{who} changed {_fields(event.changes)}", "slate", "system", _changes(event.changes))
         case alerts.AlertRouted(policy_name=""):
@@ -117,6 +122,13 @@ def _alert(event: Event, who: str) -> Line | None:
             text = f"The route “{event.route_name}” would have paged {event.policy_name}"
             detail = _sentences(_why_this_route(event), too_late(event.alert_status))
             return Line("route", text, "slate", "system", detail)
+        case alerts.AlertHeld():
+            over_for, hold_down = timedelta(seconds=event.over_for), timedelta(minutes=event.hold_down_minutes)
+            said = (
+                f"ALR-{event.last_number} had been over for {spoken(over_for)}, and the source holds back what comes "
+            )
+            detail = f"{said}again within {spoken(hold_down)}. If it is still open then, it is routed and pages."
+            return Line("bell-off", "Held back, as it came again so soon", "slate", "system", detail)
         case alerts.AlertNotRouted():
             return Line("triangle-alert", "Nobody was paged", "red", "system", event.reason)
         case alerts.AlertAcknowledged():
@@ -277,9 +289,11 @@ def _incident(event: Event, who: str) -> Line | None:
         case incidents.CommentAdded():
             return Line("message-square", f"{who} wrote", "slate", "comment", event.body)
         case incidents.AlertLinked():
-            return Line("link", f"{who} linked the alert “{event.alert_title}”", "slate", "change")
+            return Line("link", f"{who} linked the alert “{truncate(event.alert_title, _TITLE)}”", "slate", "change")
         case incidents.AlertUnlinked():
-            return Line("unlink", f"{who} unlinked the alert “{event.alert_title}”", "slate", "change")
+            return Line(
+                "unlink", f"{who} unlinked the alert “{truncate(event.alert_title, _TITLE)}”", "slate", "change"
+            )
         case _:
             return None
 

@@ -25,7 +25,7 @@ from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import sign_id
 from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
 from tocsin.kit.ids import public
-from tocsin.kit.text import storable
+from tocsin.kit.text import clean, storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
 from tocsin.notifications.model import SubjectKind, read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
@@ -304,7 +304,7 @@ _IDS: Mapping[str, str] = {"alert": "alt", "incident": "inc"}
 
 
 def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> PageMessage:
-    """Say what the page, the test or the news say."""
+    """Say what the page, the test or the news say, in texts that read as they look."""
     content = started.content
     reference = content.get("incident_number") or None
     if started.incident_id is not None and reference:
@@ -318,8 +318,8 @@ def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> 
     return PageMessage(
         delivery_id=public("dlv", started.id),
         kind=started.kind,
-        title=content["title"],
-        body=content["body"],
+        title=clean(content["title"]),
+        body=clean(content["body"]),
         severity=f"SEV{content['severity']}",
         urgency=content["urgency"],
         status=content.get("status", "triggered"),
@@ -328,13 +328,13 @@ def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> 
         incident_number=reference,
         url=sender.base_url + path,
         acknowledge_url=acknowledge,
-        reason=content["reason"],
-        source=content["source"],
-        labels=content["labels"],
+        reason=clean(content["reason"]),
+        source=clean(content["source"]),
+        labels={clean(name): clean(value) for name, value in content["labels"].items()},
         attempt=started.attempt,
         possible_duplicate=started.possible_duplicate,
         minutes_late=_minutes_late(started),
-        about=content.get("about", ""),
+        about=clean(content.get("about", "")),
         threads=[public(_IDS[named["kind"]], UUID(named["id"])) for named in content.get("threads", ())],
         sent_at=started.sending_at,
         recipient_name=started.user_name,

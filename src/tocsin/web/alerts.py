@@ -23,7 +23,7 @@ from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents.model import Incident
 from tocsin.kit.ids import parse, public
-from tocsin.kit.text import truncate
+from tocsin.kit.text import revealed, truncate
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import PagingTrouble
@@ -66,6 +66,7 @@ class AlertRow:
     count: int
     is_routed: bool
     paging_until: datetime | None
+    held_until: datetime | None
     trouble: str | None
     ack_for: float | None
     acked_by: str | None
@@ -98,6 +99,8 @@ class AlertView:
     last_signal_at: datetime
     is_routed: bool
     paging_until: datetime | None
+    held_until: datetime | None
+    comes_back: str
     trouble: str | None
     being_paged: list[tuple[str, datetime, str]]
     policy_id: str | None
@@ -192,6 +195,7 @@ def _row(
         count=alert.count,
         is_routed=is_routed(alert),
         paging_until=until,
+        held_until=alerts.held_until(alert),
         trouble=trouble,
         ack_for=ack_for(alert),
         acked_by=alert.acknowledged_by,
@@ -270,6 +274,8 @@ async def _view(tx: Tx, alert: Alert) -> AlertView:
         last_signal_at=alert.last_seen_at,
         is_routed=is_routed(alert),
         paging_until=until.get(alert.id),
+        held_until=alerts.held_until(alert),
+        comes_back=(await alerts.coming_back(tx, [alert.id])).get(alert.id, ""),
         trouble=(await queries.troubles(tx, [alert.id])).get(alert.id),
         being_paged=[
             (each.name, each.since, _why(each))
@@ -294,7 +300,7 @@ def _why(each: oncall.BeingPaged) -> str:
 def _no_policy(alert: Alert) -> str:
     """Say why no policy has paged for the alert."""
     if alert.routed_at is None:
-        return "Not routed yet"
+        return "Held back" if alerts.held_until(alert) else "Not routed yet"
     return "No route matched" if alert.route_id is None else "Paged nobody"
 
 
@@ -316,8 +322,8 @@ def _raw(signal: Signal, effect: str) -> RawSignal:
 
 
 def body_text(signal: Signal) -> str:
-    """Return the beginning of a signal's body as text."""
-    return truncate(signal.body[: _BODY_SHOWN * 4].decode("utf-8", "replace"), _BODY_SHOWN)
+    """Return the beginning of a signal's body as text, with what is not seen in it written out."""
+    return truncate(revealed(signal.body[: _BODY_SHOWN * 4].decode("utf-8", "replace")), _BODY_SHOWN)
 
 
 @post("/alerts/{id:str}/acknowledge")
@@ -337,13 +343,17 @@ async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
 
 @post("/alerts/{id:str}/resolve")
 async def resolve(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """End an alert by hand. No fields."""
-    refused = await forms.attempt(context, Form({}), "resolve", partial(_resolve, who, id))
-    return pages.go(f"/alerts/{id}") if refused is None else await _show(request, context, who, id, refused)
+    """End an alert by hand; says so when its source still sees the problem. No fields."""
+    warnings: list[str] = []
+    refused = await forms.attempt(context, Form({}), "resolve", partial(_resolve, who, id, warnings))
+    if refused is not None:
+        return await _show(request, context, who, id, refused)
+    return pages.go(f"/alerts/{id}", f"Alert resolved. {' '.join(warnings)}".rstrip())
 
 
-async def _resolve(who: Actor, id: str, tx: Tx) -> None:
-    await alerts.resolve(tx, who, parse("alt", id))
+async def _resolve(who: Actor, id: str, warnings: list[str], tx: Tx) -> None:
+    alert = await alerts.resolve(tx, who, parse("alt", id))
+    warnings += (await alerts.coming_back(tx, [alert.id])).values()
 
 
 @post("/alerts/{id:str}/unacknowledge")

@@ -27,7 +27,7 @@ from tocsin.edge.reading import cookie
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id, public
-from tocsin.kit.text import markdown
+from tocsin.kit.text import clean, markdown
 from tocsin.web import assets, formatting, forms, queries
 from tocsin.web.forms import Form, Refused
 
@@ -82,9 +82,20 @@ def _remember(name: str, macro: Callable[..., Markup]) -> Callable[..., Markup]:
 _GLOBALS: Values = {"static": assets.url, "new_form_id": lambda: new_id().hex, "remembered": _remember}
 
 
+def _shown(value: object) -> object:
+    return clean(value) if type(value) is str else value
+
+
 def _environment() -> Environment:
     folder = Path(__file__).parent / "templates"
-    made = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, auto_reload=False)
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        # Whatever a page writes reads as it looks; what is marked as HTML was made of such texts.
+        finalize=_shown,
+    )
     made.filters.update(_FILTERS)
     made.globals.update(_GLOBALS)
     return made
@@ -154,7 +165,7 @@ def _flashes(request: AppRequest) -> list[Flash]:
     # way at the same time and would say them a second time, or in another window.
     if request.headers.get("hx-source") == _REFRESH:
         return []
-    text = cookie(request, FLASH)[:200]
+    text = cookie(request, FLASH)[:400]
     return [Flash(text)] if text else []
 
 

@@ -75,6 +75,7 @@ class SourceView:
     signals_24h: int
     open_alerts: int
     close_after_hours: int | None
+    hold_down_minutes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,7 @@ def _view(context: Context, row: AlertSource, busy: figures.SourceFigures, secre
         signals_24h=busy.signals_24h,
         open_alerts=busy.open_alerts,
         close_after_hours=row.close_after_hours,
+        hold_down_minutes=row.hold_down_minutes,
     )
 
 
@@ -282,6 +284,18 @@ async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), stale=alerts.Staleness(hours), if_version=form.version())
 
 
+@post("/sources/{id:str}/hold-down")
+async def hold_down(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Say how long what comes again pages nobody. Form fields: hold_down_minutes (empty: not at all), version."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "hold-down", form, partial(_hold_down, who, id, form), "Saved.")
+
+
+async def _hold_down(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    minutes = form.optional_whole("hold_down_minutes", least=1, most=alerts.MOST_HELD_MINUTES)
+    await alerts.update_source(tx, who, parse("src", id), hold_down=alerts.HoldDown(minutes), if_version=form.version())
+
+
 @post("/sources/{id:str}/resolve-alerts")
 async def resolve_alerts(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End what the source has left open. Form field: reason."""
@@ -336,6 +350,7 @@ HANDLERS = [
     rename,
     rotate,
     close_stale,
+    hold_down,
     resolve_alerts,
     delete,
     enable,

@@ -13,9 +13,12 @@ from tocsin.alerts.service.by_hand import (
 )
 from tocsin.alerts.service.explaining import explained
 from tocsin.alerts.service.forgotten import look_after
+from tocsin.alerts.service.holding import held_until
 from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
 from tocsin.alerts.service.news import note_news, read_news
 from tocsin.alerts.service.policies import delete_policy, uses_of_policy
+from tocsin.alerts.service.returning import CODE as COMES_BACK
+from tocsin.alerts.service.returning import coming_back
 from tocsin.alerts.service.routes import RouteChanges, RouteDraft, create_route, delete_route, move_route, update_route
 from tocsin.alerts.service.routing import (
     PAGE_ANEW,
@@ -29,9 +32,11 @@ from tocsin.alerts.service.routing import (
 )
 from tocsin.alerts.service.sources import (
     MOST_ENDED,
+    MOST_HELD_MINUTES,
     MOST_HOURS,
     SOURCES_TOPIC,
     Ended,
+    HoldDown,
     Staleness,
     at_most,
     create_source,
@@ -45,19 +50,23 @@ from tocsin.alerts.service.together import Act, do_to_all
 from tocsin.alerts.service.wording import page_words, reword_pages, updated
 
 __all__ = [
+    "COMES_BACK",
     "MOST_ENDED",
+    "MOST_HELD_MINUTES",
     "MOST_HOURS",
     "PAGE_ANEW",
     "ROUTE",
     "SOURCES_TOPIC",
     "Act",
     "Ended",
+    "HoldDown",
     "RouteChanges",
     "RouteDraft",
     "Staleness",
     "acknowledge",
     "at_most",
     "close_if_over",
+    "coming_back",
     "create_route",
     "create_source",
     "delete_policy",
@@ -69,6 +78,7 @@ __all__ = [
     "explained",
     "forget_early_resolves",
     "give_back",
+    "held_until",
     "link",
     "look_after",
     "move_route",

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from tocsin.alerts import queries
-from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.model import BY_HAND, Alert, AlertStatus
 from tocsin.alerts.service.routing import enqueue_routing
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertTriggered, AlertUnacknowledged
@@ -17,7 +17,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
-from tocsin.kit.text import storable, truncate
+from tocsin.kit.text import is_blank, storable, truncate
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -68,6 +68,8 @@ async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
     alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.TRIGGERED, None, None
     alert.acknowledged_by_id, alert.reminded_at = None, None
     alert.updated_at, alert.routed_at, alert.route_id = tx.now, None, None
+    # Whoever gives it back wants it paged, however soon it came again.
+    alert.held_until = tx.now
     await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
     await oncall.end_runs(tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="The alert was given back.")
     await enqueue_routing(tx, [alert.id])
@@ -143,7 +145,7 @@ async def open_by_hand(
     """Open an alert without a signal; it is routed as any other."""
     who.must("alert.edit")
     source = await queries.source(tx, source_id)
-    if not title.strip():
+    if is_blank(title):
         raise Invalid("title", "Give the alert a title.")
     if not 1 <= severity <= 5:
         raise Invalid("severity", "Severity is between 1 (critical) and 5 (info).")
@@ -151,7 +153,7 @@ async def open_by_hand(
     alert = Alert(
         id=id,
         source_id=source.id,
-        dedup_key=f"manual-{id}",
+        dedup_key=f"{BY_HAND}{id}",
         status=AlertStatus.TRIGGERED,
         title=truncate(storable(title.strip()), 1024),
         description=storable(description),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from tocsin.alerts import queries, routing
 from tocsin.alerts.model import AlertStatus
+from tocsin.alerts.service.holding import hold_back, lets_go
 from tocsin.alerts.service.lateness import close_if_over
 from tocsin.alerts.service.wording import page_words
 from tocsin.db.engine import Tx
@@ -27,14 +29,15 @@ PAGE_ANEW = "alerts.page_anew"
 _ROUTED_AT_ONCE = 64
 
 
-def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False) -> list[NewJob]:
-    """Return the jobs that route these alerts, or that route them anew because they got worse."""
+def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False, due: datetime | None = None) -> list[NewJob]:
+    """Return the jobs that route these alerts, at once or later, or that route them anew because they got worse."""
     return [
         NewJob(
             kind=ROUTE,
             lane="page",
             payload={"alert_ids": [str(id) for id in alert_ids[at : at + _ROUTED_AT_ONCE]], "anew": anew},
             max_attempts=1000,
+            due=due,
         )
         for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)
     ]
@@ -59,7 +62,10 @@ async def enqueue_routing(tx: Tx, alert_ids: Sequence[UUID]) -> None:
 
 
 async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
-    """Decide where new alerts go and begin their escalations. An alert that was routed before is left alone."""
+    """Decide where new alerts go and begin their escalations. An alert that was routed before is left alone.
+
+    What its source holds back is looked at again later.
+    """
     alerts = await queries.lock_unrouted(tx, alert_ids)
     # Whoever sends it said before that it was over; nobody is paged for that.
     over = await close_if_over(tx, [alert.id for alert in alerts])
@@ -67,6 +73,12 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     if not alerts:
         return
     table = await tx.cached("alerts.routing", queries.routing_table)
+    held, begun = await hold_back(tx, alerts, table)
+    for due, ids in lets_go(begun).items():
+        await queue.enqueue(tx, *routing_jobs(ids, due=due))
+    alerts = [alert for alert in alerts if alert.id not in held]
+    if not alerts:
+        return
     decided: dict[UUID, UUID | None] = {}
     events: list[Event] = []
     starts: list[oncall.Start] = []

@@ -11,6 +11,7 @@ from sqlalchemy import delete, select
 from tocsin.alerts import queries
 from tocsin.alerts.model import AlertSignal, AlertSource, Signal, SourceKind
 from tocsin.alerts.service.by_hand import end
+from tocsin.alerts.service.returning import may_come_back
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
@@ -55,6 +56,7 @@ def _source_name(name: str) -> str:
 
 
 MOST_HOURS = 8760
+MOST_HELD_MINUTES = 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,21 @@ class Staleness:
     """After how many hours without a signal an open alert is closed (1 to 8,760); None never closes any."""
 
     after_hours: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldDown:
+    """So many minutes after its end (1 to 1,440) a problem that comes again pages nobody; None holds nothing back."""
+
+    minutes: int | None
+
+
+def _hold_down_change(old: int | None, new: int | None) -> Change:
+    if new is not None and not 1 <= new <= MOST_HELD_MINUTES:
+        said = f"Give between 1 and {MOST_HELD_MINUTES:,} minutes, or nothing to hold nothing back."
+        raise Invalid("hold_down_minutes", said)
+    told = ["never" if minutes is None else str(minutes) for minutes in (old, new)]
+    return Change(field="hold_down_minutes", old=told[0], new=told[1])
 
 
 def _stale_change(old: int | None, new: int | None) -> Change:
@@ -79,9 +96,10 @@ async def update_source(
     name: str | None = None,
     is_enabled: bool | None = None,
     stale: Staleness | None = None,
+    hold_down: HoldDown | None = None,
     if_version: int | None = None,
 ) -> AlertSource:
-    """Rename a source, switch it off and on, or say when its alerts are stale; None leaves it as it is.
+    """Rename a source, switch it off and on, say when its alerts are stale or held back; None leaves it as it is.
 
     A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
     """
@@ -98,6 +116,9 @@ async def update_source(
     if stale is not None and stale.after_hours != source.close_after_hours:
         changes.append(_stale_change(source.close_after_hours, stale.after_hours))
         source.close_after_hours = stale.after_hours
+    if hold_down is not None and hold_down.minutes != source.hold_down_minutes:
+        changes.append(_hold_down_change(source.hold_down_minutes, hold_down.minutes))
+        source.hold_down_minutes = hold_down.minutes
     if changes:
         await _source_changed(tx, who, source, changes)
     return source
@@ -163,10 +184,14 @@ def _asks_for(condition: str, source_name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How many alerts were resolved, and how many of the source are still open (counted up to `MOST_COUNTED`)."""
+    """How many alerts were resolved, and how many of the source are still open (counted up to `MOST_COUNTED`).
+
+    `warning` says that what was ended may come back; empty when nothing was.
+    """
 
     resolved: int
     still_open: int
+    warning: str
 
 
 async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "") -> Ended:
@@ -179,7 +204,8 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
     found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)
     resolved = await end(tx, who, found, reason.strip() or f"{who.name} ended what “{source.name}” had left open.")
     await tx.flush()
-    return Ended(resolved, await queries.open_of_source(tx, id))
+    warning = may_come_back(source.name, is_enabled=source.is_enabled) if resolved else ""
+    return Ended(resolved, await queries.open_of_source(tx, id), warning)
 
 
 async def sweep_signals(tx: Tx, *, older_than_days: int, limit: int = 20_000) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from tocsin.db.engine import Tx
 from tocsin.incidents.model import Incident
 from tocsin.kit.errors import Invalid
-from tocsin.kit.text import storable
+from tocsin.kit.text import clean, is_blank, storable
 
 TITLE_LIMIT = 200
 SUMMARY_LIMIT = 20_000
@@ -15,8 +15,8 @@ SUMMARY_LIMIT = 20_000
 
 def title(title: str) -> str:
     """Return the title on one line, 1 to 200 characters."""
-    one_line = " ".join(storable(title).split())
-    if not one_line:
+    one_line = " ".join(clean(storable(title)).split())
+    if is_blank(one_line):
         raise Invalid("title", "Give the incident a title.", code="required")
     if len(one_line) > TITLE_LIMIT:
         raise Invalid("title", f"The title is longer than {TITLE_LIMIT} characters.", code="too_long")

@@ -116,8 +116,10 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("close_after_hours", sa.BigInteger(), nullable=True),
+        sa.Column("hold_down_minutes", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.CheckConstraint("close_after_hours BETWEEN 1 AND 8760", name=op.f("alert_source_close_after_check")),
+        sa.CheckConstraint("hold_down_minutes BETWEEN 1 AND 1440", name=op.f("alert_source_hold_down_check")),
         sa.CheckConstraint(
             "kind IN ('alertmanager', 'grafana', 'generic', 'pagerduty')", name=op.f("alert_source_kind_check")
         ),
@@ -341,6 +343,7 @@ def upgrade() -> None:
         sa.Column("resolved_by", sa.Text(), nullable=True),
         sa.Column("routed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("route_id", sa.Uuid(), nullable=True),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("incident_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint("status IN ('triggered', 'acknowledged', 'resolved')", name=op.f("alert_status_check")),
         sa.CheckConstraint("urgency IN ('high', 'low')", name=op.f("alert_urgency_check")),
@@ -368,6 +371,13 @@ def upgrade() -> None:
         ["source_id", "dedup_key"],
         unique=True,
         postgresql_where=sa.text("status <> 'resolved'"),
+    )
+    op.create_index(
+        "alert_over_idx",
+        "alert",
+        ["source_id", "dedup_key", sa.literal_column("resolved_at DESC")],
+        unique=False,
+        postgresql_where=sa.text("status = 'resolved'"),
     )
     op.create_index(
         "alert_status_idx",
