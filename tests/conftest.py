@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import figures, lanes, needs, postgres
+from tests.processes import PATIENCE
 from tests.world import World, make_world
+from tocsin.db import bell, engine, link
 from tocsin.db.engine import Database
+from tocsin.jobs import clockwatch, worker
 
 # The same examples in every run, and no example fails because the machine is slow.
 settings.register_profile(
@@ -19,7 +23,17 @@ settings.register_profile(
 settings.load_profile("tocsin")
 
 
+def _wait_for_slow_machines() -> None:
+    """Take no store for silent because this machine is busy; tests of silence bring bounds of their own."""
+    link.CONNECTS_WITHIN = engine.ANSWERS_WITHIN = float(PATIENCE)
+    link.IDLE_IN_TRANSACTION = f"{PATIENCE}s"
+    for module in (bell, worker, clockwatch):
+        module.CLAIMS_WITHIN = float(PATIENCE)
+    worker.SILENT_IN_TRANSACTION = timedelta(seconds=PATIENCE)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _wait_for_slow_machines()
     config.addinivalue_line("markers", needs.MARKER)
     config.pluginmanager.register(needs.LeftOut(is_strict=needs.is_strict()))
     config.pluginmanager.register(lanes.Spreading())

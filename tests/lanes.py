@@ -53,8 +53,8 @@ class Lanes(LoadScopeScheduling):
 
 
 def processes() -> int:
-    """Return how many processes run tests: for each processor one that is at work, and one that waits."""
-    return 2 * min(len(os.sched_getaffinity(0)), 8)
+    """Return how many processes run tests: as many as there are processors, and one in each lane at least."""
+    return max(2, min(len(os.sched_getaffinity(0)), 8))
 
 
 class Spreading:

@@ -10,8 +10,10 @@ import pytest
 
 from tests.surfaces.served_door import Site, serving
 from tests.world import World
+from tocsin.edge import wrong_tokens
 from tocsin.identity import service as identity
 from tocsin.identity.model import User
+from tocsin.kit.clock import utc_now
 
 
 @dataclass
@@ -56,3 +58,10 @@ async def site() -> AsyncIterator[Site]:
     """An application behind a door with room for everybody."""
     async with serving() as site:
         yield site
+
+
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes for those who count wrong tokens, however long the machine takes to send them."""
+    now = utc_now()
+    monkeypatch.setattr(wrong_tokens, "utc_now", lambda: now)

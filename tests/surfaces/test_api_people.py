@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from tests.surfaces.conftest import Api
 from tests.world import minutes
@@ -180,6 +181,7 @@ async def test_wrong_current_passwords_are_answered_429(api: Api) -> None:
     assert (await hers.post(path, json=right)).status_code == 200
 
 
+@pytest.mark.usefixtures("still_clock")
 async def test_wrong_tokens_come_to_an_end_and_a_right_one_always_works(api: Api) -> None:
     """F118: the noise of one network is answered 429, and whoever sits behind the same address works on."""
     right, wrong = await api.as_(await api.world.person("ada")), api.client("tcs_wrong")

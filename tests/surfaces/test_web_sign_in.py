@@ -199,6 +199,7 @@ async def test_a_form_that_the_browser_says_came_from_elsewhere_is_refused(
         assert ((await web.fetch("/incidents")).status == 200) is (status == 403)
 
 
+@pytest.mark.usefixtures("still_clock")
 async def test_wrong_links_come_to_an_end_and_a_right_one_always_works(world: World) -> None:
     """Identity: nobody guesses 256 bits; the noise of a network is answered 429, and its neighbours get in."""
     ada = await world.person("ada")
@@ -213,6 +214,7 @@ async def test_wrong_links_come_to_an_end_and_a_right_one_always_works(world: Wo
         assert (await web.do(await web.get(f"/link/{token}"), "link")).path == "/incidents"
 
 
+@pytest.mark.usefixtures("still_clock")
 async def test_wrong_set_up_links_come_to_an_end(world: World) -> None:
     """Identity: and nothing is hashed for them."""
     async with world.db.begin() as tx:
