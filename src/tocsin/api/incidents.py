@@ -69,6 +69,7 @@ class EditIncident(Body, kw_only=True):
     summary: Annotated[str, msgspec.Meta(max_length=20_000)] | msgspec.UnsetType = msgspec.UNSET
     severity: Severity | msgspec.UnsetType = msgspec.UNSET
     started_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    resolution_note: Annotated[str, msgspec.Meta(max_length=10_000)] | msgspec.UnsetType = msgspec.UNSET
 
 
 @get("/")
@@ -157,7 +158,10 @@ async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
 async def edit_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
-    """Change title, summary, severity or the time it started (JSON merge patch)."""
+    """Change title, summary, severity or the time it started (JSON merge patch).
+
+    `resolution_note` corrects the note of an incident that is resolved or closed; the old one stays in the record.
+    """
     async with context.begin() as tx:
         incident = await service.update(
             tx,
@@ -167,6 +171,7 @@ async def edit_incident(
             summary=given(data.summary),
             started_at=moment("started_at", given(data.started_at)),
             severity=given(data.severity),
+            resolution_note=given(data.resolution_note),
             if_version=read_if_match(if_match),
         )
         shaped = await shape(tx, context, incident)

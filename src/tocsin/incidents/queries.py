@@ -15,7 +15,7 @@ from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import lock_records
 from tocsin.events import log, words
-from tocsin.events.incidents import IncidentReopened
+from tocsin.events.incidents import IncidentDuplicated, IncidentReopened
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import User
 from tocsin.incidents.model import OPEN, Incident, Responder, ResponderState, Status
@@ -133,6 +133,18 @@ async def by_id(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
     if not wanted:
         return {}
     return {row.id: row for row in await tx.session.scalars(select(Incident).where(Incident.id.in_(wanted)))}
+
+
+async def duplicates(tx: Tx, incident_id: UUID, *, limit: int = 50) -> list[Incident]:
+    """Return the incidents that were cancelled as duplicates of this one, the oldest first."""
+    # The line that each of them left in this one's record leads to them; nothing else is looked through.
+    said = (
+        select(LoggedEvent.data["reference"].astext)
+        .where(LoggedEvent.incident_id == incident_id, LoggedEvent.name == IncidentDuplicated.name)
+        .order_by(LoggedEvent.position)
+    )
+    query = select(Incident).where(Incident.reference.in_(said), Incident.duplicate_of_id == incident_id)
+    return list((await tx.session.scalars(query.order_by(Incident.number).limit(limit))).all())
 
 
 async def list_page(
