@@ -47,7 +47,13 @@ def person(name: str) -> ActorRef:
 
 def logged(event: Event, at: datetime) -> LoggedEvent:
     """An event as it is read back from the log."""
-    return LoggedEvent(name=event.name, actor_name=event.actor.name, data=msgspec.to_builtins(event.data()), at=at)
+    return LoggedEvent(
+        name=event.name,
+        actor_kind=event.actor.kind,
+        actor_name=event.actor.name,
+        data=msgspec.to_builtins(event.data()),
+        at=at,
+    )
 
 
 def story(*events: Event) -> list[LoggedEvent]:

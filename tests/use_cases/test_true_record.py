@@ -1,4 +1,4 @@
-"""The record tells the truth: who acted, who leads, what was said at the end, and which incident was whose duplicate."""
+"""The record tells the truth: who acted, who leads, what was said at the end, and what became of duplicates."""
 
 from __future__ import annotations
 
@@ -192,12 +192,12 @@ async def test_a_duplicate_leaves_a_line_and_its_people_with_the_survivor(team: 
     survivor, double = await team.incident(), await team.incident(team.bob, title="Payments fail")
     async with team.db.begin() as tx:
         await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE, duplicate_of="INC-1")
-        assert [each.reference for each in await queries.duplicates(tx, survivor.id)] == ["INC-2"]
+        assert [each.reference for each in await queries.duplicates(tx, [survivor.id])] == ["INC-2"]
     assert (await team.record(survivor))[-2:] == ["Ada cancelled INC-2 as a duplicate of this one", "Bob joined"]
     assert (await team.responders(survivor))["Bob"] == ("joined", "self")
     async with team.db.begin() as tx:
         await service.reopen(tx, person(team.bob), double.id, "It is another fault")
-        assert await queries.duplicates(tx, survivor.id) == []
+        assert await queries.duplicates(tx, [survivor.id]) == []
     assert (await team.record(survivor))[-1] == "Bob reopened INC-2, which is no duplicate of this one"
 
 

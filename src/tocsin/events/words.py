@@ -436,7 +436,11 @@ def _fields(changes: list[Change]) -> str:
     return _listed(names) if names else "nothing"
 
 
-_FIELDS: Mapping[str, str] = {"started_at": "start", "native_severity": "source’s word for it", "resolution_note": "resolution note"}
+_FIELDS: Mapping[str, str] = {
+    "started_at": "start",
+    "native_severity": "source’s word for it",
+    "resolution_note": "resolution note",
+}
 
 
 def _changes(changes: list[Change]) -> str:

@@ -126,7 +126,7 @@ def must_be_open(incident: Incident) -> None:
 
 
 def must_be_its_note(incident: Incident, note: str) -> None:
-    """Raise `Conflict` when somebody ends what is over already with a note of their own; no note, or the same, is none."""
+    """Raise `Conflict` when what is over is ended with another note than it has; no note, or the same, says nothing."""
     if storable(note).strip() not in ("", incident.resolution_note):
         raise Conflict(
             f"{incident.reference} is {incident.status} already, with another note. Nothing was saved.",

@@ -135,16 +135,17 @@ async def by_id(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
     return {row.id: row for row in await tx.session.scalars(select(Incident).where(Incident.id.in_(wanted)))}
 
 
-async def duplicates(tx: Tx, incident_id: UUID, *, limit: int = 50) -> list[Incident]:
-    """Return the incidents that were cancelled as duplicates of this one, the oldest first."""
-    # The line that each of them left in this one's record leads to them; nothing else is looked through.
-    said = (
-        select(LoggedEvent.data["reference"].astext)
-        .where(LoggedEvent.incident_id == incident_id, LoggedEvent.name == IncidentDuplicated.name)
-        .order_by(LoggedEvent.position)
-    )
-    query = select(Incident).where(Incident.reference.in_(said), Incident.duplicate_of_id == incident_id)
-    return list((await tx.session.scalars(query.order_by(Incident.number).limit(limit))).all())
+async def duplicates(tx: Tx, incident_ids: Sequence[UUID]) -> list[Incident]:
+    """Return the incidents that were cancelled as duplicates of these, the oldest first."""
+    if not incident_ids:
+        return []
+    # The line that each of them left in the survivor's record leads to them; nothing else is looked through.
+    left = LoggedEvent.incident_id.in_(incident_ids), LoggedEvent.name == IncidentDuplicated.name
+    said = await tx.session.scalars(select(LoggedEvent.data["reference"].astext.distinct()).where(*left))
+    if not (references := said.all()):
+        return []
+    query = select(Incident).where(Incident.reference.in_(references), Incident.duplicate_of_id.in_(incident_ids))
+    return list((await tx.session.scalars(query.order_by(Incident.number))).all())
 
 
 async def list_page(

@@ -52,6 +52,8 @@ class IncidentView:
     resolved_at: datetime | None
     elapsed: float
     reporter_name: str | None
+    resolution_note: str
+    duplicate_of: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ async def show(
 async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     is_open = lifecycle.is_open(incident)
     may_edit = who.may("incident.edit")
+    survivor = await queries.get(tx, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
     linked = await alert_queries.of_incident(tx, incident.id)
     responders = await queries.responders(tx, incident.id)
     calls = await _Calls.read(tx, incident, linked)
@@ -176,7 +179,8 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     page_people, page_policies = await target_choices(tx, people) if who.may("incident.page") else ([], [])
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
     return {
-        "incident": _incident(incident, tx.now),
+        "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else ""),
+        "duplicates": [(each.reference, each.title) for each in await queries.duplicates(tx, [incident.id])],
         "may": May(may_edit, who.may("incident.resolve"), who.may("incident.page"), may_edit),
         "my": My(
             is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
@@ -198,7 +202,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     }
 
 
-def _incident(incident: Incident, now: datetime) -> IncidentView:
+def _incident(incident: Incident, now: datetime, duplicate_of: str) -> IncidentView:
     return IncidentView(
         ref=incident.reference,
         title=incident.title,
@@ -214,6 +218,8 @@ def _incident(incident: Incident, now: datetime) -> IncidentView:
         resolved_at=incident.resolved_at,
         elapsed=lifecycle.lasted(incident, now).total_seconds(),
         reporter_name=incident.reporter_name,
+        resolution_note=incident.resolution_note,
+        duplicate_of=duplicate_of,
     )
 
 
@@ -225,7 +231,7 @@ def milestones(incident: Incident) -> list[Milestone]:
         ("Mitigated", incident.mitigated_at),
         ("Resolved", incident.resolved_at),
     ]
-    if incident.acknowledged_at is None and not lifecycle.is_open(incident):
+    if not lifecycle.was_acknowledged(incident) and not lifecycle.is_open(incident):
         # Whoever declared it ended it as well; there was nobody to acknowledge it to.
         del stages[1]
     if incident.cancelled_at is not None:

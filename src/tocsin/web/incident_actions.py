@@ -205,6 +205,16 @@ async def _resolve(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.resolve(tx, who, ref, form.text("resolution_note"), if_version=form.version())
 
 
+@post("/incidents/{ref:str}/note")
+async def correct_note(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Form fields: resolution_note (Markdown, required), version."""
+    return await _act(request, context, who, ref, "note-form", _correct_note)
+
+
+async def _correct_note(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.update(tx, who, ref, resolution_note=form.text("resolution_note"), if_version=form.version())
+
+
 @post("/incidents/{ref:str}/close")
 async def close(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form field: version."""
@@ -259,6 +269,7 @@ HANDLERS = [
     page,
     link,
     resolve,
+    correct_note,
     close,
     cancel,
     reopen,

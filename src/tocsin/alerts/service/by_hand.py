@@ -71,7 +71,9 @@ async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
     # Whoever gives it back wants it paged, however soon it came again.
     alert.held_until = tx.now
     await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
-    await oncall.end_runs(tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="The alert was given back.", who=who)
+    await oncall.end_runs(
+        tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="The alert was given back.", who=who
+    )
     await enqueue_routing(tx, [alert.id])
 
 
