@@ -256,8 +256,8 @@ async def test_a_stakeholder_finds_no_form_and_is_refused(world: World) -> None:
     cleo = await world.person("cleo", role="stakeholder")
     url = await declared(world, ada)
     async with world.db.begin() as tx:
-        runs = await incidents.page(tx, Actor.person(ada), url.rpartition("/")[2], [PageTarget("user", ada.id)])
-        (adas, _), *_ = await oncall.pages_of_runs(tx, runs)
+        asked = await incidents.page(tx, Actor.person(ada), url.rpartition("/")[2], [PageTarget("user", ada.id)])
+        (adas, _), *_ = await oncall.pages_of_runs(tx, asked.runs)
     async with browser(world, cleo) as web:
         page = await web.get(url)
         assert set(page.read.forms) == {"sign-out", "sign-out-m"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import select
 
 from tests.use_cases.incident_team import Team, names, person
-from tests.world import World
+from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
@@ -187,6 +189,23 @@ async def test_what_nobody_acknowledged_counts_as_acknowledged_by_its_end(team: 
     assert (await team.record(incident))[-1] == "Ada resolved the incident"
 
 
+async def test_a_start_lies_before_the_declaration_and_not_ages_ago(team: Team) -> None:
+    """F023."""
+    incident = await team.incident()
+    async with team.db.begin() as tx:
+        for wrong, why in (
+            (incident.declared_at + timedelta(microseconds=1), "after it was declared"),
+            (tx.now + timedelta(days=1), "in the future"),
+            (datetime(26, 11, 28, tzinfo=UTC), "ten years ago"),
+        ):
+            with pytest.raises(Invalid, match=why):
+                await service.update(tx, person(team.ada), incident.id, started_at=wrong)
+        with pytest.raises(Invalid, match="ten years ago"):
+            await service.declare(tx, person(team.ada), title="x", started_at=datetime(26, 11, 28, tzinfo=UTC))
+        same = await service.update(tx, person(team.ada), incident.id, started_at=incident.declared_at)
+        assert same.started_at == same.declared_at
+
+
 async def test_a_duplicate_leaves_a_line_and_its_people_with_the_survivor(team: Team) -> None:
     """F035, F045: who had joined it is on the one that goes on; reopening it says that it is none after all."""
     survivor, double = await team.incident(), await team.incident(team.bob, title="Payments fail")
@@ -209,3 +228,77 @@ async def test_nobody_joins_a_survivor_that_is_over(team: Team) -> None:
         await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE, duplicate_of="INC-1")
     assert "Bob" not in await team.responders(survivor)
     assert (await team.record(survivor))[-1] == "Ada cancelled INC-2 as a duplicate of this one"
+
+
+async def standings(team: Team, incident: Incident) -> dict[str, str]:
+    async with team.db.begin() as tx:
+        return {person.name: person.standing.value for person in await queries.responders(tx, incident.id)}
+
+
+async def turnout(team: Team, incident: Incident) -> tuple[int, int]:
+    async with team.db.begin() as tx:
+        found = (await queries.joined_counts(tx, [incident.id]))[incident.id]
+    return found.joined, found.asked
+
+
+async def test_who_is_asked_is_released_when_nobody_asks_any_more(team: Team) -> None:
+    """F045: by somebody else's answer, and by the end; only who is asked or joined counts."""
+    incident = await team.incident()
+    policy_id = await team.policy(team.bob)
+    async with team.db.begin() as tx:
+        await service.page(tx, person(team.ada), incident.id, [PageTarget("escalation_policy", policy_id)])
+    assert await standings(team, incident) == {"Ada": "joined", "Bob": "asked"}
+    assert await turnout(team, incident) == (1, 2)
+    async with team.db.begin() as tx:
+        await service.resolve(tx, person(team.ada), incident.id, "Done.")
+    assert await standings(team, incident) == {"Ada": "joined", "Bob": "released"}
+    assert await turnout(team, incident) == (1, 1)
+
+
+async def test_whom_nothing_can_be_sent_to_is_unreachable_and_not_asked(team: Team) -> None:
+    """F045: Cleo has no contact method; who declines is neither."""
+    incident = await team.incident()
+    async with team.db.begin() as tx:
+        both = [PageTarget("user", team.cleo.id), PageTarget("user", team.bob.id)]
+        await service.page(tx, person(team.ada), incident.id, both)
+    assert await standings(team, incident) == {"Ada": "joined", "Bob": "asked", "Cleo": "unreachable"}
+    bobs = await team.page_of(team.bob)
+    async with team.db.begin() as tx:
+        await service.decline_page(tx, person(team.bob), bobs.id)
+    assert await standings(team, incident) == {"Ada": "joined", "Bob": "declined", "Cleo": "unreachable"}
+    assert await turnout(team, incident) == (1, 1)
+
+
+async def test_an_alert_that_somebody_else_takes_releases_whom_it_paged(team: Team) -> None:
+    """F002, F045: and one that is unlinked asks nobody for the incident."""
+    taken, unlinked = await team.alert(paging=team.bob), await team.alert("Slow", paging=team.cleo)
+    incident = await team.incident()
+    async with team.db.begin() as tx:
+        await service.link_alerts(tx, person(team.ada), incident.id, [taken, unlinked])
+    assert await standings(team, incident) == {"Ada": "joined", "Bob": "asked"}
+    async with team.db.begin() as tx:
+        await alerts.acknowledge(tx, person(team.ada), taken)
+    assert await standings(team, incident) == {"Ada": "joined", "Bob": "released"}
+    async with team.db.begin() as tx:
+        await service.unlink_alert(tx, person(team.ada), incident.id, taken)
+    assert await standings(team, incident) == {"Ada": "joined", "Bob": "released"}
+
+
+async def test_who_let_a_page_go_by_is_asked_until_somebody_answers(world: World) -> None:
+    """F045: the escalation went on to Cyd, and Bob may still come; once Cyd has, nobody asks him."""
+    ada, bob, cyd = await world.people("ada", "bob", "cyd")
+    policy = await world.policy([bob, cyd])
+    async with world.db.begin() as tx:
+        incident = await service.declare(tx, world.actor(ada), title="Checkout is down")
+        await service.page(tx, world.actor(ada), incident.id, [PageTarget("escalation_policy", policy.id)])
+    await world.settle()
+    await world.pass_time(minutes(6))
+
+    async def stand() -> dict[str, str]:
+        async with world.db.begin() as tx:
+            return {each.name: each.standing.value for each in await queries.responders(tx, incident.id)}
+
+    assert await stand() == {"Ada": "joined", "Bob": "asked", "Cyd": "asked"}
+    async with world.db.begin() as tx:
+        await service.acknowledge(tx, world.actor(cyd), incident.id)
+    assert await stand() == {"Ada": "joined", "Bob": "released", "Cyd": "joined"}

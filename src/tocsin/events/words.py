@@ -170,10 +170,13 @@ def too_late(alert_status: str) -> str:
 def _escalation(event: Event, who: str) -> Line | None:
     match event:
         case oncall.EscalationStarted(is_fallback=True):
-            text = f"The last resort was asked: “{event.policy_name}”"
+            asked = event.policy_name if event.is_direct else f"“{event.policy_name}”"
+            text = f"The last resort was asked: {asked}"
             return Line("bell-ring", text, "red", "page", event.reason)
         case oncall.EscalationStarted():
-            return Line("bell-ring", f"The escalation “{event.policy_name}” started", "amber", "page", event.reason)
+            asked = event.policy_name
+            text = f"{asked} was asked directly" if event.is_direct else f"“{asked}” began to page people"
+            return Line("bell-ring", text, "amber", "page", event.reason)
         case oncall.EscalationStepSkipped():
             text = f"Step {event.step} was skipped because nobody on it can be asked now"
             return Line("triangle-alert", text, "orange", "page", event.reason)

@@ -22,7 +22,16 @@ from tocsin.events.log import LoggedEvent
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import OPEN, Incident, IncidentRole, ResponderSource, ResponderState, Status
+from tocsin.incidents.model import (
+    COUNTED,
+    OPEN,
+    Incident,
+    IncidentRole,
+    ResponderSource,
+    ResponderState,
+    Standing,
+    Status,
+)
 from tocsin.incidents.queries import NamedResponder, Show
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
@@ -194,7 +203,8 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
         "nobody_paged": _nobody_paged(incident, responders, calls) if is_open else "",
         "trouble": (await queries.troubles(tx, [incident.id])).get(incident.id, ""),
         "responders": views,
-        "joined": sum(1 for person in responders if person.responder.state == ResponderState.JOINED),
+        "joined": sum(1 for person in responders if person.standing is Standing.JOINED),
+        "counted": sum(1 for person in responders if person.standing in COUNTED),
         "targets": Targets(page_people, page_policies),
         "alerts": await _alerts(tx, linked),
         "linkable": await _linkable(tx) if may_edit and is_open else None,
@@ -291,9 +301,11 @@ _OF_PAGE: Mapping[str, str] = {
     PageState.CANCELLED: "not_needed",
 }
 _OF_RESPONDER: Mapping[str, str] = {
-    ResponderState.JOINED: "joined",
-    ResponderState.DECLINED: "declined",
-    ResponderState.LEFT: "left",
+    Standing.JOINED: "joined",
+    Standing.DECLINED: "declined",
+    Standing.LEFT: "left",
+    Standing.RELEASED: "not_needed",
+    Standing.UNREACHABLE: "failed",
 }
 _CAME: Mapping[str, str] = {
     ResponderSource.SELF: "Came by themselves",
@@ -308,7 +320,7 @@ def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
         return ResponderView(person.name, "Has no contact method", "failed", None, None)
     page = calls.latest.get(person.responder.user_id)
     of_page = _OF_PAGE[page.state] if page is not None else "no_answer"
-    state = _OF_RESPONDER.get(person.responder.state, of_page)
+    state = _OF_RESPONDER.get(person.standing, of_page)
     if state == "joined" and of_page == "acknowledged":
         state = of_page
     run = calls.runs.get(page.run_id) if page is not None else None
