@@ -158,7 +158,7 @@ async def give_role(
         await add_joined(tx, who, incident, user_id, people[user_id].name, ResponderSource.ROLE)
     lifecycle.give_role(incident, role, user_id, at=tx.now)
     names = [people[id].name if id is not None else None for id in (old, user_id)]
-    await emit(tx, _role_changed(who.ref, incident, role, *names))
+    await emit(tx, _role_changed(who.ref, incident, role, names[0], names[1]))
     if user_id is not None and user_id == who.user_id and lifecycle.is_open(incident):
         # Whoever takes a role has come; somebody who is given one has not said so, and is paged on.
         await answer_own_pages(tx, who, incident)
