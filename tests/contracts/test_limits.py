@@ -46,6 +46,16 @@ IN_FORMS = [
     ("_page_dialog.html", "message", paging.REASON_LIMIT),
     ("_composer.html", "body", editing.COMMENT_LIMIT),
 ]
+# What is called something: the form, and the body of the API that names the same thing.
+NAMES = [
+    ("sources.html", "CreateSource"),
+    ("source.html", "EditSource"),
+    ("routes.html", "CreateRoute"),
+    ("policy_edit.html", "CreatePolicy"),
+    ("people.html", "CreateUser"),
+    ("person.html", "EditUser"),
+    ("tokens.html", "CreateToken"),
+]
 
 
 @pytest.fixture
@@ -75,6 +85,13 @@ def test_a_form_lets_people_write_what_the_rules_take(form: str, field: str, lim
         if f"'{field}'," in line and "maxlength" in line
     }
     assert {int(each) for each in inputs} == {limit}
+
+
+async def test_a_name_may_be_as_long_on_a_page_as_through_the_api(schemas: dict[str, Any]) -> None:
+    """F120: of sources, routes, policies, people and tokens."""
+    for form, body in NAMES:
+        written = re.findall(r"'name',[^\n]*?'maxlength': (\d+)", (TEMPLATES / form).read_text())
+        assert {int(each) for each in written} == {_limit(schemas[body]["properties"]["name"])}, form
 
 
 async def test_every_limit_of_an_incidents_bodies_is_looked_at(schemas: dict[str, Any]) -> None:
