@@ -46,7 +46,7 @@ class _Named(Protocol):
 def updated(
     alert_id: UUID, incident_id: UUID | None, source: _Named, was: Mapping[str, Any], now: Mapping[str, Any]
 ) -> list[AlertUpdated]:
-    """Tell what is new in title, severity and urgency; whatever else has changed stands in the signals and is no event."""
+    """Tell what is new in title, severity and urgency; all else stands in the signals and is no event."""
     told = [
         Change("title", was["title"], now["title"]),
         Change("severity", f"SEV{was['severity']}", f"SEV{now['severity']}"),
