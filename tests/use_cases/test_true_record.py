@@ -302,3 +302,19 @@ async def test_who_let_a_page_go_by_is_asked_until_somebody_answers(world: World
     async with world.db.begin() as tx:
         await service.acknowledge(tx, world.actor(cyd), incident.id)
     assert await stand() == {"Ada": "joined", "Bob": "released", "Cyd": "joined"}
+
+
+async def test_who_never_answered_is_released_by_the_end(world: World) -> None:
+    """F045: the escalation had run out before, so nothing else says that nobody asks any more."""
+    ada, bob = await world.people("ada", "bob")
+    policy = await world.policy([bob])
+    async with world.db.begin() as tx:
+        incident = await service.declare(tx, world.actor(ada), title="Checkout is down")
+        await service.page(tx, world.actor(ada), incident.id, [PageTarget("escalation_policy", policy.id)])
+    await world.settle()
+    await world.pass_time(minutes(6))
+    for expected in ("asked", "released"):
+        async with world.db.begin() as tx:
+            found = {each.name: each.standing.value for each in await queries.responders(tx, incident.id)}
+            assert found == {"Ada": "joined", "Bob": expected}
+            await service.resolve(tx, world.actor(ada), incident.id, "Done.")
