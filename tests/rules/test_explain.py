@@ -47,7 +47,13 @@ def person(name: str) -> ActorRef:
 
 def logged(event: Event, at: datetime) -> LoggedEvent:
     """An event as it is read back from the log."""
-    return LoggedEvent(name=event.name, actor_name=event.actor.name, data=msgspec.to_builtins(event.data()), at=at)
+    return LoggedEvent(
+        name=event.name,
+        actor_kind=event.actor.kind,
+        actor_name=event.actor.name,
+        data=msgspec.to_builtins(event.data()),
+        at=at,
+    )
 
 
 def story(*events: Event) -> list[LoggedEvent]:
@@ -280,8 +286,8 @@ BEGUN = [
             [*BEGUN, "The escalation ended (The alert got worse.)"],
         ),
         # An escalation that no route began is told, with or without a reason.
-        (act(0, started("Ada asked for help")), ["The escalation “Duty” started (Ada asked for help)"]),
-        (act(0, started("")), ["The escalation “Duty” started"]),
+        (act(0, started("Ada asked for help")), ["“Duty” began to page people (Ada asked for help)"]),
+        (act(0, started("")), ["“Duty” began to page people"]),
         (
             [*BEGIN, *act(5, page("Bob", step=2, round=1, wait=None))],
             [*BEGUN, "Bob was paged by e-mail (Step 2 of Duty, repeat 1)"],
@@ -312,7 +318,7 @@ BEGUN = [
         ),
         (
             act(0, started("", "You are step 1"), page("Ada", policy="You are step 1", wait=None)),
-            ["The escalation “You are step 1” started", "Ada was paged by e-mail (Step 1 of You are step 1)"],
+            ["“You are step 1” began to page people", "Ada was paged by e-mail (Step 1 of You are step 1)"],
         ),
     ],
 )

@@ -101,6 +101,7 @@ async def test_the_answer_names_whoever_could_not_be_paged(api: Api, admin: http
                 },
                 duty | {"name": "Database", "reason": "Nobody on any step can be reached."},
             ],
+            "already": [],
             "next_cursor": None,
         },
     )
@@ -182,3 +183,47 @@ async def _read_stream(api: Api, client: httpx.AsyncClient, query: str, until: b
     }
     await api.world.app.asgi()(scope, receive, send)
     return got
+
+
+async def test_the_end_is_told_as_it_was_and_its_note_corrected(api: Api, admin: httpx.AsyncClient) -> None:
+    """F023, F031: nobody acknowledged it; another note is refused, and may replace the first."""
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    early = await admin.patch("/incidents/INC-1", json={"resolution_note": "Too early."})
+    assert (early.status_code, early.json()["code"]) == (409, "incident.not_resolved")
+    resolved = (await admin.post("/incidents/INC-1/actions/resolve", json={"resolution_note": "Restarted."})).json()
+    assert resolved["stamps"]["acknowledged_at"] == resolved["stamps"]["resolved_at"]
+    assert resolved["stamps"]["acknowledged_by_end"] is True
+    for verb in ("resolve", "close"):
+        other = await admin.post(f"/incidents/INC-1/actions/{verb}", json={"resolution_note": "Rolled back."})
+        assert (other.status_code, other.json()["code"]) == (409, "incident.resolved")
+    corrected = await admin.patch("/incidents/INC-1", json={"resolution_note": "Rolled back."})
+    assert corrected.json()["resolution_note"] == "Rolled back."
+    line = (await admin.get("/incidents/INC-1/timeline")).json()["data"][0]
+    assert line["text"] == "Root changed the resolution note"
+    assert (await admin.put("/incidents/INC-1/roles", json={"lead": None})).json()["code"] == "incident.not_open"
+
+
+async def test_a_duplicate_stands_in_the_list_of_the_survivor(api: Api, admin: httpx.AsyncClient) -> None:
+    """F035."""
+    for title in ("Checkout is down", "Payments fail"):
+        await admin.post("/incidents", json={"title": title})
+    await admin.post("/incidents/INC-2/actions/cancel", json={"reason": "duplicate", "duplicate_of": "INC-1"})
+    (listed,) = [each for each in (await admin.get("/incidents")).json()["data"] if each["number"] == "INC-1"]
+    assert [(each["number"], each["title"]) for each in listed["duplicates"]] == [("INC-2", "Payments fail")]
+    assert (await admin.get("/incidents/INC-2")).json()["duplicates"] == []
+
+
+async def test_who_is_paged_already_is_named_and_the_lead_is_not_emptied(api: Api, admin: httpx.AsyncClient) -> None:
+    """F033, F045, F049."""
+    await admin.post("/incidents", json={"title": "Checkout is down"})
+    ada = await api.world.person("ada")
+    target = {"type": "user", "id": public("usr", ada.id)}
+    await admin.post("/incidents/INC-1/actions/page", json={"targets": [target]})
+    twice = (await admin.post("/incidents/INC-1/actions/page", json={"targets": [target]})).json()
+    reason = "Ada is being paged for INC-1 already, so nothing more was sent."
+    assert (twice["data"], twice["already"]) == ([], [target | {"name": "Ada", "reason": reason}])
+    states = {r["user"]["name"]: r["state"] for r in (await admin.get("/incidents/INC-1/responders")).json()["data"]}
+    assert states == {"Root": "joined", "Ada": "asked"}
+    await admin.post("/incidents/INC-1/actions/acknowledge")
+    emptied = await admin.put("/incidents/INC-1/roles", json={"lead": None})
+    assert (emptied.status_code, emptied.json()["code"]) == (409, "incident.lead_required")

@@ -256,8 +256,8 @@ async def test_a_stakeholder_finds_no_form_and_is_refused(world: World) -> None:
     cleo = await world.person("cleo", role="stakeholder")
     url = await declared(world, ada)
     async with world.db.begin() as tx:
-        runs = await incidents.page(tx, Actor.person(ada), url.rpartition("/")[2], [PageTarget("user", ada.id)])
-        (adas, _), *_ = await oncall.pages_of_runs(tx, runs)
+        asked = await incidents.page(tx, Actor.person(ada), url.rpartition("/")[2], [PageTarget("user", ada.id)])
+        (adas, _), *_ = await oncall.pages_of_runs(tx, asked.runs)
     async with browser(world, cleo) as web:
         page = await web.get(url)
         assert set(page.read.forms) == {"sign-out", "sign-out-m"}
@@ -344,3 +344,34 @@ async def test_whoever_cannot_be_reached_is_marked_and_the_page_says_that_nobody
         page = await web.do(page, "page-form", {"target": f"user:{public('usr', bob.id)}"})
         assert "Bob is being paged." in page.html and "Nobody was paged" not in page.html
         assert "Not reached" in page.html
+
+
+async def test_the_note_is_corrected_and_duplicates_are_linked(world: World) -> None:
+    """F031, F035: on the pages of both incidents, and by a form that only an ended one has."""
+    (ada,) = await world.people("ada")
+    url, double = await declared(world, ada), await declared(world, ada, "Payments fail")
+    async with browser(world, ada) as web:
+        page = await web.get(url)
+        assert "note-form" not in page.read.forms
+        page = await web.do(page, "resolve-form", {"resolution_note": "Restarted it."})
+        page = await web.do(page, "note-form", {"resolution_note": "Rolled **back**."})
+        assert "<strong>back</strong>" in page.html and "Ada changed the resolution note" in page.html
+        page = await web.get(double)
+        page = await web.do(page, "cancel-form", {"reason": "duplicate", "duplicate_of": "INC-1"})
+        assert f'Duplicate of</dt><dd><a class="mono" href="{url}">INC-1</a>' in page.html
+        assert f'Duplicates</dt><dd><a class="mono" href="{double}"' in (await web.get(url)).html
+
+
+async def test_whoever_pages_somebody_twice_is_told(world: World) -> None:
+    """F045, F049: nothing more is sent, and of who has joined it is said."""
+    ada, bob = await world.people("ada", "bob")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        fields = {"target": f"user:{public('usr', bob.id)}"}
+        page = await web.do(await web.get(url), "page-form", fields)
+        assert "Bob is being paged." in page.html
+        page = await web.do(await web.get(url), "page-form", fields)
+        assert "Bob is being paged for INC-1 already, so nothing more was sent." in page.html
+        page = await web.do(page, "page-form", {"target": f"user:{public('usr', ada.id)}"})
+        assert "Ada is being paged. Ada has joined INC-1 already, and is paged all the same." in page.html
+    assert await number_of(world, "incident.responder_paged") == 2

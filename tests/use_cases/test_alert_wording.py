@@ -78,6 +78,7 @@ async def test_the_record_tells_new_words_once_and_repeats_never(world: World) -
         {"field": "title", "old": "Disk", "new": "Disk is 99 % full"},
         {"field": "severity", "old": "SEV3", "new": "SEV1"},
         {"field": "native_severity", "old": "warning", "new": "critical"},
+        {"field": "urgency", "old": "low", "new": "high"},
     ]
 
 

@@ -21,8 +21,9 @@ async def test_people_are_paged_from_an_incident(team: Team) -> None:
     policy_id = await team.policy(team.bob, team.ada)
     async with team.db.begin() as tx:
         targets = [PageTarget("escalation_policy", policy_id), PageTarget("user", team.ada.id)]
-        runs = await service.page(tx, person(team.ada), incident.id, [*targets, targets[0]], "The disk is full")
-        assert len(runs) == 2
+        asked = await service.page(tx, person(team.ada), incident.id, [*targets, targets[0]], "The disk is full")
+        assert len(asked.runs) == 2
+        assert [each.words for each in asked.already] == ["Ada has joined INC-1 already, and is paged all the same."]
         for wrong in ([], [PageTarget("user", uuid4())], [PageTarget("escalation_policy", uuid4())]):
             with pytest.raises(Invalid):
                 await service.page(tx, person(team.ada), incident.id, wrong)
@@ -35,6 +36,29 @@ async def test_people_are_paged_from_an_incident(team: Team) -> None:
     async with team.db.begin() as tx:
         with pytest.raises(Conflict):
             await service.page(tx, person(team.ada), incident.id, [PageTarget("user", team.bob.id)])
+
+
+async def test_who_is_being_paged_already_is_not_paged_twice_and_it_is_said(team: Team) -> None:
+    """F045, F049: neither a person nor a policy; once they have answered they can be asked anew."""
+    incident = await team.incident()
+    policy_id = await team.policy(team.bob)
+    both = [PageTarget("escalation_policy", policy_id), PageTarget("user", team.bob.id)]
+    async with team.db.begin() as tx:
+        assert (await service.page(tx, person(team.ada), incident.id, both[:1])).already == []
+    async with team.db.begin() as tx:
+        again = await service.page(tx, person(team.ada), incident.id, both)
+        assert again.runs == []
+        assert [each.words for each in again.already] == [
+            "Payments is being paged for INC-1 already, so nothing more was sent.",
+            "Bob is being paged for INC-1 already, so nothing more was sent.",
+        ]
+        assert (await names(tx, incident.id)).count("incident.responder_paged") == 1
+    async with team.db.begin() as tx:
+        await service.answer_page(tx, person(team.bob), (await team.page_of(team.bob)).id)
+    async with team.db.begin() as tx:
+        anew = await service.page(tx, person(team.ada), incident.id, both[1:])
+        assert len(anew.runs) == 1
+        assert [each.words for each in anew.already] == ["Bob has joined INC-1 already, and is paged all the same."]
 
 
 async def test_answering_a_page_about_an_incident_joins_and_acknowledges_it(team: Team) -> None:

@@ -110,7 +110,7 @@ async def test_acknowledging_what_is_over_changes_nothing_but_joining_it_is_refu
         await service.resolve(tx, person(team.ada), incident.id, "Done.")
     async with team.db.begin() as tx:
         same = await service.acknowledge(tx, person(team.bob), incident.id)
-        assert (same.status, same.acknowledged_at) == ("resolved", None)
+        assert (same.status, same.acknowledged_at, same.version) == ("resolved", same.resolved_at, 2)
         with pytest.raises(Conflict, match="Reopen it first"):
             await service.join(tx, person(team.bob), incident.id)
 

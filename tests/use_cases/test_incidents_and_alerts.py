@@ -61,7 +61,10 @@ async def test_who_acknowledged_the_alert_before_joins_and_who_did_not_answer_st
     assert (record.count("Bob joined"), record.count("Ada joined")) == (1, 0)
     async with team.db.begin() as tx:
         turnout = await queries.joined_counts(tx, [incident.id])
-        assert (turnout[incident.id].joined, turnout[incident.id].asked) == (1, 2)
+        assert (turnout[incident.id].joined, turnout[incident.id].asked) == (1, 1)
+        standing = {each.name: each.standing.value for each in await queries.responders(tx, incident.id)}
+        # Bob has taken it, so nobody asks Ada any more.
+        assert standing == {"Ada": "released", "Bob": "joined"}
         assert (await alert_queries.get(tx, alert_id)).acknowledged_by == "Bob"
 
 
@@ -92,8 +95,11 @@ async def test_an_alert_that_somebody_has_taken_on_makes_an_acknowledged_inciden
     for incident, name in ((mine, "Ada"), (bobs, "Bob"), (own, "Bob")):
         assert (incident.status, incident.acknowledged_at) == ("investigating", incident.declared_at)
         record = await team.record(incident)
-        assert record.count(f"{name} acknowledged the incident") == 1
-        assert f"{name} changed the status from declared to investigating" in record
+        # Ada, who declared it, did not acknowledge what Bob had: it is in his hands.
+        took = "The incident is in Bob’s hands" if incident is bobs else f"{name} acknowledged the incident"
+        assert record.count(took) == 1
+        who = "Ada" if incident is bobs else name
+        assert f"{who} changed the status from declared to investigating" in record
     for alert_id in (others, back):
         incident = await team.incident(alert_id=alert_id, page_others=True)
         assert (incident.status, incident.acknowledged_at) == ("declared", None)

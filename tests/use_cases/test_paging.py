@@ -329,7 +329,10 @@ async def test_an_alert_that_was_given_back_can_be_answered_from_any_of_its_page
     await world.settle()
     async with world.db.begin() as tx:
         told = (await alerts.explained(tx, alert.id)).summary
-    assert told == "Ada and Bob were paged; nobody has answered yet."
+    assert told == (
+        "Ada and Bob were paged, and Ada answered after 0 s. Ada gave the alert back. "
+        "Ada and Bob were paged; nobody has answered yet."
+    )
 
     async with world.db.begin() as tx:
         await incidents.answer_page(tx, world.actor(bob), first["Bob"])

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 
+from tocsin.alerts.headline import summary
 from tocsin.events.log import Chain, LoggedEvent
 from tocsin.events.words import Line, describe, failed_often
 from tocsin.kit.text import spoken
@@ -69,7 +70,7 @@ _ATTEMPT_FAILED = "page.attempt_failed"
 
 def explain(chain: Chain, zone: tzinfo = UTC) -> Explanation:
     """Tell what happened to one alert. Times in it are told in this zone."""
-    return Explanation(_summary(_since_given_back(chain.events)), tuple(_steps(chain, zone)), chain.left_out)
+    return Explanation(summary(chain.events), tuple(_steps(chain, zone)), chain.left_out)
 
 
 def _steps(chain: Chain, zone: tzinfo) -> Iterable[Step]:
@@ -176,130 +177,3 @@ def _names(act: Iterable[LoggedEvent]) -> set[str]:
 
 def _also(act: Iterable[LoggedEvent], name: str, event: LoggedEvent) -> bool:
     return any(other.name == name and other.actor_name == event.actor_name for other in act)
-
-
-def _since_given_back(events: Sequence[LoggedEvent]) -> Sequence[LoggedEvent]:
-    """Leave out what no longer counts: an alert that was given back is as open as on its first day."""
-    again = [place for place, event in enumerate(events) if event.name == "alert.unacknowledged"]
-    return events[again[-1] + 1 :] if again else events
-
-
-def _summary(events: Sequence[LoggedEvent]) -> str:
-    reminders = {event.at for event in events if event.name == "alert.reminded"}
-    paged = [event for event in events if event.name == "page.started" and event.at not in reminders]
-    if not paged:
-        return _why_nobody(events)
-    if _first(events, "page.acknowledged", "alert.acknowledged", "alert.resolved") is not None:
-        return f"{_names_of(paged)} paged{_outcome(events, paged[0].at)}"
-    # Until somebody answers, those whose turn it was are told apart from the last resort, which is asked beside them.
-    usual = _without_last_resort(events)
-    first = [event for event in paged if event in usual]
-    told = f"{_names_of(first)} paged{_outcome(usual, first[0].at)}" if first else _why_nobody(usual)
-    return f"{told}{_last_resort(events)}"
-
-
-def _names_of(paged: Sequence[LoggedEvent]) -> str:
-    names = _listed(list(dict.fromkeys(str(event.data.get("user_name", "")) for event in paged)))
-    return f"{names} {'was' if ' and ' not in names else 'were'}"
-
-
-def _last_resort(events: Sequence[LoggedEvent]) -> str:
-    """Say who was asked because nobody else answered or could be reached, and that they did not answer either."""
-    asked = [event for event in events if event.name == "page.started" and event.data.get("is_fallback")]
-    if not asked:
-        return ""
-    run = asked[-1].data.get("run_id")
-    is_over = any(event.name == "escalation.exhausted" and event.data.get("run_id") == run for event in events)
-    return f" {_names_of(asked)} asked as the last resort{', and did not answer either' if is_over else ''}."
-
-
-def _without_last_resort(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
-    asked = [event.data for event in events if event.data.get("is_fallback")]
-    runs, pages = ({data[key] for data in asked if data.get(key)} for key in ("run_id", "page_id"))
-    return [e for e in events if e.data.get("run_id") not in runs and e.data.get("page_id") not in pages]
-
-
-def _outcome(events: Sequence[LoggedEvent], began: datetime) -> str:
-    answered = _first(events, "page.acknowledged", "alert.acknowledged")
-    resolved = _last(events, "alert.resolved")
-    exhausted = _last(events, "escalation.exhausted")
-    if answered is not None:
-        who = str(answered.data.get("user_name") or answered.actor_name)
-        return f", and {who} answered after {spoken(answered.at - began)}."
-    if resolved is not None:
-        return f", and nobody had answered when {resolved.actor_name} resolved the alert."
-    if exhausted is not None:
-        return f", and nobody answered: {_clause(str(exhausted.data.get('reason', '')))}"
-    if _is_unreached(events):
-        return "; no message has reached anybody yet, and the escalation goes on until one does."
-    return "; nobody has answered yet."
-
-
-def _is_unreached(events: Sequence[LoggedEvent]) -> bool:
-    last = _last(events, "escalation.unreached", "page.sent", "page.delivered")
-    return last is not None and last.name == "escalation.unreached"
-
-
-def _why_nobody(events: Sequence[LoggedEvent]) -> str:
-    not_routed = _last(events, "alert.not_routed")
-    exhausted = _last(events, "escalation.exhausted")
-    routed = _last(events, "alert.routed")
-    unreached = _last(events, "escalation.unreached")
-    if exhausted is not None:
-        return f"Nobody was paged because {_clause(str(exhausted.data.get('reason', '')))}"
-    if unreached is not None:
-        why = _clause(str(unreached.data.get("reason", "")))
-        return f"Nobody has been paged yet because {why} The escalation looks again at its pace."
-    if (held := _last(events, "alert.held")) is not None and (routed is None or not _would_page(routed)):
-        return _held(held, _last(events, "alert.resolved", "alert.acknowledged"))
-    if routed is not None and not routed.data.get("policy_name"):
-        return f"Nobody was paged because the route “{routed.data.get('route_name', '')}” only records alerts."
-    if routed is not None:
-        before = _last(events, "alert.resolved", "alert.acknowledged")
-        done = f"{before.actor_name} had {before.name.partition('.')[2]} the alert before" if before else "it had ended"
-        return f"Nobody was paged because {done}."
-    if not_routed is not None:
-        return f"Nobody was paged because {_clause(str(not_routed.data.get('reason', '')))}"
-    if (resolved := _last(events, "alert.resolved")) is not None:
-        return f"Nobody was paged because {resolved.actor_name} resolved the alert before it was routed."
-    return "Nobody was paged because the alert has not been routed yet."
-
-
-def _would_page(routed: LoggedEvent) -> bool:
-    return str(routed.data.get("alert_status", "triggered")) == "triggered"
-
-
-def _held(held: LoggedEvent, before: LoggedEvent | None) -> str:
-    over_for, hold_down = int(held.data.get("over_for", 0)), int(held.data.get("hold_down_minutes", 0))
-    came = f"it came again only {spoken(timedelta(seconds=over_for))} after its end"
-    wait = f"its source holds such alerts back for {spoken(timedelta(minutes=hold_down))}"
-    if before is None:
-        return f"Nobody has been paged yet because {came}, and {wait}. It pages after that if it is still open."
-    done = before.name.partition(".")[2]
-    return f"Nobody was paged because {came}, {wait}, and {before.actor_name} {done} it before that was over."
-
-
-def _first(events: Iterable[LoggedEvent], *names: str) -> LoggedEvent | None:
-    return next((event for event in events if event.name in names), None)
-
-
-def _last(events: Sequence[LoggedEvent], *names: str) -> LoggedEvent | None:
-    return _first(reversed(events), *names)
-
-
-def _clause(sentence: str) -> str:
-    """Fit a sentence behind “because”: a first word of its own keeps its capital only when it is a name."""
-    text = sentence.strip()
-    if not text:
-        return "no reason was recorded."
-    head = text.partition(" ")[0]
-    if head in _PLAIN_WORDS:
-        text = text[0].lower() + text[1:]
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
-
-
-_PLAIN_WORDS = frozenset({"All", "An", "Every", "Its", "It", "No", "Nobody", "The", "There", "This", "Step"})
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

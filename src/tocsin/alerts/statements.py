@@ -51,11 +51,12 @@ DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last
               updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.severity < alert.severity
                                  AND EXCLUDED.routed_at IS NULL
                                 THEN EXCLUDED.updated_at ELSE alert.updated_at END
-RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severity,
+RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severity, urgency,
           updated_at = $13::timestamptz AS got_worse,
           CASE WHEN worded_at = $13::timestamptz AND created_at <> $13::timestamptz
                THEN (SELECT jsonb_build_object('title', title, 'severity', severity,
-                                               'native_severity', native_severity)::text
+                                               'native_severity', native_severity,
+                                               'urgency', urgency)::text
                      FROM alert AS before WHERE before.id = alert.id) END AS was
 """
 CHANGE = """

@@ -17,14 +17,15 @@ from tocsin.api.pages import PageOut, write_page
 from tocsin.api.targets import Target, read_targets
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
-from tocsin.incidents import service
+from tocsin.incidents import lifecycle, service
 from tocsin.incidents.model import CancelReason, Status
+from tocsin.incidents.service import ending, paging
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as escalations
 from tocsin.oncall.model import EscalationRun
 
-Note = Annotated[str, msgspec.Meta(max_length=10_000, description="Markdown.")]
+Note = Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT, description="Markdown.")]
 
 
 class UpdateStatus(Body, kw_only=True):
@@ -60,7 +61,7 @@ class CancelIncident(Body, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = {"reason": "duplicate", "duplicate_of": "INC-6"}
     reason: CancelReason
-    note: Note = ""
+    note: Annotated[str, msgspec.Meta(max_length=ending.REASON_LIMIT)] = ""
     duplicate_of: str | None = None
 
 
@@ -68,7 +69,7 @@ class ReopenIncident(Body, kw_only=True):
     """Why it was not over."""
 
     example: ClassVar[Mapping[str, Any]] = {"reason": "The errors came back."}
-    reason: Annotated[str, msgspec.Meta(max_length=1000)]
+    reason: Annotated[str, msgspec.Meta(max_length=ending.REASON_LIMIT)]
 
 
 class PageForIncident(Body, kw_only=True):
@@ -78,12 +79,12 @@ class PageForIncident(Body, kw_only=True):
         "targets": [{"type": "user", "id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m"}],
         "message": "We need somebody who knows the database.",
     }
-    targets: Annotated[list[Target], msgspec.Meta(min_length=1, max_length=100)]
-    message: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    targets: Annotated[list[Target], msgspec.Meta(min_length=1, max_length=paging.MANY)]
+    message: Annotated[str, msgspec.Meta(max_length=paging.REASON_LIMIT)] = ""
 
 
 class NotReached(msgspec.Struct):
-    """Somebody who was to be paged and whom nothing was sent to."""
+    """Somebody who was to be paged, and what is to be said of that."""
 
     type: Literal["user", "escalation_policy"]
     id: str
@@ -92,10 +93,15 @@ class NotReached(msgspec.Struct):
 
 
 class PagesSent(msgspec.Struct):
-    """The pages that went out, and whom none went out for. `not_reached` is empty when all went well."""
+    """The pages that went out, and whom none went out for. `not_reached` is empty when all went well.
+
+    `already` names who had joined before, and is paged all the same, and who is being paged for it already, and is not
+    paged twice; the reason says which.
+    """
 
     data: list[PageOut]
     not_reached: list[NotReached]
+    already: list[NotReached]
     next_cursor: str | None = None
 
 
@@ -205,11 +211,16 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
     """
     targets = read_targets("targets", data.targets)
     async with context.begin() as tx:
-        runs = await service.page(tx, who, reference(id), targets, data.message)
-        rows = await oncall.pages_of_runs(tx, runs)
+        asked = await service.page(tx, who, reference(id), targets, data.message)
+        rows = await oncall.pages_of_runs(tx, asked.runs)
         paged = {page.run_id for page, _ in rows}
-        missed = [await _missed(tx, run) for run in runs if run.id not in paged]
-    return PagesSent([write_page(page, name) for page, name in rows], missed)
+        missed = [await _missed(tx, run) for run in asked.runs if run.id not in paged]
+    return PagesSent([write_page(page, name) for page, name in rows], missed, [_known(each) for each in asked.already])
+
+
+def _known(already: service.Already) -> NotReached:
+    prefix = "usr" if already.target.kind == "user" else "pol"
+    return NotReached(already.target.kind, public(prefix, already.target.id), already.name, already.words)
 
 
 async def _missed(tx: Tx, run: EscalationRun) -> NotReached:

@@ -30,17 +30,20 @@ from tocsin.api.incident_shape import IncidentOut, Person, shape
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.incidents import lifecycle, queries, service
-from tocsin.incidents.model import IncidentRole, ResponderSource, ResponderState
+from tocsin.incidents.model import IncidentRole, ResponderSource, Standing
 from tocsin.kit.ids import parse, public
 
 _Place = tuple[bool, AwareTime | None, str, UUID]
 
 
 class ResponderOut(msgspec.Struct):
-    """One person on the incident, how they came to be there, and where they stand."""
+    """One person on the incident, how they came to be there, and where they stand.
+
+    `unreachable`: nothing could be sent to them; `released`: they are not asked any more.
+    """
 
     user: Person
-    state: ResponderState
+    state: Standing
     source: ResponderSource
     roles: list[IncidentRole]
     paged_at: Time | None
@@ -72,7 +75,7 @@ async def list_responders(
     def write(row: queries.NamedResponder) -> ResponderOut:
         return ResponderOut(
             user=Person(public("usr", row.responder.user_id), row.name),
-            state=ResponderState(row.responder.state),
+            state=row.standing,
             source=ResponderSource(row.responder.source),
             roles=lifecycle.roles_of(incident, row.responder.user_id),
             paged_at=when(row.responder.paged_at),

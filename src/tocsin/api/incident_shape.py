@@ -46,15 +46,27 @@ class Roles(msgspec.Struct):
 
 
 class Stamps(msgspec.Struct):
-    """When it started, was declared, and reached each state of its present round."""
+    """When it started, was declared, and reached each state of its present round.
+
+    A round that nobody acknowledged counts as acknowledged when it was resolved: `acknowledged_by_end` says so.
+    """
 
     started_at: Time
     declared_at: Time
     acknowledged_at: Time | None
+    acknowledged_by_end: bool
     mitigated_at: Time | None
     resolved_at: Time | None
     closed_at: Time | None
     cancelled_at: Time | None
+
+
+class Duplicate(msgspec.Struct):
+    """An incident that was cancelled as a duplicate of this one."""
+
+    id: str
+    number: str
+    title: str
 
 
 class IncidentOut(msgspec.Struct):
@@ -79,6 +91,7 @@ class IncidentOut(msgspec.Struct):
     resolution_note: str
     cancel_reason: str | None
     duplicate_of_id: str | None
+    duplicates: list[Duplicate]
     linked_alert_count: int
     responders_joined: int
     responders_asked: int
@@ -103,6 +116,7 @@ async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> 
     people = await identity.users_by_id(tx, holders)
     alerts = await alert_queries.linked_counts(tx, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
+    doubles = await queries.duplicates(tx, ids)
     paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
         _write(
@@ -112,6 +126,7 @@ async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> 
             base_url=context.settings.base_url,
             alerts=alerts.get(incident.id, 0),
             turnout=turnout[incident.id],
+            doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
         )
         for incident in incidents
@@ -126,6 +141,7 @@ def _write(
     base_url: str,
     alerts: int,
     turnout: queries.Turnout,
+    doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
 ) -> IncidentOut:
     return IncidentOut(
@@ -147,6 +163,7 @@ def _write(
             started_at=stamp(incident.started_at),
             declared_at=stamp(incident.declared_at),
             acknowledged_at=when(incident.acknowledged_at),
+            acknowledged_by_end=incident.acknowledged_at is not None and not lifecycle.was_acknowledged(incident),
             mitigated_at=when(incident.mitigated_at),
             resolved_at=when(incident.resolved_at),
             closed_at=when(incident.closed_at),
@@ -155,6 +172,7 @@ def _write(
         resolution_note=incident.resolution_note,
         cancel_reason=incident.cancel_reason,
         duplicate_of_id=public_or_none("inc", incident.duplicate_of_id),
+        duplicates=[Duplicate(public("inc", each.id), each.reference, each.title) for each in doubles],
         linked_alert_count=alerts,
         responders_joined=turnout.joined,
         responders_asked=turnout.asked,

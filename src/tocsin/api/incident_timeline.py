@@ -28,6 +28,7 @@ from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.incidents import queries, service
+from tocsin.incidents.service import editing, linking
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 
@@ -68,14 +69,14 @@ class AddComment(Body, kw_only=True):
     """What to write into the timeline (Markdown)."""
 
     example: ClassVar[Mapping[str, Any]] = {"body": "The database failed over at 14:05."}
-    body: Annotated[str, msgspec.Meta(max_length=10_000)]
+    body: Annotated[str, msgspec.Meta(max_length=editing.COMMENT_LIMIT)]
 
 
 class LinkAlerts(Body, kw_only=True):
     """Which alerts belong to the incident."""
 
     example: ClassVar[Mapping[str, Any]] = {"alert_ids": ["alt_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
-    alert_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=100)]
+    alert_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=linking.MANY)]
 
 
 def write_actor(event: LoggedEvent) -> ActorOut:

@@ -30,9 +30,10 @@ from tocsin.api.incident_shape import IncidentOut, shape, shape_all
 from tocsin.api.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
-from tocsin.incidents import queries, service
+from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
+from tocsin.incidents.service import checks, paging
 from tocsin.kit.ids import parse, parse_all
 from tocsin.oncall.model import PagingTrouble
 
@@ -50,14 +51,14 @@ class DeclareIncident(Body, kw_only=True):
         "severity": 1,
     }
 
-    title: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    summary: Annotated[str, msgspec.Meta(max_length=20_000, description="Markdown.")] = ""
+    title: Annotated[str, msgspec.Meta(max_length=checks.TITLE_LIMIT)] = ""
+    summary: Annotated[str, msgspec.Meta(max_length=checks.SUMMARY_LIMIT, description="Markdown.")] = ""
     severity: Severity | None = None
     alert_id: str | None = None
     page_others: bool = False
     started_at: datetime | None = None
     lead_id: str | None = None
-    page: Annotated[list[Target], msgspec.Meta(max_length=100)] = msgspec.field(default_factory=list[Target])
+    page: Annotated[list[Target], msgspec.Meta(max_length=paging.MANY)] = msgspec.field(default_factory=list[Target])
 
 
 class EditIncident(Body, kw_only=True):
@@ -65,10 +66,11 @@ class EditIncident(Body, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = {"title": "Checkout is slow", "severity": 2}
 
-    title: Annotated[str, msgspec.Meta(max_length=200)] | msgspec.UnsetType = msgspec.UNSET
-    summary: Annotated[str, msgspec.Meta(max_length=20_000)] | msgspec.UnsetType = msgspec.UNSET
+    title: Annotated[str, msgspec.Meta(max_length=checks.TITLE_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
+    summary: Annotated[str, msgspec.Meta(max_length=checks.SUMMARY_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
     severity: Severity | msgspec.UnsetType = msgspec.UNSET
     started_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    resolution_note: Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
 
 
 @get("/")
@@ -157,7 +159,10 @@ async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
 async def edit_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
-    """Change title, summary, severity or the time it started (JSON merge patch)."""
+    """Change title, summary, severity or the time it started (JSON merge patch).
+
+    `resolution_note` corrects the note of an incident that is resolved or closed; the old one stays in the record.
+    """
     async with context.begin() as tx:
         incident = await service.update(
             tx,
@@ -167,6 +172,7 @@ async def edit_incident(
             summary=given(data.summary),
             started_at=moment("started_at", given(data.started_at)),
             severity=given(data.severity),
+            resolution_note=given(data.resolution_note),
             if_version=read_if_match(if_match),
         )
         shaped = await shape(tx, context, incident)

@@ -21,7 +21,7 @@ class AlertTriggered(Event, frozen=True, kw_only=True):
 
 
 class AlertUpdated(Event, frozen=True, kw_only=True):
-    """A repeat brought another title or another severity: `title`, `severity` (SEV1 to SEV5), `native_severity`."""
+    """A repeat brought another `title`, `severity` (SEV1 to SEV5), `native_severity` or `urgency`."""
 
     name: ClassVar[str] = "alert.updated"
     changes: list[Change]

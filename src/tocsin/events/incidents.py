@@ -42,18 +42,21 @@ class IncidentStatusChanged(Event, frozen=True, kw_only=True):
 
 
 class IncidentAcknowledged(Event, frozen=True, kw_only=True):
-    """The first person took it on."""
+    """The first person took it on: `user_id`, whom somebody else may have brought in with an alert that they have."""
 
     name: ClassVar[str] = "incident.acknowledged"
+    user_id: UUID | None = None
+    user_name: str = ""
 
 
 class IncidentResolved(Event, frozen=True, kw_only=True):
-    """It is over; the note says what was done."""
+    """It is over; the note says what was done. `was_acknowledged`: somebody had taken it on before."""
 
     name: ClassVar[str] = "incident.resolved"
     old: str
     note: str
     alerts_resolved: int
+    was_acknowledged: bool = True
 
 
 class IncidentClosed(Event, frozen=True, kw_only=True):
@@ -73,6 +76,15 @@ class IncidentCancelled(Event, frozen=True, kw_only=True):
     duplicate_of: str = ""
 
 
+class IncidentDuplicated(Event, frozen=True, kw_only=True):
+    """Another incident was cancelled as a duplicate of this one, or (`again`) is none after all and was reopened."""
+
+    name: ClassVar[str] = "incident.duplicated"
+    reference: str
+    title: str
+    again: bool = False
+
+
 class IncidentReopened(Event, frozen=True, kw_only=True):
     """It was not over after all. The stamps of the round that ended are kept here."""
 
@@ -82,6 +94,10 @@ class IncidentReopened(Event, frozen=True, kw_only=True):
     round: int
     resolved_at: str = ""
     resolution_note: str = ""
+    acknowledged_at: str = ""
+    mitigated_at: str = ""
+    closed_at: str = ""
+    cancelled_at: str = ""
 
 
 class CommentAdded(Event, frozen=True, kw_only=True):

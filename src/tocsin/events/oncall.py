@@ -9,13 +9,17 @@ from tocsin.events.base import Event
 
 
 class EscalationStarted(Event, frozen=True, kw_only=True):
-    """An escalation run began for an alert or an incident; `is_fallback`: it asks the organisation's last resort."""
+    """An escalation run began for an alert or an incident; `is_fallback`: it asks the organisation's last resort.
+
+    `is_direct`: it asks one person, whose name stands in `policy_name`.
+    """
 
     name: ClassVar[str] = "escalation.started"
     run_id: UUID
     policy_name: str
     reason: str
     is_fallback: bool = False
+    is_direct: bool = False
 
 
 class EscalationStepSkipped(Event, frozen=True, kw_only=True):

@@ -170,10 +170,13 @@ def too_late(alert_status: str) -> str:
 def _escalation(event: Event, who: str) -> Line | None:
     match event:
         case oncall.EscalationStarted(is_fallback=True):
-            text = f"The last resort was asked: “{event.policy_name}”"
+            asked = event.policy_name if event.is_direct else f"“{event.policy_name}”"
+            text = f"The last resort was asked: {asked}"
             return Line("bell-ring", text, "red", "page", event.reason)
         case oncall.EscalationStarted():
-            return Line("bell-ring", f"The escalation “{event.policy_name}” started", "amber", "page", event.reason)
+            asked = event.policy_name
+            text = f"{asked} was asked directly" if event.is_direct else f"“{asked}” began to page people"
+            return Line("bell-ring", text, "amber", "page", event.reason)
         case oncall.EscalationStepSkipped():
             text = f"Step {event.step} was skipped because nobody on it can be asked now"
             return Line("triangle-alert", text, "orange", "page", event.reason)
@@ -284,6 +287,9 @@ def _incident(event: Event, who: str) -> Line | None:
         case incidents.IncidentStatusChanged():
             text = f"{who} changed the status from {event.old} to {event.new}"
             return Line("circle-dot", text, _STATUS_TONES.get(event.new, "slate"), "change")
+        case incidents.IncidentAcknowledged() if event.user_name not in ("", who):
+            detail = f"{event.user_name} has acknowledged the alert that {who} brought in."
+            return Line("check", f"The incident is in {_whose(event.user_name)} hands", "green", "change", detail)
         case incidents.IncidentAcknowledged():
             return Line("check", f"{who} acknowledged the incident", "green", "change")
         case incidents.CommentAdded():
@@ -304,7 +310,10 @@ def _ending(event: Event, who: str) -> Line | None:
             with_it = {0: "", 1: " and one alert with it"}.get(
                 event.alerts_resolved, f" and {event.alerts_resolved} alerts with it"
             )
-            return Line("circle-check", f"{who} resolved the incident{with_it}", "green", "change", event.note)
+            text = f"{who} resolved the incident{with_it}"
+            if not event.was_acknowledged:
+                text += "; nobody had acknowledged it before"
+            return Line("circle-check", text, "green", "change", event.note)
         case incidents.IncidentClosed():
             return Line("lock", f"{who} closed the incident", "slate", "change")
         case incidents.IncidentCancelled(reason="false_alarm"):
@@ -314,6 +323,12 @@ def _ending(event: Event, who: str) -> Line | None:
             return Line("git-merge", text, "slate", "change", event.note)
         case incidents.IncidentCancelled():
             return Line("x", f"{who} cancelled the incident", "slate", "change", event.note)
+        case incidents.IncidentDuplicated(again=True):
+            text = f"{who} reopened {event.reference}, which is no duplicate of this one"
+            return Line("rotate-ccw", text, "slate", "change", event.title)
+        case incidents.IncidentDuplicated():
+            text = f"{who} cancelled {event.reference} as a duplicate of this one"
+            return Line("git-merge", text, "slate", "change", event.title)
         case incidents.IncidentReopened():
             before = f"It was {event.old}." if not event.resolution_note else f"It was {event.old}:"
             text = f"{who} reopened the incident: {event.reason}"
@@ -339,13 +354,23 @@ def _people(event: Event, who: str) -> Line | None:
         case incidents.ResponderPaged():
             return Line("bell-plus", f"{who} paged {event.target}", "amber", "page", event.message)
         case incidents.ResponderJoined():
-            return Line("user-round-plus", f"{event.user_name} joined", "teal", "change", _JOINED.get(event.source, ""))
+            return Line("user-round-plus", f"{event.user_name} joined", "teal", "change", _how_joined(event, who))
         case incidents.ResponderDeclined():
             return Line("user-x", f"{event.user_name} cannot help with this", "orange", "change")
         case incidents.ResponderLeft():
             return Line("log-out", f"{event.user_name} left", "slate", "change", event.reason)
         case _:
             return None
+
+
+def _how_joined(event: incidents.ResponderJoined, who: str) -> str:
+    if event.user_name != who and event.source == "self":
+        return f"brought in by {who}"
+    return _JOINED.get(event.source, "")
+
+
+def _whose(name: str) -> str:
+    return f"{name}’" if name.endswith("s") else f"{name}’s"
 
 
 def _configuration(event: Event, who: str) -> Line | None:
@@ -414,7 +439,11 @@ def _fields(changes: list[Change]) -> str:
     return _listed(names) if names else "nothing"
 
 
-_FIELDS: Mapping[str, str] = {"started_at": "start", "native_severity": "source’s word for it"}
+_FIELDS: Mapping[str, str] = {
+    "started_at": "start",
+    "native_severity": "source’s word for it",
+    "resolution_note": "resolution note",
+}
 
 
 def _changes(changes: list[Change]) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from tocsin.incidents.model import OPEN, CancelReason, Incident, IncidentRole, Status
 from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.text import storable
 
 NOTE_LIMIT = 10_000
 
@@ -59,6 +60,11 @@ def lasted(incident: Incident, now: datetime) -> timedelta:
     return max(end - incident.started_at, timedelta())
 
 
+def was_acknowledged(incident: Incident) -> bool:
+    """Say whether somebody took on this round before it was resolved: its end stands for what nobody took on."""
+    return incident.acknowledged_at is not None and incident.acknowledged_at != incident.resolved_at
+
+
 def holder(incident: Incident, role: IncidentRole) -> UUID | None:
     """Return who has the role."""
     match role:
@@ -80,6 +86,16 @@ def give_role(incident: Incident, role: IncidentRole, user_id: UUID | None, *, a
         case IncidentRole.COMMUNICATOR:
             incident.communicator_id = user_id
     touch(incident, at=at)
+
+
+def must_keep_lead(incident: Incident, role: IncidentRole) -> None:
+    """Raise `Conflict` when to empty this role would leave an incident that is worked on without a lead."""
+    leads = role is IncidentRole.LEAD or (role is IncidentRole.COMMANDER and incident.lead_id is None)
+    if leads and incident.status != Status.DECLARED:
+        raise Conflict(
+            f"Somebody has to lead {incident.reference} while it is open. Give the lead to somebody else instead.",
+            code="incident.lead_required",
+        )
 
 
 def roles_of(incident: Incident, user_id: UUID) -> list[IncidentRole]:
@@ -107,6 +123,25 @@ def must_be_open(incident: Incident) -> None:
     """Raise `Conflict` for an incident that is over."""
     if not is_open(incident):
         raise Conflict(f"{incident.reference} is {incident.status}. Reopen it first.", code="incident.not_open")
+
+
+def must_be_its_note(incident: Incident, note: str) -> None:
+    """Raise `Conflict` when what is over is ended with another note than it has; no note, or the same, says nothing."""
+    if storable(note).strip() not in ("", incident.resolution_note):
+        raise Conflict(
+            f"{incident.reference} is {incident.status} already, with another note. Nothing was saved.",
+            code="incident.resolved",
+            hint="Correct the resolution note if it is wrong, or write a comment.",
+        )
+
+
+def correct_note(incident: Incident, note: str) -> None:
+    """Put another note in the place of the one that a resolved or closed incident has."""
+    if incident.status not in (Status.RESOLVED, Status.CLOSED):
+        raise Conflict(
+            f"{incident.reference} is {incident.status}, so it has no resolution note.", code="incident.not_resolved"
+        )
+    incident.resolution_note = _checked(note)
 
 
 def move(incident: Incident, to: Status, *, at: datetime) -> bool:
@@ -198,8 +233,8 @@ def cancel(incident: Incident, reason: CancelReason, *, duplicate_of_id: UUID | 
 def reopen(incident: Incident, *, at: datetime) -> bool:
     """Begin another round of an incident that was not over after all; returns False when it is open already.
 
-    The stamps of the round that ended are cleared; whoever calls keeps them in the record first. The
-    acknowledgement stays, as the time to the first answer is measured once, from the declaration.
+    The stamps of the round that ended are cleared; whoever calls keeps them in the record first. Whoever begins it has
+    taken it on.
     """
     if is_open(incident):
         return False
@@ -209,6 +244,7 @@ def reopen(incident: Incident, *, at: datetime) -> bool:
     incident.cancel_reason = None
     incident.duplicate_of_id = None
     incident.mitigated_at = incident.resolved_at = incident.closed_at = incident.cancelled_at = None
+    incident.acknowledged_at = at
     touch(incident, at=at)
     return True
 
@@ -221,15 +257,20 @@ def _has_yet_to_be(incident: Incident, to: Status) -> bool:
     return found is not Way.STAY
 
 
-def _resolve(incident: Incident, note: str, *, at: datetime) -> None:
-    note = note.strip()
+def _checked(note: str) -> str:
+    note = storable(note).strip()
     if not note:
         raise Invalid("resolution_note", "Say what was done before you resolve the incident.", code="required")
     if len(note) > NOTE_LIMIT:
         raise Invalid("resolution_note", f"The note is longer than {NOTE_LIMIT:,} characters.", code="too_long")
+    return note
+
+
+def _resolve(incident: Incident, note: str, *, at: datetime) -> None:
+    incident.resolution_note = _checked(note)
     incident.status = Status.RESOLVED
-    incident.resolution_note = note
     incident.resolved_at = at
+    incident.acknowledged_at = incident.acknowledged_at or at
 
 
 def _must_have_lead(incident: Incident) -> None:

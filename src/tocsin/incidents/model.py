@@ -48,6 +48,24 @@ class ResponderState(StrEnum):
     LEFT = "left"
 
 
+class Standing(StrEnum):
+    """How somebody who was asked stands to the incident now: their state, and what became of the pages they got.
+
+    Unreachable: nothing could be sent. Released: they are not asked any more, as another one answered or it is over.
+    """
+
+    ASKED = "asked"
+    UNREACHABLE = "unreachable"
+    RELEASED = "released"
+    JOINED = "joined"
+    DECLINED = "declined"
+    LEFT = "left"
+
+
+# Of whom one says that so many of so many have joined.
+COUNTED = (Standing.ASKED, Standing.JOINED)
+
+
 class ResponderSource(StrEnum):
     """How somebody came to be a responder."""
 

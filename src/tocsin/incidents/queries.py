@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import lock_records
 from tocsin.events import log, words
-from tocsin.events.incidents import IncidentReopened
+from tocsin.events.incidents import IncidentDuplicated, IncidentReopened
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import User
-from tocsin.incidents.model import OPEN, Incident, Responder, ResponderState, Status
+from tocsin.incidents.model import (
+    COUNTED,
+    OPEN,
+    Incident,
+    Responder,
+    ResponderSource,
+    ResponderState,
+    Standing,
+    Status,
+)
 from tocsin.kit import ids
 from tocsin.kit.errors import NotFound
 from tocsin.kit.text import storable
-from tocsin.oncall.model import EscalationRun, PagingTrouble, RunState
+from tocsin.oncall.model import EscalationRun, Page, PageState, PagingTrouble, RunState
 from tocsin.oncall.queries import in_paging_trouble, paging_trouble
 
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
@@ -66,7 +76,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Turnout:
-    """How many of the people who were asked, or came by themselves, have joined. Those who left are not counted."""
+    """How many of the people who are asked, or came by themselves, have joined; nobody else is counted."""
 
     joined: int
     asked: int
@@ -74,10 +84,11 @@ class Turnout:
 
 @dataclass(frozen=True, slots=True)
 class NamedResponder:
-    """A responder and what they are called."""
+    """A responder, what they are called, and how they stand to the incident now."""
 
     responder: Responder
     name: str
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +144,19 @@ async def by_id(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
     if not wanted:
         return {}
     return {row.id: row for row in await tx.session.scalars(select(Incident).where(Incident.id.in_(wanted)))}
+
+
+async def duplicates(tx: Tx, incident_ids: Sequence[UUID]) -> list[Incident]:
+    """Return the incidents that were cancelled as duplicates of these, the oldest first."""
+    if not incident_ids:
+        return []
+    # The line that each of them left in the survivor's record leads to them; nothing else is looked through.
+    left = LoggedEvent.incident_id.in_(incident_ids), LoggedEvent.name == IncidentDuplicated.name
+    said = await tx.session.scalars(select(LoggedEvent.data["reference"].astext).where(*left).distinct())
+    if not (references := said.all()):
+        return []
+    query = select(Incident).where(Incident.reference.in_(references), Incident.duplicate_of_id.in_(incident_ids))
+    return list((await tx.session.scalars(query.order_by(Incident.number))).all())
 
 
 async def list_page(
@@ -314,7 +338,7 @@ async def responders(
     is_absent = Responder.state != ResponderState.JOINED
     place = (is_absent, func.coalesce(Responder.joined_at, _NEVER), User.name, User.id)
     query = (
-        select(Responder, User.name)
+        select(Responder, User.name, _standing())
         .join(User, User.id == Responder.user_id)
         .where(Responder.incident_id.in_(incident_ids))
         .order_by(*place)
@@ -323,7 +347,49 @@ async def responders(
     if after is not None:
         there = (after.is_absent, after.joined_at or _NEVER, after.name, after.user_id)
         query = query.where(tuple_(*place) > tuple_(*there))
-    return [NamedResponder(row, name) for row, name in (await tx.session.execute(query)).all()]
+    rows: Sequence[Any] = (await tx.session.execute(query)).all()
+    return [NamedResponder(row, name, Standing(standing)) for row, name, standing in rows]
+
+
+@cache
+def _standing() -> ColumnElement[str]:
+    """Return how a responder stands to the incident: by their state, and where they were asked by their newest page."""
+    over = select(Incident.id).where(Incident.id == Responder.incident_id, Incident.status.not_in(OPEN)).exists()
+    here, linked = _newest_page(Page.incident_id == Responder.incident_id), _newest_page(_of_linked_alert())
+    by_page = case(
+        (or_(here == Standing.ASKED.value, linked == Standing.ASKED.value), Standing.ASKED.value),
+        else_=func.coalesce(here, linked),
+    )
+    # Who came by an alert that is in the incident no more is asked for it no more.
+    unsent = case(
+        (Responder.source == ResponderSource.PAGED, Standing.UNREACHABLE.value), else_=Standing.RELEASED.value
+    )
+    asked = func.coalesce(by_page, unsent)
+    return case(
+        (Responder.state != ResponderState.PAGED, Responder.state),
+        (and_(over, asked == Standing.ASKED.value), Standing.RELEASED.value),
+        else_=asked,
+    )
+
+
+def _of_linked_alert() -> ColumnElement[bool]:
+    return Page.alert_id.in_(select(Alert.id).where(Alert.incident_id == Responder.incident_id))
+
+
+def _newest_page(is_about: ColumnElement[bool]) -> ColumnElement[str | None]:
+    goes_on = EscalationRun.state.in_((RunState.RUNNING, RunState.EXHAUSTED))
+    said = case(
+        (Page.state == PageState.PAGING, Standing.ASKED.value),
+        (Page.state == PageState.UNREACHABLE, Standing.UNREACHABLE.value),
+        (Page.state == PageState.DECLINED, Standing.DECLINED.value),
+        # They may answer still, until somebody else has.
+        (and_(Page.state == PageState.NO_ANSWER, goes_on), Standing.ASKED.value),
+        else_=Standing.RELEASED.value,
+    )
+    query = select(said).join(EscalationRun, EscalationRun.id == Page.run_id)
+    newest = (Page.state == PageState.PAGING).desc(), Page.id.desc()
+    query = query.where(is_about, Page.user_id == Responder.user_id).order_by(*newest).limit(1)
+    return query.correlate(Responder).scalar_subquery()
 
 
 async def joined_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, Turnout]:
@@ -331,7 +397,7 @@ async def joined_counts(tx: Tx, incident_ids: Sequence[UUID]) -> dict[UUID, Turn
     joined = func.count().filter(Responder.state == ResponderState.JOINED)
     query = (
         select(Responder.incident_id, joined, func.count())
-        .where(Responder.incident_id.in_(incident_ids), Responder.state != ResponderState.LEFT)
+        .where(Responder.incident_id.in_(incident_ids), _standing().in_([each.value for each in COUNTED]))
         .group_by(Responder.incident_id)
     )
     found = {id: Turnout(here, asked) for id, here, asked in (await tx.session.execute(query)).all()}

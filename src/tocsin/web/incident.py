@@ -22,7 +22,16 @@ from tocsin.events.log import LoggedEvent
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import OPEN, Incident, IncidentRole, ResponderSource, ResponderState, Status
+from tocsin.incidents.model import (
+    COUNTED,
+    OPEN,
+    Incident,
+    IncidentRole,
+    ResponderSource,
+    ResponderState,
+    Standing,
+    Status,
+)
 from tocsin.incidents.queries import NamedResponder, Show
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
@@ -52,6 +61,8 @@ class IncidentView:
     resolved_at: datetime | None
     elapsed: float
     reporter_name: str | None
+    resolution_note: str
+    duplicate_of: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,7 @@ async def show(
 async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     is_open = lifecycle.is_open(incident)
     may_edit = who.may("incident.edit")
+    survivor = await queries.get(tx, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
     linked = await alert_queries.of_incident(tx, incident.id)
     responders = await queries.responders(tx, incident.id)
     calls = await _Calls.read(tx, incident, linked)
@@ -176,7 +188,8 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     page_people, page_policies = await target_choices(tx, people) if who.may("incident.page") else ([], [])
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
     return {
-        "incident": _incident(incident, tx.now),
+        "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else ""),
+        "duplicates": [(each.reference, each.title) for each in await queries.duplicates(tx, [incident.id])],
         "may": May(may_edit, who.may("incident.resolve"), who.may("incident.page"), may_edit),
         "my": My(
             is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
@@ -190,7 +203,8 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
         "nobody_paged": _nobody_paged(incident, responders, calls) if is_open else "",
         "trouble": (await queries.troubles(tx, [incident.id])).get(incident.id, ""),
         "responders": views,
-        "joined": sum(1 for person in responders if person.responder.state == ResponderState.JOINED),
+        "joined": sum(1 for person in responders if person.standing is Standing.JOINED),
+        "counted": sum(1 for person in responders if person.standing in COUNTED),
         "targets": Targets(page_people, page_policies),
         "alerts": await _alerts(tx, linked),
         "linkable": await _linkable(tx) if may_edit and is_open else None,
@@ -198,7 +212,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     }
 
 
-def _incident(incident: Incident, now: datetime) -> IncidentView:
+def _incident(incident: Incident, now: datetime, duplicate_of: str) -> IncidentView:
     return IncidentView(
         ref=incident.reference,
         title=incident.title,
@@ -214,6 +228,8 @@ def _incident(incident: Incident, now: datetime) -> IncidentView:
         resolved_at=incident.resolved_at,
         elapsed=lifecycle.lasted(incident, now).total_seconds(),
         reporter_name=incident.reporter_name,
+        resolution_note=incident.resolution_note,
+        duplicate_of=duplicate_of,
     )
 
 
@@ -225,7 +241,7 @@ def milestones(incident: Incident) -> list[Milestone]:
         ("Mitigated", incident.mitigated_at),
         ("Resolved", incident.resolved_at),
     ]
-    if incident.acknowledged_at is None and not lifecycle.is_open(incident):
+    if not lifecycle.was_acknowledged(incident) and not lifecycle.is_open(incident):
         # Whoever declared it ended it as well; there was nobody to acknowledge it to.
         del stages[1]
     if incident.cancelled_at is not None:
@@ -285,9 +301,11 @@ _OF_PAGE: Mapping[str, str] = {
     PageState.CANCELLED: "not_needed",
 }
 _OF_RESPONDER: Mapping[str, str] = {
-    ResponderState.JOINED: "joined",
-    ResponderState.DECLINED: "declined",
-    ResponderState.LEFT: "left",
+    Standing.JOINED: "joined",
+    Standing.DECLINED: "declined",
+    Standing.LEFT: "left",
+    Standing.RELEASED: "not_needed",
+    Standing.UNREACHABLE: "failed",
 }
 _CAME: Mapping[str, str] = {
     ResponderSource.SELF: "Came by themselves",
@@ -302,7 +320,7 @@ def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
         return ResponderView(person.name, "Has no contact method", "failed", None, None)
     page = calls.latest.get(person.responder.user_id)
     of_page = _OF_PAGE[page.state] if page is not None else "no_answer"
-    state = _OF_RESPONDER.get(person.responder.state, of_page)
+    state = _OF_RESPONDER.get(person.standing, of_page)
     if state == "joined" and of_page == "acknowledged":
         state = of_page
     run = calls.runs.get(page.run_id) if page is not None else None

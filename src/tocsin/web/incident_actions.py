@@ -160,18 +160,21 @@ async def page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) 
     """
     form = await forms.read(request)
     reached: list[str] = []
-    refused = await forms.attempt(context, form, "page-form", partial(_page, who, ref, form, reached))
+    already: list[str] = []
+    refused = await forms.attempt(context, form, "page-form", partial(_page, who, ref, form, reached, already))
     if refused is not None:
         return await incident.show(request, context, who, ref, refused)
     is_or_are = "is" if len(reached) == 1 else "are"
-    return pages.go(f"/incidents/{ref}", f"{', '.join(reached)} {is_or_are} being paged." if reached else "")
+    told = [f"{', '.join(reached)} {is_or_are} being paged."] if reached else []
+    return pages.go(f"/incidents/{ref}", " ".join([*told, *already]))
 
 
-async def _page(who: Actor, ref: str, form: Form, reached: list[str], tx: Tx) -> None:
+async def _page(who: Actor, ref: str, form: Form, reached: list[str], already: list[str], tx: Tx) -> None:
     target = read_target(form, "target")
     if await forms.once(tx, who, form, "page", ref, form.text("target"), form.text("message")):
-        runs = await incidents.page(tx, who, ref, [target], form.text("message"))
-        reached += [name for _, name in await oncall.pages_of_runs(tx, runs)]
+        asked = await incidents.page(tx, who, ref, [target], form.text("message"))
+        reached += [name for _, name in await oncall.pages_of_runs(tx, asked.runs)]
+        already += [each.words for each in asked.already]
     else:
         incident_id = (await queries.get(tx, ref)).id
         asked = await oncall.pages_of(tx, incident_id=incident_id)
@@ -203,6 +206,16 @@ async def resolve(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str
 
 async def _resolve(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.resolve(tx, who, ref, form.text("resolution_note"), if_version=form.version())
+
+
+@post("/incidents/{ref:str}/note")
+async def correct_note(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Form fields: resolution_note (Markdown, required), version."""
+    return await _act(request, context, who, ref, "note-form", _correct_note)
+
+
+async def _correct_note(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    await incidents.update(tx, who, ref, resolution_note=form.text("resolution_note"), if_version=form.version())
 
 
 @post("/incidents/{ref:str}/close")
@@ -259,6 +272,7 @@ HANDLERS = [
     page,
     link,
     resolve,
+    correct_note,
     close,
     cancel,
     reopen,

@@ -20,7 +20,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor, Role
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import OPEN, Incident, ResponderState, Status
+from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Place
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
@@ -188,8 +188,8 @@ def _row(
     troubles: Mapping[UUID, PagingTrouble],
 ) -> IncidentRow:
     lead = lifecycle.effective_lead(incident)
-    there = [person for person in people if person.responder.state != ResponderState.LEFT]
-    joined = [person.name for person in there if person.responder.state == ResponderState.JOINED]
+    there = [person for person in people if person.standing in COUNTED]
+    joined = [person.name for person in there if person.standing is Standing.JOINED]
     return IncidentRow(
         ref=incident.reference,
         title=incident.title,

@@ -71,7 +71,9 @@ async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
     # Whoever gives it back wants it paged, however soon it came again.
     alert.held_until = tx.now
     await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
-    await oncall.end_runs(tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="The alert was given back.")
+    await oncall.end_runs(
+        tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="The alert was given back.", who=who
+    )
     await enqueue_routing(tx, [alert.id])
 
 
@@ -106,7 +108,8 @@ async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
             ),
         )
         ids = [alert.id for alert in still_open]
-        await oncall.end_runs(tx, alert_ids=ids, state=RunState.CANCELLED, reason="The alert is resolved.")
+        why = "The alert is resolved."
+        await oncall.end_runs(tx, alert_ids=ids, state=RunState.CANCELLED, reason=why, who=who)
     return len(still_open)
 
 

@@ -46,11 +46,12 @@ class _Named(Protocol):
 def updated(
     alert_id: UUID, incident_id: UUID | None, source: _Named, was: Mapping[str, Any], now: Mapping[str, Any]
 ) -> list[AlertUpdated]:
-    """Tell what is new in title and severity; whatever else has changed stands in the signals and is no event."""
+    """Tell what is new in title, severity and urgency; all else stands in the signals and is no event."""
     told = [
         Change("title", was["title"], now["title"]),
         Change("severity", f"SEV{was['severity']}", f"SEV{now['severity']}"),
         Change("native_severity", was["native_severity"], now["native_severity"]),
+        Change("urgency", was["urgency"], now["urgency"]),
     ]
     changes = [change for change in told if change.old != change.new]
     actor = ActorRef(kind="source", name=source.name, id=source.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tocsin.db.engine import Tx
 from tocsin.incidents.model import Incident
@@ -11,6 +11,8 @@ from tocsin.kit.text import clean, is_blank, storable
 
 TITLE_LIMIT = 200
 SUMMARY_LIMIT = 20_000
+# What is older than this is a slip of the pen.
+EARLIEST = timedelta(days=3653)
 
 
 def title(title: str) -> str:
@@ -36,13 +38,19 @@ def severity(severity: int) -> int:
 
 
 def started_at(tx: Tx, at: datetime | None, incident: Incident | None = None) -> datetime | None:
-    """Return a start that is not in the future and not after the end; None stays None."""
+    """Return a start that is not in the future, nor after the declaration or an end, nor ages ago; None stays None."""
     if at is None:
         return None
     if at > tx.now:
         raise Invalid("started_at", "It cannot have started in the future.", code="range")
-    if incident is not None and incident.resolved_at is not None and at > incident.resolved_at:
-        raise Invalid("started_at", "It cannot have started after it was resolved.", code="range")
+    if incident is not None:
+        ends = [end for end in (incident.resolved_at, incident.closed_at, incident.cancelled_at) if end is not None]
+        if ends and at > min(ends):
+            raise Invalid("started_at", f"It cannot have started after it was {incident.status}.", code="range")
+        if at > incident.declared_at:
+            raise Invalid("started_at", "It cannot have started after it was declared.", code="range")
+    if at < tx.now - EARLIEST:
+        raise Invalid("started_at", "It cannot have started more than ten years ago.", code="range")
     return at
 
 

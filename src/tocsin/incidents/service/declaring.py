@@ -99,7 +99,7 @@ async def declare(
         await link(tx, who, incident, [alert])
         if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
             await alerts.acknowledge(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
-            await note_taken_on(tx, who.ref, incident, who.user_id, role=who.role)
+            await note_taken_on(tx, who.ref, incident, who.user_id, who.name, role=who.role)
     if lead_id is not None:
         await give_role(tx, who, incident, IncidentRole.LEAD, lead_id, field="lead_id")
     if targets:

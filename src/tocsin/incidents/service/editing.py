@@ -32,10 +32,16 @@ async def update(
     summary: str | None = None,
     started_at: datetime | None = None,
     severity: int | None = None,
+    resolution_note: str | None = None,
     if_version: int | None = None,
 ) -> Incident:
-    """Change title, summary, severity or the time it started; None leaves a field as it is."""
+    """Change title, summary, severity or the time it started; None leaves a field as it is.
+
+    The note of an incident that is resolved or closed can be corrected, which needs the right to resolve it.
+    """
     who.must("incident.edit")
+    if resolution_note is not None:
+        who.must("incident.resolve")
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
     changes: list[Change] = []
@@ -48,6 +54,11 @@ async def update(
     if (start := checks.started_at(tx, started_at, incident)) is not None and start != incident.started_at:
         changes.append(Change("started_at", incident.started_at.isoformat(), start.isoformat()))
         incident.started_at = start
+    if resolution_note is not None:
+        old = incident.resolution_note
+        lifecycle.correct_note(incident, resolution_note)
+        if incident.resolution_note != old:
+            changes.append(Change("resolution_note", old, incident.resolution_note))
     if changes:
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=changes))
@@ -81,7 +92,10 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     if lifecycle.move(incident, to, at=tx.now):
         if not was_acknowledged:
-            await emit(tx, IncidentAcknowledged(actor=who.ref, incident_id=incident.id))
+            taken_on = IncidentAcknowledged(
+                actor=who.ref, incident_id=incident.id, user_id=who.user_id, user_name=who.name
+            )
+            await emit(tx, taken_on)
         await emit(tx, IncidentStatusChanged(actor=who.ref, incident_id=incident.id, old=old, new=to))
     return incident
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
-from tocsin.events.incidents import IncidentCancelled, IncidentClosed, IncidentReopened, IncidentResolved
+from tocsin.events import log
+from tocsin.events.incidents import (
+    IncidentCancelled,
+    IncidentClosed,
+    IncidentDuplicated,
+    IncidentReopened,
+    IncidentResolved,
+)
 from tocsin.events.log import emit
+from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import CancelReason, Incident, Status
+from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.service import checks
+from tocsin.incidents.service import checks, leading
 from tocsin.incidents.service.linking import link, unlink
+from tocsin.incidents.service.people import add_joined
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
@@ -23,40 +34,53 @@ REASON_LIMIT = 1_000
 async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: int | None = None) -> Incident:
     """Resolve the incident and, with it, the alerts that are linked to it; nobody is paged for it any more.
 
-    Idempotent: the first note stays. `note` is required, 1 to 10,000 characters.
+    Idempotent; another note than the first is a `Conflict`, as it is corrected and not given twice. `note` is required,
+    1 to 10,000 characters.
     """
     who.must("incident.resolve")
     incident = await queries.lock(tx, ref)
     if incident.status == Status.RESOLVED:
+        lifecycle.must_be_its_note(incident, note)
         return incident
     lifecycle.must_be_current(incident, if_version)
-    old = incident.status
+    old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     lifecycle.resolve(incident, note, at=tx.now)
-    await _after_resolving(tx, who, incident, old)
+    await _after_resolving(tx, who, incident, old, was_acknowledged)
     return incident
 
 
 async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: int | None = None) -> Incident:
-    """Declare that nothing more is to be done; an open incident is resolved with the note on the way. Idempotent."""
+    """Declare that nothing more is to be done; an open incident is resolved with the note on the way.
+
+    Idempotent; of one that is resolved already, another note than it has is a `Conflict`.
+    """
     who.must("incident.resolve")
     incident = await queries.lock(tx, ref)
+    if incident.status in (Status.RESOLVED, Status.CLOSED):
+        lifecycle.must_be_its_note(incident, note)
     if incident.status == Status.CLOSED:
         return incident
     lifecycle.must_be_current(incident, if_version)
     old, was_open = incident.status, lifecycle.is_open(incident)
+    was_acknowledged = incident.acknowledged_at is not None
     lifecycle.close(incident, note, at=tx.now)
     if was_open:
-        await _after_resolving(tx, who, incident, old)
+        await _after_resolving(tx, who, incident, old, was_acknowledged)
         old = Status.RESOLVED
     await emit(tx, IncidentClosed(actor=who.ref, incident_id=incident.id, old=old))
     return incident
 
 
-async def _after_resolving(tx: Tx, who: Actor, incident: Incident, old: str) -> None:
+async def _after_resolving(tx: Tx, who: Actor, incident: Incident, old: str, was_acknowledged: bool) -> None:
     count = await _resolve_alerts(tx, who, incident, f"{incident.reference} was resolved")
-    await _stop_paging(tx, incident, f"{incident.reference} was resolved.")
+    await _stop_paging(tx, who, incident, f"{incident.reference} was resolved.")
     resolved = IncidentResolved(
-        actor=who.ref, incident_id=incident.id, old=old, note=incident.resolution_note, alerts_resolved=count
+        actor=who.ref,
+        incident_id=incident.id,
+        old=old,
+        note=incident.resolution_note,
+        alerts_resolved=count,
+        was_acknowledged=was_acknowledged,
     )
     await emit(tx, resolved)
 
@@ -71,14 +95,16 @@ async def cancel(
     duplicate_of: Ref | None = None,
     if_version: int | None = None,
 ) -> Incident:
-    """Declare that it was no incident. Idempotent: the first reason stays.
+    """Declare that it was no incident. Idempotent; to say another reason afterwards is a `Conflict`.
 
-    The alerts of a false alarm resolve with it, those of a duplicate move to the incident that goes on. Where that is
-    over, and for any other reason, the open ones are in no incident any more, so that they stay in sight.
+    The alerts of a false alarm resolve with it, those of a duplicate move to the incident that goes on, and so do the
+    people who have joined. Where that is over, and for any other reason, the open alerts are in no incident any more,
+    so that they stay in sight.
     """
     who.must("incident.resolve")
     incident, other = await _lock_with_other(tx, ref, duplicate_of)
     if incident.status == Status.CANCELLED:
+        await _must_be_said_before(tx, incident, reason, note, other)
         return incident
     lifecycle.must_be_current(incident, if_version)
     if other is not None and other.status == Status.CANCELLED:
@@ -90,7 +116,7 @@ async def cancel(
         await _resolve_alerts(tx, who, incident, f"{incident.reference} was a false alarm")
     else:
         await _let_go(tx, who, incident, other)
-    await _stop_paging(tx, incident, f"{incident.reference} was cancelled.")
+    await _stop_paging(tx, who, incident, f"{incident.reference} was cancelled.")
     cancelled = IncidentCancelled(
         actor=who.ref,
         incident_id=incident.id,
@@ -100,7 +126,37 @@ async def cancel(
         duplicate_of=other.reference if other else "",
     )
     await emit(tx, cancelled)
+    if other is not None:
+        await _tell_survivor(tx, who, incident, other)
     return incident
+
+
+async def _must_be_said_before(
+    tx: Tx, incident: Incident, reason: CancelReason, note: str, other: Incident | None
+) -> None:
+    """Raise `Conflict` when somebody would say something else of an incident that is cancelled already."""
+    said = (await log.newest_first(tx, incident_id=incident.id, names=(IncidentCancelled.name,), limit=1))[0].data
+    is_same = incident.cancel_reason == reason and incident.duplicate_of_id == (other.id if other else None)
+    if not is_same or checks.text("note", note, REASON_LIMIT, required=False) not in ("", said.get("note", "")):
+        raise Conflict(
+            f"{incident.reference} is cancelled already, and something else was said of it. Nothing was saved.",
+            code="incident.cancelled",
+            hint="Write a comment, or reopen it and cancel it anew.",
+        )
+
+
+async def _tell_survivor(tx: Tx, who: Actor, incident: Incident, other: Incident, *, again: bool = False) -> None:
+    """Let the incident that goes on say which one was its duplicate; who had joined that is on this one now."""
+    noted = IncidentDuplicated(
+        actor=who.ref, incident_id=other.id, reference=incident.reference, title=incident.title, again=again
+    )
+    await emit(tx, noted)
+    if lifecycle.is_open(other) and not again:
+        joined = await queries.joined_people(tx, incident.id)
+        active = await identity.keep_active(tx, [person.id for person in joined])
+        for person in joined:
+            if person.id in active:
+                await add_joined(tx, who, other, person.id, person.name, ResponderSource.SELF)
 
 
 async def _let_go(tx: Tx, who: Actor, incident: Incident, other: Incident | None) -> None:
@@ -128,26 +184,51 @@ async def _lock_with_other(tx: Tx, ref: Ref, other: Ref | None) -> tuple[Inciden
 async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int | None = None) -> Incident:
     """Begin another round of an incident that was not over after all; alerts that were resolved stay so.
 
-    Idempotent. The time and the note of the round that ended are kept in the record.
+    Idempotent. The times and the note of the round that ended are kept in the record. Roles of people who may not act
+    any more are given up, and somebody leads it: whoever it falls to, else the actor.
     """
     who.must("incident.resolve")
     incident = await queries.lock(tx, ref)
+    why = checks.text("reason", reason, REASON_LIMIT)
     if lifecycle.is_open(incident):
+        await _must_be_why(tx, incident, why)
         return incident
     lifecycle.must_be_current(incident, if_version)
-    why = checks.text("reason", reason, REASON_LIMIT)
     reopened = IncidentReopened(
         actor=who.ref,
         incident_id=incident.id,
         old=incident.status,
         reason=why,
         round=incident.round + 1,
-        resolved_at=incident.resolved_at.isoformat() if incident.resolved_at else "",
+        resolved_at=_kept(incident.resolved_at),
         resolution_note=incident.resolution_note,
+        acknowledged_at=_kept(incident.acknowledged_at),
+        mitigated_at=_kept(incident.mitigated_at),
+        closed_at=_kept(incident.closed_at),
+        cancelled_at=_kept(incident.cancelled_at),
     )
+    survivor = await queries.get(tx, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
     lifecycle.reopen(incident, at=tx.now)
     await emit(tx, reopened)
+    if survivor is not None:
+        await _tell_survivor(tx, who, incident, survivor, again=True)
+    await leading.renew(tx, who, incident)
     return incident
+
+
+def _kept(at: datetime | None) -> str:
+    return at.isoformat() if at is not None else ""
+
+
+async def _must_be_why(tx: Tx, incident: Incident, why: str) -> None:
+    """Raise `Conflict` when an incident is open, and not because it was reopened for this reason."""
+    reopened = await log.newest_first(tx, incident_id=incident.id, names=(IncidentReopened.name,), limit=1)
+    if not reopened or reopened[0].data.get("reason") != why:
+        raise Conflict(
+            f"{incident.reference} is open already. Nothing was saved.",
+            code="incident.open",
+            hint="Write what is new as a comment.",
+        )
 
 
 async def _resolve_alerts(tx: Tx, who: Actor, incident: Incident, reason: str) -> int:
@@ -155,5 +236,5 @@ async def _resolve_alerts(tx: Tx, who: Actor, incident: Incident, reason: str) -
     return await alerts.resolve_many(tx, who, open_ids, reason=reason) if open_ids else 0
 
 
-async def _stop_paging(tx: Tx, incident: Incident, reason: str) -> None:
-    await oncall.end_runs(tx, incident_id=incident.id, state=RunState.CANCELLED, reason=reason)
+async def _stop_paging(tx: Tx, who: Actor, incident: Incident, reason: str) -> None:
+    await oncall.end_runs(tx, incident_id=incident.id, state=RunState.CANCELLED, reason=reason, who=who)

@@ -15,7 +15,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM
-from tocsin.events.incidents import ResponderLeft, RoleChanged
+from tocsin.events.incidents import ResponderLeft
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity import service as accounts
@@ -24,6 +24,7 @@ from tocsin.identity.model import Actor, User
 from tocsin.identity.permission import may_edit
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, ResponderState, Status
+from tocsin.incidents.service import leading
 from tocsin.kit.errors import InUse, Use
 from tocsin.kit.ids import public
 from tocsin.notifications import service as notifications
@@ -100,12 +101,12 @@ async def stand_in(tx: Tx, incident_id: UUID, user_id: UUID) -> None:
     roles = lifecycle.roles_of(incident, person.id)
     for role in roles:
         if role is not IncidentRole.LEAD:
-            await _pass(tx, incident, role, person, None, why)
+            await leading.pass_role(tx, SYSTEM, incident, role, person.name, None, why)
     if IncidentRole.LEAD in roles or (roles and lifecycle.effective_lead(incident) is None):
-        successor = await _successor(tx, incident, person) if incident.status != Status.DECLARED else None
+        successor = await leading.successor(tx, incident, person.id) if incident.status != Status.DECLARED else None
         if IncidentRole.LEAD in roles or successor is not None:
-            held_before = person if IncidentRole.LEAD in roles else None
-            await _pass(tx, incident, IncidentRole.LEAD, held_before, successor, why)
+            held_before = person.name if IncidentRole.LEAD in roles else None
+            await leading.pass_role(tx, SYSTEM, incident, IncidentRole.LEAD, held_before, successor, why)
 
 
 async def _leave(tx: Tx, incident: Incident, person: User, why: str) -> None:
@@ -116,27 +117,6 @@ async def _leave(tx: Tx, incident: Incident, person: User, why: str) -> None:
             actor=SYSTEM, incident_id=incident.id, user_id=person.id, user_name=person.name, reason=why
         )
         await emit(tx, left)
-
-
-async def _successor(tx: Tx, incident: Incident, person: User) -> User | None:
-    joined = [other.id for other in await queries.joined_people(tx, incident.id)]
-    wanted = [id for id in (incident.commander_id, *joined) if id is not None and id != person.id]
-    # As they are now and until the commit: whoever of them leaves in this moment does not follow.
-    active = await identity.keep_active(tx, wanted)
-    return next((active[id] for id in wanted if id in active and may_edit(active[id].role)), None)
-
-
-async def _pass(tx: Tx, incident: Incident, role: IncidentRole, old: User | None, new: User | None, why: str) -> None:
-    lifecycle.give_role(incident, role, new.id if new else None, at=tx.now)
-    changed = RoleChanged(
-        actor=SYSTEM,
-        incident_id=incident.id,
-        role=role,
-        old=old.name if old else None,
-        new=new.name if new else None,
-        reason=why,
-    )
-    await emit(tx, changed)
 
 
 async def free_alert(tx: Tx, alert_id: UUID, user_id: UUID) -> None:

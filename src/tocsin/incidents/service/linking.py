@@ -86,7 +86,7 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
     for person in owners.values():
         place = await queries.responder(tx, incident.id, person.id)
         if place is not None and place.state == ResponderState.JOINED:
-            await note_taken_on(tx, Actor.person(person).ref, incident, person.id, role=person.role)
+            await note_taken_on(tx, who.ref, incident, person.id, person.name, role=person.role)
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:

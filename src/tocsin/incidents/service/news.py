@@ -86,4 +86,6 @@ def _said(event: LoggedEvent) -> tuple[str, str, UUID | None]:
         case IncidentResolved.name:
             return "resolved", event.actor_name, event.actor_id
         case _:
-            return "took", event.actor_name, event.actor_id
+            # Somebody else may have brought them in with an alert that they had.
+            id = event.data.get("user_id")
+            return "took", event.data.get("user_name") or event.actor_name, UUID(id) if id else event.actor_id

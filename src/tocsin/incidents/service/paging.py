@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
@@ -30,8 +31,29 @@ REASON_LIMIT = 1_000
 MANY = 100
 
 
-async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], message: str = "") -> list[EscalationRun]:
-    """Ask people or policies for help, each with a run of its own; whoever is reached first becomes a responder."""
+@dataclass(frozen=True, slots=True)
+class Already:
+    """Somebody who was to be asked and is on it already, or is being asked, and what became of the wish."""
+
+    target: PageTarget
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call for help came to: the runs that it began, and who was there or being asked before."""
+
+    runs: Sequence[EscalationRun]
+    already: Sequence[Already]
+
+
+async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], message: str = "") -> Asked:
+    """Ask people or policies for help, each with a run of its own; whoever is reached first becomes a responder.
+
+    Who is being asked for help with this incident now is not asked a second time. Who has joined is paged all the same,
+    as they may have fallen asleep. Of both it is said.
+    """
     who.must("incident.page")
     wanted = list(dict.fromkeys(targets))
     if not 1 <= len(wanted) <= MANY:
@@ -39,8 +61,15 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     said = checks.text("message", message, REASON_LIMIT, required=False)
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_open(incident)
-    names = await _target_names(tx, wanted)
-    asked = [ResponderPaged(actor=who.ref, incident_id=incident.id, target=name, message=said) for name in names]
+    names = dict(zip(wanted, await _target_names(tx, wanted), strict=True))
+    busy = await _being_asked(tx, incident)
+    already = await _already(tx, incident, names, busy)
+    wanted = [target for target in wanted if target not in busy]
+    if not wanted:
+        return Asked([], already)
+    asked = [
+        ResponderPaged(actor=who.ref, incident_id=incident.id, target=names[target], message=said) for target in wanted
+    ]
     await emit(tx, *asked)
     content = PageContent(
         title=incident.title,
@@ -58,7 +87,33 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
         target.id for target in wanted if target.kind == "user"
     ]
     await add_paged(tx, incident, people, ResponderSource.PAGED)
-    return runs
+    return Asked(runs, already)
+
+
+async def _being_asked(tx: Tx, incident: Incident) -> set[PageTarget]:
+    """Return who is being paged for help with the incident now, and the policies that are climbing for it."""
+    running = [
+        run for run in await oncall_queries.lock_running(tx, incident_id=incident.id) if run.incident_id == incident.id
+    ]
+    asked = {PageTarget("user", page.user_id) for page in await oncall_queries.open_pages(tx, [r.id for r in running])}
+    climbing = {PageTarget("escalation_policy", run.policy_id) for run in running if run.policy_id is not None}
+    return asked | climbing
+
+
+async def _already(
+    tx: Tx, incident: Incident, names: Mapping[PageTarget, str], busy: Collection[PageTarget]
+) -> list[Already]:
+    known = await queries.responders_by_user(tx, incident.id, [t.id for t in names if t.kind == "user"])
+    found: list[Already] = []
+    for target, name in names.items():
+        row = known.get(target.id)
+        if target in busy:
+            words = f"{name} is being paged for {incident.reference} already, so nothing more was sent."
+            found.append(Already(target, name, words))
+        elif row is not None and row.state == ResponderState.JOINED:
+            words = f"{name} has joined {incident.reference} already, and is paged all the same."
+            found.append(Already(target, name, words))
+    return found
 
 
 async def _target_names(tx: Tx, targets: Sequence[PageTarget]) -> list[str]:

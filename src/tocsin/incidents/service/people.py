@@ -25,6 +25,7 @@ from tocsin.identity.permission import may_edit
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
+from tocsin.incidents.service import leading
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -75,20 +76,33 @@ async def join(tx: Tx, who: Actor, ref: Ref) -> Incident:
 
 
 async def leave(tx: Tx, who: Actor, ref: Ref) -> Incident:
-    """Stop being a responder; raises `Conflict` for somebody with a role, which has to be handed over first."""
+    """Stop being a responder. The lead falls to the commander, else to who joined first of the others.
+
+    Raises `Conflict` where nobody could follow, for the other roles, which have to be handed over first, and for an
+    incident that is over: who was on it then stays in its record.
+    """
     who.must("incident.edit")
     user_id = who.must_be_someone()
     incident = await queries.lock(tx, ref)
-    if roles := lifecycle.roles_of(incident, user_id):
+    row = await queries.responder(tx, incident.id, user_id)
+    if row is not None and row.state != ResponderState.LEFT:
+        lifecycle.must_be_open(incident)
+        await _hand_over(tx, who, incident, user_id)
+        row.state, row.left_at = ResponderState.LEFT, tx.now
+        await emit(tx, ResponderLeft(actor=who.ref, incident_id=incident.id, user_id=user_id, user_name=who.name))
+    return incident
+
+
+async def _hand_over(tx: Tx, who: Actor, incident: Incident, user_id: UUID) -> None:
+    roles = lifecycle.roles_of(incident, user_id)
+    successor = await leading.successor(tx, incident, user_id) if roles == [IncidentRole.LEAD] else None
+    if roles and successor is None:
         raise Conflict(
             f"You are {' and '.join(roles)} of {incident.reference}. Hand that over before you leave.",
             code="incident.has_role",
         )
-    row = await queries.responder(tx, incident.id, user_id)
-    if row is not None and row.state != ResponderState.LEFT:
-        row.state, row.left_at = ResponderState.LEFT, tx.now
-        await emit(tx, ResponderLeft(actor=who.ref, incident_id=incident.id, user_id=user_id, user_name=who.name))
-    return incident
+    if successor is not None:
+        await leading.pass_role(tx, who.ref, incident, IncidentRole.LEAD, who.name, successor, f"{who.name} left.")
 
 
 async def assign_role(
@@ -115,7 +129,8 @@ async def _assign(
     who.must("incident.edit")
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
-    for role, (field, user_id) in wanted.items():
+    # Those that are given first: a lead who is named makes room for a commander who goes.
+    for role, (field, user_id) in sorted(wanted.items(), key=lambda each: each[1][1] is None):
         await give_role(tx, who, incident, role, user_id, field=field)
     return incident
 
@@ -123,10 +138,16 @@ async def _assign(
 async def give_role(
     tx: Tx, who: Actor, incident: Incident, role: IncidentRole, user_id: UUID | None, *, field: str
 ) -> None:
-    """Put a person, who joins by this, or nobody into a role. The caller has locked the incident."""
+    """Put a person, who joins by this, or nobody into a role of an open incident. The caller has locked it.
+
+    The lead of one that is worked on is handed over, not emptied.
+    """
     old = lifecycle.holder(incident, role)
     if old == user_id:
         return
+    lifecycle.must_be_open(incident)
+    if user_id is None:
+        lifecycle.must_keep_lead(incident, role)
     can_sign_in = await identity.keep_active(tx, [user_id]) if user_id is not None else {}
     people = await identity.users_by_id(tx, [id for id in (old, user_id) if id is not None])
     if user_id is not None:
@@ -137,7 +158,7 @@ async def give_role(
         await add_joined(tx, who, incident, user_id, people[user_id].name, ResponderSource.ROLE)
     lifecycle.give_role(incident, role, user_id, at=tx.now)
     names = [people[id].name if id is not None else None for id in (old, user_id)]
-    await emit(tx, _role_changed(who.ref, incident, role, *names))
+    await emit(tx, _role_changed(who.ref, incident, role, names[0], names[1]))
     if user_id is not None and user_id == who.user_id and lifecycle.is_open(incident):
         # Whoever takes a role has come; somebody who is given one has not said so, and is paged on.
         await answer_own_pages(tx, who, incident)
@@ -148,7 +169,7 @@ async def take_on(tx: Tx, who: Actor, incident: Incident) -> None:
     user_id = who.must_be_someone()
     await identity.must_stay_active(tx, user_id)
     await add_joined(tx, who, incident, user_id, who.name, ResponderSource.SELF)
-    await note_taken_on(tx, who.ref, incident, user_id, role=who.role)
+    await note_taken_on(tx, who.ref, incident, user_id, who.name, role=who.role)
     await answer_own_pages(tx, who, incident)
 
 
@@ -180,19 +201,24 @@ async def answer(tx: Tx, who: Actor, sent: Page, channel: str = "") -> None:
         await alerts.take_on(tx, who, sent.alert_id)
 
 
-async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID, *, role: str | None) -> None:
+async def note_taken_on(
+    tx: Tx, by: ActorRef, incident: Incident, user_id: UUID, name: str, *, role: str | None
+) -> None:
     """Stamp the first acknowledgement, by somebody who has joined, and begin to investigate.
 
-    An incident that nobody leads waits on for somebody who may: `role` is the person's in the organisation.
+    `by` is who acts: whoever links an alert that somebody else has taken on brings that person in. An incident that
+    nobody leads is led by who comes, if they may: `role` is the person's in the organisation. A declared one waits.
     """
     old = incident.status
-    if old == Status.DECLARED and lifecycle.effective_lead(incident) is None:
-        if not may_edit(role):
+    if lifecycle.effective_lead(incident) is None:
+        if may_edit(role):
+            lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
+            why = "" if by.id == user_id else f"{name} has acknowledged its alert."
+            await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, name, why))
+        elif old == Status.DECLARED:
             return
-        lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
-        await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, by.name))
     if lifecycle.acknowledge(incident, at=tx.now):
-        await emit(tx, IncidentAcknowledged(actor=by, incident_id=incident.id))
+        await emit(tx, IncidentAcknowledged(actor=by, incident_id=incident.id, user_id=user_id, user_name=name))
     if incident.status != old:
         await emit(tx, IncidentStatusChanged(actor=by, incident_id=incident.id, old=old, new=incident.status))
 
@@ -230,6 +256,6 @@ async def add_paged(
 
 
 def _role_changed(
-    by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: str | None
+    by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: str | None, why: str = ""
 ) -> RoleChanged:
-    return RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new)
+    return RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new, reason=why)

@@ -83,6 +83,7 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
             policy_name=run.policy_name,
             reason=s.reason,
             is_fallback=run.is_fallback,
+            is_direct=run.direct_user_id is not None,
         )
         for run, s in zip(runs, wanted, strict=True)
     ]

@@ -1,0 +1,64 @@
+"""Who leads next: an incident that is worked on is never without somebody who answers for it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from tocsin.db.engine import Tx
+from tocsin.events.base import SYSTEM, ActorRef
+from tocsin.events.incidents import RoleChanged
+from tocsin.events.log import emit
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor, User
+from tocsin.identity.permission import may_edit
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import Incident, IncidentRole
+
+
+async def successor(tx: Tx, incident: Incident, gone: UUID | None) -> User | None:
+    """Return who follows a lead that goes: the commander, else who joined first of those who may act."""
+    joined = [other.id for other in await queries.joined_people(tx, incident.id)]
+    wanted = [id for id in (incident.commander_id, *joined) if id is not None and id != gone]
+    # As they are now and until the commit: whoever of them leaves in this moment does not follow.
+    active = await identity.keep_active(tx, wanted)
+    return next((active[id] for id in wanted if id in active and may_edit(active[id].role)), None)
+
+
+async def pass_role(
+    tx: Tx, by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: User | None, why: str
+) -> None:
+    """Put somebody, or nobody, into a role that nobody decided about, and say why."""
+    lifecycle.give_role(incident, role, new.id if new else None, at=tx.now)
+    named = RoleChanged(
+        actor=by, incident_id=incident.id, role=role, old=old, new=new.name if new else None, reason=why
+    )
+    await emit(tx, named)
+
+
+async def renew(tx: Tx, who: Actor, incident: Incident) -> None:
+    """See to it that the roles of an incident that begins again are held by people who may act, and that it has a lead.
+
+    Whoever left, was switched off or lost the right to edit meanwhile has no role any more.
+    """
+    holders = {role: id for role in IncidentRole if (id := lifecycle.holder(incident, role)) is not None}
+    people = await identity.users_by_id(tx, holders.values())
+    active = await identity.keep_active(tx, list(holders.values()))
+    gone = {role: people[id] for role, id in holders.items() if id not in active or not may_edit(people[id].role)}
+    for role, person in gone.items():
+        if role is not IncidentRole.LEAD:
+            await pass_role(tx, SYSTEM, incident, role, person.name, None, _cannot(person))
+    if lifecycle.effective_lead(incident) is not None and IncidentRole.LEAD not in gone:
+        return
+    before = gone.get(IncidentRole.LEAD)
+    following = await successor(tx, incident, before.id if before else None)
+    if following is None and who.user_id is not None and may_edit(who.role):
+        following = (await identity.keep_active(tx, [who.user_id])).get(who.user_id)
+    if before is not None or following is not None:
+        why = _cannot(before) if before else f"{incident.reference} had no lead."
+        await pass_role(tx, SYSTEM, incident, IncidentRole.LEAD, before.name if before else None, following, why)
+
+
+def _cannot(person: User) -> str:
+    if not person.is_active:
+        return f"{person.name}’s account is switched off."
+    return f"{person.name} may no longer edit incidents."

@@ -1,0 +1,104 @@
+"""What may be written into an incident, and how long: rules, OpenAPI document, forms and documents say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import tocsin
+from tests.world import World
+from tocsin.incidents import lifecycle
+from tocsin.incidents.service import checks, editing, ending, linking, paging
+
+TEMPLATES = Path(tocsin.__file__).parent / "web" / "templates"
+
+# The schema and its property, and the limit that the use case holds to.
+IN_OPENAPI = [
+    ("DeclareIncident", "title", checks.TITLE_LIMIT),
+    ("DeclareIncident", "summary", checks.SUMMARY_LIMIT),
+    ("DeclareIncident", "page", paging.MANY),
+    ("EditIncident", "title", checks.TITLE_LIMIT),
+    ("EditIncident", "summary", checks.SUMMARY_LIMIT),
+    ("EditIncident", "resolution_note", lifecycle.NOTE_LIMIT),
+    ("ResolveIncident", "resolution_note", lifecycle.NOTE_LIMIT),
+    ("CloseIncident", "resolution_note", lifecycle.NOTE_LIMIT),
+    ("CancelIncident", "note", ending.REASON_LIMIT),
+    ("ReopenIncident", "reason", ending.REASON_LIMIT),
+    ("PageForIncident", "message", paging.REASON_LIMIT),
+    ("PageForIncident", "targets", paging.MANY),
+    ("AddComment", "body", editing.COMMENT_LIMIT),
+    ("LinkAlerts", "alert_ids", linking.MANY),
+]
+# The form and its field.
+IN_FORMS = [
+    ("_declare_form.html", "title", checks.TITLE_LIMIT),
+    ("_declare_form.html", "summary", checks.SUMMARY_LIMIT),
+    ("_edit_dialogs.html", "title", checks.TITLE_LIMIT),
+    ("_edit_dialogs.html", "summary", checks.SUMMARY_LIMIT),
+    ("_edit_dialogs.html", "resolution_note", lifecycle.NOTE_LIMIT),
+    ("_resolve_dialog.html", "resolution_note", lifecycle.NOTE_LIMIT),
+    ("_cancel_dialog.html", "note", ending.REASON_LIMIT),
+    ("_reopen_dialog.html", "reason", ending.REASON_LIMIT),
+    ("_page_dialog.html", "message", paging.REASON_LIMIT),
+    ("_composer.html", "body", editing.COMMENT_LIMIT),
+]
+# What is called something: the form, and the body of the API that names the same thing.
+NAMES = [
+    ("sources.html", "CreateSource"),
+    ("source.html", "EditSource"),
+    ("routes.html", "CreateRoute"),
+    ("policy_edit.html", "CreatePolicy"),
+    ("people.html", "CreateUser"),
+    ("person.html", "EditUser"),
+    ("tokens.html", "CreateToken"),
+]
+
+
+@pytest.fixture
+async def schemas(world: World) -> dict[str, Any]:
+    transport = httpx.ASGITransport(app=world.app.asgi())  # pyright: ignore
+    async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.example") as client:
+        return (await client.get("/api/v1/openapi.json")).json()["components"]["schemas"]
+
+
+async def test_the_openapi_document_names_the_limits_of_the_rules(schemas: dict[str, Any]) -> None:
+    """F120: a client that keeps to the document is not refused for the length of what it sends."""
+    said = {(name, field): _limit(schemas[name]["properties"][field]) for name, field, _ in IN_OPENAPI}
+    assert said == {(name, field): limit for name, field, limit in IN_OPENAPI}
+
+
+def _limit(schema: dict[str, Any]) -> int | None:
+    either = [schema, *schema.get("oneOf", []), *schema.get("anyOf", [])]
+    return next((each[key] for each in either for key in ("maxLength", "maxItems") if key in each), None)
+
+
+@pytest.mark.parametrize(("form", "field", "limit"), IN_FORMS)
+def test_a_form_lets_people_write_what_the_rules_take(form: str, field: str, limit: int) -> None:
+    """F012, F031: neither less, nor so much that it is refused afterwards."""
+    (inputs,) = {
+        tuple(re.findall(rf"'{field}',[^\n]*?'maxlength': (\d+)", line))
+        for line in (TEMPLATES / form).read_text().splitlines()
+        if f"'{field}'," in line and "maxlength" in line
+    }
+    assert {int(each) for each in inputs} == {limit}
+
+
+async def test_a_name_may_be_as_long_on_a_page_as_through_the_api(schemas: dict[str, Any]) -> None:
+    """F120: of sources, routes, policies, people and tokens."""
+    for form, body in NAMES:
+        written = re.findall(r"'name',[^\n]*?'maxlength': (\d+)", (TEMPLATES / form).read_text())
+        assert {int(each) for each in written} == {_limit(schemas[body]["properties"]["name"])}, form
+
+
+async def test_every_limit_of_an_incidents_bodies_is_looked_at(schemas: dict[str, Any]) -> None:
+    """F120: whoever adds a field with a limit adds it above."""
+    looked_at = {(name, field) for name, field, _ in IN_OPENAPI}
+    bodies = {name for name, _ in looked_at}
+    found = {
+        (name, field) for name in bodies for field, schema in schemas[name]["properties"].items() if _limit(schema)
+    }
+    assert found == looked_at
