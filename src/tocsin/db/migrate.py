@@ -26,6 +26,7 @@ from tocsin.db.errors import sqlstate
 
 _log = structlog.get_logger(__name__)
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 # Any constant will do; it only has to be the same in every version of Tocsin.
 _LOCK = 7_302_101_001
 OLDEST_SERVER = 150_000
@@ -188,7 +189,7 @@ def _scripts() -> ScriptDirectory:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 
