@@ -8,11 +8,11 @@ from pathlib import Path
 from alembic.script import Script
 
 from tests import postgres
-from tests.upgrades import HERE, digest, dumps, frozen, read_dump
+from tests.contracts.upgrades import HERE, digest, dumps, frozen, read_dump
 from tocsin.db import forecast, migrate
 from tocsin.db.engine import Database
 
-CHANGELOG = HERE.parents[1] / "CHANGELOG.md"
+CHANGELOG = HERE.parents[2] / "CHANGELOG.md"
 # Everything that a schema is made of, but for the order of columns, which nothing goes by.
 _SCHEMA = """
 SELECT 'column', attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull::text, attidentity,

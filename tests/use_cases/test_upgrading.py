@@ -18,6 +18,7 @@ from tests.processes import PATIENCE
 from tests.world import World
 from tocsin.db import migrate
 from tocsin.db.engine import Database
+from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import readiness
 
 INDEXES = """
@@ -158,6 +159,24 @@ async def test_an_interrupted_index_is_built_anew(first: Database) -> None:
     assert set((await built(first)).values()) == {True}
     # What was finished is not built again.
     assert await first.pool.fetchval("SELECT 'incident_severity_idx'::regclass::oid") == stays
+
+
+async def test_an_upgrade_that_is_cut_off_while_it_builds_is_gone_on_with(first: Database) -> None:
+    """G09: its connection goes away in the middle, and PostgreSQL leaves an index that nobody may use."""
+    held = await holder(first)
+    await held.execute("LOCK TABLE incident IN ROW EXCLUSIVE MODE")
+    upgrading = asyncio.create_task(migrate.upgrade(first))
+    await postgres.until_somebody_waits(first)
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
+    await first.pool.execute(end)
+    with pytest.raises(STORE_ERRORS):
+        await upgrading
+    assert await migrate.current(first) == "0001"
+    assert await built(first) == {"incident_open_idx": False}
+    await held.close()
+
+    assert await migrate.upgrade(first) == ("0001", migrate.newest())
+    assert set((await built(first)).values()) == {True}
 
 
 async def test_two_upgrades_at_once_do_not_stop_each_other(first: Database) -> None:

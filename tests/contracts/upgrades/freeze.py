@@ -1,4 +1,4 @@
-"""Fixes the schema of a release: `.venv/bin/python -m tests.upgrades.freeze 0.2.0`.
+"""Fixes the schema of a release: `.venv/bin/python -m tests.contracts.upgrades.freeze 0.2.0`.
 
 Fills a database with the demo, keeps its dump in this folder for the tests of later versions, notes the digests of the
 revisions that are fixed now, and gives the changelog its heading. `--at REVISION` fixes the revisions up to that one
@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests import postgres
-from tests.upgrades import FROZEN, HERE, digest, frozen
+from tests.contracts.upgrades import FROZEN, HERE, digest, frozen
 from tocsin.cli import demo
 from tocsin.db import migrate
 from tocsin.db.embedded import account as accounts
 from tocsin.db.embedded import binaries
 from tocsin.db.engine import Database
 
-CHANGELOG = HERE.parents[1] / "CHANGELOG.md"
+CHANGELOG = HERE.parents[2] / "CHANGELOG.md"
 _TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
 # What the demo has no story for: one row each, by the columns that have no default.
 _MORE = (
@@ -55,7 +55,8 @@ def main() -> None:
             known[script.revision] = {"release": given.release, "sha256": digest(Path(script.path))}
     FROZEN.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
     _give_heading(given.release)
-    print(f"{given.release} is fixed at revision {given.at}. Commit {HERE.name}/ and CHANGELOG.md.")
+    where = HERE.relative_to(CHANGELOG.parent)
+    print(f"{given.release} is fixed at revision {given.at}. Commit {where}/ and CHANGELOG.md.")
 
 
 async def _fill_and_dump(at: str) -> str:
