@@ -126,11 +126,11 @@ async def make_template(dsn: str) -> None:
 
 
 @asynccontextmanager
-async def fresh(dsn: str) -> AsyncIterator[str]:
-    """Yield the DSN of a database of its own, and drop it afterwards."""
+async def fresh(dsn: str, template: str = TEMPLATE) -> AsyncIterator[str]:
+    """Yield the DSN of a database of its own, a copy of the template, and drop it afterwards."""
     name = f"test_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(dsn.format("postgres"))
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield dsn.format(name)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tocsin import __version__
-from tocsin.cli import backup, doctor, drill, people, serve, settings_page, working
+from tocsin.cli import backup, doctor, drill, people, serve, settings_page, upgrade_check, working
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,6 +26,7 @@ for command in (
     serve.web_process,
     working.worker,
     serve.migrate,
+    upgrade_check.upgrade_check,
     people.user,
     people.token,
     doctor.doctor,

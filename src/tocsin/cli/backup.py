@@ -20,6 +20,7 @@ import click
 from sqlalchemy import text
 
 from tocsin.cli import runtime
+from tocsin.cli.backup_note import note_backup
 from tocsin.db import migrate
 from tocsin.db.embedded import EmbeddedError, binaries, files, running_dsn
 from tocsin.db.embedded.account import Account
@@ -86,6 +87,7 @@ async def _backup(settings: Settings, file: Path) -> None:
         finally:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
+    note_backup(settings, file)
     runtime.say(f"Written to {file} ({file.stat().st_size:,} bytes).")
 
 

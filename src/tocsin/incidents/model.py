@@ -94,6 +94,25 @@ class Incident(Record):
         CheckConstraint("status <> 'resolved' OR resolution_note <> ''", name="resolved_with_note"),
         Index("incident_status_idx", "status", text("declared_at DESC"), text("id DESC")),
         Index("incident_declared_at_idx", text("declared_at DESC"), text("id DESC")),
+        Index("incident_severity_idx", "severity", text("declared_at DESC"), text("id DESC")),
+        # The open ones are few, whatever the table has grown to.
+        Index(
+            "incident_open_idx",
+            "severity",
+            text("declared_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("status IN ('declared', 'investigating', 'identified', 'mitigated', 'monitoring')"),
+        ),
+        *(
+            Index(
+                f"incident_{person}_idx",
+                person,
+                text("declared_at DESC"),
+                text("id DESC"),
+                postgresql_where=text(f"{person} IS NOT NULL"),
+            )
+            for person in ("lead_id", "commander_id", "reporter_id")
+        ),
         Index("incident_summary_idx", "summary", postgresql_using="gin", postgresql_ops={"summary": "gin_trgm_ops"}),
         Index("incident_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
     )

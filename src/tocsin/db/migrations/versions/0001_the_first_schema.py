@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,9 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import UserDefinedType
 
-# Until the first release this migration is changed in place. Its content is a part of its name, so that a database that
-# an earlier one has made is recognised and refused.
-revision = f"0001_{sha256(Path(__file__).read_bytes()).hexdigest()[:8]}"
+revision = "0001"
 down_revision = None
 
 
