@@ -210,6 +210,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Days that the raw bodies of signals are kept. Alerts, incidents and their record are not affected.",
     ),
     Setting("session_days", _between(1, 365), 14, "Days after which a browser session without activity ends."),
+    Setting(
+        "session_max_days",
+        _between(1, 3650),
+        90,
+        "Days after which a browser session ends in any case, however much it is used.",
+    ),
     Setting("ack_link_hours", _between(1, 720), 48, "Hours that the acknowledge link of a page stays valid."),
     Setting(
         "log_level",
@@ -262,6 +268,7 @@ class Settings:
     intake_queue: int
     signal_retention_days: int
     session_days: int
+    session_max_days: int
     ack_link_hours: int
     log_level: str
     log_format: str
