@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -27,8 +27,8 @@ def at(world: World, base_url: str) -> None:
 
 
 @asynccontextmanager
-async def client(world: World, base_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(world.app.asgi())
+async def client(world: World, base_url: str) -> AsyncGenerator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(world.app.asgi())  # pyright: ignore
     async with httpx.AsyncClient(transport=transport, base_url=base_url, headers=FORM) as http:
         yield http
 

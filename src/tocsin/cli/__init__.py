@@ -28,6 +28,7 @@ for command in (
     serve.migrate,
     people.user,
     people.token,
+    people.keys,
     doctor.doctor,
     drill.drill,
     backup.backup,
