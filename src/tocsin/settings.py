@@ -90,6 +90,8 @@ def _url(raw: object) -> str:
     value = _text(raw).rstrip("/")
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
+    if any(mark in value.partition("://")[2] for mark in "/?#"):
+        raise ValueError("must end with the host or its port: Tocsin cannot be served below a path")
     return value
 
 
@@ -136,7 +138,8 @@ SETTINGS: tuple[Setting, ...] = (
         "base_url",
         _url,
         None,
-        "Address people reach Tocsin at; it stands in every link of a page. Default: `http://<host>:<port>`.",
+        "Address people reach Tocsin at, without a path; it stands in every link of a page. Default: "
+        "`http://<host>:<port>`.",
     ),
     Setting("workers", _between(1, 64), 1, "Number of web processes that `tocsin serve` starts."),
     Setting(
