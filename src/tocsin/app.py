@@ -135,10 +135,11 @@ class App:
         await self.db.open()
         await migrate.check(self.db)
         async with self.db.begin() as tx:
-            link, form, device = [await identity.secret(tx, name) for name in ("link", "form", "device")]
-            keys = Keys(link=link, form=form, device=device)
+            # That of links may change at any time, so it is read when it is needed.
+            _, form, device = [await identity.secret(tx, name) for name in ("link", "form", "device")]
+            keys = Keys(form=form, device=device)
         await ensure_schedules(self.db, PERIODIC)
-        kinds = self._kinds(keys)
+        kinds = self._kinds()
         self.worker = Worker(self.db, kinds, PERIODIC, locks=self.settings.worker_locks, waits=WAITS)
         self.worker.limit = self._origins.limit
         self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
@@ -196,13 +197,12 @@ class App:
     def _count_in_vain(self, outcome: str) -> None:
         self.metrics.escalations.labels(outcome).inc()
 
-    def _kinds(self, keys: Keys) -> list[Kind]:
+    def _kinds(self) -> list[Kind]:
         db, settings = self.db, self.settings
         sender = Sender(
             db=db,
             channels=self.channels,
             base_url=settings.base_url,
-            link_key=keys.link,
             link_valid_for=timedelta(hours=settings.ack_link_hours),
             origins=self._origins,
             readers=NEWS_OF,

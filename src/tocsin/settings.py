@@ -90,6 +90,8 @@ def _url(raw: object) -> str:
     value = _text(raw).rstrip("/")
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
+    if any(mark in value.partition("://")[2] for mark in "/?#"):
+        raise ValueError("must end with the host or its port: Tocsin cannot be served below a path")
     return value
 
 
@@ -136,7 +138,8 @@ SETTINGS: tuple[Setting, ...] = (
         "base_url",
         _url,
         None,
-        "Address people reach Tocsin at; it stands in every link of a page. Default: `http://<host>:<port>`.",
+        "Address people reach Tocsin at, without a path; it stands in every link of a page. Default: "
+        "`http://<host>:<port>`.",
     ),
     Setting("workers", _between(1, 64), 1, "Number of web processes that `tocsin serve` starts."),
     Setting(
@@ -210,6 +213,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Days that the raw bodies of signals are kept. Alerts, incidents and their record are not affected.",
     ),
     Setting("session_days", _between(1, 365), 14, "Days after which a browser session without activity ends."),
+    Setting(
+        "session_max_days",
+        _between(1, 3650),
+        90,
+        "Days after which a browser session ends in any case, however much it is used.",
+    ),
     Setting("ack_link_hours", _between(1, 720), 48, "Hours that the acknowledge link of a page stays valid."),
     Setting(
         "log_level",
@@ -262,6 +271,7 @@ class Settings:
     intake_queue: int
     signal_retention_days: int
     session_days: int
+    session_max_days: int
     ack_link_hours: int
     log_level: str
     log_format: str

@@ -172,3 +172,32 @@ async def test_every_path_for_machines_exists(world: World) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.example") as client:
         for path in ("/healthz", "/metrics", "/readyz"):
             assert (await client.get(path)).status_code in (200, 503), path
+
+
+# What people who look for such a product expect and do not find here; a line goes when the thing is there.
+NOT_BUILT = """
+schedules rotations overrides calendars holidays SMS voice push chat silences maintenance grouping merging heartbeats
+inbound checks types templates fields tags priority private watchers services impact hypotheses tickets action
+runbooks automations status subscribers post-mortems reports single second team roles provisioning organisation path
+limits deleting erasure languages
+"""
+
+
+def test_the_readme_says_all_that_is_not_built() -> None:
+    """F001 to F143: nobody installs it for something that it does not have."""
+    said = (ROOT / "README.md").read_text().partition("Not built yet:")[2].partition("\n## ")[0].lower()
+    missing = [word for word in NOT_BUILT.split() if re.search(rf"\b{word.lower()}", said) is None]
+    assert missing == []
+
+
+def test_the_readme_names_the_sources_and_channels_that_there_are() -> None:
+    """F063, F124: what is built is told apart from what is not."""
+    said = (ROOT / "README.md").read_text().partition("Not built yet:")[2]
+    names = {
+        "alertmanager": "Alertmanager",
+        "grafana": "Grafana",
+        "generic": "any JSON",
+        "pagerduty": "PagerDuty events",
+    }
+    assert set(names) == set(ADAPTERS), "Name the new source in README.md and here."
+    assert all(name in said for name in names.values())

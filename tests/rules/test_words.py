@@ -261,6 +261,7 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
         ("incident.responder_joined", PERSON | {"source": "paged"}, "Luca joined", "after a page"),
         ("configuration.created", MADE | {"kind": "contact_method"}, "Ada added the contact method “Bob”", ""),
         ("configuration.created", MADE | {"kind": "sign_in_link"}, "Ada made a sign-in link for Bob", ""),
+        ("configuration.created", MADE | {"kind": "acknowledge_key"}, "Ada made a new key for acknowledge links", ""),
     ],
 )
 def test_an_event_reads_as_a_sentence(name: str, data: dict[str, Any], text: str, detail: str) -> None:

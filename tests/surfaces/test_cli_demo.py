@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -11,7 +13,8 @@ from datetime import timedelta
 import pytest
 
 from tests.postgres import until_somebody_waits
-from tests.processes import environment
+from tests.processes import environment, fetch, served
+from tests.races import held_at
 from tocsin.alerts import queries as alerts
 from tocsin.alerts.queries import Filter
 from tocsin.cli import demo, demo_history
@@ -80,6 +83,29 @@ async def test_two_starts_at_once_tell_it_once(db: Database) -> None:
     await db.pool.execute("TRUNCATE incident, alert, signal, alert_signal, responder CASCADE")
     assert sorted(await asyncio.gather(demo.fill(db), demo.fill(db))) == [False, True]
     assert await count(db) == alone
+
+
+async def test_two_first_starts_at_once_make_one_organisation(db: Database) -> None:
+    """G01: the second waits until the first has made it, and finds it whole."""
+    async with held_at(demo, "_make_organisation", demo.fill(db)) as first:
+        second = asyncio.ensure_future(demo.fill(db))
+        waiting = asyncio.ensure_future(until_somebody_waits(db))
+        await asyncio.wait({second, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        has_waited = waiting.done()
+        waiting.cancel()
+    assert sorted(await asyncio.gather(first, second)) == [False, True]
+    assert has_waited
+    assert (await count(db))[:3] == (7, 4, 3)
+
+
+async def test_two_servers_that_start_first_at_once_both_answer_and_let_people_in(dsn: str, db: Database) -> None:
+    """G01: on one external database, each with a way in that works."""
+    async with contextlib.AsyncExitStack() as both:
+        starts = [both.enter_async_context(served("--demo", database_url=dsn)) for _ in range(2)]
+        for _, greeting in await asyncio.gather(*starts):
+            links = re.findall(r"http://127\.0\.0\.1:\d+/link/\S+", greeting)
+            assert len(links) == 1 and "Maren Okafor" in (await fetch(links[0]))[1]
+    assert (await count(db))[:3] == (7, 4, 3)
 
 
 async def test_an_installation_whose_people_have_changed_is_left_alone(db: Database) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.processes import tocsin
 from tests.use_cases.job_bench import until
 from tests.world import World, make_world
-from tocsin.db import condition
+from tocsin.db import condition, migrate
 from tocsin.db.engine import Database
 from tocsin.jobs import worker as engine
 from tocsin.jobs.queue import LANES
@@ -77,6 +77,7 @@ async def test_a_lane_that_cannot_be_asked_for_work_is_not_ready(working: World,
     found = await ready(working)
     assert (found.status, found.retry_after) == (503, "5")
     assert found.body["checks"] == {"database": True, "writable": True, "schema": True, "worker": False}
+    assert found.body["warnings"] == []
     assert found.body["problems"] == [f"The worker could not ask for work in the lane {lane} for 15 s."]
 
 
@@ -114,12 +115,32 @@ async def test_claims_that_fail_are_seen_in_their_lane(working: World, monkeypat
     await until(alive)
 
 
-async def test_without_a_worker_anywhere_nothing_gets_done(world: World) -> None:
-    """G04: a process that only serves counts the workers of the others."""
+async def test_a_web_server_without_any_worker_is_ready_and_warns(world: World) -> None:
+    """G04: it takes alerts in all the same; a load balancer that took it away would turn them away too."""
     found = await ready(world)
-    assert found.status == 503
-    assert found.body["problems"] == ["No worker is alive, so nobody is paged. Run `tocsin worker`."]
+    assert (found.status, found.retry_after, found.body["status"]) == (200, None, "ready")
+    assert found.body["checks"] == {"database": True, "writable": True, "schema": True, "worker": False}
+    assert found.body["problems"] == []
+    assert found.body["warnings"] == ["No worker is alive, so nobody is paged. Run `tocsin worker`."]
     assert {lane["last_claim_ago"] for lane in found.body["lanes"]} == {None}
+
+
+async def test_a_web_server_whose_worker_runs_elsewhere_has_nothing_to_warn_of(working: World) -> None:
+    """G04: it counts the workers of other processes."""
+    assert working.app.context is not None
+    working.app.context = replace(working.app.context, lanes_silent_for=lambda: None)
+    found = await ready(working)
+    assert (found.status, found.body["checks"]["worker"], found.body["warnings"]) == (200, True, [])
+
+
+async def test_a_web_server_without_worker_is_not_ready_for_its_own_trouble(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G04: the warning hides nothing that is wrong here."""
+    monkeypatch.setattr(migrate, "newest", lambda: "another")
+    found = await ready(world)
+    assert (found.status, found.retry_after, found.body["checks"]["schema"]) == (503, "5", False)
+    assert len(found.body["problems"]) == len(found.body["warnings"]) == 1
 
 
 async def test_a_full_disk_is_not_ready_until_there_is_room(working: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,23 @@ async def act_sign_in(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
     return await api.client().post("http://tocsin.example/sign-in", data=sent, headers=FORM)
 
 
+async def act_rotated(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
+    source = public("src", await api.world.db.pool.fetchval("SELECT id FROM alert_source"))
+    return await admin.post(f"/alert_sources/{source}/actions/rotate_key")
+
+
+async def act_kept_answer(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
+    """The answer with the token in it is kept for repeats."""
+    return await admin.post("/api_tokens", json={"name": "ci"}, headers={"Idempotency-Key": "kept"})
+
+
+async def act_template(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
+    ada = public("usr", await api.world.db.pool.fetchval("SELECT id FROM user_account WHERE name = 'Ada'"))
+    hook = {"kind": "webhook", "address": "https://192.0.2.1/x", "name": "x", "format": "template"}
+    template = f'{{"key": "{SECRET}", "text": {{{{ title|json }}}}}}'
+    return await admin.post(f"/users/{ada}/contact_methods", json=hook | {"template": template})
+
+
 async def act_link(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
     async with api.world.db.begin() as tx:
         ada = await tx.session.execute(text("SELECT id FROM user_account WHERE name = 'Ada'"))
@@ -89,7 +106,10 @@ WRITES: dict[str, tuple[str, Act]] = {
     "a first password": ("user_account", act_user),
     "another password": ("user_account", act_password),
     "an API token": ("api_token", act_token),
+    "another token of a source": ("alert_source", act_rotated),
+    "the answer with a token that is kept for repeats": ("idempotency_key", act_kept_answer),
     "the address of a webhook": ("contact_method", act_method),
+    "the template of a webhook": ("contact_method", act_template),
     "a session": ("session", act_sign_in),
 }
 
@@ -125,6 +145,7 @@ async def test_a_refused_write_shows_no_secret(
 ) -> None:
     """F118: a full disk and a refused row; the log names the trouble and nothing else."""
     await with_password(api.world)
+    await api.world.source()
     table, act = WRITES[write]
     await api.world.db.pool.execute(REFUSALS[refusal].format(table=table))
     monkeypatch.setattr(crypto.secrets, "token_urlsafe", lambda _: SECRET)

@@ -72,6 +72,7 @@ async def test_it_works_for_whoever_is_signed_in_as_somebody_else_too(world: Wor
 
 
 async def test_the_screen_says_what_others_have_said_and_not_what_its_reader_sees_anyway(world: World) -> None:
+    """F061, F118: that somebody wrote; what they wrote is for those who are signed in."""
     ada, bob = await world.people("ada", "bob")
     alert, link = await paged(world, ada, bob)
     async with browser(world) as web:
@@ -83,8 +84,30 @@ async def test_the_screen_says_what_others_have_said_and_not_what_its_reader_see
             incident = await incidents.declare(tx, Actor.person(bob), alert_id=alert.id, page_others=True)
             await incidents.comment(tx, Actor.person(bob), incident.id, "The **gateway**\nis <full>.")
         page = await web.get(link)
-        assert "Bob: The **gateway** is &lt;full&gt;." in page.html
+        assert "Bob wrote" in page.html and "gateway" not in page.html
         assert "Bob declared INC-1" in page.html
+    async with browser(world, bob) as web:
+        page = await web.get(link)
+        assert "Bob: The **gateway** is &lt;full&gt;." in page.html
+
+
+async def test_a_link_shows_no_comment_to_somebody_whose_session_is_over(world: World) -> None:
+    """F118: whoever finds the link in a mailbox learns what the page is about, and not what people wrote since."""
+    ada, bob = await world.people("ada", "bob")
+    await world.route(await world.policy([ada]))
+    async with world.db.begin() as tx:
+        incident = await incidents.declare(tx, Actor.person(bob), title="Harbour gate")
+        await incidents.page(tx, Actor.person(bob), incident.id, [PageTarget("user", ada.id)])
+    await world.settle()
+    async with world.db.begin() as tx:
+        await incidents.comment(tx, Actor.person(bob), incident.id, "The password is hunter2.")
+    link = link_of(world, ada)
+    async with browser(world, ada) as web:
+        assert "hunter2" in (await web.get(link)).html
+        await world.pass_time(timedelta(hours=47))
+        await world.db.pool.execute("UPDATE session SET expires_at = tocsin_now()")
+        page = await web.get(link)
+    assert page.status == 200 and "Harbour gate" in page.html and "hunter2" not in page.html
 
 
 async def test_the_screen_shows_the_description_as_it_is_meant(world: World) -> None:

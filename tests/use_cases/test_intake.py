@@ -247,6 +247,22 @@ async def test_an_event_that_is_not_json_is_kept_when_the_header_names_its_sourc
     assert kept.body == broken.replace(source.token, "[routing key]").encode()
 
 
+@pytest.mark.parametrize("action", ["trigger", "boom"])
+async def test_a_key_that_is_written_with_escapes_is_masked_too(world: World, action: str) -> None:
+    """F064: in what is taken and in what is refused, also where the key stands once more."""
+    source = await world.source("pagerduty")
+    escaped = "".join(f"\\u{ord(character):04x}" for character in source.token)
+    event = json.dumps(
+        {"routing_key": "KEY", "event_action": action, "payload": PAGE, "client_url": "https://x/?k=KEY"}
+    )
+    answer = await enqueue(world, event.replace("KEY", escaped))
+    assert answer.status_code == (202 if action == "trigger" else 400)
+    async with world.db.begin() as tx:
+        (kept,) = await queries.signals_of_source(tx, source.id)
+    assert kept.body.decode() == event.replace("KEY", "[routing key]")
+    assert source.token not in json.dumps(json.loads(kept.body))
+
+
 async def test_a_refused_event_whose_source_nobody_knows_is_answered_as_before_and_not_kept(world: World) -> None:
     """F063: a wrong key, a key of another kind, no key at all."""
     other = await world.source("generic")

@@ -98,6 +98,56 @@ async def test_use_keeps_a_session_alive_and_rest_ends_it(db: Database) -> None:
     assert await in_tx(db, lambda tx: queries.sessions_of(tx, ada.id)) == []
 
 
+async def test_a_session_ends_in_the_end_however_much_it_is_used(db: Database) -> None:
+    """F118: whoever got hold of a cookie does not keep it for ever; a shorter limit counts for those who are in."""
+    ada = await make(db, "ada", password=PASSWORD)
+    _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=2, most_days=5)
+
+    async def use(most_days: int = 5) -> Actor | None:
+        async with db.begin() as tx:
+            return await identity.authenticate_session(tx, cookie, days=2, most_days=most_days)
+
+    for day in (1, 2, 3, 4):
+        await pass_time(db, timedelta(days=day))
+        assert await use() is not None
+    assert await use(most_days=4) is None
+    assert await db.pool.fetchval("SELECT expires_at = created_at + interval '5 days' FROM session")
+    await pass_time(db, timedelta(days=5))
+    assert await use() is None
+    assert await in_tx(db, lambda tx: queries.sessions_of(tx, ada.id)) == []
+
+
+async def test_a_session_is_never_opened_for_longer_than_it_may_last(db: Database) -> None:
+    """F118: a live stream that nobody touches ends then too."""
+    ada = await make(db, "ada", password=PASSWORD)
+    await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14, most_days=3)
+    assert await db.pool.fetchval("SELECT expires_at = created_at + interval '3 days' FROM session")
+
+
+async def test_signing_in_ends_the_session_that_the_browser_had(db: Database) -> None:
+    """F118: of whomever it was, by password and by link; other browsers stay."""
+    ada, bob = await make(db, "ada", password=PASSWORD), await make(db, "bob", password=PASSWORD)
+    _, elsewhere = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    _, first = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    _, second = await identity.sign_in(db, bob.email, PASSWORD, IP, BROWSER, days=14, instead_of=first)
+    assert await actor_of(db, first) is None
+    link = await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
+    async with db.begin() as tx:
+        _, third = await identity.sign_in_with_link(tx, link, IP, BROWSER, days=14, instead_of=second)
+    assert await actor_of(db, second) is None
+    assert await actor_of(db, elsewhere) is not None and await actor_of(db, third) is not None
+    assert (await record(db)).count("user.session_revoked") == 2
+
+
+async def test_a_sign_in_that_fails_ends_nothing(db: Database) -> None:
+    """F118: somebody at the keyboard who guesses throws nobody out."""
+    ada = await make(db, "ada", password=PASSWORD)
+    _, cookie = await identity.sign_in(db, ada.email, PASSWORD, IP, BROWSER, days=14)
+    with pytest.raises(Unauthenticated):
+        await identity.sign_in(db, ada.email, "wrong", IP, BROWSER, days=14, instead_of=cookie)
+    assert await actor_of(db, cookie) is not None
+
+
 async def test_last_seen_is_written_once_a_minute(db: Database) -> None:
     """Identity: sessions."""
     ada = await make(db, "ada", password=PASSWORD)

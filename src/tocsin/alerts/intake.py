@@ -21,7 +21,7 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from tocsin.alerts import statements
+from tocsin.alerts import masking, statements
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
 from tocsin.alerts.portions import MOST_SIGNALS, portions
 from tocsin.alerts.service import (
@@ -191,7 +191,8 @@ class Intake:
         self, source: Source, body: bytes, content_type: str, reason: str, *, routing_key: str = ""
     ) -> None:
         """Store a request that could not be read, so that people can see what their tool sent."""
-        body = _without(routing_key, body)
+        # The key is the credential; whoever may look at raw signals must not learn it.
+        body = masking.without(routing_key, body)
         await self._store(_Item(source, body, content_type[:200], (), SignalOutcome.REJECTED, reason[:2000]))
         self.measure("rejected", 1)
 
@@ -295,13 +296,8 @@ def _accepted(source: Source, body: bytes, content_type: str, parsed: Parsed, re
         outcome = SignalOutcome.REJECTED
     off = "The source is switched off, so nothing was opened." if refused else ""
     detail = "; ".join(part for part in (off, problems, *parsed.notes) if part)
-    body = _without(parsed.routing_key, body)
+    body = masking.without(parsed.routing_key, body)
     return _Item(source, body, content_type[:200], parsed.signals, outcome, detail[:2000])
-
-
-def _without(routing_key: str, body: bytes) -> bytes:
-    # The key is the credential; whoever may look at raw signals must not learn it.
-    return body.replace(routing_key.encode(), b"[routing key]") if routing_key else body
 
 
 def _only_triggers(batch: Sequence[_Item]) -> bool:

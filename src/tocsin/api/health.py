@@ -24,12 +24,16 @@ def healthz() -> dict[str, str]:
 
 @get("/readyz", include_in_schema=False)
 async def readyz(context: Ctx) -> Response[dict[str, Any]]:
-    """Say whether work gets done: 200, or 503 with what is wrong in `problems`; `lanes` has the state of each lane."""
+    """Say whether this process does its work: 200, or 503 with what is wrong in `problems`.
+
+    `warnings` say what is wrong elsewhere, such as that no worker is alive; `lanes` has the state of each lane.
+    """
     found = await readiness.examine(context)
     body = {
         "status": "ready" if found.is_ready else "not ready",
         "checks": found.checks,
         "problems": found.problems,
+        "warnings": found.warnings,
         "lanes": [asdict(lane) for lane in found.lanes],
     }
     return Response(

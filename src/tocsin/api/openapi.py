@@ -62,7 +62,8 @@ CONFIG = OpenAPIConfig(
                 type="apiKey",
                 name=COOKIE,
                 security_scheme_in="cookie",
-                description="The browser's session; changes need the `X-CSRF-Token` header too.",
+                description="The browser's session, over https `__Host-tocsin_session`; changes need the "
+                "`X-CSRF-Token` header too.",
             ),
         }
     ),

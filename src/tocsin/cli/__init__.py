@@ -29,6 +29,7 @@ for command in (
     upgrade_check.upgrade_check,
     people.user,
     people.token,
+    people.keys,
     doctor.doctor,
     drill.drill,
     backup.backup,

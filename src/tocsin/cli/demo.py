@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
+from sqlalchemy import text
+
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertSource, SourceKind
@@ -40,6 +42,8 @@ EXAMPLE_ALERT = {
     "labels": {"team": "bookings", "service": "checkout", "region": "rotterdam"},
 }
 BEGAN = timedelta(days=21)
+# Any constant will do that nobody else takes; see `db/migrate.py`.
+_LOCK = 7_302_101_002
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,12 @@ class Found:
 async def fill(db: Database) -> bool:
     """Make the demo organisation in an empty installation; returns False and changes nothing in any other.
 
-    A start that was killed between the two transactions is completed by the next. No worker may run meanwhile.
+    A start that was killed between the two transactions is completed by the next. Of two starts at once the second
+    waits for the first and finds it done. No worker may run meanwhile.
     """
     async with db.begin() as tx:
+        # An empty database has no row yet that both could lock.
+        await tx.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         if not await people.has_users(tx) and await people.organisation(tx) is None:
             tx.now -= BEGAN
             await _make_organisation(tx)

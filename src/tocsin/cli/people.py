@@ -1,4 +1,4 @@
-"""`tocsin user …` and `tocsin token …`: accounts and credentials from the shell of whoever runs the server."""
+"""`tocsin user …`, `token …` and `keys …`: accounts and credentials from the shell of whoever runs the server."""
 
 from __future__ import annotations
 
@@ -247,3 +247,26 @@ def token_revoke(token_id: str) -> None:
         return []
 
     _in_transaction(revoke)
+
+
+@click.group()
+def keys() -> None:
+    """Change the keys that sign."""
+
+
+@keys.command("rotate")
+@click.option("--at-once", is_flag=True, help="A key or a link leaked: make every acknowledge link worthless now.")
+def keys_rotate(at_once: bool) -> None:
+    """Make a new key for acknowledge links. Links that are on their way stay good until they expire."""
+
+    async def rotate(tx: Tx, settings: Settings) -> list[str]:
+        hours = settings.ack_link_hours
+        await identity.rotate_link_key(tx, OPERATOR, timedelta(hours=hours), at_once=at_once)
+        runtime.say(
+            "No acknowledge link that was sent before works any more. Whoever was paged by one signs in to answer."
+            if at_once
+            else f"Pages have links of the new key from now on. Earlier links are good for {hours} hours at most."
+        )
+        return []
+
+    _in_transaction(rotate)

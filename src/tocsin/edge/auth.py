@@ -16,7 +16,16 @@ from tocsin.identity.model import Actor
 from tocsin.kit.errors import Denied, TooMany, Unauthenticated
 
 COOKIE = "tocsin_session"
+# Over https the browser itself then sees to it that the cookie came from exactly this host, over https, for all of it
+# (RFC 6265bis section 4.1.3.2): no neighbour below the same domain, and nobody on a plain line, can put one of theirs
+# in its place.
+_OVER_HTTPS = f"__Host-{COOKIE}"
 _PROBLEM = "tocsin.credential_problem"
+
+
+def session_cookie(base_url: str) -> str:
+    """Return the name of the session's cookie on an installation at this address."""
+    return _OVER_HTTPS if base_url.startswith("https://") else COOKIE
 
 
 class Authentication:
@@ -50,11 +59,13 @@ class Authentication:
             if scope["user"] is None:
                 return _wrong_token(context, scope)
             return None
-        cookie = read_cookie(headers.get("cookie", ""), COOKIE)
+        settings = context.settings
+        cookie = read_cookie(headers.get("cookie", ""), session_cookie(settings.base_url))
         if cookie:
             async with context.db.look() as tx:
-                days = context.settings.session_days
-                scope["user"] = await identity.authenticate_session(tx, cookie, days=days)
+                scope["user"] = await identity.authenticate_session(
+                    tx, cookie, days=settings.session_days, most_days=settings.session_max_days
+                )
             if scope["user"] is not None:
                 scope["auth"] = cookie
         return None

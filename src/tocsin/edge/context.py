@@ -28,9 +28,8 @@ from tocsin.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Secrets that all processes of the installation share: for acknowledge links, form tokens, device cookies."""
+    """Secrets that all processes of the installation share for as long as they run: for form tokens, device cookies."""
 
-    link: bytes
     form: bytes
     device: bytes
 

@@ -28,17 +28,21 @@ class Lane:
 
 @dataclass(slots=True)
 class Readiness:
-    """The checks by name, a sentence for each thing that is wrong, and the lanes."""
+    """The checks by name, a sentence for each thing that is wrong, and the lanes.
+
+    What `warnings` tell is wrong elsewhere: this process does its own part, and taking it away would mend nothing.
+    """
 
     checks: dict[str, bool] = field(
         default_factory=lambda: dict.fromkeys(("database", "writable", "schema", "worker"), False)
     )
     problems: list[str] = field(default_factory=list[str])
+    warnings: list[str] = field(default_factory=list[str])
     lanes: list[Lane] = field(default_factory=list[Lane])
 
     @property
     def is_ready(self) -> bool:
-        return all(self.checks.values())
+        return not self.problems
 
     def check(self, name: str, holds: bool, otherwise: str) -> None:
         """Note the outcome of a check, and the sentence for whoever has to mend it."""
@@ -77,8 +81,12 @@ async def examine(context: Context) -> Readiness:
 
 def _check_worker(found: Readiness, silent_for: Mapping[str, float] | None, alive_elsewhere: bool | None) -> None:
     if silent_for is None:
+        # A process that only serves takes alerts in and shows pages without one: a load balancer must not turn
+        # senders away because the workers are gone.
         if alive_elsewhere is not None:
-            found.check("worker", alive_elsewhere, "No worker is alive, so nobody is paged. Run `tocsin worker`.")
+            found.checks["worker"] = alive_elsewhere
+        if alive_elsewhere is False:
+            found.warnings.append("No worker is alive, so nobody is paged. Run `tocsin worker`.")
         return
     silent = {lane: seconds for lane, seconds in silent_for.items() if seconds >= SILENT_AFTER}
     found.checks["worker"] = not silent

@@ -377,6 +377,8 @@ def _configuration(event: Event, who: str) -> Line | None:
     match event:
         case configuration.ConfigurationCreated(kind="sign_in_link"):
             return Line("key-round", f"{who} made a sign-in link for {event.title}", "slate", "system")
+        case configuration.ConfigurationCreated(kind="acknowledge_key"):
+            return Line("key-round", f"{who} made a new key for acknowledge links", "slate", "system")
         case configuration.ConfigurationCreated():
             return Line("plus", f"{who} added the {_plain(event.kind)} “{event.title}”", "slate", "system")
         case configuration.ConfigurationChanged():

@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import secrets
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from argon2 import PasswordHasher
@@ -60,25 +62,72 @@ def needs_rehash(stored: str) -> bool:
 _NOBODY = _hasher.hash(secrets.token_urlsafe(16))
 
 _MAC_BYTES = 16
+_ID_BYTES = 20
 
 
 def sign_id(key: bytes, purpose: str, id: UUID, expires_at: datetime) -> str:
     """Sign an id for one purpose until a time; the result is 48 characters and safe in a URL path."""
-    body = id.bytes + int(expires_at.timestamp()).to_bytes(4, "big")
-    return base64.urlsafe_b64encode(body + _mac(key, purpose, body)).decode().rstrip("=")
+    return _sign(key, purpose, b"", id, expires_at)
 
 
 def read_signed_id(key: bytes, purpose: str, token: str, *, now: datetime) -> tuple[UUID, datetime, bool] | None:
     """Read what `sign_id` wrote: the id, when it expires and whether that is past. None when it is not genuine."""
+    raw = _raw(token)
+    return _read(key, purpose, raw, now) if len(raw) == _ID_BYTES + _MAC_BYTES else None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Keys that sign ids, by the whole second in which each was made; what they sign names its key.
+
+    The newest signs. One that was replaced is good for `outlives` more, which is how long the longest of its
+    signatures may still have to go, so that whoever gets hold of it later can do nothing with it.
+    """
+
+    keys: Mapping[int, bytes] = field(repr=False)
+    outlives: timedelta
+
+    def sign_id(self, purpose: str, id: UUID, expires_at: datetime) -> str:
+        """Sign as the function `sign_id` does; the result is 54 characters."""
+        newest = max(self.keys)
+        return _sign(self.keys[newest], purpose, newest.to_bytes(_KEY_BYTES, "big"), id, expires_at)
+
+    def read_signed_id(self, purpose: str, token: str, *, now: datetime) -> tuple[UUID, datetime, bool] | None:
+        """Read what `sign_id` wrote, as the function does. None also when its key is gone or has been over for long."""
+        raw = _raw(token)
+        if len(raw) != _KEY_BYTES + _ID_BYTES + _MAC_BYTES:
+            return None
+        made = int.from_bytes(raw[:_KEY_BYTES], "big")
+        key = self.keys.get(made) if self.is_good(made, now) else None
+        return _read(key, purpose, raw, now) if key is not None else None
+
+    def is_good(self, made: int, now: datetime) -> bool:
+        """Say whether what this key signed counts now."""
+        replaced = min((later for later in self.keys if later > made), default=None)
+        return replaced is None or now < datetime.fromtimestamp(replaced, UTC) + self.outlives
+
+
+_KEY_BYTES = 4
+
+
+def _sign(key: bytes, purpose: str, prefix: bytes, id: UUID, expires_at: datetime) -> str:
+    body = prefix + id.bytes + int(expires_at.timestamp()).to_bytes(4, "big")
+    return base64.urlsafe_b64encode(body + _mac(key, purpose, body)).decode().rstrip("=")
+
+
+def _raw(token: str) -> bytes:
     try:
-        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
-        return None
+        return b""
+
+
+def _read(key: bytes, purpose: str, raw: bytes, now: datetime) -> tuple[UUID, datetime, bool] | None:
     body, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-    if len(body) != 20 or not hmac.compare_digest(mac, _mac(key, purpose, body)):
+    if not hmac.compare_digest(mac, _mac(key, purpose, body)):
         return None
-    expires_at = datetime.fromtimestamp(int.from_bytes(body[16:], "big"), UTC)
-    return UUID(bytes=body[:16]), expires_at, now >= expires_at
+    expires_at = datetime.fromtimestamp(int.from_bytes(body[-4:], "big"), UTC)
+    return UUID(bytes=body[-_ID_BYTES:-4]), expires_at, now >= expires_at
 
 
 def _mac(key: bytes, purpose: str, body: bytes) -> bytes:

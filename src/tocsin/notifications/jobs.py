@@ -19,10 +19,11 @@ import structlog
 
 from tocsin.db.engine import Database, decode_json, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
+from tocsin.identity import service as identity
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
 from tocsin.kit.clock import monotonic
-from tocsin.kit.crypto import sign_id
+from tocsin.kit.crypto import KeyRing
 from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
 from tocsin.kit.ids import public
 from tocsin.kit.text import clean, storable
@@ -55,7 +56,6 @@ class Sender:
     db: Database
     channels: Mapping[str, Channel]
     base_url: str
-    link_key: bytes
     link_valid_for: timedelta
     measure: Callable[[str, str], None] = lambda _channel, _result: None
     origins: Origins = field(default_factory=Origins)
@@ -123,12 +123,15 @@ async def send(sender: Sender, job: Job) -> None:
         return
     is_called = False
     try:
+        # Before anything is said to be on its way: what happens then is either sent or in doubt.
+        async with sender.db.look() as tx:
+            keys = await identity.link_keys(tx, sender.link_valid_for)
         started = await _begin(sender.db, UUID(job.payload["delivery_id"]))
         if started is None:
             await _leave(sender, job)
             return
         is_called = True
-        await _send(sender, job, started)
+        await _send(sender, job, started, keys)
     finally:
         if not is_called:
             sender.origins.not_called(origin)
@@ -181,11 +184,11 @@ async def _call_and_record(sender: Sender, job: Job, started: Started) -> None:
         await _record(lambda: succeeded(sender.db, sender.measure, job, started, receipt, took))
 
 
-async def _send(sender: Sender, job: Job, started: Started) -> None:
+async def _send(sender: Sender, job: Job, started: Started, keys: KeyRing) -> None:
     origin, began = origin_of(started.channel, started.address), monotonic()
     trace = Trace() if started.kind == "test" else None
     try:
-        receipt = await _call(sender, started, trace)
+        receipt = await _call(sender, started, trace, keys)
     except OutsideFailure as failure:
         outcome = failure
         found = sender.origins.failed(origin, failure, job.claimed_at + _since(began))
@@ -279,7 +282,7 @@ async def _keep_exchange(db: Database, started: Started, trace: Trace | None) ->
         log.warning("page.exchange_not_kept", error=type(error).__name__)
 
 
-async def _call(sender: Sender, started: Started, trace: Trace | None) -> Receipt:
+async def _call(sender: Sender, started: Started, trace: Trace | None, keys: KeyRing | None = None) -> Receipt:
     channel = sender.channels.get(started.channel)
     if channel is None:
         # Not at once: another process may have it, and another way is tried meanwhile in any case.
@@ -287,7 +290,7 @@ async def _call(sender: Sender, started: Started, trace: Trace | None) -> Receip
     within = (started.unsure_until - started.sending_at - UNSURE_FOR).total_seconds()
     try:
         async with asyncio.timeout(within):
-            receipt = await channel.send(started.address, message_of(sender, started, trace), within=within)
+            receipt = await channel.send(started.address, message_of(sender, started, trace, keys), within=within)
     except TimeoutError:
         raise Transient(f"No answer within {within:.0f} seconds.", may_have_arrived=True) from None
     except OutsideFailure:
@@ -303,8 +306,8 @@ async def _call(sender: Sender, started: Started, trace: Trace | None) -> Receip
 _IDS: Mapping[str, str] = {"alert": "alt", "incident": "inc"}
 
 
-def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> PageMessage:
-    """Say what the page, the test or the news say, in texts that read as they look."""
+def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyRing | None) -> PageMessage:
+    """Say what the page, the test or the news say, in texts that read as they look; `keys` sign the link of a page."""
     content = started.content
     reference = content.get("incident_number") or None
     if started.incident_id is not None and reference:
@@ -312,8 +315,8 @@ def message_of(sender: Sender, started: Started, trace: Trace | None = None) -> 
     else:
         path = f"/alerts/{public('alt', started.alert_id)}" if started.alert_id else "/"
     acknowledge = None
-    if started.kind == "page":
-        token = sign_id(sender.link_key, ACK_PURPOSE, started.id, started.sending_at + sender.link_valid_for)
+    if started.kind == "page" and keys is not None:
+        token = keys.sign_id(ACK_PURPOSE, started.id, started.sending_at + sender.link_valid_for)
         acknowledge = f"{sender.base_url}/p/{token}"
     return PageMessage(
         delivery_id=public("dlv", started.id),

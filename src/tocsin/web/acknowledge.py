@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,12 +21,12 @@ from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
 from tocsin.identity import queries as identity
+from tocsin.identity import service as people
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident, ResponderState
-from tocsin.kit.crypto import read_signed_id
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.ids import public
 from tocsin.kit.text import truncate
@@ -133,8 +133,13 @@ async def _answer(tx: Tx, asked: _Asked, do: str, step: str) -> None:
 
 async def _find(tx: Tx, context: Context, token: str) -> _Asked | None:
     """Return what a link that is good now is about; None when it is not genuine, too old or its person is gone."""
-    read = read_signed_id(context.keys.link, ACK_PURPOSE, token, now=tx.now)
+    read = await _read_token(tx, context, token)
     return await _read(tx, read[0]) if read is not None and not read[2] else None
+
+
+async def _read_token(tx: Tx, context: Context, token: str) -> tuple[UUID, datetime, bool] | None:
+    keys = await people.link_keys(tx, timedelta(hours=context.settings.ack_link_hours))
+    return keys.read_signed_id(ACK_PURPOSE, token, now=tx.now)
 
 
 async def _read(tx: Tx, delivery_id: UUID) -> _Asked | None:
@@ -155,7 +160,7 @@ async def _read(tx: Tx, delivery_id: UUID) -> _Asked | None:
 
 async def _show(request: AppRequest, context: Context, token: str, notice: str = "") -> pages.Page:
     async with context.db.begin() as tx:
-        read = read_signed_id(context.keys.link, ACK_PURPOSE, token, now=tx.now)
+        read = await _read_token(tx, context, token)
         asked = await _read(tx, read[0]) if read is not None else None
         if read is None or asked is None:
             return _nowhere(request, context, tx, token)
@@ -168,7 +173,7 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
             "token": token,
             "state": state,
             "page": view,
-            "latest": await _latest(tx, asked),
+            "latest": await _latest(tx, asked, may_read=request.user is not None and request.user.may("incident.view")),
             "person_name": asked.person.name,
             "notice": notice,
         }
@@ -344,8 +349,12 @@ _NO_NEWS = frozenset(
 )
 
 
-async def _latest(tx: Tx, asked: _Asked) -> list[Latest]:
-    """Return what happened lately in the incident, or else around the alert; one's own page is no news."""
+async def _latest(tx: Tx, asked: _Asked, *, may_read: bool) -> list[Latest]:
+    """Return what happened lately in the incident, or else around the alert; one's own page is no news.
+
+    What people wrote is for those who are signed in and may read incidents: whoever else holds the link, which mail
+    servers and chat rooms do as well, sees that somebody wrote and not what.
+    """
     incident_id = asked.incident.id if asked.incident is not None else None
     alert_id = asked.alert.id if asked.alert is not None and incident_id is None else None
     if alert_id is None and incident_id is None:
@@ -353,13 +362,13 @@ async def _latest(tx: Tx, asked: _Asked) -> list[Latest]:
     events = await log.newest_first(tx, alert_id=alert_id, incident_id=incident_id, limit=_LOOKED_AT)
     mine = str(asked.page.id)
     told = [event for event in events if event.name not in _NO_NEWS and event.data.get("page_id") != mine][:_LATEST]
-    return [Latest(event.at, _news(event)) for event in told]
+    return [Latest(event.at, _news(event, may_read=may_read)) for event in told]
 
 
-def _news(event: LoggedEvent) -> str:
-    """Write an event in one line; of a comment it is the text that counts."""
+def _news(event: LoggedEvent, *, may_read: bool) -> str:
+    """Write an event in one line; of a comment it is the text that counts, for whoever may read it."""
     line = words.describe(event.name, event.actor_name, event.data)
-    said = " ".join(line.detail.split()) if line.kind == "comment" else ""
+    said = " ".join(line.detail.split()) if line.kind == "comment" and may_read else ""
     return truncate(f"{event.actor_name}: {said}", _NEWS) if said else line.text
 
 

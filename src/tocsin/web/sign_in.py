@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
-from tocsin.edge.auth import COOKIE
+from tocsin.edge.auth import session_cookie
 from tocsin.edge.context import AppRequest, Context, Ctx, Who, ip_of
 from tocsin.edge.csrf import RESTS_ON
 from tocsin.edge.origin import Rests
@@ -63,6 +63,8 @@ async def sign_in(request: AppRequest, context: Ctx) -> pages.Page:
             ip_of(request),
             _user_agent(request),
             days=context.settings.session_days,
+            most_days=context.settings.session_max_days,
+            instead_of=request.auth,
             device=read_device(context.keys.device, email, cookie_of(request, _device_cookie(email))),
         )
     except (Unauthenticated, TooMany, Unavailable) as problem:
@@ -89,7 +91,8 @@ async def sign_out(request: AppRequest, context: Ctx) -> pages.Page:
         async with context.db.begin() as tx:
             await identity.sign_out(tx, request.user)
     answer = pages.go("/sign-in", "You are signed out.")
-    answer.delete_cookie(COOKIE)
+    # A browser takes no word about such a cookie that is not `Secure`, not even that it is over.
+    answer.set_cookie(replace(_session_cookie(context, ""), max_age=0))
     return answer
 
 
@@ -128,8 +131,15 @@ async def _set_up(request: AppRequest, context: Context, form: Form, opened: lis
     await _take_zone(tx, user, form)
     if form.text("fall_back_on_me"):
         await oncall.set_fallback(tx, Actor.person(user), PageTarget("user", user.id))
-    agent, days = _user_agent(request), context.settings.session_days
-    cookie = await identity.open_session(tx, user, ip=ip_of(request), user_agent=agent, how="set-up", days=days)
+    cookie = await identity.open_session(
+        tx,
+        user,
+        ip=ip_of(request),
+        user_agent=_user_agent(request),
+        how="set-up",
+        days=context.settings.session_days,
+        most_days=context.settings.session_max_days,
+    )
     opened.append((user, cookie))
 
 
@@ -174,7 +184,13 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
     try:
         async with context.db.begin() as tx:
             user, cookie = await identity.sign_in_with_link(
-                tx, token, ip_of(request), _user_agent(request), days=context.settings.session_days
+                tx,
+                token,
+                ip_of(request),
+                _user_agent(request),
+                days=context.settings.session_days,
+                most_days=context.settings.session_max_days,
+                instead_of=request.auth,
             )
             is_new = user.password_hash is None and not await contact.contact_methods(tx, user.id)
             if is_new:
@@ -244,9 +260,7 @@ async def _show_new_password(
 def _signed_in(context: Context, user: User, cookie: str, path: str, flash: str = "") -> pages.Page:
     """Hand the browser its session, and what tells it apart from strangers when it signs in the next time."""
     answer = pages.go(path, flash)
-    secure = context.settings.base_url.startswith("https://")
-    session = Cookie(key=COOKIE, value=cookie, max_age=_COOKIE_SECONDS, httponly=True, samesite="lax", path="/")
-    answer.set_cookie(replace(session, secure=secure))
+    answer.set_cookie(_session_cookie(context, cookie))
     device = Cookie(
         key=_device_cookie(user.email),
         value=new_device(context.keys.device, user.email, uuid4(), clock.utc_now()),
@@ -256,8 +270,24 @@ def _signed_in(context: Context, user: User, cookie: str, path: str, flash: str 
         samesite="strict",
         path="/sign-in",
     )
-    answer.set_cookie(replace(device, secure=secure))
+    answer.set_cookie(replace(device, secure=_is_secure(context)))
     return answer
+
+
+def _session_cookie(context: Context, value: str) -> Cookie:
+    return Cookie(
+        key=session_cookie(context.settings.base_url),
+        value=value,
+        max_age=_COOKIE_SECONDS,
+        httponly=True,
+        samesite="lax",
+        path="/",
+        secure=_is_secure(context),
+    )
+
+
+def _is_secure(context: Context) -> bool:
+    return context.settings.base_url.startswith("https://")
 
 
 def _device_cookie(email: str) -> str:

@@ -6,6 +6,7 @@ from tocsin.identity.service.idempotency import (
     complete_idempotency,
     forget_idempotency,
 )
+from tocsin.identity.service.keys import link_keys, rotate_link_key, secret
 from tocsin.identity.service.organisation import (
     MOST_HOURS,
     Patience,
@@ -13,7 +14,6 @@ from tocsin.identity.service.organisation import (
     make_set_up_link,
     needs_set_up,
     next_incident_number,
-    secret,
     set_up,
     sweep,
     update_organisation,
@@ -39,6 +39,7 @@ __all__ = [
     "ensure_organisation",
     "forget_idempotency",
     "invite",
+    "link_keys",
     "make_set_up_link",
     "make_sign_in_link",
     "needs_set_up",
@@ -46,6 +47,7 @@ __all__ = [
     "open_session",
     "revoke_session",
     "revoke_token",
+    "rotate_link_key",
     "secret",
     "set_password",
     "set_up",

@@ -1,4 +1,4 @@
-"""The installation itself: its set-up, its incident numbers, its shared keys, and tidying up."""
+"""The installation itself: its set-up, its incident numbers, and tidying up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from tocsin.identity.model import (
     OneTimeLink,
     Organisation,
     Role,
-    Secret,
     Session,
     SignInThrottle,
     User,
@@ -159,21 +158,6 @@ async def next_incident_number(tx: Tx) -> tuple[int, str]:
         raise _not_set_up()
     number, prefix = row
     return number, f"{prefix}-{number}"
-
-
-async def secret(tx: Tx, name: str) -> bytes:
-    """Return the 32-byte key of this name that all processes share, and make it when it is asked for first.
-
-    A key that was made in this transaction counts once it commits: do not sign with it before.
-    """
-    query = select(Secret.value).where(Secret.name == name)
-    value = (await tx.session.scalars(query)).one_or_none()
-    if value is not None:
-        return value
-    # The hash of 256 random bits is 32 bytes that are as random.
-    new = insert(Secret).values(name=name, value=digest(new_secret())).on_conflict_do_nothing()
-    await tx.session.execute(new)
-    return (await tx.session.scalars(query)).one()
 
 
 async def sweep(tx: Tx) -> None:

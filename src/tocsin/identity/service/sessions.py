@@ -22,13 +22,27 @@ from tocsin.kit.ids import new_id
 SEEN_EVERY = timedelta(minutes=1)
 # How long after the use of a one-time link a forgotten password can be replaced in that session.
 NEW_PASSWORD_WITHIN = timedelta(minutes=15)
+# How long a session lasts at most, unless the operator says otherwise.
+MOST_DAYS = 90
 _LONGEST_IP = 64
 _LONGEST_USER_AGENT = 300
 
 
-async def open_session(tx: Tx, user: User, *, ip: str, user_agent: str, how: str, days: int = 14) -> str:
+async def open_session(
+    tx: Tx,
+    user: User,
+    *,
+    ip: str,
+    user_agent: str,
+    how: str,
+    days: int = 14,
+    most_days: int = MOST_DAYS,
+    instead_of: str | None = None,
+) -> str:
     """Sign the person in and return the cookie's value; only its digest is stored.
 
+    The session ends after `days` without use, and after `most_days` in any case. `instead_of` is the cookie that the
+    browser came with: whosever session that was, it ends here, since the browser no longer shows it to anybody.
     `how` is what the record shows: `password`, `link` or `set-up`. After a `link` the session may replace a forgotten
     password, once and for 15 minutes. The caller has checked the credential and holds
     the person's lock, so that a deactivation at the same moment ends this session too.
@@ -42,7 +56,7 @@ async def open_session(tx: Tx, user: User, *, ip: str, user_agent: str, how: str
         user_id=user.id,
         created_at=tx.now,
         last_seen_at=tx.now,
-        expires_at=tx.now + timedelta(days=days),
+        expires_at=tx.now + timedelta(days=min(days, most_days)),
         new_password_until=tx.now + NEW_PASSWORD_WITHIN if how == "link" else None,
         ip=_printable(ip, _LONGEST_IP),
         user_agent=_printable(user_agent, _LONGEST_USER_AGENT),
@@ -50,18 +64,24 @@ async def open_session(tx: Tx, user: User, *, ip: str, user_agent: str, how: str
     tx.session.add(session)
     await tx.session.flush()
     await emit(tx, SignedIn(actor=Actor.person(user).ref, ip=session.ip, how=how))
+    if instead_of:
+        await _end(tx, Actor.person(user), Session.token_digest == digest(instead_of))
     return cookie
 
 
-async def authenticate_session(tx: Tx, cookie: str, *, days: int) -> Actor | None:
+async def authenticate_session(tx: Tx, cookie: str, *, days: int, most_days: int = MOST_DAYS) -> Actor | None:
     """Return who holds this cookie; None when it is unknown or expired or the person is deactivated.
 
-    Every use moves the expiry to `days` from now, written at most once a minute.
+    Every use moves the expiry to `days` from now, written at most once a minute, and never beyond `most_days` from
+    the sign-in.
     """
     found = await queries.session_with_user(tx, digest(cookie))
     if found is None:
         return None
     session, user = found
+    latest = session.created_at + timedelta(days=most_days)
+    if latest <= tx.now:
+        return None
     if session.last_seen_at <= tx.now - SEEN_EVERY:
         # A row that another request is just writing is left to it: requests of one browser must not queue up here.
         free = (
@@ -73,7 +93,7 @@ async def authenticate_session(tx: Tx, cookie: str, *, days: int) -> Actor | Non
         await tx.session.execute(
             update(Session)
             .where(Session.id == free)
-            .values(last_seen_at=tx.now, expires_at=tx.now + timedelta(days=days))
+            .values(last_seen_at=tx.now, expires_at=min(latest, tx.now + timedelta(days=days)))
             .execution_options(synchronize_session=False)
         )
     return Actor.person(user, session_id=session.id)

@@ -18,7 +18,7 @@ from tocsin.identity.hashing import KNOWN, STRANGERS
 from tocsin.identity.model import Actor, ActorKind, OneTimeLink, Role, User
 from tocsin.identity.permission import must_not_exceed
 from tocsin.identity.service.attempts import count_attempt, forgive_attempt
-from tocsin.identity.service.sessions import open_session
+from tocsin.identity.service.sessions import MOST_DAYS, open_session
 from tocsin.kit.crypto import check_password, digest, hash_password, needs_rehash, new_secret
 from tocsin.kit.errors import Conflict, Unauthenticated
 
@@ -26,9 +26,18 @@ _FAILURES = "failed sign-ins"
 
 
 async def sign_in(
-    db: Database, email: str, password: str, ip: str, user_agent: str, *, days: int, device: Device | None = None
+    db: Database,
+    email: str,
+    password: str,
+    ip: str,
+    user_agent: str,
+    *,
+    days: int,
+    most_days: int = MOST_DAYS,
+    device: Device | None = None,
+    instead_of: str | None = None,
 ) -> tuple[User, str]:
-    """Check the password and open a session; returns the person and the cookie's value.
+    """Check the password and open a session as `open_session` says; returns the person and the cookie's value.
 
     `device` is what the browser's device cookie says, if it has a good one: then only its own failures count, and it
     does not queue behind strangers. Opens its own transactions: the attempt is counted and committed before the
@@ -53,7 +62,16 @@ async def sign_in(
                 if user.is_active and user.password_hash == checked:
                     user.password_hash = rehashed or checked
                     await forgive_attempt(tx, judges)
-                    return user, await open_session(tx, user, ip=ip, user_agent=user_agent, how="password", days=days)
+                    return user, await open_session(
+                        tx,
+                        user,
+                        ip=ip,
+                        user_agent=user_agent,
+                        how="password",
+                        days=days,
+                        most_days=most_days,
+                        instead_of=instead_of,
+                    )
 
         async with db.begin() as tx:
             # The address that was typed is not recorded unless it is somebody's: people type passwords into it.
@@ -85,7 +103,16 @@ async def make_sign_in_link(tx: Tx, who: Actor, user_id: UUID, valid_for: timede
     return token
 
 
-async def sign_in_with_link(tx: Tx, token: str, ip: str, user_agent: str, *, days: int) -> tuple[User, str]:
+async def sign_in_with_link(
+    tx: Tx,
+    token: str,
+    ip: str,
+    user_agent: str,
+    *,
+    days: int,
+    most_days: int = MOST_DAYS,
+    instead_of: str | None = None,
+) -> tuple[User, str]:
     """Use the link up and open a session; of two at once, one gets in.
 
     Only a POST may call this: mail scanners and link previews follow links with GET.
@@ -100,7 +127,17 @@ async def sign_in_with_link(tx: Tx, token: str, ip: str, user_agent: str, *, day
     gone = (await tx.session.execute(used.execution_options(synchronize_session=False))).first()
     if gone is None or not user.is_active:
         raise _bad_link()
-    return user, await open_session(tx, user, ip=ip, user_agent=user_agent, how="link", days=days)
+    cookie = await open_session(
+        tx,
+        user,
+        ip=ip,
+        user_agent=user_agent,
+        how="link",
+        days=days,
+        most_days=most_days,
+        instead_of=instead_of,
+    )
+    return user, cookie
 
 
 async def delete_links(tx: Tx, user_id: UUID) -> None:
