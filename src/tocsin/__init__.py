@@ -1,3 +1,3 @@
 """Tocsin: self-hosted incident management."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
