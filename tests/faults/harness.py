@@ -221,7 +221,9 @@ class OwnPostgres:
         assert self._process is not None
         parent = psutil.Process(self._process.pid)
         for process in [parent, *parent.children(recursive=True)]:
-            process.send_signal(number)
+            # A session that ended since it was listed has nothing to stop.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
 
 def traversable_directory() -> contextlib.AbstractContextManager[Path]:

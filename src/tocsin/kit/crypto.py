@@ -112,14 +112,20 @@ _KEY_BYTES = 4
 
 def _sign(key: bytes, purpose: str, prefix: bytes, id: UUID, expires_at: datetime) -> str:
     body = prefix + id.bytes + int(expires_at.timestamp()).to_bytes(4, "big")
-    return base64.urlsafe_b64encode(body + _mac(key, purpose, body)).decode().rstrip("=")
+    return _text(body + _mac(key, purpose, body))
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _raw(token: str) -> bytes:
+    """Return what a token says, or nothing; a token has one spelling, though its last character may have bits over."""
     try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
         return b""
+    return raw if _text(raw) == token else b""
 
 
 def _read(key: bytes, purpose: str, raw: bytes, now: datetime) -> tuple[UUID, datetime, bool] | None:
