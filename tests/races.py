@@ -11,12 +11,20 @@ import pytest
 
 from tests.postgres import until_somebody_waits
 from tests.processes import PATIENCE
+from tests.world import World
 from tocsin.db.engine import Database, Tx
 
 T = TypeVar("T")
+Act = Callable[[Tx], Awaitable[object]]
 
 
-async def behind(db: Database, first: Callable[[Tx], Awaitable[object]], second: Coroutine[Any, Any, T]) -> T:
+async def act(world: World, what: Act) -> None:
+    """Do something in a transaction of its own, as the second of `behind` for instance."""
+    async with world.db.begin() as tx:
+        await what(tx)
+
+
+async def behind(db: Database, first: Act, second: Coroutine[Any, Any, T]) -> T:
     """Let `second` begin once `first` has done its part and not yet committed; returns what becomes of `second`.
 
     It has to wait for a lock of the first. One that comes to its end without waiting has seen nothing of the first,

@@ -5,15 +5,14 @@ Each of these is one look at the account behind a lock, and for each there is no
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
-from tests.races import behind
+from tests.races import Act, act, behind
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
@@ -26,9 +25,6 @@ from tocsin.kit.errors import Denied, Invalid
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import Page, PageState
 
-Act = Callable[[Tx], Awaitable[object]]
-
-
 OFF = UserChanges(is_active=False)
 
 
@@ -37,14 +33,6 @@ def going_off(world: World, person: User, changes: UserChanges = OFF) -> Act:
         await service.update_person(tx, world.root, person.id, changes, confirmed=True)
 
     return switch_off
-
-
-def act(world: World, what: Act) -> Coroutine[Any, Any, None]:
-    async def alone() -> None:
-        async with world.db.begin() as tx:
-            await what(tx)
-
-    return alone()
 
 
 async def declared(world: World, by: User) -> Incident:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
-from tests.races import behind
+from tests.races import Act, act, behind
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
-from tocsin.db.engine import Tx
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Transient
@@ -22,16 +19,7 @@ from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries, service
 from tocsin.oncall.model import Page, PageState
 
-Act = Callable[[Tx], Awaitable[object]]
 AWAY = Transient("away")
-
-
-def act(world: World, what: Act) -> Coroutine[Any, Any, None]:
-    async def alone() -> None:
-        async with world.db.begin() as tx:
-            await what(tx)
-
-    return alone()
 
 
 async def page_of(world: World, person: User) -> UUID:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,14 @@ async def first(postgres_dsn: str) -> AsyncIterator[Database]:
 def tries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Who was in the way each time that a revision could not have its lock; each try and pause is short here."""
     made: list[str] = []
-    really = migrate._longest_open
+    really = migrate._in_the_way
 
     async def note(connection: AsyncConnection) -> str:
         made.append(await really(connection))
         return made[-1]
 
-    monkeypatch.setattr(migrate, "_longest_open", note)
-    monkeypatch.setattr(migrate, "_LONGEST_OPEN", migrate._LONGEST_OPEN.replace("2 seconds", "1 millisecond"))
+    monkeypatch.setattr(migrate, "_in_the_way", note)
+    monkeypatch.setattr(migrate, "_LONG", timedelta(milliseconds=1))
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "20ms")
     monkeypatch.setattr(migrate, "PAUSES", (0.05,) * 10)
     return made

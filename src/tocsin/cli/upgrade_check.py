@@ -34,13 +34,6 @@ _UNFINISHED = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE NOT indisvalid AND relnamespace = 'public'::regnamespace
 """
-_LONG = """
-SELECT pid, coalesce(nullif(application_name, ''), usename) AS who,
-       extract(epoch FROM clock_timestamp() - xact_start)::bigint AS seconds
-FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND clock_timestamp() - xact_start > interval '3 seconds'
-ORDER BY xact_start LIMIT 5
-"""
 
 
 @click.command("upgrade-check", short_help="Say what an upgrade of the schema would do.")
@@ -150,7 +143,7 @@ def _disk(settings: Settings, builds: int) -> Finding:
 
 
 async def _others(connection: AsyncConnection) -> Finding:
-    found = (await connection.execute(text(_LONG))).all()
+    found = await migrate.longest_open(connection, timedelta(seconds=3), most=5)
     if not found:
         return Finding(Verdict.OK, "locks", "Nobody holds a transaction open that an upgrade would wait for.")
     named = ", ".join(f"process {row.pid} ({row.who}, {row.seconds} s)" for row in found)

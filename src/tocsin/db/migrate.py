@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Interval, Row, bindparam, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,12 +39,14 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0, 10.0)
 _LOOKS_EVERY = 0.5
 # A lock that did not come in time, and one that could never come.
 _HELD_UP = ("55P03", "40P01")
+# A transaction that is open for longer is named when a lock does not come.
+_LONG = timedelta(seconds=2)
 _LONGEST_OPEN = """
 SELECT pid, coalesce(nullif(application_name, ''), usename) AS who,
        extract(epoch FROM clock_timestamp() - xact_start)::bigint AS seconds
 FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND clock_timestamp() - xact_start > interval '2 seconds'
-ORDER BY xact_start LIMIT 3
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND clock_timestamp() - xact_start > :longer_than
+ORDER BY xact_start LIMIT :most
 """
 
 
@@ -159,7 +163,7 @@ async def _take(connection: AsyncConnection, script: Script) -> None:
             if sqlstate(error) not in _HELD_UP:
                 raise
             await connection.rollback()
-            holders = await _longest_open(connection)
+            holders = await _in_the_way(connection)
             if pause is None:
                 raise SchemaError(
                     f"Revision {script.revision} of the schema was given up: it waits for others who use its tables, "
@@ -172,8 +176,14 @@ async def _take(connection: AsyncConnection, script: Script) -> None:
             return
 
 
-async def _longest_open(connection: AsyncConnection) -> str:
-    found = (await connection.execute(text(_LONGEST_OPEN))).all()
+async def longest_open(connection: AsyncConnection, longer_than: timedelta, *, most: int) -> Sequence[Row[Any]]:
+    """Return the transactions of others that are open for longer, the oldest first: `pid`, `who`, `seconds`."""
+    wanted = text(_LONGEST_OPEN).bindparams(bindparam("longer_than", type_=Interval))
+    return (await connection.execute(wanted, {"longer_than": longer_than, "most": most})).all()
+
+
+async def _in_the_way(connection: AsyncConnection) -> str:
+    found = await longest_open(connection, _LONG, most=3)
     await connection.commit()
     named = ", ".join(f"process {row.pid} ({row.who}, open for {row.seconds} s)" for row in found)
     return f": {named}" if named else ""
