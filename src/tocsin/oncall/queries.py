@@ -389,9 +389,10 @@ async def pages_waiting_for(tx: Tx, user_id: UUID) -> list[UUID]:
 
 
 async def pages_of_method(tx: Tx, method_id: UUID) -> list[UUID]:
-    """Return the pages that wait for the answer of whoever has this contact method."""
-    method = await tx.session.get(ContactMethod, method_id)
-    return await pages_waiting_for(tx, method.user_id) if method is not None else []
+    """Return the pages that wait for an answer and are older than this contact method of their person."""
+    mine = and_(ContactMethod.user_id == Page.user_id, ContactMethod.created_at > Page.paged_at)
+    query = select(Page.id).join(ContactMethod, mine).where(ContactMethod.id == method_id)
+    return list((await tx.session.scalars(query.where(Page.state == PageState.PAGING).order_by(Page.id))).all())
 
 
 async def policies_naming(tx: Tx, user_id: UUID) -> list[tuple[UUID, str, int]]:
