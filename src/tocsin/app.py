@@ -53,6 +53,7 @@ GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
 TRY_OTHER_WAYS = "oncall.try_other_ways"
 NOTE_PAGE = "incidents.note_page"
 STAND_IN = "incidents.stand_in"
+LOOK_AGAIN = "oncall.look_again"
 LOOK_AFTER_ALERTS = "alerts.look_after"
 NEWS_OF_ALERT = "alerts.note_news"
 NEWS_OF_INCIDENT = "incidents.note_news"
@@ -66,6 +67,8 @@ LISTENERS: Listeners = {
     "page.attempt_failed": [Listener("page", TRY_OTHER_WAYS)],
     "user.deactivated": [Listener("page", STAND_IN)],
     "user.lost_rights": [Listener("page", STAND_IN)],
+    "configuration.created": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    "configuration.changed": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
     "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],
     "escalation.exhausted": [Listener("default", COUNT_IN_VAIN)],
@@ -217,6 +220,7 @@ class App:
             Kind(oncall.ADVANCE, partial(oncall_jobs.advance, db), soon),
             Kind(GIVE_UP_ON_PAGE, partial(oncall_jobs.give_up_on_page, db), soon),
             Kind(TRY_OTHER_WAYS, partial(oncall_jobs.try_other_ways, db), soon),
+            Kind(LOOK_AGAIN, partial(oncall_jobs.look_again, db), soon),
             Kind(COUNT_IN_VAIN, partial(oncall_jobs.count_in_vain, db, self._count_in_vain), backoff),
             Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
             Kind(STAND_IN, partial(incident_jobs.stand_in, db), soon),

@@ -65,7 +65,7 @@ async def get_fallback(context: Ctx, who: Who) -> Response[FallbackOut]:
 async def choose_fallback(
     context: Ctx, who: Who, data: JSONBody[ChooseFallback], if_match: IfMatch = None
 ) -> Response[FallbackOut]:
-    """Choose whom escalations fall back on; needs `oncall.manage`. Escalations under way follow at their next step."""
+    """Choose whom escalations fall back on; needs `oncall.manage`. What reaches nobody at present asks it at once."""
     async with context.begin() as tx:
         target = read_target("target", data.target) if data.target is not None else None
         with naming("target", "id"):

@@ -26,11 +26,15 @@ from tocsin.db.link import ANSWERS_WITHIN, Connection, Link, Pool
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A reaction: the job that is put into a lane when an event is written, or only when it is about an incident."""
+    """A reaction: the job that is put into a lane when an event is written.
+
+    Or only when it is about an incident, or about a part of the configuration of these kinds.
+    """
 
     lane: str
     kind: str
     only_of_incidents: bool = False
+    only_kinds: frozenset[str] = frozenset()
 
 
 Listeners = Mapping[str, Sequence[Listener]]

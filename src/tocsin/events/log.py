@@ -105,6 +105,8 @@ def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:
         for listener in listeners:
             if listener.only_of_incidents and event.incident_id is None:
                 continue
+            if listener.only_kinds and getattr(event, "kind", "") not in listener.only_kinds:
+                continue
             payload = {"event": event.name, "depth": tx.depth + 1, "fields": to_builtins(event)}
             jobs.append(NewJob(kind=listener.kind, lane=listener.lane, payload=payload, dedup=f"{listener.kind}:{id}"))
     return jobs

@@ -9,8 +9,8 @@ And no round passes faster than the first wait of the policy, whatever fails or 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -157,6 +157,23 @@ def outlook(steps: Sequence[Step], reach: Mapping[UUID, Reach]) -> Reach:
 def can_reach(plan: Plan, reachable: Collection[UUID]) -> bool:
     """Say whether any step pages anybody."""
     return any(id in reachable for step in plan.steps for id in step.user_ids)
+
+
+def placed(plan: Plan, place: Place, asked_by_it: Set[UUID], asked_in_round: Set[UUID]) -> Place:
+    """Say where a run stands in its plan when somebody has changed the steps under it.
+
+    `asked_by_it` are the people of the step that it took last. When none of them is on it any more, steps were taken
+    out or replaced. What stands before the place then and names nobody who was asked in this round is still to come,
+    so that nobody moves to where the run has passed; that begins another round.
+    """
+    step = min(place.step, len(plan.steps))
+    if place.step == 0 or (step == place.step and not asked_by_it.isdisjoint(plan.steps[step - 1].user_ids)):
+        return place
+    while step > 0 and asked_in_round.isdisjoint(plan.steps[step - 1].user_ids):
+        step -= 1
+    if step == min(place.step, len(plan.steps)):
+        return place
+    return replace(place, step=step, round=place.round + 1)
 
 
 def decide(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from tocsin.db.engine import Database
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
-from tocsin.oncall import service
+from tocsin.oncall import queries, service
 
 
 async def advance(db: Database, job: Job) -> None:
@@ -47,6 +48,31 @@ async def try_other_ways(db: Database, job: Job) -> None:
         if fields["page_id"] is not None and (fields["refused"] or fields["attempt"] > 1):
             await service.try_other_ways(tx, UUID(fields["page_id"]))
         await queue.finish(tx, job)
+
+
+async def look_again(db: Database, job: Job) -> None:
+    """React to a change of the configuration: what waits though somebody could be asked by now goes on.
+
+    May run twice, and comes back for what was looked at a moment ago. Each run is looked at by itself.
+    """
+    fields, depth = job.payload["fields"], job.payload["depth"]
+    id = UUID(fields["id"])
+    async with db.look() as tx:
+        runs = await queries.waiting_to_reach(tx, policy_id=id if fields["kind"] == "escalation_policy" else None)
+        pages = await queries.pages_of_method(tx, id) if fields["kind"] == "contact_method" else []
+    later: list[datetime] = []
+    for page_id in pages:
+        async with db.begin(depth=depth) as tx:
+            await service.use_new_way(tx, page_id)
+    for run_id in runs:
+        async with db.begin(depth=depth) as tx:
+            if (until := await service.look_again(tx, run_id)) is not None:
+                later.append(until)
+    async with db.begin(depth=depth) as tx:
+        if later:
+            await queue.postpone(tx, job, max(later))
+        else:
+            await queue.finish(tx, job)
 
 
 async def count_in_vain(db: Database, count: Callable[[str], None], job: Job) -> None:

@@ -17,7 +17,7 @@ from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
-from tocsin.notifications.model import REACHED, Delivery, Method, Rule
+from tocsin.notifications.model import REACHED, ContactMethod, Delivery, Method, Rule
 from tocsin.notifications.queries import reaches, ways_to_reach
 from tocsin.oncall.escalation import PageTarget, Plan, Step, Weakness, weaknesses
 from tocsin.oncall.model import (
@@ -99,6 +99,14 @@ async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[tup
         alert_ids,
     )
     return {(row["alert_id"], row["is_fallback"]) for row in rows}
+
+
+async def waiting_to_reach(tx: Tx, *, policy_id: UUID | None = None) -> list[UUID]:
+    """Return the runs that go on and have reached nobody, and all that are climbing this policy."""
+    is_unreached = EscalationRun.unreached_since.is_not(None)
+    wanted = is_unreached if policy_id is None else or_(is_unreached, EscalationRun.policy_id == policy_id)
+    query = select(EscalationRun.id).where(_is("running", EscalationRun), wanted).order_by(EscalationRun.id)
+    return list((await tx.session.scalars(query)).all())
 
 
 async def unreached(tx: Tx, alert_ids: Sequence[UUID]) -> list[UUID]:
@@ -342,7 +350,10 @@ async def lock_run(tx: Tx, id: UUID) -> EscalationRun:
 async def lock_running(
     tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None
 ) -> list[EscalationRun]:
-    """Return the running runs of these alerts or of this incident for changing, in the order of their ids."""
+    """Return the running runs of these alerts or of this incident for changing, in the order of their ids.
+
+    Whoever takes a step holds its run, and may ask the fallback meanwhile: what began while this waited is found, too.
+    """
     query = (
         select(EscalationRun)
         .where(EscalationRun.state == RunState.RUNNING, _about(EscalationRun, alert_ids, incident_id))
@@ -350,6 +361,8 @@ async def lock_running(
         .with_for_update(**LOCK)
         .execution_options(populate_existing=True)
     )
+    # A statement does not see what was committed after it had begun, be it that it waited for that very commit.
+    await tx.session.execute(query)
     return list((await tx.session.scalars(query)).all())
 
 
@@ -373,6 +386,13 @@ async def pages_waiting_for(tx: Tx, user_id: UUID) -> list[UUID]:
     """Return the pages that wait for this person's answer, the oldest first."""
     query = select(Page.id).where(Page.user_id == user_id, Page.state == PageState.PAGING).order_by(Page.id)
     return list((await tx.session.scalars(query)).all())
+
+
+async def pages_of_method(tx: Tx, method_id: UUID) -> list[UUID]:
+    """Return the pages that wait for an answer and are older than this contact method of their person."""
+    mine = and_(ContactMethod.user_id == Page.user_id, ContactMethod.created_at > Page.paged_at)
+    query = select(Page.id).join(ContactMethod, mine).where(ContactMethod.id == method_id)
+    return list((await tx.session.scalars(query.where(Page.state == PageState.PAGING).order_by(Page.id))).all())
 
 
 async def policies_naming(tx: Tx, user_id: UUID) -> list[tuple[UUID, str, int]]:
@@ -403,6 +423,15 @@ async def pages_of_step(tx: Tx, run: EscalationRun) -> list[Page]:
     """Return the pages that the run's present step made."""
     query = select(Page).where(Page.run_id == run.id, Page.step == run.step, Page.round == run.round)
     return list((await tx.session.scalars(query)).all())
+
+
+async def asked_by(tx: Tx, run_ids: Collection[UUID]) -> dict[UUID, dict[tuple[int, int], set[UUID]]]:
+    """Return whom each of these runs has asked, by round and step."""
+    query = select(Page.run_id, Page.round, Page.step, Page.user_id).where(Page.run_id.in_(run_ids)).distinct()
+    found: dict[UUID, dict[tuple[int, int], set[UUID]]] = {}
+    for run_id, round, step, user_id in (await tx.session.execute(query)).all() if run_ids else ():
+        found.setdefault(run_id, {}).setdefault((round, step), set()).add(user_id)
+    return found
 
 
 async def pages_of(

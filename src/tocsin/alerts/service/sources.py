@@ -11,12 +11,15 @@ from sqlalchemy import delete, select
 from tocsin.alerts import queries
 from tocsin.alerts.model import AlertSignal, AlertSource, Signal, SourceKind
 from tocsin.alerts.service.by_hand import end
+from tocsin.alerts.service.holding import lets_go, shorten
 from tocsin.alerts.service.returning import may_come_back
+from tocsin.alerts.service.routing import routing_jobs
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity.model import Actor
+from tocsin.jobs import queue
 from tocsin.kit.crypto import new_intake_token
 from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
@@ -118,10 +121,19 @@ async def update_source(
         source.close_after_hours = stale.after_hours
     if hold_down is not None and hold_down.minutes != source.hold_down_minutes:
         changes.append(_hold_down_change(source.hold_down_minutes, hold_down.minutes))
-        source.hold_down_minutes = hold_down.minutes
+        before, source.hold_down_minutes = source.hold_down_minutes, hold_down.minutes
+        await _let_go_earlier(tx, source.id, before or 0, hold_down.minutes or 0)
     if changes:
         await _source_changed(tx, who, source, changes)
     return source
+
+
+async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
+    """Have what is held back already looked at by the new hold-down, if that is shorter."""
+    if minutes < before:
+        held = await shorten(tx, id, timedelta(minutes=before), timedelta(minutes=minutes))
+        for due, ids in lets_go(held).items():
+            await queue.enqueue(tx, *routing_jobs(ids, due=due))
 
 
 async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:

@@ -51,7 +51,8 @@ class Asked:
 async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], message: str = "") -> Asked:
     """Ask people or policies for help, each with a run of its own; whoever is reached first becomes a responder.
 
-    Who is being asked for help with this incident now is not asked a second time. Who has joined is paged all the same,
+    Who is being asked for help with this incident now is not asked a second time; a policy that climbs for it and has
+    reached nobody begins again. Who has joined is paged all the same,
     as they may have fallen asleep. Of both it is said.
     """
     who.must("incident.page")
@@ -62,7 +63,8 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_open(incident)
     names = dict(zip(wanted, await _target_names(tx, wanted), strict=True))
-    busy = await _being_asked(tx, incident)
+    busy, silent = await _being_asked(tx, incident)
+    await oncall.begin_again(tx, [run for target, run in silent.items() if target in wanted])
     already = await _already(tx, incident, names, busy)
     wanted = [target for target in wanted if target not in busy]
     if not wanted:
@@ -90,14 +92,19 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     return Asked(runs, already)
 
 
-async def _being_asked(tx: Tx, incident: Incident) -> set[PageTarget]:
-    """Return who is being paged for help with the incident now, and the policies that are climbing for it."""
+async def _being_asked(tx: Tx, incident: Incident) -> tuple[set[PageTarget], dict[PageTarget, EscalationRun]]:
+    """Return who is being paged for help with the incident now, and the policies that are climbing for it.
+
+    And those of these policies by which nobody is being asked at the moment.
+    """
     running = [
         run for run in await oncall_queries.lock_running(tx, incident_id=incident.id) if run.incident_id == incident.id
     ]
-    asked = {PageTarget("user", page.user_id) for page in await oncall_queries.open_pages(tx, [r.id for r in running])}
-    climbing = {PageTarget("escalation_policy", run.policy_id) for run in running if run.policy_id is not None}
-    return asked | climbing
+    pages = await oncall_queries.open_pages(tx, [run.id for run in running])
+    asked, asking = {PageTarget("user", page.user_id) for page in pages}, {page.run_id for page in pages}
+    climbing = {PageTarget("escalation_policy", run.policy_id): run for run in running if run.policy_id is not None}
+    silent = {target: run for target, run in climbing.items() if run.id not in asking}
+    return asked | climbing.keys(), silent
 
 
 async def _already(

@@ -13,18 +13,21 @@ from tocsin.oncall.service.answers import (
 from tocsin.oncall.service.contact import pages_them, remove_contact_method
 from tocsin.oncall.service.fallback import Fallback, describe_fallback, set_fallback
 from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
-from tocsin.oncall.service.runs import advance, end_calm_runs, end_runs, link_runs, start_anew
+from tocsin.oncall.service.runs import advance, begin_again, end_calm_runs, end_runs, link_runs, start_anew
 from tocsin.oncall.service.steps import ADVANCE, Start, start, what_follows
+from tocsin.oncall.service.waking import MATTERS, look_again, use_new_way
 from tocsin.oncall.service.wording import PageWords, reword
 
 __all__ = [
     "ADVANCE",
+    "MATTERS",
     "Fallback",
     "PageWords",
     "Start",
     "StepDraft",
     "advance",
     "answer_page",
+    "begin_again",
     "create_policy",
     "decline_page",
     "delete_policy",
@@ -34,6 +37,7 @@ __all__ = [
     "escalate_run",
     "give_up_on_page",
     "link_runs",
+    "look_again",
     "page",
     "pages_them",
     "pass_on_if_gone",
@@ -45,5 +49,6 @@ __all__ = [
     "switched_off",
     "try_other_ways",
     "update_policy",
+    "use_new_way",
     "what_follows",
 ]

@@ -32,7 +32,7 @@ class Fallback:
 async def set_fallback(
     tx: Tx, who: Actor, target: PageTarget | None, *, if_version: int | None = None
 ) -> FallbackTarget:
-    """Choose the policy or the person to fall back on; None for nobody. Runs under way follow at their next step.
+    """Choose the policy or the person to fall back on; None for nobody. Runs that reach nobody ask it at once.
 
     Raises `Invalid("target", …)` for a person whose account is switched off, `NotFound` for what does not exist,
     `Stale` when `if_version` is not the stored version; before anything was chosen that is 0.

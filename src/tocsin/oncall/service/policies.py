@@ -66,7 +66,7 @@ async def update_policy(
     repeat: int | None = None,
     if_version: int | None = None,
 ) -> EscalationPolicy:
-    """Change a policy. Runs that are under way follow the new steps from their next one on."""
+    """Change a policy. Runs that are under way follow the new steps from their next one on (see `waking`)."""
     who.must("oncall.manage")
     policy = await queries.lock_policy(tx, id)
     if if_version is not None and if_version != policy.version:

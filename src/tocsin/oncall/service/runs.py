@@ -33,7 +33,12 @@ LEAST_ROUND = timedelta(minutes=1)
 
 async def start_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     """Begin the runs of these alerts again that have reached nobody so far, because their signal came again."""
-    runs = [run for run in await queries.lock_running(tx, alert_ids=alert_ids) if run.unreached_since is not None]
+    await begin_again(tx, await queries.lock_running(tx, alert_ids=alert_ids))
+
+
+async def begin_again(tx: Tx, running: Sequence[EscalationRun]) -> None:
+    """Begin those of these runs again that have said that they reach nobody. The caller has locked them."""
+    runs = [run for run in running if run.unreached_since is not None]
     reached = await queries.runs_that_reached(tx, [run.id for run in runs])
     # A signal that comes every second must not page every second.
     again = [run for run in runs if run.id not in reached and tx.now - run.round_started_at >= LEAST_ROUND]

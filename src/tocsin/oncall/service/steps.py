@@ -40,6 +40,7 @@ from tocsin.oncall.escalation import (
     Plan,
     Step,
     decide,
+    placed,
     reason_for,
     reason_to_send,
 )
@@ -122,11 +123,19 @@ async def take_steps(
     """
     reached = set[UUID]() if are_new else await queries.runs_that_reached(tx, [run.id for run in runs])
     asked = await _asked_otherwise(tx, runs)
+    before = {} if are_new else await queries.asked_by(tx, [run.id for run in runs if run.step])
     paged: list[tuple[EscalationRun, dict[str, Any]]] = []
     loud = await _still_loud(tx, [run for run in runs if run.id not in reached], directory)
     for run in runs:
         _follow(run, directory, has_reached=run.id in reached)
-        decision = _decision(tx, run, directory, has_reached=run.id in reached, asked=asked.get(run.id, ()))
+        decision = _decision(
+            tx,
+            run,
+            directory,
+            has_reached=run.id in reached,
+            asked=asked.get(run.id, ()),
+            before=before.get(run.id, {}),
+        )
         events += _about(run, decision, has_reached=run.id in reached)
         if why := _take(tx, run, decision, has_reached=run.id in reached, events=events):
             loud.append((run, why))
@@ -222,6 +231,24 @@ async def _asked_otherwise(tx: Tx, runs: Sequence[EscalationRun]) -> dict[UUID, 
     return found
 
 
+async def ask_fallback_again(tx: Tx, run: EscalationRun) -> None:
+    """Ask the present fallback about a run that said before that it reaches nobody, unless it was asked already."""
+    directory = await queries.known_directory(tx)
+    await _ask_fallback(tx, directory, await _still_loud(tx, [run], directory))
+
+
+def asks_another(run: EscalationRun, directory: Directory) -> bool:
+    """Say whether this run asks a fallback that is not the present one."""
+    return run.is_fallback and directory.fallback is not None and not _is_it(run, directory.fallback)
+
+
+async def set_timer(tx: Tx, run: EscalationRun, at: datetime) -> None:
+    """Let the run look again at this time and not when it was to."""
+    run.next_step_at = at
+    await queue.cancel(tx, queue.subject("run", run.id))
+    await queue.enqueue(tx, _timer(run))
+
+
 async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[EscalationRun, str]]) -> None:
     """Ask the organisation's last resort about what nobody else has answered, once for each alert or incident."""
     target = directory.fallback
@@ -290,7 +317,10 @@ async def what_follows(tx: Tx, run: EscalationRun, *, at_once: bool = False) -> 
     asked = await _asked_otherwise(tx, [run])
     at = tx.now if at_once else max(run.next_step_at or tx.now, tx.now)
     directory = await queries.known_directory(tx)
-    return _decision(tx, run, directory, has_reached=run.id in reached, asked=asked.get(run.id, ()), at=at)
+    before = (await queries.asked_by(tx, [run.id])).get(run.id, {})
+    return _decision(
+        tx, run, directory, has_reached=run.id in reached, asked=asked.get(run.id, ()), before=before, at=at
+    )
 
 
 def _decision(
@@ -300,11 +330,15 @@ def _decision(
     *,
     has_reached: bool,
     asked: Collection[UUID],
+    before: Mapping[tuple[int, int], set[UUID]],
     at: datetime | None = None,
 ) -> Decision:
+    plan = plan_of(known, run)
+    place = Place(run.step, run.round, (at or tx.now) - run.round_started_at, has_reached)
+    in_round = {id for (round, _), ids in before.items() if round == run.round for id in ids}
     return decide(
-        plan_of(known, run),
-        Place(run.step, run.round, (at or tx.now) - run.round_started_at, has_reached),
+        plan,
+        placed(plan, place, before.get((run.round, run.step), set()), in_round),
         urgency=Urgency(run.urgency),
         reachable=known.methods.keys(),
         names=known.names,
