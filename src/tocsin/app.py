@@ -67,8 +67,10 @@ LISTENERS: Listeners = {
     "page.attempt_failed": [Listener("page", TRY_OTHER_WAYS)],
     "user.deactivated": [Listener("page", STAND_IN)],
     "user.lost_rights": [Listener("page", STAND_IN)],
-    "configuration.created": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
-    "configuration.changed": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    # Not in the lane of the timers, as many runs may have to be looked at.
+    "configuration.created": [Listener("default", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    "configuration.changed": [Listener("default", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    "configuration.deleted": [Listener("default", LOOK_AGAIN, only_kinds=frozenset({"contact_method"}))],
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
     "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],
     "escalation.exhausted": [Listener("default", COUNT_IN_VAIN)],
