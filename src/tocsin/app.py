@@ -70,6 +70,7 @@ LISTENERS: Listeners = {
     # Not in the lane of the timers, as many runs may have to be looked at.
     "configuration.created": [Listener("default", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
     "configuration.changed": [Listener("default", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    "contact_method.recovered": [Listener("default", LOOK_AGAIN)],
     "configuration.deleted": [Listener("default", LOOK_AGAIN, only_kinds=frozenset({"contact_method"}))],
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
     "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],

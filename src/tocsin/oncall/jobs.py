@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tocsin.db.engine import Database
-from tocsin.events.configuration import ConfigurationDeleted
+from tocsin.events.configuration import ConfigurationDeleted, ContactMethodRecovered
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
 from tocsin.oncall import service, waking_queries
@@ -80,6 +80,8 @@ async def _concerned(db: Database, job: Job) -> tuple[list[UUID], list[UUID]]:
             return [], []
         if job.payload["event"] == ConfigurationDeleted.name:
             return [], await waking_queries.pages_without_method(tx)
+        if job.payload["event"] == ContactMethodRecovered.name:
+            return await waking_queries.waiting_for_origin(tx, id), []
         runs = await waking_queries.waiting_to_reach(tx, kind, id)
         return runs, await waking_queries.pages_of_method(tx, id) if kind == "contact_method" else []
 

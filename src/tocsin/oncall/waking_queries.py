@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import and_, literal_column, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, literal_column, not_, or_, select
 from sqlalchemy.orm import aliased
 
 from tocsin.db.engine import Tx
+from tocsin.identity.model import User
 from tocsin.jobs.queue import Job
 from tocsin.notifications.model import ContactMethod, Delivery, DeliveryKind
+from tocsin.notifications.origins import origin_of
 from tocsin.oncall.model import EscalationRun, EscalationStep, EscalationTarget, Page, PageState, RunState
 from tocsin.oncall.queries import has_reached
 
@@ -22,43 +24,59 @@ async def waiting_to_reach(tx: Tx, kind: str, id: UUID) -> list[UUID]:
 
     These are the runs that go on and have reached nobody; of a policy all that are climbing it.
     """
-    of_policy = EscalationRun.policy_id == id
-    if kind == "escalation_policy":
-        return await _running(tx, of_policy)
-    silent = and_(EscalationRun.unreached_since.is_not(None), not_(has_reached(EscalationRun)))
-    if kind == "fallback_target":
-        return await _running(tx, silent)
-    user_id = id
-    if kind == "contact_method":
-        method = await tx.session.get(ContactMethod, id)
-        if method is None:
-            return []
-        user_id = method.user_id
+    match kind:
+        case "escalation_policy":
+            return await _running(tx, EscalationRun.policy_id == id)
+        case "fallback_target":
+            return await _running(tx, _silent())
+        case "contact_method":
+            return await _running(tx, _silent(), _asks(select(ContactMethod.user_id).where(ContactMethod.id == id)))
+        case _:
+            return await _running(tx, _silent(), _asks(select(User.id).where(User.id == id)))
+
+
+async def waiting_for_origin(tx: Tx, method_id: UUID) -> list[UUID]:
+    """Return the runs that have reached nobody and ask somebody whom the same origin reaches as this contact method."""
+    method = await tx.session.get(ContactMethod, method_id)
+    if method is None:
+        return []
+    reached = select(ContactMethod.user_id).where(ContactMethod.kind == method.kind)
+    if (origin := origin_of(method.kind, method.address)) != method.kind:
+        reached = reached.where(ContactMethod.address.startswith(origin, autoescape=True))
+    return await _running(tx, _silent(), _asks(reached))
+
+
+def _silent() -> ColumnElement[bool]:
+    return and_(EscalationRun.unreached_since.is_not(None), not_(has_reached(EscalationRun)))
+
+
+def _asks(people: Select[UUID]) -> ColumnElement[bool]:
+    """Say that a run asks somebody of these people, on whatever step."""
     naming = (
         select(EscalationStep.policy_id)
         .join(EscalationTarget, EscalationTarget.step_id == EscalationStep.id)
-        .where(EscalationTarget.user_id == user_id)
+        .where(EscalationTarget.user_id.in_(people))
     )
-    theirs = or_(EscalationRun.direct_user_id == user_id, EscalationRun.policy_id.in_(naming))
-    return await _running(tx, and_(theirs, silent))
+    return or_(EscalationRun.direct_user_id.in_(people), EscalationRun.policy_id.in_(naming))
 
 
 # What has begun already may have looked before this change, so only what waits counts, and only what is due.
 _COMES_AGAIN = """
 SELECT EXISTS (SELECT FROM job WHERE kind = $1 AND id > $2 AND owner IS NULL AND due <= tocsin_now()
-               AND payload -> 'fields' ->> 'kind' = $3 AND payload -> 'fields' ->> 'id' = $4)
+               AND payload ->> 'event' = $3 AND payload -> 'fields' ->> 'kind' = $4
+               AND payload -> 'fields' ->> 'id' = $5)
 """
 
 
 async def comes_again(tx: Tx, job: Job) -> bool:
-    """Say whether the same part of the configuration was changed again, and that is still to be looked at."""
-    fields = job.payload["fields"]
-    found: bool = await (await tx.raw()).fetchval(_COMES_AGAIN, job.kind, job.id, fields["kind"], fields["id"])
+    """Say whether the same has happened again to the same thing, and that is still to be looked at."""
+    event, fields = job.payload["event"], job.payload["fields"]
+    found: bool = await (await tx.raw()).fetchval(_COMES_AGAIN, job.kind, job.id, event, fields["kind"], fields["id"])
     return found
 
 
-async def _running(tx: Tx, *which: object) -> list[UUID]:
-    query = select(EscalationRun.id).where(_RUNNING, *which).order_by(EscalationRun.id)  # pyright: ignore[reportArgumentType]
+async def _running(tx: Tx, *which: ColumnElement[bool]) -> list[UUID]:
+    query = select(EscalationRun.id).where(_RUNNING, *which).order_by(EscalationRun.id)
     return list((await tx.session.scalars(query)).all())
 
 
