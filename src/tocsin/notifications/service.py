@@ -27,7 +27,6 @@ from tocsin.notifications.channels.base import Channel
 from tocsin.notifications.channels.webhook import bodies
 from tocsin.notifications.channels.webhook.bodies import Body
 from tocsin.notifications.model import (
-    REACHED,
     WEBHOOK,
     BodyFormat,
     ContactMethod,
