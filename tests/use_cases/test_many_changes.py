@@ -83,12 +83,6 @@ async def test_a_later_change_that_does_not_wait_stands_for_nothing(world: World
     assert due < minutes(11)
 
 
-async def test_timers_do_not_wait_behind_looks(world: World) -> None:
-    """G04: looking again may take long where much waits, so it has no place among the timers."""
-    for event in ("configuration.created", "configuration.changed", "configuration.deleted"):
-        assert {each.lane for each in app.LISTENERS[event] if each.kind == app.LOOK_AGAIN} == {"default"}
-
-
 async def test_whoever_is_asked_for_the_first_time_is_asked_by_each_run(world: World) -> None:
     """F136: one change, many alerts that reached nobody; also those of a person who is asked directly."""
     ada = await world.person("ada", reachable=False)
