@@ -69,6 +69,8 @@ LISTENERS: Listeners = {
     "user.lost_rights": [Listener("page", STAND_IN)],
     "configuration.created": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
     "configuration.changed": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    "contact_method.recovered": [Listener("page", LOOK_AGAIN)],
+    "configuration.deleted": [Listener("page", LOOK_AGAIN, only_kinds=frozenset({"contact_method"}))],
     "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
     "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],
     "escalation.exhausted": [Listener("default", COUNT_IN_VAIN)],

@@ -68,6 +68,20 @@ def test_a_refusal_is_believed_after_several_over_minutes(
     assert (wait_after(Refused("404", patience=patience), tried) is None) == is_believed
 
 
+@pytest.mark.parametrize(
+    ("failure", "waits"),
+    [
+        (Refused("404", answered=True), [2, 5, 15, 45, 120, 300, 300]),
+        # A certificate that is no good: nobody has said no, and nothing has left.
+        (Refused("no valid certificate"), [2, 5, 15, 45, 45, 45, 45]),
+    ],
+)
+def test_what_nobody_has_refused_is_tried_as_often_as_what_cannot_leave(failure: Refused, waits: list[int]) -> None:
+    """F060: a certificate is renewed, and the page goes out within a minute."""
+    found = [wait_after(failure, Tried(n, seconds(500), n, seconds(500))) for n in range(1, 8)]
+    assert found == [seconds(wait) for wait in waits]
+
+
 @pytest.mark.parametrize(("asked", "wait"), [(None, 2), (1, 2), (60, 60), (120, 120), (86_400, 120)])
 def test_the_other_side_may_ask_for_patience_within_bounds(asked: float | None, wait: float) -> None:
     """F125: Retry-After is obeyed, but somebody may have to be woken."""

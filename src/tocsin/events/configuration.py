@@ -52,6 +52,16 @@ class UserLostRights(Event, frozen=True, kw_only=True):
     user_name: str
 
 
+class ContactMethodRecovered(Event, frozen=True, kw_only=True):
+    """A contact method that had failed for some minutes took a message again; `id` is its own, `title` its name."""
+
+    name: ClassVar[str] = "contact_method.recovered"
+    kind: str = "contact_method"
+    id: UUID
+    title: str
+    user_name: str
+
+
 class SignedIn(Event, frozen=True, kw_only=True):
     """Somebody signed in with a password or a one-time link."""
 

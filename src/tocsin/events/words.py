@@ -390,6 +390,10 @@ def _configuration(event: Event, who: str) -> Line | None:
             return Line("user-x", f"{who} switched off the account of {event.user_name}", "orange", "system")
         case configuration.UserLostRights():
             return Line("user-x", f"{event.user_name} may no longer act on incidents", "orange", "system")
+        case configuration.ContactMethodRecovered():
+            return Line(
+                "check", f"The contact method “{event.title}” of {event.user_name} works again", "green", "system"
+            )
         case configuration.SignedIn():
             return Line("log-in", f"{who} signed in", "slate", "system", f"with a {_plain(event.how)}, from {event.ip}")
         case configuration.SignInFailed():

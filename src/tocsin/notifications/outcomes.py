@@ -13,6 +13,7 @@ from uuid import UUID
 
 from tocsin.db.engine import Connection, Database, Tx
 from tocsin.events.base import SYSTEM
+from tocsin.events.configuration import ContactMethodRecovered
 from tocsin.events.log import emit
 from tocsin.events.oncall import PageAttemptFailed, PageDelivered, PageFailed, PageSent
 from tocsin.jobs import queue
@@ -23,6 +24,7 @@ from tocsin.notifications.channels.base import Receipt
 from tocsin.notifications.model import DeliveryState
 from tocsin.notifications.origins import share_of
 from tocsin.notifications.patience import CALL_WITHIN, Tried, is_worth_a_line, wait_after
+from tocsin.notifications.queries import FAILING_FOR
 from tocsin.notifications.redirecting import redirect
 
 Measure = Callable[[str, str], None]
@@ -66,8 +68,9 @@ WITH done AS (
     DELETE FROM contact_method_health AS health USING done JOIN contact_method AS method
            ON method.id = done.contact_method_id AND method.address = done.address
     WHERE health.contact_method_id = method.id
+    RETURNING health.failing_since, method.name
 )
-SELECT count(*) FROM done
+SELECT (SELECT name FROM healed WHERE failing_since < $3::timestamptz - $7::interval) AS recovered FROM done
 """
 _SLOW = """
 INSERT INTO contact_method_health (contact_method_id, answers_after)
@@ -85,13 +88,15 @@ async def succeeded(
     state = DeliveryState.DELIVERED if receipt.delivered else DeliveryState.SENT
     async with db.begin_hot() as tx:
         connection = await tx.raw()
-        if not await connection.fetchval(
-            _SUCCEEDED, started.id, state, tx.now, receipt.detail, receipt.provider_id, started.attempt
-        ):
+        written = await connection.fetchrow(
+            _SUCCEEDED, started.id, state, tx.now, receipt.detail, receipt.provider_id, started.attempt, FAILING_FOR
+        )
+        if written is None:
             raise Fenced(f"delivery {started.id} was taken over")
         if took > CALL_WITHIN and started.contact_method_id is not None:
             await connection.execute(_SLOW, started.contact_method_id, round(took.total_seconds()), started.address)
         await queue.finish(tx, job, fenced=False)
+        await _tell_recovery(tx, started, written["recovered"])
         if started.kind == "page":
             await emit(
                 tx,
@@ -102,6 +107,15 @@ async def succeeded(
                 ),
             )
     measure(started.channel, "delivered" if receipt.delivered else "sent")
+
+
+async def _tell_recovery(tx: Tx, started: Started, name: str | None) -> None:
+    """Let the record say that a contact method works again, for what was given up while it did not."""
+    if name is not None and started.contact_method_id is not None:
+        recovered = ContactMethodRecovered(
+            actor=SYSTEM, id=started.contact_method_id, title=name, user_name=started.user_name
+        )
+        await emit(tx, recovered)
 
 
 # Locked before the delivery, as whoever changes the method does; its address cannot change under what is written here.

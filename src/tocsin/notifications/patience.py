@@ -86,8 +86,9 @@ def _is_believed(failure: Refused, tried: Tried) -> bool:
 
 
 def _waits(failure: OutsideFailure, tried: Tried) -> Sequence[timedelta]:
-    if isinstance(failure, Refused):
+    if isinstance(failure, Refused) and failure.answered:
         return _REFUSED
+    # Nobody has said no, as with a certificate that is no good: to try again costs nothing.
     if not failure.may_have_arrived:
         return _SURELY_NOT_ARRIVED
     if not failure.answered:

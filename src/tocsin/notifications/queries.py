@@ -123,6 +123,20 @@ async def deliveries_of_page(tx: Tx, page_id: UUID) -> list[Delivery]:
     return list((await tx.session.scalars(query.execution_options(populate_existing=True))).all())
 
 
+_ASTRAY = """
+SELECT delivery.id FROM delivery WHERE delivery.id = ANY($1::uuid[]) AND NOT EXISTS (
+    SELECT FROM contact_method AS method
+    WHERE method.user_id = delivery.user_id AND method.kind = delivery.channel AND method.address = delivery.address)
+"""
+
+
+async def astray(tx: Tx, delivery_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these deliveries whose address is their person's no longer: it was removed or corrected."""
+    await tx.flush()
+    rows = await (await tx.raw()).fetch(_ASTRAY, list(delivery_ids)) if delivery_ids else []
+    return {row["id"] for row in rows}
+
+
 _FAILING = """
 SELECT contact_method_id FROM contact_method_health
 WHERE failing_since < tocsin_now() - $1::interval AND last_failed_at > tocsin_now() - $2::interval

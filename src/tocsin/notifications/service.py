@@ -27,7 +27,6 @@ from tocsin.notifications.channels.base import Channel
 from tocsin.notifications.channels.webhook import bodies
 from tocsin.notifications.channels.webhook.bodies import Body
 from tocsin.notifications.model import (
-    REACHED,
     WEBHOOK,
     BodyFormat,
     ContactMethod,
@@ -200,31 +199,6 @@ async def _cancel(tx: Tx, which: ColumnElement[bool]) -> list[UUID]:
     gone = [id for id, state in taken_back if state == DeliveryState.CANCELLED]
     await queue.cancel(tx, *(queue.subject("delivery", id) for id in gone))
     return gone
-
-
-async def try_other_ways(tx: Tx, page_id: UUID) -> None:
-    """A message of this page failed: send at once what was planned for later, and on what else its person has.
-
-    Once something of the page has gone out, nothing is added. A page of low urgency keeps to what its person wants.
-    """
-    here = await queries.deliveries_of_page(tx, page_id)
-    if any(delivery.state in REACHED for delivery in here):
-        return
-    early = [d for d in here if d.state == DeliveryState.QUEUED and d.attempt == 0 and d.wanted_at > tx.now]
-    for delivery in early:
-        delivery.wanted_at = delivery.due_at = tx.now
-    await tx.session.flush()
-    await queue.hasten(tx, *(queue.subject("delivery", delivery.id) for delivery in early))
-    first = here[0]
-    if first.content.get("urgency") != Urgency.HIGH:
-        return
-    methods, _ = await queries.ways_to_reach(tx, [first.user_id])
-    used = {delivery.contact_method_id for delivery in here}
-    others = [Planned(method, timedelta()) for method in methods.get(first.user_id, ()) if method.id not in used]
-    rows = [row_of(tx, step, kind=DeliveryKind.PAGE, content=first.content, user_id=first.user_id) for step in others]
-    for row in rows:
-        row |= {"page_id": page_id, "alert_id": first.alert_id, "incident_id": first.incident_id}
-    await queue_rows(tx, rows)
 
 
 @dataclass(frozen=True, slots=True)

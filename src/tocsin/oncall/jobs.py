@@ -7,9 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from tocsin.db.engine import Database
+from tocsin.events.configuration import ConfigurationDeleted, ContactMethodRecovered
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
-from tocsin.oncall import queries, service
+from tocsin.oncall import service, waking_queries
 
 
 async def advance(db: Database, job: Job) -> None:
@@ -55,24 +56,34 @@ async def look_again(db: Database, job: Job) -> None:
 
     May run twice, and comes back for what was looked at a moment ago. Each run is looked at by itself.
     """
-    fields, depth = job.payload["fields"], job.payload["depth"]
-    id = UUID(fields["id"])
-    async with db.look() as tx:
-        runs = await queries.waiting_to_reach(tx, policy_id=id if fields["kind"] == "escalation_policy" else None)
-        pages = await queries.pages_of_method(tx, id) if fields["kind"] == "contact_method" else []
-    later: list[datetime] = []
+    depth = job.payload["depth"]
+    runs, pages = await _concerned(db, job)
+    later: list[datetime | None] = []
     for page_id in pages:
         async with db.begin(depth=depth) as tx:
-            await service.use_new_way(tx, page_id)
+            later.append(await service.use_new_way(tx, page_id))
     for run_id in runs:
         async with db.begin(depth=depth) as tx:
-            if (until := await service.look_again(tx, run_id)) is not None:
-                later.append(until)
+            later.append(await service.look_again(tx, run_id))
     async with db.begin(depth=depth) as tx:
-        if later:
-            await queue.postpone(tx, job, max(later))
+        if until := max((at for at in later if at is not None), default=None):
+            await queue.postpone(tx, job, until)
         else:
             await queue.finish(tx, job)
+
+
+async def _concerned(db: Database, job: Job) -> tuple[list[UUID], list[UUID]]:
+    """Return the runs and the pages that the change may matter to; none where a later change of the same waits."""
+    kind, id = job.payload["fields"]["kind"], UUID(job.payload["fields"]["id"])
+    async with db.look() as tx:
+        if await waking_queries.comes_again(tx, job):
+            return [], []
+        if job.payload["event"] == ConfigurationDeleted.name:
+            return [], await waking_queries.pages_without_method(tx)
+        if job.payload["event"] == ContactMethodRecovered.name:
+            return await waking_queries.waiting_for_origin(tx, id), []
+        runs = await waking_queries.waiting_to_reach(tx, kind, id)
+        return runs, await waking_queries.pages_of_method(tx, id) if kind == "contact_method" else []
 
 
 async def count_in_vain(db: Database, count: Callable[[str], None], job: Job) -> None:

@@ -17,7 +17,7 @@ from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
-from tocsin.notifications.model import REACHED, ContactMethod, Delivery, Method, Rule
+from tocsin.notifications.model import REACHED, Delivery, Method, Rule
 from tocsin.notifications.queries import reaches, ways_to_reach
 from tocsin.oncall.escalation import PageTarget, Plan, Step, Weakness, weaknesses
 from tocsin.oncall.model import (
@@ -101,14 +101,6 @@ async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[tup
     return {(row["alert_id"], row["is_fallback"]) for row in rows}
 
 
-async def waiting_to_reach(tx: Tx, *, policy_id: UUID | None = None) -> list[UUID]:
-    """Return the runs that go on and have reached nobody, and all that are climbing this policy."""
-    is_unreached = EscalationRun.unreached_since.is_not(None)
-    wanted = is_unreached if policy_id is None else or_(is_unreached, EscalationRun.policy_id == policy_id)
-    query = select(EscalationRun.id).where(_is("running", EscalationRun), wanted).order_by(EscalationRun.id)
-    return list((await tx.session.scalars(query)).all())
-
-
 async def unreached(tx: Tx, alert_ids: Sequence[UUID]) -> list[UUID]:
     """Return those of these alerts for which a run goes on that has reached nobody. Needs no session."""
     connection = await tx.raw()
@@ -135,7 +127,7 @@ def paging_trouble(is_about: Is, counts: Is | None = None) -> ColumnElement[str 
     unreached = _any_run(is_about, lambda run: and_(_is("running", run), run.unreached_since.is_not(None)))
     exhausted = _any_run(is_about, lambda run: and_(_is("exhausted", run), *([counts(run)] if counts else [])))
     goes_on = _any_run(is_about, lambda run: and_(_is("running", run), not_(run.is_fallback)))
-    in_touch = _any_run(is_about, lambda run: and_(_is("running", run), _has_reached(run)))
+    in_touch = _any_run(is_about, lambda run: and_(_is("running", run), has_reached(run)))
     return case(
         (and_(exhausted, not_(goes_on), not_(in_touch)), PagingTrouble.UNANSWERED.value),
         (and_(unreached, not_(in_touch)), PagingTrouble.UNREACHED.value),
@@ -166,7 +158,7 @@ def _is(state: str, run: type[EscalationRun]) -> ColumnElement[bool]:
     return run.state == literal_column(f"'{RunState(state).value}'")
 
 
-def _has_reached(run: type[EscalationRun]) -> ColumnElement[bool]:
+def has_reached(run: type[EscalationRun]) -> ColumnElement[bool]:
     """Say that a message of the run went out, or that somebody reacted to it, as `that_reached` finds it."""
     page, other = aliased(Page), aliased(Page)
     sent = (
@@ -386,13 +378,6 @@ async def pages_waiting_for(tx: Tx, user_id: UUID) -> list[UUID]:
     """Return the pages that wait for this person's answer, the oldest first."""
     query = select(Page.id).where(Page.user_id == user_id, Page.state == PageState.PAGING).order_by(Page.id)
     return list((await tx.session.scalars(query)).all())
-
-
-async def pages_of_method(tx: Tx, method_id: UUID) -> list[UUID]:
-    """Return the pages that wait for an answer and are older than this contact method of their person."""
-    mine = and_(ContactMethod.user_id == Page.user_id, ContactMethod.created_at > Page.paged_at)
-    query = select(Page.id).join(ContactMethod, mine).where(ContactMethod.id == method_id)
-    return list((await tx.session.scalars(query.where(Page.state == PageState.PAGING).order_by(Page.id))).all())
 
 
 async def policies_naming(tx: Tx, user_id: UUID) -> list[tuple[UUID, str, int]]:

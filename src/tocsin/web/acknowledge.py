@@ -84,7 +84,7 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A page and everything that it is about."""
+    """A page and everything that it is about; `is_astray`: the link went to an address that is theirs no longer."""
 
     page: Page
     person: User
@@ -92,6 +92,7 @@ class _Asked:
     alert: Alert | None
     incident: Incident | None
     channel: str
+    is_astray: bool
 
     @property
     def actor(self) -> Actor:
@@ -132,9 +133,13 @@ async def _answer(tx: Tx, asked: _Asked, do: str, step: str) -> None:
 
 
 async def _find(tx: Tx, context: Context, token: str) -> _Asked | None:
-    """Return what a link that is good now is about; None when it is not genuine, too old or its person is gone."""
+    """Return what a link that is good now is about.
+
+    None when it is not genuine or too old, its person is gone, or its address is theirs no longer.
+    """
     read = await _read_token(tx, context, token)
-    return await _read(tx, read[0]) if read is not None and not read[2] else None
+    asked = await _read(tx, read[0]) if read is not None and not read[2] else None
+    return asked if asked is not None and not asked.is_astray else None
 
 
 async def _read_token(tx: Tx, context: Context, token: str) -> tuple[UUID, datetime, bool] | None:
@@ -153,9 +158,10 @@ async def _read(tx: Tx, delivery_id: UUID) -> _Asked | None:
         alert = await alert_queries.get(tx, page.alert_id) if page.alert_id is not None else None
         incident_id = page.incident_id or (alert.incident_id if alert is not None else None)
         incident = await incident_queries.get(tx, incident_id) if incident_id is not None else None
+        is_astray = bool(await notifications.astray(tx, [delivery_id]))
     except NotFound:
         return None
-    return _Asked(page, person, run, alert, incident, delivery.channel) if person.is_active else None
+    return _Asked(page, person, run, alert, incident, delivery.channel, is_astray) if person.is_active else None
 
 
 async def _show(request: AppRequest, context: Context, token: str, notice: str = "") -> pages.Page:
@@ -165,7 +171,7 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
         if read is None or asked is None:
             return _nowhere(request, context, tx, token)
         view = await _view(tx, asked)
-        state = "expired" if read[2] else _state(asked)
+        state = "expired" if read[2] else "astray" if asked.is_astray else _state(asked)
         if state == "waiting" and view.passed_on_at is not None:
             state = "passed_on"
         values = pages.bare(request, context, tx.now.astimezone(pages.zone(asked.person.time_zone)))
@@ -177,7 +183,7 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
             "person_name": asked.person.name,
             "notice": notice,
         }
-    status = 409 if notice else 410 if state == "expired" else 200
+    status = 409 if notice else 410 if state in ("expired", "astray") else 200
     return pages.render("ack.html", values, status=status, headers=_HEADERS)
 
 

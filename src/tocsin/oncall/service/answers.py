@@ -14,6 +14,7 @@ from tocsin.events.oncall import (
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid
+from tocsin.notifications import other_ways
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import GIVEN_UP
@@ -99,7 +100,7 @@ async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
     if page.state != PageState.PAGING or await _pass_on_if_gone(tx, run, page):
         return
     # The message may be the first one that failed, as at an address that is none.
-    await notifications.try_other_ways(tx, page_id)
+    await other_ways.try_other_ways(tx, page_id)
     if all(state in GIVEN_UP for state in await contact.states_of_page(tx, page_id)):
         await _set_unreachable(tx, run, page, "every message to them failed")
         await go_on_if_nobody_is_left(tx, run, "The page reached nobody on this step.")
@@ -146,7 +147,7 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
     """
     run, page = await _lock_page(tx, page_id)
     if run.state == RunState.RUNNING and page.state == PageState.PAGING:
-        await notifications.try_other_ways(tx, page_id)
+        await other_ways.try_other_ways(tx, page_id)
 
 
 async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "", *, is_wanted: bool = False) -> Page:

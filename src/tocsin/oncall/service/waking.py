@@ -12,7 +12,7 @@ from uuid import UUID
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM
 from tocsin.notifications import queries as contact
-from tocsin.notifications.model import Urgency
+from tocsin.notifications.model import DeliveryState, Urgency
 from tocsin.oncall import queries
 from tocsin.oncall.escalation import can_reach
 from tocsin.oncall.model import EscalationRun, RunState
@@ -23,6 +23,7 @@ from tocsin.oncall.service.steps import ask_fallback_again, asks_another, plan_o
 # A change of these may let a run reach somebody whom it could not reach.
 MATTERS = frozenset({"contact_method", "user", "escalation_policy", "fallback_target"})
 
+_UNDER_WAY = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 # A message that has not been tried so long after its time waits for an origin that does not answer.
 SOON = timedelta(minutes=1)
 
@@ -65,9 +66,17 @@ async def _shorten(tx: Tx, run: EscalationRun) -> None:
         await set_timer(tx, run, max(until, tx.now))
 
 
-async def use_new_way(tx: Tx, page_id: UUID) -> None:
-    """Send a page also on a contact method that its person has got since, if what they had before does not deliver."""
+async def use_new_way(tx: Tx, page_id: UUID) -> datetime | None:
+    """Send a page also on what its person has got since, if what they had before does not deliver.
+
+    Neither does an address that is theirs no longer, whoever has taken the message there. While a message is on its way
+    to one, the time to come back is returned.
+    """
     await queries.lock_run(tx, (await queries.page(tx, page_id)).run_id)
     here = await contact.deliveries_of_page(tx, page_id)
-    if any(d.attempt > 1 or d.refusals > 0 or (not d.attempt and tx.now - d.wanted_at > SOON) for d in here):
+    astray = await contact.astray(tx, [delivery.id for delivery in here])
+    is_failing = any(d.attempt > 1 or d.refusals > 0 or (not d.attempt and tx.now - d.wanted_at > SOON) for d in here)
+    if is_failing or any(d.id in astray and d.state not in _UNDER_WAY for d in here):
         await try_other_ways(tx, page_id)
+    on_their_way = [d.unsure_until for d in here if d.id in astray and d.state == DeliveryState.SENDING]
+    return max((at for at in on_their_way if at is not None), default=None)
