@@ -42,7 +42,7 @@ async def openapi_document(request: Request[Any, Any, Any], context: Ctx) -> Res
     """Describe the API (OpenAPI 3.1). Needs no credential: of this installation it says the path and no more."""
     settings = context.settings
     cookie = session_cookie(settings.base_url)
-    document = complete(request.app.openapi_schema.to_schema(), server=at(settings.root, "/"), cookie=cookie)
+    document = complete(request.app.openapi_schema.to_schema(), server=settings.root or "/", cookie=cookie)
     return Response(msgspec.json.encode(document), media_type="application/json")
 
 

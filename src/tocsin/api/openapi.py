@@ -54,7 +54,7 @@ CONFIG = OpenAPIConfig(
     description=_DESCRIPTION,
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
     # As seen from that copy.
-    servers=[Server(url="../../../")],
+    servers=[Server(url="../../..")],
     tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
     components=Components(
         security_schemes={

@@ -22,6 +22,9 @@ from tocsin.kit.addresses import at, within
 _LOCATION = re.compile(r"^/(?!/)")
 _LINKS = re.compile(r"(?<=<)/(?!/)")
 _COOKIE_PATH = re.compile(r"(;\s*path=)(/[^;]*)", re.IGNORECASE)
+# Figures are for the bare port, and a proxy that takes the path off is told to refuse them. At `/tocsin/tocsin/metrics`
+# it would see another address and pass `/tocsin/metrics` on: so nothing is there.
+_FOR_MACHINES_INSIDE = re.compile(r"/+metrics/*")
 
 
 class Below:
@@ -43,7 +46,7 @@ class Below:
         # Not in place: what stands around us may have more to say about the request.
         inside: Any = dict(scope)
         place = within(self._root, scope["path"])
-        if place is not None:
+        if place is not None and not _FOR_MACHINES_INSIDE.fullmatch(place):
             inside |= {"path": place, "raw_path": quote(place).encode()}
 
         async def send_outside(message: Message) -> None:
