@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import ssl
 from collections.abc import AsyncIterator
@@ -16,7 +17,8 @@ from tests.journeys.outside import until
 from tests.processes import PATIENCE
 from tests.use_cases.receivers import make_certificate
 
-# As docs/deployment.md says it, but for what a test has to choose: ports, files, and to be no service of the machine.
+# What a test has to choose: ports, files, and to be no service of the machine. The rest is what the documentation says.
+_DOCUMENTED = Path(__file__).parents[2] / "docs" / "deployment.md"
 _CONFIG = """
 daemon off;
 master_process off;
@@ -33,22 +35,18 @@ http {{
     server {{
         listen 127.0.0.1:{port}{tls};
         {certificate}
-        client_max_body_size 1m;
-        location /tocsin/ {{
-            proxy_pass http://127.0.0.1:{behind}{taken_off};
-            proxy_http_version 1.1;
-            proxy_set_header Host $http_host;
-            proxy_set_header Connection "";
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_buffering off;
-            proxy_read_timeout 1h;
-        }}
+        {documented}
         # Where the neighbours of Tocsin are. Whatever leads there has lost its way.
         location / {{ return 404; }}
     }}
 }}
 """
+
+
+def _documented() -> str:
+    """Return what docs/deployment.md has for nginx below a path, as it stands there."""
+    (found,) = re.findall(r"```nginx\n(location /tocsin/ .*?)```", _DOCUMENTED.read_text(), re.DOTALL)
+    return found
 
 
 def client(base: str, place: Path) -> httpx.AsyncClient:
@@ -65,8 +63,7 @@ async def nginx(place: Path, *, port: int, behind: int, takes_path_off: bool, is
         _CONFIG.format(
             place=place,
             port=port,
-            behind=behind,
-            taken_off="/" if takes_path_off else "",
+            documented=_documented().replace(":8700;", f":{behind}{'/' if takes_path_off else ''};"),
             tls=" ssl" if is_https else "",
             certificate=f"ssl_certificate {certificate}; ssl_certificate_key {key};" if is_https else "",
         )

@@ -77,7 +77,7 @@ def test_what_can_be_read_in_two_ways_is_refused_with_a_sentence(given: str, why
 
 
 def test_a_password_in_the_address_is_not_said() -> None:
-    """G17: nor would it be in the log."""
+    """F140: what is said at a start stands in logs."""
     with pytest.raises(SettingError) as refused:
         _load("https://ada:secret@t.example/tocsin")
     assert "secret" not in str(refused.value) and "t.example/tocsin" in str(refused.value)
