@@ -68,9 +68,15 @@ def system_postgresql() -> Path | None:
     return None
 
 
+def nginx() -> Path | None:
+    """Return nginx. It is started with a configuration of the test's own, never as the machine's service."""
+    return _on_path("nginx") or _unpacked("usr/sbin/nginx")
+
+
 TOOLS = {
     "chromium": Tool("Chromium", "chromium libatomic1", chromium),
     "alertmanager": Tool("Alertmanager", "prometheus-alertmanager", alertmanager),
+    "nginx": Tool("nginx", "nginx", nginx),
     "postgresql": Tool("Debian's PostgreSQL", "postgresql", system_postgresql),
 }
 

@@ -23,6 +23,7 @@ from tocsin.db.engine import Database, Listener, Listeners
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import csrf
 from tocsin.edge.auth import Authentication, refuse
+from tocsin.edge.below import Below
 from tocsin.edge.context import AppRequest, Context, InContext, Keys, context_of, provide_context, provide_who
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
@@ -185,7 +186,7 @@ class App:
         await self.db.close()
 
     def asgi(self) -> ASGIApp:
-        """Return the ASGI application: machine intake first, then pages and API."""
+        """Return the ASGI application: machine intake first, then pages and API; below a path a border around them."""
         if self.context is None:
             raise RuntimeError("Start the app before you serve it.")
         site = Surroundings(InContext(make_site(), self.context), self.metrics)
@@ -197,7 +198,8 @@ class App:
             else:
                 await site(scope, receive, send)
 
-        return application
+        root = self.context.settings.root
+        return Below(application, root) if root else application
 
     def _count_in_vain(self, outcome: str) -> None:
         self.metrics.escalations.labels(outcome).inc()

@@ -8,6 +8,7 @@ wins. A wrong value, an unknown `TOCSIN_…` variable or an unknown TOML key sto
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from typing import Any, cast
 
 from platformdirs import user_data_path
 
+from tocsin.kit.addresses import root_of
+
 PREFIX = "TOCSIN_"
+_USER_INFO = re.compile(r"//[^/]*@")
 Network = IPv4Network | IPv6Network
 
 
@@ -87,12 +91,52 @@ def _choice(*words: str) -> Callable[[object], str]:
 
 
 def _url(raw: object) -> str:
-    value = _text(raw).rstrip("/")
-    if not value.startswith(("http://", "https://")):
+    """Read the address of the installation: scheme, host, port, and the path it stands below, without a `/` at the end.
+
+    Raises `ValueError` for a path that could be read in more than one way, by a proxy, a browser or us.
+    """
+    given = _text(raw).strip()
+    if not given.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
-    if any(mark in value.partition("://")[2] for mark in "/?#"):
-        raise ValueError("must end with the host or its port: Tocsin cannot be served below a path")
+    scheme, mark, rest = given.partition("://")
+    value = scheme + mark + rest.rstrip("/")
+    if "?" in value or "#" in value:
+        raise ValueError("must end with the host, its port or a path, without ? and #")
+    host, slash, path = rest.rstrip("/").partition("/")
+    if "@" in host:
+        raise ValueError("must name no user and no password")
+    if not host or not host.isprintable() or " " in host or "\\" in host:
+        raise ValueError("must name a host, such as https://tocsin.example.org")
+    if slash:
+        _check_path(path)
     return value
+
+
+# What begins an address inside of the site. An installation below one of them could not tell whether a proxy has taken
+# the path off. `tests/contracts/test_addresses.py` compares it with the site.
+OWN_PLACES = frozenset(
+    {
+        *("alerts", "api", "compat", "healthz", "in", "incidents", "link", "metrics", "new-password", "organisation"),
+        *("p", "people", "policies", "readyz", "routes", "set-up", "sessions", "sign-in", "sign-out", "sources"),
+        *("static", "tokens"),
+    }
+)
+_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def _check_path(path: str) -> None:
+    segments = path.split("/")
+    if "" in segments:
+        raise ValueError("must not have two slashes in a row in its path")
+    if not all(_SEGMENT.fullmatch(each) for each in segments):
+        raise ValueError("must have a path of the letters a to z, digits, and - . _ ~ only")
+    if {".", ".."} & set(segments):
+        raise ValueError("must not have “.” or “..” in its path")
+    if segments[0] in OWN_PLACES:
+        raise ValueError(
+            f"must not have a path that begins with /{segments[0]}, where Tocsin has pages of its own; take another "
+            "such as /tocsin"
+        )
 
 
 def _database_url(raw: object) -> str:
@@ -138,8 +182,8 @@ SETTINGS: tuple[Setting, ...] = (
         "base_url",
         _url,
         None,
-        "Address people reach Tocsin at, without a path; it stands in every link of a page. Default: "
-        "`http://<host>:<port>`.",
+        "Address people reach Tocsin at, where it has to with a path: `https://example.org/tocsin`. It stands in every "
+        "link of a page. Default: `http://<host>:<port>`.",
     ),
     Setting("workers", _between(1, 64), 1, "Number of web processes that `tocsin serve` starts."),
     Setting(
@@ -278,6 +322,11 @@ class Settings:
     bell: bool
     worker_locks: bool
 
+    @property
+    def root(self) -> str:
+        """Return the path that the installation stands below; empty when it has a host of its own."""
+        return root_of(self.base_url)
+
 
 def load(environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> Settings:
     """Read all settings; `overrides` are the command line's and win over everything. Raises `SettingError`."""
@@ -294,7 +343,8 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, object] | None = No
         try:
             parsed[setting.name] = setting.default if raw is None else setting.parse(_plain(raw))
         except ValueError as error:
-            shown = "" if setting.secret else f", not {str(raw)[:80]!r}"
+            # A password that was written into an address by mistake goes no further.
+            shown = "" if setting.secret else f", not {_USER_INFO.sub('//…@', str(raw)[:80])!r}"
             raise SettingError(f"{setting.variable} {error}{shown}.") from None
     parsed["data_dir"] = parsed["data_dir"] or data_dir
     if parsed["base_url"] is None:

@@ -178,7 +178,7 @@ async def test_every_path_for_machines_exists(world: World) -> None:
 NOT_BUILT = """
 schedules rotations overrides calendars holidays SMS voice push chat silences maintenance grouping merging heartbeats
 inbound checks types templates fields tags priority private watchers services impact hypotheses tickets action
-runbooks automations status subscribers post-mortems reports single second team roles provisioning organisation path
+runbooks automations status subscribers post-mortems reports single second team roles provisioning organisation
 limits deleting erasure languages
 """
 

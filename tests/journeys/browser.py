@@ -73,7 +73,8 @@ def forgive(page: Page, pattern: str) -> None:
 
 
 async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
-    await page.goto("/sign-in")
+    # From the address that the browser was given: below a path that is one with a slash at its end.
+    await page.goto("sign-in")
     await page.get_by_label("E-mail").fill(email)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()

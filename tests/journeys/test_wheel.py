@@ -158,7 +158,7 @@ async def test_a_drill_runs_from_it(installed: Path) -> None:
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
+    assert process.returncode == 0, err.decode() + out.decode()
     assert '"kill-server"' in out.decode()
 
 

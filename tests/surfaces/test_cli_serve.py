@@ -58,6 +58,13 @@ async def test_a_port_that_is_taken_is_one_sentence(dsn: str) -> None:
     )
 
 
+async def test_an_address_that_is_set_is_told_as_it_is_set(dsn: str) -> None:
+    """F140: with its path, and without the port that the system has chosen, which is the proxy's affair."""
+    async with served(database_url=dsn, base_url="https://t.example/tocsin/") as (_, greeting):
+        assert "ready at https://t.example/tocsin\n" in greeting
+        assert "    https://t.example/tocsin/set-up?token=" in greeting
+
+
 async def test_a_wrong_setting_is_one_sentence(dsn: str) -> None:
     code, out, err = await tocsin("serve", database_url=dsn, prot="80")
     assert (code, out) == (1, "")

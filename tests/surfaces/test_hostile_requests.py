@@ -21,7 +21,7 @@ SRC = Path(__file__).parents[2] / "src" / "tocsin"
     [
         ("a=1; b=2", ""),
         ("session=1; tocsin=2", "2"),
-        ("tocsin=1;tocsin=2", "2"),
+        ("tocsin=1;tocsin=2", "1"),
         ('tocsin="quoted"', "quoted"),
         ('tocsin="', '"'),
         ("tocsin", ""),

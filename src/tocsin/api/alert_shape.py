@@ -15,6 +15,7 @@ from tocsin.api.http import Time, public_or_none, when
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.incidents import queries as incidents
+from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
 from tocsin.kit.text import clean
@@ -169,7 +170,7 @@ def write_alert(
         paging=trouble,
         being_paged=asked,
         warnings=[],
-        url=f"{base_url.rstrip('/')}/alerts/{id}",
+        url=at(base_url, f"/alerts/{id}"),
     )
 
 

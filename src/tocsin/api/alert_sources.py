@@ -34,6 +34,7 @@ from tocsin.api.idempotency import COMMITS_ELSEWHERE
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.model import Actor
+from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp, utc_now
 from tocsin.kit.errors import Conflict
 from tocsin.kit.ids import parse, public
@@ -129,7 +130,6 @@ class EndedOut(msgspec.Struct):
 
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
     sees = who.may("source.manage")
-    path = address_path(source.kind, source.token)
     return SourceOut(
         id=public("src", source.id),
         name=source.name,
@@ -138,7 +138,7 @@ def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
         close_after_hours=source.close_after_hours,
         hold_down_minutes=source.hold_down_minutes,
         token=source.token if sees else None,
-        url=f"{context.settings.base_url.rstrip('/')}{path}" if sees else None,
+        url=at(context.settings.base_url, address_path(source.kind, source.token)) if sees else None,
         created_at=stamp(source.created_at),
         updated_at=stamp(source.updated_at),
         rotated_at=when(source.rotated_at),

@@ -17,6 +17,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
+from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
@@ -182,7 +183,7 @@ def _write(
         declared_at=stamp(incident.declared_at),
         updated_at=stamp(incident.updated_at),
         version=incident.version,
-        url=f"{base_url.rstrip('/')}/incidents/{incident.reference}",
+        url=at(base_url, f"/incidents/{incident.reference}"),
     )
 
 

@@ -47,13 +47,14 @@ def _operation_id(handler: Any, _method: Any, path: Any) -> str:
     return head + "".join(word.capitalize() for word in rest) + twin
 
 
-# Litestar serves its own copy below this path; the one for people to use stands in `docs`.
+# Litestar serves its own copy below this path; the one for people to use stands in `docs`, and knows the installation.
 CONFIG = OpenAPIConfig(
     title="Tocsin",
     version=__version__,
     description=_DESCRIPTION,
     license=License(name="Apache-2.0", identifier="Apache-2.0"),
-    servers=[Server(url="/")],
+    # As seen from that copy.
+    servers=[Server(url="../../..")],
     tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
     components=Components(
         security_schemes={
@@ -62,8 +63,7 @@ CONFIG = OpenAPIConfig(
                 type="apiKey",
                 name=COOKIE,
                 security_scheme_in="cookie",
-                description="The browser's session, over https `__Host-tocsin_session`; changes need the "
-                "`X-CSRF-Token` header too.",
+                description="The browser's session; changes need the `X-CSRF-Token` header too.",
             ),
         }
     ),
@@ -164,9 +164,14 @@ _LABEL: dict[str, Any] = {
 }
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document with problems, idempotency keys, examples and strict request bodies in it."""
+def complete(document: dict[str, Any], *, server: str, cookie: str) -> dict[str, Any]:
+    """Return the document with problems, idempotency keys, examples and strict request bodies in it.
+
+    `server` is what stands before every path, and `cookie` the name of the session's cookie: both of an installation.
+    """
     whole: dict[str, Any] = _tidy(copy.deepcopy(document))
+    whole["servers"] = [{"url": server}]
+    whole["components"]["securitySchemes"]["session"]["name"] = cookie
     paths: dict[str, Any] = whole["paths"]
     # These stand for the same operations as `/incidents/{id}/actions/…`.
     for path in [path for path in paths if "/responders/actions/" in path]:

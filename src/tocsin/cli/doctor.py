@@ -31,6 +31,7 @@ from tocsin.db.migrate import SchemaError
 from tocsin.jobs import clockwatch, queue
 from tocsin.jobs.worker import workers_alive
 from tocsin.kit import clock
+from tocsin.kit.addresses import at
 from tocsin.notifications import queries as contact
 from tocsin.notifications.channels import kinds
 from tocsin.notifications.health import Reach, best_of
@@ -306,7 +307,7 @@ async def _in_vain(tx: Tx, settings: Settings) -> Finding:
         return _ok(check, "None: every page reached somebody, and none went by without an answer.")
     names = ", ".join(f"ALR-{alert.number} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])
     more = " and more" if len(found) > _NAMED else ""
-    address = f"{settings.base_url.rstrip('/')}/alerts?tab=unanswered"
+    address = at(settings.base_url, "/alerts?tab=unanswered")
     if (await alerts.count_troubles(tx))[PagingTrouble.UNREACHED]:
         return _fail(check, f"No message about some of them has reached anybody: {names}{more}. Look at {address}")
     return _warn(check, f"Nobody has answered {names}{more}. Look at {address}")

@@ -17,6 +17,7 @@ from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import ALL_PERMISSIONS, Actor, Role, User
 from tocsin.incidents import service as incidents
 from tocsin.kit import clock, ids
+from tocsin.kit.addresses import at
 from tocsin.kit.errors import Conflict, InUse, NotFound
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
@@ -121,7 +122,7 @@ def user_link(email: str, hours: int) -> None:
     async def make(tx: Tx, settings: Settings) -> list[str]:
         person = await _by_email(tx, email)
         token = await identity.make_sign_in_link(tx, OPERATOR, person.id, timedelta(hours=hours))
-        return [f"{serving.base_url(settings)}/link/{token}"]
+        return [at(serving.base_url(settings), f"/link/{token}")]
 
     _in_transaction(make)
 

@@ -65,7 +65,10 @@ def _with_port(settings: Settings, listener: socket.socket) -> Settings:
     if settings.port != 0:
         return settings
     port = int(listener.getsockname()[1])
-    return dataclasses.replace(settings, port=port, base_url=settings.base_url.removesuffix(":0") + f":{port}")
+    address = settings.base_url
+    # An address that is set is the one that people use, whatever our port is.
+    own = f"{address.removesuffix(':0')}:{port}" if address.endswith(":0") else address
+    return dataclasses.replace(settings, port=port, base_url=own)
 
 
 async def _prepare(settings: Settings, dsn: str) -> None:

@@ -8,12 +8,14 @@ from datetime import timedelta
 
 import click
 
+from tocsin.alerts.sources import address_path
 from tocsin.cli import demo as demo_data
 from tocsin.cli import runtime
 from tocsin.cli.people import OPERATOR
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import service as identity
 from tocsin.jobs.worker import workers_alive
+from tocsin.kit.addresses import at
 from tocsin.settings import Settings
 
 LINK_VALID_FOR = timedelta(hours=24)
@@ -43,7 +45,7 @@ def show(lines: list[str]) -> None:
 def _set_up(settings: Settings, token: str) -> list[str]:
     return [
         "  Nobody has an account yet. Open this link within 24 hours to make the first one:",
-        f"    {settings.base_url}/set-up?token={token}",
+        "    " + at(settings.base_url, f"/set-up?token={token}"),
         "",
     ]
 
@@ -65,12 +67,12 @@ async def _way_in(tx: Tx, settings: Settings, found: demo_data.Found) -> list[st
     token = await identity.make_sign_in_link(tx, OPERATOR, found.admin.id, LINK_VALID_FOR)
     lines = [
         f"  Sign in as {found.admin.name} (administrator), once, within 24 hours:",
-        f"    {settings.base_url}/link/{token}",
+        "    " + at(settings.base_url, f"/link/{token}"),
         "",
     ]
     if found.source is None:
         return lines
-    address = f"{settings.base_url}/in/{found.source.kind}/{found.source.token}"
+    address = at(settings.base_url, address_path(found.source.kind, found.source.token))
     body = json.dumps(demo_data.EXAMPLE_ALERT)
     return [
         *lines,

@@ -13,19 +13,31 @@ from tocsin.edge.context import NO_CREDENTIAL, Context, context_of
 from tocsin.edge.reading import read_cookie
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
+from tocsin.kit.addresses import at, root_of
 from tocsin.kit.errors import Denied, TooMany, Unauthenticated
 
 COOKIE = "tocsin_session"
 # Over https the browser itself then sees to it that the cookie came from exactly this host, over https, for all of it
 # (RFC 6265bis section 4.1.3.2): no neighbour below the same domain, and nobody on a plain line, can put one of theirs
 # in its place.
-_OVER_HTTPS = f"__Host-{COOKIE}"
+_OVER_HTTPS = "__Host-"
+# Such a cookie would go to all programs at this host. Below a path the host is shared, and to hand them the session
+# with each request is worse than that a neighbour can put in one of their own, which signs them in and nobody else.
+_OVER_HTTPS_BELOW_A_PATH = "__Secure-"
 _PROBLEM = "tocsin.credential_problem"
 
 
 def session_cookie(base_url: str) -> str:
-    """Return the name of the session's cookie on an installation at this address."""
-    return _OVER_HTTPS if base_url.startswith("https://") else COOKIE
+    """Return the name of the session's cookie on an installation at this address.
+
+    It says the path, as cookies of a path come below it as well, in whatever order: those of `/tocsin` to
+    `/tocsin/trial`.
+    """
+    root = root_of(base_url)
+    name = COOKIE + root.replace("/", ".")
+    if not base_url.startswith("https://"):
+        return name
+    return (_OVER_HTTPS_BELOW_A_PATH if root else _OVER_HTTPS) + name
 
 
 class Authentication:
@@ -106,8 +118,9 @@ def must_not_be_a_program(request: ASGIConnection[Any, Actor | None, Any, Any], 
     token.
     """
     if "authorization" in request.headers:
+        root = context_of(request.scope).settings.root
         raise Denied(
             "Pages are for people who are signed in. A token works with the API.",
             code="auth.not_here",
-            hint="The API is at /api/v1; /api/v1/docs says what there is.",
+            hint=f"The API is at {at(root, '/api/v1')}; {at(root, '/api/v1/docs')} says what there is.",
         )

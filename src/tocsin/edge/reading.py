@@ -26,13 +26,16 @@ def cookie(request: _Asked, name: str) -> str:
 
 
 def read_cookie(header: str, name: str) -> str:
-    """Return one cookie's value as it was sent, without quotes around it; of several the last one."""
-    found = ""
+    """Return one cookie's value as it was sent, without quotes around it; of several the first one.
+
+    That is the one of the longest path (RFC 6265 section 5.4): of this installation, and not of one above it.
+    """
     for pair in header.split(";"):
         key, _, value = pair.partition("=")
         if key.strip() == name:
             found = value.strip()
-    return found[1:-1] if len(found) > 1 and found[0] == found[-1] == '"' else found
+            return found[1:-1] if len(found) > 1 and found[0] == found[-1] == '"' else found
+    return ""
 
 
 async def form(request: Any) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.identity import service as identity
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
+from tocsin.kit.addresses import at
 from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import KeyRing
 from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
@@ -317,7 +318,7 @@ def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyR
     acknowledge = None
     if started.kind == "page" and keys is not None:
         token = keys.sign_id(ACK_PURPOSE, started.id, started.sending_at + sender.link_valid_for)
-        acknowledge = f"{sender.base_url}/p/{token}"
+        acknowledge = at(sender.base_url, f"/p/{token}")
     return PageMessage(
         delivery_id=public("dlv", started.id),
         kind=started.kind,
@@ -329,7 +330,7 @@ def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyR
         alert_id=public("alt", started.alert_id) if started.alert_id else None,
         incident_id=public("inc", started.incident_id) if started.incident_id else None,
         incident_number=reference,
-        url=sender.base_url + path,
+        url=at(sender.base_url, path),
         acknowledge_url=acknowledge,
         reason=clean(content["reason"]),
         source=clean(content["source"]),

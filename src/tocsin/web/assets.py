@@ -51,7 +51,7 @@ _ASSETS = _read(FOLDER)
 
 
 def url(path: str) -> str:
-    """Return the address of a file in `static/`, which changes with its content; raises `KeyError` for a wrong path."""
+    """Return the place of a file in `static/`, which changes with its content; raises `KeyError` for a wrong path."""
     return f"/static/{path}?v={_ASSETS[path].version}"
 
 

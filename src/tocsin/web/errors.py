@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from litestar import Request
 
+from tocsin.edge.context import context_of
 from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import as_problem, headers_of
 from tocsin.edge.reading import cookie
+from tocsin.kit.addresses import within
 from tocsin.kit.errors import Unauthenticated
 from tocsin.web import pages
 from tocsin.web.forms import safe_path
@@ -24,6 +26,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Pag
     raw: Any = request.scope
     theme = cookie(request, "theme")
     values = {
+        "root": context_of(request.scope).settings.root,
         "now": None,
         "csrf_token": "",
         "theme": theme if theme in pages.THEMES else "",
@@ -42,7 +45,8 @@ def _to_sign_in(request: Request[Any, Any, Any]) -> pages.Page:
     here = request.url.path
     if request.method not in ("GET", "HEAD"):
         referer = urlsplit(request.headers.get("referer", ""))
-        here = referer.path if referer.netloc == request.headers.get("host") else ""
+        is_ours = referer.netloc == request.headers.get("host")
+        here = (within(context_of(request.scope).settings.root, referer.path) or "") if is_ours else ""
     elif request.url.query:
         here += f"?{request.url.query}"
     return pages.go(pages.address("/sign-in", next=safe_path(here)))

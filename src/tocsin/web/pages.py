@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,6 +25,7 @@ from tocsin.edge.cursors import read_moment
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
 from tocsin.identity.model import Actor
+from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id, public
 from tocsin.kit.text import clean, markdown
@@ -56,37 +57,40 @@ _FILTERS: Values = {
     "hue": formatting.hue,
     "prose": formatting.prose,
 }
-_remembered: dict[tuple[object, ...], Markup] = {}
 _MOST_REMEMBERED = 5000
 
 
-def _remember(name: str, macro: Callable[..., Markup]) -> Callable[..., Markup]:
-    """Let a macro that depends on its arguments alone be rendered once for each of them; lists repeat the same signs.
+class _Memory:
+    """Lets a macro that depends on its arguments alone be rendered once for each of them; lists repeat the same signs.
 
     Templates define their macros anew for each page, so the name tells which one it is.
     """
 
-    def remembered(*given: object) -> Markup:
-        key = (name, *given)
-        found = _remembered.get(key)
-        if found is None:
-            if len(_remembered) >= _MOST_REMEMBERED:
-                _remembered.clear()
-            found = _remembered[key] = macro(*given)
-        return found
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Markup] = {}
 
-    return remembered
+    def remembered(self, name: str, macro: Callable[..., Markup]) -> Callable[..., Markup]:
+        known = self._known
 
+        def remembered(*given: object) -> Markup:
+            key = (name, *given)
+            found = known.get(key)
+            if found is None:
+                if len(known) >= _MOST_REMEMBERED:
+                    known.clear()
+                found = known[key] = macro(*given)
+            return found
 
-# `new_form_id` makes the value of the hidden field by which a form that was sent twice is recognised.
-_GLOBALS: Values = {"static": assets.url, "new_form_id": lambda: new_id().hex, "remembered": _remember}
+        return remembered
 
 
 def _shown(value: object) -> object:
     return clean(value) if type(value) is str else value
 
 
-def _environment() -> Environment:
+@cache
+def _environment(root: str) -> Environment:
+    """Return the templates of an installation below this path; a process has one, and so has each test of it."""
     folder = Path(__file__).parent / "templates"
     made = Environment(
         loader=FileSystemLoader(folder),
@@ -97,11 +101,20 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     made.filters.update(_FILTERS)
-    made.globals.update(_GLOBALS)
+
+    def static(path: str) -> str:
+        return at(root, assets.url(path))
+
+    known: Values = {
+        # Where a place of the site stands outside. Whatever leads somewhere is written with it.
+        "at": partial(at, root),
+        "static": static,
+        # The value of the hidden field by which a form that was sent twice is recognised.
+        "new_form_id": lambda: new_id().hex,
+        "remembered": _Memory().remembered,
+    }
+    made.globals.update(known)
     return made
-
-
-_templates = _environment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,7 @@ def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:
     """Return what a page without the shell needs, readable without a database."""
     theme = cookie(request, "theme")
     return {
+        "root": context.settings.root,
         "now": now,
         "csrf_token": token_of(context, request.auth),
         "theme": theme if theme in THEMES else "",
@@ -185,7 +199,7 @@ def render(
             "conflict": refused.conflict,
         }
     answer = Response(
-        _templates.get_template(template).render(shown).encode("utf-8", "replace"),
+        _environment(values["root"]).get_template(template).render(shown).encode("utf-8", "replace"),
         status_code=status,
         media_type=MediaType.HTML,
         headers={"cache-control": "no-store", **headers},
@@ -196,7 +210,7 @@ def render(
 
 
 def go(path: str, flash: str = "") -> Page:
-    """Answer a form that was accepted: 303 to a page, which says once what was done."""
+    """Answer a form that was accepted: 303 to a place of this site, which says once what was done."""
     # What stood percent-encoded in the address has been decoded by now, and a header cannot hold all of it.
     location = quote(path, safe="/%?&=#:~+,;@!$'()*")
     answer = Response(b"", status_code=303, headers={"location": location, "cache-control": "no-store"})
@@ -223,7 +237,7 @@ async def act(
 
 
 def address(path: str, **query: object) -> str:
-    """Write a URL of this site; parameters that are empty are left out, lists are repeated."""
+    """Write a place of this site; parameters that are empty are left out, lists are repeated."""
     given = {name: value for name, value in query.items() if value not in (None, "", [])}
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 

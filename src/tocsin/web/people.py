@@ -19,6 +19,7 @@ from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
 from tocsin.identity.model import Actor, Role, User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
+from tocsin.kit.addresses import at
 from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Denied, InUse, Invalid, Use
 from tocsin.kit.ids import parse, public
@@ -188,7 +189,7 @@ async def _invite(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
 
 
 def _link_url(context: Context, token: str) -> str:
-    return f"{context.settings.base_url}/link/{token}"
+    return at(context.settings.base_url, f"/link/{token}")
 
 
 @get("/people/{id:str}")

@@ -20,6 +20,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
 from tocsin.identity.model import Actor
+from tocsin.kit.addresses import at
 from tocsin.kit.ids import parse, public
 from tocsin.web import forms, pages
 from tocsin.web import queries as figures
@@ -198,7 +199,7 @@ async def _show(
 
 
 def _address(context: Context, row: AlertSource, secret: str) -> str:
-    return context.settings.base_url + address_path(row.kind, secret)
+    return at(context.settings.base_url, address_path(row.kind, secret))
 
 
 def _curl(context: Context, row: AlertSource, secret: str) -> str:

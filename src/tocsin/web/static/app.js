@@ -6,11 +6,13 @@ const root = document.documentElement;
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-// ---- Theme: a cookie, so that the server renders the next page in it without a flash.
+// ---- Theme: a cookie, so that the server renders the next page in it without a flash. It is for this installation,
+// which begins where this file's folder does.
+const home = new URL("../", import.meta.url).pathname;
 function toggleTheme() {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  document.cookie = `theme=${root.dataset.theme};path=/;max-age=31536000;samesite=lax`;
+  document.cookie = `theme=${root.dataset.theme};path=${home};max-age=31536000;samesite=lax`;
 }
 
 // ---- Clocks. The server's time is the truth: a laptop's clock may be minutes off.
