@@ -266,7 +266,7 @@ async def test_what_was_corrected_is_used_again_at_once(world: World, changes: d
     ada = await world.person("ada")
     method = await add(world, ada, "https://old.example/hook")
     await world.route(await world.policy([ada], wait=minutes(30)))
-    world.hook.failures = [Refused("404") for _ in range(50)]
+    world.hook.failures = [Refused("404", answered=True) for _ in range(50)]
     await world.alert("First")
     for _ in range(5):
         await world.pass_time(minutes(1))
@@ -286,7 +286,7 @@ async def test_what_was_corrected_is_used_again_at_once(world: World, changes: d
         await world.db.pool.execute(
             "UPDATE delivery SET address = 'https://old.example/hook', recalled_at = tocsin_now() WHERE kind = 'test'"
         )
-        world.hook.failures = [Refused("404")]
+        world.hook.failures = [Refused("404", answered=True)]
         await world.settle()
         assert world.hook.failures == []
         assert await failing(world, for_how_long=minutes(0)) == set()
