@@ -281,6 +281,8 @@ class NewsItem(Record):
 REACHED = frozenset({DeliveryState.SENT, DeliveryState.DELIVERED})
 # A message that was given up; whether it arrived is known or not.
 GIVEN_UP = frozenset({DeliveryState.FAILED, DeliveryState.UNKNOWN})
+# A message that waits for its time, its next attempt or the answer to one.
+UNDER_WAY = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 
 
 @dataclass(frozen=True, slots=True)

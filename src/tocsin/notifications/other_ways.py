@@ -8,10 +8,8 @@ from uuid import UUID
 from tocsin.db.engine import Tx
 from tocsin.jobs import queue
 from tocsin.notifications import queries
-from tocsin.notifications.model import REACHED, DeliveryKind, DeliveryState, Planned, Urgency
+from tocsin.notifications.model import REACHED, UNDER_WAY, DeliveryKind, DeliveryState, Planned, Urgency
 from tocsin.notifications.service import queue_rows, row_of
-
-_UNDER_WAY = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 
 
 async def try_other_ways(tx: Tx, page_id: UUID) -> None:
@@ -32,7 +30,7 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
     first = here[0]
     is_high = first.content.get("urgency") == Urgency.HIGH
     # What is under way to an old address follows its contact method by itself.
-    used = {d.contact_method_id for d in here if d.id not in astray or d.state in _UNDER_WAY}
+    used = {d.contact_method_id for d in here if d.id not in astray or d.state in UNDER_WAY}
     wanted = {d.contact_method_id for d in here}
     methods, _ = await queries.ways_to_reach(tx, [first.user_id])
     others = [

@@ -16,6 +16,7 @@ from tocsin.kit.errors import NotFound
 from tocsin.notifications.health import Condition, Known, Reach, condition
 from tocsin.notifications.model import (
     REACHED,
+    UNDER_WAY,
     ContactMethod,
     ContactMethodHealth,
     Delivery,
@@ -250,11 +251,7 @@ async def states_of_page(tx: Tx, page_id: UUID) -> list[DeliveryState]:
 
 async def count_by_state(tx: Tx) -> dict[str, int]:
     """Count the deliveries that are not at an end, by state."""
-    query = (
-        select(Delivery.state, func.count())
-        .where(Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)))
-        .group_by(Delivery.state)
-    )
+    query = select(Delivery.state, func.count()).where(Delivery.state.in_(UNDER_WAY)).group_by(Delivery.state)
     rows: Sequence[Any] = (await tx.session.execute(query)).all()
     return {state: number for state, number in rows}
 

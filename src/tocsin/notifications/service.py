@@ -27,6 +27,7 @@ from tocsin.notifications.channels.base import Channel
 from tocsin.notifications.channels.webhook import bodies
 from tocsin.notifications.channels.webhook.bodies import Body
 from tocsin.notifications.model import (
+    UNDER_WAY,
     WEBHOOK,
     BodyFormat,
     ContactMethod,
@@ -187,7 +188,7 @@ async def _cancel(tx: Tx, which: ColumnElement[bool]) -> list[UUID]:
     is_queued = Delivery.state == DeliveryState.QUEUED
     taken_back = await tx.session.execute(
         update(Delivery)
-        .where(which, Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)))
+        .where(which, Delivery.state.in_(UNDER_WAY))
         .values(
             state=case((is_queued, DeliveryState.CANCELLED), else_=Delivery.state),
             ended_at=case((is_queued, tx.now)),

@@ -124,10 +124,10 @@ def paging_trouble(is_about: Is, counts: Is | None = None) -> ColumnElement[str 
     `is_about` ties a run to the row; `counts` says which of the runs that ended without an answer still matter. A run
     that began anew stands for those before it, so that what is being paged again is in no trouble by its past.
     """
-    unreached = _any_run(is_about, lambda run: and_(_is("running", run), run.unreached_since.is_not(None)))
-    exhausted = _any_run(is_about, lambda run: and_(_is("exhausted", run), *([counts(run)] if counts else [])))
-    goes_on = _any_run(is_about, lambda run: and_(_is("running", run), not_(run.is_fallback)))
-    in_touch = _any_run(is_about, lambda run: and_(_is("running", run), has_reached(run)))
+    unreached = _any_run(is_about, lambda run: and_(is_in("running", run), run.unreached_since.is_not(None)))
+    exhausted = _any_run(is_about, lambda run: and_(is_in("exhausted", run), *([counts(run)] if counts else [])))
+    goes_on = _any_run(is_about, lambda run: and_(is_in("running", run), not_(run.is_fallback)))
+    in_touch = _any_run(is_about, lambda run: and_(is_in("running", run), has_reached(run)))
     return case(
         (and_(exhausted, not_(goes_on), not_(in_touch)), PagingTrouble.UNANSWERED.value),
         (and_(unreached, not_(in_touch)), PagingTrouble.UNREACHED.value),
@@ -144,7 +144,8 @@ def in_paging_trouble(is_about: Is, kinds: Collection[PagingTrouble], counts: Is
 def _maybe(is_about: Is) -> ColumnElement[bool]:
     # Said by itself, in the words of the partial index: what is not among these runs is never looked at any closer.
     return _any_run(
-        is_about, lambda run: or_(_is("exhausted", run), and_(_is("running", run), run.unreached_since.is_not(None)))
+        is_about,
+        lambda run: or_(is_in("exhausted", run), and_(is_in("running", run), run.unreached_since.is_not(None))),
     )
 
 
@@ -153,7 +154,8 @@ def _any_run(is_about: Is, holds: Is) -> ColumnElement[bool]:
     return select(run.id).where(is_about(run), holds(run)).exists()
 
 
-def _is(state: str, run: type[EscalationRun]) -> ColumnElement[bool]:
+def is_in(state: str, run: type[EscalationRun] = EscalationRun) -> ColumnElement[bool]:
+    """Say that a run is in this state."""
     # A constant, not a parameter: the partial indexes are chosen by it.
     return run.state == literal_column(f"'{RunState(state).value}'")
 
@@ -353,8 +355,9 @@ async def lock_running(
         .with_for_update(**LOCK)
         .execution_options(populate_existing=True)
     )
-    # A statement does not see what was committed after it had begun, be it that it waited for that very commit.
-    await tx.session.execute(query)
+    # A statement does not see what was committed after it had begun, be it that it waited for that very commit. Also
+    # when it finds nothing: what it waited for may have ended.
+    await tx.session.execute(query.with_only_columns(EscalationRun.id))
     return list((await tx.session.scalars(query)).all())
 
 

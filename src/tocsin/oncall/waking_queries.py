@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, literal_column, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, not_, or_, select
 from sqlalchemy.orm import aliased
 
 from tocsin.db.engine import Tx
@@ -12,11 +12,8 @@ from tocsin.identity.model import User
 from tocsin.jobs.queue import Job
 from tocsin.notifications.model import ContactMethod, Delivery, DeliveryKind
 from tocsin.notifications.origins import origin_of
-from tocsin.oncall.model import EscalationRun, EscalationStep, EscalationTarget, Page, PageState, RunState
-from tocsin.oncall.queries import has_reached
-
-# A constant, not a parameter: the partial index is chosen by it.
-_RUNNING = EscalationRun.state == literal_column(f"'{RunState.RUNNING.value}'")
+from tocsin.oncall.model import EscalationRun, EscalationStep, EscalationTarget, Page, PageState
+from tocsin.oncall.queries import has_reached, is_in
 
 
 async def waiting_to_reach(tx: Tx, kind: str, id: UUID) -> list[UUID]:
@@ -76,7 +73,7 @@ async def comes_again(tx: Tx, job: Job) -> bool:
 
 
 async def _running(tx: Tx, *which: ColumnElement[bool]) -> list[UUID]:
-    query = select(EscalationRun.id).where(_RUNNING, *which).order_by(EscalationRun.id)
+    query = select(EscalationRun.id).where(is_in("running"), *which).order_by(EscalationRun.id)
     return list((await tx.session.scalars(query)).all())
 
 
@@ -107,7 +104,7 @@ async def pages_without_method(tx: Tx) -> list[UUID]:
         select(Page.id)
         .join(EscalationRun, EscalationRun.id == Page.run_id)
         .join(Delivery, Delivery.page_id == Page.id)
-        .where(_RUNNING, Page.state == PageState.PAGING)
+        .where(is_in("running"), Page.state == PageState.PAGING)
         .where(Delivery.kind == DeliveryKind.PAGE, Delivery.contact_method_id.is_(None))
         .distinct()
         .order_by(Page.id)

@@ -12,7 +12,7 @@ from uuid import UUID
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM
 from tocsin.notifications import queries as contact
-from tocsin.notifications.model import DeliveryState, Urgency
+from tocsin.notifications.model import UNDER_WAY, DeliveryState, Urgency
 from tocsin.oncall import queries
 from tocsin.oncall.escalation import can_reach
 from tocsin.oncall.model import EscalationRun, RunState
@@ -23,7 +23,6 @@ from tocsin.oncall.service.steps import ask_fallback_again, asks_another, plan_o
 # A change of these may let a run reach somebody whom it could not reach.
 MATTERS = frozenset({"contact_method", "user", "escalation_policy", "fallback_target"})
 
-_UNDER_WAY = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 # A message that has not been tried so long after its time waits for an origin that does not answer.
 SOON = timedelta(minutes=1)
 
@@ -76,7 +75,7 @@ async def use_new_way(tx: Tx, page_id: UUID) -> datetime | None:
     here = await contact.deliveries_of_page(tx, page_id)
     astray = await contact.astray(tx, [delivery.id for delivery in here])
     is_failing = any(d.attempt > 1 or d.refusals > 0 or (not d.attempt and tx.now - d.wanted_at > SOON) for d in here)
-    if is_failing or any(d.id in astray and d.state not in _UNDER_WAY for d in here):
+    if is_failing or any(d.id in astray and d.state not in UNDER_WAY for d in here):
         await try_other_ways(tx, page_id)
     on_their_way = [d.unsure_until for d in here if d.id in astray and d.state == DeliveryState.SENDING]
     return max((at for at in on_their_way if at is not None), default=None)
