@@ -53,15 +53,18 @@ async def filled(running: Product) -> tuple[Known, Deep, float]:
 
 async def look_deep(connection: asyncpg.Connection[Any], known: Known) -> Deep:
     """Find places far down in every list."""
-    alert = await connection.fetchrow("SELECT created_at, id FROM alert ORDER BY created_at OFFSET 50000 LIMIT 1")
+    alert = await connection.fetchrow(
+        "SELECT created_at, id FROM alert ORDER BY created_at OFFSET (SELECT count(*) / 20 FROM alert) LIMIT 1"
+    )
     incident = await connection.fetchrow(
-        "SELECT severity, declared_at, id FROM incident WHERE severity = 3 ORDER BY declared_at OFFSET 5000 LIMIT 1"
+        "SELECT severity, declared_at, id FROM incident WHERE severity = 3 ORDER BY declared_at "
+        "OFFSET (SELECT count(*) / 60 FROM incident) LIMIT 1"
     )
     signal = await connection.fetchrow(
         "SELECT received_at, id FROM signal WHERE source_id = $1 ORDER BY received_at OFFSET 50 LIMIT 1",
         known.sources[0],
     )
-    position = await connection.fetchval("SELECT min(position) + 50000 FROM event")
+    position = await connection.fetchval("SELECT min(position) + count(*) / 20 FROM event")
     one = await connection.fetchval("SELECT id FROM alert WHERE status = 'triggered' LIMIT 1")
     other = await connection.fetchval("SELECT reference FROM incident ORDER BY declared_at DESC LIMIT 1")
     assert alert and incident and signal
@@ -103,7 +106,7 @@ def page_paths(known: Known, deep: Deep) -> Paths:
         "source, far down": f"/sources/{source}?before={deep.signals}",
         "people": "/people",
     }
-    for name, words in (("many hits", "fails"), ("few hits", "shop 77 "), ("no hit", "zebra"), ("two letters", "zq")):
+    for name, words in (("many hits", "fails"), ("few hits", "shop 801"), ("no hit", "zebra"), ("two letters", "zq")):
         found[f"incidents, search, {name}"] = "/incidents?" + urlencode({"tab": "all", "q": words})
     found["incidents, search, a number"] = "/incidents?tab=all&q=7777"
     for name, words in (("many hits", "disk"), ("few hits", "svc-77-"), ("no hit", "zebra"), ("two letters", "zq")):
