@@ -6,16 +6,14 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import event
-
 from bench.filling import FILLED, Known, fill
 from bench.growth import api_paths, look_deep, page_paths
+from sqlalchemy import event
+
 from tests.world import World
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
