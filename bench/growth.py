@@ -222,7 +222,8 @@ def report() -> str:
         "",
         f"Written by `make bench-growth`, {datetime.now(UTC):%Y-%m-%d}: {ALERTS:,} alerts of three years, "
         f"{INCIDENTS:,} incidents, 4.2 million events; {os.cpu_count()} shared cores, load average "
-        f"{os.getloadavg()[2]:.1f} over the last 15 minutes. Filled by COPY in {took:.0f} s. Each was asked for {ROUNDS} times in turn over one "
+        f"{os.getloadavg()[2]:.1f} over the last 15 minutes. Filled by COPY in {took:.0f} s. Each was asked for "
+        f"{ROUNDS} times in turn over one "
         f"connection, from the request to the last byte, 50 rows a page. "
         f"The aim is {_LIMIT} ms at the 95th percentile.",
         "",
