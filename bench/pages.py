@@ -9,11 +9,8 @@ from collections.abc import Mapping
 import asyncpg
 
 from bench.paging import percentile
-from bench.product import Product
+from bench.product import Product, signed_in
 from tocsin.db.embedded import running_dsn
-from tocsin.db.engine import Database
-from tocsin.identity import queries as identity_queries
-from tocsin.identity import service as identity
 
 ALERTS, INCIDENTS = 100_000, 20_000
 
@@ -41,8 +38,8 @@ SELECT id, $1, 'joined', 'self', declared_at FROM incident WHERE number > 1000
 """
 
 
-async def fill(product: Product) -> dict[str, str]:
-    """Fill the database; returns the paths to measure by name, and the cookie under `cookie`."""
+async def fill(product: Product) -> str:
+    """Fill the database; returns the cookie of somebody who is signed in."""
     connection = await asyncpg.connect(running_dsn(product.data_dir))
     source = await connection.fetchval(_SOURCE)
     await connection.execute(_ALERTS, source, ALERTS)
@@ -52,12 +49,7 @@ async def fill(product: Product) -> dict[str, str]:
     await connection.execute("UPDATE organisation SET last_incident_number = 50000")
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
-    db = Database(running_dsn(product.data_dir), bell=False)
-    async with db.begin() as tx:
-        person = await identity_queries.user(tx, user)
-        cookie = await identity.open_session(tx, person, ip="127.0.0.1", user_agent="bench", how="bench")
-    await db.close()
-    return {"cookie": cookie}
+    return await signed_in(product)
 
 
 def measure(product: Product, cookie: str, *, rounds: int = 60) -> dict[str, Mapping[str, float]]:
@@ -87,7 +79,7 @@ def measure(product: Product, cookie: str, *, rounds: int = 60) -> dict[str, Map
     for n in range(rounds + 5):
         for name, path in paths.items():
             began = time.perf_counter()
-            connection.request("GET", path, headers={"Cookie": f"tocsin_session={cookie}"})
+            connection.request("GET", path, headers={"Cookie": cookie})
             answer = connection.getresponse()
             answer.read()
             if answer.status != 200:

@@ -18,7 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
+
+from tocsin.db.embedded import running_dsn
+from tocsin.db.engine import Database
+from tocsin.identity import queries as identity_queries
+from tocsin.identity import service as identity
 
 BIN = Path(sys.executable).parent
 
@@ -115,3 +121,16 @@ def product(kind: type[Product] = Product, **environ: str) -> Iterator[Product]:
             yield running
         finally:
             running.stop()
+
+
+async def signed_in(running: Product) -> str:
+    """Return the cookie of a new session of the administrator."""
+    connection = await asyncpg.connect(running_dsn(running.data_dir))
+    user = await connection.fetchval("SELECT id FROM user_account ORDER BY created_at LIMIT 1")
+    await connection.close()
+    db = Database(running_dsn(running.data_dir), bell=False)
+    async with db.begin() as tx:
+        person = await identity_queries.user(tx, user)
+        cookie = await identity.open_session(tx, person, ip="127.0.0.1", user_agent="bench", how="bench")
+    await db.close()
+    return f"tocsin_session={cookie}"

@@ -74,7 +74,8 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
 
     async def found(**filters: object) -> list[str]:
         async with team.db.begin() as tx:
-            rows = await queries.list_page(tx, **filters)  # pyright: ignore[reportArgumentType]
+            q = str(filters.pop("q", ""))
+            rows = await queries.list_page(tx, queries.Filters(**filters), q=q)  # pyright: ignore[reportArgumentType]
             return [row.reference for row in rows]
 
     assert await found() == ["INC-2", "INC-1"]
@@ -93,10 +94,6 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
     assert await found(declared_to=two.declared_at) == ["INC-1"]
     assert await found(q="disk", severities=[5]) == []
 
-    async with team.db.begin() as tx:
-        counts = await queries.counts(tx)
-    assert (counts.open, counts.total, counts.open_by_severity[3], counts.by_status[Status.RESOLVED]) == (1, 2, 1, 1)
-
 
 @pytest.mark.parametrize(("sort", "turn"), [("-declared_at", "Scan using"), ("declared_at", "Scan Backward using")])
 async def test_twenty_thousand_incidents_are_listed_from_the_index(db: Database, sort: queries.Sort, turn: str) -> None:
@@ -104,11 +101,13 @@ async def test_twenty_thousand_incidents_are_listed_from_the_index(db: Database,
     await _many(db, 20_000)
     await db.pool.execute("ANALYZE incident")
     async with db.begin() as tx:
-        open_ones = await queries.list_page(tx, statuses=[Status.INVESTIGATING], sort=sort, limit=25)
+        open_ones = await queries.list_page(tx, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25)
         assert len(open_ones) == 25
         place = Place.of(open_ones[-1])
         plan = await plan_of(tx, queries.list_page(tx, sort=sort, after=place, limit=25))
         assert f"Index {turn} incident_declared_at_idx" in plan, plan
         assert "Sort" not in plan, plan
-        plan = await plan_of(tx, queries.list_page(tx, statuses=[Status.INVESTIGATING], sort=sort, limit=25))
+        plan = await plan_of(
+            tx, queries.list_page(tx, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25)
+        )
     assert "Sort" not in plan, plan

@@ -40,7 +40,7 @@ async def help_trouble(world: World, incident: Incident) -> str | None:
     async with world.db.begin() as tx:
         found = (await incident_queries.troubles(tx, [incident.id])).get(incident.id)
         for kind in PagingTrouble:
-            listed = {row.id for row in await incident_queries.list_page(tx, troubles=[kind])}
+            listed = {row.id for row in await incident_queries.list_page(tx, incident_queries.Filters(troubles=[kind]))}
             assert (incident.id in listed) == (found is kind)
     return found.value if found else None
 

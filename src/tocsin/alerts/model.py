@@ -127,6 +127,24 @@ class Alert(Record):
             text("resolved_at DESC"),
             postgresql_where=text("status = 'resolved'"),
         ),
+        # For lists. Only of what is over: the open ones are few, and intake need not write them.
+        *(
+            Index(
+                f"alert_over_{what.removesuffix('_id')}_idx",
+                what,
+                text("created_at DESC"),
+                text("id DESC"),
+                postgresql_where=text("status = 'resolved'"),
+            )
+            for what in ("source_id", "severity", "urgency")
+        ),
+        Index(
+            "alert_over_labels_idx",
+            "labels",
+            postgresql_using="gin",
+            postgresql_ops={"labels": "jsonb_path_ops"},
+            postgresql_where=text("status = 'resolved'"),
+        ),
         Index("alert_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
         # Intake writes thousands of rows a second; the pending list of a fast-update GIN index keeps that cheap.
         Index("alert_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),

@@ -1,4 +1,4 @@
-"""Every query about alerts, sources, routes and signals, except the intake batch."""
+"""Every query about alerts, sources, routes and signals, except the intake batch; lists are in `list_queries`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_
-from sqlalchemy.dialects.postgresql import JSONB
 
+from tocsin.alerts.list_queries import Filter as Filter
+from tocsin.alerts.list_queries import in_trouble, is_paged_for
+from tocsin.alerts.list_queries import is_searched_in_part as is_searched_in_part
+from tocsin.alerts.list_queries import page as page
 from tocsin.alerts.model import (
     BY_HAND,
     OPEN,
@@ -25,8 +28,8 @@ from tocsin.alerts.routing import Route
 from tocsin.db.engine import LOCK, Tx, decode_json
 from tocsin.db.records import get_record, lock_record, lock_records
 from tocsin.events.log import LoggedEvent
-from tocsin.oncall.model import EscalationRun, PagingTrouble
-from tocsin.oncall.queries import in_paging_trouble, paging_trouble, policy_names
+from tocsin.oncall.model import PagingTrouble
+from tocsin.oncall.queries import paging_trouble, policy_names
 
 
 async def get(tx: Tx, id: UUID) -> Alert:
@@ -213,92 +216,22 @@ async def of_incident(tx: Tx, incident_id: UUID) -> list[Alert]:
     return list((await tx.session.scalars(query)).all())
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a list of alerts shows. Values of one field are alternatives; fields narrow each other."""
-
-    statuses: Sequence[AlertStatus] = ()
-    severities: Sequence[int] = ()
-    urgencies: Sequence[str] = ()
-    source_ids: Sequence[UUID] = ()
-    incident_id: UUID | None = None
-    # True: open and answered by nobody, whatever it is linked to.
-    needs_action: bool = False
-    labels: Mapping[str, Sequence[str]] | None = None
-    q: str = ""
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-    # Triggered, and paging does not get anywhere.
-    troubles: Sequence[PagingTrouble] = ()
-
-
-async def page(
-    tx: Tx, wanted: Filter, *, before: tuple[datetime, UUID] | None = None, limit: int = 25
-) -> list[tuple[Alert, str, str]]:
-    """Return alerts with the name and the kind of their source, the newest first, older than `before`."""
-    query = select(Alert, AlertSource.name, AlertSource.kind).join(AlertSource, AlertSource.id == Alert.source_id)
-    if wanted.statuses:
-        query = query.where(Alert.status.in_(wanted.statuses))
-    if wanted.severities:
-        query = query.where(Alert.severity.in_(wanted.severities))
-    if wanted.urgencies:
-        query = query.where(Alert.urgency.in_(wanted.urgencies))
-    if wanted.source_ids:
-        query = query.where(Alert.source_id.in_(wanted.source_ids))
-    if wanted.incident_id is not None:
-        query = query.where(Alert.incident_id == wanted.incident_id)
-    if wanted.needs_action:
-        query = query.where(Alert.status == AlertStatus.TRIGGERED)
-    for name, values in (wanted.labels or {}).items():
-        query = query.where(or_(*(Alert.labels.cast(JSONB).contains({name: value}) for value in values)))
-    if wanted.q:
-        query = query.where(Alert.title.ilike(f"%{_escape(wanted.q)}%", escape="\\"))
-    if wanted.created_from is not None:
-        query = query.where(Alert.created_at >= wanted.created_from)
-    if wanted.created_to is not None:
-        query = query.where(Alert.created_at < wanted.created_to)
-    if wanted.troubles:
-        query = query.where(*_in_trouble(wanted.troubles))
-    if before is not None:
-        at, id = before
-        query = query.where(or_(Alert.created_at < at, and_(Alert.created_at == at, Alert.id < id)))
-    found = await tx.session.execute(query.order_by(Alert.created_at.desc(), Alert.id.desc()).limit(limit))
-    return [(alert, name, kind) for alert, name, kind in found.all()]
-
-
-def _is_paged_for(run: type[EscalationRun]) -> ColumnElement[bool]:
-    return run.alert_id == Alert.id
-
-
-def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
-    # An alert that waits for its route, given back or worse than before, is about to be paged.
-    return [
-        Alert.status == AlertStatus.TRIGGERED,
-        Alert.routed_at.is_not(None),
-        in_paging_trouble(_is_paged_for, kinds),
-    ]
-
-
 async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
     """Return which of these alerts nobody has been reached about, or nobody has answered."""
     if not ids:
         return {}
-    trouble = paging_trouble(_is_paged_for)
-    query = select(Alert.id, trouble).where(Alert.id.in_(ids), *_in_trouble(PagingTrouble))
+    trouble = paging_trouble(is_paged_for)
+    query = select(Alert.id, trouble).where(Alert.id.in_(ids), *in_trouble(PagingTrouble))
     return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
 
 
 async def count_troubles(tx: Tx) -> dict[PagingTrouble, int]:
     """Count the alerts about which nobody was reached, and those that nobody answered; `MOST_COUNTED` in all."""
-    trouble = paging_trouble(_is_paged_for).label("trouble")
-    found = select(trouble).where(*_in_trouble(PagingTrouble)).limit(MOST_COUNTED).subquery()
+    trouble = paging_trouble(is_paged_for).label("trouble")
+    found = select(trouble).where(*in_trouble(PagingTrouble)).limit(MOST_COUNTED).subquery()
     rows = (await tx.session.execute(select(found.c.trouble, func.count()).group_by(found.c.trouble))).all()
     numbers = {str(word): number for word, number in rows}
     return {kind: numbers.get(kind, 0) for kind in PagingTrouble}
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 # Counting stops here: beyond it a badge says "999+", and the count never has to walk a large table.
@@ -365,7 +298,10 @@ async def not_over_at_source(tx: Tx, ids: Collection[UUID]) -> list[tuple[UUID, 
 
 async def source_has_alerts(tx: Tx, id: UUID) -> bool:
     """Say whether a source ever opened an alert."""
-    return (await tx.session.execute(select(Alert.id).where(Alert.source_id == id).limit(1))).first() is not None
+    # Each half has an index of its own.
+    is_over = select(Alert.id).where(Alert.source_id == id, Alert.status == AlertStatus.RESOLVED).exists()
+    is_open = select(Alert.id).where(_open_of(id)).exists()
+    return bool(await tx.session.scalar(select(or_(is_open, is_over))))
 
 
 async def open_of_source(tx: Tx, id: UUID) -> int:
@@ -419,8 +355,7 @@ async def signals_of_source(
     """Return what a source sent, the newest first."""
     query = select(Signal).where(Signal.source_id == source_id)
     if before is not None:
-        at, id = before
-        query = query.where(or_(Signal.received_at < at, and_(Signal.received_at == at, Signal.id < id)))
+        query = query.where(tuple_(Signal.received_at, Signal.id) < tuple_(*before))
     query = query.order_by(Signal.received_at.desc(), Signal.id.desc()).limit(limit)
     return list((await tx.session.scalars(query)).all())
 

@@ -42,6 +42,7 @@ from tocsin.incidents import service as incident_service
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Problem
 from tocsin.kit.ids import parse, parse_all, public
+from tocsin.kit.search import AT_LEAST, NARROWED
 from tocsin.kit.text import storable
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.model import Urgency
@@ -49,6 +50,7 @@ from tocsin.oncall.model import PagingTrouble
 
 _LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
 MOST_AT_ONCE = 100
+_SEARCH = f"Searches the title. {AT_LEAST}"
 _PAGING = "In nobody's hands: `unreached`, no message has reached anybody; `unanswered`, it ended without an answer."
 
 
@@ -158,7 +160,7 @@ async def list_alerts(
     paging: Annotated[list[PagingTrouble] | None, QueryParameter(description=_PAGING)] = None,
     created_from: Annotated[datetime | None, QueryParameter(name="created_at[gte]")] = None,
     created_to: Annotated[datetime | None, QueryParameter(name="created_at[lt]")] = None,
-    q: Annotated[str | None, QueryParameter(description="Searches the title.", max_length=200)] = None,
+    q: Annotated[str | None, QueryParameter(description=_SEARCH, max_length=200)] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[AlertOut]]:
@@ -180,6 +182,7 @@ async def list_alerts(
             created_to=moment("created_at[lt]", created_to),
         )
         rows = await queries.page(tx, wanted, before=before, limit=limit + 1)
+        notice = NARROWED if await queries.is_searched_in_part(tx, wanted) else ""
         paged = await pagings(tx, [alert for alert, _, _ in rows])
         numbers = await incidents.by_id(tx, [row[0].incident_id for row in rows if row[0].incident_id is not None])
 
@@ -187,7 +190,7 @@ async def list_alerts(
         owner = numbers.get(row[0].incident_id) if row[0].incident_id is not None else None
         return write_alert(*row, owner.reference if owner else None, context.settings.base_url, paged)
 
-    return listing(request, rows, limit, write, lambda row: (row[0].created_at, row[0].id))
+    return listing(request, rows, limit, write, lambda row: (row[0].created_at, row[0].id), notice=notice)
 
 
 def _labels(request: AppRequest) -> dict[str, list[str]]:

@@ -44,10 +44,14 @@ Time = Annotated[str, msgspec.Meta(extra_json_schema={"extra": {"format": "date-
 
 
 class Listing(msgspec.Struct, Generic[T]):
-    """One page of a list. `next_cursor` is null on the last page."""
+    """One page of a list. `next_cursor` is null on the last page.
+
+    `notice` is there only when something is left out: a search that looked at the beginning of the list alone says so.
+    """
 
     data: list[T]
     next_cursor: str | None = None
+    notice: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def listing(
@@ -56,6 +60,8 @@ def listing(
     limit: int,
     render: Callable[[T], U],
     place: Callable[[T], object],
+    *,
+    notice: str = "",
 ) -> Response[Listing[U]]:
     """Answer with one page. `rows` are up to `limit + 1`: one more than asked for says that there is a next page."""
     shown = rows[:limit]
@@ -64,7 +70,7 @@ def listing(
     if cursor is not None:
         query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
         headers["Link"] = f'<{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
-    return Response(Listing([render(row) for row in shown], cursor), headers=headers)
+    return Response(Listing([render(row) for row in shown], cursor, notice or msgspec.UNSET), headers=headers)
 
 
 def answer(body: T, *, version: int | None = None, status: int = 200) -> Response[T]:

@@ -35,10 +35,12 @@ from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
 from tocsin.incidents.service import checks, paging
 from tocsin.kit.ids import parse, parse_all
+from tocsin.kit.search import AT_LEAST, NARROWED
 from tocsin.oncall.model import PagingTrouble
 
 Severity = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
 _PAGING = "Help was asked for in vain: `unreached`, no message has reached anybody; `unanswered`, nobody answered."
+_SEARCH = f"Searches title, summary and number. {AT_LEAST}"
 _Place = tuple[Severity, AwareTime, UUID]
 
 
@@ -86,7 +88,7 @@ async def list_incidents(
     paging: Annotated[list[PagingTrouble] | None, QueryParameter(description=_PAGING)] = None,
     declared_from: Annotated[datetime | None, QueryParameter(name="declared_at[gte]")] = None,
     declared_to: Annotated[datetime | None, QueryParameter(name="declared_at[lt]")] = None,
-    q: Annotated[str | None, QueryParameter(description="Searches title, summary and number.", max_length=200)] = None,
+    q: Annotated[str | None, QueryParameter(description=_SEARCH, max_length=200)] = None,
     sort: FromQuery[Literal["-declared_at", "declared_at", "severity", "-severity"]] = "-declared_at",
     limit: Limit = 25,
     cursor: Cursor = None,
@@ -99,24 +101,24 @@ async def list_incidents(
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
     async with context.db.look() as tx:
-        rows = await queries.list_page(
-            tx,
+        narrowed = queries.Filters(
             statuses=status or (),
             severities=severity or (),
-            q=searchable(q),
-            sort=sort,
             declared_from=moment("declared_at[gte]", declared_from),
             declared_to=moment("declared_at[lt]", declared_to),
             lead_ids=parse_all("usr", lead_id or ()),
             commander_ids=parse_all("usr", commander_id or ()),
             reporter_ids=parse_all("usr", reporter_id or ()),
             troubles=paging or (),
-            after=after,
-            limit=limit + 1,
         )
+        words = searchable(q)
+        rows = await queries.list_page(tx, narrowed, q=words, sort=sort, after=after, limit=limit + 1)
+        notice = NARROWED if await queries.is_searched_in_part(tx, narrowed, words) else ""
         shaped = await shape_all(tx, context, rows)
     pairs = list(zip(rows, shaped, strict=True))
-    return listing(request, pairs, limit, lambda p: p[1], lambda p: (p[0].severity, p[0].declared_at, p[0].id))
+    return listing(
+        request, pairs, limit, lambda p: p[1], lambda p: (p[0].severity, p[0].declared_at, p[0].id), notice=notice
+    )
 
 
 @post("/")

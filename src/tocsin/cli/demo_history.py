@@ -110,8 +110,8 @@ async def tell(db: Database, users: dict[str, User], sources: dict[str, AlertSou
 
 
 async def _has_happened(tx: Tx) -> bool:
-    any_incident = (await incident_queries.counts(tx)).total > 0
-    return any_incident or bool(await alert_queries.page(tx, Filter(), limit=1))
+    any_incident = await incident_queries.list_page(tx, limit=1)
+    return bool(any_incident) or bool(await alert_queries.page(tx, Filter(), limit=1))
 
 
 async def _take_turns(cast: Cast, *, present: datetime) -> None:

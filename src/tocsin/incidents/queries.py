@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select, tuple_, union, union_all
 from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
@@ -31,6 +31,7 @@ from tocsin.incidents.model import (
 )
 from tocsin.kit import ids
 from tocsin.kit.errors import NotFound
+from tocsin.kit.search import MOST_SEARCHED, is_short
 from tocsin.kit.text import storable
 from tocsin.oncall.model import EscalationRun, Page, PageState, PagingTrouble, RunState
 from tocsin.oncall.queries import in_paging_trouble, paging_trouble
@@ -56,22 +57,6 @@ class Place:
     @classmethod
     def of(cls, incident: Incident) -> Place:
         return cls(incident.severity, incident.declared_at, incident.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many incidents stand where."""
-
-    by_status: Mapping[Status, int]
-    open_by_severity: Mapping[int, int]
-
-    @property
-    def open(self) -> int:
-        return sum(self.open_by_severity.values())
-
-    @property
-    def total(self) -> int:
-        return sum(self.by_status.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,50 +144,101 @@ async def duplicates(tx: Tx, incident_ids: Sequence[UUID]) -> list[Incident]:
     return list((await tx.session.scalars(query.order_by(Incident.number))).all())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What narrows a list; different filters must all hold, the values of one are alternatives."""
+
+    statuses: Collection[Status] = ()
+    severities: Collection[int] = ()
+    declared_from: datetime | None = None
+    # Exclusive.
+    declared_to: datetime | None = None
+    lead_ids: Collection[UUID] = ()
+    commander_ids: Collection[UUID] = ()
+    reporter_ids: Collection[UUID] = ()
+    troubles: Collection[PagingTrouble] = ()
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Say it in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.statuses:
+            found.append(Incident.status.in_([status.value for status in self.statuses]))
+        if self.severities:
+            found.append(Incident.severity.in_(self.severities))
+        if self.declared_from is not None:
+            found.append(Incident.declared_at >= self.declared_from)
+        if self.declared_to is not None:
+            found.append(Incident.declared_at < self.declared_to)
+        people = (
+            (Incident.lead_id, self.lead_ids),
+            (Incident.commander_id, self.commander_ids),
+            (Incident.reporter_id, self.reporter_ids),
+        )
+        found += [column.in_(wanted) for column, wanted in people if wanted]
+        return found + (_in_trouble(self.troubles) if self.troubles else [])
+
+
 async def list_page(
     tx: Tx,
+    narrowed: Filters = Filters(),
     *,
-    statuses: Collection[Status] = (),
-    severities: Collection[int] = (),
     q: str = "",
     sort: Sort = "-declared_at",
-    declared_from: datetime | None = None,
-    declared_to: datetime | None = None,
-    lead_ids: Collection[UUID] = (),
-    commander_ids: Collection[UUID] = (),
-    reporter_ids: Collection[UUID] = (),
-    troubles: Collection[PagingTrouble] = (),
     after: Place | None = None,
     limit: int = 25,
 ) -> list[Incident]:
-    """Return one page of incidents; different filters must all hold, the values of one are alternatives.
+    """Return one page of incidents.
 
-    `q` is looked for in title and summary, or is the number. `declared_to` is exclusive. Sorting by `severity` puts
-    SEV1 first, by `-severity` SEV5; within a severity the newest comes first.
+    `q` is looked for in title and summary, or is the number; a short one (`kit.search`) only in the first
+    `MOST_SEARCHED` of the list, and among all numbers. Sorting by `severity` puts SEV1 first, by `-severity` SEV5;
+    within a severity the newest comes first.
     """
-    filters: list[ColumnElement[bool]] = []
-    if statuses:
-        filters.append(Incident.status.in_([status.value for status in statuses]))
-    if severities:
-        filters.append(Incident.severity.in_(severities))
-    if declared_from is not None:
-        filters.append(Incident.declared_at >= declared_from)
-    if declared_to is not None:
-        filters.append(Incident.declared_at < declared_to)
-    people = (
-        (Incident.lead_id, lead_ids),
-        (Incident.commander_id, commander_ids),
-        (Incident.reporter_id, reporter_ids),
-    )
-    filters += [column.in_(wanted) for column, wanted in people if wanted]
-    if troubles:
-        filters += _in_trouble(troubles)
-    if wanted := storable(q).strip():
-        filters.append(_matches(wanted))
+    filters = narrowed.conditions()
+    wanted = storable(q).strip()
+    if wanted and is_short(wanted):
+        # The list is short then, and sorted as it is found.
+        first = aliased(Incident, _listed(filters, sort, MOST_SEARCHED).subquery())
+        found = select(first.id).where(_has(first, wanted))
+        numbered = select(Incident.id).where(_is_called(wanted), *filters)
+        query = select(Incident).where(Incident.id.in_(union(found, numbered)), *_after(Incident, sort, after))
+        return list((await tx.session.scalars(query.order_by(*_order(Incident, sort)).limit(limit))).all())
+    if wanted:
+        filters.append(or_(_has(Incident, wanted), _is_called(wanted)))
+    rows = aliased(Incident, _listed(filters, sort, limit, after).subquery())
+    return list((await tx.session.scalars(select(rows).order_by(*_order(rows, sort)).limit(limit))).all())
+
+
+async def is_searched_in_part(tx: Tx, narrowed: Filters, q: str) -> bool:
+    """Say whether `list_page` looks for `q` in the beginning of the list only, as it is short and the list is long."""
+    wanted = storable(q).strip()
+    if not wanted or not is_short(wanted):
+        return False
+    rows = _listed(narrowed.conditions(), "-declared_at", MOST_SEARCHED + 1).subquery()
+    return (await tx.session.execute(select(rows.c.id).offset(MOST_SEARCHED).limit(1))).first() is not None
+
+
+def _listed(
+    conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int, after: Place | None = None
+) -> Select[Any]:
+    """Return the first incidents for which all of this holds, in parts that an index has in their order."""
+    if sort != "-severity" and (sort != "severity" or after is None):
+        return _first([*conditions, *_after(Incident, sort, after)], sort, limit)
+    parts: list[Select[Any]] = []
     if after is not None:
-        filters.append(_after(sort, after))
-    query = select(Incident).where(*filters).order_by(*_order(sort)).limit(limit)
-    return list((await tx.session.scalars(query)).all())
+        here = [Incident.severity == after.severity, *_after(Incident, "-declared_at", after)]
+        parts.append(_first([*here, *conditions], "-declared_at", limit))
+    if after is not None and sort == "severity":
+        parts.append(_first([Incident.severity > after.severity, *conditions], sort, limit))
+    else:
+        # No index has them the other way round, but each severity.
+        milder = [severity for severity in range(1, 6) if after is None or severity < after.severity]
+        parts += [_first([Incident.severity == each, *conditions], "-declared_at", limit) for each in milder]
+    together = aliased(Incident, union_all(*(part.subquery().select() for part in parts)).subquery())
+    return select(together).order_by(*_order(together, sort)).limit(limit)
+
+
+def _first(conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int) -> Select[Any]:
+    return select(Incident).where(*conditions).order_by(*_order(Incident, sort)).limit(limit)
 
 
 def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
@@ -241,56 +277,45 @@ async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
     return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
 
 
-def _matches(wanted: str) -> ColumnElement[bool]:
-    either: list[ColumnElement[bool]] = [
-        Incident.title.icontains(wanted, autoescape=True),
-        Incident.summary.icontains(wanted, autoescape=True),
-        Incident.reference == wanted.upper(),
-    ]
+def _has(rows: type[Incident], wanted: str) -> ColumnElement[bool]:
+    return or_(rows.title.icontains(wanted, autoescape=True), rows.summary.icontains(wanted, autoescape=True))
+
+
+def _is_called(wanted: str) -> ColumnElement[bool]:
+    is_reference = Incident.reference == wanted.upper()
     digits = wanted.removeprefix("#")
     if digits.isdecimal() and digits.isascii() and len(digits) < 20 and int(digits) <= _LARGEST_NUMBER:
-        either.append(Incident.number == int(digits))
-    return or_(*either)
+        return or_(is_reference, Incident.number == int(digits))
+    return is_reference
 
 
-def _order(sort: Sort) -> tuple[ColumnElement[Any], ...]:
-    newest = (Incident.declared_at.desc(), Incident.id.desc())
+def _order(rows: type[Incident], sort: Sort) -> tuple[ColumnElement[Any], ...]:
+    newest = (rows.declared_at.desc(), rows.id.desc())
     match sort:
         case "-declared_at":
             return newest
         case "declared_at":
-            return (Incident.declared_at.asc(), Incident.id.asc())
+            return (rows.declared_at.asc(), rows.id.asc())
         case "severity":
-            return (Incident.severity.asc(), *newest)
+            return (rows.severity.asc(), *newest)
         case "-severity":
-            return (Incident.severity.desc(), *newest)
+            return (rows.severity.desc(), *newest)
 
 
-def _after(sort: Sort, place: Place) -> ColumnElement[bool]:
-    here = tuple_(Incident.declared_at, Incident.id)
+def _after(rows: type[Incident], sort: Sort, place: Place | None) -> list[ColumnElement[bool]]:
+    if place is None:
+        return []
+    here = tuple_(rows.declared_at, rows.id)
     there = tuple_(place.declared_at, place.id)
     match sort:
         case "-declared_at":
-            return here < there
+            return [here < there]
         case "declared_at":
-            return here > there
+            return [here > there]
         case "severity":
-            return or_(Incident.severity > place.severity, and_(Incident.severity == place.severity, here < there))
+            return [or_(rows.severity > place.severity, and_(rows.severity == place.severity, here < there))]
         case "-severity":
-            return or_(Incident.severity < place.severity, and_(Incident.severity == place.severity, here < there))
-
-
-async def counts(tx: Tx) -> Counts:
-    """Count incidents by status, and the open ones by severity, in one pass."""
-    query = select(Incident.status, Incident.severity, func.count()).group_by(Incident.status, Incident.severity)
-    by_status: dict[Status, int] = dict.fromkeys(Status, 0)
-    open_by_severity: dict[int, int] = dict.fromkeys(range(1, 6), 0)
-    for word, severity, number in (await tx.session.execute(query)).all():
-        status = Status(word)
-        by_status[status] += number
-        if status in OPEN:
-            open_by_severity[severity] += number
-    return Counts(by_status, open_by_severity)
+            return [or_(rows.severity < place.severity, and_(rows.severity == place.severity, here < there))]
 
 
 async def responder(tx: Tx, incident_id: UUID, user_id: UUID) -> Responder | None:

@@ -23,6 +23,7 @@ from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents.model import Incident
 from tocsin.kit.ids import parse, public
+from tocsin.kit.search import NARROWED
 from tocsin.kit.text import revealed, truncate
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import row_for
@@ -153,6 +154,7 @@ async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
     return {
         "tab": tab,
         "q": q,
+        "narrowed": NARROWED if await queries.is_searched_in_part(tx, wanted) else "",
         "counts": {"open": counts["open"], "action": counts["needs_action"], "unanswered": sum(in_vain.values())},
         "in_vain": in_vain,
         "alerts": await _rows(tx, shown),

@@ -390,13 +390,9 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
 
 
 async def _linkable(tx: Tx) -> list[Choice]:
-    wanted = alert_queries.Filter(statuses=OPEN_ALERTS)
+    wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
     found = await alert_queries.page(tx, wanted, limit=_LINKABLE)
-    return [
-        (public("alt", alert.id), f"ALR-{alert.number} {alert.title[:80]}")
-        for alert, _, _ in found
-        if alert.incident_id is None
-    ]
+    return [(public("alt", alert.id), f"ALR-{alert.number} {alert.title[:80]}") for alert, _, _ in found]
 
 
 async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: datetime) -> pages.Values:

@@ -23,6 +23,7 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Place
 from tocsin.kit.ids import parse, public
+from tocsin.kit.search import NARROWED
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget, can_reach
 from tocsin.oncall.model import PagingTrouble
@@ -131,12 +132,13 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
 
 async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     place = pages.place(wanted.before)
+    # All of them is no filter; the list then is in the order of an index.
+    statuses = wanted.statuses or (() if wanted.tab == "all" else _TABS[wanted.tab])
+    narrowed = queries.Filters(statuses=statuses, severities=wanted.severities, troubles=wanted.troubles)
     found = await queries.list_page(
         tx,
-        statuses=wanted.statuses or _TABS[wanted.tab],
-        severities=wanted.severities,
+        narrowed,
         q=wanted.q,
-        troubles=wanted.troubles,
         after=Place(0, *place) if place else None,
         limit=pages.PAGE_SIZE + 1,
     )
@@ -145,6 +147,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     values: pages.Values = {
         "tab": wanted.tab,
         "q": wanted.q,
+        "narrowed": NARROWED if await queries.is_searched_in_part(tx, narrowed, wanted.q) else "",
         "severities": wanted.severities,
         "statuses": [status.value for status in wanted.statuses],
         "tab_statuses": [status.value for status in _TABS[wanted.tab]],
@@ -324,7 +327,7 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
 
 async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
     """Return what this person declared last: where the first of two equal forms has led."""
-    return await queries.list_page(tx, reporter_ids=[who.must_be_someone()], limit=1)
+    return await queries.list_page(tx, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
 
 
 HANDLERS = [incident_list, declare_page, declare]
