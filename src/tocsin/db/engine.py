@@ -47,6 +47,7 @@ LOCK: dict[str, Any] = {"key_share": True}
 
 _NOW = text("SELECT tocsin_now()")
 _VERSION = "SELECT version FROM configuration_version"
+_NOW_AND_VERSION = "SELECT tocsin_now() AS now, (SELECT version FROM configuration_version) AS version"
 
 
 def encode_json(value: object) -> str:
@@ -66,7 +67,7 @@ class Tx:
     has only the driver's connection: it costs a third, and is for the few paths that must keep up with a burst.
     """
 
-    __slots__ = ("_connection", "_db", "_rings", "_session", "_version", "depth", "listeners", "now")
+    __slots__ = ("_began_at", "_connection", "_db", "_rings", "_session", "_version", "depth", "listeners", "now")
 
     def __init__(
         self,
@@ -76,8 +77,11 @@ class Tx:
         session: AsyncSession | None = None,
         connection: Connection | None = None,
         depth: int = 0,
+        began_at: int | None = None,
     ) -> None:
         self._db = db
+        # The version of the configuration when it began, where that was asked for.
+        self._began_at = began_at
         self._session = session
         self._connection = connection
         self._version: int | None = None
@@ -125,6 +129,12 @@ class Tx:
         if self._version is None:
             self._version = await (await self.raw()).fetchval(_VERSION)
         return await self._db.snapshot(name, load, at_least=self._version or 0)
+
+    async def at_hand(self, name: str) -> Any:
+        """Return what `cached` would, as of the begin of the transaction; None when that would have to be read."""
+        if self._began_at is None:
+            self._began_at = await (await self.raw()).fetchval(_VERSION)
+        return self._db.at_hand(name, at_least=self._began_at or 0)
 
 
 class Database:
@@ -278,6 +288,11 @@ class Database:
             finally:
                 await trial.rollback()
 
+    def at_hand(self, name: str, *, at_least: int) -> Any:
+        """Return a part of the configuration that is not older than the version, None when it would have to be read."""
+        known = self._snapshots.get(name)
+        return known[1] if known is not None and known[0] >= at_least else None
+
     async def snapshot(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T:
         """Return a part of the configuration that is not older than the version; see `Tx.cached`."""
         known = self._snapshots.get(name)
@@ -327,8 +342,8 @@ class Database:
         async with self.pool.acquire() as proxy:
             connection = cast("Connection", proxy)
             async with _transaction(connection):
-                now: datetime = await connection.fetchval("SELECT tocsin_now()")
-                tx = Tx(self, now, connection=connection, depth=depth)
+                (begun,) = await connection.fetch(_NOW_AND_VERSION)
+                tx = Tx(self, begun["now"], connection=connection, depth=depth, began_at=begun["version"])
                 yield tx
         if tx.rings:
             self.bell.ring(tx.rings)
