@@ -82,7 +82,9 @@ def received(*, record_only: bool = False) -> list[Event]:
     )
     written = batch._Written()
     source = batch.Source(ID, "Prometheus", "alertmanager", is_enabled=True)
-    batch._opened(ID, batch._Merged(source, signal, signal, 1, []), written)
+    merged = batch._Merged(source, signal, signal, 1, [])
+    batch._opened(ID, merged, written)
+    batch._routed(ID, merged, written, None)
     return written.events
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +18,10 @@ from tocsin.alerts import masking, statements
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
 from tocsin.alerts.queries import Unrouted
 from tocsin.alerts.service import (
+    REMEMBERED_FOR,
     Routed,
-    close_if_over,
+    came_late,
+    close_as_over,
     note_missed,
     paging_anew_jobs,
     reword_pages,
@@ -119,6 +122,15 @@ def _rounds(batch: Sequence[Item]) -> list[dict[Key, _Merged]]:
     return rounds
 
 
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A new alert that was over at its source before it came, and where it would go."""
+
+    over_at: datetime
+    merged: _Merged
+    routed: Routed | None
+
+
 @dataclass(slots=True)
 class _Written:
     """What a batch did, gathered for the events and jobs at its end."""
@@ -127,10 +139,11 @@ class _Written:
     opened: set[UUID] = field(default_factory=set[UUID])
     to_route: list[UUID] = field(default_factory=list[UUID])
     got_worse: list[UUID] = field(default_factory=list[UUID])
-    repeated: list[UUID] = field(default_factory=list[UUID])
+    # Came again while their escalation had reached nobody.
+    unreached: list[UUID] = field(default_factory=list[UUID])
     reworded: list[UUID] = field(default_factory=list[UUID])
-    # Opened, page nobody, and yet their end may have been told already.
-    recorded: list[UUID] = field(default_factory=list[UUID])
+    # Opened although their source had said before that they were over.
+    late: dict[UUID, _Late] = field(default_factory=dict[UUID, "_Late"])
     effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
 
     def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
@@ -149,6 +162,7 @@ async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
         await _trigger(tx, connection, round, written)
         await _change(tx, connection, round, AlertStatus.ACKNOWLEDGED, written)
         await _change(tx, connection, round, AlertStatus.RESOLVED, written)
+    await _close_late(tx, written)
     requests = [item for item in batch if item.is_first]
     await connection.execute(
         statements.SIGNALS,
@@ -163,9 +177,12 @@ async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
     )
     await emit(tx, *written.events)
     await reword_pages(tx, written.reworded)
-    await close_if_over(tx, written.recorded)
-    await enqueue(tx, *await paging_anew_jobs(tx, written.repeated))
-    await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.got_worse, anew=True))
+    await enqueue(
+        tx,
+        *paging_anew_jobs(list(dict.fromkeys(written.unreached))),
+        *routing_jobs(written.to_route),
+        *routing_jobs(written.got_worse, anew=True),
+    )
 
 
 async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], written: _Written) -> None:
@@ -192,13 +209,15 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
         tx.now,
         [s.said_at for s in newest],
         [at_once[ids[key]].route_id if ids[key] in at_once else None for key, _ in wanted],
+        tx.now - REMEMBERED_FOR,
     )
     for row in rows:
         key = (row["source_id"], row["dedup_key"])
         merged = round[key]
         if row["id"] != ids[key]:
             written.note(row["id"], merged, SignalEffect.REPEATED)
-            written.repeated.append(row["id"])
+            if row["is_unreached"]:
+                written.unreached.append(row["id"])
             if row["got_worse"] and not merged.signal.record_only:
                 written.got_worse.append(row["id"])
             if row["was"] is not None:
@@ -208,7 +227,11 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
                 )
             continue
         written.note(row["id"], merged, SignalEffect.OPENED)
-        _opened(row["id"], merged, written, at_once.get(row["id"]))
+        _opened(row["id"], merged, written)
+        if row["over_at"] is not None:
+            written.late[row["id"]] = _Late(row["over_at"], merged, at_once.get(row["id"]))
+        else:
+            _routed(row["id"], merged, written, at_once.get(row["id"]))
 
 
 def _by_key(pair: tuple[Key, _Merged]) -> Key:
@@ -232,12 +255,12 @@ def _unrouted(id: UUID, merged: _Merged) -> Unrouted:
     )
 
 
-def _opened(alert_id: UUID, merged: _Merged, written: _Written, routed: Routed | None = None) -> None:
+def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
     signal, source = merged.signal, merged.source
     written.opened.add(alert_id)
     written.events.append(
         AlertTriggered(
-            actor=ActorRef(kind="source", name=source.name, id=source.id),
+            actor=_ref(source),
             alert_id=alert_id,
             title=merged.newest.title,
             severity=signal.severity,
@@ -246,15 +269,32 @@ def _opened(alert_id: UUID, merged: _Merged, written: _Written, routed: Routed |
             native_severity=signal.native_severity,
         )
     )
-    if signal.record_only:
+
+
+def _routed(alert_id: UUID, merged: _Merged, written: _Written, routed: Routed | None) -> None:
+    if merged.signal.record_only:
         reason = "The source marks this signal as information only."
         written.events.append(AlertNotRouted(actor=SYSTEM, alert_id=alert_id, reason=reason))
-        written.recorded.append(alert_id)
     elif routed is not None:
         written.events.append(routed.event)
-        written.recorded.append(alert_id)
     else:
         written.to_route.append(alert_id)
+
+
+def _ref(source: Source) -> ActorRef:
+    return ActorRef(kind="source", name=source.name, id=source.id)
+
+
+async def _close_late(tx: Tx, written: _Written) -> None:
+    """Close what came late. An alert that this very batch says more of is routed as any other."""
+    if not written.late:
+        return
+    closed = await close_as_over(tx, {id: (late.over_at, late.merged.source.name) for id, late in written.late.items()})
+    for id, late in written.late.items():
+        if id in closed:
+            written.events.append(came_late(id, _ref(late.merged.source), late.over_at))
+        else:
+            _routed(id, late.merged, written, late.routed)
 
 
 _ACTION = {AlertStatus.ACKNOWLEDGED: Action.ACKNOWLEDGE, AlertStatus.RESOLVED: Action.RESOLVE}
@@ -284,7 +324,7 @@ async def _change(
         merged = round[(row["source_id"], row["dedup_key"])]
         written.note(row["id"], merged, SignalEffect(to.value))
         common: dict[str, Any] = {
-            "actor": ActorRef(kind="source", name=merged.source.name, id=merged.source.id),
+            "actor": _ref(merged.source),
             "alert_id": row["id"],
             "incident_id": row["incident_id"],
         }

@@ -110,6 +110,9 @@ class Intake:
             self._task = None
         if self._watch is not None:
             self._watch.cancel()
+        # Nobody looks after those any more.
+        for _, item in self._unanswered:
+            self._turn_away(item)
 
     async def submit(self, source: Source, body: bytes, content_type: str, parsed: Parsed) -> None:
         """Store a request and what it asks for; returns after the commit.
@@ -167,14 +170,16 @@ class Intake:
         self._watch = None
         while self._unanswered:
             until, item = self._unanswered[0]
-            if not item.done.done():
-                if (wait := until - monotonic()) > 0:
-                    self._watch = asyncio.get_running_loop().call_later(wait, self._answer_late)
-                    return
-                self.measure("unavailable", max(1, len(item.signals)))
-                silent = Unavailable("The store does not answer. Try again.", retry_after=RETRY_AFTER)
-                item.done.set_exception(silent)
+            if not item.done.done() and (wait := until - monotonic()) > 0:
+                self._watch = asyncio.get_running_loop().call_later(wait, self._answer_late)
+                return
+            self._turn_away(item)
             self._unanswered.popleft()
+
+    def _turn_away(self, item: Item) -> None:
+        if not item.done.done():
+            self.measure("unavailable", max(1, len(item.signals)))
+            item.done.set_exception(Unavailable("The store does not answer. Try again.", retry_after=RETRY_AFTER))
 
     def _forget_answered(self) -> None:
         while self._unanswered and self._unanswered[0][1].done.done():
@@ -212,7 +217,8 @@ class Intake:
         except (*STORE_ERRORS, ValueError) as error:
             if not _blames_request(error):
                 log.warning("intake.store_unreachable", error=type(error).__name__, requests=len(batch))
-                self.measure("unavailable", sum(max(1, len(item.signals)) for item in batch))
+                waiting = [item for item in batch if not item.done.done()]
+                self.measure("unavailable", sum(max(1, len(item.signals)) for item in waiting))
                 _fail(batch, Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER))
             elif len(batch) == 1:
                 log.exception("intake.refused_by_store", source=str(batch[0].source.id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tocsin.alerts.model import AlertStatus
+from tocsin.oncall.queries import HAS_UNREACHED_RUN
 
 SIGNALS = """
 WITH signals AS (
@@ -18,7 +19,8 @@ SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
 # get worse. One that makes it worse is told by `got_worse` while nobody has taken the alert on: `updated_at` is this
 # transaction's instant then. `was` is what a repeat that says something new found, as this
 # statement saw it when it began; it is for the record alone, and text because a session would read JSON by itself.
-UPSERT = """
+# `over_at` is of a new alert whose source had said before that it was over.
+UPSERT = f"""
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
                    links, count, created_at, last_seen_at, updated_at, worded_at, routed_at, said_at, route_id)
 SELECT new.id, new.source_id, new.dedup_key, 'triggered', new.title, new.description, new.severity,
@@ -56,8 +58,13 @@ RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severit
                THEN (SELECT jsonb_build_object('title', title, 'severity', severity,
                                                'native_severity', native_severity,
                                                'urgency', urgency)::text
-                     FROM alert AS before WHERE before.id = alert.id) END AS was
-"""
+                     FROM alert AS before WHERE before.id = alert.id) END AS was,
+          CASE WHEN created_at = $13::timestamptz AND said_at IS NOT NULL
+               THEN (SELECT early.said_at FROM alert_early_resolve AS early
+                     WHERE early.source_id = alert.source_id AND early.dedup_key = alert.dedup_key
+                       AND alert.said_at <= early.said_at AND early.received_at > $16::timestamptz) END AS over_at,
+          created_at <> $13::timestamptz AND {HAS_UNREACHED_RUN} AS is_unreached
+"""  # noqa: S608
 CHANGE = """
 UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
        acknowledged_at = CASE WHEN $3::text = 'acknowledged' THEN $4::timestamptz ELSE acknowledged_at END,

@@ -130,11 +130,14 @@ class Tx:
             self._version = await (await self.raw()).fetchval(_VERSION)
         return await self._db.snapshot(name, load, at_least=self._version or 0)
 
-    async def at_hand(self, name: str) -> Any:
-        """Return what `cached` would, as of the begin of the transaction; None when that would have to be read."""
+    async def at_hand(self, name: str, load: Callable[[Tx], Awaitable[T]]) -> T | None:
+        """Return what `cached` would, as of the begin of the transaction; None when that would have to be read.
+
+        It is read then, but for whoever asks later: nobody waits for it here.
+        """
         if self._began_at is None:
             self._began_at = await (await self.raw()).fetchval(_VERSION)
-        return self._db.at_hand(name, at_least=self._began_at or 0)
+        return self._db.at_hand(name, load, at_least=self._began_at or 0)
 
 
 class Database:
@@ -156,6 +159,7 @@ class Database:
         # Name → the version of the configuration it was read at, and what was read.
         self._snapshots: dict[str, tuple[int, Any]] = {}
         self._reading = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
         self._pool: Pool | None = None
         self._pool_size = pool_size
         self._application = application
@@ -255,6 +259,9 @@ class Database:
     async def close(self) -> None:
         """Close everything; work in progress is given a few seconds, and a silent server no more."""
         await self.bell.stop()
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait({self._fetching})
         if self._pool is not None:
             try:
                 async with asyncio.timeout(5):
@@ -288,10 +295,19 @@ class Database:
             finally:
                 await trial.rollback()
 
-    def at_hand(self, name: str, *, at_least: int) -> Any:
-        """Return a part of the configuration that is not older than the version, None when it would have to be read."""
+    def at_hand(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T | None:
+        """Return a part of the configuration that is not older than the version; see `Tx.at_hand`."""
         known = self._snapshots.get(name)
-        return known[1] if known is not None and known[0] >= at_least else None
+        if known is not None and known[0] >= at_least:
+            return cast("T", known[1])
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(self._fetch(name, load, at_least), name="configuration")
+        return None
+
+    async def _fetch(self, name: str, load: Callable[[Tx], Awaitable[T]], at_least: int) -> None:
+        # Who cannot do without it reads it, and says what is wrong.
+        with contextlib.suppress(*STORE_ERRORS):
+            await self.snapshot(name, load, at_least=at_least)
 
     async def snapshot(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T:
         """Return a part of the configuration that is not older than the version; see `Tx.cached`."""

@@ -52,10 +52,9 @@ def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False, due: datetime
     ]
 
 
-async def paging_anew_jobs(tx: Tx, repeated: Sequence[UUID]) -> list[NewJob]:
-    """Return the jobs that page anew for those of these alerts whose escalation has reached nobody so far."""
-    ids = await oncall_queries.unreached(tx, repeated) if repeated else []
-    portions = [ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(ids), _ROUTED_AT_ONCE)]
+def paging_anew_jobs(alert_ids: Sequence[UUID]) -> list[NewJob]:
+    """Return the jobs that page anew for these alerts, whose escalation has reached nobody so far."""
+    portions = [alert_ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)]
     return [NewJob(kind=PAGE_ANEW, lane="page", payload={"alert_ids": [str(id) for id in some]}) for some in portions]
 
 
@@ -127,7 +126,7 @@ async def route_at_once(tx: Tx, alerts: Sequence[queries.Unrouted]) -> dict[UUID
     Intake waits for nothing here: without the routing table at hand, and where conditions take long, it is left to the
     jobs. So is what its source may hold back.
     """
-    table: queries.RoutingTable | None = await tx.at_hand(_TABLE) if alerts else None
+    table = await tx.at_hand(_TABLE, queries.routing_table) if alerts else None
     if table is None:
         return {}
     until = monotonic() + AT_ONCE_WITHIN
