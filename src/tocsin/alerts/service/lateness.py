@@ -12,11 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
+from tocsin.alerts import queries
 from tocsin.alerts.model import EarlyResolve
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertResolved
 from tocsin.events.base import ActorRef
 from tocsin.events.log import emit
+from tocsin.oncall import service as oncall
+from tocsin.oncall.model import RunState
 
 # So long a resolve that ended nothing is remembered. Messages overtake one another by seconds. Longer would be a risk:
 # a tool that lost sight of a problem, said that it was over and finds it again sends the same start once more.
@@ -115,6 +118,19 @@ def came_late(alert_id: UUID, source: ActorRef, over_at: datetime, incident_id: 
         reason="It came late: the source had said before that it was over",
         over_at=over_at.isoformat(),
     )
+
+
+async def close_missed(tx: Tx, *, limit: int) -> int:
+    """Close alerts that stayed open although their source had ended them, and end their pages; returns how many.
+
+    Two processes that write a trigger and its resolve at once see nothing of each other: the resolve finds no alert,
+    and the alert no resolve.
+    """
+    closed = await close_if_over(tx, await queries.lock_over_at_source(tx, since=tx.now - REMEMBERED_FOR, limit=limit))
+    if closed:
+        reason = "The alert is resolved."
+        await oncall.end_runs(tx, alert_ids=sorted(closed), state=RunState.CANCELLED, reason=reason)
+    return len(closed)
 
 
 async def forget_early_resolves(tx: Tx) -> None:
