@@ -170,15 +170,21 @@ async def test_a_configuration_that_changed_meanwhile_is_not_decided_by(world: W
     assert world.mail.subjects(ada) == ["door"]
 
 
-async def test_a_source_that_is_newer_than_the_table_is_left_to_a_job(world: World) -> None:
-    """F063: as it is when a change is about to be committed."""
-    await look_up(world)
-    source = await world.source()
+async def test_a_source_that_the_table_does_not_know_is_left_to_a_job(world: World) -> None:
+    """F063: alone; its neighbours in the batch are decided about."""
+    other, source = await world.source(), await world.source()
     await look_up(world)
     version, table = world.db._snapshots["alerts.routing"]
-    world.db._snapshots["alerts.routing"] = version, queries.RoutingTable(table.routes, {}, table.policies)
-    await submit(world, source, "disk")
-    assert await decided(world) == BY_A_JOB
+    names = {source.id: table.sources[source.id]}
+    world.db._snapshots["alerts.routing"] = version, queries.RoutingTable(table.routes, names, table.policies)
+    together = [batch.accepted(known(each), b"{}", "", Parsed((signal("disk"),))) for each in (other, source)]
+    async with world.db.begin_hot() as tx:
+        await batch.store_batch(tx, together)
+    found = await rows(world, "SELECT source_id FROM alert WHERE routed_at IS NOT NULL")
+    assert [row["source_id"] for row in found] == [source.id]
+    world.db._snapshots.clear()
+    await world.settle()
+    assert await decided(world) == (["disk", "disk"], 0)
 
 
 @pytest.mark.parametrize("slow_after", [0, 2])

@@ -33,8 +33,8 @@ from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Tx, decode_json, encode_json
 from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
 from tocsin.events.base import SYSTEM, ActorRef, Event
-from tocsin.events.log import emit
-from tocsin.jobs.queue import enqueue
+from tocsin.events.log import to_write
+from tocsin.jobs.queue import NewJob, to_enqueue
 from tocsin.kit.ids import new_id
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
@@ -124,7 +124,7 @@ def _rounds(batch: Sequence[Item]) -> list[dict[Key, _Merged]]:
 
 @dataclass(frozen=True, slots=True)
 class _Late:
-    """A new alert that was over at its source before it came, and where it would go."""
+    """A new alert whose source had spoken of an end before it came: when that was, and where the alert would go."""
 
     over_at: datetime
     merged: _Merged
@@ -142,7 +142,7 @@ class _Written:
     # Came again while their escalation had reached nobody.
     unreached: list[UUID] = field(default_factory=list[UUID])
     reworded: list[UUID] = field(default_factory=list[UUID])
-    # Opened although their source had said before that they were over.
+    # Opened although their source had spoken of their end before.
     late: dict[UUID, _Late] = field(default_factory=dict[UUID, "_Late"])
     effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
 
@@ -154,6 +154,14 @@ class _Written:
         rows = sorted(self.effects)
         return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
 
+    def jobs(self) -> list[NewJob]:
+        """Return the jobs that go on with what was opened or came again."""
+        return [
+            *paging_anew_jobs(list(dict.fromkeys(self.unreached))),
+            *routing_jobs(self.to_route),
+            *routing_jobs(self.got_worse, anew=True),
+        ]
+
 
 async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
     connection = await tx.raw()
@@ -163,9 +171,12 @@ async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
         await _change(tx, connection, round, AlertStatus.ACKNOWLEDGED, written)
         await _change(tx, connection, round, AlertStatus.RESOLVED, written)
     await _close_late(tx, written)
+    await reword_pages(tx, written.reworded)
+    await tx.flush()
     requests = [item for item in batch if item.is_first]
+    events, reactions = to_write(tx, written.events)
     await connection.execute(
-        statements.SIGNALS,
+        statements.LEAVE,
         [item.id for item in requests],
         [item.source.id for item in requests],
         [item.content_type for item in requests],
@@ -174,14 +185,8 @@ async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
         [item.detail for item in requests],
         tx.now,
         *written.sorted_effects(),
-    )
-    await emit(tx, *written.events)
-    await reword_pages(tx, written.reworded)
-    await enqueue(
-        tx,
-        *paging_anew_jobs(list(dict.fromkeys(written.unreached))),
-        *routing_jobs(written.to_route),
-        *routing_jobs(written.got_worse, anew=True),
+        *events,
+        *to_enqueue(tx, [*reactions, *written.jobs()]),
     )
 
 
@@ -286,7 +291,7 @@ def _ref(source: Source) -> ActorRef:
 
 
 async def _close_late(tx: Tx, written: _Written) -> None:
-    """Close what came late. An alert that this very batch says more of is routed as any other."""
+    """Close what came late. What began after that end, or is said by now to go on, is routed as any other."""
     if not written.late:
         return
     closed = await close_as_over(tx, {id: (late.over_at, late.merged.source.name) for id, late in written.late.items()})

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from tocsin.alerts.model import AlertStatus
+from tocsin.db.compose import as_one
+from tocsin.events.log import INSERT_EVENTS
+from tocsin.jobs.queue import INSERT_JOBS
 from tocsin.oncall.queries import HAS_UNREACHED_RUN
 
-SIGNALS = """
-WITH signals AS (
-    INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
-    SELECT new.id, new.source_id, $7, new.content_type, new.body, new.outcome, new.detail
-    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
-         AS new (id, source_id, content_type, body, outcome, detail)
-)
-INSERT INTO alert_signal (alert_id, signal_id, effect)
-SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
+_SIGNALS = """
+INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
+SELECT new.id, new.source_id, $7::timestamptz, new.content_type, new.body, new.outcome, new.detail
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
+     AS new (id, source_id, content_type, body, outcome, detail)
 """
+_EFFECTS = """
+INSERT INTO alert_signal (alert_id, signal_id, effect)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING
+"""
+# What a batch leaves beside its alerts.
+LEAVE = as_one(_SIGNALS, _EFFECTS, INSERT_EVENTS, INSERT_JOBS)
 # A repeat says what the alert is by now, unless it is older by the sender's own time; severity and urgency only ever
 # get worse. One that makes it worse is told by `got_worse` while nobody has taken the alert on: `updated_at` is this
 # transaction's instant then. `was` is what a repeat that says something new found, as this
 # statement saw it when it began; it is for the record alone, and text because a session would read JSON by itself.
-# `over_at` is of a new alert whose source had said before that it was over.
+# `over_at` is when the source of a new alert has said, before it came, that it was over.
 UPSERT = f"""
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
                    links, count, created_at, last_seen_at, updated_at, worded_at, routed_at, said_at, route_id)
@@ -62,7 +67,7 @@ RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severit
           CASE WHEN created_at = $13::timestamptz AND said_at IS NOT NULL
                THEN (SELECT early.said_at FROM alert_early_resolve AS early
                      WHERE early.source_id = alert.source_id AND early.dedup_key = alert.dedup_key
-                       AND alert.said_at <= early.said_at AND early.received_at > $16::timestamptz) END AS over_at,
+                       AND early.received_at > $16::timestamptz) END AS over_at,
           created_at <> $13::timestamptz AND {HAS_UNREACHED_RUN} AS is_unreached
 """  # noqa: S608
 CHANGE = """
