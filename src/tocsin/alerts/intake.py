@@ -146,9 +146,11 @@ class Intake:
             raise Unavailable("Too many signals wait to be stored. Try again.", retry_after=RETRY_AFTER)
         # One portion after the other, each behind what has come meanwhile. When one of them fails, so does the request;
         # its sender repeats it, and what is there already counts as one more.
-        for at, part in enumerate(portions(item.signals)):
+        item.signals, *others = portions(item.signals)
+        await self._store_part(item)
+        for part in others:
             done = asyncio.get_running_loop().create_future()
-            await self._store_part(replace(item, signals=part, is_first=at == 0, done=done))
+            await self._store_part(replace(item, signals=part, is_first=False, done=done))
 
     async def _store_part(self, item: Item) -> None:
         size = max(1, len(item.signals))
