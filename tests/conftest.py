@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import figures, lanes, needs, postgres
+from tests.databases import Databases, Handed, Lent
 from tests.processes import PATIENCE
 from tests.world import World, make_world
 from tocsin.db import bell, engine, link
@@ -53,24 +54,38 @@ def postgres_dsn() -> Iterator[str]:
         yield dsn
 
 
-@pytest.fixture
-async def dsn(postgres_dsn: str) -> AsyncIterator[str]:
-    """The DSN of a fresh, migrated database."""
-    async with postgres.fresh(postgres_dsn) as dsn:
-        yield dsn
+@pytest.fixture(scope="session")
+async def databases(postgres_dsn: str) -> AsyncIterator[Databases]:
+    """The databases of this process, which go from test to test."""
+    databases = Databases(postgres_dsn)
+    yield databases
+    await databases.close()
 
 
 @pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Database]:
+async def handed(databases: Databases, request: pytest.FixtureRequest) -> AsyncIterator[Handed]:
+    """A migrated database that is as new; it has a clock to be moved for those who ask for a world."""
+    async with databases.one(with_clock="world" in request.fixturenames) as handed:
+        yield handed
+
+
+@pytest.fixture
+async def dsn(handed: Handed) -> str:
+    """The DSN of a migrated database that is as new."""
+    return handed.dsn
+
+
+@pytest.fixture
+async def db(handed: Handed) -> AsyncIterator[Database]:
     """An open database that is empty but for the schema."""
-    db = Database(dsn, bell=False, pool_size=5)
+    db = Lent(await handed.lender("db"), bell=False)
     await db.open()
     yield db
     await db.close()
 
 
 @pytest.fixture
-async def world(dsn: str) -> AsyncIterator[World]:
+async def world(handed: Handed) -> AsyncIterator[World]:
     """An installation to tell stories in."""
-    async with make_world(dsn) as world:
+    async with make_world(handed.dsn, await handed.lender("world")) as world:
         yield world
