@@ -66,7 +66,7 @@ BEGIN
         OR EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = (
             SELECT oid FROM pg_database WHERE datname = current_database()))
         OR EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND (
-            reltuples > 0 OR pg_relation_size(oid) > 262144))
+            reltuples <> -1 OR pg_relation_size(oid) > 262144))
     THEN
         RETURN false;
     END IF;
