@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
 from tests import figures, lanes, needs, postgres
@@ -16,6 +17,7 @@ from tests.world import World, make_world
 from tocsin.db import bell, engine, link
 from tocsin.db.engine import Database
 from tocsin.jobs import clockwatch, worker
+from tocsin.kit import crypto
 
 # The same examples in every run, and no example fails because the machine is slow.
 settings.register_profile(
@@ -33,8 +35,17 @@ def _wait_for_slow_machines() -> None:
     worker.SILENT_IN_TRANSACTION = timedelta(seconds=PATIENCE)
 
 
+# What the product hashes passwords with takes tens of milliseconds, as it should; a test asks for it where it matters.
+STRONG = crypto._hasher
+
+
+def _hash_passwords_fast() -> None:
+    crypto._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     _wait_for_slow_machines()
+    _hash_passwords_fast()
     config.addinivalue_line("markers", needs.MARKER)
     config.pluginmanager.register(needs.LeftOut(is_strict=needs.is_strict()))
     config.pluginmanager.register(lanes.Spreading())
@@ -44,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     return lanes.processes()
+
+
+@pytest.fixture
+def strong_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as the product does it."""
+    monkeypatch.setattr(crypto, "_hasher", STRONG)
 
 
 @pytest.fixture(scope="session")
