@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -50,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(needs.LeftOut(is_strict=needs.is_strict()))
     config.pluginmanager.register(lanes.Spreading())
     config.pluginmanager.register(figures.Figures())
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what all tests share; each of its rounds would look at a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
