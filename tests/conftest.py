@@ -89,7 +89,8 @@ async def databases(postgres_dsn: str) -> AsyncIterator[Databases]:
 @pytest.fixture
 async def handed(databases: Databases, request: pytest.FixtureRequest) -> AsyncIterator[Handed]:
     """A migrated database that is as new; it has a clock to be moved for those who ask for a world."""
-    async with databases.one(with_clock="world" in request.fixturenames) as handed:
+    is_new = request.node.get_closest_marker("own_database") is not None
+    async with databases.one(with_clock="world" in request.fixturenames, is_new=is_new) as handed:
         yield handed
 
 

@@ -182,15 +182,15 @@ class Databases:
         self._waiting: dict[bool, list[tuple[Handed, AsyncExitStack]]] = {False: [], True: []}
 
     @asynccontextmanager
-    async def one(self, *, with_clock: bool) -> AsyncIterator[Handed]:
+    async def one(self, *, with_clock: bool, is_new: bool = False) -> AsyncIterator[Handed]:
         """Hand a database to a test, with a clock that can be moved or with the real one, and take it back."""
         waiting = self._waiting[with_clock]
-        handed, end = waiting.pop() if waiting else await self._make(with_clock=with_clock)
+        handed, end = waiting.pop() if waiting and not is_new else await self._make(with_clock=with_clock)
         is_clean = False
         try:
             yield handed
             with contextlib.suppress(*STORE_ERRORS):
-                is_clean = await handed.is_clean()
+                is_clean = not is_new and await handed.is_clean()
         finally:
             if is_clean:
                 waiting.append((handed, end))

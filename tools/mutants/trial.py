@@ -7,6 +7,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from typing import Any
 from tools.mutants import changes
 
 SAID = Path(".cache/mutants/said.txt")
-# What takes this much longer than it did under coverage has no end.
-_PATIENCE, _TIMES = 40.0, 4.0
+# What takes so much longer than it did under coverage has no end.
+_PATIENCE, _TIMES, _LONGEST = 20.0, 3.0, 90.0
+_MEMORY = 3 * 1024**3
 _OPTIONS = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--timeout=0", "--tb=line"]
 
 
@@ -82,7 +84,7 @@ def judge(module: str, path: Path, number: int | None, tests: Sequence[str], sec
     child = os.fork()
     if child == 0:
         _try(module, path, number, tests)
-    deadline = time.monotonic() + _PATIENCE + _TIMES * seconds
+    deadline = time.monotonic() + min(_PATIENCE + _TIMES * seconds, _LONGEST)
     while time.monotonic() < deadline:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -97,6 +99,8 @@ def _try(module: str, path: Path, number: int | None, tests: Sequence[str]) -> N
     code = 1
     try:
         os.setsid()
+        # Some faults take all the memory that there is.
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
         with SAID.open("w") as said:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
