@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from coverage import CoverageData
-from tools.mutants.changes import changed, changes
+from tools.mutants.changes import Change, changed, changes
 from tools.mutants.covering import Covering
 
 
@@ -81,11 +81,13 @@ def recorded(tmp_path: Path) -> Covering:
 
 
 def test_who_knows_the_module_best_looks_first(recorded: Covering) -> None:
-    assert recorded.tests(3, 3, 10) == ["one", "two", "slow"]
-    assert recorded.tests(3, 3, 1) == ["one"]
-    assert recorded.tests(4, 5, 10) == ["one"]
-    assert recorded.tests(6, 6, 10) == []
+    assert recorded.tests(Change(0, 3, 3, ""), 10) == ["one", "two", "slow"]
+    assert recorded.tests(Change(0, 3, 3, ""), 1) == ["one"]
+    assert recorded.tests(Change(0, 4, 5, ""), 10) == ["one"]
+    assert recorded.tests(Change(0, 6, 6, ""), 10) == []
 
 
 def test_what_is_done_when_the_module_is_imported_matters_to_all(recorded: Covering) -> None:
-    assert recorded.tests(1, 1, 10) == ["one", "two", "slow"]
+    once, later, default = changes("A = 1\ndef f():\n    x = 1\nclass B:\n    y = 1")
+    assert (once.is_once, later.is_once, default.is_once) == (True, False, True)
+    assert recorded.tests(once, 10) == ["one", "two", "slow"]

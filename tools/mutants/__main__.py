@@ -107,7 +107,7 @@ def run(chosen: list[Fault], again: frozenset[str]) -> dict[str, str]:
     with trial.postgres(), RESULTS.open("a") as results:
         for number, fault in enumerate(waiting, start=1):
             tests = covering.Covering(data, times, fault.path)
-            looking = tests.tests(fault.change.first, fault.change.last, MOST)
+            looking = tests.tests(fault.change, MOST)
             outcome = "no test"
             if looking:
                 outcome = trial.judge(fault.module, fault.path, fault.change.number, looking, tests.seconds(looking))

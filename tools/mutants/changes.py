@@ -24,12 +24,16 @@ _UNTESTED = ("log.", "super().", "assert_never", "await tx.flush()", "await tx.s
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One fault: the number of its place in the module, the lines of its statement, and what it does there."""
+    """One fault: the number of its place in the module, the lines of its statement, and what it does there.
+
+    Is the statement in no function, it is run once, when the module is imported.
+    """
 
     number: int
     first: int
     last: int
     what: str
+    is_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,18 @@ class _Place:
 def changes(source: str) -> list[Change]:
     """List what can be changed in a module."""
     found: list[Change] = []
-    for number, (statement, place) in enumerate(_places(ast.parse(source))):
+    tree = ast.parse(source)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inner = {id(node) for function in functions for part in function.body for node in ast.walk(part)}
+    for number, (statement, place) in enumerate(_places(tree)):
         body = getattr(statement, "body", None)
         # Of a compound statement only its head: the tests that go through its body need not decide anything there.
         last = body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
         if place.what.startswith("guard"):
             last = statement.lineno
-        found.append(Change(number, statement.lineno, max(statement.lineno, last), place.what))
+        found.append(
+            Change(number, statement.lineno, max(statement.lineno, last), place.what, id(statement) not in inner)
+        )
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from coverage import Coverage, CoverageData
+from tools.mutants.changes import Change
 
 PLACE = Path(".cache/mutants")
 LINES, TIMES = PLACE / "lines", PLACE / "times.json"
@@ -71,14 +72,15 @@ class Covering:
         weights.pop("", None)
         return weights
 
-    def tests(self, first: int, last: int, most: int) -> list[str]:
+    def tests(self, change: Change, most: int) -> list[str]:
         """The tests that go through these lines, those that know the module best first.
 
         What is done once, when the module is imported, matters to all that go through any of it.
         """
-        found = {test for line in range(first, last + 1) for test in self._lines.get(line, ())}
-        known = (found - {""}) or (set(self._weights) if "" in found else set())
-        return sorted(known & set(self._times), key=lambda test: (-self._weights[test], self._times[test], test))[:most]
+        lines = range(change.first, change.last + 1)
+        found = set(self._weights) if change.is_once else {test for line in lines for test in self._lines.get(line, ())}
+        known = found & set(self._weights) & set(self._times)
+        return sorted(known, key=lambda test: (-self._weights[test], self._times[test], test))[:most]
 
     def seconds(self, tests: list[str]) -> float:
         return sum(self._times[test] for test in tests)
