@@ -103,14 +103,21 @@ def run(chosen: list[Fault], again: frozenset[str]) -> dict[str, str]:
     waiting = [fault for fault in chosen if fault.key not in done]
     if not waiting:
         return done
-    trial.preload()
+    trial.preload(TESTS)
     with trial.postgres(), RESULTS.open("a") as results:
         for number, fault in enumerate(waiting, start=1):
             tests = covering.Covering(data, times, fault.path)
             looking = tests.tests(fault.change, MOST)
             outcome = "no test"
             if looking:
-                outcome = trial.judge(fault.module, fault.path, fault.change.number, looking, tests.seconds(looking))
+                outcome = trial.judge(
+                    fault.module,
+                    fault.path,
+                    fault.change.number,
+                    looking,
+                    tests.seconds(looking),
+                    is_once=fault.change.is_once,
+                )
             done[fault.key] = outcome
             results.write(json.dumps({"key": fault.key, "outcome": outcome}) + "\n")
             results.flush()
@@ -143,7 +150,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=0, help="how many, chosen by chance; all of them if 0")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="only modules with this in their path")
-    parser.add_argument("--again", action="store_true", help="try those anew that were not noticed")
+    parser.add_argument("--again", action="store_true", help="try those anew that no test killed")
     parser.add_argument("--record", nargs="*", metavar="TESTS", help="record lines: of these tests, or all anew")
     asked = parser.parse_args()
     if asked.record is not None or not covering.TIMES.exists():
@@ -153,7 +160,7 @@ def main() -> None:
     random.Random(asked.seed).shuffle(chosen)
     if asked.sample:
         chosen = chosen[: asked.sample]
-    done = run(chosen, frozenset(("survived", "no test", "broken")) if asked.again else frozenset())
+    done = run(chosen, frozenset(("timed out", "survived", "no test", "broken")) if asked.again else frozenset())
     report(sorted(chosen, key=lambda fault: (fault.path, fault.change.first)), done)
 
 

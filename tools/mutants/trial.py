@@ -1,8 +1,13 @@
-"""One fault on trial: a child process in which the module is the changed one, and the tests that may notice."""
+"""One fault on trial: a child process with the changed code, and the tests that may notice.
+
+The parent has imported everything, so that a child costs little more than its tests. In the child the functions of the
+module are given their changed code; what is run when the module is imported is imported anew.
+"""
 
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -12,17 +17,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import pytest
 from tools.mutants import changes
 
 SAID = Path(".cache/mutants/said.txt")
-# What takes so much longer than it did under coverage has no end.
-_PATIENCE, _TIMES, _LONGEST = 20.0, 3.0, 90.0
+# What is so much longer at work than all of it took under coverage, or waits for so long, has no end.
+_PATIENCE, _TIMES, _LONGEST = 20.0, 2.0, 240.0
 _MEMORY = 3 * 1024**3
 _OPTIONS = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--timeout=0", "--tb=line"]
 
@@ -50,18 +57,44 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._tree, str(self._path), "exec"), module.__dict__)
 
 
-def preload() -> None:
-    """Import all that others have written, once for all children; of ours nothing."""
-    ask = "import sys, tests.conftest, tests.surfaces.conftest; print(*sys.modules)"
-    names = subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout.split()
-    import pytest  # noqa: F401, PLC0415
+# File → its functions, wherever they are held.
+_FUNCTIONS: dict[str, list[FunctionType]] = defaultdict(list)
 
-    for name in names:
-        if name.partition(".")[0] not in ("tocsin", "tests", "__main__"):
+
+def preload(tests: Sequence[str]) -> None:
+    """Import the product and its tests, once for all children."""
+    for path in sorted(path for place in tests for path in Path(place).rglob("test_*.py")):
+        importlib.import_module(".".join(path.with_suffix("").parts))
+    for found in gc.get_objects():
+        if isinstance(found, FunctionType):
+            _FUNCTIONS[found.__code__.co_filename].append(found)
+    gc.freeze()
+
+
+def _is_replaced(path: Path, tree: ast.Module) -> bool:
+    """Give the functions of a module their changed code, unless it is not in one of them or has other names."""
+    wanted: dict[tuple[str, int], list[CodeType]] = defaultdict(list)
+    waiting = [compile(tree, str(path.resolve()), "exec")]
+    while waiting:
+        code = waiting.pop()
+        wanted[code.co_qualname, code.co_firstlineno].append(code)
+        waiting += [part for part in code.co_consts if isinstance(part, CodeType)]
+    count = 0
+    for function in _FUNCTIONS[str(path.resolve())]:
+        new = wanted[function.__qualname__, function.__code__.co_firstlineno]
+        if len(new) == 1 and new[0] != function.__code__:
             try:
-                importlib.import_module(name)
-            except ImportError:
-                continue  # One that only its own package can import.
+                function.__code__ = new[0]
+            except ValueError:
+                return False
+            count += 1
+    return count > 0
+
+
+def _import_anew(module: str, path: Path, tree: ast.Module) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("tocsin", "tests")]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, _Changed(module, path, tree))
 
 
 @contextmanager
@@ -79,12 +112,14 @@ def postgres() -> Iterator[None]:
         keeper.wait()
 
 
-def judge(module: str, path: Path, number: int | None, tests: Sequence[str], seconds: float) -> str:
+def judge(
+    module: str, path: Path, number: int | None, tests: Sequence[str], seconds: float, *, is_once: bool = False
+) -> str:
     """Say what became of a fault, or of the module as it is: `killed`, `survived`, `timed out` or `broken`."""
     child = os.fork()
     if child == 0:
-        _try(module, path, number, tests)
-    deadline = time.monotonic() + min(_PATIENCE + _TIMES * seconds, _LONGEST)
+        _try(module, path, number, tests, seconds, is_once=is_once)
+    deadline = time.monotonic() + _LONGEST
     while time.monotonic() < deadline:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -95,19 +130,21 @@ def judge(module: str, path: Path, number: int | None, tests: Sequence[str], sec
     return "timed out"
 
 
-def _try(module: str, path: Path, number: int | None, tests: Sequence[str]) -> None:
+def _try(module: str, path: Path, number: int | None, tests: Sequence[str], seconds: float, *, is_once: bool) -> None:
     code = 1
     try:
         os.setsid()
         # Some faults take all the memory that there is.
         resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+        busy = int(_PATIENCE + _TIMES * seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (busy, busy + 5))
         with SAID.open("w") as said:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
         if number is not None:
-            sys.meta_path.insert(0, _Changed(module, path, changes.changed(path.read_text(), number)))
-        import pytest  # noqa: PLC0415
-
+            tree = changes.changed(path.read_text(), number)
+            if is_once or not _is_replaced(path, tree):
+                _import_anew(module, path, tree)
         code = pytest.main([*_OPTIONS, "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests])
         sys.stdout.flush()
     finally:
@@ -116,6 +153,8 @@ def _try(module: str, path: Path, number: int | None, tests: Sequence[str]) -> N
 
 def _outcome(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGXCPU:
+        return "timed out"
     said = SAID.read_text(errors="replace")
     # The tests have moved since the lines were recorded.
     if code == 5 or "ERROR: not found" in said or "file or directory not found" in said:
