@@ -47,7 +47,7 @@ TESTS = ["tests/rules", "tests/use_cases", "tests/surfaces"]
 # They start processes, in which there is no fault.
 NOT_THESE = ["--ignore-glob=*/test_cli_*", "--ignore-glob=*/test_embedded_*"]
 # So many tests may look at a fault; one that none of the best of them notices has survived.
-MOST = 60
+MOST = 40
 OUTCOMES = ("killed", "timed out", "survived", "no test", "broken")
 
 
