@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import asyncpg
 import pytest
 
@@ -107,22 +105,15 @@ async def test_sessions_of_others_are_ended(databases: Databases) -> None:
         await left.fetchval("SELECT 1")
 
 
-async def test_what_was_borrowed_and_not_given_back_ends_with_its_database(databases: Databases) -> None:
+async def test_a_database_that_is_still_borrowed_is_not_clean(databases: Databases) -> None:
+    """So it would be dropped, and what holds it would end with it."""
     async with databases.one(with_clock=False) as used:
         lender = await used.lender("db")
-        held = asyncio.Event()
-
-        async def hold() -> None:
-            async with lender.begin():
-                held.set()
-                await asyncio.Event().wait()
-
-        holding = asyncio.ensure_future(hold())
-        await held.wait()
-
-    assert not await after(databases, used)
-    holding.cancel()
-    await asyncio.wait({holding})
+        async with lender.begin():
+            assert not await used.is_clean()
+        async with lender.pool.acquire():
+            assert not await used.is_clean()
+        assert await used.is_clean()
 
 
 async def test_a_connection_that_broke_is_not_lent_again(databases: Databases) -> None:
