@@ -18,10 +18,10 @@ from tests.contracts.test_layout import MODULES, SOURCE
 from tocsin import settings
 from tocsin.app import make_site
 
-TEMPLATES = sorted((SOURCE / "web" / "templates").glob("*.html"))
+TEMPLATES = sorted((SOURCE / "web" / "templates").rglob("*.html"))
 STATIC = SOURCE / "web" / "static"
 SCRIPTS = sorted(STATIC.glob("*.js"))
-STYLES = sorted(STATIC.glob("*.css"))
+STYLES = sorted(STATIC.glob("css/*/*.css"))
 
 # What a browser follows or asks for, by itself or when somebody presses it.
 _LEADS = ("href", "src", "srcset", "action", "formaction", "poster", "data", "cite", "ping", "manifest")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import rcssmin
 from litestar import Response, get
 from litestar.params import FromPath
 
@@ -16,6 +17,11 @@ from tocsin.kit.errors import NotFound
 from tocsin.kit.text import sha256_hex
 
 FOLDER = Path(__file__).parent / "static"
+# The style sheet that pages name. It is put together from the files of `static/css`, a folder for each layer; what
+# stands in a later layer wins over an earlier one, however exact its selector is.
+SHEET = "tocsin.css"
+LAYERS = ("base", "ui", "areas")
+_minified: Callable[[str], str] = rcssmin.cssmin  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 # Litestar adds the charset, UTF-8, to text.
 _TYPES = {
     ".css": "text/css",
@@ -38,13 +44,25 @@ class Asset:
     version: str
 
 
+def style_sheet(folder: Path) -> str:
+    """Join the files of each layer, in the order of their names, and leave out what only people read.
+
+    The layer comes from the folder, so that no file can forget it: rules in no layer would win over all the others.
+    """
+    parts = [f"@layer {', '.join(LAYERS)};"]
+    for layer in LAYERS:
+        rules = [path.read_text(encoding="utf-8") for path in sorted((folder / layer).glob("*.css"))]
+        parts.append(f"@layer {layer} {{\n{''.join(rules)}}}")
+    return _minified("\n".join(parts))
+
+
 def _read(folder: Path) -> Mapping[str, Asset]:
-    found: dict[str, Asset] = {}
+    styles = folder / "css"
+    bodies = {SHEET: style_sheet(styles).encode()}
     for path in sorted(folder.rglob("*")):
-        if path.suffix in _TYPES and path.is_file():
-            body = path.read_bytes()
-            found[path.relative_to(folder).as_posix()] = Asset(body, _TYPES[path.suffix], sha256_hex(body)[:12])
-    return found
+        if path.suffix in _TYPES and path.is_file() and not path.is_relative_to(styles):
+            bodies[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return {name: Asset(body, _TYPES[Path(name).suffix], sha256_hex(body)[:12]) for name, body in bodies.items()}
 
 
 _ASSETS = _read(FOLDER)

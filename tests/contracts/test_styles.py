@@ -1,0 +1,67 @@
+"""How style sheets are written: small files, one declaration a line, each in the layer that its folder names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tocsin.web import assets
+
+CSS = assets.FOLDER / "css"
+FILES = sorted(CSS.rglob("*.css"))
+LONGEST_FILE = 400
+LONGEST_LINE = 120
+# What may hold a brace or a semicolon without meaning one.
+_QUOTED = re.compile(r"/\*.*?\*/|\"[^\"]*\"|'[^']*'", re.DOTALL)
+
+
+def faults(text: str) -> list[str]:
+    """Return the lines that hold more than one declaration, selector or brace, and those that nobody can review."""
+    plain = _QUOTED.sub(lambda found: re.sub(r"[^\n]", "x", found[0]), text)
+    found: list[str] = []
+    for line, shown in zip(plain.splitlines(), text.splitlines(), strict=True):
+        ends = line.count(";") + line.count("{") + line.count("}")
+        if ends > 1 or (ends and line.rstrip()[-1] not in ";{}"):
+            found.append(f"more than one thing: {shown}")
+        if len(shown) > LONGEST_LINE and "url(" not in shown:
+            found.append(f"too long: {shown}")
+    if plain.count("{") != plain.count("}"):
+        found.append("braces that do not match would let rules out of their layer")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(CSS).as_posix())
+def test_a_style_sheet_can_be_reviewed(path: Path) -> None:
+    text = path.read_text()
+    assert faults(text) == []
+    assert len(text.splitlines()) <= LONGEST_FILE, "split it by subject"
+    assert "@layer" not in text, "the folder says the layer"
+
+
+@pytest.mark.parametrize("text", [".a { b: c; }", ".a {\n  b: c; d: e;\n}", ".a {\n  b: c;\n}}", f"/* {'x' * 120} */"])
+def test_a_style_sheet_that_cannot_be_reviewed_is_found(text: str) -> None:
+    """So that the claim above can fail."""
+    assert faults(text)
+
+
+def test_every_file_stands_in_a_layer() -> None:
+    """A file anywhere else would be served to nobody."""
+    assert {path.parent.relative_to(CSS).as_posix() for path in FILES} == set(assets.LAYERS)
+
+
+def test_pages_get_one_sheet_with_every_rule_in_its_layer() -> None:
+    sheet = assets.style_sheet(CSS)
+    assert sheet.startswith("@layer base,ui,areas;@layer base{")
+    at = [sheet.index(f"@layer {layer}{{") for layer in assets.LAYERS]
+    assert at == sorted(at) and len(re.findall(r"@layer \w+\{", sheet)) == len(assets.LAYERS)
+    for layer, start, end in zip(assets.LAYERS, at, [*at[1:], len(sheet)], strict=True):
+        for path in (CSS / layer).glob("*.css"):
+            for selector in re.findall(r"(?m)^([.#][\w-]+) \{", path.read_text()):
+                assert f"{selector}{{" in sheet[start:end], (layer, selector)
+
+
+def test_the_files_behind_the_sheet_are_not_served() -> None:
+    with pytest.raises(KeyError):
+        assets.url("css/ui/buttons.css")
