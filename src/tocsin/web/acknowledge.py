@@ -149,13 +149,13 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
             "notice": notice,
         }
     status = 409 if notice else 410 if state in ("expired", "astray") else 200
-    return pages.render("ack.html", values, status=status, headers=_HEADERS)
+    return pages.render("acknowledge/ack.html", values, status=status, headers=_HEADERS)
 
 
 def _nowhere(request: AppRequest, context: Context, tx: Tx, token: str) -> pages.Page:
     values = pages.bare(request, context, tx.now)
     values |= {"token": token, "state": "unknown", "page": None, "latest": [], "person_name": "", "notice": ""}
-    return pages.render("ack.html", values, status=404, headers=_HEADERS)
+    return pages.render("acknowledge/ack.html", values, status=404, headers=_HEADERS)
 
 
 _ANSWERED = (PageState.ACKNOWLEDGED, PageState.CANCELLED)

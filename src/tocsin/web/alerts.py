@@ -139,7 +139,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
         values = await pages.shell(tx, request, context, who)
         values |= await _list(tx, tab, query.get("q", "").strip()[:200], query.get("before", ""))
     values |= {"may": _may(who), "live_url": "/alerts/events", "conflict": ""}
-    return pages.render("alerts.html", values, refused=refused)
+    return pages.render("alerts/alerts.html", values, refused=refused)
 
 
 async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
@@ -245,7 +245,7 @@ async def _show(
         is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
         values["declare"] = await declare_from(tx, who, alert) if is_free and who.may("incident.declare") else None
     values |= {"may": _may(who), "live_url": f"/alerts/{id}/events", "conflict": ""}
-    return pages.render("alert.html", values, refused=refused)
+    return pages.render("alerts/alert.html", values, refused=refused)
 
 
 async def _view(tx: Tx, alert: Alert) -> AlertView:

@@ -124,7 +124,7 @@ async def _show(
         "test": exchanges.read_test(context, sent, [method]),
         "conflict": "",
     }
-    return pages.render("contact_method.html", values, refused=refused)
+    return pages.render("people/contact_method.html", values, refused=refused)
 
 
 def _form(context: Context, method: ContactMethod, tried: Form | None) -> MethodForm:

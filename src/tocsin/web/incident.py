@@ -173,7 +173,7 @@ async def show(
         values = await pages.shell(tx, request, context, who)
         incident = await queries.get(tx, ref)
         values |= await _body(tx, who, incident) | await _timeline(tx, request, incident, values["now"])
-    return pages.render("incident.html", values | {"conflict": ""}, refused=refused)
+    return pages.render("incidents/incident.html", values | {"conflict": ""}, refused=refused)
 
 
 async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:

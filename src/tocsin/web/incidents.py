@@ -127,7 +127,7 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
     values["counts"] = {"open": values["nav"]["open_incidents"]}
-    return pages.render("incidents.html", values)
+    return pages.render("incidents/incidents.html", values)
 
 
 async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
@@ -280,7 +280,7 @@ async def _show_declare(
             words = f"ALR-{about.number} belongs to {owner.reference} already. Nothing new was declared."
             return pages.go(f"/incidents/{owner.reference}", words)
         values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
-    return pages.render("declare.html", values, refused=refused)
+    return pages.render("incidents/declare.html", values, refused=refused)
 
 
 async def declare_from(tx: Tx, who: Actor, alert: Alert) -> Declare:

@@ -34,7 +34,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         values |= await _fallback(tx, context, who)
     values |= {"organisation": organisation, "longest_name": LONGEST_NAME, "conflict": ""}
     values["most_hours"] = identity.MOST_HOURS
-    return pages.render("organisation.html", values, refused=refused)
+    return pages.render("organisation/organisation.html", values, refused=refused)
 
 
 async def _fallback(tx: Tx, context: Context, who: Actor) -> pages.Values:

@@ -152,7 +152,7 @@ async def _show_list(
         "invite_url": invite_url,
         "conflict": "",
     }
-    return pages.render("people.html", values, refused=refused)
+    return pages.render("people/people.html", values, refused=refused)
 
 
 def _row(context: Context, person: User, methods: Sequence[Method], known: Mapping[UUID, Condition]) -> PersonRow:
@@ -251,7 +251,7 @@ async def _show(
         "link_url": link_url,
         "conflict": "",
     }
-    return pages.render("person.html", values, refused=refused)
+    return pages.render("people/person.html", values, refused=refused)
 
 
 def _zones(own: str) -> list[tuple[str, str]]:

@@ -130,7 +130,7 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
         "policies": [_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
         "may": {"edit": who.may("oncall.manage")},
     }
-    return pages.render("policies.html", values)
+    return pages.render("policies/policies.html", values)
 
 
 def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wrong: Sequence[Weakness]) -> PolicyRow:
@@ -188,7 +188,7 @@ async def _edit(
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         values |= await _editor(tx, context, who, parse("pol", id) if id else None, sketch)
-    return pages.render("policy_edit.html", values | {"conflict": ""}, refused=refused)
+    return pages.render("policies/policy_edit.html", values | {"conflict": ""}, refused=refused)
 
 
 async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch: Sketch | None) -> pages.Values:

@@ -56,7 +56,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         "may": {"edit": who.may("oncall.manage")},
         "conflict": "",
     }
-    return pages.render("routes.html", values, refused=refused)
+    return pages.render("routes/routes.html", values, refused=refused)
 
 
 def _view(row: AlertRoute, policy_name: str | None) -> RouteView:

@@ -63,7 +63,7 @@ async def session_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pag
         )
         for session in found
     ]
-    return pages.render("sessions.html", values)
+    return pages.render("account/sessions.html", values)
 
 
 def device(user_agent: str) -> str:

@@ -81,7 +81,7 @@ async def _show_sign_in(
         organisation = await queries.organisation(tx)
         values = pages.bare(request, context, tx.now)
     values |= {"next": wanted, "org_name": organisation.name if organisation else ""}
-    return pages.render("sign_in.html", values, refused=refused)
+    return pages.render("sign_in/sign_in.html", values, refused=refused)
 
 
 @post("/sign-out")
@@ -149,7 +149,7 @@ async def _show_set_up(request: AppRequest, context: Context, token: str, refuse
         values = pages.bare(request, context, tx.now)
     if not needs_set_up:
         return pages.go("/sign-in")
-    return pages.render("set_up.html", values | {"token": token}, refused=refused)
+    return pages.render("sign_in/set_up.html", values | {"token": token}, refused=refused)
 
 
 @get("/link/{token:str}")
@@ -171,10 +171,10 @@ async def _show_link(request: AppRequest, context: Context, token: str) -> pages
         context.wrong_tokens.note(ip_of(request), "links that do not work")
         # Whoever holds no good link learns nothing about people.
         values |= {"token": "", "name": "", "email": "", "place": "", "message": _GONE}
-        return pages.render("link.html", values, status=410)
+        return pages.render("sign_in/link.html", values, status=410)
     place = organisation.name if organisation is not None else "Tocsin"
     values |= {"token": token, "name": person.name, "email": person.email, "place": place, "message": ""}
-    return pages.render("link.html", values)
+    return pages.render("sign_in/link.html", values)
 
 
 @post("/link/{token:str}", opt={RESTS_ON: Rests.SIGN_IN_LINK})
@@ -254,7 +254,7 @@ async def _show_new_password(
         # The profile has a field for the current password.
         return pages.go(_profile(me), _LATE if refused else "")
     values |= {"name": who.name, "until": until, "shortest_password": SHORTEST_PASSWORD}
-    return pages.render("new_password.html", values, refused=refused)
+    return pages.render("sign_in/new_password.html", values, refused=refused)
 
 
 def _signed_in(context: Context, user: User, cookie: str, path: str, flash: str = "") -> pages.Page:

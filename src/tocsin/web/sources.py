@@ -131,7 +131,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
         "may": {"edit": who.may("source.manage")},
         "conflict": "",
     }
-    return pages.render("sources.html", values, refused=refused)
+    return pages.render("sources/sources.html", values, refused=refused)
 
 
 def _row(row: AlertSource, busy: figures.SourceFigures) -> SourceRow:
@@ -195,7 +195,7 @@ async def _show(
         "may": {"edit": who.may("source.manage"), "end": who.may("alert.edit")},
         "conflict": "",
     }
-    return pages.render("source.html", values, refused=refused)
+    return pages.render("sources/source.html", values, refused=refused)
 
 
 def _address(context: Context, row: AlertSource, secret: str) -> str:

@@ -57,7 +57,7 @@ async def _show(
         "scopes": _SCOPES,
         "conflict": "",
     }
-    return pages.render("tokens.html", values, refused=refused)
+    return pages.render("account/tokens.html", values, refused=refused)
 
 
 def _row(token: ApiToken, owner_name: str) -> TokenRow:
