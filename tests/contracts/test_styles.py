@@ -1,4 +1,4 @@
-"""How style sheets are written: small files, one declaration a line, each in the layer that its folder names."""
+"""How style sheets and templates are written: in lines that can be reviewed and merged, a folder for each area."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ CSS = assets.FOLDER / "css"
 FILES = sorted(CSS.rglob("*.css"))
 LONGEST_FILE = 400
 LONGEST_LINE = 120
+TEMPLATES = assets.FOLDER.parent / "templates"
+# Markup is wider than code: a tag and its content are one thing.
+LONGEST_LINE_OF_A_TEMPLATE = 160
 # What may hold a brace or a semicolon without meaning one.
 _QUOTED = re.compile(r"/\*.*?\*/|\"[^\"]*\"|'[^']*'", re.DOTALL)
 
@@ -65,3 +68,17 @@ def test_pages_get_one_sheet_with_every_rule_in_its_layer() -> None:
 def test_the_files_behind_the_sheet_are_not_served() -> None:
     with pytest.raises(KeyError):
         assets.url("css/ui/buttons.css")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.relative_to(TEMPLATES).as_posix()
+)
+def test_no_line_of_a_template_is_wider_than_a_review(path: Path) -> None:
+    wide = [n for n, line in enumerate(path.read_text().splitlines(), 1) if len(line) > LONGEST_LINE_OF_A_TEMPLATE]
+    assert not wide
+
+
+def test_a_page_of_an_area_stands_in_its_folder() -> None:
+    """Beside the folders stand the two shells, what they are made of, and what several areas show."""
+    beside = {path.name for path in TEMPLATES.glob("*.html") if not path.name.startswith("_")}
+    assert beside == {"base.html", "bare.html", "error.html"}
