@@ -11,7 +11,7 @@ run: install ## Serve the demo on http://127.0.0.1:8700
 	$(BIN)/tocsin serve --demo
 
 dev: $(VENV)/dev.stamp ## Serve the demo and start again when a source file changes
-	$(BIN)/watchfiles --filter python --sigint-timeout 25 "$(BIN)/tocsin serve --demo" src
+	TOCSIN_DEVELOPMENT=on $(BIN)/watchfiles --sigint-timeout 25 "$(BIN)/tocsin serve --demo" src
 
 install: $(VENV)/run.stamp ## Make the environment only
 

@@ -118,7 +118,7 @@ OWN_PLACES = frozenset(
     {
         *("alerts", "api", "compat", "healthz", "in", "incidents", "link", "metrics", "new-password", "organisation"),
         *("p", "people", "policies", "readyz", "routes", "set-up", "sessions", "sign-in", "sign-out", "sources"),
-        *("static", "tokens"),
+        *("static", "tokens", "ui"),
     }
 )
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
@@ -283,6 +283,12 @@ SETTINGS: tuple[Setting, ...] = (
         True,
         "Notice a dead worker by its advisory lock, in about 2 s. Off: by its lease, in 30 s.",
     ),
+    Setting(
+        "development",
+        _flag,
+        False,
+        "For work on Tocsin itself: show `/ui`, every component in every state. `make dev` turns it on.",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -321,6 +327,7 @@ class Settings:
     log_format: str
     bell: bool
     worker_locks: bool
+    development: bool
 
     @property
     def root(self) -> str:

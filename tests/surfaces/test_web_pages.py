@@ -129,3 +129,10 @@ async def test_a_place_that_no_list_has_begins_at_the_start(world: World, path: 
     async with browser(world, ada) as web:
         page = await web.get(f"{url}?before={write_place((moment, source.id))}")
         assert page.status == 200
+
+
+async def test_the_page_of_all_components_is_there_in_development_only(world: World) -> None:
+    """In production it is as if there were none, for whoever asks."""
+    ada = await world.person("ada", role="admin")
+    async with browser(world, ada) as web:
+        assert (await web.fetch("/ui")).status == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
@@ -88,19 +89,28 @@ class Reader(HTMLParser):
             self.forms[form][name] = [self.forms[form][name][0] + data.removeprefix("\n")]
 
 
+def as_one_reads(html: str) -> str:
+    """Write the text without the line breaks of its template, which a browser does not show either."""
+    kept = re.split(r"(<(pre|textarea)\b.*?</\2>)", html, flags=re.DOTALL)
+    # Of each three: what stands between two such elements, one of them, and its name.
+    kept[0::3] = [re.sub(r"\s*\n\s*", " ", re.sub(r">\s*\n\s*<", "><", each)) for each in kept[0::3]]
+    return "".join(each for n, each in enumerate(kept) if n % 3 != 2)
+
+
 class Page:
     """One answer."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.status = answer.status_code
         self.headers = answer.headers
-        self.html = answer.text
+        self._written = answer.text
+        self.html = as_one_reads(answer.text)
         self.url = answer.url
         self._reader: Reader | None = None
 
     @property
     def read(self) -> Reader:
-        self._reader = self._reader or Reader(self.html)
+        self._reader = self._reader or Reader(self._written)
         return self._reader
 
     @property

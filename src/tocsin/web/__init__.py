@@ -24,6 +24,7 @@ from tocsin.web import (
     sources,
     stream,
     tokens,
+    ui,
 )
 from tocsin.web.errors import answer_error
 
@@ -46,6 +47,7 @@ _AREAS = (
     *(sign_in, acknowledge, stream),
     *(incidents, incident, incident_actions, alerts),
     *(policies, routes, sources, people, contact_methods, organisation, tokens, sessions),
+    ui,
 )
 # Files and what is not there are the same for everybody; the rest is for people.
 HANDLERS = [
