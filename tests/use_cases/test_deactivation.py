@@ -17,8 +17,9 @@ from tocsin.events.base import SYSTEM
 from tocsin.events.configuration import UserDeactivated
 from tocsin.events.words import describe
 from tocsin.identity import service as identity
+from tocsin.identity.access import Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Role, User
+from tocsin.identity.model import User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident, IncidentRole, Status
 from tocsin.kit.errors import Denied, InUse, Transient, Unauthenticated

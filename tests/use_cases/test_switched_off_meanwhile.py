@@ -17,8 +17,9 @@ from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
 from tocsin.identity import queries as accounts
+from tocsin.identity.access import Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident, IncidentRole, Status
 from tocsin.kit.errors import Denied, Invalid

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tocsin.identity.access import Owned, ResourceKind
 from tocsin.kit.record import JsonList, JsonObject, Record, one_of
 
 AlertId = NewType("AlertId", UUID)
@@ -81,7 +82,14 @@ class AlertSource(Record):
     close_after_hours: Mapped[int | None]
     # So long after its end a problem that comes again pages nobody; None holds nothing back.
     hold_down_minutes: Mapped[int | None]
+    # The teams that own it and its alerts. A private one is for them and for who was paged or granted it.
+    team_ids: Mapped[list[UUID]] = mapped_column(server_default="{}")
+    is_private: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default="1")
+
+    @property
+    def owned(self) -> Owned:
+        return Owned(((ResourceKind.ALERT_SOURCE, self.id),), self.team_ids)
 
 
 class AlertRoute(Record):

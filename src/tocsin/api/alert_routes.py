@@ -28,6 +28,7 @@ from tocsin.api.http import (
 )
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.identity.access import P
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 
@@ -104,7 +105,7 @@ async def list_alert_routes(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[RouteOut]]:
     """List routes in the order in which they are tried; the catch-all is last."""
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     after = read_place(cursor, tuple[bool, Position, UUID])
     async with context.begin() as tx:
         rows = await queries.routes(tx, after=after, limit=limit + 1)
@@ -129,7 +130,7 @@ async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]
 @get("/{id:str}")
 async def get_alert_route(context: Ctx, who: Who, id: Id) -> Response[RouteOut]:
     """Show one route."""
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.begin() as tx:
         route = await queries.route(tx, parse("rte", id))
     return answer(_write(route), version=route.version)

@@ -33,6 +33,7 @@ from tocsin.api.http import (
 from tocsin.api.idempotency import COMMITS_ELSEWHERE
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp, utc_now
@@ -129,7 +130,7 @@ class EndedOut(msgspec.Struct):
 
 
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
-    sees = who.may("source.manage")
+    sees = who.may(P.SOURCE_MANAGE)
     return SourceOut(
         id=public("src", source.id),
         name=source.name,
@@ -165,7 +166,7 @@ async def list_alert_sources(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SourceOut]]:
     """List the sources, the oldest first."""
-    who.must("source.view")
+    who.must(P.SOURCE_VIEW)
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
         rows = await queries.sources(tx, after=after, limit=limit + 1)
@@ -183,7 +184,7 @@ async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSourc
 @get("/{id:str}")
 async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut]:
     """Show one source."""
-    who.must("source.view")
+    who.must(P.SOURCE_VIEW)
     async with context.begin() as tx:
         source = await queries.source(tx, parse("src", id))
     return answer(_write(context, who, source), version=source.version)
@@ -231,7 +232,7 @@ async def rotate_alert_source_key(
 @get("/{id:str}/open_alerts")
 async def count_open_alerts(context: Ctx, who: Who, id: Id) -> OpenOut:
     """Say how many alerts the source has open."""
-    who.must("source.view")
+    who.must(P.SOURCE_VIEW)
     async with context.begin() as tx:
         source = await queries.source(tx, parse("src", id))
         return OpenOut(await queries.open_of_source(tx, source.id))
@@ -249,7 +250,7 @@ async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[E
 @post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True})
 async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> SignalOut:
     """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
-    who.must("source.manage")
+    who.must(P.SOURCE_MANAGE)
     async with context.begin() as tx:
         source = await queries.source(tx, parse("src", id))
     if not source.is_enabled:
@@ -292,7 +293,7 @@ async def list_source_signals(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SignalOut]]:
     """List what the source sent, as it came, the newest first."""
-    who.must("source.view")
+    who.must(P.SOURCE_VIEW)
     before = read_moment(cursor)
     async with context.begin() as tx:
         source = await queries.source(tx, parse("src", id))

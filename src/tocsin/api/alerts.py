@@ -37,6 +37,7 @@ from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
+from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.kit.clock import stamp
@@ -165,7 +166,7 @@ async def list_alerts(
     cursor: Cursor = None,
 ) -> Response[Listing[AlertOut]]:
     """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     before = read_moment(cursor)
     async with context.db.look() as tx:
         wanted = queries.Filter(
@@ -223,7 +224,7 @@ async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Respo
 @get("/{id:str}")
 async def get_alert(context: Ctx, who: Who, id: Id) -> AlertOut:
     """Show one alert."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     async with context.begin() as tx:
         return await shape(tx, context, await queries.get(tx, parse("alt", id)))
 
@@ -284,7 +285,7 @@ async def declare_incident_from_alert(
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
     # Before the body is read any further, as for every other verb.
-    who.must("alert.edit")
+    who.must(P.ALERT_EDIT)
     ids = ids_in("ids", "alt", data.ids)
     async with context.begin() as tx:
         became = await service.do_to_all(tx, who, data.action, ids)
@@ -305,7 +306,7 @@ async def list_alert_signals(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertSignalOut]]:
     """List the signals that touched the alert, as they came, the newest first."""
-    who.must("source.view")
+    who.must(P.SOURCE_VIEW)
     before = read_moment(cursor)
     async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
@@ -325,7 +326,7 @@ async def list_alert_notifications(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[DeliveryOut]]:
     """List the messages that were sent about the alert, with their states, the newest first."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     before = read_place(cursor, UUID)
     async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
@@ -336,7 +337,7 @@ async def list_alert_notifications(
 @get("/{id:str}/explain")
 async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     """Say who was paged and who answered, or why nobody was paged."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     async with context.begin() as tx:
         alert = await queries.get(tx, parse("alt", id))
         told = await service.explained(tx, alert.id)

@@ -28,6 +28,7 @@ from tocsin.api.http import (
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.identity.access import P
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries, service
@@ -174,7 +175,7 @@ async def list_escalation_policies(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[PolicyOut]]:
     """List policies by name."""
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     after = read_place(cursor, str) or ""
     async with context.begin() as tx:
         rows = await _write(tx, context, await queries.policies(tx, after=after, limit=limit + 1))
@@ -195,7 +196,7 @@ async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[Create
 @get("/{id:str}")
 async def get_escalation_policy(context: Ctx, who: Who, id: Id) -> Response[PolicyOut]:
     """Show one policy with its steps."""
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.begin() as tx:
         shaped = (await _write(tx, context, [await queries.policy(tx, parse("pol", id))]))[0]
     return answer(shaped, version=shaped.version)

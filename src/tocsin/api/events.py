@@ -18,6 +18,7 @@ from tocsin.edge.cursors import read_position
 from tocsin.events import log
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
+from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
@@ -72,7 +73,7 @@ async def list_events(
     cursor: Cursor = None,
 ) -> Response[Listing[EventOut]]:
     """List events, the newest first. With `Accept: application/x-ndjson` all of them, one JSON object per line."""
-    who.must("admin.view")
+    who.must(P.ADMIN_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
         wanted = _Wanted(

@@ -14,6 +14,7 @@ from tocsin.api.http import IfMatch, answer, read_if_match
 from tocsin.api.targets import Target, read_target
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context, Ctx, Who
+from tocsin.identity.access import P
 from tocsin.kit.ids import public
 from tocsin.oncall import queries, service
 
@@ -55,7 +56,7 @@ async def _write(tx: Tx, context: Context) -> FallbackOut:
 @get("/organisation/fallback")
 async def get_fallback(context: Ctx, who: Who) -> Response[FallbackOut]:
     """Show whom escalations fall back on."""
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.begin() as tx:
         shaped = await _write(tx, context)
     return answer(shaped, version=shaped.version)

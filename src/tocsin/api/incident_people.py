@@ -29,6 +29,7 @@ from tocsin.api.http import (
 from tocsin.api.incident_shape import IncidentOut, Person, shape
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
+from tocsin.identity.access import P
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import IncidentRole, ResponderSource, Standing
 from tocsin.kit.ids import parse, public
@@ -65,7 +66,7 @@ async def list_responders(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[ResponderOut]]:
     """List the people on the incident, those who joined first."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     place = read_place(cursor, _Place)
     after = None if place is None else queries.ResponderPlace(place[0], moment("cursor", place[1]), *place[2:])
     async with context.begin() as tx:

@@ -27,6 +27,7 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
+from tocsin.identity.access import P
 from tocsin.incidents import queries, service
 from tocsin.incidents.service import editing, linking
 from tocsin.kit.clock import stamp
@@ -117,7 +118,7 @@ async def list_timeline(
     cursor: Cursor = None,
 ) -> Response[Listing[EntryOut]]:
     """Show what happened, the newest first."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))
@@ -130,7 +131,7 @@ async def list_comments(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[CommentOut]]:
     """List what people wrote, the newest first."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))
@@ -151,7 +152,7 @@ async def list_incident_alerts(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertOut]]:
     """List the alerts that belong to the incident, the newest first."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     before = read_moment(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, reference(id))

@@ -30,6 +30,7 @@ from tocsin.api.incident_shape import IncidentOut, shape, shape_all
 from tocsin.api.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
+from tocsin.identity.access import P
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
@@ -97,7 +98,7 @@ async def list_incidents(
 
     The same parameter twice means either value; different parameters must all hold.
     """
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
     async with context.db.look() as tx:
@@ -151,7 +152,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
 @get("/{id:str}")
 async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
     """Show one incident, by its id (`inc_…`) or its number (`INC-7`)."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     async with context.begin() as tx:
         shaped = await shape(tx, context, await queries.get(tx, reference(id)))
     return answer(shaped, version=shaped.version)

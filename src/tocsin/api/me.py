@@ -7,7 +7,6 @@ from litestar import Router, get
 
 from tocsin.edge.context import Ctx, Who
 from tocsin.identity import queries
-from tocsin.identity.model import Role
 from tocsin.kit.ids import public
 
 
@@ -17,7 +16,7 @@ class Me(msgspec.Struct):
     id: str
     name: str
     email: str
-    role: Role
+    role: str
     time_zone: str
     permissions: list[str]
 
@@ -31,9 +30,9 @@ async def get_me(context: Ctx, who: Who) -> Me:
         id=public("usr", user.id),
         name=user.name,
         email=user.email,
-        role=Role(user.role),
+        role=user.role,
         time_zone=user.time_zone,
-        permissions=sorted(who.permissions),
+        permissions=sorted(who.access.organisation),
     )
 
 

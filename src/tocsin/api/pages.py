@@ -16,6 +16,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service
 from tocsin.kit.clock import stamp
@@ -69,7 +70,7 @@ async def list_pages(
     cursor: Cursor = None,
 ) -> Response[Listing[PageOut]]:
     """List the pages about alerts or about an incident, the newest first. One of the two has to be named."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     if not alert_id and incident is None:
         raise Invalid("alert_id", "Say which alert or incident the pages are about.", code="required")
     before = read_place(cursor, UUID)
@@ -83,7 +84,7 @@ async def list_pages(
 @get("/{id:str}")
 async def get_page(context: Ctx, who: Who, id: Id) -> PageOut:
     """Show one page."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     async with context.begin() as tx:
         return await _named(tx, await queries.page(tx, parse("pag", id)))
 

@@ -20,8 +20,9 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Role, User
+from tocsin.identity.model import User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.clock import stamp
@@ -148,7 +149,7 @@ async def list_users(
     cursor: Cursor = None,
 ) -> Response[Listing[UserOut]]:
     """List people in the order in which they were added."""
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
         rows = await queries.users(tx, after=after, limit=limit + 1, active_only=active_only)
@@ -174,7 +175,7 @@ async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Res
 @get("/{id:str}")
 async def get_user(context: Ctx, who: Who, id: Id) -> Response[UserOut]:
     """Show one person."""
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     async with context.begin() as tx:
         user = await queries.user(tx, parse("usr", id))
     return answer(write_user(user), version=user.version)

@@ -19,6 +19,7 @@ from tocsin.edge.context import Ctx, Who
 from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
 from tocsin.events.words import describe
+from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
@@ -45,7 +46,7 @@ async def stream_events(
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)] = None,
 ) -> EventStream:
     """Follow what happens to incidents and alerts, as Server-Sent Events."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     wanted = None
     if incident is not None:
         async with context.db.begin() as tx:
@@ -54,7 +55,7 @@ async def stream_events(
     def wants(event: Seen) -> bool:
         if event.incident_id is None:
             # Sign-ins and configuration are nobody's business but the audit's.
-            return wanted is None and event.alert_id is not None and who.may("alert.view")
+            return wanted is None and event.alert_id is not None and who.may(P.ALERT_VIEW)
         return wanted is None or event.incident_id == wanted
 
     return EventStream(context, who, lambda reader: _written(happening(context, reader, wants, last_event_id)))

@@ -17,6 +17,7 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Team, User
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
@@ -64,7 +65,7 @@ async def list_teams(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[TeamOut]]:
     """List teams in the order in which they were added."""
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
         rows = await queries.teams(tx, after=after, limit=limit + 1)
@@ -86,7 +87,7 @@ async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Res
 @get("/{id:str}")
 async def get_team(context: Ctx, who: Who, id: Id) -> TeamOut:
     """Show one team."""
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     async with context.begin() as tx:
         team = await queries.team(tx, parse("tem", id))
         return _write(team, (await queries.members(tx, [team.id]))[team.id])

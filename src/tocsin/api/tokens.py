@@ -17,6 +17,7 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import ApiToken, Session
 from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
@@ -116,7 +117,7 @@ async def list_sessions(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SessionOut]]:
     """List the browsers in which one is signed in, the most recently used first."""
-    who.must("self.edit")
+    who.must(P.SELF_EDIT)
     before = read_moment(cursor)
     async with context.begin() as tx:
         rows = await queries.sessions_of(tx, who.must_be_someone(), before=before, limit=limit + 1)

@@ -21,7 +21,8 @@ from tocsin.cli.demo_history import tell
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import queries as people
 from tocsin.identity import service as identity
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.access import Role
+from tocsin.identity.model import Actor, User
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.console import Console
 from tocsin.notifications.model import Urgency

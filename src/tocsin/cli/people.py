@@ -13,8 +13,10 @@ from tocsin.cli import runtime, serving
 from tocsin.db.engine import Tx
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P, Permission, Role
+from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import ALL_PERMISSIONS, Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import service as incidents
 from tocsin.kit import clock, ids
 from tocsin.kit.addresses import at
@@ -74,7 +76,7 @@ def user_create(email: str, name: str, role: str, time_zone: str, password_stdin
             tx, OPERATOR, email=email, name=name, role=role, password=password, time_zone=time_zone
         )
         await identity.ensure_organisation(tx, "Tocsin")
-        if is_first and made.role != Role.STAKEHOLDER:
+        if is_first and P.INCIDENT_EDIT in (await access(tx, made.id)).organisation:
             await oncall.set_fallback(tx, OPERATOR, PageTarget("user", made.id))
             runtime.say(
                 f"{made.name} is paged when nobody else answers or can be reached (change it under Organisation)."
@@ -201,7 +203,7 @@ def token() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(sorted(ALL_PERMISSIONS)),
+    type=click.Choice(sorted(Permission)),
     help="Allow this only; may be repeated. None: everything the person's role allows.",
 )
 def token_create(email: str, name: str, scopes: tuple[str, ...]) -> None:

@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import get_record, lock_record
+from tocsin.identity.access import Access, Permission, Role
+from tocsin.identity.access_queries import GRANTED, access_of, has_permission
 from tocsin.identity.accounts import is_email
 from tocsin.identity.model import (
     ApiToken,
     OneTimeLink,
     Organisation,
-    Role,
     Session,
     Team,
     TeamMember,
@@ -59,7 +60,7 @@ async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]
     """Lock the person and every active administrator, in the order of their ids; the person stands apart."""
     query = (
         select(User)
-        .where(or_(User.id == user_id, (User.role == Role.ADMIN) & User.is_active))
+        .where(or_(User.id == user_id, (User.known_role == Role.ADMIN) & User.is_active))
         .order_by(User.id)
         .with_for_update(**LOCK)
         .execution_options(populate_existing=True)
@@ -96,9 +97,13 @@ async def user_by_email(tx: Tx, email: str) -> User | None:
     return (await tx.session.scalars(select(User).where(func.lower(User.email) == wanted))).one_or_none()
 
 
-async def users(tx: Tx, *, after: UUID | None = None, limit: int = 100, active_only: bool = False) -> list[User]:
-    """Return people in the order they were created, those after the id `after`."""
+async def users(
+    tx: Tx, *, after: UUID | None = None, limit: int = 100, active_only: bool = False, may: Permission | None = None
+) -> list[User]:
+    """Return people in the order they were created, those after the id `after`; `may`: whose role allows this."""
     query = select(User)
+    if may is not None:
+        query = query.where(has_permission(may))
     if after is not None:
         query = query.where(User.id > after)
     if active_only:
@@ -136,21 +141,21 @@ async def new_password_until(tx: Tx, session_id: UUID | None, user_id: UUID) -> 
     return (await tx.session.scalars(query)).one_or_none()
 
 
-async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User] | None:
-    """Return a session that is good now, and its active person."""
+async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User, Access] | None:
+    """Return a session that is good now, and its active person with what they may do."""
     found = await _good_sessions(tx, Session.token_digest == token_digest)
     return found[0] if found else None
 
 
-async def good_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, User]]:
-    """Return those of these sessions that are good now, each with its active person."""
+async def good_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, User, Access]]:
+    """Return those of these sessions that are good now, each with its active person and what they may do."""
     return await _good_sessions(tx, Session.id.in_(ids)) if ids else []
 
 
-async def _good_sessions(tx: Tx, which: ColumnElement[bool]) -> list[tuple[Session, User]]:
-    query = select(Session, User).join(User, User.id == Session.user_id)
+async def _good_sessions(tx: Tx, which: ColumnElement[bool]) -> list[tuple[Session, User, Access]]:
+    query = select(Session, User, GRANTED).join(User, User.id == Session.user_id)
     rows = await tx.session.execute(query.where(which, Session.expires_at > tx.now, User.is_active))
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1], access_of(row[1].id, row[1].role, row[2])) for row in rows]
 
 
 async def tokens_of(
@@ -172,21 +177,21 @@ async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
     return await lock_record(tx, ApiToken, token_id, "token")
 
 
-async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User] | None:
-    """Return a token that is not revoked, and its active person."""
+async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User, Access] | None:
+    """Return a token that is not revoked, and its active person with what they may do."""
     found = await _good_tokens(tx, ApiToken.token_digest == token_digest)
     return found[0] if found else None
 
 
-async def good_tokens(tx: Tx, ids: Collection[UUID]) -> list[tuple[ApiToken, User]]:
-    """Return those of these tokens that are not revoked, each with its active person."""
+async def good_tokens(tx: Tx, ids: Collection[UUID]) -> list[tuple[ApiToken, User, Access]]:
+    """Return those of these tokens that are not revoked, each with its active person and what they may do."""
     return await _good_tokens(tx, ApiToken.id.in_(ids)) if ids else []
 
 
-async def _good_tokens(tx: Tx, which: ColumnElement[bool]) -> list[tuple[ApiToken, User]]:
-    query = select(ApiToken, User).join(User, User.id == ApiToken.user_id)
+async def _good_tokens(tx: Tx, which: ColumnElement[bool]) -> list[tuple[ApiToken, User, Access]]:
+    query = select(ApiToken, User, GRANTED).join(User, User.id == ApiToken.user_id)
     rows = await tx.session.execute(query.where(which, ApiToken.revoked_at.is_(None), User.is_active))
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1], access_of(row[1].id, row[1].role, row[2])) for row in rows]
 
 
 async def link(tx: Tx, token_digest: bytes) -> OneTimeLink | None:

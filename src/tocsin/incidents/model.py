@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tocsin.identity.access import Owned, ResourceKind
 from tocsin.kit.record import Record, one_of
 
 IncidentId = NewType("IncidentId", UUID)
@@ -113,6 +114,12 @@ class Incident(Record):
             )
             for person in ("lead_id", "commander_id", "reporter_id")
         ),
+        Index(
+            "incident_teams_idx",
+            "team_ids",
+            postgresql_using="gin",
+            postgresql_where=text("team_ids <> '{}'::uuid[]"),
+        ),
         Index("incident_summary_idx", "summary", postgresql_using="gin", postgresql_ops={"summary": "gin_trgm_ops"}),
         Index("incident_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
     )
@@ -143,7 +150,14 @@ class Incident(Record):
     closed_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
+    # The teams that own it. A private one is for them, for who was asked or granted it, and for nobody else.
+    team_ids: Mapped[list[UUID]] = mapped_column(server_default="{}")
+    is_private: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default="1")
+
+    @property
+    def owned(self) -> Owned:
+        return Owned(((ResourceKind.INCIDENT, self.id),), self.team_ids)
 
 
 class Responder(Record):

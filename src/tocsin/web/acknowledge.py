@@ -22,6 +22,7 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
 from tocsin.identity import queries as identity
 from tocsin.identity import service as people
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
@@ -179,7 +180,7 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
             "token": token,
             "state": state,
             "page": view,
-            "latest": await _latest(tx, asked, may_read=request.user is not None and request.user.may("incident.view")),
+            "latest": await _latest(tx, asked, may_read=request.user is not None and request.user.may(P.INCIDENT_VIEW)),
             "person_name": asked.person.name,
             "notice": notice,
         }

@@ -19,6 +19,7 @@ from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents.model import Incident
@@ -131,7 +132,7 @@ async def alert_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     query = request.query_params
     tab = query.get("tab", "open")
     tab = tab if tab in _TABS else "open"
@@ -168,7 +169,7 @@ async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
 
 
 def _may(who: Actor) -> May:
-    return May(act=who.may("alert.edit"), declare=who.may("incident.declare"))
+    return May(act=who.may(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
 
 
 async def _rows(tx: Tx, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRow]:
@@ -225,7 +226,7 @@ async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[s
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         alert = await queries.get(tx, parse("alt", id))
@@ -243,7 +244,7 @@ async def _show(
             ),
         }
         is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
-        values["declare"] = await declare_from(tx, who, alert) if is_free and who.may("incident.declare") else None
+        values["declare"] = await declare_from(tx, who, alert) if is_free and who.may(P.INCIDENT_DECLARE) else None
     values |= {"may": _may(who), "live_url": f"/alerts/{id}/events", "conflict": ""}
     return pages.render("alert.html", values, refused=refused)
 

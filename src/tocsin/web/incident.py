@@ -20,6 +20,7 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events import words
 from tocsin.events.log import LoggedEvent
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import (
@@ -168,7 +169,7 @@ async def show(
     request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
 ) -> pages.Page:
     """Render the incident as it is now, with a form that was refused."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who)
         incident = await queries.get(tx, ref)
@@ -178,19 +179,19 @@ async def show(
 
 async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     is_open = lifecycle.is_open(incident)
-    may_edit = who.may("incident.edit")
+    may_edit = who.may(P.INCIDENT_EDIT)
     survivor = await queries.get(tx, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
     linked = await alert_queries.of_incident(tx, incident.id)
     responders = await queries.responders(tx, incident.id)
     calls = await _Calls.read(tx, incident, linked)
     views = [_responder(person, calls) for person in responders]
     people = await responder_choices(tx) if may_edit else []
-    page_people, page_policies = await target_choices(tx, people) if who.may("incident.page") else ([], [])
+    page_people, page_policies = await target_choices(tx, people) if who.may(P.INCIDENT_PAGE) else ([], [])
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
     return {
         "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else ""),
         "duplicates": [(each.reference, each.title) for each in await queries.duplicates(tx, [incident.id])],
-        "may": May(may_edit, who.may("incident.resolve"), who.may("incident.page"), may_edit),
+        "may": May(may_edit, who.may(P.INCIDENT_RESOLVE), who.may(P.INCIDENT_PAGE), may_edit),
         "my": My(
             is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
             has_joined=mine is not None and mine.state == ResponderState.JOINED,

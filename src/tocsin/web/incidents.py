@@ -17,7 +17,8 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
 from tocsin.identity import queries as identity
-from tocsin.identity.model import Actor, Role
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
@@ -122,7 +123,7 @@ class _Wanted:
 @get("/incidents")
 async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show incidents, the newest first, 50 at a time."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     wanted = _Wanted.of(request)
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
@@ -152,17 +153,17 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         "statuses": [status.value for status in wanted.statuses],
         "tab_statuses": [status.value for status in _TABS[wanted.tab]],
         "troubles": [trouble.value for trouble in wanted.troubles],
-        "in_vain": await pages.in_vain(tx) if who.may("alert.view") else None,
+        "in_vain": await pages.in_vain(tx) if who.may(P.ALERT_VIEW) else None,
         "incidents": await _rows(tx, shown),
         "newer": wanted.url() if place else None,
         "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
         "first_steps": await first_steps(tx, who) if wanted.is_start and not shown else (),
         "any_incident": bool(shown) or await figures.any_incident(tx),
-        "may_declare": who.may("incident.declare"),
+        "may_declare": who.may(P.INCIDENT_DECLARE),
         "live_url": "/incidents/events",
         "refresh_url": wanted.url(wanted.before),
     }
-    if who.may("incident.declare"):
+    if who.may(P.INCIDENT_DECLARE):
         values["declare"] = await declare_form(tx, None)
     return values
 
@@ -212,8 +213,8 @@ def _row(
 
 async def responder_choices(tx: Tx) -> list[Choice]:
     """Return everybody who may take a role, by name."""
-    people = await identity.users(tx, limit=_CHOICES, active_only=True)
-    acting = [(public("usr", person.id), person.name) for person in people if person.role != Role.STAKEHOLDER]
+    people = await identity.users(tx, limit=_CHOICES, active_only=True, may=P.INCIDENT_EDIT)
+    acting = [(public("usr", person.id), person.name) for person in people]
     return sorted(acting, key=lambda choice: choice[1].casefold())
 
 
@@ -270,7 +271,7 @@ async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Pag
 async def _show_declare(
     request: AppRequest, context: Context, who: Actor, alert: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must("incident.declare")
+    who.must(P.INCIDENT_DECLARE)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         about = await alert_queries.get(tx, parse("alt", alert)) if alert else None

@@ -10,6 +10,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import public
@@ -27,7 +28,7 @@ async def organisation_page(request: AppRequest, context: Ctx, who: Who) -> page
 
 
 async def _show(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         organisation = await queries.organisation(tx)
@@ -52,7 +53,7 @@ async def _fallback(tx: Tx, context: Context, who: Actor) -> pages.Values:
         "fallback_value": value,
         "fallback_version": row.version if row is not None else 0,
         "choices": [("Nobody", [("", "Nobody"), *kept]), ("Policies", policies), ("People", people)],
-        "may_choose": who.may("oncall.manage"),
+        "may_choose": who.may(P.ONCALL_MANAGE),
     }
 
 

@@ -24,6 +24,7 @@ from tocsin.edge.csrf import token_of
 from tocsin.edge.cursors import read_moment
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
@@ -141,7 +142,7 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Va
     around = await queries.surroundings(tx, me)
     return {
         **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
-        "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may("user.manage")),
+        "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
         "org_name": around.org_name,
         "live_after": around.place,
         "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},

@@ -15,8 +15,9 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.addresses import at
@@ -133,7 +134,7 @@ async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
 async def _show_list(
     request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, invite_url: str = ""
 ) -> pages.Page:
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     after = request.query_params.get("after", "")
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
@@ -147,7 +148,7 @@ async def _show_list(
         "people": [_row(context, person, methods.get(person.id, []), known) for person in shown],
         "newer": "/people" if after else None,
         "older": pages.address("/people", after=public("usr", shown[-1].id)) if more else None,
-        "may": {"invite": who.may("user.manage")},
+        "may": {"invite": who.may(P.USER_MANAGE)},
         "roles": _ROLES,
         "invite_url": invite_url,
         "conflict": "",
@@ -201,7 +202,7 @@ async def person_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None, *, link_url: str = ""
 ) -> pages.Page:
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     async with context.db.begin() as tx:
         person = await queries.user(tx, parse("usr", id))
         values = await pages.shell(tx, request, context, who)
@@ -211,10 +212,10 @@ async def _show(
         test = await figures.latest_test(tx, person.id)
         until = await queries.new_password_until(tx, who.session_id, person.id)
         known = await contact.conditions(tx, [method.id for method in methods], context.channels)
-        needs = await incidents.needs_of(tx, person.id) if who.may("user.manage") else []
+        needs = await incidents.needs_of(tx, person.id) if who.may(P.USER_MANAGE) else []
         paged_by = await oncall.pages_them(tx, person.id)
     is_me = person.id == who.user_id
-    may = May(edit=who.may("user.manage") or (is_me and who.may("self.edit")), manage=who.may("user.manage"))
+    may = May(edit=who.may(P.USER_MANAGE) or (is_me and who.may(P.SELF_EDIT)), manage=who.may(P.USER_MANAGE))
     shown = [_method(context, method, may, known[method.id]) for method in methods]
     values |= {
         "person": PersonView(
@@ -454,7 +455,7 @@ async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str
 
 
 async def _switch(who: Actor, id: str, is_active: bool, form: Form, tx: Tx) -> None:
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     needs = await incidents.needs_of(tx, parse("usr", id))
     # What has come since the page was shown is asked about again.
     confirmed = needs if form.text("seen") == _seen(needs) else ()

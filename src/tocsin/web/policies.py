@@ -17,6 +17,7 @@ from tocsin.alerts import service as routing
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor, User
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.ids import parse, public
@@ -115,7 +116,7 @@ class RouteLink:
 @get("/policies")
 async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the policies by name."""
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         rows = await queries.policies(tx, limit=_LISTED)
@@ -128,7 +129,7 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
     names = {id: _listed_as(name, is_active=is_active) for id, (name, is_active) in people.items()}
     values |= {
         "policies": [_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
-        "may": {"edit": who.may("oncall.manage")},
+        "may": {"edit": who.may(P.ONCALL_MANAGE)},
     }
     return pages.render("policies.html", values)
 
@@ -166,7 +167,7 @@ def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
 @get("/policies/new")
 async def new_policy(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the editor with one empty step."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     return await _edit(request, context, who, None, Sketch("", "0", (StepSketch("5", ()),)))
 
 
@@ -184,7 +185,7 @@ async def _edit(
     sketch: Sketch | None,
     refused: Refused | None = None,
 ) -> pages.Page:
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         values |= await _editor(tx, context, who, parse("pol", id) if id else None, sketch)
@@ -233,8 +234,8 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
         "warnings": [one.words for one in wrong],
         "replacements": [(public("pol", other.id), other.name) for other in others],
         "may": {
-            "edit": who.may("oncall.manage"),
-            "delete": who.may("oncall.manage") and policy is not None,
+            "edit": who.may(P.ONCALL_MANAGE),
+            "delete": who.may(P.ONCALL_MANAGE) and policy is not None,
         },
     }
 
@@ -283,7 +284,7 @@ async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _save(request: AppRequest, context: Context, who: Actor, id: str | None) -> pages.Page:
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     form = await forms.read(request)
     sketch = read_sketch(form)
     if form.text("do") != "save":

@@ -14,6 +14,7 @@ from tocsin.alerts.model import AlertRoute
 from tocsin.alerts.service import RouteChanges, RouteDraft
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
@@ -42,7 +43,7 @@ async def route_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 async def _show(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         rows = await queries.routes(tx)
@@ -53,7 +54,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         ],
         "policies": [(public("pol", id), name) for id, name in names.items()],
         "has_catch_all": any(row.is_catch_all for row in rows),
-        "may": {"edit": who.may("oncall.manage")},
+        "may": {"edit": who.may(P.ONCALL_MANAGE)},
         "conflict": "",
     }
     return pages.render("routes.html", values, refused=refused)

@@ -19,6 +19,7 @@ from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.kit.ids import parse, public
@@ -120,7 +121,7 @@ async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
 
 
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("source.view")
+    who.must(P.SOURCE_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         rows = await queries.sources(tx, limit=500)
@@ -128,7 +129,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
     values |= {
         "sources": [_row(row, busy[row.id]) for row in rows],
         "kinds": [(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
-        "may": {"edit": who.may("source.manage")},
+        "may": {"edit": who.may(P.SOURCE_MANAGE)},
         "conflict": "",
     }
     return pages.render("sources.html", values, refused=refused)
@@ -172,7 +173,7 @@ async def source_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must("source.view")
+    who.must(P.SOURCE_VIEW)
     before = pages.place(request.query_params.get("before", ""))
     async with context.db.begin() as tx:
         row = await queries.source(tx, parse("src", id))
@@ -182,7 +183,7 @@ async def _show(
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
         still_open = await queries.worst_open_of_source(tx, row.id, limit=_OPEN_SHOWN)
-    secret = row.token if who.may("source.manage") else _HIDDEN
+    secret = row.token if who.may(P.SOURCE_MANAGE) else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
     values |= {
         "source": _view(context, row, busy, secret),
@@ -192,7 +193,7 @@ async def _show(
         "open": [OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
         "open_words": alerts.at_most(busy.open_alerts),
         "most_ended": alerts.MOST_ENDED,
-        "may": {"edit": who.may("source.manage"), "end": who.may("alert.edit")},
+        "may": {"edit": who.may(P.SOURCE_MANAGE), "end": who.may(P.ALERT_EDIT)},
         "conflict": "",
     }
     return pages.render("source.html", values, refused=refused)

@@ -18,6 +18,7 @@ from tocsin.alerts import queries as alerts
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
 from tocsin.kit.ids import parse
@@ -38,14 +39,14 @@ _OF_ANY_ALERT = frozenset(
 @get("/incidents/events")
 async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any incident, and of what leaves an alert in nobody's hands or takes it up."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     return _stream(request, context, who, lambda seen: seen.incident_id is not None or seen.name in _OF_ANY_ALERT)
 
 
 @get("/incidents/{ref:str}/events")
 async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one incident and its alerts."""
-    who.must("incident.view")
+    who.must(P.INCIDENT_VIEW)
     async with context.db.begin() as tx:
         id = (await incidents.get(tx, ref)).id
     return _stream(request, context, who, lambda seen: seen.incident_id == id)
@@ -54,14 +55,14 @@ async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: From
 @get("/alerts/events")
 async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any alert."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     return _stream(request, context, who, lambda seen: seen.alert_id is not None)
 
 
 @get("/alerts/{id:str}/events")
 async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one alert."""
-    who.must("alert.view")
+    who.must(P.ALERT_VIEW)
     async with context.db.begin() as tx:
         alert_id = (await alerts.get(tx, parse("alt", id))).id
     return _stream(request, context, who, lambda seen: seen.alert_id == alert_id)

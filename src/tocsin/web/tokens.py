@@ -13,6 +13,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor, ApiToken
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
@@ -46,7 +47,7 @@ async def token_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 async def _show(
     request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, new_token: str = ""
 ) -> pages.Page:
-    owner = None if who.may("user.manage") else who.must_be_someone()
+    owner = None if who.may(P.USER_MANAGE) else who.must_be_someone()
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         found = await queries.tokens_of(tx, owner, limit=_LISTED)
@@ -92,7 +93,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
     if form.text("scope") not in (_ALL, _READ):
         raise Invalid("scope", "Choose one of the list.")
-    reading = sorted(scope for scope in who.permissions if scope.endswith(".view"))
+    reading = sorted(scope for scope in who.access.organisation if scope.endswith(".view"))
     scopes = reading if form.text("scope") == _READ else []
     if await forms.once(tx, who, form, "token"):
         _, secret = await identity.create_token(

@@ -14,6 +14,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertTriggered, AlertUnacknowledged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
@@ -26,7 +27,7 @@ from tocsin.oncall.model import RunState
 
 async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Take an alert on: its escalation ends. Acknowledging again changes nothing."""
-    who.must("alert.edit")
+    who.must(P.ALERT_EDIT)
     return await take_on(tx, who, alert_id, reason=reason)
 
 
@@ -50,7 +51,7 @@ async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
 
 async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Give an alert back; it is routed anew, so somebody is paged again."""
-    who.must("alert.edit")
+    who.must(P.ALERT_EDIT)
     alert = await queries.lock(tx, alert_id)
     if alert.status == AlertStatus.RESOLVED:
         raise Conflict("This alert is resolved.", code="alert.resolved")
@@ -79,7 +80,7 @@ async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
 
 async def resolve(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """End an alert by hand. Resolving again changes nothing."""
-    who.must("alert.edit")
+    who.must(P.ALERT_EDIT)
     alert = await queries.lock(tx, alert_id)
     await end(tx, who, [alert], reason)
     return alert
@@ -115,7 +116,7 @@ async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
 
 async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] | None = None) -> Alert:
     """Go on to the next step of the alert's escalation now; `seen` as in `oncall.escalate_run`."""
-    who.must("alert.edit")
+    who.must(P.ALERT_EDIT)
     alert = await queries.lock(tx, alert_id)
     runs = await oncall_queries.lock_running(tx, alert_ids=[alert.id])
     # What runs for an acknowledged alert is a reminder to its owner, and that goes no further.
@@ -146,7 +147,7 @@ async def open_by_hand(
     labels: Mapping[str, str] | None = None,
 ) -> Alert:
     """Open an alert without a signal; it is routed as any other."""
-    who.must("alert.edit")
+    who.must(P.ALERT_EDIT)
     source = await queries.source(tx, source_id)
     if is_blank(title):
         raise Invalid("title", "Give the alert a title.")

@@ -18,6 +18,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.jobs import queue
 from tocsin.kit.crypto import new_intake_token
@@ -31,7 +32,7 @@ MOST_ENDED = 500
 
 async def create_source(tx: Tx, who: Actor, *, name: str, kind: str) -> AlertSource:
     """Let another monitoring tool send signals."""
-    who.must("source.manage")
+    who.must(P.SOURCE_MANAGE)
     title = _source_name(name)
     if kind not in [known.value for known in SourceKind]:
         raise Invalid("kind", f"A source speaks one of: {', '.join(SourceKind)}.")
@@ -106,7 +107,7 @@ async def update_source(
 
     A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
     """
-    who.must("source.manage")
+    who.must(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, id)
     _must_be_current(source, if_version)
     changes: list[Change] = []
@@ -138,7 +139,7 @@ async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
 
 async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:
     """Give a source a new token; the old one stops working at once. Raises `Stale` for another stored version."""
-    who.must("source.manage")
+    who.must(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, id)
     _must_be_current(source, if_version)
     source.token, source.rotated_at = new_intake_token(), tx.now
@@ -163,7 +164,7 @@ async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list
 
 async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
     """Remove a source that nothing needs; raises `Conflict` and names what does: its alerts, or routes."""
-    who.must("source.manage")
+    who.must(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, id)
     if await queries.source_has_alerts(tx, id):
         count = await queries.open_of_source(tx, id)
@@ -211,7 +212,7 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
 
     For a source that will not do it itself: one that is switched off, or whose tool is gone. Incidents stay open.
     """
-    who.must("alert.edit")
+    who.must(P.ALERT_EDIT)
     source = await queries.source(tx, id)
     found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)
     resolved = await end(tx, who, found, reason.strip() or f"{who.name} ended what “{source.name}” had left open.")

@@ -13,6 +13,7 @@ from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
 from tocsin.identity import queries
+from tocsin.identity.access import P
 from tocsin.identity.accounts import clean_name
 from tocsin.identity.model import Actor, Team, TeamMember, User
 from tocsin.kit.errors import Invalid
@@ -21,7 +22,7 @@ from tocsin.kit.ids import new_id
 
 async def create_team(tx: Tx, who: Actor, *, name: str, description: str = "", member_ids: Iterable[UUID] = ()) -> Team:
     """Create a team with its first members; raises `Invalid` for a name that is taken or an unknown person."""
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     people = await _people(tx, member_ids, ())
     statement = (
         insert(Team)
@@ -39,7 +40,7 @@ async def create_team(tx: Tx, who: Actor, *, name: str, description: str = "", m
 
 async def update_members(tx: Tx, who: Actor, team_id: UUID, member_ids: Iterable[UUID]) -> list[User]:
     """Make exactly these people the team's members; returns them by name. Unchanged: nothing happens."""
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     team = await queries.lock_team(tx, team_id)
     before = {person.id: person for person in (await queries.members(tx, [team_id]))[team_id]}
     people = await _people(tx, member_ids, before.keys())

@@ -15,9 +15,10 @@ from tocsin.events.incidents import IncidentDeclared
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity import service as organisation
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Status
-from tocsin.incidents.service import checks
+from tocsin.incidents.service import checks, leading
 from tocsin.incidents.service.linking import link, must_be_free
 from tocsin.incidents.service.paging import page
 from tocsin.incidents.service.people import add_joined, give_role, note_taken_on
@@ -39,7 +40,7 @@ class Draft:
 
 async def prefill(tx: Tx, who: Actor, alert_id: UUID) -> Draft:
     """Return what declaring from this alert would fill in; raises `Conflict` when it belongs to an incident already."""
-    who.must("incident.declare")
+    who.must(P.INCIDENT_DECLARE)
     alert = await alert_queries.get(tx, alert_id)
     await must_be_free(tx, [alert])
     return _draft(alert)
@@ -67,7 +68,7 @@ async def declare(
     An alert that somebody has taken on makes an acknowledged incident. One declared by hand waits for somebody else to
     join, or for anybody to move it on. `targets` are paged for it, which needs the permission to page people.
     """
-    who.must("incident.declare")
+    who.must(P.INCIDENT_DECLARE)
     alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, [alert] if alert else [])
@@ -99,7 +100,9 @@ async def declare(
         await link(tx, who, incident, [alert])
         if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
             await alerts.acknowledge(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
-            await note_taken_on(tx, who.ref, incident, who.user_id, who.name, role=who.role)
+            await note_taken_on(
+                tx, who.ref, incident, who.user_id, who.name, may_lead=leading.may_have(who.access, incident)
+            )
     if lead_id is not None:
         await give_role(tx, who, incident, IncidentRole.LEAD, lead_id, field="lead_id")
     if targets:

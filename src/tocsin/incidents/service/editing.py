@@ -14,6 +14,7 @@ from tocsin.events.incidents import (
     IncidentUpdated,
 )
 from tocsin.events.log import LoggedEvent, by_id, emit
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
@@ -39,9 +40,9 @@ async def update(
 
     The note of an incident that is resolved or closed can be corrected, which needs the right to resolve it.
     """
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     if resolution_note is not None:
-        who.must("incident.resolve")
+        who.must(P.INCIDENT_RESOLVE)
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
     changes: list[Change] = []
@@ -69,7 +70,7 @@ async def update(
 
 async def change_severity(tx: Tx, who: Actor, ref: Ref, severity: int, *, if_version: int | None = None) -> Incident:
     """Judge the incident to be worse or better, 1 (critical) to 5 (info); also afterwards, to set the record right."""
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
     await _judge(tx, who, incident, severity)
@@ -86,7 +87,7 @@ async def _judge(tx: Tx, who: Actor, incident: Incident, severity: int) -> None:
 
 async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: int | None = None) -> Incident:
     """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state."""
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
@@ -102,7 +103,7 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
 
 async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> LoggedEvent:
     """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     text = checks.text("body", body, COMMENT_LIMIT)
     incident = await queries.get(tx, ref)
     (id,) = await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))

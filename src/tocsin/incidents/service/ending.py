@@ -17,6 +17,7 @@ from tocsin.events.incidents import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
@@ -37,7 +38,7 @@ async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: int | 
     Idempotent; another note than the first is a `Conflict`, as it is corrected and not given twice. `note` is required,
     1 to 10,000 characters.
     """
-    who.must("incident.resolve")
+    who.must(P.INCIDENT_RESOLVE)
     incident = await queries.lock(tx, ref)
     if incident.status == Status.RESOLVED:
         lifecycle.must_be_its_note(incident, note)
@@ -54,7 +55,7 @@ async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: int
 
     Idempotent; of one that is resolved already, another note than it has is a `Conflict`.
     """
-    who.must("incident.resolve")
+    who.must(P.INCIDENT_RESOLVE)
     incident = await queries.lock(tx, ref)
     if incident.status in (Status.RESOLVED, Status.CLOSED):
         lifecycle.must_be_its_note(incident, note)
@@ -101,7 +102,7 @@ async def cancel(
     people who have joined. Where that is over, and for any other reason, the open alerts are in no incident any more,
     so that they stay in sight.
     """
-    who.must("incident.resolve")
+    who.must(P.INCIDENT_RESOLVE)
     incident, other = await _lock_with_other(tx, ref, duplicate_of)
     if incident.status == Status.CANCELLED:
         await _must_be_said_before(tx, incident, reason, note, other)
@@ -187,7 +188,7 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int |
     Idempotent. The times and the note of the round that ended are kept in the record. Roles of people who may not act
     any more are given up, and somebody leads it: whoever it falls to, else the actor.
     """
-    who.must("incident.resolve")
+    who.must(P.INCIDENT_RESOLVE)
     incident = await queries.lock(tx, ref)
     why = checks.text("reason", reason, REASON_LIMIT)
     if lifecycle.is_open(incident):

@@ -12,10 +12,12 @@ from tocsin.db.engine import Tx
 from tocsin.events.incidents import AlertLinked, AlertUnlinked
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import Incident, ResponderSource, ResponderState
+from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
+from tocsin.incidents.service import leading
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import queries as oncall_queries
@@ -32,7 +34,7 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
 
     An alert that is not there is an `Invalid` of `alert_ids`.
     """
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     if not 1 <= len(alert_ids) <= MANY:
         raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
     incident = await queries.lock(tx, ref)
@@ -54,7 +56,7 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
 
 async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident:
     """Take an alert out of the incident; one that is not in it stays where it is."""
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     incident = await queries.lock(tx, ref)
     alert = (await alert_queries.lock_many(tx, [alert_id]))[0]
     if alert.incident_id == incident.id:
@@ -83,10 +85,11 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
         # Whoever was paged keeps that as the source; the others took the alert on unasked.
         await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
     # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
+    able = await leading.able_to(tx, incident, IncidentRole.LEAD, owners)
     for person in owners.values():
         place = await queries.responder(tx, incident.id, person.id)
         if place is not None and place.state == ResponderState.JOINED:
-            await note_taken_on(tx, who.ref, incident, person.id, person.name, role=person.role)
+            await note_taken_on(tx, who.ref, incident, person.id, person.name, may_lead=person.id in able)
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:

@@ -13,6 +13,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.incidents import ResponderDeclined, ResponderPaged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState
@@ -55,7 +56,7 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     reached nobody begins again. Who has joined is paged all the same,
     as they may have fallen asleep. Of both it is said.
     """
-    who.must("incident.page")
+    who.must(P.INCIDENT_PAGE)
     wanted = list(dict.fromkeys(targets))
     if not 1 <= len(wanted) <= MANY:
         raise Invalid("targets", f"Say whom to page: between 1 and {MANY} people or policies.", code="count")
@@ -207,7 +208,7 @@ async def escalate_page(tx: Tx, who: Actor, page_id: UUID, *, seen: tuple[int, i
     """
     _, _, sent = await _lock_for_page(tx, page_id)
     if who.user_id != sent.user_id:
-        who.must("incident.page")
+        who.must(P.INCIDENT_PAGE)
     else:
         _must_be_theirs(who, sent)
     await oncall.escalate_run(tx, who, sent.run_id, seen=seen)
@@ -241,7 +242,7 @@ def _must_be_theirs(who: Actor, page: Page) -> None:
     if who.must_be_someone() != page.user_id:
         raise Denied("This page was sent to somebody else.", hint="Acknowledge the alert or the incident itself.")
     if not may_answer(who):
-        who.must("self.edit")
+        who.must(P.SELF_EDIT)
 
 
 def _source_of(sent: Page) -> ResponderSource:

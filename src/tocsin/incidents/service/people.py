@@ -20,8 +20,8 @@ from tocsin.events.incidents import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.identity.permission import may_edit
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
@@ -39,7 +39,7 @@ async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = 
     may do it, whatever their role.
     """
     who.must_be_someone()
-    if not who.may("incident.edit"):
+    if not who.may(P.INCIDENT_EDIT):
         await _must_be_asked(tx, who, (await queries.get(tx, ref)))
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
@@ -57,17 +57,17 @@ async def _must_be_asked(tx: Tx, who: Actor, incident: Incident) -> None:
         )
         if any(page.state == PageState.PAGING for page in mine):
             return
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
 
 
 def may_answer(who: Actor) -> bool:
     """Say whether the actor may answer pages that they got. Everybody may; a token needs one of these scopes."""
-    return any(who.may(permission) for permission in ("self.edit", "alert.edit", "incident.edit"))
+    return any(who.access.may_somewhere(permission) for permission in (P.SELF_EDIT, P.ALERT_EDIT, P.INCIDENT_EDIT))
 
 
 async def join(tx: Tx, who: Actor, ref: Ref) -> Incident:
     """Become a responder. Joining is an acknowledgement too, and answers one's own pages; those of others go on."""
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     who.must_be_someone()
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_open(incident)
@@ -81,7 +81,7 @@ async def leave(tx: Tx, who: Actor, ref: Ref) -> Incident:
     Raises `Conflict` where nobody could follow, for the other roles, which have to be handed over first, and for an
     incident that is over: who was on it then stays in its record.
     """
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     user_id = who.must_be_someone()
     incident = await queries.lock(tx, ref)
     row = await queries.responder(tx, incident.id, user_id)
@@ -126,7 +126,7 @@ async def assign_roles(
 async def _assign(
     tx: Tx, who: Actor, ref: Ref, wanted: Mapping[IncidentRole, tuple[str, UUID | None]], if_version: int | None
 ) -> Incident:
-    who.must("incident.edit")
+    who.must(P.INCIDENT_EDIT)
     incident = await queries.lock(tx, ref)
     lifecycle.must_be_current(incident, if_version)
     # Those that are given first: a lead who is named makes room for a commander who goes.
@@ -153,8 +153,9 @@ async def give_role(
     if user_id is not None:
         if user_id not in can_sign_in:
             raise Invalid(field, "Choose a person who can sign in.", code="unknown")
-        if not may_edit(people[user_id].role):
-            raise Invalid(field, f"{people[user_id].name} may not edit incidents. Choose a responder.", code="role")
+        if not await leading.able_to(tx, incident, role, [user_id]):
+            cannot = "comment on" if role is IncidentRole.COMMUNICATOR else "edit"
+            raise Invalid(field, f"{people[user_id].name} may not {cannot} incidents. Choose a responder.", code="role")
         await add_joined(tx, who, incident, user_id, people[user_id].name, ResponderSource.ROLE)
     lifecycle.give_role(incident, role, user_id, at=tx.now)
     names = [people[id].name if id is not None else None for id in (old, user_id)]
@@ -169,7 +170,7 @@ async def take_on(tx: Tx, who: Actor, incident: Incident) -> None:
     user_id = who.must_be_someone()
     await identity.must_stay_active(tx, user_id)
     await add_joined(tx, who, incident, user_id, who.name, ResponderSource.SELF)
-    await note_taken_on(tx, who.ref, incident, user_id, who.name, role=who.role)
+    await note_taken_on(tx, who.ref, incident, user_id, who.name, may_lead=leading.may_have(who.access, incident))
     await answer_own_pages(tx, who, incident)
 
 
@@ -201,17 +202,15 @@ async def answer(tx: Tx, who: Actor, sent: Page, channel: str = "") -> None:
         await alerts.take_on(tx, who, sent.alert_id)
 
 
-async def note_taken_on(
-    tx: Tx, by: ActorRef, incident: Incident, user_id: UUID, name: str, *, role: str | None
-) -> None:
+async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID, name: str, *, may_lead: bool) -> None:
     """Stamp the first acknowledgement, by somebody who has joined, and begin to investigate.
 
     `by` is who acts: whoever links an alert that somebody else has taken on brings that person in. An incident that
-    nobody leads is led by who comes, if they may: `role` is the person's in the organisation. A declared one waits.
+    nobody leads is led by who comes, if they may. A declared one waits.
     """
     old = incident.status
     if lifecycle.effective_lead(incident) is None:
-        if may_edit(role):
+        if may_lead:
             lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
             why = "" if by.id == user_id else f"{name} has acknowledged its alert."
             await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, name, why))

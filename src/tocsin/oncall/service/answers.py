@@ -12,6 +12,7 @@ from tocsin.events.oncall import (
     PageUnreachable,
 )
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.notifications import other_ways
@@ -46,7 +47,7 @@ async def page(
     message: str = "",
 ) -> list[EscalationRun]:
     """Page people or policies about an incident: one run per target, each answered on its own."""
-    who.must("incident.page")
+    who.must(P.INCIDENT_PAGE)
     if not targets:
         raise Invalid("targets", "Say whom to page.")
     reason = f"{who.name} asked for help" + (f": “{message}”" if message else "")
@@ -76,8 +77,8 @@ async def escalate_run(tx: Tx, who: Actor, run_id: UUID, *, seen: tuple[int, int
     round it would have to wait, and nobody would be asked meanwhile. Each time goes one step further, so whoever has
     looked says at which round and step the run was (`seen`): once it has gone on from there, nothing happens.
     """
-    if not (who.may("alert.edit") or await queries.has_paged(tx, run_id, who.user_id)):
-        who.must("incident.page")
+    if not (who.may(P.ALERT_EDIT) or await queries.has_paged(tx, run_id, who.user_id)):
+        who.must(P.INCIDENT_PAGE)
     run = await queries.lock_run(tx, run_id)
     if run.state != RunState.RUNNING:
         raise Conflict("This escalation has ended already.", code="escalation.ended")
@@ -219,5 +220,5 @@ async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
 
 def _must_act_for(who: Actor, page: Page) -> None:
     """Raise `Denied` unless the page was sent to the actor, whatever they may else, or they may act on any page."""
-    if who.user_id != page.user_id and not who.may("alert.edit"):
-        who.must("incident.page")
+    if who.user_id != page.user_id and not who.may(P.ALERT_EDIT):
+        who.must(P.INCIDENT_PAGE)
