@@ -79,7 +79,7 @@ async def list_events(
         wanted = _Wanted(
             names=tuple(word for word in name or () if "\0" not in word),
             alert_id=parse("alt", alert_id) if alert_id is not None else None,
-            incident_id=(await incidents.get(tx, reference(incident))).id if incident is not None else None,
+            incident_id=(await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None,
         )
         if NDJSON in request.headers.get("accept", ""):
             return _exported(context, wanted, before)

@@ -115,7 +115,7 @@ async def acknowledge_incident(
     """
     async with context.begin() as tx:
         incident = await service.acknowledge(tx, who, reference(id), if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
@@ -127,7 +127,7 @@ async def update_incident_status(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.update_status(tx, who, reference(id), data.status, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
@@ -139,7 +139,7 @@ async def change_incident_severity(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.change_severity(tx, who, reference(id), data.severity, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
@@ -154,7 +154,7 @@ async def resolve_incident(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.resolve(tx, who, reference(id), data.resolution_note, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
@@ -166,7 +166,7 @@ async def close_incident(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.close(tx, who, reference(id), data.resolution_note, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
@@ -187,7 +187,7 @@ async def cancel_incident(
             duplicate_of=other,
             if_version=read_if_match(if_match),
         )
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
@@ -198,7 +198,7 @@ async def reopen_incident(
     """Begin another round of an incident that was not over after all."""
     async with context.begin() as tx:
         incident = await service.reopen(tx, who, reference(id), data.reason, if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 

@@ -66,11 +66,11 @@ async def list_responders(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[ResponderOut]]:
     """List the people on the incident, those who joined first."""
-    who.must(P.INCIDENT_VIEW)
+    who.must_look(P.INCIDENT_VIEW)
     place = read_place(cursor, _Place)
     after = None if place is None else queries.ResponderPlace(place[0], moment("cursor", place[1]), *place[2:])
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.responders(tx, incident.id, after=after, limit=limit + 1)
 
     def write(row: queries.NamedResponder) -> ResponderOut:
@@ -91,7 +91,7 @@ async def list_responders(
 async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Become a responder. Joining is an acknowledgement too."""
     async with context.begin() as tx:
-        shaped = await shape(tx, context, await service.join(tx, who, reference(id)))
+        shaped = await shape(tx, context, who, await service.join(tx, who, reference(id)))
     return answer(shaped, version=shaped.version)
 
 
@@ -99,7 +99,7 @@ async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) 
 async def leave_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Stop being a responder; whoever has a role hands it over first (409)."""
     async with context.begin() as tx:
-        shaped = await shape(tx, context, await service.leave(tx, who, reference(id)))
+        shaped = await shape(tx, context, who, await service.leave(tx, who, reference(id)))
     return answer(shaped, version=shaped.version)
 
 
@@ -110,7 +110,7 @@ async def set_incident_roles(
     """Give roles to people, who join by this, or take them away."""
     async with context.begin() as tx:
         incident = await service.assign_roles(tx, who, reference(id), _roles(data), if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 

@@ -14,7 +14,7 @@ from tocsin.api.http import Time, public_or_none, when
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.identity import queries as identity
-from tocsin.identity.model import User
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.kit.addresses import at
@@ -105,19 +105,19 @@ class IncidentOut(msgspec.Struct):
     url: str
 
 
-async def shape(tx: Tx, context: Context, incident: Incident) -> IncidentOut:
+async def shape(tx: Tx, context: Context, who: Actor, incident: Incident) -> IncidentOut:
     """Write one incident."""
-    return (await shape_all(tx, context, [incident]))[0]
+    return (await shape_all(tx, context, who, [incident]))[0]
 
 
-async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> list[IncidentOut]:
+async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[Incident]) -> list[IncidentOut]:
     """Write several incidents, in their order."""
     ids = [incident.id for incident in incidents]
     holders = {id for i in incidents for id in (i.commander_id, i.lead_id, i.communicator_id) if id is not None}
     people = await identity.users_by_id(tx, holders)
-    alerts = await alert_queries.linked_counts(tx, ids) if ids else {}
+    alerts = await alert_queries.linked_counts(tx, who.access, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
-    doubles = await queries.duplicates(tx, ids)
+    doubles = await queries.duplicates(tx, who.access, ids)
     paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
         _write(

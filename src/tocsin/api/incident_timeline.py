@@ -118,10 +118,10 @@ async def list_timeline(
     cursor: Cursor = None,
 ) -> Response[Listing[EntryOut]]:
     """Show what happened, the newest first."""
-    who.must(P.INCIDENT_VIEW)
+    who.must_look(P.INCIDENT_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show=show, limit=limit + 1)
     return listing(request, rows, limit, _entry, lambda event: event.position)
 
@@ -131,10 +131,10 @@ async def list_comments(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[CommentOut]]:
     """List what people wrote, the newest first."""
-    who.must(P.INCIDENT_VIEW)
+    who.must_look(P.INCIDENT_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show="comments", limit=limit + 1)
     return listing(request, rows, limit, _comment, lambda event: event.position)
 
@@ -152,12 +152,12 @@ async def list_incident_alerts(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertOut]]:
     """List the alerts that belong to the incident, the newest first."""
-    who.must(P.INCIDENT_VIEW)
+    who.must_look(P.INCIDENT_VIEW)
     before = read_moment(cursor)
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         wanted = alert_queries.Filter(incident_id=incident.id)
-        rows = await alert_queries.page(tx, wanted, before=before, limit=limit + 1)
+        rows = await alert_queries.page(tx, who.access, wanted, before=before, limit=limit + 1)
         paged = await pagings(tx, [alert for alert, _, _ in rows])
     base_url, number = context.settings.base_url, incident.reference
     return listing(
@@ -175,7 +175,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
     ids = ids_in("alert_ids", "alt", data.alert_ids)
     async with context.begin() as tx:
         incident = await service.link_alerts(tx, who, reference(id), ids)
-        linked = [await alert_queries.get(tx, alert_id) for alert_id in dict.fromkeys(ids)]
+        linked = [await alert_queries.get(tx, who.access, alert_id) for alert_id in dict.fromkeys(ids)]
         for alert in linked:
             await tx.session.refresh(alert)
         sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked})

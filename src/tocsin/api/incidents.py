@@ -98,7 +98,7 @@ async def list_incidents(
 
     The same parameter twice means either value; different parameters must all hold.
     """
-    who.must(P.INCIDENT_VIEW)
+    who.must_look(P.INCIDENT_VIEW)
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
     async with context.db.look() as tx:
@@ -113,9 +113,9 @@ async def list_incidents(
             troubles=paging or (),
         )
         words = searchable(q)
-        rows = await queries.list_page(tx, narrowed, q=words, sort=sort, after=after, limit=limit + 1)
-        notice = NARROWED if await queries.is_searched_in_part(tx, narrowed, words) else ""
-        shaped = await shape_all(tx, context, rows)
+        rows = await queries.list_page(tx, who.access, narrowed, q=words, sort=sort, after=after, limit=limit + 1)
+        notice = NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, words) else ""
+        shaped = await shape_all(tx, context, who, rows)
     pairs = list(zip(rows, shaped, strict=True))
     return listing(
         request, pairs, limit, lambda p: p[1], lambda p: (p[0].severity, p[0].declared_at, p[0].id), notice=notice
@@ -145,16 +145,16 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
                 lead_id=lead_id,
                 targets=read_targets("page", data.page),
             )
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version, status=201)
 
 
 @get("/{id:str}")
 async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
     """Show one incident, by its id (`inc_…`) or its number (`INC-7`)."""
-    who.must(P.INCIDENT_VIEW)
+    who.must_look(P.INCIDENT_VIEW)
     async with context.begin() as tx:
-        shaped = await shape(tx, context, await queries.get(tx, reference(id)))
+        shaped = await shape(tx, context, who, await queries.get(tx, who.access, reference(id)))
     return answer(shaped, version=shaped.version)
 
 
@@ -178,7 +178,7 @@ async def edit_incident(
             resolution_note=given(data.resolution_note),
             if_version=read_if_match(if_match),
         )
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 

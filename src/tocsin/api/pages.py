@@ -9,6 +9,7 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import JSONBody, QueryParameter
 
+from tocsin.alerts import queries as alert_queries
 from tocsin.api.body import NoBody
 from tocsin.api.http import Cursor, Id, Limit, Listing, Time, listing, public_or_none, reference, when
 from tocsin.api.incident_shape import Person
@@ -70,13 +71,13 @@ async def list_pages(
     cursor: Cursor = None,
 ) -> Response[Listing[PageOut]]:
     """List the pages about alerts or about an incident, the newest first. One of the two has to be named."""
-    who.must(P.ALERT_VIEW)
+    who.must_look(P.ALERT_VIEW)
     if not alert_id and incident is None:
         raise Invalid("alert_id", "Say which alert or incident the pages are about.", code="required")
     before = read_place(cursor, UUID)
     async with context.begin() as tx:
-        about = (await incident_queries.get(tx, reference(incident))).id if incident is not None else None
-        alert_ids = [parse("alt", id) for id in alert_id or ()]
+        about = (await incident_queries.get(tx, who.access, reference(incident))).id if incident is not None else None
+        alert_ids = await alert_queries.seen(tx, who.access, [parse("alt", id) for id in alert_id or ()])
         rows = await queries.pages_of(tx, alert_ids=alert_ids, incident_id=about, before=before, limit=limit + 1)
     return listing(request, rows, limit, lambda row: write_page(*row), lambda row: row[0].id)
 
@@ -84,9 +85,9 @@ async def list_pages(
 @get("/{id:str}")
 async def get_page(context: Ctx, who: Who, id: Id) -> PageOut:
     """Show one page."""
-    who.must(P.ALERT_VIEW)
+    who.must_look(P.ALERT_VIEW)
     async with context.begin() as tx:
-        return await _named(tx, await queries.page(tx, parse("pag", id)))
+        return await _named(tx, await service.read_page(tx, who, parse("pag", id)))
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200)

@@ -21,6 +21,7 @@ from tocsin.events.live import Seen
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.sight import sight
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
 
@@ -46,17 +47,14 @@ async def stream_events(
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)] = None,
 ) -> EventStream:
     """Follow what happens to incidents and alerts, as Server-Sent Events."""
-    who.must(P.INCIDENT_VIEW)
-    wanted = None
-    if incident is not None:
-        async with context.db.begin() as tx:
-            wanted = (await incidents.get(tx, reference(incident))).id
+    who.must_look(P.INCIDENT_VIEW)
+    async with context.db.begin() as tx:
+        wanted = (await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None
+        seen = await sight(tx, who.access)
 
     def wants(event: Seen) -> bool:
-        if event.incident_id is None:
-            # Sign-ins and configuration are nobody's business but the audit's.
-            return wanted is None and event.alert_id is not None and who.may(P.ALERT_VIEW)
-        return wanted is None or event.incident_id == wanted
+        # Sign-ins and configuration are nobody's business but the audit's.
+        return (wanted is None or event.incident_id == wanted) and seen.sees(event)
 
     return EventStream(context, who, lambda reader: _written(happening(context, reader, wants, last_event_id)))
 

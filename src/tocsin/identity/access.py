@@ -71,6 +71,7 @@ MEANINGS: Mapping[Permission, str] = {
 _IMPLIED: Mapping[Permission, frozenset[Permission]] = {
     P.INCIDENT_EDIT: frozenset({P.INCIDENT_COMMENT}),
     P.USER_MANAGE: frozenset({P.TEAM_MANAGE}),
+    P.ADMIN_VIEW: frozenset({P.PRIVATE_VIEW}),
 }
 
 Permissions = frozenset[Permission]
@@ -108,6 +109,8 @@ BUILT_IN: Mapping[str, Permissions] = MappingProxyType(
     }
 )
 
+# What somebody is asked about they see, whatever their role. Which rows these are is known where the rows are.
+BY_BEING_ASKED: Permissions = frozenset({P.INCIDENT_VIEW, P.ALERT_VIEW})
 # What a member of a team may do with what it owns without a role in it.
 MEMBERS: Permissions = frozenset({P.INCIDENT_VIEW, P.ALERT_VIEW, P.SOURCE_VIEW})
 # What a role in a team, or for one thing, can give; the rest is the organisation's alone.
@@ -162,7 +165,11 @@ class Access:
     grants: Mapping[Thing, Permissions] = field(default_factory=dict[Thing, Permissions], hash=False)
     # Private teams that the person is not in: what only they own is hidden.
     closed: frozenset[UUID] = frozenset()
+    # Alert sources that are private, or owned by such teams, and not by one of the person's.
+    hidden_sources: frozenset[UUID] = frozenset()
     user_id: UUID | None = None
+    # What the credential is for: the scopes of a token. A person in the browser is not narrowed.
+    within: Permissions = ALL
 
     def may(self, permission: Permission, on: Owned | None = None) -> bool:
         """Say whether this is allowed, in the organisation or, for something that can be seen, on it."""
@@ -179,10 +186,19 @@ class Access:
         given = (self.organisation, *self.teams.values(), *self.grants.values())
         return any(permission in each for each in given)
 
+    def may_look(self, permission: Permission) -> bool:
+        """Say whether there can be anything to see by this permission, for the lists and pages that show it."""
+        return permission in self.within and (permission in BY_BEING_ASKED or self.may_somewhere(permission))
+
     def must(self, permission: Permission, on: Owned | None = None) -> None:
         """Raise `Denied` unless this is allowed."""
         if not self.may(permission, on):
-            raise Denied(f"You need the permission “{permission}” for this.", hint="Ask an administrator for the role.")
+            raise _denied(permission)
+
+    def must_look(self, permission: Permission) -> None:
+        """Raise `Denied` unless there can be anything to see by this permission."""
+        if not self.may_look(permission):
+            raise _denied(permission)
 
     def sees_all(self, permission: Permission) -> bool:
         """Say whether nothing of the kind that `permission` lets one see is hidden."""
@@ -204,8 +220,14 @@ class Access:
             teams={id: given & within for id, given in self.teams.items()},
             grants={thing: given & within for thing, given in self.grants.items()},
             closed=self.closed,
+            hidden_sources=self.hidden_sources,
             user_id=self.user_id,
+            within=within,
         )
+
+
+def _denied(permission: Permission) -> Denied:
+    return Denied(f"You need the permission “{permission}” for this.", hint="Ask an administrator for the role.")
 
 
 EVERYTHING = Access(ALL)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select
+from sqlalchemy import Boolean, ColumnElement, Uuid, and_, column, func, not_, or_, select, table
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
 from tocsin.db.engine import Tx
@@ -48,11 +49,22 @@ _GRANTS = (
     .where(or_(AccessGrant.user_id == User.id, AccessGrant.team_id.in_(_MY_TEAMS)))
     .scalar_subquery()
 )
+_PRIVATE_TEAMS = select(Team.id).where(Team.is_private, Team.id.not_in(_MY_TEAMS))
 _CLOSED = select(_all(Team.id)).where(Team.is_private, Team.id.not_in(_MY_TEAMS)).scalar_subquery()
+# Sources are few, and belong to a layer above; alerts are many, and belong to their sources.
+_SOURCE = table("alert_source", column("id"), column("team_ids", ARRAY(Uuid())), column("is_private", Boolean()))
+_HIDDEN = (
+    select(_all(_SOURCE.c.id))
+    .where(
+        or_(_SOURCE.c.is_private, _SOURCE.c.team_ids.overlap(func.array(_PRIVATE_TEAMS.scalar_subquery()))),
+        not_(_SOURCE.c.team_ids.overlap(func.array(_MY_TEAMS.scalar_subquery()))),
+    )
+    .scalar_subquery()
+)
 
 # One value beside a `User`, read by `access_of`.
 GRANTED = _object(
-    "role", _permissions(User.given_role), "teams", _IN_TEAMS, "grants", _GRANTS, "closed", _CLOSED
+    "role", _permissions(User.given_role), "teams", _IN_TEAMS, "grants", _GRANTS, "closed", _CLOSED, "hidden", _HIDDEN
 ).label("granted")
 
 
@@ -67,6 +79,7 @@ def access_of(user_id: UUID, role: str, granted: Mapping[str, Any]) -> Access:
         teams={UUID(id): MEMBERS | permissions_of(given, own) & SCOPED for id, given, own in granted["teams"] or ()},
         grants=grants,
         closed=frozenset(UUID(id) for id in granted["closed"] or ()),
+        hidden_sources=frozenset(UUID(id) for id in granted["hidden"] or ()),
         user_id=user_id,
     )
 

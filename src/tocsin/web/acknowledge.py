@@ -22,7 +22,7 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
 from tocsin.identity import queries as identity
 from tocsin.identity import service as people
-from tocsin.identity.access import P
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
@@ -156,9 +156,9 @@ async def _read(tx: Tx, delivery_id: UUID) -> _Asked | None:
         page = await oncall.page(tx, delivery.page_id)
         person = await identity.user(tx, page.user_id)
         run = await oncall.run(tx, page.run_id)
-        alert = await alert_queries.get(tx, page.alert_id) if page.alert_id is not None else None
+        alert = await alert_queries.get(tx, EVERYTHING, page.alert_id) if page.alert_id is not None else None
         incident_id = page.incident_id or (alert.incident_id if alert is not None else None)
-        incident = await incident_queries.get(tx, incident_id) if incident_id is not None else None
+        incident = await incident_queries.get(tx, EVERYTHING, incident_id) if incident_id is not None else None
         is_astray = bool(await notifications.astray(tx, [delivery_id]))
     except NotFound:
         return None

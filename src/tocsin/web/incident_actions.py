@@ -176,7 +176,7 @@ async def _page(who: Actor, ref: str, form: Form, reached: list[str], already: l
         reached += [name for _, name in await oncall.pages_of_runs(tx, asked.runs)]
         already += [each.words for each in asked.already]
     else:
-        incident_id = (await queries.get(tx, ref)).id
+        incident_id = (await queries.get(tx, who.access, ref)).id
         asked = await oncall.pages_of(tx, incident_id=incident_id)
         reached += dict.fromkeys(name for page, name in asked if page.state == PageState.PAGING)
 

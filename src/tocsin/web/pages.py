@@ -139,7 +139,7 @@ class Flash:
 async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Values:
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
     me = who.must_be_someone()
-    around = await queries.surroundings(tx, me)
+    around = await queries.surroundings(tx, who.access, me)
     return {
         **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
         "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
@@ -149,9 +149,9 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Va
     }
 
 
-async def in_vain(tx: Tx) -> dict[str, int]:
+async def in_vain(tx: Tx, who: Actor) -> dict[str, int]:
     """Count the alerts that are in nobody's hands, as `_in_vain.html` tells of them."""
-    return {trouble.value: number for trouble, number in (await alerts.count_troubles(tx)).items()}
+    return {trouble.value: number for trouble, number in (await alerts.count_troubles(tx, who.access)).items()}
 
 
 def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:

@@ -121,10 +121,10 @@ async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
 
 
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must(P.SOURCE_VIEW)
+    who.must_look(P.SOURCE_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        rows = await queries.sources(tx, limit=500)
+        rows = await queries.sources(tx, who.access, limit=500)
         busy = await figures.source_figures(tx, [row.id for row in rows])
     values |= {
         "sources": [_row(row, busy[row.id]) for row in rows],
@@ -173,16 +173,16 @@ async def source_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must(P.SOURCE_VIEW)
+    who.must_look(P.SOURCE_VIEW)
     before = pages.place(request.query_params.get("before", ""))
     async with context.db.begin() as tx:
-        row = await queries.source(tx, parse("src", id))
+        row = await queries.source(tx, who.access, parse("src", id))
         values = await pages.shell(tx, request, context, who)
         busy = (await figures.source_figures(tx, [row.id]))[row.id]
         found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
-        still_open = await queries.worst_open_of_source(tx, row.id, limit=_OPEN_SHOWN)
+        still_open = await queries.worst_open_of_source(tx, who.access, row.id, limit=_OPEN_SHOWN)
     secret = row.token if who.may(P.SOURCE_MANAGE) else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
     values |= {

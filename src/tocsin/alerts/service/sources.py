@@ -107,8 +107,8 @@ async def update_source(
 
     A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
     """
-    who.must(P.SOURCE_MANAGE)
-    source = await queries.lock_source(tx, id)
+    source = await queries.lock_source(tx, who.access, id)
+    who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
     changes: list[Change] = []
     if name is not None and (title := _source_name(name)) != source.name:
@@ -139,8 +139,8 @@ async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
 
 async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:
     """Give a source a new token; the old one stops working at once. Raises `Stale` for another stored version."""
-    who.must(P.SOURCE_MANAGE)
-    source = await queries.lock_source(tx, id)
+    source = await queries.lock_source(tx, who.access, id)
+    who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
     source.token, source.rotated_at = new_intake_token(), tx.now
     await _source_changed(tx, who, source, [Change(field="token", old=None, new="rotated")])
@@ -164,8 +164,8 @@ async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list
 
 async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
     """Remove a source that nothing needs; raises `Conflict` and names what does: its alerts, or routes."""
-    who.must(P.SOURCE_MANAGE)
-    source = await queries.lock_source(tx, id)
+    source = await queries.lock_source(tx, who.access, id)
+    who.must(P.SOURCE_MANAGE, on=source)
     if await queries.source_has_alerts(tx, id):
         count = await queries.open_of_source(tx, id)
         still_open = f", and {at_most(count)} of them {'is' if count == 1 else 'are'} open" if count else ""
@@ -212,8 +212,8 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
 
     For a source that will not do it itself: one that is switched off, or whose tool is gone. Incidents stay open.
     """
-    who.must(P.ALERT_EDIT)
-    source = await queries.source(tx, id)
+    source = await queries.source(tx, who.access, id)
+    who.must(P.ALERT_EDIT, on=source)
     found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)
     resolved = await end(tx, who, found, reason.strip() or f"{who.name} ended what “{source.name}” had left open.")
     await tx.flush()

@@ -10,7 +10,16 @@ from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.leaving import free_alert, needs_of, stand_in, take_back_messages, update_person
 from tocsin.incidents.service.linking import link_alerts, unlink_alert
 from tocsin.incidents.service.news import note_news, read_news
-from tocsin.incidents.service.paging import Already, Asked, answer_page, decline_page, escalate_page, note_page, page
+from tocsin.incidents.service.paging import (
+    Already,
+    Asked,
+    answer_page,
+    decline_page,
+    escalate_page,
+    note_page,
+    page,
+    read_page,
+)
 from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
 
 __all__ = [
@@ -38,6 +47,7 @@ __all__ = [
     "page",
     "prefill",
     "read_news",
+    "read_page",
     "reopen",
     "resolve",
     "stand_in",

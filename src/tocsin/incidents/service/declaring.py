@@ -41,8 +41,8 @@ class Draft:
 async def prefill(tx: Tx, who: Actor, alert_id: UUID) -> Draft:
     """Return what declaring from this alert would fill in; raises `Conflict` when it belongs to an incident already."""
     who.must(P.INCIDENT_DECLARE)
-    alert = await alert_queries.get(tx, alert_id)
-    await must_be_free(tx, [alert])
+    alert = await alert_queries.get(tx, who.access, alert_id)
+    await must_be_free(tx, who, [alert])
     return _draft(alert)
 
 
@@ -69,9 +69,9 @@ async def declare(
     join, or for anybody to move it on. `targets` are paged for it, which needs the permission to page people.
     """
     who.must(P.INCIDENT_DECLARE)
-    alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None
+    alert = (await alert_queries.lock_many(tx, who.access, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
-    await must_be_free(tx, [alert] if alert else [])
+    await must_be_free(tx, who, [alert] if alert else [])
     draft = _draft(alert) if alert is not None else None
     incident = _new_incident(
         tx,
@@ -99,7 +99,7 @@ async def declare(
     if alert is not None:
         await link(tx, who, incident, [alert])
         if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
-            await alerts.acknowledge(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
+            await alerts.take_on(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
             await note_taken_on(
                 tx, who.ref, incident, who.user_id, who.name, may_lead=leading.may_have(who.access, incident)
             )

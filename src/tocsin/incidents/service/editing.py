@@ -40,10 +40,10 @@ async def update(
 
     The note of an incident that is resolved or closed can be corrected, which needs the right to resolve it.
     """
-    who.must(P.INCIDENT_EDIT)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     if resolution_note is not None:
-        who.must(P.INCIDENT_RESOLVE)
-    incident = await queries.lock(tx, ref)
+        who.must(P.INCIDENT_RESOLVE, on=incident)
     lifecycle.must_be_current(incident, if_version)
     changes: list[Change] = []
     if title is not None and (new := checks.title(title)) != incident.title:
@@ -70,8 +70,8 @@ async def update(
 
 async def change_severity(tx: Tx, who: Actor, ref: Ref, severity: int, *, if_version: int | None = None) -> Incident:
     """Judge the incident to be worse or better, 1 (critical) to 5 (info); also afterwards, to set the record right."""
-    who.must(P.INCIDENT_EDIT)
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     await _judge(tx, who, incident, severity)
     return incident
@@ -87,8 +87,8 @@ async def _judge(tx: Tx, who: Actor, incident: Incident, severity: int) -> None:
 
 async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: int | None = None) -> Incident:
     """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state."""
-    who.must(P.INCIDENT_EDIT)
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     if lifecycle.move(incident, to, at=tx.now):
@@ -103,8 +103,8 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
 
 async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> LoggedEvent:
     """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
-    who.must(P.INCIDENT_EDIT)
+    incident = await queries.get(tx, who.access, ref)
+    who.must(P.INCIDENT_COMMENT, on=incident)
     text = checks.text("body", body, COMMENT_LIMIT)
-    incident = await queries.get(tx, ref)
     (id,) = await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))
     return await by_id(tx, id, incident_id=incident.id)

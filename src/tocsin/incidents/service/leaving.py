@@ -19,7 +19,7 @@ from tocsin.events.incidents import ResponderLeft
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity import service as accounts
-from tocsin.identity.access import NOTHING, P
+from tocsin.identity.access import EVERYTHING, NOTHING, P
 from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
@@ -93,7 +93,7 @@ async def stand_in(tx: Tx, incident_id: UUID, user_id: UUID) -> None:
     Whoever cannot sign in is no longer on it. An incident that is being worked on falls to its commander, else to who
     joined first of those who may edit; only when there is nobody does it stay without a lead, which the record says.
     """
-    incident = await queries.lock(tx, incident_id)
+    incident = await queries.lock(tx, EVERYTHING, incident_id)
     person = await identity.user(tx, user_id)
     await tx.session.refresh(person)
     theirs = (await access(tx, user_id)) if person.is_active else NOTHING
@@ -130,9 +130,9 @@ async def free_alert(tx: Tx, alert_id: UUID, user_id: UUID) -> None:
 
     In an open incident that somebody else has joined it stays acknowledged: they have it.
     """
-    linked_to = (await alert_queries.get(tx, alert_id)).incident_id
-    incident = await queries.lock(tx, linked_to) if linked_to is not None else None
-    alert = (await alert_queries.lock_many(tx, [alert_id]))[0]
+    linked_to = (await alert_queries.get(tx, EVERYTHING, alert_id)).incident_id
+    incident = await queries.lock(tx, EVERYTHING, linked_to) if linked_to is not None else None
+    alert = (await alert_queries.lock_many(tx, EVERYTHING, [alert_id]))[0]
     person = await identity.user(tx, user_id)
     await tx.session.refresh(person)
     if person.is_active or alert.status != AlertStatus.ACKNOWLEDGED or alert.acknowledged_by_id != user_id:

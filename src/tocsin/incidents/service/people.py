@@ -20,7 +20,7 @@ from tocsin.events.incidents import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
-from tocsin.identity.access import P
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderSource, ResponderState, Status
@@ -39,25 +39,25 @@ async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = 
     may do it, whatever their role.
     """
     who.must_be_someone()
-    if not who.may(P.INCIDENT_EDIT):
-        await _must_be_asked(tx, who, (await queries.get(tx, ref)))
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, EVERYTHING, ref)
+    if not await _is_asked(tx, who, incident):
+        await queries.get(tx, who.access, incident.id)
+        who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     if lifecycle.is_open(incident):
         await take_on(tx, who, incident)
     return incident
 
 
-async def _must_be_asked(tx: Tx, who: Actor, incident: Incident) -> None:
-    """Raise `Denied` unless a page about the incident or one of its alerts waits for the actor's answer."""
-    if may_answer(who):
-        linked = await queries.linked_alert_ids(tx, incident.id, open_only=True)
-        mine = await oncall_queries.newest_pages_of_user(
-            tx, who.must_be_someone(), alert_ids=linked, incident_id=incident.id
-        )
-        if any(page.state == PageState.PAGING for page in mine):
-            return
-    who.must(P.INCIDENT_EDIT)
+async def _is_asked(tx: Tx, who: Actor, incident: Incident) -> bool:
+    """Say whether a page about the incident or one of its alerts waits for the actor's answer."""
+    if not may_answer(who):
+        return False
+    linked = await queries.linked_alert_ids(tx, incident.id, open_only=True)
+    mine = await oncall_queries.newest_pages_of_user(
+        tx, who.must_be_someone(), alert_ids=linked, incident_id=incident.id
+    )
+    return any(page.state == PageState.PAGING for page in mine)
 
 
 def may_answer(who: Actor) -> bool:
@@ -67,9 +67,9 @@ def may_answer(who: Actor) -> bool:
 
 async def join(tx: Tx, who: Actor, ref: Ref) -> Incident:
     """Become a responder. Joining is an acknowledgement too, and answers one's own pages; those of others go on."""
-    who.must(P.INCIDENT_EDIT)
     who.must_be_someone()
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_open(incident)
     await take_on(tx, who, incident)
     return incident
@@ -81,9 +81,9 @@ async def leave(tx: Tx, who: Actor, ref: Ref) -> Incident:
     Raises `Conflict` where nobody could follow, for the other roles, which have to be handed over first, and for an
     incident that is over: who was on it then stays in its record.
     """
-    who.must(P.INCIDENT_EDIT)
     user_id = who.must_be_someone()
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     row = await queries.responder(tx, incident.id, user_id)
     if row is not None and row.state != ResponderState.LEFT:
         lifecycle.must_be_open(incident)
@@ -126,8 +126,8 @@ async def assign_roles(
 async def _assign(
     tx: Tx, who: Actor, ref: Ref, wanted: Mapping[IncidentRole, tuple[str, UUID | None]], if_version: int | None
 ) -> Incident:
-    who.must(P.INCIDENT_EDIT)
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     # Those that are given first: a lead who is named makes room for a commander who goes.
     for role, (field, user_id) in sorted(wanted.items(), key=lambda each: each[1][1] is None):
@@ -180,7 +180,9 @@ async def answer_own_pages(tx: Tx, who: Actor, incident: Incident) -> None:
     The last word counts, so that also a page which they declined or which went by is answered now.
     """
     mine = await own_pages(tx, incident, who.must_be_someone())
-    locked = await alert_queries.lock_many(tx, [page.alert_id for page in mine if page.alert_id is not None])
+    locked = await alert_queries.lock_many(
+        tx, who.access, [page.alert_id for page in mine if page.alert_id is not None]
+    )
     waiting = {alert.id for alert in locked if alert.status == AlertStatus.TRIGGERED}
     for page in mine:
         if page.alert_id is None or page.alert_id in waiting:
