@@ -325,7 +325,7 @@ async def test_an_alert_that_is_repeated_while_the_look_waits_stays_open(world: 
     await close_after(world, alert, 1)
     await world.db.pool.execute("UPDATE test_clock SET at = at + interval '2 hours'")
     async with world.db.begin() as first:
-        await queries.lock(first, alert.id)
+        await queries.lock(first, EVERYTHING, alert.id)
         await first.session.execute(Alert.__table__.update().values(last_seen_at=first.now))  # pyright: ignore
         async with world.db.begin() as second:
             assert await alerts.look_after(second) == 0

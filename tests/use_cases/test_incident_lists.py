@@ -78,7 +78,8 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
     async def found(**filters: object) -> list[str]:
         async with team.db.begin() as tx:
             q = str(filters.pop("q", ""))
-            rows = await queries.list_page(tx, queries.Filters(**filters), q=q)  # pyright: ignore[reportArgumentType]
+            narrowed = queries.Filters(**filters)  # pyright: ignore[reportArgumentType]
+            rows = await queries.list_page(tx, EVERYTHING, narrowed, q=q)
             return [row.reference for row in rows]
 
     assert await found() == ["INC-2", "INC-1"]
@@ -109,7 +110,7 @@ async def test_twenty_thousand_incidents_are_listed_from_the_index(db: Database,
         )
         assert len(open_ones) == 25
         place = Place.of(open_ones[-1])
-        plan = await plan_of(tx, EVERYTHING, queries.list_page(tx, EVERYTHING, sort=sort, after=place, limit=25))
+        plan = await plan_of(tx, queries.list_page(tx, EVERYTHING, sort=sort, after=place, limit=25))
         assert f"Index {turn} incident_declared_at_idx" in plan, plan
         assert "Sort" not in plan, plan
         plan = await plan_of(

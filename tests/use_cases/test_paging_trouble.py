@@ -265,7 +265,7 @@ async def test_what_nobody_answers_is_found_by_its_runs(db: Database) -> None:
             plan = await plan_of(tx, ask)
             assert "escalation_run_trouble_idx" in plan, plan
             assert "Seq Scan on escalation_run" not in plan, plan
-            assert "Seq Scan on alert" not in plan, plan
+            assert "Seq Scan on alert " not in plan, plan
 
 
 _MANY = """

@@ -195,6 +195,11 @@ class Access:
         if not self.may(permission, on):
             raise _denied(permission)
 
+    def must_somewhere(self, permission: Permission) -> None:
+        """Raise `Denied` unless there may be something on which this is allowed."""
+        if not self.may_somewhere(permission):
+            raise _denied(permission)
+
     def must_look(self, permission: Permission) -> None:
         """Raise `Denied` unless there can be anything to see by this permission."""
         if not self.may_look(permission):

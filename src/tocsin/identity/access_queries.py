@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Uuid, and_, column, func, not_, or_, select, table
+from sqlalchemy import Boolean, ColumnElement, Text, Uuid, and_, column, func, literal, not_, or_, select, table
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -125,7 +125,9 @@ def has_permission(permission: Permission) -> ColumnElement[bool]:
     """Say in SQL that the role of a `User` in the organisation allows this."""
     by_word = [role for role, held in BUILT_IN.items() if permission in held]
     bringing = [each.value for each in Permission if permission in implied([each])]
-    own = select(CustomRole.key).where(CustomRole.permissions.overlap(bringing))
+    own = select(CustomRole.key).where(
+        CustomRole.permissions.op("&&", is_comparison=True)(literal(bringing, ARRAY(Text())))
+    )
     is_told_apart = and_(User.given_role.is_not(None), User.known_role == Role.STAKEHOLDER)
     return or_(
         and_(is_told_apart, or_(User.given_role.in_(by_word), User.given_role.in_(own))),

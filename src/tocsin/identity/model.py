@@ -104,6 +104,10 @@ class Actor:
         """Raise `Denied` unless the permission is granted, in the organisation or on this, which can be seen."""
         self.access.must(permission, on.owned if on is not None else None)
 
+    def must_somewhere(self, permission: Permission) -> None:
+        """Raise `Denied` unless there may be something on which this is granted; what that is shows later."""
+        self.access.must_somewhere(permission)
+
     def must_look(self, permission: Permission) -> None:
         """Raise `Denied` unless there can be anything that the actor may see by this permission."""
         self.access.must_look(permission)

@@ -107,6 +107,7 @@ async def update_source(
 
     A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
     """
+    who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access, id)
     who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
@@ -139,6 +140,7 @@ async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
 
 async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:
     """Give a source a new token; the old one stops working at once. Raises `Stale` for another stored version."""
+    who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access, id)
     who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
@@ -164,6 +166,7 @@ async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list
 
 async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
     """Remove a source that nothing needs; raises `Conflict` and names what does: its alerts, or routes."""
+    who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access, id)
     who.must(P.SOURCE_MANAGE, on=source)
     if await queries.source_has_alerts(tx, id):
@@ -212,6 +215,7 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
 
     For a source that will not do it itself: one that is switched off, or whose tool is gone. Incidents stay open.
     """
+    who.must_somewhere(P.ALERT_EDIT)
     source = await queries.source(tx, who.access, id)
     who.must(P.ALERT_EDIT, on=source)
     found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)

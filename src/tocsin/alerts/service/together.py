@@ -29,8 +29,7 @@ async def do_to_all(tx: Tx, who: Actor, act: Act, alert_ids: Sequence[UUID]) -> 
     One that it cannot be done to stays as it is and does not stop the rest. All are locked first, in the order of
     their ids: an alert is locked before any run.
     """
-    if not who.access.may_somewhere(P.ALERT_EDIT):
-        who.must(P.ALERT_EDIT)
+    who.must_somewhere(P.ALERT_EDIT)
     await queries.lock_known(tx, alert_ids)
     became: dict[UUID, Alert | Problem] = {}
     for id in dict.fromkeys(alert_ids):
