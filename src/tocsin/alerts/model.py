@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.identity.access import Owned, ResourceKind
+from tocsin.identity.model import OwnedByTeams
 from tocsin.kit.record import JsonList, JsonObject, Record, one_of
 
 AlertId = NewType("AlertId", UUID)
@@ -59,7 +60,7 @@ class SignalEffect(StrEnum):
     RESOLVED = "resolved"
 
 
-class AlertSource(Record):
+class AlertSource(OwnedByTeams, Record):
     """A monitoring tool that may send signals; its token is the credential."""
 
     __tablename__ = "alert_source"
@@ -82,9 +83,6 @@ class AlertSource(Record):
     close_after_hours: Mapped[int | None]
     # So long after its end a problem that comes again pages nobody; None holds nothing back.
     hold_down_minutes: Mapped[int | None]
-    # The teams that own it and its alerts. A private one is for them and for who was paged or granted it.
-    team_ids: Mapped[list[UUID]] = mapped_column(server_default="{}")
-    is_private: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default="1")
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from tocsin.api import (
+    access_grants,
     alert_routes,
     alert_sources,
     alerts,
@@ -23,6 +24,7 @@ from tocsin.api import (
     organisation,
     pages,
     people,
+    roles,
     stream,
     teams,
     tokens,
@@ -48,6 +50,8 @@ _MODULES = (
     people,
     news,
     teams,
+    roles,
+    access_grants,
     tokens,
     events,
     stream,

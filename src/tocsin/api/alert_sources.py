@@ -31,10 +31,12 @@ from tocsin.api.http import (
     when,
 )
 from tocsin.api.idempotency import COMMITS_ELSEWHERE
+from tocsin.api.owners import read_owners
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.identity.service import MOST_OWNERS
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp, utc_now
 from tocsin.kit.errors import Conflict
@@ -51,6 +53,7 @@ class SourceOut(msgspec.Struct):
 
     After `close_after_hours` without a signal, and without anybody doing anything, its open alerts are closed. What
     comes again within `hold_down_minutes` after its end pages nobody before they are over; null holds nothing back.
+    `team_ids` own it and its alerts; with `is_private` both are seen by them and by whoever is paged or granted it.
     """
 
     id: str
@@ -59,6 +62,8 @@ class SourceOut(msgspec.Struct):
     is_enabled: bool
     close_after_hours: int | None
     hold_down_minutes: int | None
+    team_ids: list[str]
+    is_private: bool
     token: str | None
     url: str | None
     created_at: Time
@@ -103,6 +108,8 @@ class EditSource(Body, kw_only=True):
     is_enabled: bool | msgspec.UnsetType = msgspec.UNSET
     close_after_hours: CloseAfter | msgspec.UnsetType | None = msgspec.UNSET
     hold_down_minutes: HoldDown | msgspec.UnsetType | None = msgspec.UNSET
+    team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | msgspec.UnsetType = msgspec.UNSET
+    is_private: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndAlerts(Body, kw_only=True):
@@ -130,7 +137,7 @@ class EndedOut(msgspec.Struct):
 
 
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
-    sees = who.may(P.SOURCE_MANAGE)
+    sees = who.may(P.SOURCE_MANAGE, on=source)
     return SourceOut(
         id=public("src", source.id),
         name=source.name,
@@ -138,6 +145,8 @@ def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
         is_enabled=source.is_enabled,
         close_after_hours=source.close_after_hours,
         hold_down_minutes=source.hold_down_minutes,
+        team_ids=[public("tem", id) for id in source.team_ids],
+        is_private=source.is_private,
         token=source.token if sees else None,
         url=at(context.settings.base_url, address_path(source.kind, source.token)) if sees else None,
         created_at=stamp(source.created_at),
@@ -207,6 +216,7 @@ async def edit_alert_source(
             is_enabled=given(data.is_enabled),
             stale=None if data.close_after_hours is msgspec.UNSET else service.Staleness(data.close_after_hours),
             hold_down=None if data.hold_down_minutes is msgspec.UNSET else service.HoldDown(data.hold_down_minutes),
+            owners=read_owners(given(data.team_ids), given(data.is_private)),
             if_version=read_if_match(if_match),
         )
     return answer(_write(context, who, source), version=source.version)

@@ -286,6 +286,8 @@ async def declare_incident_from_alert(
 @post("/actions/bulk", status_code=200)
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
+    # Before the body is read any further, as for every other verb.
+    who.must_somewhere(P.ALERT_EDIT)
     ids = ids_in("ids", "alt", data.ids)
     async with context.begin() as tx:
         became = await service.do_to_all(tx, who, data.action, ids)

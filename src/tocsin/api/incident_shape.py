@@ -11,6 +11,7 @@ import msgspec
 from tocsin.alerts import queries as alert_queries
 from tocsin.api.alert_shape import BeingPagedOut, Pagings
 from tocsin.api.http import Time, public_or_none, when
+from tocsin.api.owners import TeamRef, owning_teams
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.identity import queries as identity
@@ -99,6 +100,8 @@ class IncidentOut(msgspec.Struct):
     duration_seconds: int
     paging: PagingTrouble | None
     being_paged: list[BeingPagedOut]
+    teams: list[TeamRef]
+    is_private: bool
     declared_at: Time
     updated_at: Time
     version: int
@@ -118,6 +121,7 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
     alerts = await alert_queries.linked_counts(tx, who.access, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
     doubles = await queries.duplicates(tx, who.access, ids)
+    teams = await owning_teams(tx, who, incidents)
     paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
         _write(
@@ -129,6 +133,7 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
             turnout=turnout[incident.id],
             doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
+            teams=[teams[id] for id in incident.team_ids if id in teams],
         )
         for incident in incidents
     ]
@@ -144,6 +149,7 @@ def _write(
     turnout: queries.Turnout,
     doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
+    teams: list[TeamRef],
 ) -> IncidentOut:
     return IncidentOut(
         id=public("inc", incident.id),
@@ -180,6 +186,8 @@ def _write(
         duration_seconds=int(lifecycle.lasted(incident, now).total_seconds()),
         paging=paging[0],
         being_paged=paging[1],
+        teams=teams,
+        is_private=incident.is_private,
         declared_at=stamp(incident.declared_at),
         updated_at=stamp(incident.updated_at),
         version=incident.version,

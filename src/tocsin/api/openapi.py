@@ -28,6 +28,7 @@ _TAGS = {
     "escalation policies": "Whom to page, in which order.",
     "pages": "People being asked, and their answers.",
     "people": "Accounts, teams, and how people are reached.",
+    "access": "Roles, and what was granted for single things.",
     "credentials": "API tokens and sessions.",
     "events": "What happened, as a list and live.",
 }
@@ -131,11 +132,13 @@ _PREFIXES = {
     "pages": "pag",
     "users": "usr",
     "teams": "tem",
+    "access_grants": "grt",
     "api_tokens": "tok",
     "sessions": "ses",
 }
 _PARAMETERS = {
     "alert_id": "The id of an alert: `alt_…`.",
+    "key": "The key of a role.",
     "method_id": "The id of a contact method: `cm_…`.",
     "source_id": "Only from these sources: `src_…`.",
     "lead_id": "Only with these people as lead: `usr_…`.",

@@ -16,6 +16,7 @@ from tocsin.api.contact_methods import Confirm, theirs
 from tocsin.api.deliveries import DeliveryOut, write_delivery
 from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.api.idempotency import COMMITS_ELSEWHERE
+from tocsin.api.teams import RoleKey
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.identity import queries
@@ -42,7 +43,7 @@ class UserOut(msgspec.Struct):
     id: str
     name: str
     email: str
-    role: Role
+    role: str
     time_zone: str
     is_active: bool
     created_at: Time
@@ -56,7 +57,7 @@ class CreateUser(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {"email": "ada@example.org", "name": "Ada Lovelace", "role": "responder"}
     email: Annotated[str, msgspec.Meta(max_length=254)]
     name: Annotated[str, msgspec.Meta(max_length=80)]
-    role: Role = Role.RESPONDER
+    role: RoleKey = Role.RESPONDER
     password: Password | None = None
     time_zone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
 
@@ -67,7 +68,7 @@ class EditUser(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {"time_zone": "Europe/Vienna"}
     email: Annotated[str, msgspec.Meta(max_length=254)] | msgspec.UnsetType = msgspec.UNSET
     name: Annotated[str, msgspec.Meta(max_length=80)] | msgspec.UnsetType = msgspec.UNSET
-    role: Role | msgspec.UnsetType = msgspec.UNSET
+    role: RoleKey | msgspec.UnsetType = msgspec.UNSET
     time_zone: Annotated[str, msgspec.Meta(max_length=64)] | msgspec.UnsetType = msgspec.UNSET
     is_active: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -121,7 +122,7 @@ def write_user(user: User) -> UserOut:
         id=public("usr", user.id),
         name=user.name,
         email=user.email,
-        role=Role(user.role),
+        role=user.role,
         time_zone=user.time_zone,
         is_active=user.is_active,
         created_at=stamp(user.created_at),

@@ -168,8 +168,8 @@ async def _make_teams(tx: Tx, who: Actor, users: dict[str, User]) -> None:
         ("Bookings", "Booking, checkout, payments and invoices.", ("jonas", "tomas", "samuel")),
     )
     for name, description, keys in teams:
-        members = [users[key].id for key in keys]
-        await identity.create_team(tx, who, name=name, description=description, member_ids=members)
+        members = {users[key].id: None for key in keys}
+        await identity.create_team(tx, who, name=name, description=description, members=members)
 
 
 async def _make_policies(tx: Tx, who: Actor, users: dict[str, User]) -> dict[str, EscalationPolicy]:

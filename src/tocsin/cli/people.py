@@ -52,6 +52,9 @@ async def _by_email(tx: Tx, email: str) -> User:
     return user
 
 
+_ROLES = f"One of {', '.join(Role)}, or the key of a role of your own."
+
+
 @click.group()
 def user() -> None:
     """Make, list and let in people."""
@@ -60,7 +63,7 @@ def user() -> None:
 @user.command("create")
 @click.option("--email", required=True, help="Address the person signs in with.")
 @click.option("--name", required=True, help="Name that others see.")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default="responder", show_default=True)
+@click.option("--role", default="responder", show_default=True, help=_ROLES)
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name such as Europe/Vienna.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def user_create(email: str, name: str, role: str, time_zone: str, password_stdin: bool) -> None:
@@ -163,7 +166,7 @@ def user_activate(email: str) -> None:
 
 @user.command("role", short_help="Change what a person may do.")
 @click.option("--email", required=True, help="Address of the person.")
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--role", required=True, help=_ROLES)
 @click.option("--yes", is_flag=True, help="Do it although they lead open incidents.")
 def user_role(email: str, role: str, yes: bool) -> None:
     """Change what a person may do. Who may no longer edit incidents leads none; others take over."""

@@ -209,6 +209,13 @@ class Access:
         """Say whether nothing of the kind that `permission` lets one see is hidden."""
         return permission in self.organisation and P.PRIVATE_VIEW in self.organisation
 
+    def hides(self, owned: Owned, *, is_private: bool) -> bool:
+        """Say whether something of these owners is hidden, for somebody who sees what is not private."""
+        if P.PRIVATE_VIEW in self.organisation or any(thing in self.grants for thing in owned.things):
+            return False
+        is_closed = is_private or not self.closed.isdisjoint(owned.team_ids)
+        return is_closed and self.teams.keys().isdisjoint(owned.team_ids)
+
     def teams_with(self, permission: Permission) -> list[UUID]:
         """Return the teams in which this is allowed."""
         return sorted(id for id, given in self.teams.items() if permission in given)

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ColumnElement, Text, Uuid, and_, column, func, literal, not_, or_, select, table
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Text,
+    Uuid,
+    and_,
+    column,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    table,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
+from tocsin.db.arrays import among
 from tocsin.db.engine import Tx
+from tocsin.db.records import lock_record
 from tocsin.identity.access import (
     BUILT_IN,
     MEMBERS,
     NOTHING,
     SCOPED,
     Access,
+    P,
     Permission,
     Permissions,
     ResourceKind,
@@ -25,7 +43,7 @@ from tocsin.identity.access import (
     implied,
 )
 from tocsin.identity.model import AccessGrant, CustomRole, Team, TeamMember, User, role_of
-from tocsin.kit.errors import Invalid
+from tocsin.kit.errors import Invalid, NotFound
 from tocsin.kit.text import storable
 
 _object = func.jsonb_build_object
@@ -133,3 +151,68 @@ def has_permission(permission: Permission) -> ColumnElement[bool]:
         and_(is_told_apart, or_(User.given_role.in_(by_word), User.given_role.in_(own))),
         and_(not_(is_told_apart), User.known_role.in_(by_word)),
     )
+
+
+async def roles(tx: Tx) -> list[CustomRole]:
+    """Return the roles that the organisation has made, by name; at most `MOST_ROLES` can be."""
+    return list((await tx.session.scalars(select(CustomRole).order_by(CustomRole.name))).all())
+
+
+async def role(tx: Tx, key: str) -> CustomRole:
+    """Return a role of the organisation's own; raises `NotFound`, also for a built-in one."""
+    return _there((await tx.session.scalars(select(CustomRole).where(CustomRole.key == storable(key)))).one_or_none())
+
+
+async def lock_role(tx: Tx, key: str) -> CustomRole:
+    """Return a role for changing, and let nobody be given it meanwhile; raises `NotFound`, also for a built-in one."""
+    query = select(CustomRole).where(CustomRole.key == storable(key)).with_for_update()
+    return _there((await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none())
+
+
+def _there(found: CustomRole | None) -> CustomRole:
+    if found is None:
+        raise NotFound("There is no such role of your own. Those that are built in stay as they are.")
+    return found
+
+
+async def people_with_role(tx: Tx, key: str) -> list[User]:
+    """Return the active people whose role in the organisation this is."""
+    query = select(User).where(User.given_role == key, User.known_role == Role.STAKEHOLDER, User.is_active)
+    return list((await tx.session.scalars(query.order_by(User.id))).all())
+
+
+async def uses_of_role(tx: Tx, key: str) -> list[str]:
+    """Say where a role is in use, each with a count; nothing when nobody has it."""
+    places = (
+        ("people", "person", select(func.count()).where(User.given_role == key)),
+        ("members of teams", "member of a team", select(func.count()).where(TeamMember.role == key)),
+        ("grants", "grant", select(func.count()).where(AccessGrant.role == key)),
+    )
+    found = [(many, one, await tx.session.scalar(count) or 0) for many, one, count in places]
+    return [f"{number} {one if number == 1 else many}" for many, one, number in found if number]
+
+
+def visible_teams(access: Access) -> ColumnElement[bool]:
+    """Say in SQL that a team may be seen: a private one by its members and by those who manage teams."""
+    if P.TEAM_MANAGE in access.organisation or P.PRIVATE_VIEW in access.organisation:
+        return true()
+    return or_(not_(Team.is_private), among(Team.id, list(access.teams)))
+
+
+async def grants(
+    tx: Tx, *, things: Collection[Thing] = (), user_id: UUID | None = None, after: UUID | None = None, limit: int = 100
+) -> list[AccessGrant]:
+    """Return grants for these things, or for one person, or all of them, the oldest first."""
+    query = select(AccessGrant).order_by(AccessGrant.id).limit(limit)
+    if things:
+        query = query.where(tuple_(AccessGrant.kind, AccessGrant.resource_id).in_([(k.value, id) for k, id in things]))
+    if user_id is not None:
+        query = query.where(AccessGrant.user_id == user_id)
+    if after is not None:
+        query = query.where(AccessGrant.id > after)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def lock_grant(tx: Tx, grant_id: UUID) -> AccessGrant:
+    """Return a grant for changing; raises `NotFound`."""
+    return await lock_record(tx, AccessGrant, grant_id, "grant")

@@ -189,7 +189,8 @@ class CustomRole(Record):
 
     __tablename__ = "role"
 
-    key: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str] = mapped_column(unique=True)
     description: Mapped[str] = mapped_column(server_default="")
     permissions: Mapped[list[str]]
@@ -226,6 +227,13 @@ class TeamMember(Record):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
     # What the person may do beyond seeing what the team owns; None: what their role in the organisation allows.
     role: Mapped[str | None]
+
+
+class OwnedByTeams:
+    """What teams own. What is private is for them, for whoever was asked or granted it, and for nobody else."""
+
+    team_ids: Mapped[list[UUID]] = mapped_column(server_default="{}")
+    is_private: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class AccessGrant(Record):

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
+from tocsin.db.arrays import among
 from tocsin.db.engine import LOCK, Tx
-from tocsin.db.records import get_record, lock_record
+from tocsin.db.records import get_record, lock_record, lock_records
 from tocsin.identity.access import Access, Permission, Role
-from tocsin.identity.access_queries import GRANTED, access_of, has_permission
+from tocsin.identity.access_queries import GRANTED, access_of, has_permission, visible_teams
 from tocsin.identity.accounts import is_email
 from tocsin.identity.model import (
     ApiToken,
@@ -200,32 +201,45 @@ async def link(tx: Tx, token_digest: bytes) -> OneTimeLink | None:
     return (await tx.session.scalars(query)).one_or_none()
 
 
-async def teams(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[Team]:
-    """Return teams in the order they were created, those after the id `after`."""
-    query = select(Team)
+async def teams(
+    tx: Tx, access: Access, *, after: UUID | None = None, limit: int = 100, with_archived: bool = True
+) -> list[Team]:
+    """Return the teams that may be seen in the order they were created, those after the id `after`."""
+    query = select(Team).where(visible_teams(access))
     if after is not None:
         query = query.where(Team.id > after)
+    if not with_archived:
+        query = query.where(Team.archived_at.is_(None))
     return list((await tx.session.scalars(query.order_by(Team.id).limit(limit))).all())
 
 
-async def team(tx: Tx, team_id: UUID) -> Team:
-    """Return the team; raises `NotFound`."""
-    return await get_record(tx, Team, team_id, "team")
+async def team(tx: Tx, access: Access, team_id: UUID) -> Team:
+    """Return the team; raises `NotFound`, also for one that may not be seen."""
+    found = (await tx.session.scalars(select(Team).where(Team.id == team_id, visible_teams(access)))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such team.")
+    return found
 
 
-async def lock_team(tx: Tx, team_id: UUID) -> Team:
-    """Return the team and keep everybody else from changing it; raises `NotFound`."""
-    return await lock_record(tx, Team, team_id, "team")
+async def teams_by_id(tx: Tx, access: Access, ids: Collection[UUID]) -> dict[UUID, Team]:
+    """Return those of these teams that may be seen."""
+    query = select(Team).where(among(Team.id, ids), visible_teams(access))
+    return {team.id: team for team in await tx.session.scalars(query)} if ids else {}
 
 
-async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dict[UUID, list[User]]:
-    """Return the members of these teams by name; a team without members has an empty list."""
+async def lock_team(tx: Tx, access: Access, team_id: UUID) -> Team:
+    """Return the team and keep everybody else from changing it; raises `NotFound`, also for one not to be seen."""
+    return (await lock_records(tx, Team, [team_id], "team", visible_teams(access)))[0]
+
+
+async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dict[UUID, list[tuple[User, str | None]]]:
+    """Return the members of these teams by name, each with the key of their role there, if they have one."""
     wanted = sorted(set(team_ids))
-    result: dict[UUID, list[User]] = {team_id: [] for team_id in wanted}
+    result: dict[UUID, list[tuple[User, str | None]]] = {team_id: [] for team_id in wanted}
     if not wanted:
         return result
-    query = select(TeamMember.team_id, User).join(User, User.id == TeamMember.user_id)
+    query = select(TeamMember.team_id, User, TeamMember.role).join(User, User.id == TeamMember.user_id)
     query = query.where(TeamMember.team_id.in_(wanted)).order_by(User.name, User.id).limit(limit)
-    for team_id, person in await tx.session.execute(query):
-        result[team_id].append(person)
+    for team_id, person, role in await tx.session.execute(query):
+        result[team_id].append((person, role))
     return result

@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.identity.access import Owned, ResourceKind
+from tocsin.identity.model import OwnedByTeams
 from tocsin.kit.record import Record, one_of
 
 IncidentId = NewType("IncidentId", UUID)
@@ -84,7 +85,7 @@ class IncidentRole(StrEnum):
     COMMUNICATOR = "communicator"
 
 
-class Incident(Record):
+class Incident(OwnedByTeams, Record):
     """The internal record of something that went wrong."""
 
     __tablename__ = "incident"
@@ -150,9 +151,6 @@ class Incident(Record):
     closed_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
-    # The teams that own it. A private one is for them, for who was asked or granted it, and for nobody else.
-    team_ids: Mapped[list[UUID]] = mapped_column(server_default="{}")
-    is_private: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[int] = mapped_column(server_default="1")
 
     @property

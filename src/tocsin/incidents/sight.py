@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from tocsin.db.arrays import overlaps
 from tocsin.db.engine import Tx
 from tocsin.events.live import Seen
-from tocsin.identity.access import Access, P, ResourceKind
+from tocsin.identity.access import Access, Owned, P, ResourceKind
 from tocsin.incidents.model import Incident
 from tocsin.incidents.visibility import visible
 
@@ -41,12 +41,10 @@ class Sight:
         access = self._access
         if P.INCIDENT_VIEW not in access.within:
             return False
-        if access.sees_all(P.INCIDENT_VIEW) or event.incident_id in self._incidents:
+        if event.incident_id in self._incidents or not self._teams.isdisjoint(event.team_ids):
             return True
-        if not self._teams.isdisjoint(event.team_ids):
-            return True
-        is_open = not event.is_private and access.closed.isdisjoint(event.team_ids)
-        return is_open and P.INCIDENT_VIEW in access.organisation
+        is_hidden = access.hides(Owned(team_ids=event.team_ids), is_private=event.is_private)
+        return P.INCIDENT_VIEW in access.organisation and not is_hidden
 
     def _sees_alert(self, event: Seen) -> bool:
         access = self._access

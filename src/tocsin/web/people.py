@@ -15,7 +15,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
-from tocsin.identity.access import P, Role
+from tocsin.identity.access import P
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
 from tocsin.identity.model import Actor, User
 from tocsin.identity.permission import must_manage
@@ -39,12 +39,8 @@ from tocsin.web.contact_methods import FORMATS
 from tocsin.web.exchanges import called, label_of, read_test
 from tocsin.web.forms import Form, Refused
 from tocsin.web.method_health import HealthView, read_health
+from tocsin.web.roles import role_choices
 
-_ROLES = (
-    (Role.RESPONDER.value, "Responder: acts on alerts and incidents"),
-    (Role.STAKEHOLDER.value, "Stakeholder: reads"),
-    (Role.ADMIN.value, "Administrator: changes everything"),
-)
 _TOLD = (
     (Tell.ALL.value, "Who took it, and when it is over"),
     (Tell.OVER.value, "Only when it is over"),
@@ -143,13 +139,13 @@ async def _show_list(
         methods, _ = await contact.ways_to_reach(tx, [person.id for person in shown])
         ids = [method.id for theirs in methods.values() for method in theirs]
         known = await contact.conditions(tx, ids, context.channels)
+        values["roles"] = await role_choices(tx)
     more = len(found) > len(shown)
     values |= {
         "people": [_row(context, person, methods.get(person.id, []), known) for person in shown],
         "newer": "/people" if after else None,
         "older": pages.address("/people", after=public("usr", shown[-1].id)) if more else None,
         "may": {"invite": who.may(P.USER_MANAGE)},
-        "roles": _ROLES,
         "invite_url": invite_url,
         "conflict": "",
     }
@@ -246,7 +242,7 @@ async def _show(
         "told": _TOLD,
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": read_test(context, test, methods) if may.edit else None,
-        "roles": _ROLES if may.manage else (),
+        "roles": await role_choices(tx) if may.manage else (),
         "may": may,
         "shortest_password": SHORTEST_PASSWORD,
         "link_url": link_url,

@@ -20,6 +20,7 @@ from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreat
 from tocsin.events.log import emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
 from tocsin.jobs import queue
 from tocsin.kit.crypto import new_intake_token
 from tocsin.kit.errors import Conflict, Invalid, Stale
@@ -101,6 +102,7 @@ async def update_source(
     is_enabled: bool | None = None,
     stale: Staleness | None = None,
     hold_down: HoldDown | None = None,
+    owners: Owners = AS_THEY_ARE,
     if_version: int | None = None,
 ) -> AlertSource:
     """Rename a source, switch it off and on, say when its alerts are stale or held back; None leaves it as it is.
@@ -125,8 +127,10 @@ async def update_source(
         changes.append(_hold_down_change(source.hold_down_minutes, hold_down.minutes))
         before, source.hold_down_minutes = source.hold_down_minutes, hold_down.minutes
         await _let_go_earlier(tx, source.id, before or 0, hold_down.minutes or 0)
+    changes += await set_owners(tx, who, source, owners)
     if changes:
         await _source_changed(tx, who, source, changes)
+        must_still_see(not who.access.hides(source.owned, is_private=source.is_private))
     return source
 
 

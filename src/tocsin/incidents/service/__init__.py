@@ -21,11 +21,13 @@ from tocsin.incidents.service.paging import (
     read_page,
 )
 from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
+from tocsin.incidents.service.sharing import Holder, grant, must_see_grants, revoke_grant
 
 __all__ = [
     "Already",
     "Asked",
     "Draft",
+    "Holder",
     "acknowledge",
     "answer_page",
     "assign_role",
@@ -38,9 +40,11 @@ __all__ = [
     "decline_page",
     "escalate_page",
     "free_alert",
+    "grant",
     "join",
     "leave",
     "link_alerts",
+    "must_see_grants",
     "needs_of",
     "note_news",
     "note_page",
@@ -50,6 +54,7 @@ __all__ = [
     "read_page",
     "reopen",
     "resolve",
+    "revoke_grant",
     "stand_in",
     "take_back_messages",
     "unlink_alert",

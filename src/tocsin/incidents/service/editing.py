@@ -16,6 +16,7 @@ from tocsin.events.incidents import (
 from tocsin.events.log import LoggedEvent, by_id, emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.incidents.queries import Ref
@@ -34,10 +35,12 @@ async def update(
     started_at: datetime | None = None,
     severity: int | None = None,
     resolution_note: str | None = None,
+    owners: Owners = AS_THEY_ARE,
     if_version: int | None = None,
 ) -> Incident:
     """Change title, summary, severity or the time it started; None leaves a field as it is.
 
+    `owners` says which teams own it, and whether it is for them only; whoever says so goes on seeing it.
     The note of an incident that is resolved or closed can be corrected, which needs the right to resolve it.
     """
     incident = await queries.lock(tx, who.access, ref)
@@ -60,9 +63,12 @@ async def update(
         lifecycle.correct_note(incident, resolution_note)
         if incident.resolution_note != old:
             changes.append(Change("resolution_note", old, incident.resolution_note))
+    changes += await set_owners(tx, who, incident, owners)
     if changes:
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=changes))
+        await tx.session.flush()
+        must_still_see(await queries.by_id(tx, who.access, [incident.id]))
     if severity is not None:
         await _judge(tx, who, incident, severity)
     return incident

@@ -26,6 +26,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("is_private", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.create_table(
         "role",
+        sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), server_default="", nullable=False),
@@ -33,7 +34,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("role_pkey")),
+        sa.PrimaryKeyConstraint("id", name=op.f("role_pkey")),
+        sa.UniqueConstraint("key", name=op.f("role_key_key")),
         sa.UniqueConstraint("name", name=op.f("role_name_key")),
     )
     op.create_table(
