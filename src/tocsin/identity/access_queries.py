@@ -59,9 +59,11 @@ def _permissions(role: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
 _IN_TEAMS = (
     select(_all(_array(TeamMember.team_id, TeamMember.role, _permissions(TeamMember.role))))
     .where(TeamMember.user_id == User.id)
+    .correlate(User)
     .scalar_subquery()
 )
-_MY_TEAMS = select(TeamMember.team_id).where(TeamMember.user_id == User.id)
+# Also two levels deep these are of the person who is read, and not of everybody.
+_MY_TEAMS = select(TeamMember.team_id).where(TeamMember.user_id == User.id).correlate(User)
 _GRANTS = (
     select(_all(_array(AccessGrant.kind, AccessGrant.resource_id, AccessGrant.role, _permissions(AccessGrant.role))))
     .where(or_(AccessGrant.user_id == User.id, AccessGrant.team_id.in_(_MY_TEAMS)))
