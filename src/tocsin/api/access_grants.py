@@ -15,6 +15,7 @@ from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, p
 from tocsin.api.teams import RoleKey
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.edge.rights import Right
 from tocsin.identity import access_queries as queries
 from tocsin.identity.access import P, ResourceKind, Thing
 from tocsin.identity.model import AccessGrant
@@ -84,7 +85,7 @@ def _holder(data: CreateGrant) -> service.Holder:
     raise Invalid("user_id", "Give either `user_id` or `team_id`.", code="required")
 
 
-@get("/")
+@get("/", needs=Right.SIGNED_IN)
 async def list_access_grants(
     request: AppRequest,
     context: Ctx,
@@ -105,7 +106,7 @@ async def list_access_grants(
     return listing(request, rows, limit, _write, lambda row: row.id)
 
 
-@post("/")
+@post("/", needs=Right.SIGNED_IN)
 async def create_access_grant(context: Ctx, who: Who, data: JSONBody[CreateGrant]) -> Response[GrantOut]:
     """Let a person or a team do something with one thing; for whoever may edit it, and no more than they may."""
     kind, id = _thing(data.resource_id)
@@ -114,7 +115,7 @@ async def create_access_grant(context: Ctx, who: Who, data: JSONBody[CreateGrant
     return answer(_write(row), status=201)
 
 
-@delete("/{id:str}")
+@delete("/{id:str}", needs=Right.SIGNED_IN)
 async def delete_access_grant(context: Ctx, who: Who, id: Id) -> None:
     """Take a grant back."""
     async with context.begin() as tx:

@@ -170,19 +170,18 @@ def write_signal(signal: Signal, effects: list[tuple[UUID, str]]) -> SignalOut:
     )
 
 
-@get("/")
+@get("/", needs=P.SOURCE_VIEW)
 async def list_alert_sources(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SourceOut]]:
     """List the sources, the oldest first."""
-    who.must_look(P.SOURCE_VIEW)
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
         rows = await queries.sources(tx, who.access, after=after, limit=limit + 1)
     return listing(request, rows, limit, lambda row: _write(context, who, row), lambda row: row.id)
 
 
-@post("/")
+@post("/", needs=P.SOURCE_MANAGE)
 async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSource]) -> Response[SourceOut]:
     """Let another tool send signals; answers with the address and the token to copy into it."""
     async with context.begin() as tx:
@@ -190,16 +189,15 @@ async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSourc
     return answer(_write(context, who, source), version=source.version, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.SOURCE_VIEW)
 async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut]:
     """Show one source."""
-    who.must_look(P.SOURCE_VIEW)
     async with context.begin() as tx:
         source = await queries.source(tx, who.access, parse("src", id))
     return answer(_write(context, who, source), version=source.version)
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=P.SOURCE_MANAGE)
 async def edit_alert_source(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditSource], if_match: IfMatch = None
 ) -> Response[SourceOut]:
@@ -222,14 +220,14 @@ async def edit_alert_source(
     return answer(_write(context, who, source), version=source.version)
 
 
-@delete("/{id:str}")
+@delete("/{id:str}", needs=P.SOURCE_MANAGE)
 async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
     """Remove a source that never opened an alert and that no route asks for (409); switch any other one off."""
     async with context.begin() as tx:
         await service.delete_source(tx, who, parse("src", id))
 
 
-@post("/{id:str}/actions/rotate_key", status_code=200)
+@post("/{id:str}/actions/rotate_key", status_code=200, needs=P.SOURCE_MANAGE)
 async def rotate_alert_source_key(
     context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
 ) -> Response[SourceOut]:
@@ -239,16 +237,15 @@ async def rotate_alert_source_key(
     return answer(_write(context, who, source), version=source.version)
 
 
-@get("/{id:str}/open_alerts")
+@get("/{id:str}/open_alerts", needs=P.SOURCE_VIEW)
 async def count_open_alerts(context: Ctx, who: Who, id: Id) -> OpenOut:
     """Say how many alerts the source has open."""
-    who.must_look(P.SOURCE_VIEW)
     async with context.begin() as tx:
         source = await queries.source(tx, who.access, parse("src", id))
         return OpenOut(await queries.open_of_source(tx, source.id))
 
 
-@post("/{id:str}/actions/resolve_alerts", status_code=200)
+@post("/{id:str}/actions/resolve_alerts", status_code=200, needs=P.ALERT_EDIT)
 async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlerts]) -> EndedOut:
     """Resolve what the source has left open, at most 500 alerts at once; ask again while `still_open` is not 0."""
     async with context.begin() as tx:
@@ -257,12 +254,12 @@ async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[E
     return EndedOut(ended.resolved, ended.still_open, warnings)
 
 
-@post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True})
+@post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True}, needs=P.SOURCE_MANAGE)
 async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> SignalOut:
     """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
-    who.must(P.SOURCE_MANAGE)
     async with context.begin() as tx:
         source = await queries.source(tx, who.access, parse("src", id))
+        who.must(P.SOURCE_MANAGE, on=source)
     if not source.is_enabled:
         raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
     body = msgspec.json.encode(_sample(source, utc_now()))
@@ -298,12 +295,11 @@ def _sample(source: AlertSource, now: datetime) -> dict[str, Any]:
             return {"title": title, "status": "firing", "key": key, "severity": "warning"}
 
 
-@get("/{id:str}/signals")
+@get("/{id:str}/signals", needs=P.SOURCE_VIEW)
 async def list_source_signals(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SignalOut]]:
     """List what the source sent, as it came, the newest first."""
-    who.must_look(P.SOURCE_VIEW)
     before = read_moment(cursor)
     async with context.begin() as tx:
         source = await queries.source(tx, who.access, parse("src", id))

@@ -145,7 +145,7 @@ class ExplanationOut(msgspec.Struct):
     left_out: int
 
 
-@get("/", opt={MORE_PARAMETERS: _LABEL})
+@get("/", opt={MORE_PARAMETERS: _LABEL}, needs=P.ALERT_VIEW)
 async def list_alerts(
     request: AppRequest,
     context: Ctx,
@@ -166,7 +166,6 @@ async def list_alerts(
     cursor: Cursor = None,
 ) -> Response[Listing[AlertOut]]:
     """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
-    who.must_look(P.ALERT_VIEW)
     before = read_moment(cursor)
     async with context.db.look() as tx:
         wanted = queries.Filter(
@@ -204,7 +203,7 @@ def _labels(request: AppRequest) -> dict[str, list[str]]:
     return found
 
 
-@post("/")
+@post("/", needs=P.ALERT_EDIT)
 async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Response[AlertOut]:
     """Open an alert by hand; it is routed as any other, so people may be paged."""
     async with context.begin() as tx:
@@ -223,15 +222,14 @@ async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Respo
     return answer(shaped, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.ALERT_VIEW)
 async def get_alert(context: Ctx, who: Who, id: Id) -> AlertOut:
     """Show one alert."""
-    who.must_look(P.ALERT_VIEW)
     async with context.begin() as tx:
         return await shape(tx, context, who, await queries.get(tx, who.access, parse("alt", id)))
 
 
-@post("/{id:str}/actions/acknowledge", status_code=200)
+@post("/{id:str}/actions/acknowledge", status_code=200, needs=P.ALERT_EDIT)
 async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """Take the alert on: its escalation ends."""
     async with context.begin() as tx:
@@ -239,14 +237,14 @@ async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAl
         return await shape(tx, context, who, alert)
 
 
-@post("/{id:str}/actions/unacknowledge", status_code=200)
+@post("/{id:str}/actions/unacknowledge", status_code=200, needs=P.ALERT_EDIT)
 async def unacknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Give the alert back; it is routed anew, so somebody is paged again."""
     async with context.begin() as tx:
         return await shape(tx, context, who, await service.unacknowledge(tx, who, parse("alt", id)))
 
 
-@post("/{id:str}/actions/resolve", status_code=200)
+@post("/{id:str}/actions/resolve", status_code=200, needs=P.ALERT_EDIT)
 async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """End the alert. This is final: the same key afterwards opens a new alert.
 
@@ -257,14 +255,14 @@ async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]
         return (await shape_ended(tx, context, who, [alert]))[0]
 
 
-@post("/{id:str}/actions/escalate", status_code=200)
+@post("/{id:str}/actions/escalate", status_code=200, needs=P.ALERT_EDIT)
 async def escalate_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Go on to the next step of the alert's escalation now; 409 when nobody is being paged."""
     async with context.begin() as tx:
         return await shape(tx, context, who, await service.escalate(tx, who, parse("alt", id)))
 
 
-@post("/{id:str}/actions/declare_incident")
+@post("/{id:str}/actions/declare_incident", needs=P.INCIDENT_DECLARE)
 async def declare_incident_from_alert(
     context: Ctx, who: Who, id: Id, data: JSONBody[DeclareFromAlert]
 ) -> Response[IncidentOut]:
@@ -283,11 +281,10 @@ async def declare_incident_from_alert(
     return answer(shaped, version=shaped.version, status=201)
 
 
-@post("/actions/bulk", status_code=200)
+@post("/actions/bulk", status_code=200, needs=P.ALERT_EDIT)
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
     # Before the body is read any further, as for every other verb.
-    who.must_somewhere(P.ALERT_EDIT)
     ids = ids_in("ids", "alt", data.ids)
     async with context.begin() as tx:
         became = await service.do_to_all(tx, who, data.action, ids)
@@ -305,12 +302,11 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
         )
 
 
-@get("/{id:str}/signals")
+@get("/{id:str}/signals", needs=P.SOURCE_VIEW)
 async def list_alert_signals(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertSignalOut]]:
     """List the signals that touched the alert, as they came, the newest first."""
-    who.must_look(P.SOURCE_VIEW)
     before = read_moment(cursor)
     async with context.begin() as tx:
         alert = await queries.get(tx, who.access, parse("alt", id))
@@ -325,12 +321,11 @@ async def list_alert_signals(
     )
 
 
-@get("/{id:str}/notifications")
+@get("/{id:str}/notifications", needs=P.ALERT_VIEW)
 async def list_alert_notifications(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[DeliveryOut]]:
     """List the messages that were sent about the alert, with their states, the newest first."""
-    who.must_look(P.ALERT_VIEW)
     before = read_place(cursor, UUID)
     async with context.begin() as tx:
         alert = await queries.get(tx, who.access, parse("alt", id))
@@ -338,10 +333,9 @@ async def list_alert_notifications(
     return listing(request, rows, limit, lambda row: write_delivery(who, *row), lambda row: row[0].id)
 
 
-@get("/{id:str}/explain")
+@get("/{id:str}/explain", needs=P.ALERT_VIEW)
 async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     """Say who was paged and who answered, or why nobody was paged."""
-    who.must_look(P.ALERT_VIEW)
     async with context.begin() as tx:
         alert = await queries.get(tx, who.access, parse("alt", id))
         told = await service.explained(tx, alert.id)

@@ -61,7 +61,7 @@ def _write(event: LoggedEvent) -> EventOut:
     )
 
 
-@get("/events")
+@get("/events", needs=P.ADMIN_VIEW)
 async def list_events(
     request: AppRequest,
     context: Ctx,
@@ -73,7 +73,6 @@ async def list_events(
     cursor: Cursor = None,
 ) -> Response[Listing[EventOut]]:
     """List events, the newest first. With `Accept: application/x-ndjson` all of them, one JSON object per line."""
-    who.must(P.ADMIN_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
         wanted = _Wanted(

@@ -53,16 +53,15 @@ async def _write(tx: Tx, context: Context) -> FallbackOut:
     return FallbackOut(target, row.version if row is not None else 0)
 
 
-@get("/organisation/fallback")
+@get("/organisation/fallback", needs=P.ONCALL_VIEW)
 async def get_fallback(context: Ctx, who: Who) -> Response[FallbackOut]:
     """Show whom escalations fall back on."""
-    who.must(P.ONCALL_VIEW)
     async with context.begin() as tx:
         shaped = await _write(tx, context)
     return answer(shaped, version=shaped.version)
 
 
-@put("/organisation/fallback")
+@put("/organisation/fallback", needs=P.ONCALL_MANAGE)
 async def choose_fallback(
     context: Ctx, who: Who, data: JSONBody[ChooseFallback], if_match: IfMatch = None
 ) -> Response[FallbackOut]:

@@ -17,6 +17,8 @@ from tocsin.api.pages import PageOut, write_page
 from tocsin.api.targets import Target, read_targets
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
+from tocsin.edge.rights import Right
+from tocsin.identity.access import P
 from tocsin.incidents import lifecycle, service
 from tocsin.incidents.model import CancelReason, Status
 from tocsin.incidents.service import ending, paging
@@ -105,7 +107,7 @@ class PagesSent(msgspec.Struct):
     next_cursor: str | None = None
 
 
-@post("/{id:str}/actions/acknowledge", status_code=200)
+@post("/{id:str}/actions/acknowledge", status_code=200, needs=Right.SIGNED_IN)
 async def acknowledge_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -119,7 +121,7 @@ async def acknowledge_incident(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/update_status", status_code=200)
+@post("/{id:str}/actions/update_status", status_code=200, needs=P.INCIDENT_EDIT)
 async def update_incident_status(
     context: Ctx, who: Who, id: Id, data: JSONBody[UpdateStatus], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -131,7 +133,7 @@ async def update_incident_status(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/change_severity", status_code=200)
+@post("/{id:str}/actions/change_severity", status_code=200, needs=P.INCIDENT_EDIT)
 async def change_incident_severity(
     context: Ctx, who: Who, id: Id, data: JSONBody[ChangeSeverity], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -143,7 +145,7 @@ async def change_incident_severity(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/resolve", status_code=200)
+@post("/{id:str}/actions/resolve", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def resolve_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[ResolveIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -158,7 +160,7 @@ async def resolve_incident(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/close", status_code=200)
+@post("/{id:str}/actions/close", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def close_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[CloseIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -170,7 +172,7 @@ async def close_incident(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/cancel", status_code=200)
+@post("/{id:str}/actions/cancel", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def cancel_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[CancelIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -191,7 +193,7 @@ async def cancel_incident(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/reopen", status_code=200)
+@post("/{id:str}/actions/reopen", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def reopen_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[ReopenIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -202,7 +204,7 @@ async def reopen_incident(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/page", status_code=200)
+@post("/{id:str}/actions/page", status_code=200, needs=P.INCIDENT_PAGE)
 async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageForIncident]) -> PagesSent:
     """Ask people or policies for help; answers with the pages that went out at once.
 

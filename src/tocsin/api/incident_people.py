@@ -61,12 +61,11 @@ class SetRoles(Body, kw_only=True):
     communicator: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-@get("/{id:str}/responders")
+@get("/{id:str}/responders", needs=P.INCIDENT_VIEW)
 async def list_responders(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[ResponderOut]]:
     """List the people on the incident, those who joined first."""
-    who.must_look(P.INCIDENT_VIEW)
     place = read_place(cursor, _Place)
     after = None if place is None else queries.ResponderPlace(place[0], moment("cursor", place[1]), *place[2:])
     async with context.begin() as tx:
@@ -87,7 +86,7 @@ async def list_responders(
     return listing(request, rows, limit, write, lambda row: astuple(queries.ResponderPlace.of(row)))
 
 
-@post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200)
+@post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200, needs=P.INCIDENT_EDIT)
 async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Become a responder. Joining is an acknowledgement too."""
     async with context.begin() as tx:
@@ -95,7 +94,7 @@ async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) 
     return answer(shaped, version=shaped.version)
 
 
-@post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200)
+@post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200, needs=P.INCIDENT_EDIT)
 async def leave_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Stop being a responder; whoever has a role hands it over first (409)."""
     async with context.begin() as tx:
@@ -103,7 +102,7 @@ async def leave_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody])
     return answer(shaped, version=shaped.version)
 
 
-@put("/{id:str}/roles")
+@put("/{id:str}/roles", needs=P.INCIDENT_EDIT)
 async def set_incident_roles(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetRoles], if_match: IfMatch = None
 ) -> Response[IncidentOut]:

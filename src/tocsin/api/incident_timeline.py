@@ -107,7 +107,7 @@ def _comment(event: LoggedEvent) -> CommentOut:
     return CommentOut(public("evt", event.id), stamp(event.at), write_actor(event), str(event.data.get("body", "")))
 
 
-@get("/{id:str}/timeline")
+@get("/{id:str}/timeline", needs=P.INCIDENT_VIEW)
 async def list_timeline(
     request: AppRequest,
     context: Ctx,
@@ -118,7 +118,6 @@ async def list_timeline(
     cursor: Cursor = None,
 ) -> Response[Listing[EntryOut]]:
     """Show what happened, the newest first."""
-    who.must_look(P.INCIDENT_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))
@@ -126,12 +125,11 @@ async def list_timeline(
     return listing(request, rows, limit, _entry, lambda event: event.position)
 
 
-@get("/{id:str}/comments")
+@get("/{id:str}/comments", needs=P.INCIDENT_VIEW)
 async def list_comments(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[CommentOut]]:
     """List what people wrote, the newest first."""
-    who.must_look(P.INCIDENT_VIEW)
     before = read_position(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))
@@ -139,7 +137,7 @@ async def list_comments(
     return listing(request, rows, limit, _comment, lambda event: event.position)
 
 
-@post("/{id:str}/comments")
+@post("/{id:str}/comments", needs=P.INCIDENT_COMMENT)
 async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]) -> Response[CommentOut]:
     """Write into the timeline; also when the incident is over."""
     async with context.begin() as tx:
@@ -147,12 +145,11 @@ async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]
     return answer(_comment(written), status=201)
 
 
-@get("/{id:str}/alerts")
+@get("/{id:str}/alerts", needs=P.INCIDENT_VIEW)
 async def list_incident_alerts(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertOut]]:
     """List the alerts that belong to the incident, the newest first."""
-    who.must_look(P.INCIDENT_VIEW)
     before = read_moment(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))
@@ -169,7 +166,7 @@ async def list_incident_alerts(
     )
 
 
-@post("/{id:str}/alerts", status_code=200)
+@post("/{id:str}/alerts", status_code=200, needs=P.INCIDENT_EDIT)
 async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]) -> Listing[AlertOut]:
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
     ids = ids_in("alert_ids", "alt", data.alert_ids)
@@ -184,7 +181,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
     return Listing([write_alert(a, *sources[a.source_id], incident.reference, base_url, paged) for a in linked])
 
 
-@delete("/{id:str}/alerts/{alert_id:str}")
+@delete("/{id:str}/alerts/{alert_id:str}", needs=P.INCIDENT_EDIT)
 async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
     """Take an alert out of the incident; one that is not in it stays where it is."""
     async with context.begin() as tx:

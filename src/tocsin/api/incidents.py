@@ -82,7 +82,7 @@ class EditIncident(Body, kw_only=True):
     is_private: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-@get("/")
+@get("/", needs=P.INCIDENT_VIEW)
 async def list_incidents(
     request: AppRequest,
     context: Ctx,
@@ -104,7 +104,6 @@ async def list_incidents(
 
     The same parameter twice means either value; different parameters must all hold.
     """
-    who.must_look(P.INCIDENT_VIEW)
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
     async with context.db.look() as tx:
@@ -128,7 +127,7 @@ async def list_incidents(
     )
 
 
-@post("/")
+@post("/", needs=P.INCIDENT_DECLARE)
 async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareIncident]) -> Response[IncidentOut]:
     """Declare an incident; whoever does becomes a joined responder and, unless `lead_id` names one, its lead.
 
@@ -157,16 +156,15 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
     return answer(shaped, version=shaped.version, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.INCIDENT_VIEW)
 async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
     """Show one incident, by its id (`inc_…`) or its number (`INC-7`)."""
-    who.must_look(P.INCIDENT_VIEW)
     async with context.begin() as tx:
         shaped = await shape(tx, context, who, await queries.get(tx, who.access, reference(id)))
     return answer(shaped, version=shaped.version)
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=P.INCIDENT_EDIT)
 async def edit_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:

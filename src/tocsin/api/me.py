@@ -6,6 +6,7 @@ import msgspec
 from litestar import Router, get
 
 from tocsin.edge.context import Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.kit.ids import public
 
@@ -21,7 +22,7 @@ class Me(msgspec.Struct):
     permissions: list[str]
 
 
-@get("/me")
+@get("/me", needs=Right.SIGNED_IN)
 async def get_me(context: Ctx, who: Who) -> Me:
     """Say who the credential belongs to."""
     async with context.begin() as tx:

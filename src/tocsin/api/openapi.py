@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -16,6 +16,7 @@ from tocsin import __version__
 from tocsin.api.body import Body
 from tocsin.api.idempotency import LONGEST_KEY
 from tocsin.edge.auth import COOKIE
+from tocsin.edge.rights import Needs, said
 
 T = TypeVar("T")
 
@@ -167,10 +168,13 @@ _LABEL: dict[str, Any] = {
 }
 
 
-def complete(document: dict[str, Any], *, server: str, cookie: str) -> dict[str, Any]:
-    """Return the document with problems, idempotency keys, examples and strict request bodies in it.
+def complete(
+    document: dict[str, Any], *, server: str, cookie: str, rights: Mapping[tuple[str, str], Needs]
+) -> dict[str, Any]:
+    """Return the document with rights, problems, idempotency keys, examples and strict request bodies in it.
 
     `server` is what stands before every path, and `cookie` the name of the session's cookie: both of an installation.
+    `rights` says what each path and method needs.
     """
     whole: dict[str, Any] = _tidy(copy.deepcopy(document))
     whole["servers"] = [{"url": server}]
@@ -197,6 +201,8 @@ def complete(document: dict[str, Any], *, server: str, cookie: str) -> dict[str,
         for method in _METHODS:
             if method in item:
                 _complete_operation(path, method, item[method], schemas)
+                described = item[method].get("description") or ""
+                item[method]["description"] = f"{described}\n\n{said(rights[path, method])}".strip()
     return whole
 
 

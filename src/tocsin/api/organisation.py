@@ -65,20 +65,18 @@ def _answer(row: Organisation) -> Response[OrganisationOut]:
     return answer(shaped, version=row.version)
 
 
-@get("/organisation")
+@get("/organisation", needs=P.USER_VIEW)
 async def get_organisation(context: Ctx, who: Who) -> Response[OrganisationOut]:
     """Show the organisation."""
-    who.must(P.USER_VIEW)
     async with context.begin() as tx:
         return _answer(_there(await queries.organisation(tx)))
 
 
-@patch("/organisation")
+@patch("/organisation", needs=P.USER_MANAGE)
 async def edit_organisation(
     context: Ctx, who: Who, data: JSONBody[EditOrganisation], if_match: IfMatch = None
 ) -> Response[OrganisationOut]:
     """Rename the organisation, or say how long alerts may lie (JSON merge patch); needs `user.manage`."""
-    who.must(P.USER_MANAGE)
     async with context.begin() as tx:
         found = _there(await queries.lock_organisation(tx))
         remind, give_back = data.remind_after_hours, data.give_back_after_hours

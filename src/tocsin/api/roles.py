@@ -10,8 +10,9 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from tocsin.api.body import Body
-from tocsin.api.http import IfMatch, Listing, Time, answer, given, read_if_match
-from tocsin.edge.context import Ctx, Who
+from tocsin.api.http import Cursor, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import read_place
 from tocsin.identity import access_queries as queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import BUILT_IN, P, Permission
@@ -74,15 +75,20 @@ def _write(role: CustomRole) -> RoleOut:
     )
 
 
-@get("/")
-async def list_roles(context: Ctx, who: Who) -> Listing[RoleOut]:
+@get("/", needs=P.USER_VIEW)
+async def list_roles(
+    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
+) -> Response[Listing[RoleOut]]:
     """List all roles: the built-in ones, and then the organisation's own by name (100 at most)."""
-    who.must(P.USER_VIEW)
+    after = read_place(cursor, str)
     async with context.begin() as tx:
-        return Listing(_built_in() + [_write(role) for role in await queries.roles(tx)])
+        everything = _built_in() + [_write(role) for role in await queries.roles(tx)]
+    keys = [role.key for role in everything]
+    begin = keys.index(after) + 1 if after in keys else 0
+    return listing(request, everything[begin : begin + limit + 1], limit, lambda role: role, lambda role: role.key)
 
 
-@post("/")
+@post("/", needs=P.ACCESS_MANAGE)
 async def create_role(context: Ctx, who: Who, data: JSONBody[CreateRole]) -> Response[RoleOut]:
     """Make a role that may do no more than one may oneself."""
     async with context.begin() as tx:
@@ -92,17 +98,16 @@ async def create_role(context: Ctx, who: Who, data: JSONBody[CreateRole]) -> Res
     return answer(_write(role), version=role.version, status=201)
 
 
-@get("/{key:str}")
+@get("/{key:str}", needs=P.USER_VIEW)
 async def get_role(context: Ctx, who: Who, key: FromPath[str]) -> Response[RoleOut]:
     """Show one role, by its key."""
-    who.must(P.USER_VIEW)
     async with context.begin() as tx:
         known = next((role for role in _built_in() if role.key == key), None)
         role = known or _write(await queries.role(tx, key))
     return answer(role, version=role.version)
 
 
-@patch("/{key:str}")
+@patch("/{key:str}", needs=P.ACCESS_MANAGE)
 async def edit_role(
     context: Ctx, who: Who, key: FromPath[str], data: JSONBody[EditRole], if_match: IfMatch = None
 ) -> Response[RoleOut]:
@@ -113,7 +118,7 @@ async def edit_role(
     return answer(_write(role), version=role.version)
 
 
-@delete("/{key:str}")
+@delete("/{key:str}", needs=P.ACCESS_MANAGE)
 async def delete_role(context: Ctx, who: Who, key: FromPath[str]) -> None:
     """Delete a role that nobody has; 409 says who does."""
     async with context.begin() as tx:

@@ -39,7 +39,7 @@ class LiveEvent(msgspec.Struct):
     incident_id: str | None
 
 
-@get("/stream", media_type="text/event-stream")
+@get("/stream", media_type="text/event-stream", needs=P.INCIDENT_VIEW)
 async def stream_events(
     context: Ctx,
     who: Who,
@@ -47,7 +47,6 @@ async def stream_events(
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)] = None,
 ) -> EventStream:
     """Follow what happens to incidents and alerts, as Server-Sent Events."""
-    who.must_look(P.INCIDENT_VIEW)
     async with context.db.begin() as tx:
         wanted = (await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None
         seen = await sight(tx, who.access)

@@ -111,12 +111,11 @@ async def _answer(tx: Tx, team: Team, *, status: int = 200) -> Response[TeamOut]
     return answer(shaped, version=shaped.version, status=status)
 
 
-@get("/")
+@get("/", needs=P.USER_VIEW)
 async def list_teams(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[TeamOut]]:
     """List teams in the order in which they were added. Private ones are seen by their members."""
-    who.must(P.USER_VIEW)
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
         rows = await queries.teams(tx, who.access, after=after, limit=limit + 1)
@@ -124,7 +123,7 @@ async def list_teams(
     return listing(request, rows, limit, lambda row: _write(row, members[row.id]), lambda row: row.id)
 
 
-@post("/")
+@post("/", needs=P.TEAM_MANAGE)
 async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Response[TeamOut]:
     """Create a team."""
     members: Members = dict.fromkeys(ids_in("member_ids", "usr", data.member_ids)) | _with_roles(data.members)
@@ -135,15 +134,14 @@ async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Res
         return await _answer(tx, team, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.USER_VIEW)
 async def get_team(context: Ctx, who: Who, id: Id) -> Response[TeamOut]:
     """Show one team."""
-    who.must(P.USER_VIEW)
     async with context.begin() as tx:
         return await _answer(tx, await queries.team(tx, who.access, parse("tem", id)))
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=P.TEAM_MANAGE)
 async def edit_team(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditTeam], if_match: IfMatch = None
 ) -> Response[TeamOut]:
@@ -154,21 +152,21 @@ async def edit_team(
         return await _answer(tx, team)
 
 
-@post("/{id:str}/actions/archive", status_code=200)
+@post("/{id:str}/actions/archive", status_code=200, needs=P.TEAM_MANAGE)
 async def archive_team(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[TeamOut]:
     """Offer the team for nothing new. What it owns stays its own."""
     async with context.begin() as tx:
         return await _answer(tx, await identity.archive_team(tx, who, parse("tem", id)))
 
 
-@post("/{id:str}/actions/unarchive", status_code=200)
+@post("/{id:str}/actions/unarchive", status_code=200, needs=P.TEAM_MANAGE)
 async def unarchive_team(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[TeamOut]:
     """Offer the team again."""
     async with context.begin() as tx:
         return await _answer(tx, await identity.archive_team(tx, who, parse("tem", id), archived=False))
 
 
-@put("/{id:str}/members")
+@put("/{id:str}/members", needs=P.TEAM_MANAGE)
 async def set_team_members(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetMembers], if_match: IfMatch = None
 ) -> Response[TeamOut]:

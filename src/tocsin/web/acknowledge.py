@@ -17,6 +17,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
 from tocsin.edge.csrf import RESTS_ON
 from tocsin.edge.origin import Rests
+from tocsin.edge.rights import Right
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
@@ -101,13 +102,13 @@ class _Asked:
         return Actor.person(self.person)
 
 
-@route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], needs=Right.NONE)
 async def ack_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Show what the page is about. Changes nothing: mail scanners and previews open links."""
     return await _show(request, context, token)
 
 
-@post("/p/{token:str}", opt={RESTS_ON: Rests.ANSWER_LINK})
+@post("/p/{token:str}", opt={RESTS_ON: Rests.ANSWER_LINK}, needs=Right.NONE)
 async def answer(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Answer as the person who was paged. Form field `do`: ack, decline or escalate; `step` guards against a repeat."""
     form = await forms.read(request)

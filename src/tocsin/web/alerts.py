@@ -19,6 +19,7 @@ from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
+from tocsin.edge.rights import Right
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
@@ -125,7 +126,7 @@ class RawSignal:
     body: str
 
 
-@get("/alerts")
+@get("/alerts", needs=P.ALERT_VIEW)
 async def alert_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show alerts, the newest first, 50 at a time."""
     return await _show_list(request, context, who)
@@ -217,7 +218,7 @@ def ack_for(alert: Alert) -> float | None:
     return (alert.acknowledged_at - alert.created_at).total_seconds() if alert.acknowledged_at else None
 
 
-@get("/alerts/{id:str}")
+@get("/alerts/{id:str}", needs=P.ALERT_VIEW)
 async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one alert, why it did what it did, and what came in."""
     return await _show(request, context, who, id)
@@ -331,7 +332,7 @@ def body_text(signal: Signal) -> str:
     return truncate(revealed(signal.body[: _BODY_SHOWN * 4].decode("utf-8", "replace")), _BODY_SHOWN)
 
 
-@post("/alerts/{id:str}/acknowledge")
+@post("/alerts/{id:str}/acknowledge", needs=P.ALERT_EDIT)
 async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take an alert on. Field `from`: `list` leads back to the inbox."""
     form = await forms.read(request)
@@ -346,7 +347,7 @@ async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
     await alerts.acknowledge(tx, who, parse("alt", id))
 
 
-@post("/alerts/{id:str}/resolve")
+@post("/alerts/{id:str}/resolve", needs=P.ALERT_EDIT)
 async def resolve(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End an alert by hand; says so when its source still sees the problem. No fields."""
     warnings: list[str] = []
@@ -361,7 +362,7 @@ async def _resolve(who: Actor, id: str, warnings: list[str], tx: Tx) -> None:
     warnings += (await alerts.coming_back(tx, [alert.id])).values()
 
 
-@post("/alerts/{id:str}/unacknowledge")
+@post("/alerts/{id:str}/unacknowledge", needs=P.ALERT_EDIT)
 async def unacknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give an alert back, so that somebody is paged again. No fields."""
     return await _act(request, context, who, id, "unacknowledge", Form({}), partial(_unacknowledge, who, id), "")
@@ -371,7 +372,7 @@ async def _unacknowledge(who: Actor, id: str, tx: Tx) -> None:
     await alerts.unacknowledge(tx, who, parse("alt", id))
 
 
-@post("/alerts/{id:str}/escalate")
+@post("/alerts/{id:str}/escalate", needs=P.ALERT_EDIT)
 async def escalate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Go on to the next step of the escalation now. Form field: step, which guards against a repeat."""
     form = await forms.read(request)
@@ -382,7 +383,7 @@ async def _escalate(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.escalate(tx, who, parse("alt", id), seen=forms.read_step(form.text("step")))
 
 
-@post("/alerts/{id:str}/answer")
+@post("/alerts/{id:str}/answer", needs=Right.SIGNED_IN)
 async def answer(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Answer one's own page about the alert. Form fields as in `own_page.answer`."""
     form = await forms.read(request)

@@ -159,7 +159,7 @@ class Targets:
     policies: list[Choice]
 
 
-@get("/incidents/{ref:str}")
+@get("/incidents/{ref:str}", needs=P.INCIDENT_VIEW)
 async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show one incident; `?show=comments|events` narrows the timeline, `?before=` goes back in it."""
     return await show(request, context, who, ref)

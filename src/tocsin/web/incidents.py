@@ -120,7 +120,7 @@ class _Wanted:
         return pages.address("/incidents", tab=self.tab, q=self.q, **narrowed, before=before)
 
 
-@get("/incidents")
+@get("/incidents", needs=P.INCIDENT_VIEW)
 async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show incidents, the newest first, 50 at a time."""
     who.must_look(P.INCIDENT_VIEW)
@@ -263,7 +263,7 @@ async def declare_form(tx: Tx, alert: DeclareAlert | None, summary: str = "", *,
     )
 
 
-@get("/incidents/new")
+@get("/incidents/new", needs=P.INCIDENT_DECLARE)
 async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the form of a declaration, from an alert with `?alert=alt_…`."""
     return await _show_declare(request, context, who, request.query_params.get("alert", ""))
@@ -299,7 +299,7 @@ async def declare_from(tx: Tx, who: Actor, alert: Alert) -> Declare:
     return await declare_form(tx, about, draft.summary)
 
 
-@post("/incidents")
+@post("/incidents", needs=P.INCIDENT_DECLARE)
 async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
     form = await forms.read(request)

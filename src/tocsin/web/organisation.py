@@ -21,7 +21,7 @@ from tocsin.web.forms import Form, Refused
 from tocsin.web.incidents import read_target, responder_choices, target_choices
 
 
-@get("/organisation")
+@get("/organisation", needs=P.USER_MANAGE)
 async def organisation_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the settings of the organisation to those who may change them."""
     return await _show(request, context, who)
@@ -57,7 +57,7 @@ async def _fallback(tx: Tx, context: Context, who: Actor) -> pages.Values:
     }
 
 
-@post("/organisation/fallback")
+@post("/organisation/fallback", needs=P.ONCALL_MANAGE)
 async def choose_fallback(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Choose whom escalations fall back on. Form fields: target (empty: nobody), version."""
     form = await forms.read(request)
@@ -70,7 +70,7 @@ async def _choose(who: Actor, form: Form, tx: Tx) -> None:
     await oncall.set_fallback(tx, who, target, if_version=form.version())
 
 
-@post("/organisation")
+@post("/organisation", needs=P.USER_MANAGE)
 async def change(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Change the organisation. Form fields: name, remind_after_hours, give_back_after_hours (empty: never), version."""
     form = await forms.read(request)

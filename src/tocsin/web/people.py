@@ -13,6 +13,7 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
@@ -121,7 +122,7 @@ class May:
     manage: bool
 
 
-@get("/people")
+@get("/people", needs=P.USER_VIEW)
 async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show everybody who has an account, 50 at a time."""
     return await _show_list(request, context, who)
@@ -168,7 +169,7 @@ def _row(context: Context, person: User, methods: Sequence[Method], known: Mappi
     )
 
 
-@post("/people")
+@post("/people", needs=P.USER_MANAGE)
 async def invite(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Make an account and show the link that signs its person in, once. Form fields: name, email, role, form_id."""
     form = await forms.read(request)
@@ -189,7 +190,7 @@ def _link_url(context: Context, token: str) -> str:
     return at(context.settings.base_url, f"/link/{token}")
 
 
-@get("/people/{id:str}")
+@get("/people/{id:str}", needs=P.USER_VIEW)
 async def person_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one person; for oneself it is the profile."""
     return await _show(request, context, who, id)
@@ -286,7 +287,7 @@ def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequenc
 _act = partial(pages.act, "/people", _show)
 
 
-@post("/people/{id:str}")
+@post("/people/{id:str}", needs=Right.OWN)
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Change a person. Form fields: name, time_zone, version, and where they may be changed email, role, confirm."""
     form = await forms.read(request)
@@ -304,7 +305,7 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await incidents.update_person(tx, who, parse("usr", id), changes, form.version(), confirmed=is_confirmed)
 
 
-@post("/people/{id:str}/password")
+@post("/people/{id:str}/password", needs=Right.OWN)
 async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Set one's own password and end one's other sessions. Form fields: current, password."""
     form = await forms.read(request)
@@ -317,7 +318,7 @@ async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromP
     )
 
 
-@post("/people/{id:str}/contact-methods")
+@post("/people/{id:str}/contact-methods", needs=Right.OWN)
 async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Add a way to be reached. Form fields: kind, address, method_name, format. An own template is written next."""
     form = await forms.read(request)
@@ -346,7 +347,7 @@ async def _add_method(context: Context, who: Actor, id: str, form: Form, made: l
     made += [public("cm", method.id)] if kind == WEBHOOK else []
 
 
-@post("/people/{id:str}/contact-methods/{method_id:str}/delete")
+@post("/people/{id:str}/contact-methods/{method_id:str}/delete", needs=Right.OWN)
 async def remove_method(
     request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
 ) -> pages.Page:
@@ -363,7 +364,7 @@ async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx
     )
 
 
-@post("/people/{id:str}/rules")
+@post("/people/{id:str}/rules", needs=Right.OWN)
 async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Add a rule (do=add, urgency, method_id, after_minutes) or remove one (do=remove, rule_id)."""
     form = await forms.read(request)
@@ -390,7 +391,7 @@ def _read_rule(form: Form) -> RuleDraft:
     return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", "cm"))
 
 
-@post("/people/{id:str}/news")
+@post("/people/{id:str}/news", needs=Right.OWN)
 async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Say what the person wants to be told of their pages. Form fields: tell, method_id, low_urgency (1)."""
     form = await forms.read(request)
@@ -407,7 +408,7 @@ async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await telling.set_preference(tx, who, user_id=user_id, wish=wish)
 
 
-@post("/people/{id:str}/test")
+@post("/people/{id:str}/test", needs=Right.OWN)
 async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Send a page that changes nothing on every contact method, or on one. Form fields: form_id, method_id."""
     form = await forms.read(request)
@@ -422,7 +423,7 @@ async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
         await notifications.send_test_page(tx, who, user_id=parse("usr", id), method_id=method_id)
 
 
-@post("/people/{id:str}/link")
+@post("/people/{id:str}/link", needs=P.USER_MANAGE)
 async def make_link(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Make a link that signs the person in and show it, once. No fields; only for those who manage people."""
     made: list[str] = []
@@ -435,7 +436,7 @@ async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
     made.append(await identity.make_sign_in_link(tx, who, parse("usr", id), identity.INVITATION_VALID_FOR))
 
 
-@post("/people/{id:str}/deactivate")
+@post("/people/{id:str}/deactivate", needs=P.USER_MANAGE)
 async def deactivate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End the account: sessions, tokens and pages. Form field: seen, what was said to need the person."""
     form = await forms.read(request)
@@ -443,7 +444,7 @@ async def deactivate(request: AppRequest, context: Ctx, who: Who, id: FromPath[s
     return await _act(request, context, who, id, "deactivate", form, use_case, "Account deactivated.")
 
 
-@post("/people/{id:str}/activate")
+@post("/people/{id:str}/activate", needs=P.USER_MANAGE)
 async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give the account back. No fields."""
     use_case = partial(_switch, who, id, True, Form({}))

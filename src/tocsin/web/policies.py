@@ -113,7 +113,7 @@ class RouteLink:
     name: str
 
 
-@get("/policies")
+@get("/policies", needs=P.ONCALL_VIEW)
 async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the policies by name."""
     who.must(P.ONCALL_VIEW)
@@ -164,14 +164,14 @@ def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
     return lines
 
 
-@get("/policies/new")
+@get("/policies/new", needs=P.ONCALL_MANAGE)
 async def new_policy(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the editor with one empty step."""
     who.must(P.ONCALL_MANAGE)
     return await _edit(request, context, who, None, Sketch("", "0", (StepSketch("5", ()),)))
 
 
-@get("/policies/{id:str}")
+@get("/policies/{id:str}", needs=P.ONCALL_VIEW)
 async def policy_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show the editor, or the policy for those who may not change it."""
     return await _edit(request, context, who, id, None)
@@ -271,13 +271,13 @@ async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID,
     return {id: _REACH_NOTES[how] for id, how in reach.items() if how in _REACH_NOTES} | off
 
 
-@post("/policies")
+@post("/policies", needs=P.ONCALL_MANAGE)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Save a new policy, or apply a button of the editor and show it again."""
     return await _save(request, context, who, None)
 
 
-@post("/policies/{id:str}")
+@post("/policies/{id:str}", needs=P.ONCALL_MANAGE)
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Save the policy, or apply a button of the editor and show it again."""
     return await _save(request, context, who, id)
@@ -393,7 +393,7 @@ def press(sketch: Sketch, do: str, form: Form) -> Sketch:
             return replace(sketch, steps=tuple(steps))
 
 
-@post("/policies/{id:str}/delete")
+@post("/policies/{id:str}/delete", needs=P.ONCALL_MANAGE)
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a policy that nothing uses, or let another take its place. Form field: replace_by."""
     form = await forms.read(request)

@@ -36,7 +36,7 @@ class RouteView:
     version: int
 
 
-@get("/routes")
+@get("/routes", needs=P.ONCALL_VIEW)
 async def route_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the routes in the order in which they are tried."""
     return await _show(request, context, who)
@@ -86,7 +86,7 @@ def _draft(form: Form) -> RouteDraft:
     )
 
 
-@post("/routes")
+@post("/routes", needs=P.ONCALL_MANAGE)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Add a route above the catch-all. Form fields: name, condition, policy_id, is_catch_all."""
     form = await forms.read(request)
@@ -100,7 +100,7 @@ async def _create(who: Actor, form: Form, tx: Tx) -> None:
         await alerts.create_route(tx, who, _draft(form))
 
 
-@post("/routes/{id:str}")
+@post("/routes/{id:str}", needs=P.ONCALL_MANAGE)
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Change a route. Form fields: name, condition, policy_id, is_enabled, version."""
     form = await forms.read(request)
@@ -119,7 +119,7 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_route(tx, who, parse("rte", id), changes, if_version=form.version())
 
 
-@post("/routes/{id:str}/move")
+@post("/routes/{id:str}/move", needs=P.ONCALL_MANAGE)
 async def move(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Try a route earlier or later. Form field `to`: up or down."""
     form = await forms.read(request)
@@ -131,7 +131,7 @@ async def _move(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.move_route(tx, who, parse("rte", id), up=form.text("to") == "up")
 
 
-@post("/routes/{id:str}/delete")
+@post("/routes/{id:str}/delete", needs=P.ONCALL_MANAGE)
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a route. No fields."""
     refused = await forms.attempt(context, Form({}), f"delete-{id}-dialog-form", partial(_delete, who, id))

@@ -114,7 +114,7 @@ class SignalRow:
     body: str
 
 
-@get("/sources")
+@get("/sources", needs=P.SOURCE_VIEW)
 async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the sources."""
     return await _show_list(request, context, who)
@@ -148,7 +148,7 @@ def _row(row: AlertSource, busy: figures.SourceFigures) -> SourceRow:
     )
 
 
-@post("/sources")
+@post("/sources", needs=P.SOURCE_MANAGE)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Make a source. Form fields: name, kind."""
     form = await forms.read(request)
@@ -164,7 +164,7 @@ async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
         made.append((await alerts.create_source(tx, who, name=form.text("name"), kind=form.text("kind"))).id)
 
 
-@get("/sources/{id:str}")
+@get("/sources/{id:str}", needs=P.SOURCE_VIEW)
 async def source_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one source, its address and what came in lately."""
     return await _show(request, context, who, id)
@@ -250,7 +250,7 @@ def _signal(signal: Signal, touched: Sequence[figures.Touched]) -> SignalRow:
 _act = partial(pages.act, "/sources", _show)
 
 
-@post("/sources/{id:str}")
+@post("/sources/{id:str}", needs=P.SOURCE_MANAGE)
 async def rename(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give a source another name. Form fields: name, version."""
     form = await forms.read(request)
@@ -261,7 +261,7 @@ async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), name=form.text("name"), if_version=form.version())
 
 
-@post("/sources/{id:str}/rotate")
+@post("/sources/{id:str}/rotate", needs=P.SOURCE_MANAGE)
 async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give a source a new secret. Form fields: version, form_id; a second press of the same page rotates once."""
     form = await forms.read(request)
@@ -274,7 +274,7 @@ async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
         await alerts.rotate_token(tx, who, parse("src", id), if_version=form.version())
 
 
-@post("/sources/{id:str}/stale")
+@post("/sources/{id:str}/stale", needs=P.SOURCE_MANAGE)
 async def close_stale(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Say when open alerts of a source are stale. Form fields: close_after_hours (empty: never), version."""
     form = await forms.read(request)
@@ -286,7 +286,7 @@ async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), stale=alerts.Staleness(hours), if_version=form.version())
 
 
-@post("/sources/{id:str}/hold-down")
+@post("/sources/{id:str}/hold-down", needs=P.SOURCE_MANAGE)
 async def hold_down(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Say how long what comes again pages nobody. Form fields: hold_down_minutes (empty: not at all), version."""
     form = await forms.read(request)
@@ -298,7 +298,7 @@ async def _hold_down(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), hold_down=alerts.HoldDown(minutes), if_version=form.version())
 
 
-@post("/sources/{id:str}/resolve-alerts")
+@post("/sources/{id:str}/resolve-alerts", needs=P.ALERT_EDIT)
 async def resolve_alerts(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End what the source has left open. Form field: reason."""
     form = await forms.read(request)
@@ -316,7 +316,7 @@ def _told(ended: alerts.Ended) -> str:
     return f"{said} {alerts.at_most(ended.still_open)} still open." if ended.still_open else said
 
 
-@post("/sources/{id:str}/delete")
+@post("/sources/{id:str}/delete", needs=P.SOURCE_MANAGE)
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a source that nothing needs. No fields."""
     refused = await forms.attempt(context, Form({}), "delete-dialog-form", partial(_delete, who, id))
@@ -327,14 +327,14 @@ async def _delete(who: Actor, id: str, tx: Tx) -> None:
     await alerts.delete_source(tx, who, parse("src", id))
 
 
-@post("/sources/{id:str}/enable")
+@post("/sources/{id:str}/enable", needs=P.SOURCE_MANAGE)
 async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take signals again. No fields."""
     use_case = partial(_switch, who, id, True)
     return await _act(request, context, who, id, "enable", Form({}), use_case, "Source switched on.")
 
 
-@post("/sources/{id:str}/disable")
+@post("/sources/{id:str}/disable", needs=P.SOURCE_MANAGE)
 async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Open nothing any more (403); what ends its open alerts is still taken. No fields."""
     use_case = partial(_switch, who, id, False)

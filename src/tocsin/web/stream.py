@@ -37,7 +37,7 @@ _OF_ANY_ALERT = frozenset(
 )
 
 
-@get("/incidents/events")
+@get("/incidents/events", needs=P.INCIDENT_VIEW)
 async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any incident, and of what leaves an alert in nobody's hands or takes it up."""
     who.must_look(P.INCIDENT_VIEW)
@@ -51,7 +51,7 @@ async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> E
     )
 
 
-@get("/incidents/{ref:str}/events")
+@get("/incidents/{ref:str}/events", needs=P.INCIDENT_VIEW)
 async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one incident and its alerts."""
     who.must_look(P.INCIDENT_VIEW)
@@ -60,7 +60,7 @@ async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: From
     return _stream(request, context, who, lambda seen: seen.incident_id == id)
 
 
-@get("/alerts/events")
+@get("/alerts/events", needs=P.ALERT_VIEW)
 async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any alert."""
     who.must_look(P.ALERT_VIEW)
@@ -69,7 +69,7 @@ async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> Even
     return _stream(request, context, who, lambda seen: seen.alert_id is not None and theirs.sees(seen))
 
 
-@get("/alerts/{id:str}/events")
+@get("/alerts/{id:str}/events", needs=P.ALERT_VIEW)
 async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one alert."""
     who.must_look(P.ALERT_VIEW)

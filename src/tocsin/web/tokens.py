@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
@@ -38,7 +39,7 @@ class TokenRow:
     last_used_at: datetime | None
 
 
-@get("/tokens")
+@get("/tokens", needs=Right.OWN)
 async def token_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show one's tokens; who manages people sees everybody's."""
     return await _show(request, context, who)
@@ -79,7 +80,7 @@ def _scope_name(scopes: list[str]) -> str:
     return "Read only" if all(scope.endswith(".view") for scope in scopes) else ", ".join(scopes)
 
 
-@post("/tokens")
+@post("/tokens", needs=Right.OWN)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Make a token and show it, once. Form fields: name, scope, form_id."""
     form = await forms.read(request)
@@ -102,7 +103,7 @@ async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
         made.append(secret)
 
 
-@post("/tokens/{id:str}/revoke")
+@post("/tokens/{id:str}/revoke", needs=Right.OWN)
 async def revoke(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End a token; one that has ended stays so. No fields."""
     refused = await forms.attempt(context, Form({}), f"revoke-{id}", partial(_revoke, who, id))

@@ -154,6 +154,7 @@ async def open_by_hand(
     labels: Mapping[str, str] | None = None,
 ) -> Alert:
     """Open an alert without a signal; it is routed as any other."""
+    who.must_somewhere(P.ALERT_EDIT)
     # Whoever may open alerts need not see where those of tools come from.
     source = await queries.source(tx, EVERYTHING if who.may(P.ALERT_EDIT) else who.access, source_id)
     who.must(P.ALERT_EDIT, on=source)

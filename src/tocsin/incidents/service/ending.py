@@ -102,6 +102,7 @@ async def cancel(
     people who have joined. Where that is over, and for any other reason, the open alerts are in no incident any more,
     so that they stay in sight.
     """
+    who.must_somewhere(P.INCIDENT_RESOLVE)
     incident, other = await _lock_with_other(tx, who, ref, duplicate_of)
     who.must(P.INCIDENT_RESOLVE, on=incident)
     if incident.status == Status.CANCELLED:
