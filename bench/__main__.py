@@ -217,8 +217,8 @@ METHOD = """
   `warning`.
 - **Intake**: [wrk](https://github.com/wg/wrk) with 64 connections on one thread, bodies of 600 bytes, each fifth one
   repeating one of the nine keys before it, so four in five open a new alert. Every alert is stored with its raw
-  signal, its event and its routing job, and the worker routes them at the same time; there are no routes, so nobody is
-  paged. After each run the stored signals are counted against the answers.
+  signal, its events and where it goes; there are no routes, so nobody is paged and no job is left to the worker.
+  After each run the stored signals are counted against the answers.
 - **One transaction per request**: the same process with `bench/per_request.py` in the place of group commit, on 16
   connections.
 - **Alertmanager** (the package of Debian) takes the same alerts at the same connections, in turns with the others, and

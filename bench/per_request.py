@@ -10,7 +10,8 @@ import asyncio
 import uvicorn
 import uvloop
 
-from tocsin.alerts.intake import Intake, Source, _Item
+from tocsin.alerts.batch import Item, Source
+from tocsin.alerts.intake import Intake
 from tocsin.alerts.sources.base import Parsed
 from tocsin.app import App
 from tocsin.cli import runtime
@@ -22,7 +23,7 @@ class PerRequest(Intake):
 
     async def submit(self, source: Source, body: bytes, content_type: str, parsed: Parsed) -> None:
         done = asyncio.get_running_loop().create_future()
-        await self._write([_Item(source, body, content_type, parsed.signals, "accepted", "", done)])
+        await self._write([Item(source, body, content_type, parsed.signals, "accepted", "", done)])
         await done
 
 

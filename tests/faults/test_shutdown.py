@@ -71,7 +71,8 @@ async def test_a_stop_finishes_the_page_that_is_going_out_and_ends_open_connecti
             answer.set()
             async with asyncio.timeout(PATIENCE):
                 assert await process.wait() == 0
-    assert await db.pool.fetchval("SELECT count(*) FROM delivery WHERE state = 'delivered'") >= 1
+    # To this address alone: the demo's past is full of messages that were delivered.
+    assert await db.pool.fetch("SELECT state FROM delivery WHERE address = $1", url) == [("delivered",)]
     assert await db.pool.fetchval("SELECT count(*) FROM job WHERE owner IS NOT NULL") == 0
 
 

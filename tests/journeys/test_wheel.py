@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sysconfig
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -148,7 +150,26 @@ async def test_the_demo_comes_with_it(installed: Path) -> None:
 
 @pytest.mark.faults
 async def test_a_drill_runs_from_it(installed: Path) -> None:
-    """The product under fire is a part of the product: an exercise with real processes, nothing from the tests."""
+    """The product under fire is a part of the product: an exercise with real processes, nothing from the tests.
+
+    Its limits of time are those of a machine that does little else. Where nothing but one of them was not kept, and
+    everything was paged, that says something of this machine, so it is asked a second time.
+    """
+    code, out, err = await drilled(installed)
+    if code and only_in_time(json.loads(out)):
+        code, out, err = await drilled(installed)
+    assert code == 0, err + out
+    assert [each["exercise"] for each in json.loads(out)["exercises"]] == ["kill-server"]
+
+
+def only_in_time(report: dict[str, Any]) -> bool:
+    """Whether all that was wrong was a limit of time: nothing lost, and nothing that came twice without a word."""
+    total, wrong = report["total"], [words for each in report["exercises"] for words in each["wrong"]]
+    is_clean = total["alerts_lost"] == total["pages_lost"] == 0 and total["repeated"] == total["marked"]
+    return is_clean and bool(wrong) and all(words.startswith("Not within ") for words in wrong)
+
+
+async def drilled(installed: Path) -> tuple[int | None, str, str]:
     with data_directory() as root:
         process = await asyncio.create_subprocess_exec(
             *(str(installed / "tocsin"), "drill", "--only", "kill-server", "--rounds", "1", "--json"),
@@ -158,8 +179,7 @@ async def test_a_drill_runs_from_it(installed: Path) -> None:
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await process.communicate()
-    assert process.returncode == 0, err.decode() + out.decode()
-    assert '"kill-server"' in out.decode()
+    return process.returncode, out.decode(), err.decode()
 
 
 def head(url: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from tocsin.alerts import intake, routing
+from tocsin.alerts import batch, routing
 from tocsin.alerts.explain import LEFT_OUT, explain
 from tocsin.alerts.queries import RoutingTable, Unrouted
 from tocsin.alerts.routing import Route
@@ -80,9 +80,11 @@ def received(*, record_only: bool = False) -> list[Event]:
         links=(),
         record_only=record_only,
     )
-    written = intake._Written()
-    source = intake.Source(ID, "Prometheus", "alertmanager", is_enabled=True)
-    intake._opened(ID, intake._Merged(source, signal, signal, 1, []), written)
+    written = batch._Written()
+    source = batch.Source(ID, "Prometheus", "alertmanager", is_enabled=True)
+    merged = batch._Merged(source, signal, signal, 1, [])
+    batch._opened(ID, merged, written)
+    batch._routed(ID, merged, written, None)
     return written.events
 
 

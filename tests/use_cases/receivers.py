@@ -122,11 +122,11 @@ class Names:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Make a certificate for the name, signed by itself, and its key."""
+def make_certificate(folder: Path, name: str, subject: str = "") -> tuple[Path, Path]:
+    """Make a certificate for the name, signed by itself, and its key. Who trusts several tells them by `subject`."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    command += f" -subj /CN={name} -addext subjectAltName=DNS:{name} -keyout {key} -out {certificate}"
+    command += f" -subj /CN={subject or name} -addext subjectAltName=DNS:{name} -keyout {key} -out {certificate}"
     subprocess.run(command.split(), check=True, capture_output=True)
     return certificate, key
 
@@ -146,13 +146,13 @@ commonName = supplied
 """
 
 
-def make_expired_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+def make_expired_certificate(folder: Path, name: str, subject: str = "") -> tuple[Path, Path]:
     """Make a certificate for the name that was good for one day in 2020, and its key."""
     certificate, key, asked = folder / "expired.pem", folder / "expired-key.pem", folder / "asked.pem"
     (folder / "index.txt").touch()
     (folder / "ca.conf").write_text(_AUTHORITY.format(folder=folder))
     ask = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-    ask += f" -subj /CN={name} -addext subjectAltName=DNS:{name} -keyout {key} -out {asked}"
+    ask += f" -subj /CN={subject or name} -addext subjectAltName=DNS:{name} -keyout {key} -out {asked}"
     sign = f"openssl ca -batch -selfsign -config {folder}/ca.conf -keyfile {key} -in {asked} -out {certificate} -notext"
     for command in (ask, f"{sign} -startdate 20200101000000Z -enddate 20200102000000Z"):
         subprocess.run(command.split(), check=True, capture_output=True)

@@ -57,3 +57,44 @@ async def test_a_full_pool_does_not_wait_for_itself(world: World) -> None:
     finally:
         await db.close()
     assert loads == ["read"]
+
+
+async def test_what_is_not_at_hand_is_read_once_for_whoever_asks_later(world: World) -> None:
+    """F138: nobody waits for it."""
+    loads: list[str] = []
+
+    async def load(tx: Tx) -> str:
+        loads.append("read")
+        return "configuration"
+
+    async def ask() -> str | None:
+        async with world.db.begin_hot() as tx:
+            return await tx.at_hand("test.part", load)
+
+    async with world.db.begin_hot() as tx:
+        assert [await tx.at_hand("test.part", load) for _ in range(3)] == [None, None, None]
+    assert world.db._fetching is not None
+    await world.db._fetching
+    assert (await ask(), loads) == ("configuration", ["read"])
+
+
+async def test_what_is_read_for_later_ends_with_the_database(world: World) -> None:
+    """Nothing is left running by a process that stops."""
+    db, began, ended = Database(world.db.dsn, bell=False), asyncio.Event(), asyncio.Event()
+
+    async def load(tx: Tx) -> str:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return ""
+
+    try:
+        async with db.begin() as tx:
+            assert await tx.at_hand("test.part", load) is None
+        async with asyncio.timeout(PATIENCE):
+            await began.wait()
+    finally:
+        await db.close()
+    assert ended.is_set()

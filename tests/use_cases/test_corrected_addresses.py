@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.surfaces.test_links_to_old_addresses import correct, remove
-from tests.use_cases.far_ends import AWAY, add_hook
+from tests.use_cases.far_ends import AWAY, NO, add_hook, set_rules
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.identity.model import User
@@ -109,6 +109,80 @@ async def test_a_call_that_was_under_way_to_the_old_address_is_seen_when_it_ends
     await world.alert()
     await world.let_pass(minutes(2))
     assert sent_to(world) == ["ada@example.org", NEW]
+
+
+async def test_a_call_under_way_to_the_old_address_hurries_nothing_else(world: World) -> None:
+    """F059, F111: it has not failed, and follows to the new address by itself; the telephone keeps its own time."""
+    ada = await world.person("ada")
+    await add_hook(world, ada)
+    await set_rules(world, ada, ("email", 0), ("webhook", 20))
+    await world.route(await world.policy([ada], wait=A_DAY))
+
+    async def mend() -> None:
+        world.mail.meanwhile = None
+        await correct(world, ada, NEW)
+        await world.settle()
+        world.mail.failures = [AWAY]
+
+    world.mail.meanwhile = mend
+    await world.alert()
+    await world.let_pass(minutes(2))
+    assert (sent_to(world), world.hook.sent) == ([NEW], [])
+
+
+async def test_a_call_under_way_to_the_old_address_is_not_sent_a_second_time_beside_it(world: World) -> None:
+    """F111, G04: another method fails meanwhile, and the message under way follows its own to the new address."""
+    ada = await world.person("ada")
+    await add_hook(world, ada)
+    await world.route(await world.policy([ada], wait=A_DAY))
+    world.hook.failures = [NO]
+
+    async def mend() -> None:
+        world.mail.meanwhile = None
+        await correct(world, ada, NEW)
+        await world.settle()
+        world.mail.failures = [AWAY]
+
+    world.mail.meanwhile = mend
+    alert = await world.alert()
+    assert "page.attempt_failed: Ada" in await world.history(alert)
+    await world.let_pass(minutes(5))
+    assert (sent_to(world), len(world.hook.sent)) == ([NEW], 1)
+
+
+async def test_an_address_that_is_theirs_again_when_the_call_to_it_ends_was_right(world: World) -> None:
+    """F111: there and back while the server took its time; what it took has reached them."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada], wait=A_DAY))
+
+    async def there_and_back() -> None:
+        world.mail.meanwhile = None
+        for address in (NEW, ada.email):
+            await correct(world, ada, address)
+            await world.settle()
+
+    world.mail.meanwhile = there_and_back
+    await world.alert()
+    await world.let_pass(minutes(5))
+    assert sent_to(world) == [ada.email]
+
+
+async def test_what_comes_back_while_the_call_to_the_address_between_goes_on_is_sent(world: World) -> None:
+    """F111, G04: it was to go to the corrected address, which was wrong; whoever has that took it."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada], wait=A_DAY))
+    world.mail.failures = [AWAY]
+    await world.alert()
+    await correct(world, ada, NEW)
+
+    async def back() -> None:
+        world.mail.meanwhile = None
+        await correct(world, ada, ada.email)
+        await world.settle()
+
+    world.mail.meanwhile = back
+    await world.let_pass(minutes(2))
+    assert sent_to(world) == [NEW, ada.email]
 
 
 async def test_a_calm_page_that_went_astray_follows_its_own_method_only(world: World) -> None:

@@ -260,7 +260,7 @@ async def test_what_changes_while_the_look_waits_counts(world: World, monkeypatc
     monkeypatch.setattr(queries, "_hold", late)
     async with world.db.begin() as tx:
         assert await alerts.look_after(tx) == 0
-    assert found == [0, 1]
+    assert sum(found) == 1
     assert (await world.again(alert)).status == "acknowledged"
 
 

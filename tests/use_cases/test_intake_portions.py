@@ -11,6 +11,7 @@ import pytest
 
 from tests.use_cases.test_intake import known, rows, signal
 from tests.world import World
+from tocsin.alerts import batch
 from tocsin.alerts import intake as intakes
 from tocsin.alerts.intake import Intake
 from tocsin.alerts.portions import MOST_TURNS
@@ -54,9 +55,9 @@ class Fails:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.batches = 0
-        self._store_batch = intakes._store_batch
+        self._store_batch = intakes.store_batch
         self.is_away = True
-        monkeypatch.setattr(intakes, "_store_batch", self)
+        monkeypatch.setattr(intakes, "store_batch", self)
 
     async def __call__(self, tx: Any, batch: Any) -> None:
         self.batches += 1
@@ -148,13 +149,13 @@ async def test_only_what_was_there_before_is_looked_through_for_pages_when_it_is
     await world.route(await world.policy([ada]))
     first = await world.alert("flaps", key="flaps")
     ended: list[Any] = []
-    end_runs = intakes.oncall.end_runs
+    end_runs = batch.oncall.end_runs
 
     async def spy(tx: Any, **named: Any) -> None:
         ended.append(named["alert_ids"])
         await end_runs(tx, **named)
 
-    monkeypatch.setattr(intakes.oncall, "end_runs", spy)
+    monkeypatch.setattr(batch.oncall, "end_runs", spy)
     source = await world.db.pool.fetchrow("SELECT id, name, kind FROM alert_source")
     turns = Parsed(flapping(4 * MOST_TURNS))
     await world.app.intake.submit(intakes.Source(*source, is_enabled=True), b"many", "", turns)

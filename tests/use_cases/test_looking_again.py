@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from tests.races import behind
-from tests.use_cases.far_ends import IMPOSSIBLE, add_hook
+from tests.use_cases.far_ends import AWAY, IMPOSSIBLE, add_hook
 from tests.use_cases.test_fallback import set_fallback
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
@@ -17,6 +19,7 @@ from tocsin.kit.errors import Transient
 from tocsin.notifications import service as notifications
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
+from tocsin.oncall import waking_queries
 from tocsin.oncall.escalation import PageTarget
 
 A_DAY = minutes(1440)
@@ -147,6 +150,26 @@ async def test_a_new_way_is_used_for_a_page_that_does_not_arrive(world: World) -
     await add_hook(world, ada)
     await world.settle()
     assert len(world.hook.sent) == 1
+
+
+async def test_only_what_has_reached_nobody_is_looked_at(world: World) -> None:
+    """F136, G04: there may be many runs, and a change locks none of those whose people were reached in the end."""
+    ada = await world.person("ada")
+    world.mail.down = AWAY
+    await world.route(await world.policy([ada], wait=minutes(5)))
+    alert = await world.alert()
+    await world.let_pass(minutes(6))
+    assert "escalation.unreached" in await world.history(alert)
+    before = await looked_at(world, ada)
+    world.mail.down = None
+    await world.let_pass(minutes(1))
+    assert len(world.mail.to(ada)) == 1
+    assert (len(before), await looked_at(world, ada)) == (1, [])
+
+
+async def looked_at(world: World, person: User) -> list[UUID]:
+    async with world.db.begin() as tx:
+        return await waking_queries.waiting_to_reach(tx, "user", person.id)
 
 
 # What became of the policy meanwhile

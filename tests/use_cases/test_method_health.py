@@ -103,7 +103,7 @@ async def test_a_corrected_address_gets_what_waits_at_once(world: World) -> None
     ada = await world.person("ada")
     method = await method_of(world, ada)
     await world.route(await world.policy([ada], wait=minutes(60)))
-    world.mail.down = Refused("550 no such user")
+    world.mail.down = Refused("550 no such user", answered=True)
     alert = await world.alert()
     await world.let_pass(minutes(3))
     world.mail.down = None

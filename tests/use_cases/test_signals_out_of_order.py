@@ -10,8 +10,11 @@ import pytest
 from tests.world import World, minutes
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
+from tocsin.alerts.intake import Source, store
 from tocsin.alerts.model import AlertSource
 from tocsin.alerts.service import lateness
+from tocsin.alerts.sources import ADAPTERS
+from tocsin.db.engine import Tx, encode_json
 from tocsin.events import log
 from tocsin.events.words import describe
 from tocsin.identity.access import EVERYTHING
@@ -163,3 +166,85 @@ async def test_both_in_one_body_are_taken_in_their_order(world: World) -> None:
     await world.settle()
     assert await statuses(world) == ["resolved"]
     assert world.mail.sent == []
+
+
+async def test_what_one_body_says_of_it_later_counts(world: World) -> None:
+    """F063, G04: over, begun before that, acknowledged, begun anew: what it says last is not closed as late."""
+    source, at = await ready(world, "generic"), await now(world)
+    await world.signal(body("generic", "resolved", at), source)
+    turns = [
+        body("generic", "firing", at - minutes(1), "info"),
+        {**body("generic", "acknowledged", at - minutes(1)), "status": "acknowledged"},
+        body("generic", "firing", at + timedelta(seconds=1), "info"),
+    ]
+    await world.signal(turns, source)  # pyright: ignore[reportArgumentType]
+    await world.settle()
+    assert await statuses(world) == ["acknowledged"]
+    assert await world.db.pool.fetchval("SELECT routed_at IS NOT NULL FROM alert")
+    assert (
+        await world.db.pool.fetchval("SELECT count(*) FROM event WHERE name IN ('alert.routed', 'alert.not_routed')")
+        == 1
+    )
+
+
+async def keep(tx: Tx, source: AlertSource, said: dict[str, Any]) -> None:
+    """What the intake of another process does, in a transaction that its test holds open."""
+    raw = encode_json(said).encode()
+    parsed = ADAPTERS[source.kind].parse(raw, {})
+    await store(tx, Source(source.id, source.name, source.kind, True), raw, "", parsed)
+
+
+@pytest.mark.parametrize("is_paged", [True, False], ids=["that pages", "that pages nobody"])
+@pytest.mark.parametrize("first", ["firing", "resolved"])
+async def test_two_processes_that_write_a_trigger_and_its_resolve_at_once_leave_nothing_open(
+    world: World, first: str, is_paged: bool
+) -> None:
+    """F063, G04: neither sees the other before it commits, and yet the alert ends and nobody else is paged for it."""
+    ada, bob = await world.people("ada", "bob")
+    source, at = await world.source(), await now(world)
+    await world.route(await world.policy([ada, bob], wait=minutes(6)), "" if is_paged else "severity < 1")
+    async with world.db.begin() as tx:
+        await tx.cached("alerts.routing", queries.routing_table)
+    said = {"firing": body("generic", "firing", at - minutes(1)), "resolved": body("generic", "resolved", at)}
+    second = said.pop("resolved" if first == "firing" else "firing")
+    async with world.db.begin() as tx:
+        await keep(tx, source, said[first])
+        await world.signal(second, source)
+        await world.settle()
+    await world.pass_time(minutes(5.1))
+    assert await statuses(world) == ["resolved"]
+    await world.pass_time(minutes(10))
+    assert world.mail.to(bob) == []
+    assert await world.db.pool.fetchval("SELECT count(*) FROM escalation_run WHERE state = 'running'") == 0
+    assert await world.db.pool.fetchval("SELECT count(*) FROM event WHERE name = 'alert.resolved'") == 1
+    assert await world.db.pool.fetchval("SELECT count(*) FROM alert_early_resolve") == 0
+
+
+@pytest.mark.parametrize("after", [timedelta(seconds=1), None], ids=["began later", "gives no time"])
+async def test_a_resolve_that_was_written_at_the_same_time_ends_nothing_else(
+    world: World, after: timedelta | None
+) -> None:
+    """F063, G04: what began after it, or does not say when, goes on paging."""
+    source, at = await ready(world, "generic"), await now(world)
+    async with world.db.begin() as tx:
+        await keep(tx, source, body("generic", "resolved", at))
+        await world.signal(body("generic", "firing", at + after if after else None), source)
+    await world.pass_time(minutes(5.1))
+    assert await statuses(world) == ["triggered"]
+    assert world.mail.sent != []
+
+
+async def test_who_holds_an_alert_does_not_hold_up_looking_after_the_others(world: World) -> None:
+    """G09: it is closed on the next look."""
+    source, at = await ready(world, "generic"), await now(world)
+    for key in ("k", "other"):
+        async with world.db.begin() as tx:
+            await keep(tx, source, {**body("generic", "resolved", at), "key": key})
+            await world.signal({**body("generic", "firing", at - minutes(1)), "key": key}, source)
+    async with world.db.begin() as tx:
+        await (await tx.raw()).execute("SELECT FROM alert WHERE dedup_key = 'k' FOR UPDATE")
+        async with world.db.begin() as other:
+            assert await lateness.close_missed(other, limit=50) == 1
+    async with world.db.begin() as tx:
+        assert await lateness.close_missed(tx, limit=50) == 1
+    assert await statuses(world) == ["resolved", "resolved"]

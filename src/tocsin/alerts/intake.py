@@ -2,9 +2,7 @@
 
 Invariant: a request is answered only after the commit that holds its raw body and everything that follows from it.
 While one batch commits, the next one gathers; there is no timer. A request of many signals is stored in portions, so
-that its neighbours do not wait for all of it. Within a batch equal signals are merged and rows are
-written in the order of their keys, so that several writers cannot deadlock. Signals of one key keep their order: a
-trigger, a resolve and another trigger in one batch are three rounds of the same transaction.
+that its neighbours do not wait for all of it. What a batch writes stands in `alerts.batch`.
 """
 
 from __future__ import annotations
@@ -13,38 +11,22 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
-from uuid import UUID
+from dataclasses import replace
 
 import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from tocsin.alerts import masking, statements
-from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
+from tocsin.alerts import masking
+from tocsin.alerts.batch import Item, Source, accepted, only_triggers, store_batch
+from tocsin.alerts.model import SignalOutcome
 from tocsin.alerts.portions import MOST_SIGNALS, portions
-from tocsin.alerts.service import (
-    SOURCES_TOPIC,
-    close_if_over,
-    note_missed,
-    paging_anew_jobs,
-    reword_pages,
-    routing_jobs,
-    updated,
-)
-from tocsin.alerts.sources.base import Action, Parsed, Signal
-from tocsin.db.engine import Connection, Database, Tx, decode_json, encode_json
+from tocsin.alerts.service import SOURCES_TOPIC
+from tocsin.alerts.sources.base import Action, Parsed
+from tocsin.db.engine import Database, Tx
 from tocsin.db.errors import STORE_ERRORS, sqlstate
-from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
-from tocsin.events.base import SYSTEM, ActorRef, Event
-from tocsin.events.log import emit
-from tocsin.jobs.queue import enqueue
 from tocsin.kit.clock import monotonic
 from tocsin.kit.errors import Denied, Invalid, Unavailable
-from tocsin.kit.ids import new_id
-from tocsin.oncall import service as oncall
-from tocsin.oncall.model import RunState
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,18 +43,7 @@ _ATTEMPTS = 3
 # or the way to it may say is an outage: the sender has done nothing wrong and should try again.
 _BLAMES_REQUEST = ("22", "23", "54")
 
-
 _SOURCE = "SELECT id, name, kind, is_enabled FROM alert_source WHERE token = $1"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What intake needs to know about a source."""
-
-    id: UUID
-    name: str
-    kind: str
-    is_enabled: bool
 
 
 class Sources:
@@ -103,43 +74,6 @@ class Sources:
         return found
 
 
-@dataclass(slots=True)
-class _Item:
-    """One request that waits for its commit, or a portion of it; the body is stored with the first."""
-
-    source: Source
-    body: bytes
-    content_type: str
-    signals: tuple[Signal, ...]
-    outcome: str
-    detail: str
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    id: UUID = field(default_factory=new_id)
-    is_first: bool = True
-
-
-@dataclass(slots=True)
-class _Merged:
-    """All signals of one key and one action in one round: `signal` is the worst of them, `newest` says what counts."""
-
-    source: Source
-    signal: Signal
-    newest: Signal
-    count: int
-    items: list[_Item]
-
-    def add(self, signal: Signal, item: _Item) -> None:
-        self.count += 1
-        self.items.append(item)
-        if signal.severity < self.signal.severity:
-            self.signal = signal
-        if not signal.is_older_than(self.newest):
-            self.newest = signal
-
-
-Key = tuple[UUID, str]
-
-
 class Intake:
     """The group-commit writer of one web process."""
 
@@ -147,7 +81,10 @@ class Intake:
         self.measure: Callable[[str, int], None] = lambda _result, _number: None
         self._db = db
         self._limit = limit
-        self._waiting: deque[_Item] = deque()
+        self._waiting: deque[Item] = deque()
+        # In the order in which they came, those that have their answer left out now and then.
+        self._unanswered: deque[tuple[float, Item]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
         self._signals = 0
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -171,6 +108,11 @@ class Intake:
                 async with asyncio.timeout(10):
                     await self._task
             self._task = None
+        if self._watch is not None:
+            self._watch.cancel()
+        # Nobody looks after those any more.
+        for _, item in self._unanswered:
+            self._turn_away(item)
 
     async def submit(self, source: Source, body: bytes, content_type: str, parsed: Parsed) -> None:
         """Store a request and what it asks for; returns after the commit.
@@ -181,7 +123,7 @@ class Intake:
         """
         taken = parsed if source.is_enabled else parsed.without_triggers()
         refused = len(parsed.signals) - len(taken.signals)
-        await self._store(_accepted(source, body, content_type, taken, refused))
+        await self._store(accepted(source, body, content_type, taken, refused))
         self.measure("accepted", len(taken.signals))
         if refused:
             self.measure("rejected", refused)
@@ -193,10 +135,10 @@ class Intake:
         """Store a request that could not be read, so that people can see what their tool sent."""
         # The key is the credential; whoever may look at raw signals must not learn it.
         body = masking.without(routing_key, body)
-        await self._store(_Item(source, body, content_type[:200], (), SignalOutcome.REJECTED, reason[:2000]))
+        await self._store(Item(source, body, content_type[:200], (), SignalOutcome.REJECTED, reason[:2000]))
         self.measure("rejected", 1)
 
-    async def _store(self, item: _Item) -> None:
+    async def _store(self, item: Item) -> None:
         size = max(1, len(item.signals))
         resolves = any(signal.action is Action.RESOLVE for signal in item.signals)
         if self._stopping or (self._signals >= self._limit and not resolves):
@@ -204,24 +146,46 @@ class Intake:
             raise Unavailable("Too many signals wait to be stored. Try again.", retry_after=RETRY_AFTER)
         # One portion after the other, each behind what has come meanwhile. When one of them fails, so does the request;
         # its sender repeats it, and what is there already counts as one more.
-        for at, part in enumerate(portions(item.signals)):
+        item.signals, *others = portions(item.signals)
+        await self._store_part(item)
+        for part in others:
             done = asyncio.get_running_loop().create_future()
-            await self._store_part(replace(item, signals=part, is_first=at == 0, done=done))
+            await self._store_part(replace(item, signals=part, is_first=False, done=done))
 
-    async def _store_part(self, item: _Item) -> None:
+    async def _store_part(self, item: Item) -> None:
         size = max(1, len(item.signals))
         if self._stopping:
             raise Unavailable("Tocsin stops. Try again.", retry_after=RETRY_AFTER)
         self._waiting.append(item)
         self._signals += size
         self._arrived.set()
-        try:
-            async with asyncio.timeout(STORE_WITHIN):
-                await item.done
-        except TimeoutError:
-            # It stays in the queue and may still be stored; the sender's repetition then counts as one more signal.
-            self.measure("unavailable", size)
-            raise Unavailable("The store does not answer. Try again.", retry_after=RETRY_AFTER) from None
+        self._unanswered.append((monotonic() + STORE_WITHIN, item))
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(STORE_WITHIN, self._answer_late)
+        await item.done
+
+    def _answer_late(self) -> None:
+        """Turn away who has waited too long. One timer for all of them: each by its own would cost more than parsing.
+
+        Their signals stay in the queue and may still be stored; the repetition then counts as one more.
+        """
+        self._watch = None
+        while self._unanswered:
+            until, item = self._unanswered[0]
+            if not item.done.done() and (wait := until - monotonic()) > 0:
+                self._watch = asyncio.get_running_loop().call_later(wait, self._answer_late)
+                return
+            self._turn_away(item)
+            self._unanswered.popleft()
+
+    def _turn_away(self, item: Item) -> None:
+        if not item.done.done():
+            self.measure("unavailable", max(1, len(item.signals)))
+            item.done.set_exception(Unavailable("The store does not answer. Try again.", retry_after=RETRY_AFTER))
+
+    def _forget_answered(self) -> None:
+        while self._unanswered and self._unanswered[0][1].done.done():
+            self._unanswered.popleft()
 
     async def _run(self) -> None:
         while True:
@@ -234,11 +198,12 @@ class Intake:
                 except Exception as error:
                     log.exception("intake.broken")
                     _fail(batch, error)
+                self._forget_answered()
             if self._stopping:
                 return
 
-    def _take(self) -> list[_Item]:
-        batch: list[_Item] = []
+    def _take(self) -> list[Item]:
+        batch: list[Item] = []
         size = 0
         while self._waiting and size < MOST_SIGNALS:
             item = self._waiting.popleft()
@@ -247,14 +212,15 @@ class Intake:
         self._signals -= size
         return batch
 
-    async def _write(self, batch: list[_Item]) -> None:
+    async def _write(self, batch: list[Item]) -> None:
         """Write a batch; when one request spoils it, write each alone so that only that one fails."""
         try:
             await self._attempt(batch)
         except (*STORE_ERRORS, ValueError) as error:
             if not _blames_request(error):
                 log.warning("intake.store_unreachable", error=type(error).__name__, requests=len(batch))
-                self.measure("unavailable", sum(max(1, len(item.signals)) for item in batch))
+                waiting = [item for item in batch if not item.done.done()]
+                self.measure("unavailable", sum(max(1, len(item.signals)) for item in waiting))
                 _fail(batch, Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER))
             elif len(batch) == 1:
                 log.exception("intake.refused_by_store", source=str(batch[0].source.id))
@@ -268,13 +234,13 @@ class Intake:
                 if not item.done.done():
                     item.done.set_result(None)
 
-    async def _attempt(self, batch: list[_Item]) -> None:
+    async def _attempt(self, batch: list[Item]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 # Triggers need no session; ending escalations does.
-                begin = self._db.begin_hot if _only_triggers(batch) else self._db.begin
+                begin = self._db.begin_hot if only_triggers(batch) else self._db.begin
                 async with asyncio.timeout(30), begin() as tx:
-                    await _store_batch(tx, batch)
+                    await store_batch(tx, batch)
                 return
             except (asyncpg.PostgresError, DBAPIError) as error:
                 if sqlstate(error) not in _DEADLOCK or attempt == _ATTEMPTS:
@@ -285,23 +251,7 @@ class Intake:
 async def store(tx: Tx, source: Source, body: bytes, content_type: str, parsed: Parsed) -> None:
     """Store one request and what it asks for as a part of this transaction."""
     await tx.flush()
-    await _store_batch(tx, [_accepted(source, body, content_type, parsed)])
-
-
-def _accepted(source: Source, body: bytes, content_type: str, parsed: Parsed, refused: int = 0) -> _Item:
-    """Lay out what is taken of a request; `refused` is how many of its triggers a source that is off has lost."""
-    problems = "; ".join(f"item {item.index}: {item.reason}" for item in parsed.rejected)
-    outcome = SignalOutcome.PARTLY_ACCEPTED if parsed.rejected or refused else SignalOutcome.ACCEPTED
-    if refused and not parsed.signals:
-        outcome = SignalOutcome.REJECTED
-    off = "The source is switched off, so nothing was opened." if refused else ""
-    detail = "; ".join(part for part in (off, problems, *parsed.notes) if part)
-    body = masking.without(parsed.routing_key, body)
-    return _Item(source, body, content_type[:200], parsed.signals, outcome, detail[:2000])
-
-
-def _only_triggers(batch: Sequence[_Item]) -> bool:
-    return all(signal.action is Action.TRIGGER for item in batch for signal in item.signals)
+    await store_batch(tx, [accepted(source, body, content_type, parsed)])
 
 
 def _blames_request(error: BaseException) -> bool:
@@ -309,186 +259,7 @@ def _blames_request(error: BaseException) -> bool:
     return sqlstate(error).startswith(_BLAMES_REQUEST) or isinstance(error, ValueError)
 
 
-def _fail(batch: Sequence[_Item], error: Exception) -> None:
+def _fail(batch: Sequence[Item], error: Exception) -> None:
     for item in batch:
         if not item.done.done():
             item.done.set_exception(error)
-
-
-def _rounds(batch: Sequence[_Item]) -> list[dict[Key, _Merged]]:
-    """Merge equal signals and keep the order of different ones: a key stands at most once in a round."""
-    rounds: list[dict[Key, _Merged]] = []
-    latest: dict[Key, int] = {}
-    for item in batch:
-        for signal in item.signals:
-            key = (item.source.id, signal.dedup_key)
-            at = latest.get(key)
-            if at is not None and rounds[at][key].signal.action is signal.action:
-                rounds[at][key].add(signal, item)
-                continue
-            at = 0 if at is None else at + 1
-            if at == len(rounds):
-                rounds.append({})
-            rounds[at][key] = _Merged(item.source, signal, signal, 1, [item])
-            latest[key] = at
-    return rounds
-
-
-@dataclass(slots=True)
-class _Written:
-    """What a batch did, gathered for the events and jobs at its end."""
-
-    events: list[Event] = field(default_factory=list[Event])
-    opened: set[UUID] = field(default_factory=set[UUID])
-    to_route: list[UUID] = field(default_factory=list[UUID])
-    got_worse: list[UUID] = field(default_factory=list[UUID])
-    repeated: list[UUID] = field(default_factory=list[UUID])
-    reworded: list[UUID] = field(default_factory=list[UUID])
-    # Opened to be kept, page nobody, and yet their end may have been told already.
-    recorded: list[UUID] = field(default_factory=list[UUID])
-    effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
-
-    def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
-        self.effects.update((alert_id, item.id, effect) for item in merged.items)
-
-    def sorted_effects(self) -> tuple[list[UUID], list[UUID], list[str]]:
-        """Return alerts, signals and effects, each in a column, in the order of the table's key."""
-        rows = sorted(self.effects)
-        return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
-
-
-async def _store_batch(tx: Tx, batch: Sequence[_Item]) -> None:
-    connection = await tx.raw()
-    written = _Written()
-    for round in _rounds(batch):
-        await _trigger(tx, connection, round, written)
-        await _change(tx, connection, round, AlertStatus.ACKNOWLEDGED, written)
-        await _change(tx, connection, round, AlertStatus.RESOLVED, written)
-    requests = [item for item in batch if item.is_first]
-    await connection.execute(
-        statements.SIGNALS,
-        [item.id for item in requests],
-        [item.source.id for item in requests],
-        [item.content_type for item in requests],
-        [item.body for item in requests],
-        [item.outcome for item in requests],
-        [item.detail for item in requests],
-        tx.now,
-        *written.sorted_effects(),
-    )
-    await emit(tx, *written.events)
-    await reword_pages(tx, written.reworded)
-    await close_if_over(tx, written.recorded)
-    await enqueue(tx, *await paging_anew_jobs(tx, written.repeated))
-    await enqueue(tx, *routing_jobs(written.to_route), *routing_jobs(written.got_worse, anew=True))
-
-
-async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], written: _Written) -> None:
-    wanted = sorted(((k, m) for k, m in round.items() if m.signal.action is Action.TRIGGER), key=_by_key)
-    if not wanted:
-        return
-    ids = {key: new_id() for key, _ in wanted}
-    signals, newest = [m.signal for _, m in wanted], [m.newest for _, m in wanted]
-    rows = await connection.fetch(
-        statements.UPSERT,
-        list(ids.values()),
-        [key[0] for key, _ in wanted],
-        [key[1] for key, _ in wanted],
-        [s.title for s in newest],
-        [s.description for s in newest],
-        [s.severity for s in signals],
-        [s.native_severity for s in newest],
-        [s.urgency for s in signals],
-        [encode_json(s.labels) for s in newest],
-        [encode_json([{"href": link.href, "text": link.text} for link in s.links]) for s in newest],
-        [m.count for _, m in wanted],
-        [s.record_only for s in signals],
-        tx.now,
-        [s.said_at for s in newest],
-    )
-    for row in rows:
-        key = (row["source_id"], row["dedup_key"])
-        merged = round[key]
-        if row["id"] != ids[key]:
-            written.note(row["id"], merged, SignalEffect.REPEATED)
-            written.repeated.append(row["id"])
-            if row["got_worse"]:
-                written.got_worse.append(row["id"])
-            if row["was"] is not None:
-                written.reworded.append(row["id"])
-                written.events += updated(
-                    row["id"], row["incident_id"], merged.source, decode_json(row["was"]), dict(row)
-                )
-            continue
-        written.note(row["id"], merged, SignalEffect.OPENED)
-        _opened(row["id"], merged, written)
-
-
-def _by_key(pair: tuple[Key, _Merged]) -> Key:
-    return pair[0]
-
-
-def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
-    signal, source = merged.signal, merged.source
-    written.opened.add(alert_id)
-    written.events.append(
-        AlertTriggered(
-            actor=ActorRef(kind="source", name=source.name, id=source.id),
-            alert_id=alert_id,
-            title=merged.newest.title,
-            severity=signal.severity,
-            urgency=signal.urgency,
-            source_name=source.name,
-            native_severity=signal.native_severity,
-        )
-    )
-    if signal.record_only:
-        reason = "The source marks this signal as information only."
-        written.events.append(AlertNotRouted(actor=SYSTEM, alert_id=alert_id, reason=reason))
-        written.recorded.append(alert_id)
-    else:
-        written.to_route.append(alert_id)
-
-
-_ACTION = {AlertStatus.ACKNOWLEDGED: Action.ACKNOWLEDGE, AlertStatus.RESOLVED: Action.RESOLVE}
-
-
-async def _change(
-    tx: Tx, connection: Connection, round: dict[Key, _Merged], to: AlertStatus, written: _Written
-) -> None:
-    wanted = sorted(((k, m) for k, m in round.items() if m.signal.action is _ACTION[to]), key=_by_key)
-    if not wanted:
-        return
-    rows = await connection.fetch(
-        statements.CHANGE,
-        [key[0] for key, _ in wanted],
-        [key[1] for key, _ in wanted],
-        to.value,
-        tx.now,
-        [m.source.name for _, m in wanted],
-        statements.BEFORE[to],
-        [m.newest.said_at for _, m in wanted],
-    )
-    if to is AlertStatus.RESOLVED and len(rows) < len(wanted):
-        missed = dict(wanted).keys() - {(row["source_id"], row["dedup_key"]) for row in rows}
-        for key, alert_id in (await note_missed(tx, {key: round[key].newest.said_at for key in missed})).items():
-            written.note(alert_id, round[key], SignalEffect.OUTDATED)
-    for row in rows:
-        merged = round[(row["source_id"], row["dedup_key"])]
-        written.note(row["id"], merged, SignalEffect(to.value))
-        common: dict[str, Any] = {
-            "actor": ActorRef(kind="source", name=merged.source.name, id=merged.source.id),
-            "alert_id": row["id"],
-            "incident_id": row["incident_id"],
-        }
-        resolved = to is AlertStatus.RESOLVED
-        written.events.append(AlertResolved(**common) if resolved else AlertAcknowledged(**common))
-    # Nobody is paged yet for what this very batch has opened, as nobody else has seen it.
-    if paged := [row["id"] for row in rows if row["id"] not in written.opened]:
-        resolved = to is AlertStatus.RESOLVED
-        await oncall.end_runs(
-            tx,
-            alert_ids=paged,
-            state=RunState.CANCELLED if resolved else RunState.ANSWERED,
-            reason="The alert is resolved." if resolved else "The alert was acknowledged at its source.",
-        )

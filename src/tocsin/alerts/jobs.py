@@ -38,7 +38,7 @@ async def page_anew(db: Database, job: Job) -> None:
 
 
 async def look_after(db: Database, job: Job) -> None:
-    """Close stale alerts, give forgotten ones back or remind their owners, a portion at a time.
+    """Close alerts that are over or stale, give forgotten ones back or remind their owners, a portion at a time.
 
     May run twice and late, also at the same time: what it finds it locks and looks at again.
     """

@@ -21,6 +21,7 @@ from tocsin.alerts.model import (
     AlertSignal,
     AlertSource,
     AlertStatus,
+    EarlyResolve,
     Signal,
     SignalEffect,
 )
@@ -202,6 +203,21 @@ async def lock_stale(tx: Tx, *, limit: int) -> list[tuple[Alert, str, int]]:
     found = select(Alert, AlertSource.name, hours).where(Alert.id.in_(held), *wanted).order_by(Alert.id)
     rows = (await tx.session.execute(found.execution_options(populate_existing=True))).all()
     return [(alert, name, number) for alert, name, number in rows if number is not None]
+
+
+async def lock_over_at_source(tx: Tx, *, since: datetime, limit: int) -> list[UUID]:
+    """Lock open alerts whose source has said since then that they were over; returns their ids.
+
+    Those that somebody else holds are left out.
+    """
+    over = (
+        select(Alert.id)
+        .join(EarlyResolve, and_(EarlyResolve.source_id == Alert.source_id, EarlyResolve.dedup_key == Alert.dedup_key))
+        # As the partial index says it.
+        .where(Alert.status != AlertStatus.RESOLVED, Alert.said_at <= EarlyResolve.said_at)
+        .where(EarlyResolve.received_at > since)
+    )
+    return await _hold(tx, over, limit)
 
 
 def _nothing_done(since: ColumnElement[datetime] | datetime) -> ColumnElement[bool]:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from tocsin.alerts.model import AlertStatus
+from tocsin.db.compose import as_one
+from tocsin.events.log import INSERT_EVENTS
+from tocsin.jobs.queue import INSERT_JOBS
+from tocsin.oncall.queries import HAS_UNREACHED_RUN
 
-SIGNALS = """
-WITH signals AS (
-    INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
-    SELECT new.id, new.source_id, $7, new.content_type, new.body, new.outcome, new.detail
-    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
-         AS new (id, source_id, content_type, body, outcome, detail)
-)
-INSERT INTO alert_signal (alert_id, signal_id, effect)
-SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::text[]) ON CONFLICT DO NOTHING
+_SIGNALS = """
+INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
+SELECT new.id, new.source_id, $7::timestamptz, new.content_type, new.body, new.outcome, new.detail
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[])
+     AS new (id, source_id, content_type, body, outcome, detail)
 """
+_EFFECTS = """
+INSERT INTO alert_signal (alert_id, signal_id, effect)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) ON CONFLICT DO NOTHING
+"""
+# What a batch leaves beside its alerts.
+LEAVE = as_one(_SIGNALS, _EFFECTS, INSERT_EVENTS, INSERT_JOBS)
 # A repeat says what the alert is by now, unless it is older by the sender's own time; severity and urgency only ever
-# get worse. One that makes it worse, and is more than information, has it routed anew while nobody has taken it on:
-# `updated_at` is this transaction's instant then. `was` is what a repeat that says something new found, as this
+# get worse. One that makes it worse is told by `got_worse` while nobody has taken the alert on: `updated_at` is this
+# transaction's instant then. `was` is what a repeat that says something new found, as this
 # statement saw it when it began; it is for the record alone, and text because a session would read JSON by itself.
-UPSERT = """
+# `over_at` is when the source of a new alert has said, before it came, that it was over.
+UPSERT = f"""
 INSERT INTO alert (id, source_id, dedup_key, status, title, description, severity, native_severity, urgency, labels,
-                   links, count, created_at, last_seen_at, updated_at, worded_at, routed_at, said_at)
+                   links, count, created_at, last_seen_at, updated_at, worded_at, routed_at, said_at, route_id)
 SELECT new.id, new.source_id, new.dedup_key, 'triggered', new.title, new.description, new.severity,
        new.native_severity, new.urgency, new.labels, new.links, new.count,
        $13::timestamptz, $13::timestamptz, $13::timestamptz, $13::timestamptz,
-       CASE WHEN new.record_only THEN $13::timestamptz END, least(new.said_at, $13::timestamptz)
+       CASE WHEN new.is_routed THEN $13::timestamptz END, least(new.said_at, $13::timestamptz), new.route_id
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-            $9::jsonb[], $10::jsonb[], $11::int[], $12::bool[], $14::timestamptz[])
+            $9::jsonb[], $10::jsonb[], $11::int[], $12::bool[], $14::timestamptz[], $15::uuid[])
      AS new (id, source_id, dedup_key, title, description, severity, native_severity, urgency, labels, links, count,
-             record_only, said_at)
+             is_routed, said_at, route_id)
 ON CONFLICT (source_id, dedup_key) WHERE status <> 'resolved'
 DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last_seen_at,
               title = CASE WHEN EXCLUDED.said_at < alert.said_at THEN alert.title ELSE EXCLUDED.title END,
@@ -49,7 +56,6 @@ DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last
               urgency = CASE WHEN EXCLUDED.urgency = 'high' AND EXCLUDED.severity < alert.severity
                              THEN 'high' ELSE alert.urgency END,
               updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.severity < alert.severity
-                                 AND EXCLUDED.routed_at IS NULL
                                 THEN EXCLUDED.updated_at ELSE alert.updated_at END
 RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severity, urgency,
           updated_at = $13::timestamptz AS got_worse,
@@ -57,8 +63,13 @@ RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severit
                THEN (SELECT jsonb_build_object('title', title, 'severity', severity,
                                                'native_severity', native_severity,
                                                'urgency', urgency)::text
-                     FROM alert AS before WHERE before.id = alert.id) END AS was
-"""
+                     FROM alert AS before WHERE before.id = alert.id) END AS was,
+          CASE WHEN created_at = $13::timestamptz AND said_at IS NOT NULL
+               THEN (SELECT early.said_at FROM alert_early_resolve AS early
+                     WHERE early.source_id = alert.source_id AND early.dedup_key = alert.dedup_key
+                       AND early.received_at > $16::timestamptz) END AS over_at,
+          created_at <> $13::timestamptz AND {HAS_UNREACHED_RUN} AS is_unreached
+"""  # noqa: S608
 CHANGE = """
 UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
        acknowledged_at = CASE WHEN $3::text = 'acknowledged' THEN $4::timestamptz ELSE acknowledged_at END,

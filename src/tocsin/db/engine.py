@@ -47,6 +47,7 @@ LOCK: dict[str, Any] = {"key_share": True}
 
 _NOW = text("SELECT tocsin_now()")
 _VERSION = "SELECT version FROM configuration_version"
+_NOW_AND_VERSION = "SELECT tocsin_now() AS now, (SELECT version FROM configuration_version) AS version"
 
 
 def encode_json(value: object) -> str:
@@ -66,7 +67,7 @@ class Tx:
     has only the driver's connection: it costs a third, and is for the few paths that must keep up with a burst.
     """
 
-    __slots__ = ("_connection", "_db", "_rings", "_session", "_version", "depth", "listeners", "now")
+    __slots__ = ("_began_at", "_connection", "_db", "_rings", "_session", "_version", "depth", "listeners", "now")
 
     def __init__(
         self,
@@ -76,8 +77,11 @@ class Tx:
         session: AsyncSession | None = None,
         connection: Connection | None = None,
         depth: int = 0,
+        began_at: int | None = None,
     ) -> None:
         self._db = db
+        # The version of the configuration when it began, where that was asked for.
+        self._began_at = began_at
         self._session = session
         self._connection = connection
         self._version: int | None = None
@@ -126,6 +130,15 @@ class Tx:
             self._version = await (await self.raw()).fetchval(_VERSION)
         return await self._db.snapshot(name, load, at_least=self._version or 0)
 
+    async def at_hand(self, name: str, load: Callable[[Tx], Awaitable[T]]) -> T | None:
+        """Return what `cached` would, as of the begin of the transaction; None when that would have to be read.
+
+        It is read then, but for whoever asks later: nobody waits for it here.
+        """
+        if self._began_at is None:
+            self._began_at = await (await self.raw()).fetchval(_VERSION)
+        return self._db.at_hand(name, load, at_least=self._began_at or 0)
+
 
 class Database:
     """The connections of one process to one PostgreSQL."""
@@ -146,6 +159,7 @@ class Database:
         # Name → the version of the configuration it was read at, and what was read.
         self._snapshots: dict[str, tuple[int, Any]] = {}
         self._reading = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
         self._pool: Pool | None = None
         self._pool_size = pool_size
         self._application = application
@@ -245,6 +259,9 @@ class Database:
     async def close(self) -> None:
         """Close everything; work in progress is given a few seconds, and a silent server no more."""
         await self.bell.stop()
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait({self._fetching})
         if self._pool is not None:
             try:
                 async with asyncio.timeout(5):
@@ -277,6 +294,20 @@ class Database:
                 await connection.execute(TRY_TO_WRITE)
             finally:
                 await trial.rollback()
+
+    def at_hand(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T | None:
+        """Return a part of the configuration that is not older than the version; see `Tx.at_hand`."""
+        known = self._snapshots.get(name)
+        if known is not None and known[0] >= at_least:
+            return cast("T", known[1])
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(self._fetch(name, load, at_least), name="configuration")
+        return None
+
+    async def _fetch(self, name: str, load: Callable[[Tx], Awaitable[T]], at_least: int) -> None:
+        # Who cannot do without it reads it, and says what is wrong.
+        with contextlib.suppress(*STORE_ERRORS):
+            await self.snapshot(name, load, at_least=at_least)
 
     async def snapshot(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T:
         """Return a part of the configuration that is not older than the version; see `Tx.cached`."""
@@ -327,8 +358,8 @@ class Database:
         async with self.pool.acquire() as proxy:
             connection = cast("Connection", proxy)
             async with _transaction(connection):
-                now: datetime = await connection.fetchval("SELECT tocsin_now()")
-                tx = Tx(self, now, connection=connection, depth=depth)
+                (begun,) = await connection.fetch(_NOW_AND_VERSION)
+                tx = Tx(self, begun["now"], connection=connection, depth=depth, began_at=begun["version"])
                 yield tx
         if tx.rings:
             self.bell.ring(tx.rings)

@@ -24,6 +24,8 @@ class Proxy:
         self._age = 0
         self._silent_from_server: set[int] = set()
         self.connected = 0
+        # The connections, by their numbers, that whoever made them has not ended yet.
+        self.held = set[int]()
         self.closed = False
 
     @property
@@ -54,11 +56,12 @@ class Proxy:
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected += 1
-        task = asyncio.ensure_future(self._join(reader, writer))
+        self.held.add(self.connected)
+        task = asyncio.ensure_future(self._join(reader, writer, self.connected))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         age = self._age
         self._open.add(writer)
         if self.closed:
@@ -66,6 +69,7 @@ class Proxy:
         upstream_reader, upstream = await asyncio.open_unix_connection(self._upstream)
         self._open.add(upstream)
         there = asyncio.ensure_future(self._pass(reader, upstream, age, to_server=True))
+        there.add_done_callback(lambda _: self.held.discard(number))
         back = asyncio.ensure_future(self._pass(upstream_reader, writer, age, to_server=False))
         try:
             await asyncio.wait({there, back}, return_when=asyncio.ALL_COMPLETED)

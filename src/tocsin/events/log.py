@@ -68,7 +68,8 @@ class LoggedEvent(Record):
 
 INSERT_EVENTS = """
 INSERT INTO event (id, name, at, actor_kind, actor_id, actor_name, alert_id, incident_id, data, depth)
-SELECT new.id, new.name, $10, new.actor_kind, new.actor_id, new.actor_name, new.alert_id, new.incident_id, new.data, $9
+SELECT new.id, new.name, $10::timestamptz, new.actor_kind, new.actor_id, new.actor_name, new.alert_id, new.incident_id,
+       new.data, $9::int
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::jsonb[])
      AS new (id, name, actor_kind, actor_id, actor_name, alert_id, incident_id, data)
 """
@@ -79,10 +80,22 @@ async def emit(tx: Tx, *events: Event) -> list[UUID]:
     if not events:
         return []
     await tx.flush()
+    values, reactions = to_write(tx, events)
+    await (await tx.raw()).execute(INSERT_EVENTS, *values)
+    await enqueue(tx, *reactions)
+    ids: list[UUID] = values[0]
+    return ids
+
+
+def to_write(tx: Tx, events: Sequence[Event]) -> tuple[tuple[Any, ...], list[NewJob]]:
+    """Return the arguments of `INSERT_EVENTS` for these events, and the jobs for their reactions.
+
+    For whoever writes them with other things, in this transaction.
+    """
     ids = [new_id() for _ in events]
-    connection = await tx.raw()
-    await connection.execute(
-        INSERT_EVENTS,
+    if events:
+        tx.ring(TOPIC)
+    values = (
         ids,
         [event.name for event in events],
         [event.actor.kind for event in events],
@@ -94,9 +107,7 @@ async def emit(tx: Tx, *events: Event) -> list[UUID]:
         tx.depth,
         tx.now,
     )
-    await enqueue(tx, *_reactions(tx, zip(ids, events, strict=True)))
-    tx.ring(TOPIC)
-    return ids
+    return values, _reactions(tx, zip(ids, events, strict=True))
 
 
 def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:

@@ -126,6 +126,17 @@ ON CONFLICT (dedup) WHERE dedup IS NOT NULL DO NOTHING
 """
 
 
+def to_enqueue(tx: Tx, jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
+    """Return the arguments of `INSERT_JOBS` for these jobs, for whoever writes them with other things.
+
+    The bell rings for those that are due when the transaction commits.
+    """
+    for job in jobs:
+        if job.due is None or job.due <= tx.now:
+            tx.ring(f"lane:{job.lane}")
+    return insert_arguments(jobs)
+
+
 def insert_arguments(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
     """Return the arguments of `INSERT_JOBS` for these jobs."""
     return (
@@ -143,13 +154,8 @@ def insert_arguments(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
 
 async def enqueue(tx: Tx, *jobs: NewJob) -> None:
     """Put jobs into the queue; they become visible, and the bell rings, when the transaction commits."""
-    if not jobs:
-        return
-    connection = await tx.raw()
-    await connection.execute(INSERT_JOBS, *insert_arguments(jobs))
-    for job in jobs:
-        if job.due is None or job.due <= tx.now:
-            tx.ring(f"lane:{job.lane}")
+    if jobs:
+        await (await tx.raw()).execute(INSERT_JOBS, *to_enqueue(tx, jobs))
 
 
 async def cancel(tx: Tx, *keys: str) -> None:

@@ -12,9 +12,19 @@ from tocsin.db.engine import Tx
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import EscalationRun, RunState
 
+# The word "fall" as a number; the other half of an advisory lock's key is the incident.
+_LOCK_SPACE = 0x66616C6C
+_IN_TURN = "SELECT pg_advisory_xact_lock($1::int, hashtext($2::text))"
+
 
 async def incidents_with_fallback(tx: Tx, incident_ids: Sequence[UUID]) -> set[UUID]:
-    """Return for which of these incidents the fallback is being asked for help now."""
+    """Return for which of these incidents the fallback is being asked for help now.
+
+    Until the commit nobody else learns it of them, and so asks the fallback as well: two runs of one incident meet
+    nowhere else, as each is locked by itself.
+    """
+    for id in sorted(incident_ids):
+        await (await tx.raw()).execute(_IN_TURN, _LOCK_SPACE, str(id))
     query = select(EscalationRun.incident_id).where(
         EscalationRun.incident_id.in_(incident_ids),
         EscalationRun.state == RunState.RUNNING,

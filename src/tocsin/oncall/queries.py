@@ -101,17 +101,9 @@ async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[tup
     return {(row["alert_id"], row["is_fallback"]) for row in rows}
 
 
-async def unreached(tx: Tx, alert_ids: Sequence[UUID]) -> list[UUID]:
-    """Return those of these alerts for which a run goes on that has reached nobody. Needs no session."""
-    connection = await tx.raw()
-    rows = await connection.fetch(
-        """
-        SELECT DISTINCT alert_id FROM escalation_run
-        WHERE state = 'running' AND unreached_since IS NOT NULL AND alert_id = ANY($1::uuid[])
-        """,
-        alert_ids,
-    )
-    return [row["alert_id"] for row in rows]
+# For a statement over alerts, in the words of the partial index: a run goes on that has reached nobody.
+HAS_UNREACHED_RUN = """EXISTS (SELECT FROM escalation_run AS run WHERE run.alert_id = alert.id
+                                  AND run.state = 'running' AND run.unreached_since IS NOT NULL)"""
 
 
 Is = Callable[[type[EscalationRun]], ColumnElement[bool]]

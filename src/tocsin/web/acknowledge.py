@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from litestar import HttpMethod, post, route
 from litestar.params import FromPath
@@ -21,19 +20,16 @@ from tocsin.edge.rights import Right
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
-from tocsin.identity import queries as identity
-from tocsin.identity import service as people
 from tocsin.identity.access import EVERYTHING, P
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident, ResponderState
+from tocsin.incidents.service import AnswerLink, LinkAct
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.ids import public
 from tocsin.kit.text import truncate
-from tocsin.notifications import queries as notifications
-from tocsin.notifications.jobs import ACK_PURPOSE
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as escalations
 from tocsin.oncall.escalation import row_for
@@ -86,20 +82,14 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A page and everything that it is about; `is_astray`: the link went to an address that is theirs no longer."""
+    """A page and everything that it is about."""
 
+    link: AnswerLink
     page: Page
     person: User
     run: EscalationRun
     alert: Alert | None
     incident: Incident | None
-    channel: str
-    is_astray: bool
-
-    @property
-    def actor(self) -> Actor:
-        """Return the paged person."""
-        return Actor.person(self.person)
 
 
 @route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], needs=Right.NONE)
@@ -112,68 +102,43 @@ async def ack_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
 async def answer(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Answer as the person who was paged. Form field `do`: ack, decline or escalate; `step` guards against a repeat."""
     form = await forms.read(request)
+    do = form.text("do")
     try:
         async with context.db.begin() as tx:
-            asked = await _find(tx, context, token)
-            if asked is not None:
-                await _answer(tx, asked, form.text("do"), form.text("step"))
+            if do in list(LinkAct):
+                seen = forms.read_step(form.text("step"))
+                await incidents.answer_by_link(tx, token, LinkAct(do), valid_for=_valid_for(context), seen=seen)
     except Conflict as problem:
         return await _show(request, context, token, notice=problem.message)
     return pages.go(f"/p/{token}")
 
 
-async def _answer(tx: Tx, asked: _Asked, do: str, step: str) -> None:
-    match do:
-        case "ack":
-            await incidents.answer_page(tx, asked.actor, asked.page.id, asked.channel)
-        case "decline":
-            await incidents.decline_page(tx, asked.actor, asked.page.id)
-        case "escalate":
-            await incidents.escalate_page(tx, asked.actor, asked.page.id, seen=forms.read_step(step))
-        case _:
-            pass
+def _valid_for(context: Context) -> timedelta:
+    return timedelta(hours=context.settings.ack_link_hours)
 
 
-async def _find(tx: Tx, context: Context, token: str) -> _Asked | None:
-    """Return what a link that is good now is about.
-
-    None when it is not genuine or too old, its person is gone, or its address is theirs no longer.
-    """
-    read = await _read_token(tx, context, token)
-    asked = await _read(tx, read[0]) if read is not None and not read[2] else None
-    return asked if asked is not None and not asked.is_astray else None
-
-
-async def _read_token(tx: Tx, context: Context, token: str) -> tuple[UUID, datetime, bool] | None:
-    keys = await people.link_keys(tx, timedelta(hours=context.settings.ack_link_hours))
-    return keys.read_signed_id(ACK_PURPOSE, token, now=tx.now)
-
-
-async def _read(tx: Tx, delivery_id: UUID) -> _Asked | None:
+async def _read(tx: Tx, context: Context, token: str) -> _Asked | None:
+    link = await incidents.read_link(tx, token, valid_for=_valid_for(context))
+    if link is None:
+        return None
+    page = link.page
     try:
-        delivery = await notifications.delivery(tx, delivery_id)
-        if delivery.page_id is None:
-            return None
-        page = await oncall.page(tx, delivery.page_id)
-        person = await identity.user(tx, page.user_id)
         run = await oncall.run(tx, page.run_id)
         alert = await alert_queries.get(tx, EVERYTHING, page.alert_id) if page.alert_id is not None else None
         incident_id = page.incident_id or (alert.incident_id if alert is not None else None)
         incident = await incident_queries.get(tx, EVERYTHING, incident_id) if incident_id is not None else None
-        is_astray = bool(await notifications.astray(tx, [delivery_id]))
     except NotFound:
         return None
-    return _Asked(page, person, run, alert, incident, delivery.channel, is_astray) if person.is_active else None
+    return _Asked(link, page, link.person, run, alert, incident)
 
 
 async def _show(request: AppRequest, context: Context, token: str, notice: str = "") -> pages.Page:
     async with context.db.begin() as tx:
-        read = await _read_token(tx, context, token)
-        asked = await _read(tx, read[0]) if read is not None else None
-        if read is None or asked is None:
+        asked = await _read(tx, context, token)
+        if asked is None:
             return _nowhere(request, context, tx, token)
         view = await _view(tx, asked)
-        state = "expired" if read[2] else "astray" if asked.is_astray else _state(asked)
+        state = "expired" if asked.link.is_expired else "astray" if asked.link.is_astray else _state(asked)
         if state == "waiting" and view.passed_on_at is not None:
             state = "passed_on"
         values = pages.bare(request, context, tx.now.astimezone(pages.zone(asked.person.time_zone)))

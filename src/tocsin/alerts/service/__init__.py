@@ -14,7 +14,13 @@ from tocsin.alerts.service.by_hand import (
 from tocsin.alerts.service.explaining import explained
 from tocsin.alerts.service.forgotten import look_after
 from tocsin.alerts.service.holding import held_until
-from tocsin.alerts.service.lateness import close_if_over, forget_early_resolves, note_missed
+from tocsin.alerts.service.lateness import (
+    REMEMBERED_FOR,
+    came_late,
+    close_as_over,
+    forget_early_resolves,
+    note_missed,
+)
 from tocsin.alerts.service.news import note_news, read_news
 from tocsin.alerts.service.policies import delete_policy, uses_of_policy
 from tocsin.alerts.service.returning import CODE as COMES_BACK
@@ -23,11 +29,13 @@ from tocsin.alerts.service.routes import RouteChanges, RouteDraft, create_route,
 from tocsin.alerts.service.routing import (
     PAGE_ANEW,
     ROUTE,
+    Routed,
     enqueue_routing,
     page_anew,
     paging_anew_jobs,
     route,
     route_anew,
+    route_at_once,
     routing_jobs,
 )
 from tocsin.alerts.service.sources import (
@@ -55,6 +63,7 @@ __all__ = [
     "MOST_HELD_MINUTES",
     "MOST_HOURS",
     "PAGE_ANEW",
+    "REMEMBERED_FOR",
     "ROUTE",
     "SOURCES_TOPIC",
     "Act",
@@ -62,10 +71,12 @@ __all__ = [
     "HoldDown",
     "RouteChanges",
     "RouteDraft",
+    "Routed",
     "Staleness",
     "acknowledge",
     "at_most",
-    "close_if_over",
+    "came_late",
+    "close_as_over",
     "coming_back",
     "create_route",
     "create_source",
@@ -96,6 +107,7 @@ __all__ = [
     "rotate_token",
     "route",
     "route_anew",
+    "route_at_once",
     "routing_jobs",
     "sweep_signals",
     "take_on",

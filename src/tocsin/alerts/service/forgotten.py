@@ -1,5 +1,7 @@
 """What nobody looks after any more: acknowledged alerts without progress, and open ones that their source never ends.
 
+Also what its source did end, by a resolve that missed it.
+
 Progress is whatever a person does to the alert or to the incident that it is in, a comment included. All of it is
 found by looking, so a late or a second look changes nothing that has changed meanwhile.
 """
@@ -14,6 +16,7 @@ from uuid import UUID
 from tocsin.alerts import queries
 from tocsin.alerts.model import Alert
 from tocsin.alerts.service.by_hand import end, give_back
+from tocsin.alerts.service.lateness import close_missed
 from tocsin.alerts.service.wording import page_words
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertReminded
@@ -31,8 +34,9 @@ _TOCSIN = Actor.system("Tocsin")
 
 
 async def look_after(tx: Tx) -> int:
-    """Close what is stale, give back and remind of what is forgotten, a portion of each; returns how many it were."""
-    return await _close_stale(tx) + await _give_back(tx) + await _remind(tx)
+    """Close what is over or stale, give back and remind of what is forgotten, a portion of each; returns how many."""
+    missed = await close_missed(tx, limit=PORTION)
+    return missed + await _close_stale(tx) + await _give_back(tx) + await _remind(tx)
 
 
 async def _close_stale(tx: Tx) -> int:

@@ -12,11 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
+from tocsin.alerts import queries
 from tocsin.alerts.model import EarlyResolve
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertResolved
 from tocsin.events.base import ActorRef
 from tocsin.events.log import emit
+from tocsin.oncall import service as oncall
+from tocsin.oncall.model import RunState
 
 # So long a resolve that ended nothing is remembered. Messages overtake one another by seconds. Longer would be a risk:
 # a tool that lost sight of a problem, said that it was over and finds it again sends the same start once more.
@@ -36,12 +39,20 @@ DO UPDATE SET said_at = greatest(known.said_at, EXCLUDED.said_at), received_at =
 """
 _CLOSE = """
 UPDATE alert SET status = 'resolved', resolved_at = $2::timestamptz, updated_at = $2::timestamptz,
-       routed_at = $2::timestamptz, resolved_by = source.name
+       routed_at = coalesce(routed_at, $2::timestamptz), resolved_by = source.name
 FROM alert_early_resolve AS early JOIN alert_source AS source ON source.id = early.source_id
 WHERE alert.id = ANY($1::uuid[]) AND alert.status <> 'resolved'
   AND early.source_id = alert.source_id AND early.dedup_key = alert.dedup_key
   AND alert.said_at <= early.said_at AND early.received_at > $3::timestamptz
 RETURNING alert.id, alert.incident_id, early.said_at, source.id AS source_id, source.name
+"""
+# Of new alerts, `$2` is when each was over; one that its source has said more of since is left as it is.
+_CLOSE_NEW = """
+UPDATE alert SET status = 'resolved', resolved_at = $4::timestamptz, updated_at = $4::timestamptz,
+       routed_at = $4::timestamptz, route_id = NULL, resolved_by = over.source_name
+FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS over (id, at, source_name)
+WHERE alert.id = over.id AND alert.status <> 'resolved' AND alert.said_at <= over.at
+RETURNING alert.id
 """
 
 
@@ -67,7 +78,7 @@ async def note_missed(tx: Tx, resolves: Mapping[tuple[UUID, str], datetime | Non
 async def close_if_over(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
     """Resolve those of these alerts whose source had said before that they were over; returns which.
 
-    For alerts that nobody has been paged for yet.
+    Whoever calls has locked them, and ends what goes on for them.
     """
     if not alert_ids:
         return set()
@@ -76,17 +87,50 @@ async def close_if_over(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
     await emit(
         tx,
         *(
-            AlertResolved(
-                actor=ActorRef(kind="source", name=row["name"], id=row["source_id"]),
-                alert_id=row["id"],
-                incident_id=row["incident_id"],
-                reason="It came late: the source had said before that it was over",
-                over_at=row["said_at"].isoformat(),
+            came_late(
+                row["id"],
+                ActorRef(kind="source", name=row["name"], id=row["source_id"]),
+                row["said_at"],
+                row["incident_id"],
             )
             for row in rows
         ),
     )
     return {row["id"] for row in rows}
+
+
+async def close_as_over(tx: Tx, over: Mapping[UUID, tuple[datetime, str]]) -> set[UUID]:
+    """Resolve those of these alerts, which this transaction has opened, that came too late; returns which.
+
+    `over` is alert → when it was over, and the name of its source. The caller tells of it.
+    """
+    connection = await tx.raw()
+    times, names = [at for at, _ in over.values()], [name for _, name in over.values()]
+    return {row["id"] for row in await connection.fetch(_CLOSE_NEW, list(over), times, names, tx.now)}
+
+
+def came_late(alert_id: UUID, source: ActorRef, over_at: datetime, incident_id: UUID | None = None) -> AlertResolved:
+    """Tell that an alert was over at its source before it came."""
+    return AlertResolved(
+        actor=source,
+        alert_id=alert_id,
+        incident_id=incident_id,
+        reason="It came late: the source had said before that it was over",
+        over_at=over_at.isoformat(),
+    )
+
+
+async def close_missed(tx: Tx, *, limit: int) -> int:
+    """Close alerts that stayed open although their source had ended them, and end their pages; returns how many.
+
+    Two processes that write a trigger and its resolve at once see nothing of each other: the resolve finds no alert,
+    and the alert no resolve.
+    """
+    closed = await close_if_over(tx, await queries.lock_over_at_source(tx, since=tx.now - REMEMBERED_FOR, limit=limit))
+    if closed:
+        reason = "The alert is resolved."
+        await oncall.end_runs(tx, alert_ids=sorted(closed), state=RunState.CANCELLED, reason=reason)
+    return len(closed)
 
 
 async def forget_early_resolves(tx: Tx) -> None:

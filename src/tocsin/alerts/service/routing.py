@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import structlog
 
 from tocsin.alerts import queries, routing
 from tocsin.alerts.model import AlertStatus
@@ -19,15 +22,21 @@ from tocsin.events.words import too_late
 from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
+from tocsin.kit.clock import monotonic
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageContent
 
+log = structlog.stdlib.get_logger(__name__)
+
 ROUTE = "alerts.route"
 PAGE_ANEW = "alerts.page_anew"
 # One routing job carries at most so many alerts: enough to make it cheap, few enough to keep a lock short.
 _ROUTED_AT_ONCE = 64
+_TABLE = "alerts.routing"
+# Seconds that intake may spend on the conditions of routes within one batch; what they do not suffice for gets a job.
+AT_ONCE_WITHIN = 0.02
 
 
 def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False, due: datetime | None = None) -> list[NewJob]:
@@ -44,10 +53,9 @@ def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False, due: datetime
     ]
 
 
-async def paging_anew_jobs(tx: Tx, repeated: Sequence[UUID]) -> list[NewJob]:
-    """Return the jobs that page anew for those of these alerts whose escalation has reached nobody so far."""
-    ids = await oncall_queries.unreached(tx, repeated) if repeated else []
-    portions = [ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(ids), _ROUTED_AT_ONCE)]
+def paging_anew_jobs(alert_ids: Sequence[UUID]) -> list[NewJob]:
+    """Return the jobs that page anew for these alerts, whose escalation has reached nobody so far."""
+    portions = [alert_ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)]
     return [NewJob(kind=PAGE_ANEW, lane="page", payload={"alert_ids": [str(id) for id in some]}) for some in portions]
 
 
@@ -73,7 +81,7 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     alerts = [alert for alert in alerts if alert.id not in over]
     if not alerts:
         return
-    table = await tx.cached("alerts.routing", queries.routing_table)
+    table = await tx.cached(_TABLE, queries.routing_table)
     held, begun = await hold_back(tx, alerts, table)
     for due, ids in lets_go(begun).items():
         await queue.enqueue(tx, *routing_jobs(ids, due=due))
@@ -84,29 +92,69 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     events: list[Event] = []
     starts: list[oncall.Start] = []
     for alert in alerts:
-        source_name, source_kind = table.sources[alert.source_id]
-        decision = routing.route(table.routes, routing.facts(alert, source=source_name, source_kind=source_kind))
-        taken = decision.route
-        decided[alert.id] = taken.id if taken else None
-        if taken is None:
-            events.append(_not_routed(alert, decision))
-            continue
-        routed = _routed(alert, taken, decision, table)
-        events.append(routed)
-        if taken.policy_id is not None and alert.status == AlertStatus.TRIGGERED:
+        routed = _decide(alert, table)
+        decided[alert.id] = routed.route_id
+        events.append(routed.event)
+        if routed.policy_id is not None and alert.status == AlertStatus.TRIGGERED:
+            source_name, _ = table.sources[alert.source_id]
             starts.append(
                 oncall.Start(
                     content=_page_content(alert, source_name),
-                    reason=routed.reason,
+                    reason=routed.event.reason,
                     alert_id=alert.id,
                     linked_incident_id=alert.incident_id,
-                    policy_id=taken.policy_id,
+                    policy_id=routed.policy_id,
                 )
             )
     await queries.mark_routed(tx, decided)
     await emit(tx, *events)
     if starts:
         await oncall.start(tx, starts)
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Where an alert goes: the route that took it, if any, whom that pages, if anybody, and what the record says."""
+
+    route_id: UUID | None
+    policy_id: UUID | None
+    event: AlertRouted | AlertNotRouted
+
+
+async def route_at_once(tx: Tx, alerts: Sequence[queries.Unrouted]) -> dict[UUID, Routed]:
+    """Decide for those of these new alerts that page nobody; every other one needs a job that routes it.
+
+    Intake waits for nothing here: without the routing table at hand, and where conditions take long, it is left to the
+    jobs. So is what its source may hold back.
+    """
+    table = await tx.at_hand(_TABLE, queries.routing_table) if alerts else None
+    if table is None:
+        return {}
+    until = monotonic() + AT_ONCE_WITHIN
+    found: dict[UUID, Routed] = {}
+    for alert in alerts:
+        if monotonic() > until:
+            break
+        if alert.source_id in table.hold_downs or alert.source_id not in table.sources:
+            continue
+        try:
+            routed = _decide(alert, table)
+        except Exception:
+            # Whatever is wrong with a route, the signal is kept; the job that routes it says so and tries again.
+            log.exception("alerts.not_routed_at_once")
+            break
+        if routed.policy_id is None:
+            found[alert.id] = routed
+    return found
+
+
+def _decide(alert: queries.Unrouted, table: queries.RoutingTable) -> Routed:
+    source_name, source_kind = table.sources[alert.source_id]
+    decision = routing.route(table.routes, routing.facts(alert, source=source_name, source_kind=source_kind))
+    taken = decision.route
+    if taken is None:
+        return Routed(None, None, _not_routed(alert, decision))
+    return Routed(taken.id, taken.policy_id, _routed(alert, taken, decision, table))
 
 
 def _routed(

@@ -9,6 +9,7 @@ from tocsin.incidents.service.editing import change_severity, comment, update, u
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.leaving import free_alert, needs_of, stand_in, take_back_messages, update_person
 from tocsin.incidents.service.linking import link_alerts, unlink_alert
+from tocsin.incidents.service.links import AnswerLink, LinkAct, answer_by_link, read_link
 from tocsin.incidents.service.news import note_news, read_news
 from tocsin.incidents.service.paging import (
     Already,
@@ -25,10 +26,13 @@ from tocsin.incidents.service.sharing import Holder, grant, must_see_grants, rev
 
 __all__ = [
     "Already",
+    "AnswerLink",
     "Asked",
     "Draft",
     "Holder",
+    "LinkAct",
     "acknowledge",
+    "answer_by_link",
     "answer_page",
     "assign_role",
     "assign_roles",
@@ -50,6 +54,7 @@ __all__ = [
     "note_page",
     "page",
     "prefill",
+    "read_link",
     "read_news",
     "read_page",
     "reopen",

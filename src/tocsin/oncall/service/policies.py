@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
@@ -40,7 +42,7 @@ async def create_policy(
     """Write a new policy; names are unique."""
     who.must(P.ONCALL_MANAGE)
     title = await _check_policy(tx, name, steps, repeat)
-    policy = EscalationPolicy(
+    new = insert(EscalationPolicy).values(
         id=new_id(),
         name=title,
         description=description.strip()[:2000],
@@ -49,8 +51,10 @@ async def create_policy(
         updated_at=tx.now,
         version=1,
     )
-    tx.session.add(policy)
-    await tx.session.flush()
+    # Somebody may have taken the name since it was looked for.
+    policy = (await tx.session.scalars(new.on_conflict_do_nothing().returning(EscalationPolicy))).one_or_none()
+    if policy is None:
+        raise _taken()
     await _write_steps(tx, policy.id, steps)
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="escalation_policy", id=policy.id, title=title))
     return policy
@@ -81,6 +85,11 @@ async def update_policy(
     policy.repeat = policy.repeat if repeat is None else repeat
     policy.updated_at = tx.now
     policy.version += 1
+    try:
+        await tx.session.flush()
+    except IntegrityError as error:
+        # The name is the only thing that can clash; the transaction is lost and rolls back at the edge.
+        raise _taken() from error
     if steps is not None:
         await tx.session.execute(delete(EscalationStep).where(EscalationStep.policy_id == id))
         await _write_steps(tx, id, steps)
@@ -110,7 +119,7 @@ async def _check_policy(
         raise Invalid("name", "Give the policy a name of at most 100 characters.")
     same = await queries.policy_named(tx, title)
     if same is not None and same.id != id:
-        raise Invalid("name", "There is a policy of this name already.", code="taken")
+        raise _taken()
     if not 0 <= repeat <= 9:
         raise Invalid("repeat", "Repeat between 0 and 9 times.")
     if steps is None:
@@ -135,6 +144,10 @@ async def _check_policy(
         if not 1 <= step.wait_minutes <= 1440:
             raise Invalid(f"steps/{index}/wait_minutes", "Wait between 1 and 1440 minutes.")
     return title
+
+
+def _taken() -> Invalid:
+    return Invalid("name", "There is a policy of this name already.", code="taken")
 
 
 async def _write_steps(tx: Tx, policy_id: UUID, steps: Sequence[StepDraft]) -> None:
