@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
           --custom-compile-command "make lock"
 
-.PHONY: run dev install test test-fast check format lint types contracts bench bench-growth lock vendor clean
+.PHONY: run dev install test test-fast check format lint types contracts mutants bench bench-growth lock vendor clean
 
 run: install ## Serve the demo on http://127.0.0.1:8700
 	$(BIN)/tocsin serve --demo
@@ -50,6 +50,10 @@ types: $(VENV)/dev.stamp
 contracts: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/contracts
+
+MUTANTS ?= --sample 200 --seed 1
+mutants: $(VENV)/dev.stamp ## Put faults into the code and see whether tests notice; by hand and weekly, takes an hour or so
+	nice -n 10 $(BIN)/python -m tools.mutants $(MUTANTS)
 
 bench: $(VENV)/dev.stamp ## Measure, print a table and write docs/performance.md
 	@$(BIN)/python tools/test_tools.py

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
 from tests import figures, lanes, needs, postgres
+from tests.databases import Databases, Handed, Lent
 from tests.processes import PATIENCE
 from tests.world import World, make_world
 from tocsin.db import bell, engine, link
 from tocsin.db.engine import Database
 from tocsin.jobs import clockwatch, worker
+from tocsin.kit import crypto
 
 # The same examples in every run, and no example fails because the machine is slow.
 settings.register_profile(
@@ -32,17 +36,38 @@ def _wait_for_slow_machines() -> None:
     worker.SILENT_IN_TRANSACTION = timedelta(seconds=PATIENCE)
 
 
+# What the product hashes passwords with takes tens of milliseconds, as it should; a test asks for it where it matters.
+STRONG = crypto._hasher
+
+
+def _hash_passwords_fast() -> None:
+    crypto._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     _wait_for_slow_machines()
+    _hash_passwords_fast()
     config.addinivalue_line("markers", needs.MARKER)
     config.pluginmanager.register(needs.LeftOut(is_strict=needs.is_strict()))
     config.pluginmanager.register(lanes.Spreading())
     config.pluginmanager.register(figures.Figures())
 
 
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what all tests share; each of its rounds would look at a million objects."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     return lanes.processes()
+
+
+@pytest.fixture
+def strong_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as the product does it."""
+    monkeypatch.setattr(crypto, "_hasher", STRONG)
 
 
 @pytest.fixture(scope="session")
@@ -53,24 +78,39 @@ def postgres_dsn() -> Iterator[str]:
         yield dsn
 
 
-@pytest.fixture
-async def dsn(postgres_dsn: str) -> AsyncIterator[str]:
-    """The DSN of a fresh, migrated database."""
-    async with postgres.fresh(postgres_dsn) as dsn:
-        yield dsn
+@pytest.fixture(scope="session")
+async def databases(postgres_dsn: str) -> AsyncIterator[Databases]:
+    """The databases of this process, which go from test to test."""
+    databases = Databases(postgres_dsn)
+    yield databases
+    await databases.close()
 
 
 @pytest.fixture
-async def db(dsn: str) -> AsyncIterator[Database]:
+async def handed(databases: Databases, request: pytest.FixtureRequest) -> AsyncIterator[Handed]:
+    """A migrated database that is as new; it has a clock to be moved for those who ask for a world."""
+    is_new = request.node.get_closest_marker("own_database") is not None
+    async with databases.one(with_clock="world" in request.fixturenames, is_new=is_new) as handed:
+        yield handed
+
+
+@pytest.fixture
+async def dsn(handed: Handed) -> str:
+    """The DSN of a migrated database that is as new."""
+    return handed.dsn
+
+
+@pytest.fixture
+async def db(handed: Handed) -> AsyncIterator[Database]:
     """An open database that is empty but for the schema."""
-    db = Database(dsn, bell=False, pool_size=5)
+    db = Lent(await handed.lender("db"), bell=False)
     await db.open()
     yield db
     await db.close()
 
 
 @pytest.fixture
-async def world(dsn: str) -> AsyncIterator[World]:
+async def world(handed: Handed) -> AsyncIterator[World]:
     """An installation to tell stories in."""
-    async with make_world(dsn) as world:
+    async with make_world(handed.dsn, await handed.lender("world")) as world:
         yield world

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -73,7 +74,13 @@ def make_cluster(root: Path) -> tuple[Path, SpawnOptions]:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Run a PostgreSQL without fsync in a directory of its own; yields the DSN prefix `postgresql://…/`."""
+    """Run a PostgreSQL without fsync in a directory of its own; yields the DSN prefix `postgresql://…/`.
+
+    Or the one that `python -m tests.postgres` keeps for several runs, one after the other.
+    """
+    if lent := os.environ.get("TOCSIN_TEST_POSTGRES"):
+        yield lent
+        return
     clear_up(_SHM, Path(tempfile.gettempdir()))
     root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_in_memory()))
     with (root / "new").open("w") as held:
@@ -116,10 +123,14 @@ def _serve(root: Path) -> Iterator[str]:
 
 
 async def make_template(dsn: str) -> None:
-    """Create the migrated database that every test copies."""
+    """Create the migrated database that every test copies, unless it is there."""
     admin = await asyncpg.connect(dsn.format("postgres"))
-    await admin.execute(f"CREATE DATABASE {TEMPLATE}")
+    is_there = await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", TEMPLATE)
+    if not is_there:
+        await admin.execute(f"CREATE DATABASE {TEMPLATE}")
     await admin.close()
+    if is_there:
+        return
     db = Database(dsn.format(TEMPLATE), bell=False)
     await migrate.upgrade(db)
     await db.close()
@@ -144,3 +155,15 @@ async def until_somebody_waits(db: Database) -> None:
     async with asyncio.timeout(PATIENCE):
         while not await db.pool.fetch(waiting):  # noqa: ASYNC110 (locks ring no bell)
             await asyncio.sleep(0.02)
+
+
+def keep() -> None:
+    """Keep a server until the standard input ends, and say where it is."""
+    with server() as dsn:
+        asyncio.run(make_template(dsn))
+        print(dsn, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    keep()

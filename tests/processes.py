@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from tests import commands
 from tocsin.db.embedded import files
 
 Served = tuple[asyncio.subprocess.Process, str]
@@ -31,17 +32,10 @@ def environment(**settings: str) -> dict[str, str]:
 
 async def tocsin(*words: str, stdin: str = "", **settings: str) -> tuple[int, str, str]:
     """Run a command to its end: exit code, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tocsin.cli", *words),
-        env=environment(**settings),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    code, out, err = await commands.run(
+        words, environment=environment(**settings), stdin=stdin.encode(), within=PATIENCE
     )
-    async with asyncio.timeout(PATIENCE):
-        out, err = await process.communicate(stdin.encode())
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return code, out.decode(), err.decode()
 
 
 @contextlib.asynccontextmanager

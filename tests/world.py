@@ -13,7 +13,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 
+from tests.databases import MOVABLE_CLOCK, SET_CLOCK, Lent
+from tocsin import app as app_module
 from tocsin import settings as settings_module
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
@@ -21,6 +24,7 @@ from tocsin.alerts.intake import Source
 from tocsin.alerts.model import Alert, AlertSource
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.app import App
+from tocsin.db.engine import Database
 from tocsin.events import log
 from tocsin.identity import service as identity
 from tocsin.identity.access import EVERYTHING
@@ -197,24 +201,22 @@ class World:
         return Actor.person(user)
 
 
-# It stands still but for a microsecond per look: a slow machine tells the same story, and no two moments are one.
-_MOVABLE_CLOCK = """
-CREATE TABLE test_clock (at timestamptz NOT NULL);
-INSERT INTO test_clock VALUES (clock_timestamp());
-CREATE SEQUENCE test_clock_looks;
-CREATE OR REPLACE FUNCTION tocsin_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
-    $$SELECT at + nextval('test_clock_looks') * interval '1 microsecond' FROM test_clock$$;
-"""
-
-
 @asynccontextmanager
-async def make_world(dsn: str) -> AsyncIterator[World]:
-    """An installation whose clock can be moved, with intake and live stream running, and no worker of its own."""
+async def make_world(dsn: str, lender: Database | None = None) -> AsyncIterator[World]:
+    """An installation whose clock can be moved, with intake and live stream running, and no worker of its own.
+
+    On connections that are open already, if somebody lends them.
+    """
     settings = settings_module.load({"TOCSIN_BELL": "off", "TOCSIN_PORT": "8700"}, {"data_dir": "/nonexistent"})
-    app = App(settings, dsn, pool_size=5)
+    with pytest.MonkeyPatch.context() as patch:
+        if lender is not None:
+            patch.setattr(app_module, "Database", lambda _, *, bell, pool_size: Lent(lender, bell=bell))
+            await lender.pool.execute(SET_CLOCK)
+        app = App(settings, dsn, pool_size=5)
     world = World(app)
     await app.start(worker=False)
-    await app.db.pool.execute(_MOVABLE_CLOCK)
+    if lender is None:
+        await app.db.pool.execute(MOVABLE_CLOCK + SET_CLOCK)
     async with app.db.begin() as tx:
         await identity.ensure_organisation(tx, "Harbourline")
     try:

@@ -70,6 +70,12 @@ def test_the_reason_says_why_it_does_not_hold(text: str, reason: str) -> None:
     assert Condition.compile(text, VOCABULARY).explain(Facts(CONTEXT)) == outcome
 
 
+def test_parentheses_cost_nothing_by_themselves() -> None:
+    """Only all, exists and filter go through a list."""
+    text = "(" * 20 + "severity <= 2 || size(title) > 3" + ")" * 20
+    assert Condition.compile(text, VOCABULARY).explain(CONTEXT).matched
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

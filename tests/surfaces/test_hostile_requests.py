@@ -162,6 +162,22 @@ async def test_whoever_leaves_in_the_middle_of_a_form_is_no_fault_of_ours(world:
     assert 'status="500"' not in figures
 
 
+async def test_what_breaks_while_somebody_waits_for_it_is_a_fault_of_ours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same figure: a failure must not be taken for somebody who left."""
+
+    async def break_(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("broken")
+
+    async with browser(world) as web:
+        monkeypatch.setattr("tocsin.edge.auth.Authentication._identify", break_)
+        assert (await web.http.get("/sign-in")).status_code == 500
+    figures = world.app.metrics.render().decode()
+    assert 'tocsin_http_seconds_count{status="500",surface="web"} 1.0' in figures
+    assert 'status="499"' not in figures
+
+
 async def test_nothing_is_made_of_the_host_that_was_asked(world: World) -> None:
     """People reach an installation under any name, so a foreign one is not refused; it counts for nothing."""
     async with browser(world, await world.person("ada", role="admin")) as web:

@@ -71,6 +71,16 @@ async def test_without_an_answer_the_message_is_still_tried(world: World) -> Non
     assert world.hook.subjects(bob) == ["Checkout is down"]
 
 
+async def test_when_the_incident_is_over_nothing_is_tried_any_more(world: World) -> None:
+    """F029, F036, F060: nor what an escalation that nobody answered still had to send."""
+    _, bob, incident = await asked_for_help(world)
+    async with world.db.begin() as tx:
+        await incidents.resolve(tx, world.root, incident.id, "It was the disk.")
+    world.hook.down = None
+    await world.let_pass(minutes(10))
+    assert world.hook.to(bob) == []
+
+
 async def test_an_answer_after_the_incident_is_over_says_nothing(world: World) -> None:
     """F029: who presses the link of a page when all is over is not written down as the one who answered."""
     ada, _, incident = await asked_for_help(world)

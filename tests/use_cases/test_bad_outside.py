@@ -382,6 +382,25 @@ async def test_a_receiver_that_answers_late_is_given_time_and_rung_once_more(wor
     assert given == [15.0, 60.0, 60.0]
 
 
+@pytest.mark.parametrize("failure", [BAD, AWAY], ids=["503", "away"])
+async def test_one_that_answered_or_was_not_reached_is_not_waited_for_longer(
+    world: World, failure: OutsideFailure
+) -> None:
+    """F141: the minute is for those who took the message and said nothing."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada], wait=minutes(60)))
+    given: list[float] = []
+
+    async def fail(address: str, message: PageMessage, *, within: float = 15.0) -> Any:
+        given.append(within)
+        raise failure
+
+    world.mail.send = fail
+    await world.alert("Disk")
+    await world.let_pass(minutes(2), every=seconds(5))
+    assert len(given) > 1 and set(given) == {15.0}
+
+
 async def test_the_health_of_a_contact_method_is_known(world: World) -> None:
     """F141: failing since when and why; avoided while another one works; well again when it works."""
     ada = await world.person("ada")

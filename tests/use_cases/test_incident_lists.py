@@ -99,6 +99,7 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
     assert await found(q="disk", severities=[5]) == []
 
 
+@pytest.mark.own_database
 @pytest.mark.parametrize(("sort", "turn"), [("-declared_at", "Scan using"), ("declared_at", "Scan Backward using")])
 async def test_twenty_thousand_incidents_are_listed_from_the_index(db: Database, sort: queries.Sort, turn: str) -> None:
     """F113: the plan of the very list, not the clock, so that the test says the same on every machine."""

@@ -32,6 +32,7 @@ async def ada(world: World) -> UUID:
     return person.id
 
 
+@pytest.mark.own_database
 @pytest.mark.parametrize("role", ["lead", "commander", "reporter"])
 async def test_the_incidents_of_somebody_come_from_the_index(world: World, ada: UUID, role: str) -> None:
     """F114: also of somebody who has none, for whom the whole table was read."""
@@ -45,6 +46,7 @@ async def test_the_incidents_of_somebody_come_from_the_index(world: World, ada: 
         assert f"incident_{role}_id_idx" in plan, plan
 
 
+@pytest.mark.own_database
 async def test_sorting_by_severity_follows_the_index(world: World, ada: UUID) -> None:
     """F113: SEV1 first and then the newest, without sorting anything."""
     async with world.db.begin() as tx:
@@ -56,6 +58,7 @@ async def test_sorting_by_severity_follows_the_index(world: World, ada: UUID) ->
     assert "Seq Scan" not in plan, plan
 
 
+@pytest.mark.own_database
 async def test_the_open_ones_of_a_severity_come_from_their_own_index(world: World, ada: UUID) -> None:
     """F113: a hundred are open, whatever the table has grown to."""
     async with world.db.begin() as tx:

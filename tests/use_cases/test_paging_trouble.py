@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from tests.plans import plan_of
 from tests.world import World, minutes
 from tocsin.alerts import queries
@@ -254,6 +256,7 @@ async def test_a_call_for_help_that_reaches_nobody_is_unreached(world: World) ->
     assert await help_trouble(world, await declared(world, ada, bob)) == "unreached"
 
 
+@pytest.mark.own_database
 async def test_what_nobody_answers_is_found_by_its_runs(db: Database) -> None:
     """F136: of many open alerts, and many runs that ended well, the list and the count look at those few alone."""
     await db.pool.execute(_MANY)

@@ -228,3 +228,18 @@ async def test_an_expired_link_and_the_set_up_link_do_not_sign_in(db: Database) 
     await pass_time(db, timedelta(hours=1))
     with pytest.raises(Unauthenticated):
         await by_link(db, token)
+
+
+@pytest.mark.parametrize("role", [Role.STAKEHOLDER, Role.RESPONDER])
+async def test_nobody_sets_the_password_of_a_colleague(db: Database, role: Role) -> None:
+    """Identity: passwords; not even of one with the same role, and whether that one has a password or not."""
+    bob = await make(db, "bob", role=role, password=PASSWORD)
+    _, cookie = await identity.sign_in(db, bob.email, PASSWORD, IP, BROWSER, days=14)
+    who = await actor_of(db, cookie)
+    assert who is not None
+    for colleague in (await make(db, "ada", role=role, password=PASSWORD), await make(db, "cleo", role=role)):
+        with pytest.raises(Denied):
+            await set_password(db, who, colleague, "another good one", PASSWORD)
+        assert (
+            await in_tx(db, lambda tx, c=colleague: queries.user(tx, c.id))
+        ).password_hash == colleague.password_hash

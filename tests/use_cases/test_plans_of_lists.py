@@ -142,6 +142,7 @@ async def what_is_read_too_much(filled: Filled, names: dict[str, str]) -> dict[s
     return wrong
 
 
+@pytest.mark.own_database
 async def test_no_list_reads_or_sorts_all_that_there_is(filled: Filled) -> None:
     """F067, F113, F114: by every filter and search, with many hits, those of long ago, and none; also far down."""
     wrong = await what_is_read_too_much(filled, filled.paths)
@@ -160,6 +161,7 @@ async def test_no_list_reads_or_sorts_all_that_there_is(filled: Filled) -> None:
         assert await what_is_read_too_much(filled, {name: filled.paths[name]}), f"{name} without {index}"
 
 
+@pytest.mark.own_database
 async def test_a_short_search_says_that_it_looked_at_the_beginning_alone(filled: Filled) -> None:
     """F067, F114: on the page and in the API, and only where there is more than was looked at."""
     for kind in ("alerts", "incidents"):

@@ -71,6 +71,7 @@ async def test_deactivated_people_and_people_without_a_password_are_refused(db: 
         await in_tx(db, lambda tx: identity.make_sign_in_link(tx, CLI, ada.id, timedelta(hours=1)))
 
 
+@pytest.mark.usefixtures("strong_hashes")
 async def test_an_old_hash_is_renewed_at_sign_in(db: Database) -> None:
     """Identity: passwords."""
     ada = await make(db, "ada")

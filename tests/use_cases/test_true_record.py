@@ -41,6 +41,23 @@ async def test_whoever_declares_from_an_alert_that_somebody_has_is_who_acted(tea
     assert (await events(team, incident, "incident.acknowledged"))[0].data["user_id"] == str(team.bob.id)
 
 
+async def test_whoever_leads_by_what_another_did_is_said_why(team: Team) -> None:
+    """F033, F075: Ada links Bob's alert, so he leads; Ada who takes on an incident herself needs no reason."""
+    alert_id, brought, own = await team.alert(), await team.incident(), await team.incident(title="Disk is full")
+    async with team.db.begin() as tx:
+        for incident in (brought, own):
+            await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.LEAD, None)
+    async with team.db.begin() as tx:
+        await alerts.acknowledge(tx, person(team.bob), alert_id)
+        await service.link_alerts(tx, person(team.ada), brought.id, [alert_id])
+        await service.acknowledge(tx, person(team.ada), own.id)
+    led = [(await events(team, incident, "incident.role_changed"))[-1] for incident in (brought, own)]
+    assert [(event.actor_name, event.data["new"], event.data["reason"]) for event in led] == [
+        ("Ada", "Bob", "Bob has acknowledged its alert."),
+        ("Ada", "Ada", ""),
+    ]
+
+
 async def test_an_escalation_that_somebody_ends_says_who(team: Team) -> None:
     """F075: whoever resolves an alert or an incident, or gives an alert back, ends what was paging for it."""
     alert_id = await team.alert(paging=team.bob)
