@@ -27,6 +27,7 @@ from tocsin.app import App
 from tocsin.db.engine import Database
 from tocsin.events import log
 from tocsin.identity import service as identity
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.kit.errors import OutsideFailure
 from tocsin.notifications import queries as notification_queries
@@ -154,12 +155,12 @@ class World:
         await self.signal({"title": title, "status": "firing", "severity": "critical", "key": title, **fields})
         await self.settle()
         async with self.db.begin() as tx:
-            return (await alert_queries.page(tx, alert_queries.Filter(q=title), limit=1))[0][0]
+            return (await alert_queries.page(tx, EVERYTHING, alert_queries.Filter(q=title), limit=1))[0][0]
 
     async def again(self, alert: Alert) -> Alert:
         """Read an alert anew."""
         async with self.db.begin() as tx:
-            return await alert_queries.get(tx, alert.id)
+            return await alert_queries.get(tx, EVERYTHING, alert.id)
 
     async def settle(self) -> None:
         """Run every job that is due."""

@@ -19,7 +19,7 @@ from tocsin.api.intake import PAGERDUTY_PATH
 from tocsin.cli import main
 from tocsin.edge.metrics import Metrics
 from tocsin.events.words import CLASSES
-from tocsin.identity.model import ALL_PERMISSIONS
+from tocsin.identity.access import ALL
 from tocsin.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -133,14 +133,14 @@ def test_every_figure_is_explained() -> None:
 def test_every_event_is_listed_and_every_listed_one_exists() -> None:
     page = (ROOT / "docs" / "api.md").read_text()
     section = page[page.index("## The record") : page.index("## The live stream")]
-    listed = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", section)) - ALL_PERMISSIONS
+    listed = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", section)) - ALL
     # Defined, and not written by anything yet.
     assert listed == set(CLASSES)
 
 
 def test_every_permission_is_listed() -> None:
     page = (ROOT / "docs" / "api.md").read_text()
-    assert not [permission for permission in ALL_PERMISSIONS if f"`{permission}`" not in page]
+    assert not [permission for permission in ALL if f"`{permission}`" not in page]
 
 
 def _shape(path: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
 
 from tocsin.identity import accounts
-from tocsin.identity.model import ALL_PERMISSIONS, PERMISSIONS, Actor, ActorKind, Role, User
+from tocsin.identity.access import ALL, BUILT_IN, P, Role
+from tocsin.identity.model import Actor, ActorKind, User
 from tocsin.identity.permission import must_manage
 from tocsin.kit.errors import Denied, Invalid, Unauthenticated
 from tocsin.kit.ids import new_id
@@ -22,52 +24,54 @@ def person(role: Role, *, id: UUID | None = None) -> User:
 
 def test_a_stakeholder_sees_and_changes_nothing_but_their_own_account() -> None:
     """F117: the right to view comes without any right to edit."""
-    allowed = PERMISSIONS[Role.STAKEHOLDER]
+    allowed = BUILT_IN[Role.STAKEHOLDER]
     assert {p for p in allowed if not p.endswith(".view")} == {"self.edit"}
 
 
 @pytest.mark.parametrize(
     ("permission", "roles"),
     [
-        ("incident.view", {Role.STAKEHOLDER, Role.RESPONDER, Role.ADMIN}),
-        ("incident.declare", {Role.RESPONDER, Role.ADMIN}),
-        ("incident.edit", {Role.RESPONDER, Role.ADMIN}),
-        ("incident.resolve", {Role.RESPONDER, Role.ADMIN}),
-        ("incident.page", {Role.RESPONDER, Role.ADMIN}),
-        ("alert.edit", {Role.RESPONDER, Role.ADMIN}),
-        ("oncall.manage", {Role.ADMIN}),
-        ("source.manage", {Role.ADMIN}),
-        ("user.manage", {Role.ADMIN}),
-        ("admin.view", {Role.ADMIN}),
+        (P.INCIDENT_VIEW, {Role.STAKEHOLDER, Role.COMMUNICATOR, Role.RESPONDER, Role.ADMIN}),
+        (P.INCIDENT_COMMENT, {Role.COMMUNICATOR, Role.RESPONDER, Role.ADMIN}),
+        (P.INCIDENT_DECLARE, {Role.COMMUNICATOR, Role.RESPONDER, Role.ADMIN}),
+        (P.INCIDENT_EDIT, {Role.RESPONDER, Role.ADMIN}),
+        (P.INCIDENT_RESOLVE, {Role.RESPONDER, Role.ADMIN}),
+        (P.INCIDENT_PAGE, {Role.RESPONDER, Role.ADMIN}),
+        (P.ALERT_EDIT, {Role.RESPONDER, Role.ADMIN}),
+        (P.ONCALL_MANAGE, {Role.ADMIN}),
+        (P.SOURCE_MANAGE, {Role.ADMIN}),
+        (P.USER_MANAGE, {Role.ADMIN}),
+        (P.ADMIN_VIEW, {Role.ADMIN}),
     ],
 )
-def test_a_right_belongs_to_its_roles(permission: str, roles: set[Role]) -> None:
+def test_a_right_belongs_to_its_roles(permission: P, roles: set[Role]) -> None:
     """F118, F119: each right stands alone and is granted by role."""
     assert {role for role in Role if Actor.person(person(role)).may(permission)} == roles
 
 
 def test_every_role_is_contained_in_the_next() -> None:
     """F119: nobody loses a right by being given a higher role."""
-    assert PERMISSIONS[Role.STAKEHOLDER] < PERMISSIONS[Role.RESPONDER] < PERMISSIONS[Role.ADMIN] == ALL_PERMISSIONS
+    held = [BUILT_IN[role] for role in reversed(Role)]
+    assert all(less < more for less, more in pairwise(held)) and held[-1] == ALL
 
 
 def test_scopes_narrow_and_never_widen() -> None:
     """F118: a token's scope that its person's role does not grant is worth nothing."""
     actor = Actor.person(person(Role.RESPONDER), scopes=["incident.view", "user.manage"])
-    assert actor.permissions == {"incident.view"}
-    assert Actor.person(person(Role.RESPONDER), scopes=[]).permissions == PERMISSIONS[Role.RESPONDER]
+    assert actor.access.organisation == {"incident.view"}
+    assert Actor.person(person(Role.RESPONDER), scopes=[]).access.organisation == BUILT_IN[Role.RESPONDER]
 
 
 def test_a_missing_right_is_named() -> None:
     """F118: the refusal says which right is missing."""
     with pytest.raises(Denied, match=r"user\.manage"):
-        Actor.person(person(Role.RESPONDER)).must("user.manage")
+        Actor.person(person(Role.RESPONDER)).must(P.USER_MANAGE)
 
 
 def test_a_source_may_nothing_and_tocsin_itself_everything() -> None:
     """Identity: actors that are not people."""
-    assert Actor.source("Grafana").permissions == frozenset()
-    assert Actor.system("worker").permissions == ALL_PERMISSIONS
+    assert Actor.source("Grafana").access.organisation == frozenset()
+    assert Actor.system("worker").access.organisation == ALL
     assert Actor.system("worker").ref.kind == ActorKind.SYSTEM
     with pytest.raises(Unauthenticated):
         Actor.system("worker").must_be_someone()

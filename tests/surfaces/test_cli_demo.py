@@ -21,6 +21,7 @@ from tocsin.cli import demo, demo_history
 from tocsin.cli.demo_history import Cast
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor
 from tocsin.web import queries as figures
 
@@ -36,7 +37,7 @@ async def count(db: Database) -> Counted:
 async def test_every_source_has_sent_something_today_and_its_body_is_kept(db: Database) -> None:
     assert await demo.fill(db)
     async with db.begin() as tx:
-        sources = await alerts.sources(tx)
+        sources = await alerts.sources(tx, EVERYTHING)
         busy = await figures.source_figures(tx, [source.id for source in sources])
         assert {source.name for source in sources if busy[source.id].signals_24h == 0} == set()
         for source in sources:
@@ -44,7 +45,7 @@ async def test_every_source_has_sent_something_today_and_its_body_is_kept(db: Da
             assert newest.body.startswith(b"{") and newest.outcome == "accepted"
             assert source.token.encode() not in newest.body
             assert tx.now - newest.received_at < timedelta(hours=24)
-        for alert, _, _ in await alerts.page(tx, Filter(), limit=100):
+        for alert, _, _ in await alerts.page(tx, EVERYTHING, Filter(), limit=100):
             effects = [effect for _, effect in await alerts.signals_of_alert(tx, alert.id, limit=50)]
             assert effects[-1] == "opened"
             assert effects.count("opened") + effects.count("repeated") == alert.count

@@ -24,6 +24,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.events import log
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import User
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
@@ -351,7 +352,7 @@ async def record(scene: Scene, since: int) -> list[str]:
             query = select(state).where(table.alert_id.in_(alert_ids) | table.incident_id.in_(about))
             told += [f"{name}: {each}" for each in await tx.session.scalars(query.order_by(table.id))]
         for id in about:
-            stored = await queries.get(tx, id)
+            stored = await queries.get(tx, EVERYTHING, id)
             await tx.session.refresh(stored)
             told.append(
                 f"incident: {stored.status} SEV{stored.severity} {stored.round} {stored.acknowledged_at is None}"

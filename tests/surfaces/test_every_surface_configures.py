@@ -28,6 +28,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertSource
 from tocsin.db.engine import Tx
 from tocsin.events import log
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
@@ -337,7 +338,7 @@ async def scene(stack: AsyncExitStack, postgres_dsn: str) -> Scene:
 async def fire(world: World, source: AlertSource, title: str, *, on: str) -> None:
     body = {"title": title, "key": title, "status": "firing", "severity": "critical", "labels": {"on": on}}
     async with world.db.begin() as tx:
-        is_on = (await alert_queries.source(tx, source.id)).is_enabled
+        is_on = (await alert_queries.source(tx, EVERYTHING, source.id)).is_enabled
     if is_on:
         await world.signal(body, source)
         await world.settle()

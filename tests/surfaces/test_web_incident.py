@@ -8,6 +8,7 @@ from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
 from tocsin.alerts import service as alerts
 from tocsin.events.log import LoggedEvent
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
@@ -25,7 +26,7 @@ async def declared(world: World, who: User, title: str = "Checkout is down") -> 
 
 async def again(world: World, url: str) -> Incident:
     async with world.db.begin() as tx:
-        return await queries.get(tx, url.rpartition("/")[2])
+        return await queries.get(tx, EVERYTHING, url.rpartition("/")[2])
 
 
 async def number_of(world: World, name: str) -> int:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from tocsin.db.engine import Database, Tx, decode_json
 from tocsin.identity import service as identity
+from tocsin.identity.access import Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.identity.service import Stored
 
 CLI = Actor.system("cli")

@@ -11,7 +11,8 @@ from tocsin.alerts.model import Alert, AlertSource
 from tocsin.db.engine import Database, Tx
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
-from tocsin.identity.model import Actor, Organisation, Role, User
+from tocsin.identity.access import Role
+from tocsin.identity.model import Actor, Organisation, User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident
 from tocsin.kit.ids import new_id

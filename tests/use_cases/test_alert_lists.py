@@ -5,6 +5,7 @@ import pytest
 from tests.world import World
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
+from tocsin.identity.access import EVERYTHING
 from tocsin.incidents import service as incidents
 
 
@@ -29,7 +30,7 @@ async def test_what_needs_somebody_is_counted_to_the_end(
         await alerts.acknowledge(tx, world.actor(ada), found[5].id)
     monkeypatch.setattr(queries, "MOST_COUNTED", most)
     async with world.db.begin() as tx:
-        assert await queries.counts(tx) == expected
+        assert await queries.counts(tx, EVERYTHING) == expected
 
 
 async def test_what_is_unanswered_needs_action_whatever_it_is_linked_to(world: World) -> None:
@@ -42,5 +43,5 @@ async def test_what_is_unanswered_needs_action_whatever_it_is_linked_to(world: W
         await alerts.acknowledge(tx, world.actor(ada), taken.id)
         await alerts.resolve(tx, world.actor(ada), over.id)
     async with world.db.begin() as tx:
-        found = await queries.page(tx, queries.Filter(needs_action=True))
+        found = await queries.page(tx, EVERYTHING, queries.Filter(needs_action=True))
     assert {alert.id for alert, _, _ in found} == {linked.id, free.id}

@@ -17,8 +17,9 @@ from tocsin.events.base import SYSTEM
 from tocsin.events.configuration import UserDeactivated
 from tocsin.events.words import describe
 from tocsin.identity import service as identity
+from tocsin.identity.access import EVERYTHING, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Role, User
+from tocsin.identity.model import User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident, IncidentRole, Status
 from tocsin.kit.errors import Denied, InUse, Transient, Unauthenticated
@@ -56,7 +57,7 @@ async def incident_of(world: World, user: User, *, joined: tuple[User, ...] = ()
 
 async def again(world: World, incident: Incident) -> Incident:
     async with world.db.begin() as tx:
-        return await queries.get(tx, incident.id)
+        return await queries.get(tx, EVERYTHING, incident.id)
 
 
 async def told(world: World, incident: Incident) -> list[str]:

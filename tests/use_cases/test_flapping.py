@@ -10,6 +10,7 @@ from tests.world import World, minutes
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertSource
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import User
 from tocsin.kit.errors import Denied, Invalid
 
@@ -32,7 +33,7 @@ class Stage:
 
     async def newest(self) -> Alert:
         async with self.world.db.begin() as tx:
-            return (await queries.page(tx, queries.Filter(), limit=1))[0][0]
+            return (await queries.page(tx, EVERYTHING, queries.Filter(), limit=1))[0][0]
 
     @property
     def pages(self) -> int:

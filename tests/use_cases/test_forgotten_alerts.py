@@ -15,6 +15,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.identity import service as identity
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Conflict, Invalid
@@ -313,7 +314,7 @@ async def test_a_repeat_that_comes_while_an_alert_is_closed_opens_a_new_one(worl
     await waiting
     await world.settle()
     async with world.db.begin() as tx:
-        found = [row[0].status for row in await queries.page(tx, queries.Filter())]
+        found = [row[0].status for row in await queries.page(tx, EVERYTHING, queries.Filter())]
     assert found == ["triggered", "resolved"]
     assert len(world.mail.to(ada)) == 2
 
@@ -324,7 +325,7 @@ async def test_an_alert_that_is_repeated_while_the_look_waits_stays_open(world: 
     await close_after(world, alert, 1)
     await world.db.pool.execute("UPDATE test_clock SET at = at + interval '2 hours'")
     async with world.db.begin() as first:
-        await queries.lock(first, alert.id)
+        await queries.lock(first, EVERYTHING, alert.id)
         await first.session.execute(Alert.__table__.update().values(last_seen_at=first.now))  # pyright: ignore
         async with world.db.begin() as second:
             assert await alerts.look_after(second) == 0

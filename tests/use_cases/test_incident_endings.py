@@ -10,6 +10,7 @@ from tests.postgres import until_somebody_waits
 from tests.use_cases.incident_team import Team, names, person
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import CancelReason, Incident
@@ -33,7 +34,7 @@ async def test_resolving_takes_the_alerts_along_and_stops_the_pages(team: Team) 
         again = await service.resolve(tx, person(team.bob), incident.id, "", if_version=1)
         assert again == await service.resolve(tx, person(team.bob), incident.id, " Cleaned the disk.")
         assert (again.resolution_note, again.version) == ("Cleaned the disk.", 2)
-        alert = await alert_queries.get(tx, alert_id)
+        alert = await alert_queries.get(tx, EVERYTHING, alert_id)
         assert (alert.status, alert.resolved_by) == ("resolved", "Ada")
         happened = await names(tx, incident.id)
     assert await team.run_states() == ["cancelled", "cancelled"]
@@ -53,7 +54,7 @@ async def test_two_people_resolve_at_once(team: Team) -> None:
     results = await asyncio.gather(resolve(team.ada), resolve(team.bob), return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["Conflict", "str"]
     async with team.db.begin() as tx:
-        assert (await queries.get(tx, incident.id)).resolution_note in results
+        assert (await queries.get(tx, EVERYTHING, incident.id)).resolution_note in results
 
 
 async def test_closing_an_open_incident_resolves_it_first(team: Team) -> None:
@@ -87,8 +88,8 @@ async def test_a_false_alarm_takes_its_alerts_along(team: Team) -> None:
     async with team.db.begin() as tx:
         await service.cancel(tx, person(team.ada), incident.id, CancelReason.FALSE_ALARM, note="A test.")
         await service.cancel(tx, person(team.ada), incident.id, CancelReason.FALSE_ALARM)
-        assert (await alert_queries.get(tx, alert_id)).status == "resolved"
-        assert (await queries.get(tx, incident.id)).cancel_reason == "false_alarm"
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).status == "resolved"
+        assert (await queries.get(tx, EVERYTHING, incident.id)).cancel_reason == "false_alarm"
         with pytest.raises(Conflict, match="Reopen it first"):
             await service.link_alerts(tx, person(team.ada), incident.id, [another])
     assert (await team.record(incident))[-1] == "Ada cancelled the incident: a false alarm"
@@ -103,8 +104,8 @@ async def test_the_alerts_of_a_duplicate_move_to_the_incident_that_goes_on(team:
             await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE)
     async with team.db.begin() as tx:
         await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE, duplicate_of="INC-1")
-        assert (await alert_queries.get(tx, alert_id)).incident_id == main.id
-        assert (await queries.get(tx, double.id)).duplicate_of_id == main.id
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).incident_id == main.id
+        assert (await queries.get(tx, EVERYTHING, double.id)).duplicate_of_id == main.id
     async with team.db.begin() as tx:
         with pytest.raises(Conflict, match="is cancelled itself"):
             await service.cancel(tx, person(team.ada), main.id, CancelReason.DUPLICATE, duplicate_of="INC-2")
@@ -125,10 +126,12 @@ async def test_the_open_alerts_of_a_duplicate_stay_free_when_the_other_incident_
     async with team.db.begin() as tx:
         await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE, duplicate_of="INC-1")
     async with team.db.begin() as tx:
-        free, kept = await alert_queries.get(tx, alert_id), await alert_queries.get(tx, over)
+        free, kept = await alert_queries.get(tx, EVERYTHING, alert_id), await alert_queries.get(tx, EVERYTHING, over)
         assert (free.status, free.incident_id) == ("triggered", None)
         assert kept.incident_id == double.id
-        assert [a.id for a, _, _ in await alert_queries.page(tx, alert_queries.Filter(needs_action=True))] == [alert_id]
+        assert [
+            a.id for a, _, _ in await alert_queries.page(tx, EVERYTHING, alert_queries.Filter(needs_action=True))
+        ] == [alert_id]
     assert await team.run_states() == ["running"]
     assert "Ada unlinked the alert “Disk is full”" in await team.record(double)
 
@@ -142,7 +145,7 @@ async def test_cancelling_for_another_reason_lets_go_of_the_open_alerts(team: Te
         await alerts.resolve(tx, person(team.ada), over)
         await service.cancel(tx, person(team.ada), incident.id, CancelReason.OTHER)
     async with team.db.begin() as tx:
-        free, kept = await alert_queries.get(tx, alert_id), await alert_queries.get(tx, over)
+        free, kept = await alert_queries.get(tx, EVERYTHING, alert_id), await alert_queries.get(tx, EVERYTHING, over)
         assert (free.status, free.incident_id, kept.incident_id) == ("triggered", None, incident.id)
     assert await team.run_states() == ["running"]
     again = await team.incident(alert_id=alert_id)
@@ -165,12 +168,12 @@ async def test_nothing_is_linked_to_an_incident_that_is_over(team: Team, end: st
         with pytest.raises(Conflict, match=f"is {end}.*Reopen it first, or declare a new incident") as refused:
             await service.link_alerts(tx, person(team.ada), incident.id, [alert_id])
         assert refused.value.code == "incident.not_open"
-        assert (await alert_queries.get(tx, alert_id)).incident_id is None
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).incident_id is None
     async with team.db.begin() as tx:
         await service.reopen(tx, person(team.ada), incident.id, "It is back")
         await service.link_alerts(tx, person(team.ada), incident.id, [alert_id])
     async with team.db.begin() as tx:
-        assert (await alert_queries.get(tx, alert_id)).incident_id == incident.id
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).incident_id == incident.id
 
 
 async def test_an_alert_that_is_linked_while_the_incident_is_resolved_is_refused(team: Team) -> None:
@@ -188,7 +191,7 @@ async def test_an_alert_that_is_linked_while_the_incident_is_resolved_is_refused
     with pytest.raises(Conflict, match="is resolved"):
         await waiting
     async with team.db.begin() as tx:
-        alert = await alert_queries.get(tx, alert_id)
+        alert = await alert_queries.get(tx, EVERYTHING, alert_id)
         assert (alert.status, alert.incident_id) == ("triggered", None)
 
 
@@ -206,7 +209,7 @@ async def test_an_incident_that_is_resolved_while_an_alert_is_linked_ends_that_a
         await until_somebody_waits(team.db)
     await waiting
     async with team.db.begin() as tx:
-        assert (await alert_queries.get(tx, alert_id)).status == "resolved"
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).status == "resolved"
 
 
 async def test_a_duplicate_whose_other_incident_is_resolved_meanwhile_leaves_its_alerts_free(team: Team) -> None:
@@ -224,7 +227,7 @@ async def test_a_duplicate_whose_other_incident_is_resolved_meanwhile_leaves_its
         await until_somebody_waits(team.db)
     await waiting
     async with team.db.begin() as tx:
-        alert = await alert_queries.get(tx, alert_id)
+        alert = await alert_queries.get(tx, EVERYTHING, alert_id)
         assert (alert.status, alert.incident_id) == ("triggered", None)
 
 

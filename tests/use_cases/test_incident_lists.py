@@ -9,6 +9,7 @@ import pytest
 from tests.plans import plan_of
 from tests.use_cases.incident_team import Team, person
 from tocsin.db.engine import Database
+from tocsin.identity.access import EVERYTHING
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident, IncidentRole, Status
 from tocsin.incidents.queries import Place
@@ -20,12 +21,12 @@ async def test_an_incident_is_found_by_number_public_id_and_id(team: Team) -> No
     incident = await team.incident()
     async with team.db.begin() as tx:
         for ref in ("INC-1", "inc-1", public("inc", incident.id), incident.id):
-            assert (await queries.get(tx, ref)).id == incident.id
+            assert (await queries.get(tx, EVERYTHING, ref)).id == incident.id
         for ref in ("INC-2", "", "inc_x", "1", "\0", uuid4()):
             with pytest.raises(NotFound):
-                await queries.get(tx, ref)
+                await queries.get(tx, EVERYTHING, ref)
             with pytest.raises(NotFound):
-                await queries.lock(tx, ref)
+                await queries.lock(tx, EVERYTHING, ref)
 
 
 async def _many(db: Database, count: int) -> None:
@@ -47,8 +48,10 @@ async def test_the_list_pages_without_gaps_or_repeats(db: Database, sort: querie
     await _many(db, 50)
     seen: list[Incident] = []
     async with db.begin() as tx:
-        whole = await queries.list_page(tx, sort=sort, limit=100)
-        while page := await queries.list_page(tx, sort=sort, after=Place.of(seen[-1]) if seen else None, limit=7):
+        whole = await queries.list_page(tx, EVERYTHING, sort=sort, limit=100)
+        while page := await queries.list_page(
+            tx, EVERYTHING, sort=sort, after=Place.of(seen[-1]) if seen else None, limit=7
+        ):
             seen += page
     assert [row.id for row in seen] == [row.id for row in whole]
     assert len(seen) == 50
@@ -75,7 +78,8 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
     async def found(**filters: object) -> list[str]:
         async with team.db.begin() as tx:
             q = str(filters.pop("q", ""))
-            rows = await queries.list_page(tx, queries.Filters(**filters), q=q)  # pyright: ignore[reportArgumentType]
+            narrowed = queries.Filters(**filters)  # pyright: ignore[reportArgumentType]
+            rows = await queries.list_page(tx, EVERYTHING, narrowed, q=q)
             return [row.reference for row in rows]
 
     assert await found() == ["INC-2", "INC-1"]
@@ -102,13 +106,15 @@ async def test_twenty_thousand_incidents_are_listed_from_the_index(db: Database,
     await _many(db, 20_000)
     await db.pool.execute("ANALYZE incident")
     async with db.begin() as tx:
-        open_ones = await queries.list_page(tx, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25)
+        open_ones = await queries.list_page(
+            tx, EVERYTHING, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25
+        )
         assert len(open_ones) == 25
         place = Place.of(open_ones[-1])
-        plan = await plan_of(tx, queries.list_page(tx, sort=sort, after=place, limit=25))
+        plan = await plan_of(tx, queries.list_page(tx, EVERYTHING, sort=sort, after=place, limit=25))
         assert f"Index {turn} incident_declared_at_idx" in plan, plan
         assert "Sort" not in plan, plan
         plan = await plan_of(
-            tx, queries.list_page(tx, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25)
+            tx, queries.list_page(tx, EVERYTHING, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25)
         )
     assert "Sort" not in plan, plan

@@ -10,6 +10,7 @@ import pytest
 from tests.use_cases.incident_team import Team, names, person
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
+from tocsin.identity.access import EVERYTHING
 from tocsin.incidents import queries, service
 from tocsin.kit.errors import Conflict, Denied, Invalid
 from tocsin.oncall.escalation import PageTarget
@@ -77,7 +78,7 @@ async def test_answering_a_page_about_an_incident_joins_and_acknowledges_it(team
     async with team.db.begin() as tx:
         again = await service.answer_page(tx, person(team.bob), page.id, "email")
         assert again.answered_at == answered.answered_at
-        assert (await queries.get(tx, incident.id)).status == "investigating"
+        assert (await queries.get(tx, EVERYTHING, incident.id)).status == "investigating"
         assert (await names(tx, incident.id)).count("page.acknowledged") == 1
     assert (await team.responders(incident))["Bob"] == ("joined", "paged")
     assert sorted(await team.run_states()) == ["answered", "running"]
@@ -119,7 +120,7 @@ async def test_answering_a_page_about_an_alert_takes_the_alert_on(team: Team) ->
     page = await team.page_of(team.bob)
     async with team.db.begin() as tx:
         answered = await service.answer_page(tx, person(team.bob), page.id, "email")
-        alert = await alert_queries.get(tx, alert_id)
+        alert = await alert_queries.get(tx, EVERYTHING, alert_id)
         assert (answered.state, alert.status, alert.acknowledged_by) == ("acknowledged", "acknowledged", "Bob")
     async with team.db.begin() as tx:
         await alerts.resolve(tx, person(team.ada), alert_id)
@@ -148,7 +149,7 @@ async def test_a_page_that_somebody_else_answered_stays_as_it_is(team: Team) -> 
     async with team.db.begin() as tx:
         late = await service.answer_page(tx, person(team.bob), page.id)
         assert late.state == "cancelled"
-        assert (await alert_queries.get(tx, alert_id)).acknowledged_by == "Ada"
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).acknowledged_by == "Ada"
 
 
 async def test_a_page_is_declined(team: Team) -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.use_cases.incident_team import Team, names, person
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import CancelReason, IncidentRole, Status
@@ -56,7 +57,7 @@ async def test_an_old_copy_is_refused_and_nothing_is_lost(team: Team) -> None:
             with pytest.raises(Stale, match="Nothing was saved"):
                 await attempt
     async with team.db.begin() as tx:
-        assert (await queries.get(tx, incident.id)).summary == "It is the disk."
+        assert (await queries.get(tx, EVERYTHING, incident.id)).summary == "It is the disk."
 
 
 async def test_of_two_edits_at_once_one_wins(team: Team) -> None:
@@ -94,7 +95,7 @@ async def test_two_people_acknowledge_at_once(team: Team) -> None:
 
     await asyncio.gather(take(team.ada), take(team.bob), take(team.bob))
     async with team.db.begin() as tx:
-        now = await queries.get(tx, incident.id)
+        now = await queries.get(tx, EVERYTHING, incident.id)
         assert now.status == "investigating" and now.acknowledged_at is not None
         happened = await names(tx, incident.id)
         turnout = await queries.joined_counts(tx, [incident.id])

@@ -10,6 +10,7 @@ import pytest
 from tests.use_cases.incident_team import Team, names, person
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries, service
 from tocsin.kit.errors import Conflict, Invalid, NotFound
@@ -33,9 +34,9 @@ async def test_an_alert_fills_in_the_incident_and_is_taken_on(team: Team) -> Non
     assert await team.responders(incident) == {"Ada": ("joined", "self"), "Bob": ("paged", "linked_alert")}
     assert await team.run_states() == ["answered"]
     async with team.db.begin() as tx:
-        alert = await alert_queries.get(tx, alert_id)
+        alert = await alert_queries.get(tx, EVERYTHING, alert_id)
         assert (alert.status, alert.acknowledged_by, alert.incident_id) == ("acknowledged", "Ada", incident.id)
-        assert await alert_queries.linked_counts(tx, [incident.id]) == {incident.id: 1}
+        assert await alert_queries.linked_counts(tx, EVERYTHING, [incident.id]) == {incident.id: 1}
         events = await names(tx, incident.id)
     assert events[:3] == ["incident.declared", "incident.responder_joined", "incident.alert_linked"]
     assert "alert.acknowledged" in events
@@ -65,7 +66,7 @@ async def test_who_acknowledged_the_alert_before_joins_and_who_did_not_answer_st
         standing = {each.name: each.standing.value for each in await queries.responders(tx, incident.id)}
         # Bob has taken it, so nobody asks Ada any more.
         assert standing == {"Ada": "released", "Bob": "joined"}
-        assert (await alert_queries.get(tx, alert_id)).acknowledged_by == "Bob"
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).acknowledged_by == "Bob"
 
 
 async def test_who_acknowledged_the_alert_without_being_paged_joins_too(team: Team) -> None:
@@ -139,7 +140,7 @@ async def test_declaring_for_others_leaves_the_escalation_running(team: Team) ->
     assert (incident.title, incident.severity) == ("Mine", 5)
     assert await team.run_states() == ["running"]
     async with team.db.begin() as tx:
-        assert (await alert_queries.get(tx, alert_id)).status == "triggered"
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).status == "triggered"
 
 
 async def test_taking_on_one_alert_leaves_every_other_escalation_alone(team: Team) -> None:
@@ -182,8 +183,8 @@ async def test_alerts_are_linked_and_unlinked(team: Team) -> None:
     async with team.db.begin() as tx:
         await service.unlink_alert(tx, person(team.ada), incident.id, two)
         await service.unlink_alert(tx, person(team.ada), incident.id, two)
-        assert [alert.id for alert in await alert_queries.of_incident(tx, incident.id)] == [one]
-        assert (await queries.get(tx, incident.id)).version == 1
+        assert [alert.id for alert in await alert_queries.of_incident(tx, EVERYTHING, incident.id)] == [one]
+        assert (await queries.get(tx, EVERYTHING, incident.id)).version == 1
         with pytest.raises(NotFound):
             await service.link_alerts(tx, person(team.ada), "INC-99", [one])
         with pytest.raises(Invalid) as unknown:

@@ -16,6 +16,7 @@ from tocsin.alerts.model import AlertSource
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.api.intake import IntakeApp
+from tocsin.identity.access import EVERYTHING
 from tocsin.kit.errors import Invalid, Unavailable
 
 
@@ -283,7 +284,7 @@ async def test_an_alert_shows_the_signals_that_made_it(world: World) -> None:
     for _ in range(2):
         await world.app.intake.submit(known(source), body, "application/json", parsed)
     async with world.db.begin() as tx:
-        alert = (await queries.page(tx, queries.Filter()))[0][0]
+        alert = (await queries.page(tx, EVERYTHING, queries.Filter()))[0][0]
         seen = await queries.signals_of_alert(tx, alert.id)
     assert [(kept.body, effect) for kept, effect in seen] == [(body, "repeated"), (body, "opened")]
 

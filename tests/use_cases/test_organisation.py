@@ -8,7 +8,8 @@ from tests.use_cases.accounts import in_tx, last_event, make, race, record
 from tocsin.db.engine import Database
 from tocsin.identity import queries
 from tocsin.identity import service as identity
-from tocsin.identity.model import Actor, Organisation, Role
+from tocsin.identity.access import Role
+from tocsin.identity.model import Actor, Organisation
 from tocsin.kit.errors import Conflict, Denied, Invalid, Stale
 
 

@@ -16,6 +16,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.alerts.service import together
 from tocsin.db.engine import Tx
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import CancelReason, Incident, IncidentRole
@@ -47,7 +48,7 @@ async def test_who_takes_an_incident_on_is_paged_no_more_for_its_alerts(team: Te
     async with team.db.begin() as tx:
         await act(tx, person(team.bob), incident.id)
     async with team.db.begin() as tx:
-        taken, waiting, elsewhere = [await alert_queries.get(tx, id) for id in (mine, another, free)]
+        taken, waiting, elsewhere = [await alert_queries.get(tx, EVERYTHING, id) for id in (mine, another, free)]
     assert (taken.status, taken.acknowledged_by) == ("acknowledged", "Bob")
     assert (waiting.status, elsewhere.status) == ("triggered", "triggered")
     assert await team.run_states() == ["answered", "running", "running", "answered"]
@@ -115,7 +116,7 @@ async def test_a_stakeholder_who_is_paged_answers_and_gets_no_role(team: Team) -
         now = await service.acknowledge(tx, person(team.cleo), incident.id)
         assert (now.status, now.lead_id) == ("declared", None)
     async with team.db.begin() as tx:
-        assert (await alert_queries.get(tx, alert_id)).acknowledged_by == "Cleo"
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).acknowledged_by == "Cleo"
     assert (await team.responders(incident))["Cleo"] == ("joined", "linked_alert")
     with pytest.raises(Denied):
         # Nothing waits for an answer any more, and to have been paged is no right to edit.
@@ -138,7 +139,7 @@ async def test_roles_are_given_together_or_not_at_all(team: Team) -> None:
             wanted = {IncidentRole.COMMANDER: team.bob.id, IncidentRole.COMMUNICATOR: team.cleo.id}
             await service.assign_roles(tx, person(team.ada), incident.id, wanted)
     async with team.db.begin() as tx:
-        assert (await queries.get(tx, incident.id)).commander_id is None
+        assert (await queries.get(tx, EVERYTHING, incident.id)).commander_id is None
 
 
 @pytest.mark.parametrize("reason", [CancelReason.FALSE_ALARM, CancelReason.OTHER, CancelReason.DUPLICATE])
@@ -203,7 +204,7 @@ async def test_who_answers_for_an_alert_that_moves_meanwhile_joins_no_incident_t
     await answering
     assert (await team.responders(left))["Bob"] == ("paged", "linked_alert")
     async with team.db.begin() as tx:
-        assert (await alert_queries.get(tx, alert_id)).acknowledged_by == "Bob"
+        assert (await alert_queries.get(tx, EVERYTHING, alert_id)).acknowledged_by == "Bob"
 
 
 async def test_an_answer_locks_all_alerts_that_it_answers_for_in_their_order(team: Team) -> None:
@@ -256,7 +257,10 @@ async def test_of_one_that_is_refused_half_way_nothing_stays(team: Team, monkeyp
         became = await alerts.do_to_all(tx, person(team.ada), "resolve", [first, second])
         assert isinstance(became[0], Conflict)
     async with team.db.begin() as tx:
-        assert [(await alert_queries.get(tx, id)).status for id in (first, second)] == ["triggered", "resolved"]
+        assert [(await alert_queries.get(tx, EVERYTHING, id)).status for id in (first, second)] == [
+            "triggered",
+            "resolved",
+        ]
     assert await team.run_states() == ["running", "cancelled"]
 
 

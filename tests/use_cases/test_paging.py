@@ -250,17 +250,14 @@ async def test_only_the_paged_person_or_somebody_who_may_page_acts_on_a_page(wor
     async with world.db.begin() as tx:
         pages = {name: page for page, name in await oncall_queries.pages_of(tx, alert_ids=[alert.id])}
     theirs = pages["Watcher"]
-    for act in (oncall.answer_page, oncall.decline_page):
+    for act in (incidents.answer_page, incidents.decline_page, incidents.escalate_page):
         with pytest.raises(Denied):
             async with world.db.begin() as tx:
                 await act(tx, world.actor(other), theirs.id)
-    with pytest.raises(Denied):
-        async with world.db.begin() as tx:
-            await oncall.escalate_run(tx, world.actor(other), theirs.run_id)
 
     async with world.db.begin() as tx:
-        assert (await oncall.decline_page(tx, world.actor(ada), pages["Ada"].id)).state == "declined"
-        assert (await oncall.answer_page(tx, world.actor(watcher), theirs.id)).state == "acknowledged"
+        assert (await incidents.decline_page(tx, world.actor(ada), pages["Ada"].id)).state == "declined"
+        assert (await incidents.answer_page(tx, world.actor(watcher), theirs.id)).state == "acknowledged"
 
 
 async def test_a_stakeholder_who_was_paged_may_ask_for_the_next_step(world: World) -> None:
@@ -268,8 +265,8 @@ async def test_a_stakeholder_who_was_paged_may_ask_for_the_next_step(world: Worl
     await world.route(await world.policy([watcher, ada]))
     alert = await world.alert()
     async with world.db.begin() as tx:
-        run = (await oncall_queries.runs_of(tx, alert_ids=[alert.id]))[0]
-        await oncall.escalate_run(tx, world.actor(watcher), run.id)
+        page = (await oncall_queries.pages_of(tx, alert_ids=[alert.id]))[0][0]
+        await incidents.escalate_page(tx, world.actor(watcher), page.id)
     await world.settle()
     assert world.mail.subjects(ada) == ["Checkout is down"]
 

@@ -25,8 +25,9 @@ from tests.use_cases.accounts import (
 from tocsin.db.engine import Database, decode_json
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.identity.service import people
 from tocsin.kit.errors import Conflict, Denied, Invalid, Unauthenticated
 from tocsin.kit.ids import new_id

@@ -24,8 +24,9 @@ from tests.use_cases.accounts import (
 from tocsin.db.engine import Database
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, Role
+from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound, Stale, Unauthenticated
 from tocsin.kit.ids import new_id
 

@@ -21,6 +21,7 @@ from tocsin.alerts.sources.base import Action, Parsed
 from tocsin.db.engine import encode_json
 from tocsin.events import log
 from tocsin.events.words import describe
+from tocsin.identity.access import EVERYTHING
 
 
 async def look_up(world: World) -> None:
@@ -296,7 +297,7 @@ async def outcome(world: World, source: AlertSource) -> list[Any]:
     """All that is left of what a source sent, without what differs between any two alerts."""
     found: list[Any] = [len(await rows(world, "SELECT FROM job"))]
     async with world.db.begin() as tx:
-        mine = await queries.page(tx, queries.Filter(source_ids=[source.id]))
+        mine = await queries.page(tx, EVERYTHING, queries.Filter(source_ids=[source.id]))
         for row in sorted(mine, key=lambda row: row[0].id):
             alert = row[0]
             chain = await log.chain_of(tx, alert_id=alert.id)

@@ -25,8 +25,9 @@ from tests.use_cases.accounts import (
 from tocsin.db.engine import Database
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import BUILT_IN, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import PERMISSIONS, Actor, Role
+from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, NotFound, Unauthenticated
 
 
@@ -38,7 +39,7 @@ async def test_a_password_signs_in_and_a_cookie_says_who_it_is(db: Database) -> 
 
     assert user.id == ada.id and who is not None
     assert (who.user_id, who.role, who.name) == (ada.id, Role.STAKEHOLDER, "Ada")
-    assert who.permissions == PERMISSIONS[Role.STAKEHOLDER]
+    assert who.access.organisation == BUILT_IN[Role.STAKEHOLDER]
     (session,) = await in_tx(db, lambda tx: queries.sessions_of(tx, ada.id))
     assert (session.ip, session.user_agent, session.id) == (IP, BROWSER, who.session_id)
     assert await last_event(db) == ("Ada", {"ip": IP, "how": "password"})

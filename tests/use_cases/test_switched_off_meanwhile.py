@@ -17,8 +17,9 @@ from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
 from tocsin.identity import queries as accounts
+from tocsin.identity.access import EVERYTHING, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import Incident, IncidentRole, Status
 from tocsin.kit.errors import Denied, Invalid
@@ -118,7 +119,7 @@ async def test_nobody_is_given_a_role(world: World) -> None:
             act(world, lambda tx: service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.LEAD, bob.id)),
         )
     async with world.db.begin() as tx:
-        assert (await queries.get(tx, incident.id)).lead_id == ada.id
+        assert (await queries.get(tx, EVERYTHING, incident.id)).lead_id == ada.id
 
 
 async def test_nobody_comes_by_an_alert_that_they_have(world: World) -> None:
@@ -152,7 +153,7 @@ async def test_the_lead_does_not_fall_to_a_commander_who_leaves_too(world: World
         world.db, going_off(world, bob, changes), act(world, lambda tx: service.stand_in(tx, incident.id, ada.id))
     )
     async with world.db.begin() as tx:
-        assert (await queries.get(tx, incident.id)).lead_id == cyd.id
+        assert (await queries.get(tx, EVERYTHING, incident.id)).lead_id == cyd.id
 
 
 async def test_whoever_is_kept_is_as_they_are_now(world: World) -> None:

@@ -12,8 +12,9 @@ from tests.use_cases.accounts import CLI, actor_of_token, change, make, pass_tim
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import BUILT_IN, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import PERMISSIONS, Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.kit.errors import Denied, Invalid, NotFound
 
 
@@ -31,13 +32,13 @@ async def test_a_token_acts_as_its_person_within_its_scopes(db: Database) -> Non
     who, all_of_it = await actor_of_token(db, narrow), await actor_of_token(db, wide)
     assert who is not None and all_of_it is not None
     assert narrow.startswith("tcs_") and who.user_id == ada.id and who.token_id is not None
-    assert who.permissions == {"incident.view", "incident.declare"}
-    assert all_of_it.permissions == PERMISSIONS[Role.RESPONDER]
+    assert who.access.organisation == {"incident.view", "incident.declare"}
+    assert all_of_it.access.organisation == BUILT_IN[Role.RESPONDER]
     assert narrow[4:] not in str(await db.pool.fetch("SELECT * FROM api_token"))
 
     await change(db, CLI, ada, UserChanges(role="stakeholder"))
     who = await actor_of_token(db, narrow)
-    assert who is not None and who.permissions == {"incident.view"}
+    assert who is not None and who.access.organisation == {"incident.view"}
 
 
 async def test_a_token_of_no_scope_that_its_role_still_grants_may_nothing(db: Database) -> None:
@@ -47,7 +48,7 @@ async def test_a_token_of_no_scope_that_its_role_still_grants_may_nothing(db: Da
     _, secret = await make_token(db, Actor.person(ada), ada, "user.manage")
     await change(db, CLI, ada, UserChanges(role="responder"))
     who = await actor_of_token(db, secret)
-    assert who is not None and who.permissions == frozenset()
+    assert who is not None and who.access.organisation == frozenset()
 
 
 async def test_tokens_are_for_oneself_unless_one_manages_people(db: Database) -> None:
@@ -137,7 +138,7 @@ async def test_a_narrow_token_gets_hold_of_no_wider_account(
             if may:
                 await work(tx, who, ada if own else bob)
             else:
-                with pytest.raises(Denied, match="may do more than it may itself"):
+                with pytest.raises(Denied, match="may do more than you may"):
                     await work(tx, who, ada if own else bob)
 
 
@@ -150,7 +151,7 @@ async def test_a_narrow_token_sets_no_password_of_a_wider_account(db: Database, 
     theirs = (ada if own else bob).id
     who = await actor_of_token(db, narrow)
     assert who is not None
-    with pytest.raises(Denied, match="may do more than it may itself"):
+    with pytest.raises(Denied, match="may do more than you may"):
         await identity.set_password(db, who, theirs, "correct horse battery")
     who = await actor_of_token(db, wide)
     assert who is not None
@@ -160,7 +161,7 @@ async def test_a_narrow_token_sets_no_password_of_a_wider_account(db: Database, 
 async def test_a_narrow_token_still_looks_after_those_who_may_less(db: Database) -> None:
     """F118: making stakeholders is what a script is for."""
     ada = await make(db, "ada", Role.ADMIN)
-    _, secret = await make_token(db, Actor.person(ada), ada, "user.manage", *PERMISSIONS[Role.STAKEHOLDER])
+    _, secret = await make_token(db, Actor.person(ada), ada, "user.manage", *BUILT_IN[Role.STAKEHOLDER])
     who = await actor_of_token(db, secret)
     assert who is not None
     async with db.begin() as tx:

@@ -12,6 +12,7 @@ from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.accounts import UserChanges
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
@@ -86,7 +87,7 @@ async def test_the_lead_of_an_incident_that_is_worked_on_is_handed_over_and_not_
         with pytest.raises(Conflict, match="Give the lead to somebody else") as refused:
             await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.LEAD, None)
         assert refused.value.code == "incident.lead_required"
-        assert (await queries.get(tx, incident.id)).lead_id == team.ada.id
+        assert (await queries.get(tx, EVERYTHING, incident.id)).lead_id == team.ada.id
 
 
 async def test_the_lead_falls_to_whoever_follows_when_it_leaves(team: Team) -> None:
@@ -99,7 +100,7 @@ async def test_the_lead_falls_to_whoever_follows_when_it_leaves(team: Team) -> N
     async with team.db.begin() as tx:
         await service.join(tx, person(team.bob), incident.id)
         await service.leave(tx, person(team.ada), incident.id)
-        assert (await queries.get(tx, incident.id)).lead_id == team.bob.id
+        assert (await queries.get(tx, EVERYTHING, incident.id)).lead_id == team.bob.id
     assert (await team.record(incident))[-2:] == ["Bob is lead now", "Ada left"]
     assert (await events(team, incident, "incident.role_changed"))[-1].data["reason"] == "Ada left."
 
@@ -228,12 +229,12 @@ async def test_a_duplicate_leaves_a_line_and_its_people_with_the_survivor(team: 
     survivor, double = await team.incident(), await team.incident(team.bob, title="Payments fail")
     async with team.db.begin() as tx:
         await service.cancel(tx, person(team.ada), double.id, CancelReason.DUPLICATE, duplicate_of="INC-1")
-        assert [each.reference for each in await queries.duplicates(tx, [survivor.id])] == ["INC-2"]
+        assert [each.reference for each in await queries.duplicates(tx, EVERYTHING, [survivor.id])] == ["INC-2"]
     assert (await team.record(survivor))[-2:] == ["Ada cancelled INC-2 as a duplicate of this one", "Bob joined"]
     assert (await team.responders(survivor))["Bob"] == ("joined", "self")
     async with team.db.begin() as tx:
         await service.reopen(tx, person(team.bob), double.id, "It is another fault")
-        assert await queries.duplicates(tx, [survivor.id]) == []
+        assert await queries.duplicates(tx, EVERYTHING, [survivor.id]) == []
     assert (await team.record(survivor))[-1] == "Bob reopened INC-2, which is no duplicate of this one"
 
 

@@ -13,7 +13,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertSource, AlertStatus
+from tocsin.alerts.visibility import visible
 from tocsin.db.engine import Tx
+from tocsin.identity.access import Access
 from tocsin.kit.search import MOST_SEARCHED, is_short
 from tocsin.oncall.model import EscalationRun, PagingTrouble
 from tocsin.oncall.queries import in_paging_trouble
@@ -45,14 +47,14 @@ class Filter:
 
 
 async def page(
-    tx: Tx, wanted: Filter, *, before: Before | None = None, limit: int = 25
+    tx: Tx, access: Access, wanted: Filter, *, before: Before | None = None, limit: int = 25
 ) -> list[tuple[Alert, str, str]]:
     """Return alerts with the name and the kind of their source, the newest first, older than `before`."""
     if wanted.q and is_short(wanted.q):
-        rows = aliased(Alert, _rows(replace(wanted, q=""), None, MOST_SEARCHED).subquery())
+        rows = aliased(Alert, _rows(access, replace(wanted, q=""), None, MOST_SEARCHED).subquery())
         narrowed = [_has(rows, wanted.q), *_older(rows, before)]
     else:
-        rows, narrowed = aliased(Alert, _rows(wanted, before, limit).subquery()), []
+        rows, narrowed = aliased(Alert, _rows(access, wanted, before, limit).subquery()), []
     query = (
         select(rows, AlertSource.name, AlertSource.kind)
         .join(AlertSource, AlertSource.id == rows.source_id)
@@ -63,22 +65,22 @@ async def page(
     return [(alert, name, kind) for alert, name, kind in (await tx.session.execute(query)).all()]
 
 
-async def is_searched_in_part(tx: Tx, wanted: Filter) -> bool:
+async def is_searched_in_part(tx: Tx, access: Access, wanted: Filter) -> bool:
     """Say whether `page` looks for `q` in the beginning of the list only, as it is short and the list is long."""
     if not wanted.q or not is_short(wanted.q):
         return False
-    rows = _rows(replace(wanted, q=""), None, MOST_SEARCHED + 1).subquery()
+    rows = _rows(access, replace(wanted, q=""), None, MOST_SEARCHED + 1).subquery()
     return (await tx.session.execute(select(rows.c.id).offset(MOST_SEARCHED).limit(1))).first() is not None
 
 
-def _rows(wanted: Filter, before: Before | None, limit: int) -> Select[Any]:
+def _rows(access: Access, wanted: Filter, before: Before | None, limit: int) -> Select[Any]:
     """Return the newest alerts that are wanted, of each status by itself.
 
     An index holds each status in the order of the list, and the indexes of what people narrow it by hold what is
     resolved alone: the open ones are few, and thousands a second are written that need no entry there.
     """
     statuses = _statuses(wanted)
-    conditions = [*_conditions(wanted), *_older(Alert, before)]
+    conditions = [*_conditions(wanted), *_older(Alert, before), visible(access)]
     if wanted.incident_id is not None or not statuses:
         return _newest([Alert.status.in_(statuses), *conditions], limit)
     of_each = [_newest([Alert.status == status, *conditions], limit) for status in statuses]

@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tocsin.identity.access import Owned, ResourceKind
+from tocsin.identity.model import OwnedByTeams
 from tocsin.kit.record import JsonList, JsonObject, Record, one_of
 
 AlertId = NewType("AlertId", UUID)
@@ -58,7 +60,7 @@ class SignalEffect(StrEnum):
     RESOLVED = "resolved"
 
 
-class AlertSource(Record):
+class AlertSource(OwnedByTeams, Record):
     """A monitoring tool that may send signals; its token is the credential."""
 
     __tablename__ = "alert_source"
@@ -82,6 +84,10 @@ class AlertSource(Record):
     # So long after its end a problem that comes again pages nobody; None holds nothing back.
     hold_down_minutes: Mapped[int | None]
     version: Mapped[int] = mapped_column(server_default="1")
+
+    @property
+    def owned(self) -> Owned:
+        return Owned(((ResourceKind.ALERT_SOURCE, self.id),), self.team_ids)
 
 
 class AlertRoute(Record):

@@ -26,26 +26,41 @@ from tocsin.alerts.model import (
     SignalEffect,
 )
 from tocsin.alerts.routing import Route
+from tocsin.alerts.visibility import visible, visible_sources
 from tocsin.db.engine import LOCK, Tx, decode_json
-from tocsin.db.records import get_record, lock_record, lock_records
+from tocsin.db.records import get_record, lock_records
 from tocsin.events.log import LoggedEvent
+from tocsin.identity.access import EVERYTHING, Access
+from tocsin.kit.errors import NotFound
 from tocsin.oncall.model import PagingTrouble
 from tocsin.oncall.queries import paging_trouble, policy_names
 
 
-async def get(tx: Tx, id: UUID) -> Alert:
-    """Return one alert; raises `NotFound`."""
-    return await get_record(tx, Alert, id, "alert")
+async def get(tx: Tx, access: Access, id: UUID) -> Alert:
+    """Return one alert; raises `NotFound`, also for one that may not be seen."""
+    found = (await tx.session.scalars(select(Alert).where(Alert.id == id, visible(access)))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such alert.")
+    return found
 
 
-async def lock(tx: Tx, id: UUID) -> Alert:
-    """Return one alert for changing; raises `NotFound`."""
-    return await lock_record(tx, Alert, id, "alert")
+async def seen(tx: Tx, access: Access, ids: Collection[UUID]) -> list[UUID]:
+    """Return those of these alerts that there are and that may be seen."""
+    query = select(Alert.id).where(Alert.id.in_(ids), visible(access)).order_by(Alert.id)
+    return list((await tx.session.scalars(query)).all()) if ids else []
 
 
-async def lock_many(tx: Tx, ids: Collection[UUID]) -> list[Alert]:
-    """Return these alerts for changing, in the order of their ids; raises `NotFound` when one is missing."""
-    return await lock_records(tx, Alert, ids, "alert")
+async def lock(tx: Tx, access: Access, id: UUID) -> Alert:
+    """Return one alert for changing; raises `NotFound`, also for one that may not be seen."""
+    return (await lock_many(tx, access, [id]))[0]
+
+
+async def lock_many(tx: Tx, access: Access, ids: Collection[UUID]) -> list[Alert]:
+    """Return these alerts for changing, in the order of their ids.
+
+    Raises `NotFound` when one is missing or may not be seen.
+    """
+    return await lock_records(tx, Alert, ids, "alert", visible(access))
 
 
 async def lock_known(tx: Tx, ids: Collection[UUID]) -> None:
@@ -226,9 +241,9 @@ async def held_by(tx: Tx, user_id: UUID) -> list[Alert]:
     return list((await tx.session.scalars(select(Alert).where(*mine).order_by(Alert.id))).all())
 
 
-async def of_incident(tx: Tx, incident_id: UUID) -> list[Alert]:
-    """Return the alerts that belong to an incident, the oldest first, at most 500."""
-    query = select(Alert).where(Alert.incident_id == incident_id).order_by(Alert.id).limit(500)
+async def of_incident(tx: Tx, access: Access, incident_id: UUID) -> list[Alert]:
+    """Return those alerts of an incident that may be seen, the oldest first, at most 500."""
+    query = select(Alert).where(Alert.incident_id == incident_id, visible(access)).order_by(Alert.id).limit(500)
     return list((await tx.session.scalars(query)).all())
 
 
@@ -241,10 +256,10 @@ async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
     return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
 
 
-async def count_troubles(tx: Tx) -> dict[PagingTrouble, int]:
+async def count_troubles(tx: Tx, access: Access) -> dict[PagingTrouble, int]:
     """Count the alerts about which nobody was reached, and those that nobody answered; `MOST_COUNTED` in all."""
     trouble = paging_trouble(is_paged_for).label("trouble")
-    found = select(trouble).where(*in_trouble(PagingTrouble)).limit(MOST_COUNTED).subquery()
+    found = select(trouble).where(*in_trouble(PagingTrouble), visible(access)).limit(MOST_COUNTED).subquery()
     rows = (await tx.session.execute(select(found.c.trouble, func.count()).group_by(found.c.trouble))).all()
     numbers = {str(word): number for word, number in rows}
     return {kind: numbers.get(kind, 0) for kind in PagingTrouble}
@@ -254,38 +269,49 @@ async def count_troubles(tx: Tx) -> dict[PagingTrouble, int]:
 MOST_COUNTED = 1000
 
 
-async def counts(tx: Tx) -> dict[str, int]:
+async def counts(tx: Tx, access: Access) -> dict[str, int]:
     """Count what is open and what needs somebody, at most `MOST_COUNTED` of each status."""
-    of_each = [select(Alert.id).where(Alert.status == status).limit(MOST_COUNTED).subquery() for status in OPEN]
+    sees = visible(access)
+    of_each = [select(Alert.id).where(Alert.status == status, sees).limit(MOST_COUNTED).subquery() for status in OPEN]
     first, second = (select(func.count()).select_from(found).scalar_subquery() for found in of_each)
     triggered, acknowledged = (await tx.session.execute(select(first, second))).one()
     return {"open": triggered + acknowledged, "needs_action": triggered}
 
 
-async def linked_counts(tx: Tx, incident_ids: Collection[UUID]) -> dict[UUID, int]:
+async def linked_counts(tx: Tx, access: Access, incident_ids: Collection[UUID]) -> dict[UUID, int]:
     """Count the alerts of each of these incidents."""
     query = (
-        select(Alert.incident_id, func.count()).where(Alert.incident_id.in_(incident_ids)).group_by(Alert.incident_id)
+        select(Alert.incident_id, func.count())
+        .where(Alert.incident_id.in_(incident_ids), visible(access))
+        .group_by(Alert.incident_id)
     )
     return {id: number for id, number in (await tx.session.execute(query)).all() if id is not None}
 
 
-async def source(tx: Tx, id: UUID) -> AlertSource:
-    """Return one source; raises `NotFound`."""
-    return await get_record(tx, AlertSource, id, "alert source")
+async def source(tx: Tx, access: Access, id: UUID) -> AlertSource:
+    """Return one source; raises `NotFound`, also for one that may not be seen."""
+    found = (await tx.session.scalars(select(AlertSource).where(AlertSource.id == id, visible_sources(access)))).first()
+    if found is None:
+        raise NotFound("There is no such alert source.")
+    return found
 
 
-async def lock_source(tx: Tx, id: UUID) -> AlertSource:
-    """Return one source for changing; raises `NotFound`."""
-    return await lock_record(tx, AlertSource, id, "alert source")
+async def lock_source(tx: Tx, access: Access, id: UUID) -> AlertSource:
+    """Return one source for changing; raises `NotFound`, also for one that may not be seen."""
+    return (await lock_records(tx, AlertSource, [id], "alert source", visible_sources(access)))[0]
 
 
-async def sources(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[AlertSource]:
+async def sources(tx: Tx, access: Access, *, after: UUID | None = None, limit: int = 100) -> list[AlertSource]:
     """Return sources, the oldest first, after the given one."""
-    query = select(AlertSource).order_by(AlertSource.id).limit(limit)
+    query = select(AlertSource).where(visible_sources(access)).order_by(AlertSource.id).limit(limit)
     if after is not None:
         query = query.where(AlertSource.id > after)
     return list((await tx.session.scalars(query)).all())
+
+
+async def sources_of(tx: Tx, ids: Collection[UUID]) -> list[AlertSource]:
+    """Return these sources, to decide what may be done with what they sent."""
+    return list((await tx.session.scalars(select(AlertSource).where(AlertSource.id.in_(ids)))).all())
 
 
 async def source_names(tx: Tx, ids: Collection[UUID]) -> dict[UUID, tuple[str, str]]:
@@ -326,9 +352,9 @@ async def open_of_source(tx: Tx, id: UUID) -> int:
     return await tx.session.scalar(select(func.count()).select_from(found)) or 0
 
 
-async def worst_open_of_source(tx: Tx, id: UUID, *, limit: int) -> list[Alert]:
+async def worst_open_of_source(tx: Tx, access: Access, id: UUID, *, limit: int) -> list[Alert]:
     """Return what a source has open, the worst first."""
-    worst = select(Alert).where(_open_of(id)).order_by(Alert.severity, Alert.id.desc()).limit(limit)
+    worst = select(Alert).where(_open_of(id), visible(access)).order_by(Alert.severity, Alert.id.desc()).limit(limit)
     return list((await tx.session.scalars(worst)).all())
 
 
@@ -337,7 +363,7 @@ async def lock_open_of_source(tx: Tx, id: UUID, *, limit: int) -> list[Alert]:
     oldest = list(
         (await tx.session.scalars(select(Alert.id).where(_open_of(id)).order_by(Alert.id).limit(limit))).all()
     )
-    return await lock_many(tx, oldest) if oldest else []
+    return await lock_many(tx, EVERYTHING, oldest) if oldest else []
 
 
 def _open_of(source_id: UUID) -> ColumnElement[bool]:

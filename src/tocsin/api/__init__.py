@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from tocsin.api import (
+    access_grants,
     alert_routes,
     alert_sources,
     alerts,
@@ -23,6 +24,7 @@ from tocsin.api import (
     organisation,
     pages,
     people,
+    roles,
     stream,
     teams,
     tokens,
@@ -31,6 +33,7 @@ from tocsin.api.body import ApiRequest, StrictJson
 from tocsin.api.http import must_know_parameters
 from tocsin.api.idempotency import Idempotency
 from tocsin.edge.auth import must_be_known
+from tocsin.edge.rights import must_have_right
 
 _MODULES = (
     me,
@@ -48,6 +51,8 @@ _MODULES = (
     people,
     news,
     teams,
+    roles,
+    access_grants,
     tokens,
     events,
     stream,
@@ -58,7 +63,7 @@ API = Router(
     request_class=ApiRequest,
     dto=StrictJson,
     return_dto=None,
-    guards=[must_be_known, must_know_parameters],
+    guards=[must_be_known, must_have_right, must_know_parameters],
     middleware=[Idempotency],
 )
 HANDLERS = [*health.HANDLERS, *docs.HANDLERS, API]

@@ -28,6 +28,7 @@ from tocsin.api.http import (
 )
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.identity.access import P
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 
@@ -99,19 +100,18 @@ def _write(route: AlertRoute) -> RouteOut:
     )
 
 
-@get("/")
+@get("/", needs=P.ONCALL_VIEW)
 async def list_alert_routes(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[RouteOut]]:
     """List routes in the order in which they are tried; the catch-all is last."""
-    who.must("oncall.view")
     after = read_place(cursor, tuple[bool, Position, UUID])
     async with context.begin() as tx:
         rows = await queries.routes(tx, after=after, limit=limit + 1)
     return listing(request, rows, limit, _write, lambda row: (row.is_catch_all, row.position, row.id))
 
 
-@post("/")
+@post("/", needs=P.ONCALL_MANAGE)
 async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]) -> Response[RouteOut]:
     """Add a route."""
     draft = service.RouteDraft(
@@ -126,16 +126,15 @@ async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]
     return answer(_write(route), version=route.version, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.ONCALL_VIEW)
 async def get_alert_route(context: Ctx, who: Who, id: Id) -> Response[RouteOut]:
     """Show one route."""
-    who.must("oncall.view")
     async with context.begin() as tx:
         route = await queries.route(tx, parse("rte", id))
     return answer(_write(route), version=route.version)
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=P.ONCALL_MANAGE)
 async def edit_alert_route(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditRoute], if_match: IfMatch = None
 ) -> Response[RouteOut]:
@@ -154,14 +153,14 @@ async def edit_alert_route(
     return answer(_write(route), version=route.version)
 
 
-@delete("/{id:str}")
+@delete("/{id:str}", needs=P.ONCALL_MANAGE)
 async def delete_alert_route(context: Ctx, who: Who, id: Id) -> None:
     """Remove a route; alerts that took it keep its name in their record."""
     async with context.begin() as tx:
         await service.delete_route(tx, who, parse("rte", id))
 
 
-@post("/{id:str}/actions/move", status_code=200)
+@post("/{id:str}/actions/move", status_code=200, needs=P.ONCALL_MANAGE)
 async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRoute]) -> Response[RouteOut]:
     """Try a route one place earlier or later; answers with the route in its new place."""
     route_id = parse("rte", id)

@@ -14,6 +14,7 @@ from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.api.http import Time, public_or_none, when
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
+from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
@@ -174,18 +175,18 @@ def write_alert(
     )
 
 
-async def shape(tx: Tx, context: Context, alert: Alert) -> AlertOut:
+async def shape(tx: Tx, context: Context, who: Actor, alert: Alert) -> AlertOut:
     """Write one alert."""
     sources = await queries.source_names(tx, [alert.source_id])
-    found = await incidents.by_id(tx, [alert.incident_id] if alert.incident_id is not None else [])
+    found = await incidents.by_id(tx, who.access, [alert.incident_id] if alert.incident_id is not None else [])
     number = next((incident.reference for incident in found.values()), None)
     return write_alert(alert, *sources[alert.source_id], number, context.settings.base_url, await pagings(tx, [alert]))
 
 
-async def shape_ended(tx: Tx, context: Context, ended: Sequence[Alert]) -> list[AlertOut]:
+async def shape_ended(tx: Tx, context: Context, who: Actor, ended: Sequence[Alert]) -> list[AlertOut]:
     """Write alerts that somebody has just resolved, with a warning for those that may come back."""
     back = await service.coming_back(tx, [alert.id for alert in ended])
-    shaped = [await shape(tx, context, alert) for alert in ended]
+    shaped = [await shape(tx, context, who, alert) for alert in ended]
     for alert, one in zip(ended, shaped, strict=True):
         one.warnings = [AlertWarning(service.COMES_BACK, back[alert.id])] if alert.id in back else []
     return shaped

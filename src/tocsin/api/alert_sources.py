@@ -31,9 +31,12 @@ from tocsin.api.http import (
     when,
 )
 from tocsin.api.idempotency import COMMITS_ELSEWHERE
+from tocsin.api.owners import read_owners
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.identity.service import MOST_OWNERS
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp, utc_now
 from tocsin.kit.errors import Conflict
@@ -50,6 +53,7 @@ class SourceOut(msgspec.Struct):
 
     After `close_after_hours` without a signal, and without anybody doing anything, its open alerts are closed. What
     comes again within `hold_down_minutes` after its end pages nobody before they are over; null holds nothing back.
+    `team_ids` own it and its alerts; with `is_private` both are seen by them and by whoever is paged or granted it.
     """
 
     id: str
@@ -58,6 +62,8 @@ class SourceOut(msgspec.Struct):
     is_enabled: bool
     close_after_hours: int | None
     hold_down_minutes: int | None
+    team_ids: list[str]
+    is_private: bool
     token: str | None
     url: str | None
     created_at: Time
@@ -102,6 +108,8 @@ class EditSource(Body, kw_only=True):
     is_enabled: bool | msgspec.UnsetType = msgspec.UNSET
     close_after_hours: CloseAfter | msgspec.UnsetType | None = msgspec.UNSET
     hold_down_minutes: HoldDown | msgspec.UnsetType | None = msgspec.UNSET
+    team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | msgspec.UnsetType = msgspec.UNSET
+    is_private: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class EndAlerts(Body, kw_only=True):
@@ -129,7 +137,7 @@ class EndedOut(msgspec.Struct):
 
 
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
-    sees = who.may("source.manage")
+    sees = who.may(P.SOURCE_MANAGE, on=source)
     return SourceOut(
         id=public("src", source.id),
         name=source.name,
@@ -137,6 +145,8 @@ def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
         is_enabled=source.is_enabled,
         close_after_hours=source.close_after_hours,
         hold_down_minutes=source.hold_down_minutes,
+        team_ids=[public("tem", id) for id in source.team_ids],
+        is_private=source.is_private,
         token=source.token if sees else None,
         url=at(context.settings.base_url, address_path(source.kind, source.token)) if sees else None,
         created_at=stamp(source.created_at),
@@ -160,19 +170,18 @@ def write_signal(signal: Signal, effects: list[tuple[UUID, str]]) -> SignalOut:
     )
 
 
-@get("/")
+@get("/", needs=P.SOURCE_VIEW)
 async def list_alert_sources(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SourceOut]]:
     """List the sources, the oldest first."""
-    who.must("source.view")
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
-        rows = await queries.sources(tx, after=after, limit=limit + 1)
+        rows = await queries.sources(tx, who.access, after=after, limit=limit + 1)
     return listing(request, rows, limit, lambda row: _write(context, who, row), lambda row: row.id)
 
 
-@post("/")
+@post("/", needs=P.SOURCE_MANAGE)
 async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSource]) -> Response[SourceOut]:
     """Let another tool send signals; answers with the address and the token to copy into it."""
     async with context.begin() as tx:
@@ -180,16 +189,15 @@ async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSourc
     return answer(_write(context, who, source), version=source.version, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.SOURCE_VIEW)
 async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut]:
     """Show one source."""
-    who.must("source.view")
     async with context.begin() as tx:
-        source = await queries.source(tx, parse("src", id))
+        source = await queries.source(tx, who.access, parse("src", id))
     return answer(_write(context, who, source), version=source.version)
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=P.SOURCE_MANAGE)
 async def edit_alert_source(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditSource], if_match: IfMatch = None
 ) -> Response[SourceOut]:
@@ -206,19 +214,20 @@ async def edit_alert_source(
             is_enabled=given(data.is_enabled),
             stale=None if data.close_after_hours is msgspec.UNSET else service.Staleness(data.close_after_hours),
             hold_down=None if data.hold_down_minutes is msgspec.UNSET else service.HoldDown(data.hold_down_minutes),
+            owners=read_owners(given(data.team_ids), given(data.is_private)),
             if_version=read_if_match(if_match),
         )
     return answer(_write(context, who, source), version=source.version)
 
 
-@delete("/{id:str}")
+@delete("/{id:str}", needs=P.SOURCE_MANAGE)
 async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
     """Remove a source that never opened an alert and that no route asks for (409); switch any other one off."""
     async with context.begin() as tx:
         await service.delete_source(tx, who, parse("src", id))
 
 
-@post("/{id:str}/actions/rotate_key", status_code=200)
+@post("/{id:str}/actions/rotate_key", status_code=200, needs=P.SOURCE_MANAGE)
 async def rotate_alert_source_key(
     context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
 ) -> Response[SourceOut]:
@@ -228,16 +237,15 @@ async def rotate_alert_source_key(
     return answer(_write(context, who, source), version=source.version)
 
 
-@get("/{id:str}/open_alerts")
+@get("/{id:str}/open_alerts", needs=P.SOURCE_VIEW)
 async def count_open_alerts(context: Ctx, who: Who, id: Id) -> OpenOut:
     """Say how many alerts the source has open."""
-    who.must("source.view")
     async with context.begin() as tx:
-        source = await queries.source(tx, parse("src", id))
+        source = await queries.source(tx, who.access, parse("src", id))
         return OpenOut(await queries.open_of_source(tx, source.id))
 
 
-@post("/{id:str}/actions/resolve_alerts", status_code=200)
+@post("/{id:str}/actions/resolve_alerts", status_code=200, needs=P.ALERT_EDIT)
 async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlerts]) -> EndedOut:
     """Resolve what the source has left open, at most 500 alerts at once; ask again while `still_open` is not 0."""
     async with context.begin() as tx:
@@ -246,12 +254,12 @@ async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[E
     return EndedOut(ended.resolved, ended.still_open, warnings)
 
 
-@post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True})
+@post("/{id:str}/actions/test", status_code=200, opt={COMMITS_ELSEWHERE: True}, needs=P.SOURCE_MANAGE)
 async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> SignalOut:
     """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
-    who.must("source.manage")
     async with context.begin() as tx:
-        source = await queries.source(tx, parse("src", id))
+        source = await queries.source(tx, who.access, parse("src", id))
+        who.must(P.SOURCE_MANAGE, on=source)
     if not source.is_enabled:
         raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
     body = msgspec.json.encode(_sample(source, utc_now()))
@@ -287,15 +295,14 @@ def _sample(source: AlertSource, now: datetime) -> dict[str, Any]:
             return {"title": title, "status": "firing", "key": key, "severity": "warning"}
 
 
-@get("/{id:str}/signals")
+@get("/{id:str}/signals", needs=P.SOURCE_VIEW)
 async def list_source_signals(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SignalOut]]:
     """List what the source sent, as it came, the newest first."""
-    who.must("source.view")
     before = read_moment(cursor)
     async with context.begin() as tx:
-        source = await queries.source(tx, parse("src", id))
+        source = await queries.source(tx, who.access, parse("src", id))
         rows = await queries.signals_of_source(tx, source.id, before=before, limit=limit + 1)
         effects = await queries.effects_of(tx, [row.id for row in rows]) if rows else {}
     return listing(

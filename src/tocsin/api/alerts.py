@@ -37,6 +37,7 @@ from tocsin.api.incident_shape import shape as shape_incident
 from tocsin.api.incidents import Severity
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
+from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.kit.clock import stamp
@@ -144,7 +145,7 @@ class ExplanationOut(msgspec.Struct):
     left_out: int
 
 
-@get("/", opt={MORE_PARAMETERS: _LABEL})
+@get("/", opt={MORE_PARAMETERS: _LABEL}, needs=P.ALERT_VIEW)
 async def list_alerts(
     request: AppRequest,
     context: Ctx,
@@ -165,7 +166,6 @@ async def list_alerts(
     cursor: Cursor = None,
 ) -> Response[Listing[AlertOut]]:
     """List alerts, the newest first. `label[team]=payments` keeps those with this label."""
-    who.must("alert.view")
     before = read_moment(cursor)
     async with context.db.look() as tx:
         wanted = queries.Filter(
@@ -173,7 +173,7 @@ async def list_alerts(
             severities=severity or (),
             urgencies=urgency or (),
             source_ids=parse_all("src", source_id or ()),
-            incident_id=(await incidents.get(tx, reference(incident))).id if incident is not None else None,
+            incident_id=(await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None,
             needs_action=needs_action,
             troubles=paging or (),
             labels=_labels(request),
@@ -181,10 +181,12 @@ async def list_alerts(
             created_from=moment("created_at[gte]", created_from),
             created_to=moment("created_at[lt]", created_to),
         )
-        rows = await queries.page(tx, wanted, before=before, limit=limit + 1)
-        notice = NARROWED if await queries.is_searched_in_part(tx, wanted) else ""
+        rows = await queries.page(tx, who.access, wanted, before=before, limit=limit + 1)
+        notice = NARROWED if await queries.is_searched_in_part(tx, who.access, wanted) else ""
         paged = await pagings(tx, [alert for alert, _, _ in rows])
-        numbers = await incidents.by_id(tx, [row[0].incident_id for row in rows if row[0].incident_id is not None])
+        numbers = await incidents.by_id(
+            tx, who.access, [row[0].incident_id for row in rows if row[0].incident_id is not None]
+        )
 
     def write(row: tuple[Alert, str, str]) -> AlertOut:
         owner = numbers.get(row[0].incident_id) if row[0].incident_id is not None else None
@@ -201,7 +203,7 @@ def _labels(request: AppRequest) -> dict[str, list[str]]:
     return found
 
 
-@post("/")
+@post("/", needs=P.ALERT_EDIT)
 async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Response[AlertOut]:
     """Open an alert by hand; it is routed as any other, so people may be paged."""
     async with context.begin() as tx:
@@ -216,34 +218,33 @@ async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Respo
                 urgency=data.urgency,
                 labels=data.labels,
             )
-        shaped = await shape(tx, context, alert)
+        shaped = await shape(tx, context, who, alert)
     return answer(shaped, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.ALERT_VIEW)
 async def get_alert(context: Ctx, who: Who, id: Id) -> AlertOut:
     """Show one alert."""
-    who.must("alert.view")
     async with context.begin() as tx:
-        return await shape(tx, context, await queries.get(tx, parse("alt", id)))
+        return await shape(tx, context, who, await queries.get(tx, who.access, parse("alt", id)))
 
 
-@post("/{id:str}/actions/acknowledge", status_code=200)
+@post("/{id:str}/actions/acknowledge", status_code=200, needs=P.ALERT_EDIT)
 async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """Take the alert on: its escalation ends."""
     async with context.begin() as tx:
         alert = await service.acknowledge(tx, who, parse("alt", id), reason=data.reason)
-        return await shape(tx, context, alert)
+        return await shape(tx, context, who, alert)
 
 
-@post("/{id:str}/actions/unacknowledge", status_code=200)
+@post("/{id:str}/actions/unacknowledge", status_code=200, needs=P.ALERT_EDIT)
 async def unacknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Give the alert back; it is routed anew, so somebody is paged again."""
     async with context.begin() as tx:
-        return await shape(tx, context, await service.unacknowledge(tx, who, parse("alt", id)))
+        return await shape(tx, context, who, await service.unacknowledge(tx, who, parse("alt", id)))
 
 
-@post("/{id:str}/actions/resolve", status_code=200)
+@post("/{id:str}/actions/resolve", status_code=200, needs=P.ALERT_EDIT)
 async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """End the alert. This is final: the same key afterwards opens a new alert.
 
@@ -251,17 +252,17 @@ async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]
     """
     async with context.begin() as tx:
         alert = await service.resolve(tx, who, parse("alt", id), reason=data.reason)
-        return (await shape_ended(tx, context, [alert]))[0]
+        return (await shape_ended(tx, context, who, [alert]))[0]
 
 
-@post("/{id:str}/actions/escalate", status_code=200)
+@post("/{id:str}/actions/escalate", status_code=200, needs=P.ALERT_EDIT)
 async def escalate_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Go on to the next step of the alert's escalation now; 409 when nobody is being paged."""
     async with context.begin() as tx:
-        return await shape(tx, context, await service.escalate(tx, who, parse("alt", id)))
+        return await shape(tx, context, who, await service.escalate(tx, who, parse("alt", id)))
 
 
-@post("/{id:str}/actions/declare_incident")
+@post("/{id:str}/actions/declare_incident", needs=P.INCIDENT_DECLARE)
 async def declare_incident_from_alert(
     context: Ctx, who: Who, id: Id, data: JSONBody[DeclareFromAlert]
 ) -> Response[IncidentOut]:
@@ -276,22 +277,23 @@ async def declare_incident_from_alert(
             alert_id=parse("alt", id),
             page_others=data.page_others,
         )
-        shaped = await shape_incident(tx, context, incident)
+        shaped = await shape_incident(tx, context, who, incident)
     return answer(shaped, version=shaped.version, status=201)
 
 
-@post("/actions/bulk", status_code=200)
+@post("/actions/bulk", status_code=200, needs=P.ALERT_EDIT)
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
     # Before the body is read any further, as for every other verb.
-    who.must("alert.edit")
     ids = ids_in("ids", "alt", data.ids)
     async with context.begin() as tx:
         became = await service.do_to_all(tx, who, data.action, ids)
         done = [each for each in became if isinstance(each, Alert)]
         ended = data.action == "resolve"
         return Changed(
-            data=await shape_ended(tx, context, done) if ended else [await shape(tx, context, each) for each in done],
+            data=await shape_ended(tx, context, who, done)
+            if ended
+            else [await shape(tx, context, who, each) for each in done],
             failed=[
                 Failure(id, each.code, each.message)
                 for id, each in zip(data.ids, became, strict=True)
@@ -300,15 +302,14 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
         )
 
 
-@get("/{id:str}/signals")
+@get("/{id:str}/signals", needs=P.SOURCE_VIEW)
 async def list_alert_signals(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertSignalOut]]:
     """List the signals that touched the alert, as they came, the newest first."""
-    who.must("source.view")
     before = read_moment(cursor)
     async with context.begin() as tx:
-        alert = await queries.get(tx, parse("alt", id))
+        alert = await queries.get(tx, who.access, parse("alt", id))
         rows = await queries.signals_of_alert(tx, alert.id, before=before, limit=limit + 1)
         effects = await queries.effects_of(tx, [signal.id for signal, _ in rows]) if rows else {}
     return listing(
@@ -320,25 +321,23 @@ async def list_alert_signals(
     )
 
 
-@get("/{id:str}/notifications")
+@get("/{id:str}/notifications", needs=P.ALERT_VIEW)
 async def list_alert_notifications(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[DeliveryOut]]:
     """List the messages that were sent about the alert, with their states, the newest first."""
-    who.must("alert.view")
     before = read_place(cursor, UUID)
     async with context.begin() as tx:
-        alert = await queries.get(tx, parse("alt", id))
+        alert = await queries.get(tx, who.access, parse("alt", id))
         rows = await notifications.deliveries(tx, alert_id=alert.id, before=before, limit=limit + 1)
     return listing(request, rows, limit, lambda row: write_delivery(who, *row), lambda row: row[0].id)
 
 
-@get("/{id:str}/explain")
+@get("/{id:str}/explain", needs=P.ALERT_VIEW)
 async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     """Say who was paged and who answered, or why nobody was paged."""
-    who.must("alert.view")
     async with context.begin() as tx:
-        alert = await queries.get(tx, parse("alt", id))
+        alert = await queries.get(tx, who.access, parse("alt", id))
         told = await service.explained(tx, alert.id)
     return ExplanationOut(public("alt", alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
 

@@ -15,6 +15,7 @@ from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, g
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
@@ -149,7 +150,7 @@ def theirs(who: Actor, id: str) -> UUID:
     return user_id
 
 
-@get("/{id:str}/contact_methods")
+@get("/{id:str}/contact_methods", needs=Right.OWN)
 async def list_contact_methods(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[MethodOut]]:
@@ -163,7 +164,7 @@ async def list_contact_methods(
     return listing(request, rows, limit, lambda row: _method(row, known[row.id]), lambda row: row.id)
 
 
-@post("/{id:str}/contact_methods")
+@post("/{id:str}/contact_methods", needs=Right.OWN)
 async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddMethod]) -> Response[MethodOut]:
     """Add a way to reach the person."""
     async with context.begin() as tx:
@@ -183,7 +184,7 @@ async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddM
     return answer(shaped, version=shaped.version, status=201)
 
 
-@get("/{id:str}/contact_methods/{method_id:str}")
+@get("/{id:str}/contact_methods/{method_id:str}", needs=Right.OWN)
 async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> Response[MethodOut]:
     """Show one contact method."""
     user_id = theirs(who, id)
@@ -193,7 +194,7 @@ async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> R
     return answer(shaped, version=shaped.version)
 
 
-@patch("/{id:str}/contact_methods/{method_id:str}")
+@patch("/{id:str}/contact_methods/{method_id:str}", needs=Right.OWN)
 async def edit_contact_method(
     context: Ctx, who: Who, id: Id, method_id: Id, data: JSONBody[EditMethod], if_match: IfMatch = None
 ) -> Response[MethodOut]:
@@ -222,7 +223,7 @@ async def edit_contact_method(
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/preview_webhook_body", status_code=200)
+@post("/{id:str}/actions/preview_webhook_body", status_code=200, needs=Right.OWN)
 async def preview_webhook_body(context: Ctx, who: Who, id: Id, data: JSONBody[PreviewBody]) -> PreviewOut:
     """Show what a webhook of the person would be sent for a sample page. Refuses a template as saving it would."""
     user_id = parse("usr", id)
@@ -234,7 +235,7 @@ async def preview_webhook_body(context: Ctx, who: Who, id: Id, data: JSONBody[Pr
     return PreviewOut(body.content_type, body.content.decode("utf-8", "replace"))
 
 
-@delete("/{id:str}/contact_methods/{method_id:str}")
+@delete("/{id:str}/contact_methods/{method_id:str}", needs=Right.OWN)
 async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id, confirm: Confirm = False) -> None:
     """Take a contact method away, with the rules that use it.
 

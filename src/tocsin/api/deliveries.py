@@ -6,6 +6,7 @@ import msgspec
 
 from tocsin.api.http import Time, public_or_none, when
 from tocsin.api.incident_shape import Person
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
@@ -71,7 +72,7 @@ class DeliveryOut(msgspec.Struct):
 
 def write_delivery(who: Actor, delivery: Delivery, user_name: str) -> DeliveryOut:
     """Write a delivery; an address may be a secret, so only its person and those who manage people see it."""
-    sees_address = who.user_id == delivery.user_id or who.may("user.manage")
+    sees_address = who.user_id == delivery.user_id or who.may(P.USER_MANAGE)
     return DeliveryOut(
         id=public("dlv", delivery.id),
         kind=DeliveryKind(delivery.kind),

@@ -10,6 +10,7 @@ from litestar import Request, Response, get
 from tocsin.api.openapi import complete
 from tocsin.edge.auth import session_cookie
 from tocsin.edge.context import Ctx
+from tocsin.edge.rights import rights_of
 from tocsin.kit.addresses import at
 
 # Swagger UI writes style attributes, and shows its icons as data: images.
@@ -42,7 +43,8 @@ async def openapi_document(request: Request[Any, Any, Any], context: Ctx) -> Res
     """Describe the API (OpenAPI 3.1). Needs no credential: of this installation it says the path and no more."""
     settings = context.settings
     cookie = session_cookie(settings.base_url)
-    document = complete(request.app.openapi_schema.to_schema(), server=settings.root or "/", cookie=cookie)
+    schema, rights = request.app.openapi_schema.to_schema(), rights_of(request.app)
+    document = complete(schema, server=settings.root or "/", cookie=cookie, rights=rights)
     return Response(msgspec.json.encode(document), media_type="application/json")
 
 

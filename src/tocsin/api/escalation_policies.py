@@ -28,6 +28,7 @@ from tocsin.api.http import (
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.identity.access import P
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries, service
@@ -169,19 +170,18 @@ def _target(step: int, place: int, target: StepTarget) -> UUID:
         return parse("usr", target.id)
 
 
-@get("/")
+@get("/", needs=P.ONCALL_VIEW)
 async def list_escalation_policies(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[PolicyOut]]:
     """List policies by name."""
-    who.must("oncall.view")
     after = read_place(cursor, str) or ""
     async with context.begin() as tx:
         rows = await _write(tx, context, await queries.policies(tx, after=after, limit=limit + 1))
     return listing(request, rows, limit, lambda row: row, lambda row: row.name)
 
 
-@post("/")
+@post("/", needs=P.ONCALL_MANAGE)
 async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[CreatePolicy]) -> Response[PolicyOut]:
     """Write a new policy."""
     async with context.begin() as tx:
@@ -192,16 +192,15 @@ async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[Create
     return answer(shaped, version=shaped.version, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.ONCALL_VIEW)
 async def get_escalation_policy(context: Ctx, who: Who, id: Id) -> Response[PolicyOut]:
     """Show one policy with its steps."""
-    who.must("oncall.view")
     async with context.begin() as tx:
         shaped = (await _write(tx, context, [await queries.policy(tx, parse("pol", id))]))[0]
     return answer(shaped, version=shaped.version)
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=P.ONCALL_MANAGE)
 async def edit_escalation_policy(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditPolicy], if_match: IfMatch = None
 ) -> Response[PolicyOut]:
@@ -223,7 +222,7 @@ async def edit_escalation_policy(
     return answer(shaped, version=shaped.version)
 
 
-@delete("/{id:str}")
+@delete("/{id:str}", needs=P.ONCALL_MANAGE)
 async def delete_escalation_policy(context: Ctx, who: Who, id: Id, replace_by: ReplaceBy = None) -> None:
     """Remove a policy that nothing uses; else 409, with what uses it in `uses`.
 

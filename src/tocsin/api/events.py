@@ -18,6 +18,7 @@ from tocsin.edge.cursors import read_position
 from tocsin.events import log
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
+from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
@@ -60,7 +61,7 @@ def _write(event: LoggedEvent) -> EventOut:
     )
 
 
-@get("/events")
+@get("/events", needs=P.ADMIN_VIEW)
 async def list_events(
     request: AppRequest,
     context: Ctx,
@@ -72,13 +73,12 @@ async def list_events(
     cursor: Cursor = None,
 ) -> Response[Listing[EventOut]]:
     """List events, the newest first. With `Accept: application/x-ndjson` all of them, one JSON object per line."""
-    who.must("admin.view")
     before = read_position(cursor)
     async with context.begin() as tx:
         wanted = _Wanted(
             names=tuple(word for word in name or () if "\0" not in word),
             alert_id=parse("alt", alert_id) if alert_id is not None else None,
-            incident_id=(await incidents.get(tx, reference(incident))).id if incident is not None else None,
+            incident_id=(await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None,
         )
         if NDJSON in request.headers.get("accept", ""):
             return _exported(context, wanted, before)

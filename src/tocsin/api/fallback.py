@@ -14,6 +14,7 @@ from tocsin.api.http import IfMatch, answer, read_if_match
 from tocsin.api.targets import Target, read_target
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context, Ctx, Who
+from tocsin.identity.access import P
 from tocsin.kit.ids import public
 from tocsin.oncall import queries, service
 
@@ -52,16 +53,15 @@ async def _write(tx: Tx, context: Context) -> FallbackOut:
     return FallbackOut(target, row.version if row is not None else 0)
 
 
-@get("/organisation/fallback")
+@get("/organisation/fallback", needs=P.ONCALL_VIEW)
 async def get_fallback(context: Ctx, who: Who) -> Response[FallbackOut]:
     """Show whom escalations fall back on."""
-    who.must("oncall.view")
     async with context.begin() as tx:
         shaped = await _write(tx, context)
     return answer(shaped, version=shaped.version)
 
 
-@put("/organisation/fallback")
+@put("/organisation/fallback", needs=P.ONCALL_MANAGE)
 async def choose_fallback(
     context: Ctx, who: Who, data: JSONBody[ChooseFallback], if_match: IfMatch = None
 ) -> Response[FallbackOut]:

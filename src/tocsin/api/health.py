@@ -12,6 +12,7 @@ from tocsin.alerts import queries as alerts
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import readiness
 from tocsin.edge.context import Ctx
+from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import queue
 from tocsin.notifications import queries as contact
 
@@ -52,7 +53,7 @@ async def metrics(context: Ctx) -> Response[bytes]:
             for lane, (number, age) in (await queue.waiting(tx)).items():
                 figures.queue_due.labels(lane).set(number)
                 figures.queue_age.labels(lane).set(age)
-            for trouble, number in (await alerts.count_troubles(tx)).items():
+            for trouble, number in (await alerts.count_troubles(tx, EVERYTHING)).items():
                 figures.alerts_in_vain.labels(trouble.value).set(number)
             failing = await contact.count_failing(tx)
             for channel in {*context.channels, *failing}:

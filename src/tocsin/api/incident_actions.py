@@ -17,6 +17,8 @@ from tocsin.api.pages import PageOut, write_page
 from tocsin.api.targets import Target, read_targets
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
+from tocsin.edge.rights import Right
+from tocsin.identity.access import P
 from tocsin.incidents import lifecycle, service
 from tocsin.incidents.model import CancelReason, Status
 from tocsin.incidents.service import ending, paging
@@ -105,7 +107,7 @@ class PagesSent(msgspec.Struct):
     next_cursor: str | None = None
 
 
-@post("/{id:str}/actions/acknowledge", status_code=200)
+@post("/{id:str}/actions/acknowledge", status_code=200, needs=Right.SIGNED_IN)
 async def acknowledge_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -115,11 +117,11 @@ async def acknowledge_incident(
     """
     async with context.begin() as tx:
         incident = await service.acknowledge(tx, who, reference(id), if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/update_status", status_code=200)
+@post("/{id:str}/actions/update_status", status_code=200, needs=P.INCIDENT_EDIT)
 async def update_incident_status(
     context: Ctx, who: Who, id: Id, data: JSONBody[UpdateStatus], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -127,11 +129,11 @@ async def update_incident_status(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.update_status(tx, who, reference(id), data.status, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/change_severity", status_code=200)
+@post("/{id:str}/actions/change_severity", status_code=200, needs=P.INCIDENT_EDIT)
 async def change_incident_severity(
     context: Ctx, who: Who, id: Id, data: JSONBody[ChangeSeverity], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -139,11 +141,11 @@ async def change_incident_severity(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.change_severity(tx, who, reference(id), data.severity, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/resolve", status_code=200)
+@post("/{id:str}/actions/resolve", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def resolve_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[ResolveIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -154,11 +156,11 @@ async def resolve_incident(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.resolve(tx, who, reference(id), data.resolution_note, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/close", status_code=200)
+@post("/{id:str}/actions/close", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def close_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[CloseIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -166,11 +168,11 @@ async def close_incident(
     async with context.begin() as tx:
         version = read_if_match(if_match)
         incident = await service.close(tx, who, reference(id), data.resolution_note, if_version=version)
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/cancel", status_code=200)
+@post("/{id:str}/actions/cancel", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def cancel_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[CancelIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
@@ -187,22 +189,22 @@ async def cancel_incident(
             duplicate_of=other,
             if_version=read_if_match(if_match),
         )
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/reopen", status_code=200)
+@post("/{id:str}/actions/reopen", status_code=200, needs=P.INCIDENT_RESOLVE)
 async def reopen_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[ReopenIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Begin another round of an incident that was not over after all."""
     async with context.begin() as tx:
         incident = await service.reopen(tx, who, reference(id), data.reason, if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 
-@post("/{id:str}/actions/page", status_code=200)
+@post("/{id:str}/actions/page", status_code=200, needs=P.INCIDENT_PAGE)
 async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageForIncident]) -> PagesSent:
     """Ask people or policies for help; answers with the pages that went out at once.
 

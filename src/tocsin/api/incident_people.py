@@ -29,6 +29,7 @@ from tocsin.api.http import (
 from tocsin.api.incident_shape import IncidentOut, Person, shape
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
+from tocsin.identity.access import P
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import IncidentRole, ResponderSource, Standing
 from tocsin.kit.ids import parse, public
@@ -60,16 +61,15 @@ class SetRoles(Body, kw_only=True):
     communicator: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-@get("/{id:str}/responders")
+@get("/{id:str}/responders", needs=P.INCIDENT_VIEW)
 async def list_responders(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[ResponderOut]]:
     """List the people on the incident, those who joined first."""
-    who.must("incident.view")
     place = read_place(cursor, _Place)
     after = None if place is None else queries.ResponderPlace(place[0], moment("cursor", place[1]), *place[2:])
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.responders(tx, incident.id, after=after, limit=limit + 1)
 
     def write(row: queries.NamedResponder) -> ResponderOut:
@@ -86,30 +86,30 @@ async def list_responders(
     return listing(request, rows, limit, write, lambda row: astuple(queries.ResponderPlace.of(row)))
 
 
-@post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200)
+@post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200, needs=P.INCIDENT_EDIT)
 async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Become a responder. Joining is an acknowledgement too."""
     async with context.begin() as tx:
-        shaped = await shape(tx, context, await service.join(tx, who, reference(id)))
+        shaped = await shape(tx, context, who, await service.join(tx, who, reference(id)))
     return answer(shaped, version=shaped.version)
 
 
-@post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200)
+@post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200, needs=P.INCIDENT_EDIT)
 async def leave_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
     """Stop being a responder; whoever has a role hands it over first (409)."""
     async with context.begin() as tx:
-        shaped = await shape(tx, context, await service.leave(tx, who, reference(id)))
+        shaped = await shape(tx, context, who, await service.leave(tx, who, reference(id)))
     return answer(shaped, version=shaped.version)
 
 
-@put("/{id:str}/roles")
+@put("/{id:str}/roles", needs=P.INCIDENT_EDIT)
 async def set_incident_roles(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetRoles], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
     """Give roles to people, who join by this, or take them away."""
     async with context.begin() as tx:
         incident = await service.assign_roles(tx, who, reference(id), _roles(data), if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 

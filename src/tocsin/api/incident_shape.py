@@ -11,10 +11,11 @@ import msgspec
 from tocsin.alerts import queries as alert_queries
 from tocsin.api.alert_shape import BeingPagedOut, Pagings
 from tocsin.api.http import Time, public_or_none, when
+from tocsin.api.owners import TeamRef, owning_teams
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.identity import queries as identity
-from tocsin.identity.model import User
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.kit.addresses import at
@@ -99,25 +100,28 @@ class IncidentOut(msgspec.Struct):
     duration_seconds: int
     paging: PagingTrouble | None
     being_paged: list[BeingPagedOut]
+    teams: list[TeamRef]
+    is_private: bool
     declared_at: Time
     updated_at: Time
     version: int
     url: str
 
 
-async def shape(tx: Tx, context: Context, incident: Incident) -> IncidentOut:
+async def shape(tx: Tx, context: Context, who: Actor, incident: Incident) -> IncidentOut:
     """Write one incident."""
-    return (await shape_all(tx, context, [incident]))[0]
+    return (await shape_all(tx, context, who, [incident]))[0]
 
 
-async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> list[IncidentOut]:
+async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[Incident]) -> list[IncidentOut]:
     """Write several incidents, in their order."""
     ids = [incident.id for incident in incidents]
     holders = {id for i in incidents for id in (i.commander_id, i.lead_id, i.communicator_id) if id is not None}
     people = await identity.users_by_id(tx, holders)
-    alerts = await alert_queries.linked_counts(tx, ids) if ids else {}
+    alerts = await alert_queries.linked_counts(tx, who.access, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
-    doubles = await queries.duplicates(tx, ids)
+    doubles = await queries.duplicates(tx, who.access, ids)
+    teams = await owning_teams(tx, who, incidents)
     paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
         _write(
@@ -129,6 +133,7 @@ async def shape_all(tx: Tx, context: Context, incidents: Sequence[Incident]) -> 
             turnout=turnout[incident.id],
             doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
+            teams=[teams[id] for id in incident.team_ids if id in teams],
         )
         for incident in incidents
     ]
@@ -144,6 +149,7 @@ def _write(
     turnout: queries.Turnout,
     doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
+    teams: list[TeamRef],
 ) -> IncidentOut:
     return IncidentOut(
         id=public("inc", incident.id),
@@ -180,6 +186,8 @@ def _write(
         duration_seconds=int(lifecycle.lasted(incident, now).total_seconds()),
         paging=paging[0],
         being_paged=paging[1],
+        teams=teams,
+        is_private=incident.is_private,
         declared_at=stamp(incident.declared_at),
         updated_at=stamp(incident.updated_at),
         version=incident.version,

@@ -27,6 +27,7 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
+from tocsin.identity.access import P
 from tocsin.incidents import queries, service
 from tocsin.incidents.service import editing, linking
 from tocsin.kit.clock import stamp
@@ -106,7 +107,7 @@ def _comment(event: LoggedEvent) -> CommentOut:
     return CommentOut(public("evt", event.id), stamp(event.at), write_actor(event), str(event.data.get("body", "")))
 
 
-@get("/{id:str}/timeline")
+@get("/{id:str}/timeline", needs=P.INCIDENT_VIEW)
 async def list_timeline(
     request: AppRequest,
     context: Ctx,
@@ -117,28 +118,26 @@ async def list_timeline(
     cursor: Cursor = None,
 ) -> Response[Listing[EntryOut]]:
     """Show what happened, the newest first."""
-    who.must("incident.view")
     before = read_position(cursor)
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show=show, limit=limit + 1)
     return listing(request, rows, limit, _entry, lambda event: event.position)
 
 
-@get("/{id:str}/comments")
+@get("/{id:str}/comments", needs=P.INCIDENT_VIEW)
 async def list_comments(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[CommentOut]]:
     """List what people wrote, the newest first."""
-    who.must("incident.view")
     before = read_position(cursor)
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show="comments", limit=limit + 1)
     return listing(request, rows, limit, _comment, lambda event: event.position)
 
 
-@post("/{id:str}/comments")
+@post("/{id:str}/comments", needs=P.INCIDENT_COMMENT)
 async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]) -> Response[CommentOut]:
     """Write into the timeline; also when the incident is over."""
     async with context.begin() as tx:
@@ -146,17 +145,16 @@ async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]
     return answer(_comment(written), status=201)
 
 
-@get("/{id:str}/alerts")
+@get("/{id:str}/alerts", needs=P.INCIDENT_VIEW)
 async def list_incident_alerts(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[AlertOut]]:
     """List the alerts that belong to the incident, the newest first."""
-    who.must("incident.view")
     before = read_moment(cursor)
     async with context.begin() as tx:
-        incident = await queries.get(tx, reference(id))
+        incident = await queries.get(tx, who.access, reference(id))
         wanted = alert_queries.Filter(incident_id=incident.id)
-        rows = await alert_queries.page(tx, wanted, before=before, limit=limit + 1)
+        rows = await alert_queries.page(tx, who.access, wanted, before=before, limit=limit + 1)
         paged = await pagings(tx, [alert for alert, _, _ in rows])
     base_url, number = context.settings.base_url, incident.reference
     return listing(
@@ -168,13 +166,13 @@ async def list_incident_alerts(
     )
 
 
-@post("/{id:str}/alerts", status_code=200)
+@post("/{id:str}/alerts", status_code=200, needs=P.INCIDENT_EDIT)
 async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]) -> Listing[AlertOut]:
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
     ids = ids_in("alert_ids", "alt", data.alert_ids)
     async with context.begin() as tx:
         incident = await service.link_alerts(tx, who, reference(id), ids)
-        linked = [await alert_queries.get(tx, alert_id) for alert_id in dict.fromkeys(ids)]
+        linked = [await alert_queries.get(tx, who.access, alert_id) for alert_id in dict.fromkeys(ids)]
         for alert in linked:
             await tx.session.refresh(alert)
         sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked})
@@ -183,7 +181,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
     return Listing([write_alert(a, *sources[a.source_id], incident.reference, base_url, paged) for a in linked])
 
 
-@delete("/{id:str}/alerts/{alert_id:str}")
+@delete("/{id:str}/alerts/{alert_id:str}", needs=P.INCIDENT_EDIT)
 async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
     """Take an alert out of the incident; one that is not in it stays where it is."""
     async with context.begin() as tx:

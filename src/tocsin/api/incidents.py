@@ -27,9 +27,12 @@ from tocsin.api.http import (
     searchable,
 )
 from tocsin.api.incident_shape import IncidentOut, shape, shape_all
+from tocsin.api.owners import read_owners
 from tocsin.api.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
+from tocsin.identity.access import P
+from tocsin.identity.service import MOST_OWNERS
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
@@ -60,6 +63,8 @@ class DeclareIncident(Body, kw_only=True):
     page_others: bool = False
     started_at: datetime | None = None
     lead_id: str | None = None
+    team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | None = None
+    is_private: bool | None = None
     page: Annotated[list[Target], msgspec.Meta(max_length=paging.MANY)] = msgspec.field(default_factory=list[Target])
 
 
@@ -73,9 +78,11 @@ class EditIncident(Body, kw_only=True):
     severity: Severity | msgspec.UnsetType = msgspec.UNSET
     started_at: datetime | msgspec.UnsetType = msgspec.UNSET
     resolution_note: Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
+    team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | msgspec.UnsetType = msgspec.UNSET
+    is_private: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-@get("/")
+@get("/", needs=P.INCIDENT_VIEW)
 async def list_incidents(
     request: AppRequest,
     context: Ctx,
@@ -97,7 +104,6 @@ async def list_incidents(
 
     The same parameter twice means either value; different parameters must all hold.
     """
-    who.must("incident.view")
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
     async with context.db.look() as tx:
@@ -112,20 +118,21 @@ async def list_incidents(
             troubles=paging or (),
         )
         words = searchable(q)
-        rows = await queries.list_page(tx, narrowed, q=words, sort=sort, after=after, limit=limit + 1)
-        notice = NARROWED if await queries.is_searched_in_part(tx, narrowed, words) else ""
-        shaped = await shape_all(tx, context, rows)
+        rows = await queries.list_page(tx, who.access, narrowed, q=words, sort=sort, after=after, limit=limit + 1)
+        notice = NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, words) else ""
+        shaped = await shape_all(tx, context, who, rows)
     pairs = list(zip(rows, shaped, strict=True))
     return listing(
         request, pairs, limit, lambda p: p[1], lambda p: (p[0].severity, p[0].declared_at, p[0].id), notice=notice
     )
 
 
-@post("/")
+@post("/", needs=P.INCIDENT_DECLARE)
 async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareIncident]) -> Response[IncidentOut]:
     """Declare an incident; whoever does becomes a joined responder and, unless `lead_id` names one, its lead.
 
     With `alert_id` the alert is linked and acknowledged, which ends its escalation; `page_others` lets it go on.
+    `team_ids` own it, and with `is_private` it is for them only, and for whoever is asked or granted it.
     `page` asks people and policies for help, as the verb of that name does; `responders` says who was reached.
     """
     with naming("lead_id"):
@@ -143,25 +150,25 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
                 started_at=moment("started_at", data.started_at),
                 lead_id=lead_id,
                 targets=read_targets("page", data.page),
+                owners=read_owners(data.team_ids, data.is_private),
             )
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.INCIDENT_VIEW)
 async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
     """Show one incident, by its id (`inc_…`) or its number (`INC-7`)."""
-    who.must("incident.view")
     async with context.begin() as tx:
-        shaped = await shape(tx, context, await queries.get(tx, reference(id)))
+        shaped = await shape(tx, context, who, await queries.get(tx, who.access, reference(id)))
     return answer(shaped, version=shaped.version)
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=P.INCIDENT_EDIT)
 async def edit_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
-    """Change title, summary, severity or the time it started (JSON merge patch).
+    """Change title, summary, severity, the time it started, or who owns it (JSON merge patch).
 
     `resolution_note` corrects the note of an incident that is resolved or closed; the old one stays in the record.
     """
@@ -175,9 +182,10 @@ async def edit_incident(
             started_at=moment("started_at", given(data.started_at)),
             severity=given(data.severity),
             resolution_note=given(data.resolution_note),
+            owners=read_owners(given(data.team_ids), given(data.is_private)),
             if_version=read_if_match(if_match),
         )
-        shaped = await shape(tx, context, incident)
+        shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
 

@@ -6,8 +6,8 @@ import msgspec
 from litestar import Router, get
 
 from tocsin.edge.context import Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
-from tocsin.identity.model import Role
 from tocsin.kit.ids import public
 
 
@@ -17,12 +17,12 @@ class Me(msgspec.Struct):
     id: str
     name: str
     email: str
-    role: Role
+    role: str
     time_zone: str
     permissions: list[str]
 
 
-@get("/me")
+@get("/me", needs=Right.SIGNED_IN)
 async def get_me(context: Ctx, who: Who) -> Me:
     """Say who the credential belongs to."""
     async with context.begin() as tx:
@@ -31,9 +31,9 @@ async def get_me(context: Ctx, who: Who) -> Me:
         id=public("usr", user.id),
         name=user.name,
         email=user.email,
-        role=Role(user.role),
+        role=user.role,
         time_zone=user.time_zone,
-        permissions=sorted(who.permissions),
+        permissions=sorted(who.access.organisation),
     )
 
 

@@ -12,6 +12,7 @@ from litestar.params import JSONBody
 from tocsin.api.body import Body, naming
 from tocsin.api.http import Id, answer, public_or_none
 from tocsin.edge.context import Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries as identity
 from tocsin.identity.permission import must_manage
 from tocsin.kit.ids import parse
@@ -50,7 +51,7 @@ def _written(wish: Wish) -> NewsPreferenceOut:
     return NewsPreferenceOut(wish.tell, wish.low_urgency, public_or_none("cm", wish.method_id))
 
 
-@get("/{id:str}/news_preference")
+@get("/{id:str}/news_preference", needs=Right.OWN)
 async def get_news_preference(context: Ctx, who: Who, id: Id) -> Response[NewsPreferenceOut]:
     """Show what the person wants to be told."""
     user_id = parse("usr", id)
@@ -61,7 +62,7 @@ async def get_news_preference(context: Ctx, who: Who, id: Id) -> Response[NewsPr
     return answer(_written(wish))
 
 
-@put("/{id:str}/news_preference")
+@put("/{id:str}/news_preference", needs=Right.OWN)
 async def set_news_preference(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetNewsPreference]
 ) -> Response[NewsPreferenceOut]:

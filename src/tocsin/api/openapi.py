@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -16,6 +16,7 @@ from tocsin import __version__
 from tocsin.api.body import Body
 from tocsin.api.idempotency import LONGEST_KEY
 from tocsin.edge.auth import COOKIE
+from tocsin.edge.rights import Needs, said
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ _TAGS = {
     "escalation policies": "Whom to page, in which order.",
     "pages": "People being asked, and their answers.",
     "people": "Accounts, teams, and how people are reached.",
+    "access": "Roles, and what was granted for single things.",
     "credentials": "API tokens and sessions.",
     "events": "What happened, as a list and live.",
 }
@@ -131,11 +133,13 @@ _PREFIXES = {
     "pages": "pag",
     "users": "usr",
     "teams": "tem",
+    "access_grants": "grt",
     "api_tokens": "tok",
     "sessions": "ses",
 }
 _PARAMETERS = {
     "alert_id": "The id of an alert: `alt_…`.",
+    "key": "The key of a role.",
     "method_id": "The id of a contact method: `cm_…`.",
     "source_id": "Only from these sources: `src_…`.",
     "lead_id": "Only with these people as lead: `usr_…`.",
@@ -164,10 +168,13 @@ _LABEL: dict[str, Any] = {
 }
 
 
-def complete(document: dict[str, Any], *, server: str, cookie: str) -> dict[str, Any]:
-    """Return the document with problems, idempotency keys, examples and strict request bodies in it.
+def complete(
+    document: dict[str, Any], *, server: str, cookie: str, rights: Mapping[tuple[str, str], Needs]
+) -> dict[str, Any]:
+    """Return the document with rights, problems, idempotency keys, examples and strict request bodies in it.
 
     `server` is what stands before every path, and `cookie` the name of the session's cookie: both of an installation.
+    `rights` says what each path and method needs.
     """
     whole: dict[str, Any] = _tidy(copy.deepcopy(document))
     whole["servers"] = [{"url": server}]
@@ -194,6 +201,8 @@ def complete(document: dict[str, Any], *, server: str, cookie: str) -> dict[str,
         for method in _METHODS:
             if method in item:
                 _complete_operation(path, method, item[method], schemas)
+                described = item[method].get("description") or ""
+                item[method]["description"] = f"{described}\n\n{said(rights[path, method])}".strip()
     return whole
 
 

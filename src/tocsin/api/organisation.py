@@ -14,6 +14,7 @@ from tocsin.api.http import IfMatch, Time, answer, given, read_if_match
 from tocsin.edge.context import Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.model import Organisation
 from tocsin.kit.clock import stamp
@@ -64,20 +65,18 @@ def _answer(row: Organisation) -> Response[OrganisationOut]:
     return answer(shaped, version=row.version)
 
 
-@get("/organisation")
+@get("/organisation", needs=P.USER_VIEW)
 async def get_organisation(context: Ctx, who: Who) -> Response[OrganisationOut]:
     """Show the organisation."""
-    who.must("user.view")
     async with context.begin() as tx:
         return _answer(_there(await queries.organisation(tx)))
 
 
-@patch("/organisation")
+@patch("/organisation", needs=P.USER_MANAGE)
 async def edit_organisation(
     context: Ctx, who: Who, data: JSONBody[EditOrganisation], if_match: IfMatch = None
 ) -> Response[OrganisationOut]:
     """Rename the organisation, or say how long alerts may lie (JSON merge patch); needs `user.manage`."""
-    who.must("user.manage")
     async with context.begin() as tx:
         found = _there(await queries.lock_organisation(tx))
         remind, give_back = data.remind_after_hours, data.give_back_after_hours

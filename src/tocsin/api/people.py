@@ -16,12 +16,15 @@ from tocsin.api.contact_methods import Confirm, theirs
 from tocsin.api.deliveries import DeliveryOut, write_delivery
 from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.api.idempotency import COMMITS_ELSEWHERE
+from tocsin.api.teams import RoleKey
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Role, User
+from tocsin.identity.model import User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.clock import stamp
@@ -41,7 +44,7 @@ class UserOut(msgspec.Struct):
     id: str
     name: str
     email: str
-    role: Role
+    role: str
     time_zone: str
     is_active: bool
     created_at: Time
@@ -55,7 +58,7 @@ class CreateUser(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {"email": "ada@example.org", "name": "Ada Lovelace", "role": "responder"}
     email: Annotated[str, msgspec.Meta(max_length=254)]
     name: Annotated[str, msgspec.Meta(max_length=80)]
-    role: Role = Role.RESPONDER
+    role: RoleKey = Role.RESPONDER
     password: Password | None = None
     time_zone: Annotated[str, msgspec.Meta(max_length=64)] = "UTC"
 
@@ -66,7 +69,7 @@ class EditUser(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {"time_zone": "Europe/Vienna"}
     email: Annotated[str, msgspec.Meta(max_length=254)] | msgspec.UnsetType = msgspec.UNSET
     name: Annotated[str, msgspec.Meta(max_length=80)] | msgspec.UnsetType = msgspec.UNSET
-    role: Role | msgspec.UnsetType = msgspec.UNSET
+    role: RoleKey | msgspec.UnsetType = msgspec.UNSET
     time_zone: Annotated[str, msgspec.Meta(max_length=64)] | msgspec.UnsetType = msgspec.UNSET
     is_active: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -120,7 +123,7 @@ def write_user(user: User) -> UserOut:
         id=public("usr", user.id),
         name=user.name,
         email=user.email,
-        role=Role(user.role),
+        role=user.role,
         time_zone=user.time_zone,
         is_active=user.is_active,
         created_at=stamp(user.created_at),
@@ -138,7 +141,7 @@ def _draft(at: int, rule: Rule) -> RuleDraft:
         return RuleDraft(rule.urgency, rule.delay_minutes, parse("cm", rule.contact_method_id))
 
 
-@get("/")
+@get("/", needs=P.USER_VIEW)
 async def list_users(
     request: AppRequest,
     context: Ctx,
@@ -148,14 +151,13 @@ async def list_users(
     cursor: Cursor = None,
 ) -> Response[Listing[UserOut]]:
     """List people in the order in which they were added."""
-    who.must("user.view")
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
         rows = await queries.users(tx, after=after, limit=limit + 1, active_only=active_only)
     return listing(request, rows, limit, write_user, lambda row: row.id)
 
 
-@post("/")
+@post("/", needs=P.USER_MANAGE)
 async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Response[UserOut]:
     """Add a person."""
     async with context.begin() as tx:
@@ -171,16 +173,15 @@ async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Res
     return answer(write_user(user), version=user.version, status=201)
 
 
-@get("/{id:str}")
+@get("/{id:str}", needs=P.USER_VIEW)
 async def get_user(context: Ctx, who: Who, id: Id) -> Response[UserOut]:
     """Show one person."""
-    who.must("user.view")
     async with context.begin() as tx:
         user = await queries.user(tx, parse("usr", id))
     return answer(write_user(user), version=user.version)
 
 
-@patch("/{id:str}")
+@patch("/{id:str}", needs=Right.OWN)
 async def edit_user(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditUser], if_match: IfMatch = None, confirm: Confirm = False
 ) -> Response[UserOut]:
@@ -204,14 +205,14 @@ async def edit_user(
     return answer(write_user(user), version=user.version)
 
 
-@post("/{id:str}/actions/set_password", status_code=200, opt={COMMITS_ELSEWHERE: True})
+@post("/{id:str}/actions/set_password", status_code=200, opt={COMMITS_ELSEWHERE: True}, needs=Right.OWN)
 async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPassword]) -> Response[UserOut]:
     """Set the password; the person's other sessions end, tokens stay. 429 after several wrong current passwords."""
     user = await identity.set_password(context.db, who, parse("usr", id), data.password, data.current)
     return answer(write_user(user), version=user.version)
 
 
-@get("/{id:str}/notification_rules")
+@get("/{id:str}/notification_rules", needs=Right.OWN)
 async def list_notification_rules(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[RuleOut]]:
@@ -224,7 +225,7 @@ async def list_notification_rules(
     return listing(request, rows, limit, _rule, lambda row: (row.urgency, row.delay_minutes, row.id))
 
 
-@put("/{id:str}/notification_rules")
+@put("/{id:str}/notification_rules", needs=Right.OWN)
 async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[SetRules]) -> Listing[RuleOut]:
     """Replace the person's rules."""
     drafts = [_draft(at, rule) for at, rule in enumerate(data.rules)]
@@ -233,7 +234,7 @@ async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[
     return Listing([_rule(row) for row in rows])
 
 
-@post("/{id:str}/actions/send_test_page", status_code=200)
+@post("/{id:str}/actions/send_test_page", status_code=200, needs=Right.OWN)
 async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTestPage]) -> Listing[DeliveryOut]:
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
     user_id = parse("usr", id)
@@ -247,7 +248,7 @@ async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTest
     return Listing([write_delivery(who, row, name) for row in rows])
 
 
-@get("/{id:str}/deliveries")
+@get("/{id:str}/deliveries", needs=Right.OWN)
 async def list_user_deliveries(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[DeliveryOut]]:

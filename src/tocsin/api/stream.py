@@ -19,7 +19,9 @@ from tocsin.edge.context import Ctx, Who
 from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
 from tocsin.events.words import describe
+from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.sight import sight
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
 
@@ -37,7 +39,7 @@ class LiveEvent(msgspec.Struct):
     incident_id: str | None
 
 
-@get("/stream", media_type="text/event-stream")
+@get("/stream", media_type="text/event-stream", needs=P.INCIDENT_VIEW)
 async def stream_events(
     context: Ctx,
     who: Who,
@@ -45,17 +47,13 @@ async def stream_events(
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=60)] = None,
 ) -> EventStream:
     """Follow what happens to incidents and alerts, as Server-Sent Events."""
-    who.must("incident.view")
-    wanted = None
-    if incident is not None:
-        async with context.db.begin() as tx:
-            wanted = (await incidents.get(tx, reference(incident))).id
+    async with context.db.begin() as tx:
+        wanted = (await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None
+        seen = await sight(tx, who.access)
 
     def wants(event: Seen) -> bool:
-        if event.incident_id is None:
-            # Sign-ins and configuration are nobody's business but the audit's.
-            return wanted is None and event.alert_id is not None and who.may("alert.view")
-        return wanted is None or event.incident_id == wanted
+        # Sign-ins and configuration are nobody's business but the audit's.
+        return (wanted is None or event.incident_id == wanted) and seen.sees(event)
 
     return EventStream(context, who, lambda reader: _written(happening(context, reader, wants, last_event_id)))
 

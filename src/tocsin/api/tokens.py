@@ -15,8 +15,10 @@ from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, w
 from tocsin.api.idempotency import SECRET_FIELDS
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import ApiToken, Session
 from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
@@ -76,7 +78,7 @@ def _fields(token: ApiToken) -> dict[str, Any]:
     }
 
 
-@get("/api_tokens")
+@get("/api_tokens", needs=Right.OWN)
 async def list_api_tokens(
     request: AppRequest,
     context: Ctx,
@@ -94,7 +96,7 @@ async def list_api_tokens(
     return listing(request, rows, limit, lambda row: TokenOut(**_fields(row)), lambda row: row.id)
 
 
-@post("/api_tokens", opt={SECRET_FIELDS: ("token",)})
+@post("/api_tokens", opt={SECRET_FIELDS: ("token",)}, needs=Right.OWN)
 async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) -> Response[NewTokenOut]:
     """Make a token. Its secret is in this answer and nowhere else."""
     with naming("user_id"):
@@ -104,19 +106,19 @@ async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) 
     return answer(NewTokenOut(**_fields(token), token=secret), status=201)
 
 
-@delete("/api_tokens/{id:str}")
+@delete("/api_tokens/{id:str}", needs=Right.OWN)
 async def revoke_api_token(context: Ctx, who: Who, id: Id) -> None:
     """End a token: one's own, or anybody's with `user.manage`. A revoked token stays revoked."""
     async with context.begin() as tx:
         await identity.revoke_token(tx, who, parse("tok", id))
 
 
-@get("/sessions")
+@get("/sessions", needs=Right.OWN)
 async def list_sessions(
     request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
 ) -> Response[Listing[SessionOut]]:
     """List the browsers in which one is signed in, the most recently used first."""
-    who.must("self.edit")
+    who.must(P.SELF_EDIT)
     before = read_moment(cursor)
     async with context.begin() as tx:
         rows = await queries.sessions_of(tx, who.must_be_someone(), before=before, limit=limit + 1)
@@ -135,7 +137,7 @@ async def list_sessions(
     return listing(request, rows, limit, write, lambda row: (row.last_seen_at, row.id))
 
 
-@delete("/sessions/{id:str}")
+@delete("/sessions/{id:str}", needs=Right.OWN)
 async def end_session(context: Ctx, who: Who, id: Id) -> None:
     """Sign a browser out: one's own, or anybody's with `user.manage`."""
     async with context.begin() as tx:

@@ -21,7 +21,8 @@ from tocsin.cli.demo_history import tell
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import queries as people
 from tocsin.identity import service as identity
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.access import EVERYTHING, Role
+from tocsin.identity.model import Actor, User
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.console import Console
 from tocsin.notifications.model import Urgency
@@ -102,7 +103,7 @@ async def fill(db: Database) -> bool:
     async with db.begin() as tx:
         found = await find(tx)
         users = {person.key: await people.user_by_email(tx, person.email) for person in _PEOPLE}
-        by_name = {source.name: source for source in await alert_queries.sources(tx)}
+        by_name = {source.name: source for source in await alert_queries.sources(tx, EVERYTHING)}
     if found is None:
         return False
     there = {key: user for key, user in users.items() if user is not None and user.is_active}
@@ -129,7 +130,7 @@ async def find(tx: Tx) -> Found | None:
     admin = await people.user_by_email(tx, ADMIN)
     if organisation is None or organisation.name != ORGANISATION or admin is None or not admin.is_active:
         return None
-    source = next((each for each in await alert_queries.sources(tx) if each.name == SOURCE), None)
+    source = next((each for each in await alert_queries.sources(tx, EVERYTHING) if each.name == SOURCE), None)
     return Found(admin, source)
 
 
@@ -167,8 +168,8 @@ async def _make_teams(tx: Tx, who: Actor, users: dict[str, User]) -> None:
         ("Bookings", "Booking, checkout, payments and invoices.", ("jonas", "tomas", "samuel")),
     )
     for name, description, keys in teams:
-        members = [users[key].id for key in keys]
-        await identity.create_team(tx, who, name=name, description=description, member_ids=members)
+        members = {users[key].id: None for key in keys}
+        await identity.create_team(tx, who, name=name, description=description, members=members)
 
 
 async def _make_policies(tx: Tx, who: Actor, users: dict[str, User]) -> dict[str, EscalationPolicy]:

@@ -28,6 +28,7 @@ from tocsin.db.embedded.server import REFUSE_BELOW, WARN_BELOW
 from tocsin.db.engine import Database, Tx
 from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.db.migrate import SchemaError
+from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import clockwatch, queue
 from tocsin.jobs.worker import workers_alive
 from tocsin.kit import clock
@@ -263,7 +264,7 @@ async def _clock_steps(tx: Tx) -> Finding:
 async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
     """Say whether an alert that comes in now would reach somebody."""
     found: list[Finding] = []
-    enabled = [source for source in await alerts.sources(tx, limit=_MOST) if source.is_enabled]
+    enabled = [source for source in await alerts.sources(tx, EVERYTHING, limit=_MOST) if source.is_enabled]
     if enabled:
         found.append(_ok("alert sources", f"{len(enabled)} switched on."))
     else:
@@ -302,13 +303,13 @@ async def _fallback(tx: Tx, channels: Collection[str]) -> Finding:
 async def _in_vain(tx: Tx, settings: Settings) -> Finding:
     """Name the alerts that are in nobody's hands now."""
     check = "unanswered alerts"
-    found = await alerts.page(tx, alerts.Filter(troubles=tuple(PagingTrouble)), limit=_NAMED + 1)
+    found = await alerts.page(tx, EVERYTHING, alerts.Filter(troubles=tuple(PagingTrouble)), limit=_NAMED + 1)
     if not found:
         return _ok(check, "None: every page reached somebody, and none went by without an answer.")
     names = ", ".join(f"ALR-{alert.number} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])
     more = " and more" if len(found) > _NAMED else ""
     address = at(settings.base_url, "/alerts?tab=unanswered")
-    if (await alerts.count_troubles(tx))[PagingTrouble.UNREACHED]:
+    if (await alerts.count_troubles(tx, EVERYTHING))[PagingTrouble.UNREACHED]:
         return _fail(check, f"No message about some of them has reached anybody: {names}{more}. Look at {address}")
     return _warn(check, f"Nobody has answered {names}{more}. Look at {address}")
 

@@ -13,8 +13,10 @@ from tocsin.cli import runtime, serving
 from tocsin.db.engine import Tx
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P, Permission, Role
+from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import ALL_PERMISSIONS, Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import service as incidents
 from tocsin.kit import clock, ids
 from tocsin.kit.addresses import at
@@ -50,6 +52,9 @@ async def _by_email(tx: Tx, email: str) -> User:
     return user
 
 
+_ROLES = f"One of {', '.join(Role)}, or the key of a role of your own."
+
+
 @click.group()
 def user() -> None:
     """Make, list and let in people."""
@@ -58,7 +63,7 @@ def user() -> None:
 @user.command("create")
 @click.option("--email", required=True, help="Address the person signs in with.")
 @click.option("--name", required=True, help="Name that others see.")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default="responder", show_default=True)
+@click.option("--role", default="responder", show_default=True, help=_ROLES)
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name such as Europe/Vienna.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def user_create(email: str, name: str, role: str, time_zone: str, password_stdin: bool) -> None:
@@ -74,7 +79,7 @@ def user_create(email: str, name: str, role: str, time_zone: str, password_stdin
             tx, OPERATOR, email=email, name=name, role=role, password=password, time_zone=time_zone
         )
         await identity.ensure_organisation(tx, "Tocsin")
-        if is_first and made.role != Role.STAKEHOLDER:
+        if is_first and P.INCIDENT_EDIT in (await access(tx, made.id)).organisation:
             await oncall.set_fallback(tx, OPERATOR, PageTarget("user", made.id))
             runtime.say(
                 f"{made.name} is paged when nobody else answers or can be reached (change it under Organisation)."
@@ -161,7 +166,7 @@ def user_activate(email: str) -> None:
 
 @user.command("role", short_help="Change what a person may do.")
 @click.option("--email", required=True, help="Address of the person.")
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--role", required=True, help=_ROLES)
 @click.option("--yes", is_flag=True, help="Do it although they lead open incidents.")
 def user_role(email: str, role: str, yes: bool) -> None:
     """Change what a person may do. Who may no longer edit incidents leads none; others take over."""
@@ -201,7 +206,7 @@ def token() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(sorted(ALL_PERMISSIONS)),
+    type=click.Choice(sorted(Permission)),
     help="Allow this only; may be repeated. None: everything the person's role allows.",
 )
 def token_create(email: str, name: str, scopes: tuple[str, ...]) -> None:

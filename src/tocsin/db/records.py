@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from tocsin.db.engine import LOCK, Tx
 from tocsin.kit.errors import NotFound
@@ -25,10 +25,10 @@ async def lock_record(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
     return _found(await tx.session.get(kind, id, with_for_update=LOCK, populate_existing=True), what)
 
 
-async def lock_records(tx: Tx, kind: type[R], ids: Iterable[UUID], what: str) -> list[R]:
-    """Lock several records in the order of their ids; raises `NotFound` when one is missing."""
+async def lock_records(tx: Tx, kind: type[R], ids: Iterable[UUID], what: str, *only: ColumnElement[bool]) -> list[R]:
+    """Lock several records in the order of their ids; raises `NotFound` when one is missing, or is none of `only`."""
     wanted, id = set(ids), kind.__table__.c.id
-    query = select(kind).where(id.in_(wanted)).order_by(id).with_for_update(**LOCK)
+    query = select(kind).where(id.in_(wanted), *only).order_by(id).with_for_update(**LOCK, of=kind)
     found = list((await tx.session.scalars(query.execution_options(populate_existing=True))).all())
     if len(found) < len(wanted):
         raise _missing(what)

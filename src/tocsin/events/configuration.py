@@ -9,7 +9,7 @@ from tocsin.events.base import Change, Event
 
 
 class ConfigurationCreated(Event, frozen=True, kw_only=True):
-    """A person, source, route, policy, contact method, rule, token or sign-in link was made."""
+    """A person, team, role, grant, source, route, policy, contact method, rule, token or sign-in link was made."""
 
     name: ClassVar[str] = "configuration.created"
     kind: str

@@ -40,6 +40,10 @@ class Seen:
     alert_id: UUID | None
     incident_id: UUID | None
     data: dict[str, Any]
+    # Who owns the incident, whether it is for them only, and which source the alert is of: as they are now.
+    team_ids: frozenset[UUID] = frozenset()
+    is_private: bool = False
+    source_id: UUID | None = None
 
     @property
     def cursor(self) -> str:
@@ -57,7 +61,9 @@ def read_cursor(text: str) -> tuple[int, int] | None:
 
 # The table is named in the order: the bare name would mean the text that is returned, in which 9 comes after 10.
 _AFTER = """
-SELECT transaction::text AS transaction, position, id, name, at, actor_name, alert_id, incident_id, data FROM event
+SELECT transaction::text AS transaction, position, event.id, event.name, at, actor_name, alert_id, event.incident_id,
+       data, incident.team_ids, incident.is_private, alert.source_id
+FROM event LEFT JOIN incident ON incident.id = event.incident_id LEFT JOIN alert ON alert.id = event.alert_id
 WHERE (transaction, position) > ($1::text::xid8, $2) AND transaction < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY event.transaction, event.position LIMIT $3
 """
@@ -139,6 +145,9 @@ class Live:
                 alert_id=row["alert_id"],
                 incident_id=row["incident_id"],
                 data=decode_json(row["data"]),
+                team_ids=frozenset(row["team_ids"] or ()),
+                is_private=bool(row["is_private"]),
+                source_id=row["source_id"],
             )
             for row in rows
         ]

@@ -7,7 +7,6 @@ import unicodedata
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from tocsin.identity.model import Role
 from tocsin.kit.errors import Invalid
 
 SHORTEST_PASSWORD = 10
@@ -66,13 +65,6 @@ def clean_time_zone(text: str) -> str:
     except (KeyError, ValueError, OSError):
         # OSError: the name of a folder of zones, such as “Europe”.
         raise Invalid("time_zone", "Give a time zone such as Europe/Vienna or UTC.") from None
-
-
-def clean_role(text: str) -> Role:
-    """Return the role; raises `Invalid` with the roles that exist."""
-    if text not in set(Role):
-        raise Invalid("role", f"Choose one of {', '.join(Role)}.")
-    return Role(text)
 
 
 def is_password(text: str) -> bool:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.events.base import ActorRef
-from tocsin.kit.errors import Denied, Unauthenticated
+from tocsin.identity.access import (
+    BUILT_IN,
+    EVERYTHING,
+    NOTHING,
+    Access,
+    HasOwners,
+    Owned,
+    P,
+    Permission,
+    ResourceKind,
+    Role,
+)
+from tocsin.kit.errors import Unauthenticated
 from tocsin.kit.record import JsonObject, Record, one_of
+
+# The roles of 0.1.0, which runs beside this version while an installation is upgraded.
+_KNOWN = (Role.ADMIN, Role.RESPONDER, Role.STAKEHOLDER)
 
 UserId = NewType("UserId", UUID)
 TeamId = NewType("TeamId", UUID)
-
-
-class Role(StrEnum):
-    """What a person may do in the organisation."""
-
-    ADMIN = "admin"
-    RESPONDER = "responder"
-    STAKEHOLDER = "stakeholder"
 
 
 class ActorKind(StrEnum):
@@ -37,25 +43,6 @@ class ActorKind(StrEnum):
     SYSTEM = "system"
 
 
-_VIEW = frozenset({"incident.view", "alert.view", "oncall.view", "user.view", "self.edit"})
-_RESPOND = _VIEW | {
-    "incident.declare",
-    "incident.edit",
-    "incident.resolve",
-    "incident.page",
-    "alert.edit",
-    "source.view",
-}
-_ADMIN = _RESPOND | {"oncall.manage", "source.manage", "user.manage", "admin.view"}
-
-PERMISSIONS: Mapping[Role, frozenset[str]] = {
-    Role.STAKEHOLDER: _VIEW,
-    Role.RESPONDER: _RESPOND,
-    Role.ADMIN: _ADMIN,
-}
-ALL_PERMISSIONS = _ADMIN
-
-
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who asks: a person in the browser, a person's token, an alert source, or Tocsin itself."""
@@ -63,16 +50,16 @@ class Actor:
     kind: ActorKind
     name: str
     user_id: UserId | None = None
-    role: Role | None = None
+    role: str | None = None
     email: str = ""
-    permissions: frozenset[str] = field(default=frozenset())
+    access: Access = NOTHING
     session_id: UUID | None = None
     token_id: UUID | None = None
 
     @classmethod
     def system(cls, name: str) -> Actor:
         """Tocsin itself, named after the part that acts; may do everything."""
-        return cls(kind=ActorKind.SYSTEM, name=name, permissions=ALL_PERMISSIONS)
+        return cls(kind=ActorKind.SYSTEM, name=name, access=EVERYTHING)
 
     @classmethod
     def source(cls, name: str) -> Actor:
@@ -83,20 +70,24 @@ class Actor:
     def person(
         cls,
         user: User,
+        access: Access | None = None,
         *,
         session_id: UUID | None = None,
         token_id: UUID | None = None,
         scopes: list[str] | None = None,
     ) -> Actor:
-        """A person; a token's scopes narrow what the person's role allows (no scopes: everything it allows)."""
-        granted = PERMISSIONS[Role(user.role)]
+        """A person with what they were granted, by default what a built-in role gives in the organisation.
+
+        A token's scopes narrow it (no scopes: everything that they may do).
+        """
+        access = access or Access(BUILT_IN.get(user.role, NOTHING.organisation), user_id=user.id)
         return cls(
             kind=ActorKind.USER,
             name=user.name,
             user_id=UserId(user.id),
-            role=Role(user.role),
+            role=user.role,
             email=user.email,
-            permissions=granted & frozenset(scopes) if scopes else granted,
+            access=access.narrowed({P(scope) for scope in scopes}) if scopes else access,
             session_id=session_id,
             token_id=token_id,
         )
@@ -106,13 +97,20 @@ class Actor:
         """How this actor is written into events."""
         return ActorRef(kind=self.kind.value, name=self.name, id=self.user_id)
 
-    def may(self, permission: str) -> bool:
-        return permission in self.permissions
+    def may(self, permission: Permission, on: HasOwners | None = None) -> bool:
+        return self.access.may(permission, on.owned if on is not None else None)
 
-    def must(self, permission: str) -> None:
-        """Raise `Denied` unless the permission is granted."""
-        if permission not in self.permissions:
-            raise Denied(f"You need the permission “{permission}” for this.", hint="Ask an administrator for the role.")
+    def must(self, permission: Permission, on: HasOwners | None = None) -> None:
+        """Raise `Denied` unless the permission is granted, in the organisation or on this, which can be seen."""
+        self.access.must(permission, on.owned if on is not None else None)
+
+    def must_somewhere(self, permission: Permission) -> None:
+        """Raise `Denied` unless there may be something on which this is granted; what that is shows later."""
+        self.access.must_somewhere(permission)
+
+    def must_look(self, permission: Permission) -> None:
+        """Raise `Denied` unless there can be anything that the actor may see by this permission."""
+        self.access.must_look(permission)
 
     def must_be_someone(self) -> UserId:
         """Return the person's id; raises `Unauthenticated` for a source or for Tocsin itself."""
@@ -149,14 +147,16 @@ class User(Record):
 
     __tablename__ = "user_account"
     __table_args__ = (
-        CheckConstraint(one_of("role", Role), name="role"),
+        CheckConstraint(one_of("role", _KNOWN), name="role"),
         Index("user_account_email_key", text("lower(email)"), unique=True),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email: Mapped[str]
     name: Mapped[str]
-    role: Mapped[str]
+    # What 0.1.0 reads: a role that it knows. Any other is `given_role`, and this the least that it knows.
+    known_role: Mapped[str] = mapped_column("role")
+    given_role: Mapped[str | None]
     password_hash: Mapped[str | None]
     time_zone: Mapped[str] = mapped_column(server_default="UTC")
     is_active: Mapped[bool] = mapped_column(server_default=text("true"))
@@ -164,16 +164,58 @@ class User(Record):
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(server_default="1")
 
+    @property
+    def role(self) -> str:
+        """The key of the person's role in the organisation: a word of `Role`, or that of one of its own."""
+        return role_of(self.known_role, self.given_role)
+
+    @role.setter
+    def role(self, key: str) -> None:
+        self.known_role, self.given_role = told_as(key)
+
+
+def role_of(known: str, given: str | None) -> str:
+    """Return a role from how it is stored. What 0.1.0 has set since counts: it does not know of the other word."""
+    return given if given is not None and known == Role.STAKEHOLDER else known
+
+
+def told_as(role: str) -> tuple[str, str | None]:
+    """Return how a role is stored: as one that 0.1.0 knows, and as itself where that does not say it."""
+    return (role, None) if role in _KNOWN else (Role.STAKEHOLDER.value, role)
+
+
+class CustomRole(Record):
+    """A role that an organisation made for itself. Its key is given once and never changes."""
+
+    __tablename__ = "role"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str] = mapped_column(server_default="")
+    permissions: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(server_default="1")
+
 
 class Team(Record):
-    """People who own something together."""
+    """People who own something together. An archived one owns what it owned, and is offered for nothing new."""
 
     __tablename__ = "team"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     description: Mapped[str] = mapped_column(server_default="")
+    # What only private teams own is hidden from everybody else.
+    is_private: Mapped[bool] = mapped_column(server_default=text("false"))
+    archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+    @property
+    def owned(self) -> Owned:
+        return Owned(team_ids=(self.id,))
 
 
 class TeamMember(Record):
@@ -183,6 +225,36 @@ class TeamMember(Record):
 
     team_id: Mapped[UUID] = mapped_column(ForeignKey("team.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"), primary_key=True, index=True)
+    # What the person may do beyond seeing what the team owns; None: what their role in the organisation allows.
+    role: Mapped[str | None]
+
+
+class OwnedByTeams:
+    """What teams own. What is private is for them, for whoever was asked or granted it, and for nobody else."""
+
+    team_ids: Mapped[list[UUID]] = mapped_column(server_default="{}")
+    is_private: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class AccessGrant(Record):
+    """What one person, or whoever is in one team, may do with one thing beside all else."""
+
+    __tablename__ = "access_grant"
+    __table_args__ = (
+        CheckConstraint("(user_id IS NULL) <> (team_id IS NULL)", name="holder"),
+        CheckConstraint(one_of("kind", ResourceKind), name="kind"),
+        UniqueConstraint(
+            "kind", "resource_id", "user_id", "team_id", name="access_grant_key", postgresql_nulls_not_distinct=True
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"), index=True)
+    team_id: Mapped[UUID | None] = mapped_column(ForeignKey("team.id", ondelete="CASCADE"), index=True)
+    role: Mapped[str]
+    kind: Mapped[str]
+    resource_id: Mapped[UUID]
+    created_at: Mapped[datetime]
 
 
 class Session(Record):

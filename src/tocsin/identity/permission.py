@@ -1,28 +1,27 @@
-"""Who may change whose account."""
+"""Who may change whose account, and what a credential may hand on."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from tocsin.identity.model import PERMISSIONS, Actor, Role
+from tocsin.identity.access import P, Permissions
+from tocsin.identity.model import Actor
 from tocsin.kit.errors import Denied
 
 
-def must_not_exceed(who: Actor, role: Role) -> None:
-    """Raise `Denied` for a token that would get hold of an account that may do more than it may itself."""
-    if not who.permissions >= PERMISSIONS[role]:
-        raise Denied("A token cannot give or take over an account that may do more than it may itself.")
-
-
-def may_edit(role: str | None) -> bool:
-    """Say whether people of this role may act on incidents, and so have roles in them."""
-    return role is not None and "incident.edit" in PERMISSIONS[Role(role)]
+def must_not_exceed(who: Actor, permissions: Permissions) -> None:
+    """Raise `Denied` for somebody who would get hold of, or hand out, more than they may themselves."""
+    if not who.access.organisation >= permissions:
+        raise Denied(
+            "This would give or take over an account that may do more than you may.",
+            hint="Ask an administrator, or use a credential that may do as much.",
+        )
 
 
 def must_manage(who: Actor, user_id: UUID) -> None:
     """Raise `Denied` unless it is the actor's own account or the actor manages people."""
-    if who.may("user.manage"):
+    if who.may(P.USER_MANAGE):
         return
-    who.must("self.edit")
+    who.must(P.SELF_EDIT)
     if who.user_id != user_id:
         raise Denied("You may change your own account only.", hint="Ask an administrator.")

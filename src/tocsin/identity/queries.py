@@ -8,14 +8,16 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
+from tocsin.db.arrays import among
 from tocsin.db.engine import LOCK, Tx
-from tocsin.db.records import get_record, lock_record
+from tocsin.db.records import get_record, lock_record, lock_records
+from tocsin.identity.access import Access, Permission, Role
+from tocsin.identity.access_queries import GRANTED, access_of, has_permission, visible_teams
 from tocsin.identity.accounts import is_email
 from tocsin.identity.model import (
     ApiToken,
     OneTimeLink,
     Organisation,
-    Role,
     Session,
     Team,
     TeamMember,
@@ -59,7 +61,7 @@ async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]
     """Lock the person and every active administrator, in the order of their ids; the person stands apart."""
     query = (
         select(User)
-        .where(or_(User.id == user_id, (User.role == Role.ADMIN) & User.is_active))
+        .where(or_(User.id == user_id, (User.known_role == Role.ADMIN) & User.is_active))
         .order_by(User.id)
         .with_for_update(**LOCK)
         .execution_options(populate_existing=True)
@@ -96,9 +98,13 @@ async def user_by_email(tx: Tx, email: str) -> User | None:
     return (await tx.session.scalars(select(User).where(func.lower(User.email) == wanted))).one_or_none()
 
 
-async def users(tx: Tx, *, after: UUID | None = None, limit: int = 100, active_only: bool = False) -> list[User]:
-    """Return people in the order they were created, those after the id `after`."""
+async def users(
+    tx: Tx, *, after: UUID | None = None, limit: int = 100, active_only: bool = False, may: Permission | None = None
+) -> list[User]:
+    """Return people in the order they were created, those after the id `after`; `may`: whose role allows this."""
     query = select(User)
+    if may is not None:
+        query = query.where(has_permission(may))
     if after is not None:
         query = query.where(User.id > after)
     if active_only:
@@ -136,21 +142,21 @@ async def new_password_until(tx: Tx, session_id: UUID | None, user_id: UUID) -> 
     return (await tx.session.scalars(query)).one_or_none()
 
 
-async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User] | None:
-    """Return a session that is good now, and its active person."""
+async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User, Access] | None:
+    """Return a session that is good now, and its active person with what they may do."""
     found = await _good_sessions(tx, Session.token_digest == token_digest)
     return found[0] if found else None
 
 
-async def good_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, User]]:
-    """Return those of these sessions that are good now, each with its active person."""
+async def good_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, User, Access]]:
+    """Return those of these sessions that are good now, each with its active person and what they may do."""
     return await _good_sessions(tx, Session.id.in_(ids)) if ids else []
 
 
-async def _good_sessions(tx: Tx, which: ColumnElement[bool]) -> list[tuple[Session, User]]:
-    query = select(Session, User).join(User, User.id == Session.user_id)
+async def _good_sessions(tx: Tx, which: ColumnElement[bool]) -> list[tuple[Session, User, Access]]:
+    query = select(Session, User, GRANTED).join(User, User.id == Session.user_id)
     rows = await tx.session.execute(query.where(which, Session.expires_at > tx.now, User.is_active))
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1], access_of(row[1].id, row[1].role, row[2])) for row in rows]
 
 
 async def tokens_of(
@@ -172,21 +178,21 @@ async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
     return await lock_record(tx, ApiToken, token_id, "token")
 
 
-async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User] | None:
-    """Return a token that is not revoked, and its active person."""
+async def token_with_user(tx: Tx, token_digest: bytes) -> tuple[ApiToken, User, Access] | None:
+    """Return a token that is not revoked, and its active person with what they may do."""
     found = await _good_tokens(tx, ApiToken.token_digest == token_digest)
     return found[0] if found else None
 
 
-async def good_tokens(tx: Tx, ids: Collection[UUID]) -> list[tuple[ApiToken, User]]:
-    """Return those of these tokens that are not revoked, each with its active person."""
+async def good_tokens(tx: Tx, ids: Collection[UUID]) -> list[tuple[ApiToken, User, Access]]:
+    """Return those of these tokens that are not revoked, each with its active person and what they may do."""
     return await _good_tokens(tx, ApiToken.id.in_(ids)) if ids else []
 
 
-async def _good_tokens(tx: Tx, which: ColumnElement[bool]) -> list[tuple[ApiToken, User]]:
-    query = select(ApiToken, User).join(User, User.id == ApiToken.user_id)
+async def _good_tokens(tx: Tx, which: ColumnElement[bool]) -> list[tuple[ApiToken, User, Access]]:
+    query = select(ApiToken, User, GRANTED).join(User, User.id == ApiToken.user_id)
     rows = await tx.session.execute(query.where(which, ApiToken.revoked_at.is_(None), User.is_active))
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1], access_of(row[1].id, row[1].role, row[2])) for row in rows]
 
 
 async def link(tx: Tx, token_digest: bytes) -> OneTimeLink | None:
@@ -195,32 +201,45 @@ async def link(tx: Tx, token_digest: bytes) -> OneTimeLink | None:
     return (await tx.session.scalars(query)).one_or_none()
 
 
-async def teams(tx: Tx, *, after: UUID | None = None, limit: int = 100) -> list[Team]:
-    """Return teams in the order they were created, those after the id `after`."""
-    query = select(Team)
+async def teams(
+    tx: Tx, access: Access, *, after: UUID | None = None, limit: int = 100, with_archived: bool = True
+) -> list[Team]:
+    """Return the teams that may be seen in the order they were created, those after the id `after`."""
+    query = select(Team).where(visible_teams(access))
     if after is not None:
         query = query.where(Team.id > after)
+    if not with_archived:
+        query = query.where(Team.archived_at.is_(None))
     return list((await tx.session.scalars(query.order_by(Team.id).limit(limit))).all())
 
 
-async def team(tx: Tx, team_id: UUID) -> Team:
-    """Return the team; raises `NotFound`."""
-    return await get_record(tx, Team, team_id, "team")
+async def team(tx: Tx, access: Access, team_id: UUID) -> Team:
+    """Return the team; raises `NotFound`, also for one that may not be seen."""
+    found = (await tx.session.scalars(select(Team).where(Team.id == team_id, visible_teams(access)))).one_or_none()
+    if found is None:
+        raise NotFound("There is no such team.")
+    return found
 
 
-async def lock_team(tx: Tx, team_id: UUID) -> Team:
-    """Return the team and keep everybody else from changing it; raises `NotFound`."""
-    return await lock_record(tx, Team, team_id, "team")
+async def teams_by_id(tx: Tx, access: Access, ids: Collection[UUID]) -> dict[UUID, Team]:
+    """Return those of these teams that may be seen."""
+    query = select(Team).where(among(Team.id, ids), visible_teams(access))
+    return {team.id: team for team in await tx.session.scalars(query)} if ids else {}
 
 
-async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dict[UUID, list[User]]:
-    """Return the members of these teams by name; a team without members has an empty list."""
+async def lock_team(tx: Tx, access: Access, team_id: UUID) -> Team:
+    """Return the team and keep everybody else from changing it; raises `NotFound`, also for one not to be seen."""
+    return (await lock_records(tx, Team, [team_id], "team", visible_teams(access)))[0]
+
+
+async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dict[UUID, list[tuple[User, str | None]]]:
+    """Return the members of these teams by name, each with the key of their role there, if they have one."""
     wanted = sorted(set(team_ids))
-    result: dict[UUID, list[User]] = {team_id: [] for team_id in wanted}
+    result: dict[UUID, list[tuple[User, str | None]]] = {team_id: [] for team_id in wanted}
     if not wanted:
         return result
-    query = select(TeamMember.team_id, User).join(User, User.id == TeamMember.user_id)
+    query = select(TeamMember.team_id, User, TeamMember.role).join(User, User.id == TeamMember.user_id)
     query = query.where(TeamMember.team_id.in_(wanted)).order_by(User.name, User.id).limit(limit)
-    for team_id, person in await tx.session.execute(query):
-        result[team_id].append(person)
+    for team_id, person, role in await tx.session.execute(query):
+        result[team_id].append((person, role))
     return result

@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tocsin.identity.access import Owned, ResourceKind
+from tocsin.identity.model import OwnedByTeams
 from tocsin.kit.record import Record, one_of
 
 IncidentId = NewType("IncidentId", UUID)
@@ -83,7 +85,7 @@ class IncidentRole(StrEnum):
     COMMUNICATOR = "communicator"
 
 
-class Incident(Record):
+class Incident(OwnedByTeams, Record):
     """The internal record of something that went wrong."""
 
     __tablename__ = "incident"
@@ -112,6 +114,12 @@ class Incident(Record):
                 postgresql_where=text(f"{person} IS NOT NULL"),
             )
             for person in ("lead_id", "commander_id", "reporter_id")
+        ),
+        Index(
+            "incident_teams_idx",
+            "team_ids",
+            postgresql_using="gin",
+            postgresql_where=text("team_ids <> '{}'::uuid[]"),
         ),
         Index("incident_summary_idx", "summary", postgresql_using="gin", postgresql_ops={"summary": "gin_trgm_ops"}),
         Index("incident_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
@@ -144,6 +152,10 @@ class Incident(Record):
     cancelled_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(server_default="1")
+
+    @property
+    def owned(self) -> Owned:
+        return Owned(((ResourceKind.INCIDENT, self.id),), self.team_ids)
 
 
 class Responder(Record):

@@ -18,6 +18,7 @@ from tocsin.db.records import lock_records
 from tocsin.events import log, words
 from tocsin.events.incidents import IncidentDuplicated, IncidentReopened
 from tocsin.events.log import LoggedEvent
+from tocsin.identity.access import Access
 from tocsin.identity.model import User
 from tocsin.incidents.model import (
     COUNTED,
@@ -29,6 +30,7 @@ from tocsin.incidents.model import (
     Standing,
     Status,
 )
+from tocsin.incidents.visibility import visible
 from tocsin.kit import ids
 from tocsin.kit.errors import NotFound
 from tocsin.kit.search import MOST_SEARCHED, is_short
@@ -101,14 +103,18 @@ def _by_ref(ref: Ref) -> Select[Incident]:
     return query.where(Incident.reference.in_({said, said.upper()}))
 
 
-async def get(tx: Tx, ref: Ref) -> Incident:
-    """Return an incident; raises `NotFound`."""
-    return await _only(tx, _by_ref(ref), ref)
+async def get(tx: Tx, access: Access, ref: Ref) -> Incident:
+    """Return an incident; raises `NotFound`, also for one that may not be seen."""
+    return await _only(tx, _by_ref(ref).where(visible(access)), ref)
 
 
-async def lock(tx: Tx, ref: Ref) -> Incident:
-    """Return an incident as it is now, and keep others from changing it until the commit; raises `NotFound`."""
-    return await _only(tx, _by_ref(ref).with_for_update(**LOCK).execution_options(populate_existing=True), ref)
+async def lock(tx: Tx, access: Access, ref: Ref) -> Incident:
+    """Return an incident as it is now, and keep others from changing it until the commit.
+
+    Raises `NotFound`, also for one that may not be seen.
+    """
+    query = _by_ref(ref).where(visible(access)).with_for_update(**LOCK, of=Incident)
+    return await _only(tx, query.execution_options(populate_existing=True), ref)
 
 
 async def _only(tx: Tx, query: Select[Incident], ref: Ref) -> Incident:
@@ -123,15 +129,18 @@ async def lock_many(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident
     return {row.id: row for row in await lock_records(tx, Incident, incident_ids, "incident")}
 
 
-async def by_id(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
-    """Return these incidents by their ids; unknown ids are left out."""
+async def by_id(tx: Tx, access: Access, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:
+    """Return these incidents by their ids; those that are unknown or may not be seen are left out."""
     wanted = sorted(set(incident_ids))
     if not wanted:
         return {}
-    return {row.id: row for row in await tx.session.scalars(select(Incident).where(Incident.id.in_(wanted)))}
+    return {
+        row.id: row
+        for row in await tx.session.scalars(select(Incident).where(Incident.id.in_(wanted), visible(access)))
+    }
 
 
-async def duplicates(tx: Tx, incident_ids: Sequence[UUID]) -> list[Incident]:
+async def duplicates(tx: Tx, access: Access, incident_ids: Sequence[UUID]) -> list[Incident]:
     """Return the incidents that were cancelled as duplicates of these, the oldest first."""
     if not incident_ids:
         return []
@@ -141,6 +150,7 @@ async def duplicates(tx: Tx, incident_ids: Sequence[UUID]) -> list[Incident]:
     if not (references := said.all()):
         return []
     query = select(Incident).where(Incident.reference.in_(references), Incident.duplicate_of_id.in_(incident_ids))
+    query = query.where(visible(access))
     return list((await tx.session.scalars(query.order_by(Incident.number))).all())
 
 
@@ -180,6 +190,7 @@ class Filters:
 
 async def list_page(
     tx: Tx,
+    access: Access,
     narrowed: Filters = Filters(),
     *,
     q: str = "",
@@ -187,13 +198,13 @@ async def list_page(
     after: Place | None = None,
     limit: int = 25,
 ) -> list[Incident]:
-    """Return one page of incidents.
+    """Return one page of the incidents that may be seen.
 
     `q` is looked for in title and summary, or is the number; a short one (`kit.search`) only in the first
     `MOST_SEARCHED` of the list, and among all numbers. Sorting by `severity` puts SEV1 first, by `-severity` SEV5;
     within a severity the newest comes first.
     """
-    filters = narrowed.conditions()
+    filters = [*narrowed.conditions(), visible(access)]
     wanted = storable(q).strip()
     if wanted and is_short(wanted):
         # The list is short then, and sorted as it is found.
@@ -208,12 +219,12 @@ async def list_page(
     return list((await tx.session.scalars(select(rows).order_by(*_order(rows, sort)).limit(limit))).all())
 
 
-async def is_searched_in_part(tx: Tx, narrowed: Filters, q: str) -> bool:
+async def is_searched_in_part(tx: Tx, access: Access, narrowed: Filters, q: str) -> bool:
     """Say whether `list_page` looks for `q` in the beginning of the list only, as it is short and the list is long."""
     wanted = storable(q).strip()
     if not wanted or not is_short(wanted):
         return False
-    rows = _listed(narrowed.conditions(), "-declared_at", MOST_SEARCHED + 1).subquery()
+    rows = _listed([*narrowed.conditions(), visible(access)], "-declared_at", MOST_SEARCHED + 1).subquery()
     return (await tx.session.execute(select(rows.c.id).offset(MOST_SEARCHED).limit(1))).first() is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -35,11 +36,12 @@ class Record(DeclarativeBase):
         str: Text(),
         int: BigInteger(),
         list[str]: ARRAY(Text()),
+        list[UUID]: ARRAY(Uuid(as_uuid=True)),
         JsonObject: JSONB(none_as_null=True),
         JsonList: JSONB(none_as_null=True),
     }
 
 
-def one_of(column: str, words: type[StrEnum]) -> str:
-    """Write the CHECK that keeps a text column to the words of a `StrEnum`."""
+def one_of(column: str, words: Iterable[StrEnum]) -> str:
+    """Write the CHECK that keeps a text column to these words, such as all of a `StrEnum`."""
     return f"{column} IN ({', '.join(repr(word.value) for word in words)})"

@@ -387,12 +387,6 @@ async def policies_naming(tx: Tx, user_id: UUID) -> list[tuple[UUID, str, int]]:
     return [(id, name, position) for id, name, position in (await tx.session.execute(query)).all()]
 
 
-async def has_paged(tx: Tx, run_id: UUID, user_id: UUID | None) -> bool:
-    """Say whether this run has paged this person."""
-    query = select(Page.id).where(Page.run_id == run_id, Page.user_id == user_id).limit(1)
-    return (await tx.session.scalars(query)).first() is not None
-
-
 async def open_pages(tx: Tx, run_ids: Sequence[UUID]) -> list[Page]:
     """Return the pages of these runs that wait for an answer."""
     query = select(Page).where(Page.run_id.in_(run_ids), Page.state == PageState.PAGING).order_by(Page.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import HttpMethod, Router, get, route
 
 from tocsin.edge.auth import must_not_be_a_program
+from tocsin.edge.rights import Right, must_have_right
 from tocsin.kit.errors import NotFound
 from tocsin.web import (
     acknowledge,
@@ -31,13 +32,18 @@ from tocsin.web.errors import answer_error
 __all__ = ["HANDLERS", "answer_error"]
 
 
-@get("/", sync_to_thread=False)
+@get("/", sync_to_thread=False, needs=Right.SIGNED_IN)
 def start() -> pages.Page:
     """Lead to the list of incidents."""
     return pages.go("/incidents")
 
 
-@route("/{path:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD, HttpMethod.POST], sync_to_thread=False)
+@route(
+    "/{path:path}",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD, HttpMethod.POST],
+    sync_to_thread=False,
+    needs=Right.NONE,
+)
 def nowhere() -> None:
     """Answer every other address: as a handler's error, it gets the headers and the reference of all others."""
     raise NotFound("")
@@ -55,7 +61,7 @@ HANDLERS = [
     Router(
         "/",
         route_handlers=[start, *(handler for area in _AREAS for handler in area.HANDLERS)],
-        guards=[must_not_be_a_program],
+        guards=[must_not_be_a_program, must_have_right],
         include_in_schema=False,
     ),
 ]

@@ -16,9 +16,11 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
 from tocsin.edge.csrf import RESTS_ON
 from tocsin.edge.origin import Rests
+from tocsin.edge.rights import Right
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
@@ -90,13 +92,13 @@ class _Asked:
     incident: Incident | None
 
 
-@route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@route("/p/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], needs=Right.NONE)
 async def ack_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Show what the page is about. Changes nothing: mail scanners and previews open links."""
     return await _show(request, context, token)
 
 
-@post("/p/{token:str}", opt={RESTS_ON: Rests.ANSWER_LINK})
+@post("/p/{token:str}", opt={RESTS_ON: Rests.ANSWER_LINK}, needs=Right.NONE)
 async def answer(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Answer as the person who was paged. Form field `do`: ack, decline or escalate; `step` guards against a repeat."""
     form = await forms.read(request)
@@ -122,9 +124,9 @@ async def _read(tx: Tx, context: Context, token: str) -> _Asked | None:
     page = link.page
     try:
         run = await oncall.run(tx, page.run_id)
-        alert = await alert_queries.get(tx, page.alert_id) if page.alert_id is not None else None
+        alert = await alert_queries.get(tx, EVERYTHING, page.alert_id) if page.alert_id is not None else None
         incident_id = page.incident_id or (alert.incident_id if alert is not None else None)
-        incident = await incident_queries.get(tx, incident_id) if incident_id is not None else None
+        incident = await incident_queries.get(tx, EVERYTHING, incident_id) if incident_id is not None else None
     except NotFound:
         return None
     return _Asked(link, page, link.person, run, alert, incident)
@@ -144,7 +146,7 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
             "token": token,
             "state": state,
             "page": view,
-            "latest": await _latest(tx, asked, may_read=request.user is not None and request.user.may("incident.view")),
+            "latest": await _latest(tx, asked, may_read=request.user is not None and request.user.may(P.INCIDENT_VIEW)),
             "person_name": asked.person.name,
             "notice": notice,
         }

@@ -19,6 +19,8 @@ from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
+from tocsin.edge.rights import Right
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents.model import Incident
@@ -124,40 +126,40 @@ class RawSignal:
     body: str
 
 
-@get("/alerts")
+@get("/alerts", needs=P.ALERT_VIEW)
 async def alert_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show alerts, the newest first, 50 at a time."""
     return await _show_list(request, context, who)
 
 
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("alert.view")
+    who.must_look(P.ALERT_VIEW)
     query = request.query_params
     tab = query.get("tab", "open")
     tab = tab if tab in _TABS else "open"
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who)
-        values |= await _list(tx, tab, query.get("q", "").strip()[:200], query.get("before", ""))
+        values |= await _list(tx, who, tab, query.get("q", "").strip()[:200], query.get("before", ""))
     values |= {"may": _may(who), "live_url": "/alerts/events", "conflict": ""}
     return pages.render("alerts/alerts.html", values, refused=refused)
 
 
-async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
+async def _list(tx: Tx, who: Actor, tab: str, q: str, before: str) -> pages.Values:
     of_tab = _TABS[tab]
     wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, troubles=of_tab.troubles, q=q)
     place = pages.place(before)
-    found = await queries.page(tx, wanted, before=place, limit=pages.PAGE_SIZE + 1)
+    found = await queries.page(tx, who.access, wanted, before=place, limit=pages.PAGE_SIZE + 1)
     shown = found[: pages.PAGE_SIZE]
     last = shown[-1][0] if len(found) > len(shown) else None
-    counts = await queries.counts(tx)
-    in_vain = await pages.in_vain(tx)
+    counts = await queries.counts(tx, who.access)
+    in_vain = await pages.in_vain(tx, who)
     return {
         "tab": tab,
         "q": q,
-        "narrowed": NARROWED if await queries.is_searched_in_part(tx, wanted) else "",
+        "narrowed": NARROWED if await queries.is_searched_in_part(tx, who.access, wanted) else "",
         "counts": {"open": counts["open"], "action": counts["needs_action"], "unanswered": sum(in_vain.values())},
         "in_vain": in_vain,
-        "alerts": await _rows(tx, shown),
+        "alerts": await _rows(tx, who, shown),
         "newer": pages.address("/alerts", tab=tab, q=q) if place else None,
         "older": pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id)))
         if last
@@ -168,13 +170,13 @@ async def _list(tx: Tx, tab: str, q: str, before: str) -> pages.Values:
 
 
 def _may(who: Actor) -> May:
-    return May(act=who.may("alert.edit"), declare=who.may("incident.declare"))
+    return May(act=who.may(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
 
 
-async def _rows(tx: Tx, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRow]:
+async def _rows(tx: Tx, who: Actor, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRow]:
     found = [alert for alert, _, _ in shown]
     linked = {alert.incident_id for alert in found if alert.incident_id is not None}
-    incidents_by_id = await incident_queries.by_id(tx, linked)
+    incidents_by_id = await incident_queries.by_id(tx, who.access, linked)
     triggered = [alert.id for alert in found if alert.status == AlertStatus.TRIGGERED]
     until = await figures.next_steps(tx, triggered) if triggered else {}
     troubles = await queries.troubles(tx, triggered)
@@ -216,7 +218,7 @@ def ack_for(alert: Alert) -> float | None:
     return (alert.acknowledged_at - alert.created_at).total_seconds() if alert.acknowledged_at else None
 
 
-@get("/alerts/{id:str}")
+@get("/alerts/{id:str}", needs=P.ALERT_VIEW)
 async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one alert, why it did what it did, and what came in."""
     return await _show(request, context, who, id)
@@ -225,12 +227,12 @@ async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[s
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must("alert.view")
+    who.must_look(P.ALERT_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        alert = await queries.get(tx, parse("alt", id))
+        alert = await queries.get(tx, who.access, parse("alt", id))
         values |= {
-            "alert": await _view(tx, alert),
+            "alert": await _view(tx, who, alert),
             "explained": await alerts.explained(tx, alert.id, values["now"].tzinfo),
             "signals": [
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
@@ -243,16 +245,18 @@ async def _show(
             ),
         }
         is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
-        values["declare"] = await declare_from(tx, who, alert) if is_free and who.may("incident.declare") else None
+        values["declare"] = await declare_from(tx, who, alert) if is_free and who.may(P.INCIDENT_DECLARE) else None
     values |= {"may": _may(who), "live_url": f"/alerts/{id}/events", "conflict": ""}
     return pages.render("alerts/alert.html", values, refused=refused)
 
 
-async def _view(tx: Tx, alert: Alert) -> AlertView:
-    source = await queries.source(tx, alert.source_id)
+async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
+    # An alert says where it came from, also to somebody who sees no sources.
+    source = await queries.source(tx, EVERYTHING, alert.source_id)
     runs = await oncall.runs_of(tx, alert_ids=[alert.id])
     until = await figures.next_steps(tx, [alert.id])
-    incident = await incident_queries.get(tx, alert.incident_id) if alert.incident_id is not None else None
+    linked = [alert.incident_id] if alert.incident_id is not None else []
+    incident = next(iter((await incident_queries.by_id(tx, who.access, linked)).values()), None)
     policy = next((run for run in runs if run.policy_id is not None), None)
     return AlertView(
         id=public("alt", alert.id),
@@ -328,7 +332,7 @@ def body_text(signal: Signal) -> str:
     return truncate(revealed(signal.body[: _BODY_SHOWN * 4].decode("utf-8", "replace")), _BODY_SHOWN)
 
 
-@post("/alerts/{id:str}/acknowledge")
+@post("/alerts/{id:str}/acknowledge", needs=P.ALERT_EDIT)
 async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take an alert on. Field `from`: `list` leads back to the inbox."""
     form = await forms.read(request)
@@ -343,7 +347,7 @@ async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
     await alerts.acknowledge(tx, who, parse("alt", id))
 
 
-@post("/alerts/{id:str}/resolve")
+@post("/alerts/{id:str}/resolve", needs=P.ALERT_EDIT)
 async def resolve(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End an alert by hand; says so when its source still sees the problem. No fields."""
     warnings: list[str] = []
@@ -358,7 +362,7 @@ async def _resolve(who: Actor, id: str, warnings: list[str], tx: Tx) -> None:
     warnings += (await alerts.coming_back(tx, [alert.id])).values()
 
 
-@post("/alerts/{id:str}/unacknowledge")
+@post("/alerts/{id:str}/unacknowledge", needs=P.ALERT_EDIT)
 async def unacknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give an alert back, so that somebody is paged again. No fields."""
     return await _act(request, context, who, id, "unacknowledge", Form({}), partial(_unacknowledge, who, id), "")
@@ -368,7 +372,7 @@ async def _unacknowledge(who: Actor, id: str, tx: Tx) -> None:
     await alerts.unacknowledge(tx, who, parse("alt", id))
 
 
-@post("/alerts/{id:str}/escalate")
+@post("/alerts/{id:str}/escalate", needs=P.ALERT_EDIT)
 async def escalate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Go on to the next step of the escalation now. Form field: step, which guards against a repeat."""
     form = await forms.read(request)
@@ -379,7 +383,7 @@ async def _escalate(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.escalate(tx, who, parse("alt", id), seen=forms.read_step(form.text("step")))
 
 
-@post("/alerts/{id:str}/answer")
+@post("/alerts/{id:str}/answer", needs=Right.SIGNED_IN)
 async def answer(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Answer one's own page about the alert. Form fields as in `own_page.answer`."""
     form = await forms.read(request)

@@ -13,6 +13,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 
 from tocsin.edge.context import AppRequest
+from tocsin.edge.rights import Right
 from tocsin.kit.errors import NotFound
 from tocsin.kit.text import sha256_hex
 
@@ -78,7 +79,7 @@ def _packed(path: str) -> bytes:
     return gzip.compress(_ASSETS[path].body, 9, mtime=0)
 
 
-@get("/static/{path:path}", sync_to_thread=False)
+@get("/static/{path:path}", sync_to_thread=False, needs=Right.NONE)
 def asset(request: AppRequest, path: FromPath[str]) -> Response[bytes]:
     """Serve one file; `?v=` with the version of its content may be kept for ever, other addresses for an hour."""
     name = path.lstrip("/")

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
@@ -83,7 +84,7 @@ class PreviewView:
     note: str
 
 
-@get("/people/{id:str}/contact-methods/{method_id:str}")
+@get("/people/{id:str}/contact-methods/{method_id:str}", needs=Right.OWN)
 async def method_page(
     request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
 ) -> pages.Page:
@@ -157,7 +158,7 @@ def _preview(who: Actor, method: ContactMethod, tried: MethodForm | None) -> Pre
     return PreviewView(body.content_type, exchanges.readable(body.content.decode("utf-8", "replace")), body.note)
 
 
-@post("/people/{id:str}/contact-methods/{method_id:str}")
+@post("/people/{id:str}/contact-methods/{method_id:str}", needs=Right.OWN)
 async def change_method(
     request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
 ) -> pages.Page:
@@ -204,7 +205,7 @@ async def _change(context: Context, who: Actor, id: str, method_id: str, form: F
     )
 
 
-@post("/people/{id:str}/contact-methods/{method_id:str}/test")
+@post("/people/{id:str}/contact-methods/{method_id:str}/test", needs=Right.OWN)
 async def test_method(
     request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
 ) -> pages.Page:

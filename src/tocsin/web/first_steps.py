@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.db.engine import Tx
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import public
 from tocsin.web import queries
 
 # Whoever may not do all of the steps is not shown any.
-_NEEDED = ("user.manage", "oncall.manage", "source.manage")
+_NEEDED = (P.USER_MANAGE, P.ONCALL_MANAGE, P.SOURCE_MANAGE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events import words
 from tocsin.events.log import LoggedEvent
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import (
@@ -158,7 +159,7 @@ class Targets:
     policies: list[Choice]
 
 
-@get("/incidents/{ref:str}")
+@get("/incidents/{ref:str}", needs=P.INCIDENT_VIEW)
 async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show one incident; `?show=comments|events` narrows the timeline, `?before=` goes back in it."""
     return await show(request, context, who, ref)
@@ -168,29 +169,33 @@ async def show(
     request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
 ) -> pages.Page:
     """Render the incident as it is now, with a form that was refused."""
-    who.must("incident.view")
+    who.must_look(P.INCIDENT_VIEW)
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who)
-        incident = await queries.get(tx, ref)
+        incident = await queries.get(tx, who.access, ref)
         values |= await _body(tx, who, incident) | await _timeline(tx, request, incident, values["now"])
     return pages.render("incidents/incident.html", values | {"conflict": ""}, refused=refused)
 
 
 async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     is_open = lifecycle.is_open(incident)
-    may_edit = who.may("incident.edit")
-    survivor = await queries.get(tx, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
-    linked = await alert_queries.of_incident(tx, incident.id)
+    may_edit = who.may(P.INCIDENT_EDIT)
+    survivor = (
+        await queries.get(tx, who.access, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
+    )
+    linked = await alert_queries.of_incident(tx, who.access, incident.id)
     responders = await queries.responders(tx, incident.id)
     calls = await _Calls.read(tx, incident, linked)
     views = [_responder(person, calls) for person in responders]
     people = await responder_choices(tx) if may_edit else []
-    page_people, page_policies = await target_choices(tx, people) if who.may("incident.page") else ([], [])
+    page_people, page_policies = await target_choices(tx, people) if who.may(P.INCIDENT_PAGE) else ([], [])
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
     return {
         "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else ""),
-        "duplicates": [(each.reference, each.title) for each in await queries.duplicates(tx, [incident.id])],
-        "may": May(may_edit, who.may("incident.resolve"), who.may("incident.page"), may_edit),
+        "duplicates": [
+            (each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])
+        ],
+        "may": May(may_edit, who.may(P.INCIDENT_RESOLVE), who.may(P.INCIDENT_PAGE), may_edit),
         "my": My(
             is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
             has_joined=mine is not None and mine.state == ResponderState.JOINED,
@@ -207,7 +212,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
         "counted": sum(1 for person in responders if person.standing in COUNTED),
         "targets": Targets(page_people, page_policies),
         "alerts": await _alerts(tx, linked),
-        "linkable": await _linkable(tx) if may_edit and is_open else None,
+        "linkable": await _linkable(tx, who) if may_edit and is_open else None,
         "live_url": f"/incidents/{incident.reference}/events",
     }
 
@@ -389,9 +394,9 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
     ]
 
 
-async def _linkable(tx: Tx) -> list[Choice]:
+async def _linkable(tx: Tx, who: Actor) -> list[Choice]:
     wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
-    found = await alert_queries.page(tx, wanted, limit=_LINKABLE)
+    found = await alert_queries.page(tx, who.access, wanted, limit=_LINKABLE)
     return [(public("alt", alert.id), f"ALR-{alert.number} {alert.title[:80]}") for alert, _, _ in found]
 
 

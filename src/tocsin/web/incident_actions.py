@@ -10,6 +10,8 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
@@ -43,7 +45,7 @@ def _not_in_the_menu() -> Invalid:
     return Invalid("", "Choose one of the list.")
 
 
-@post("/incidents/{ref:str}/title")
+@post("/incidents/{ref:str}/title", needs=P.INCIDENT_EDIT)
 async def change_title(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: title, version."""
     return await _act(request, context, who, ref, "title-form", _change_title)
@@ -53,7 +55,7 @@ async def _change_title(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.update(tx, who, ref, title=form.text("title"), if_version=form.version())
 
 
-@post("/incidents/{ref:str}/summary")
+@post("/incidents/{ref:str}/summary", needs=P.INCIDENT_EDIT)
 async def change_summary(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: summary (Markdown), version."""
     return await _act(request, context, who, ref, "summary-form", _change_summary)
@@ -63,7 +65,7 @@ async def _change_summary(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.update(tx, who, ref, summary=form.text("summary"), if_version=form.version())
 
 
-@post("/incidents/{ref:str}/severity")
+@post("/incidents/{ref:str}/severity", needs=P.INCIDENT_EDIT)
 async def change_severity(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: severity (1 to 5), version."""
     return await _act(request, context, who, ref, "severity", _change_severity)
@@ -75,7 +77,7 @@ async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.change_severity(tx, who, ref, int(form.text("severity")), if_version=form.version())
 
 
-@post("/incidents/{ref:str}/status")
+@post("/incidents/{ref:str}/status", needs=P.INCIDENT_EDIT)
 async def change_status(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: status (an open one), version."""
     return await _act(request, context, who, ref, "status", _change_status)
@@ -87,7 +89,7 @@ async def _change_status(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.update_status(tx, who, ref, Status(form.text("status")), if_version=form.version())
 
 
-@post("/incidents/{ref:str}/roles")
+@post("/incidents/{ref:str}/roles", needs=P.INCIDENT_EDIT)
 async def assign_role(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: role, user_id (empty: nobody), version."""
     role = (await forms.read(request)).text("role")
@@ -101,7 +103,7 @@ async def _assign_role(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.assign_role(tx, who, ref, IncidentRole(form.text("role")), user_id, if_version=form.version())
 
 
-@post("/incidents/{ref:str}/comments")
+@post("/incidents/{ref:str}/comments", needs=P.INCIDENT_COMMENT)
 async def comment(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: body (Markdown), form_id. The same comment of the same page is written once."""
     return await _act(request, context, who, ref, "composer", _comment)
@@ -112,7 +114,7 @@ async def _comment(tx: Tx, who: Actor, ref: str, form: Form) -> None:
         await incidents.comment(tx, who, ref, form.text("body"))
 
 
-@post("/incidents/{ref:str}/acknowledge")
+@post("/incidents/{ref:str}/acknowledge", needs=Right.SIGNED_IN)
 async def acknowledge(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Take the incident on, and answer every page that one has about it and its alerts. No fields."""
     return await _act(request, context, who, ref, "acknowledge", _acknowledge)
@@ -122,7 +124,7 @@ async def _acknowledge(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.acknowledge(tx, who, ref)
 
 
-@post("/incidents/{ref:str}/answer")
+@post("/incidents/{ref:str}/answer", needs=Right.SIGNED_IN)
 async def answer(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Answer one's own page about the incident or one of its alerts. Form fields as in `own_page.answer`."""
     return await _act(request, context, who, ref, "answer", _answer)
@@ -132,7 +134,7 @@ async def _answer(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await own_page.answer(tx, who, form)
 
 
-@post("/incidents/{ref:str}/join")
+@post("/incidents/{ref:str}/join", needs=P.INCIDENT_EDIT)
 async def join(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Become a responder. No fields."""
     return await _act(request, context, who, ref, "join", _join)
@@ -142,7 +144,7 @@ async def _join(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.join(tx, who, ref)
 
 
-@post("/incidents/{ref:str}/leave")
+@post("/incidents/{ref:str}/leave", needs=P.INCIDENT_EDIT)
 async def leave(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Stop being a responder. No fields."""
     return await _act(request, context, who, ref, "leave", _leave)
@@ -152,7 +154,7 @@ async def _leave(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.leave(tx, who, ref)
 
 
-@post("/incidents/{ref:str}/page")
+@post("/incidents/{ref:str}/page", needs=P.INCIDENT_PAGE)
 async def page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: target (`user:usr_…` or `policy:pol_…`), message, form_id. Sent twice, it pages once.
 
@@ -176,12 +178,12 @@ async def _page(who: Actor, ref: str, form: Form, reached: list[str], already: l
         reached += [name for _, name in await oncall.pages_of_runs(tx, asked.runs)]
         already += [each.words for each in asked.already]
     else:
-        incident_id = (await queries.get(tx, ref)).id
+        incident_id = (await queries.get(tx, who.access, ref)).id
         asked = await oncall.pages_of(tx, incident_id=incident_id)
         reached += dict.fromkeys(name for page, name in asked if page.state == PageState.PAGING)
 
 
-@post("/incidents/{ref:str}/alerts")
+@post("/incidents/{ref:str}/alerts", needs=P.INCIDENT_EDIT)
 async def link(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: do (link or unlink), alert_id."""
     return await _act(request, context, who, ref, "link-alert", _link)
@@ -198,7 +200,7 @@ async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> None:
             raise _not_in_the_menu()
 
 
-@post("/incidents/{ref:str}/resolve")
+@post("/incidents/{ref:str}/resolve", needs=P.INCIDENT_RESOLVE)
 async def resolve(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: resolution_note (Markdown, required), version."""
     return await _act(request, context, who, ref, "resolve-form", _resolve, "Incident resolved.")
@@ -208,7 +210,7 @@ async def _resolve(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.resolve(tx, who, ref, form.text("resolution_note"), if_version=form.version())
 
 
-@post("/incidents/{ref:str}/note")
+@post("/incidents/{ref:str}/note", needs=P.INCIDENT_RESOLVE)
 async def correct_note(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: resolution_note (Markdown, required), version."""
     return await _act(request, context, who, ref, "note-form", _correct_note)
@@ -218,7 +220,7 @@ async def _correct_note(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.update(tx, who, ref, resolution_note=form.text("resolution_note"), if_version=form.version())
 
 
-@post("/incidents/{ref:str}/close")
+@post("/incidents/{ref:str}/close", needs=P.INCIDENT_RESOLVE)
 async def close(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form field: version."""
     return await _act(request, context, who, ref, "close", _close, "Incident closed.")
@@ -228,7 +230,7 @@ async def _close(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.close(tx, who, ref, if_version=form.version())
 
 
-@post("/incidents/{ref:str}/cancel")
+@post("/incidents/{ref:str}/cancel", needs=P.INCIDENT_RESOLVE)
 async def cancel(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: reason, duplicate_of (INC-n, when a duplicate), note, version."""
     return await _act(request, context, who, ref, "cancel-form", _cancel, "Incident cancelled.")
@@ -248,7 +250,7 @@ async def _cancel(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     )
 
 
-@post("/incidents/{ref:str}/reopen")
+@post("/incidents/{ref:str}/reopen", needs=P.INCIDENT_RESOLVE)
 async def reopen(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Form fields: reason (required), version."""
     return await _act(request, context, who, ref, "reopen-form", _reopen, "Incident reopened.")

@@ -17,7 +17,8 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
 from tocsin.identity import queries as identity
-from tocsin.identity.model import Actor, Role
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
@@ -119,10 +120,10 @@ class _Wanted:
         return pages.address("/incidents", tab=self.tab, q=self.q, **narrowed, before=before)
 
 
-@get("/incidents")
+@get("/incidents", needs=P.INCIDENT_VIEW)
 async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show incidents, the newest first, 50 at a time."""
-    who.must("incident.view")
+    who.must_look(P.INCIDENT_VIEW)
     wanted = _Wanted.of(request)
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
@@ -137,6 +138,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     narrowed = queries.Filters(statuses=statuses, severities=wanted.severities, troubles=wanted.troubles)
     found = await queries.list_page(
         tx,
+        who.access,
         narrowed,
         q=wanted.q,
         after=Place(0, *place) if place else None,
@@ -147,32 +149,32 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     values: pages.Values = {
         "tab": wanted.tab,
         "q": wanted.q,
-        "narrowed": NARROWED if await queries.is_searched_in_part(tx, narrowed, wanted.q) else "",
+        "narrowed": NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, wanted.q) else "",
         "severities": wanted.severities,
         "statuses": [status.value for status in wanted.statuses],
         "tab_statuses": [status.value for status in _TABS[wanted.tab]],
         "troubles": [trouble.value for trouble in wanted.troubles],
-        "in_vain": await pages.in_vain(tx) if who.may("alert.view") else None,
-        "incidents": await _rows(tx, shown),
+        "in_vain": await pages.in_vain(tx, who) if who.may(P.ALERT_VIEW) else None,
+        "incidents": await _rows(tx, who, shown),
         "newer": wanted.url() if place else None,
         "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
         "first_steps": await first_steps(tx, who) if wanted.is_start and not shown else (),
         "any_incident": bool(shown) or await figures.any_incident(tx),
-        "may_declare": who.may("incident.declare"),
+        "may_declare": who.may(P.INCIDENT_DECLARE),
         "live_url": "/incidents/events",
         "refresh_url": wanted.url(wanted.before),
     }
-    if who.may("incident.declare"):
+    if who.may(P.INCIDENT_DECLARE):
         values["declare"] = await declare_form(tx, None)
     return values
 
 
-async def _rows(tx: Tx, shown: Sequence[Incident]) -> list[IncidentRow]:
+async def _rows(tx: Tx, who: Actor, shown: Sequence[Incident]) -> list[IncidentRow]:
     ids = [incident.id for incident in shown]
     people: dict[UUID, list[queries.NamedResponder]] = {}
     for person in await queries.responders(tx, *ids):
         people.setdefault(person.responder.incident_id, []).append(person)
-    alerts = await alert_queries.linked_counts(tx, ids)
+    alerts = await alert_queries.linked_counts(tx, who.access, ids)
     leads = [lead for incident in shown if (lead := lifecycle.effective_lead(incident)) is not None]
     names = {id: user.name for id, user in (await identity.users_by_id(tx, leads)).items()}
     troubles = await queries.troubles(tx, ids)
@@ -212,8 +214,8 @@ def _row(
 
 async def responder_choices(tx: Tx) -> list[Choice]:
     """Return everybody who may take a role, by name."""
-    people = await identity.users(tx, limit=_CHOICES, active_only=True)
-    acting = [(public("usr", person.id), person.name) for person in people if person.role != Role.STAKEHOLDER]
+    people = await identity.users(tx, limit=_CHOICES, active_only=True, may=P.INCIDENT_EDIT)
+    acting = [(public("usr", person.id), person.name) for person in people]
     return sorted(acting, key=lambda choice: choice[1].casefold())
 
 
@@ -261,7 +263,7 @@ async def declare_form(tx: Tx, alert: DeclareAlert | None, summary: str = "", *,
     )
 
 
-@get("/incidents/new")
+@get("/incidents/new", needs=P.INCIDENT_DECLARE)
 async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the form of a declaration, from an alert with `?alert=alt_…`."""
     return await _show_declare(request, context, who, request.query_params.get("alert", ""))
@@ -270,13 +272,13 @@ async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Pag
 async def _show_declare(
     request: AppRequest, context: Context, who: Actor, alert: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must("incident.declare")
+    who.must(P.INCIDENT_DECLARE)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        about = await alert_queries.get(tx, parse("alt", alert)) if alert else None
+        about = await alert_queries.get(tx, who.access, parse("alt", alert)) if alert else None
         if about is not None and about.incident_id is not None:
             # Somebody was faster. What is to be done now is done there.
-            owner = await queries.get(tx, about.incident_id)
+            owner = await queries.get(tx, who.access, about.incident_id)
             words = f"ALR-{about.number} belongs to {owner.reference} already. Nothing new was declared."
             return pages.go(f"/incidents/{owner.reference}", words)
         values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
@@ -297,7 +299,7 @@ async def declare_from(tx: Tx, who: Actor, alert: Alert) -> Declare:
     return await declare_form(tx, about, draft.summary)
 
 
-@post("/incidents")
+@post("/incidents", needs=P.INCIDENT_DECLARE)
 async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
     form = await forms.read(request)
@@ -327,7 +329,7 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
 
 async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
     """Return what this person declared last: where the first of two equal forms has led."""
-    return await queries.list_page(tx, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
+    return await queries.list_page(tx, who.access, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
 
 
 HANDLERS = [incident_list, declare_page, declare]

@@ -10,6 +10,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import public
@@ -20,14 +21,14 @@ from tocsin.web.forms import Form, Refused
 from tocsin.web.incidents import read_target, responder_choices, target_choices
 
 
-@get("/organisation")
+@get("/organisation", needs=P.USER_MANAGE)
 async def organisation_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the settings of the organisation to those who may change them."""
     return await _show(request, context, who)
 
 
 async def _show(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         organisation = await queries.organisation(tx)
@@ -52,11 +53,11 @@ async def _fallback(tx: Tx, context: Context, who: Actor) -> pages.Values:
         "fallback_value": value,
         "fallback_version": row.version if row is not None else 0,
         "choices": [("Nobody", [("", "Nobody"), *kept]), ("Policies", policies), ("People", people)],
-        "may_choose": who.may("oncall.manage"),
+        "may_choose": who.may(P.ONCALL_MANAGE),
     }
 
 
-@post("/organisation/fallback")
+@post("/organisation/fallback", needs=P.ONCALL_MANAGE)
 async def choose_fallback(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Choose whom escalations fall back on. Form fields: target (empty: nobody), version."""
     form = await forms.read(request)
@@ -69,7 +70,7 @@ async def _choose(who: Actor, form: Form, tx: Tx) -> None:
     await oncall.set_fallback(tx, who, target, if_version=form.version())
 
 
-@post("/organisation")
+@post("/organisation", needs=P.USER_MANAGE)
 async def change(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Change the organisation. Form fields: name, remind_after_hours, give_back_after_hours (empty: never), version."""
     form = await forms.read(request)

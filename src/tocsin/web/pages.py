@@ -24,6 +24,7 @@ from tocsin.edge.csrf import token_of
 from tocsin.edge.cursors import read_moment
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
@@ -138,19 +139,19 @@ class Flash:
 async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Values:
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
     me = who.must_be_someone()
-    around = await queries.surroundings(tx, me)
+    around = await queries.surroundings(tx, who.access, me)
     return {
         **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
-        "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may("user.manage")),
+        "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
         "org_name": around.org_name,
         "live_after": around.place,
         "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
     }
 
 
-async def in_vain(tx: Tx) -> dict[str, int]:
+async def in_vain(tx: Tx, who: Actor) -> dict[str, int]:
     """Count the alerts that are in nobody's hands, as `_in_vain.html` tells of them."""
-    return {trouble.value: number for trouble, number in (await alerts.count_troubles(tx)).items()}
+    return {trouble.value: number for trouble, number in (await alerts.count_troubles(tx, who.access)).items()}
 
 
 def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:

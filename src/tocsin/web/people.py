@@ -13,10 +13,12 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
-from tocsin.identity.model import Actor, Role, User
+from tocsin.identity.model import Actor, User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.addresses import at
@@ -38,12 +40,8 @@ from tocsin.web.contact_methods import FORMATS
 from tocsin.web.exchanges import called, label_of, read_test
 from tocsin.web.forms import Form, Refused
 from tocsin.web.method_health import HealthView, read_health
+from tocsin.web.roles import role_choices
 
-_ROLES = (
-    (Role.RESPONDER.value, "Responder: acts on alerts and incidents"),
-    (Role.STAKEHOLDER.value, "Stakeholder: reads"),
-    (Role.ADMIN.value, "Administrator: changes everything"),
-)
 _TOLD = (
     (Tell.ALL.value, "Who took it, and when it is over"),
     (Tell.OVER.value, "Only when it is over"),
@@ -124,7 +122,7 @@ class May:
     manage: bool
 
 
-@get("/people")
+@get("/people", needs=P.USER_VIEW)
 async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show everybody who has an account, 50 at a time."""
     return await _show_list(request, context, who)
@@ -133,7 +131,7 @@ async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
 async def _show_list(
     request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, invite_url: str = ""
 ) -> pages.Page:
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     after = request.query_params.get("after", "")
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
@@ -142,13 +140,13 @@ async def _show_list(
         methods, _ = await contact.ways_to_reach(tx, [person.id for person in shown])
         ids = [method.id for theirs in methods.values() for method in theirs]
         known = await contact.conditions(tx, ids, context.channels)
+        values["roles"] = await role_choices(tx)
     more = len(found) > len(shown)
     values |= {
         "people": [_row(context, person, methods.get(person.id, []), known) for person in shown],
         "newer": "/people" if after else None,
         "older": pages.address("/people", after=public("usr", shown[-1].id)) if more else None,
-        "may": {"invite": who.may("user.manage")},
-        "roles": _ROLES,
+        "may": {"invite": who.may(P.USER_MANAGE)},
         "invite_url": invite_url,
         "conflict": "",
     }
@@ -171,7 +169,7 @@ def _row(context: Context, person: User, methods: Sequence[Method], known: Mappi
     )
 
 
-@post("/people")
+@post("/people", needs=P.USER_MANAGE)
 async def invite(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Make an account and show the link that signs its person in, once. Form fields: name, email, role, form_id."""
     form = await forms.read(request)
@@ -192,7 +190,7 @@ def _link_url(context: Context, token: str) -> str:
     return at(context.settings.base_url, f"/link/{token}")
 
 
-@get("/people/{id:str}")
+@get("/people/{id:str}", needs=P.USER_VIEW)
 async def person_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one person; for oneself it is the profile."""
     return await _show(request, context, who, id)
@@ -201,7 +199,7 @@ async def person_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None, *, link_url: str = ""
 ) -> pages.Page:
-    who.must("user.view")
+    who.must(P.USER_VIEW)
     async with context.db.begin() as tx:
         person = await queries.user(tx, parse("usr", id))
         values = await pages.shell(tx, request, context, who)
@@ -211,10 +209,10 @@ async def _show(
         test = await figures.latest_test(tx, person.id)
         until = await queries.new_password_until(tx, who.session_id, person.id)
         known = await contact.conditions(tx, [method.id for method in methods], context.channels)
-        needs = await incidents.needs_of(tx, person.id) if who.may("user.manage") else []
+        needs = await incidents.needs_of(tx, person.id) if who.may(P.USER_MANAGE) else []
         paged_by = await oncall.pages_them(tx, person.id)
     is_me = person.id == who.user_id
-    may = May(edit=who.may("user.manage") or (is_me and who.may("self.edit")), manage=who.may("user.manage"))
+    may = May(edit=who.may(P.USER_MANAGE) or (is_me and who.may(P.SELF_EDIT)), manage=who.may(P.USER_MANAGE))
     shown = [_method(context, method, may, known[method.id]) for method in methods]
     values |= {
         "person": PersonView(
@@ -245,7 +243,7 @@ async def _show(
         "told": _TOLD,
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": read_test(context, test, methods) if may.edit else None,
-        "roles": _ROLES if may.manage else (),
+        "roles": await role_choices(tx) if may.manage else (),
         "may": may,
         "shortest_password": SHORTEST_PASSWORD,
         "link_url": link_url,
@@ -289,7 +287,7 @@ def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequenc
 _act = partial(pages.act, "/people", _show)
 
 
-@post("/people/{id:str}")
+@post("/people/{id:str}", needs=Right.OWN)
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Change a person. Form fields: name, time_zone, version, and where they may be changed email, role, confirm."""
     form = await forms.read(request)
@@ -307,7 +305,7 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await incidents.update_person(tx, who, parse("usr", id), changes, form.version(), confirmed=is_confirmed)
 
 
-@post("/people/{id:str}/password")
+@post("/people/{id:str}/password", needs=Right.OWN)
 async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Set one's own password and end one's other sessions. Form fields: current, password."""
     form = await forms.read(request)
@@ -320,7 +318,7 @@ async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromP
     )
 
 
-@post("/people/{id:str}/contact-methods")
+@post("/people/{id:str}/contact-methods", needs=Right.OWN)
 async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Add a way to be reached. Form fields: kind, address, method_name, format. An own template is written next."""
     form = await forms.read(request)
@@ -349,7 +347,7 @@ async def _add_method(context: Context, who: Actor, id: str, form: Form, made: l
     made += [public("cm", method.id)] if kind == WEBHOOK else []
 
 
-@post("/people/{id:str}/contact-methods/{method_id:str}/delete")
+@post("/people/{id:str}/contact-methods/{method_id:str}/delete", needs=Right.OWN)
 async def remove_method(
     request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
 ) -> pages.Page:
@@ -366,7 +364,7 @@ async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx
     )
 
 
-@post("/people/{id:str}/rules")
+@post("/people/{id:str}/rules", needs=Right.OWN)
 async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Add a rule (do=add, urgency, method_id, after_minutes) or remove one (do=remove, rule_id)."""
     form = await forms.read(request)
@@ -393,7 +391,7 @@ def _read_rule(form: Form) -> RuleDraft:
     return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", "cm"))
 
 
-@post("/people/{id:str}/news")
+@post("/people/{id:str}/news", needs=Right.OWN)
 async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Say what the person wants to be told of their pages. Form fields: tell, method_id, low_urgency (1)."""
     form = await forms.read(request)
@@ -410,7 +408,7 @@ async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await telling.set_preference(tx, who, user_id=user_id, wish=wish)
 
 
-@post("/people/{id:str}/test")
+@post("/people/{id:str}/test", needs=Right.OWN)
 async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Send a page that changes nothing on every contact method, or on one. Form fields: form_id, method_id."""
     form = await forms.read(request)
@@ -425,7 +423,7 @@ async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
         await notifications.send_test_page(tx, who, user_id=parse("usr", id), method_id=method_id)
 
 
-@post("/people/{id:str}/link")
+@post("/people/{id:str}/link", needs=P.USER_MANAGE)
 async def make_link(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Make a link that signs the person in and show it, once. No fields; only for those who manage people."""
     made: list[str] = []
@@ -438,7 +436,7 @@ async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
     made.append(await identity.make_sign_in_link(tx, who, parse("usr", id), identity.INVITATION_VALID_FOR))
 
 
-@post("/people/{id:str}/deactivate")
+@post("/people/{id:str}/deactivate", needs=P.USER_MANAGE)
 async def deactivate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End the account: sessions, tokens and pages. Form field: seen, what was said to need the person."""
     form = await forms.read(request)
@@ -446,7 +444,7 @@ async def deactivate(request: AppRequest, context: Ctx, who: Who, id: FromPath[s
     return await _act(request, context, who, id, "deactivate", form, use_case, "Account deactivated.")
 
 
-@post("/people/{id:str}/activate")
+@post("/people/{id:str}/activate", needs=P.USER_MANAGE)
 async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give the account back. No fields."""
     use_case = partial(_switch, who, id, True, Form({}))
@@ -454,7 +452,7 @@ async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str
 
 
 async def _switch(who: Actor, id: str, is_active: bool, form: Form, tx: Tx) -> None:
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     needs = await incidents.needs_of(tx, parse("usr", id))
     # What has come since the page was shown is asked about again.
     confirmed = needs if form.text("seen") == _seen(needs) else ()

@@ -17,6 +17,7 @@ from tocsin.alerts import service as routing
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor, User
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.ids import parse, public
@@ -112,10 +113,10 @@ class RouteLink:
     name: str
 
 
-@get("/policies")
+@get("/policies", needs=P.ONCALL_VIEW)
 async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the policies by name."""
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         rows = await queries.policies(tx, limit=_LISTED)
@@ -128,7 +129,7 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
     names = {id: _listed_as(name, is_active=is_active) for id, (name, is_active) in people.items()}
     values |= {
         "policies": [_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
-        "may": {"edit": who.may("oncall.manage")},
+        "may": {"edit": who.may(P.ONCALL_MANAGE)},
     }
     return pages.render("policies/policies.html", values)
 
@@ -163,14 +164,14 @@ def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
     return lines
 
 
-@get("/policies/new")
+@get("/policies/new", needs=P.ONCALL_MANAGE)
 async def new_policy(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the editor with one empty step."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     return await _edit(request, context, who, None, Sketch("", "0", (StepSketch("5", ()),)))
 
 
-@get("/policies/{id:str}")
+@get("/policies/{id:str}", needs=P.ONCALL_VIEW)
 async def policy_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show the editor, or the policy for those who may not change it."""
     return await _edit(request, context, who, id, None)
@@ -184,7 +185,7 @@ async def _edit(
     sketch: Sketch | None,
     refused: Refused | None = None,
 ) -> pages.Page:
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         values |= await _editor(tx, context, who, parse("pol", id) if id else None, sketch)
@@ -233,8 +234,8 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
         "warnings": [one.words for one in wrong],
         "replacements": [(public("pol", other.id), other.name) for other in others],
         "may": {
-            "edit": who.may("oncall.manage"),
-            "delete": who.may("oncall.manage") and policy is not None,
+            "edit": who.may(P.ONCALL_MANAGE),
+            "delete": who.may(P.ONCALL_MANAGE) and policy is not None,
         },
     }
 
@@ -270,20 +271,20 @@ async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID,
     return {id: _REACH_NOTES[how] for id, how in reach.items() if how in _REACH_NOTES} | off
 
 
-@post("/policies")
+@post("/policies", needs=P.ONCALL_MANAGE)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Save a new policy, or apply a button of the editor and show it again."""
     return await _save(request, context, who, None)
 
 
-@post("/policies/{id:str}")
+@post("/policies/{id:str}", needs=P.ONCALL_MANAGE)
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Save the policy, or apply a button of the editor and show it again."""
     return await _save(request, context, who, id)
 
 
 async def _save(request: AppRequest, context: Context, who: Actor, id: str | None) -> pages.Page:
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     form = await forms.read(request)
     sketch = read_sketch(form)
     if form.text("do") != "save":
@@ -392,7 +393,7 @@ def press(sketch: Sketch, do: str, form: Form) -> Sketch:
             return replace(sketch, steps=tuple(steps))
 
 
-@post("/policies/{id:str}/delete")
+@post("/policies/{id:str}/delete", needs=P.ONCALL_MANAGE)
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a policy that nothing uses, or let another take its place. Form field: replace_by."""
     form = await forms.read(request)

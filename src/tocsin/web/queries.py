@@ -13,9 +13,12 @@ from sqlalchemy import String, cast, func, select, text
 from tocsin.alerts.model import OPEN as OPEN_ALERTS
 from tocsin.alerts.model import Alert, AlertSource
 from tocsin.alerts.queries import MOST_COUNTED
+from tocsin.alerts.visibility import visible as visible_alerts
 from tocsin.db.engine import Tx
+from tocsin.identity.access import Access
 from tocsin.identity.model import Organisation, User
 from tocsin.incidents.model import OPEN, Incident
+from tocsin.incidents.visibility import visible
 from tocsin.notifications.model import Delivery, DeliveryKind
 from tocsin.oncall.model import EscalationRun, RunState
 
@@ -32,11 +35,11 @@ class Surroundings:
     place: str
 
 
-async def surroundings(tx: Tx, user_id: UUID) -> Surroundings:
+async def surroundings(tx: Tx, access: Access, user_id: UUID) -> Surroundings:
     """Return the organisation, the reader's zone and the two counts of the navigation in one statement."""
-    incidents = select(Incident.id).where(Incident.status.in_(OPEN)).limit(MOST_COUNTED).subquery()
+    incidents = select(Incident.id).where(Incident.status.in_(OPEN), visible(access)).limit(MOST_COUNTED).subquery()
     is_open = Alert.status.in_(OPEN_ALERTS)
-    alerts = select(Alert.id).where(is_open).limit(MOST_COUNTED).subquery()
+    alerts = select(Alert.id).where(is_open, visible_alerts(access)).limit(MOST_COUNTED).subquery()
     query = select(
         select(Organisation.name).where(Organisation.id == 1).scalar_subquery(),
         select(User.time_zone).where(User.id == user_id).scalar_subquery(),

@@ -14,6 +14,7 @@ from tocsin.alerts.model import AlertRoute
 from tocsin.alerts.service import RouteChanges, RouteDraft
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
@@ -35,14 +36,14 @@ class RouteView:
     version: int
 
 
-@get("/routes")
+@get("/routes", needs=P.ONCALL_VIEW)
 async def route_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the routes in the order in which they are tried."""
     return await _show(request, context, who)
 
 
 async def _show(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("oncall.view")
+    who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         rows = await queries.routes(tx)
@@ -53,7 +54,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         ],
         "policies": [(public("pol", id), name) for id, name in names.items()],
         "has_catch_all": any(row.is_catch_all for row in rows),
-        "may": {"edit": who.may("oncall.manage")},
+        "may": {"edit": who.may(P.ONCALL_MANAGE)},
         "conflict": "",
     }
     return pages.render("routes/routes.html", values, refused=refused)
@@ -85,7 +86,7 @@ def _draft(form: Form) -> RouteDraft:
     )
 
 
-@post("/routes")
+@post("/routes", needs=P.ONCALL_MANAGE)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Add a route above the catch-all. Form fields: name, condition, policy_id, is_catch_all."""
     form = await forms.read(request)
@@ -99,7 +100,7 @@ async def _create(who: Actor, form: Form, tx: Tx) -> None:
         await alerts.create_route(tx, who, _draft(form))
 
 
-@post("/routes/{id:str}")
+@post("/routes/{id:str}", needs=P.ONCALL_MANAGE)
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Change a route. Form fields: name, condition, policy_id, is_enabled, version."""
     form = await forms.read(request)
@@ -118,7 +119,7 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_route(tx, who, parse("rte", id), changes, if_version=form.version())
 
 
-@post("/routes/{id:str}/move")
+@post("/routes/{id:str}/move", needs=P.ONCALL_MANAGE)
 async def move(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Try a route earlier or later. Form field `to`: up or down."""
     form = await forms.read(request)
@@ -130,7 +131,7 @@ async def _move(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.move_route(tx, who, parse("rte", id), up=form.text("to") == "up")
 
 
-@post("/routes/{id:str}/delete")
+@post("/routes/{id:str}/delete", needs=P.ONCALL_MANAGE)
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a route. No fields."""
     refused = await forms.attempt(context, Form({}), f"delete-{id}-dialog-form", partial(_delete, who, id))

@@ -10,6 +10,7 @@ from litestar import get, post
 from litestar.params import FromPath
 
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.kit.errors import NotFound
@@ -46,7 +47,7 @@ class SessionRow:
     is_this: bool
 
 
-@get("/sessions")
+@get("/sessions", needs=Right.OWN)
 async def session_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show where the reader is signed in."""
     async with context.db.begin() as tx:
@@ -75,7 +76,7 @@ def device(user_agent: str) -> str:
     return browser or system or user_agent.partition("/")[0][:40] or "Unknown device"
 
 
-@post("/sessions/{id:str}/end")
+@post("/sessions/{id:str}/end", needs=Right.OWN)
 async def end(context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End a session; one that has ended already is no error. No fields."""
     try:
@@ -86,7 +87,7 @@ async def end(context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     return pages.go("/sessions", "Session ended.")
 
 
-@post("/sessions/end-others")
+@post("/sessions/end-others", needs=Right.OWN)
 async def end_others(context: Ctx, who: Who) -> pages.Page:
     """End every session of one's own but this one. No fields."""
     async with context.db.begin() as tx:

@@ -16,6 +16,7 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who, ip_of
 from tocsin.edge.csrf import RESTS_ON
 from tocsin.edge.origin import Rests
 from tocsin.edge.reading import cookie as cookie_of
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
@@ -36,7 +37,7 @@ _COOKIE_SECONDS = 400 * 24 * 3600
 _START = "/incidents"
 
 
-@get("/sign-in")
+@get("/sign-in", needs=Right.NONE)
 async def sign_in_page(request: AppRequest, context: Ctx) -> pages.Page:
     """Show the sign-in, or the set-up while nobody exists; who is signed in goes on."""
     wanted = safe_path(request.query_params.get("next", ""))
@@ -49,7 +50,7 @@ async def sign_in_page(request: AppRequest, context: Ctx) -> pages.Page:
     return await _show_sign_in(request, context, wanted)
 
 
-@post("/sign-in")
+@post("/sign-in", needs=Right.NONE)
 async def sign_in(request: AppRequest, context: Ctx) -> pages.Page:
     """Sign in with e-mail address and password; `next` is where to go, on this site only."""
     form = await forms.read(request)
@@ -84,7 +85,7 @@ async def _show_sign_in(
     return pages.render("sign_in/sign_in.html", values, refused=refused)
 
 
-@post("/sign-out")
+@post("/sign-out", needs=Right.NONE)
 async def sign_out(request: AppRequest, context: Ctx) -> pages.Page:
     """End this session; signing out twice is harmless."""
     if request.user is not None:
@@ -96,13 +97,13 @@ async def sign_out(request: AppRequest, context: Ctx) -> pages.Page:
     return answer
 
 
-@get("/set-up")
+@get("/set-up", needs=Right.NONE)
 async def set_up_page(request: AppRequest, context: Ctx) -> pages.Page:
     """Show the set-up to whoever holds the link that the server printed; once it is done it leads to the sign-in."""
     return await _show_set_up(request, context, request.query_params.get("token", ""))
 
 
-@post("/set-up", opt={RESTS_ON: Rests.SIGN_IN_LINK})
+@post("/set-up", opt={RESTS_ON: Rests.SIGN_IN_LINK}, needs=Right.NONE)
 async def set_up(request: AppRequest, context: Ctx) -> pages.Page:
     """Make the organisation and its first administrator, who is then signed in."""
     form = await forms.read(request)
@@ -152,7 +153,7 @@ async def _show_set_up(request: AppRequest, context: Context, token: str, refuse
     return pages.render("sign_in/set_up.html", values | {"token": token}, refused=refused)
 
 
-@get("/link/{token:str}")
+@get("/link/{token:str}", needs=Right.NONE)
 async def link_page(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Say as whom and where one signs in, and ask: link previews and mail scanners open links, too."""
     return await _show_link(request, context, token)
@@ -177,7 +178,7 @@ async def _show_link(request: AppRequest, context: Context, token: str) -> pages
     return pages.render("sign_in/link.html", values)
 
 
-@post("/link/{token:str}", opt={RESTS_ON: Rests.SIGN_IN_LINK})
+@post("/link/{token:str}", opt={RESTS_ON: Rests.SIGN_IN_LINK}, needs=Right.NONE)
 async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> pages.Page:
     """Use the link up and sign its person in: somebody new is led to the profile, others may set a new password."""
     form = await forms.read(request)
@@ -222,13 +223,13 @@ def _profile(user_id: UUID) -> str:
     return f"/people/{public('usr', user_id)}"
 
 
-@get("/new-password")
+@get("/new-password", needs=Right.SIGNED_IN)
 async def new_password_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Offer a new password to whoever just came by a one-time link; everybody else finds it in the profile."""
     return await _show_new_password(request, context, who)
 
 
-@post("/new-password")
+@post("/new-password", needs=Right.SIGNED_IN)
 async def new_password(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Replace a forgotten password. Form field: password."""
     form = await forms.read(request)

@@ -19,6 +19,7 @@ from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.kit.ids import parse, public
@@ -113,22 +114,22 @@ class SignalRow:
     body: str
 
 
-@get("/sources")
+@get("/sources", needs=P.SOURCE_VIEW)
 async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the sources."""
     return await _show_list(request, context, who)
 
 
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
-    who.must("source.view")
+    who.must_look(P.SOURCE_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        rows = await queries.sources(tx, limit=500)
+        rows = await queries.sources(tx, who.access, limit=500)
         busy = await figures.source_figures(tx, [row.id for row in rows])
     values |= {
         "sources": [_row(row, busy[row.id]) for row in rows],
         "kinds": [(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
-        "may": {"edit": who.may("source.manage")},
+        "may": {"edit": who.may(P.SOURCE_MANAGE)},
         "conflict": "",
     }
     return pages.render("sources/sources.html", values, refused=refused)
@@ -147,7 +148,7 @@ def _row(row: AlertSource, busy: figures.SourceFigures) -> SourceRow:
     )
 
 
-@post("/sources")
+@post("/sources", needs=P.SOURCE_MANAGE)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Make a source. Form fields: name, kind."""
     form = await forms.read(request)
@@ -163,7 +164,7 @@ async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
         made.append((await alerts.create_source(tx, who, name=form.text("name"), kind=form.text("kind"))).id)
 
 
-@get("/sources/{id:str}")
+@get("/sources/{id:str}", needs=P.SOURCE_VIEW)
 async def source_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one source, its address and what came in lately."""
     return await _show(request, context, who, id)
@@ -172,17 +173,17 @@ async def source_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must("source.view")
+    who.must_look(P.SOURCE_VIEW)
     before = pages.place(request.query_params.get("before", ""))
     async with context.db.begin() as tx:
-        row = await queries.source(tx, parse("src", id))
+        row = await queries.source(tx, who.access, parse("src", id))
         values = await pages.shell(tx, request, context, who)
         busy = (await figures.source_figures(tx, [row.id]))[row.id]
         found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
-        still_open = await queries.worst_open_of_source(tx, row.id, limit=_OPEN_SHOWN)
-    secret = row.token if who.may("source.manage") else _HIDDEN
+        still_open = await queries.worst_open_of_source(tx, who.access, row.id, limit=_OPEN_SHOWN)
+    secret = row.token if who.may(P.SOURCE_MANAGE) else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
     values |= {
         "source": _view(context, row, busy, secret),
@@ -192,7 +193,7 @@ async def _show(
         "open": [OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
         "open_words": alerts.at_most(busy.open_alerts),
         "most_ended": alerts.MOST_ENDED,
-        "may": {"edit": who.may("source.manage"), "end": who.may("alert.edit")},
+        "may": {"edit": who.may(P.SOURCE_MANAGE), "end": who.may(P.ALERT_EDIT)},
         "conflict": "",
     }
     return pages.render("sources/source.html", values, refused=refused)
@@ -249,7 +250,7 @@ def _signal(signal: Signal, touched: Sequence[figures.Touched]) -> SignalRow:
 _act = partial(pages.act, "/sources", _show)
 
 
-@post("/sources/{id:str}")
+@post("/sources/{id:str}", needs=P.SOURCE_MANAGE)
 async def rename(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give a source another name. Form fields: name, version."""
     form = await forms.read(request)
@@ -260,7 +261,7 @@ async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), name=form.text("name"), if_version=form.version())
 
 
-@post("/sources/{id:str}/rotate")
+@post("/sources/{id:str}/rotate", needs=P.SOURCE_MANAGE)
 async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Give a source a new secret. Form fields: version, form_id; a second press of the same page rotates once."""
     form = await forms.read(request)
@@ -273,7 +274,7 @@ async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
         await alerts.rotate_token(tx, who, parse("src", id), if_version=form.version())
 
 
-@post("/sources/{id:str}/stale")
+@post("/sources/{id:str}/stale", needs=P.SOURCE_MANAGE)
 async def close_stale(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Say when open alerts of a source are stale. Form fields: close_after_hours (empty: never), version."""
     form = await forms.read(request)
@@ -285,7 +286,7 @@ async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), stale=alerts.Staleness(hours), if_version=form.version())
 
 
-@post("/sources/{id:str}/hold-down")
+@post("/sources/{id:str}/hold-down", needs=P.SOURCE_MANAGE)
 async def hold_down(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Say how long what comes again pages nobody. Form fields: hold_down_minutes (empty: not at all), version."""
     form = await forms.read(request)
@@ -297,7 +298,7 @@ async def _hold_down(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.update_source(tx, who, parse("src", id), hold_down=alerts.HoldDown(minutes), if_version=form.version())
 
 
-@post("/sources/{id:str}/resolve-alerts")
+@post("/sources/{id:str}/resolve-alerts", needs=P.ALERT_EDIT)
 async def resolve_alerts(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End what the source has left open. Form field: reason."""
     form = await forms.read(request)
@@ -315,7 +316,7 @@ def _told(ended: alerts.Ended) -> str:
     return f"{said} {alerts.at_most(ended.still_open)} still open." if ended.still_open else said
 
 
-@post("/sources/{id:str}/delete")
+@post("/sources/{id:str}/delete", needs=P.SOURCE_MANAGE)
 async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Remove a source that nothing needs. No fields."""
     refused = await forms.attempt(context, Form({}), "delete-dialog-form", partial(_delete, who, id))
@@ -326,14 +327,14 @@ async def _delete(who: Actor, id: str, tx: Tx) -> None:
     await alerts.delete_source(tx, who, parse("src", id))
 
 
-@post("/sources/{id:str}/enable")
+@post("/sources/{id:str}/enable", needs=P.SOURCE_MANAGE)
 async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take signals again. No fields."""
     use_case = partial(_switch, who, id, True)
     return await _act(request, context, who, id, "enable", Form({}), use_case, "Source switched on.")
 
 
-@post("/sources/{id:str}/disable")
+@post("/sources/{id:str}/disable", needs=P.SOURCE_MANAGE)
 async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Open nothing any more (403); what ends its open alerts is still taken. No fields."""
     use_case = partial(_switch, who, id, False)

@@ -18,8 +18,10 @@ from tocsin.alerts import queries as alerts
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.sight import sight
 from tocsin.kit.ids import parse
 
 _GAP = 0.5
@@ -35,35 +37,44 @@ _OF_ANY_ALERT = frozenset(
 )
 
 
-@get("/incidents/events")
+@get("/incidents/events", needs=P.INCIDENT_VIEW)
 async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any incident, and of what leaves an alert in nobody's hands or takes it up."""
-    who.must("incident.view")
-    return _stream(request, context, who, lambda seen: seen.incident_id is not None or seen.name in _OF_ANY_ALERT)
+    who.must_look(P.INCIDENT_VIEW)
+    async with context.db.begin() as tx:
+        theirs = await sight(tx, who.access)
+    return _stream(
+        request,
+        context,
+        who,
+        lambda seen: (seen.incident_id is not None or seen.name in _OF_ANY_ALERT) and theirs.sees(seen),
+    )
 
 
-@get("/incidents/{ref:str}/events")
+@get("/incidents/{ref:str}/events", needs=P.INCIDENT_VIEW)
 async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one incident and its alerts."""
-    who.must("incident.view")
+    who.must_look(P.INCIDENT_VIEW)
     async with context.db.begin() as tx:
-        id = (await incidents.get(tx, ref)).id
+        id = (await incidents.get(tx, who.access, ref)).id
     return _stream(request, context, who, lambda seen: seen.incident_id == id)
 
 
-@get("/alerts/events")
+@get("/alerts/events", needs=P.ALERT_VIEW)
 async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     """Tell of everything that happens to any alert."""
-    who.must("alert.view")
-    return _stream(request, context, who, lambda seen: seen.alert_id is not None)
+    who.must_look(P.ALERT_VIEW)
+    async with context.db.begin() as tx:
+        theirs = await sight(tx, who.access)
+    return _stream(request, context, who, lambda seen: seen.alert_id is not None and theirs.sees(seen))
 
 
-@get("/alerts/{id:str}/events")
+@get("/alerts/{id:str}/events", needs=P.ALERT_VIEW)
 async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> EventStream:
     """Tell of everything that happens to one alert."""
-    who.must("alert.view")
+    who.must_look(P.ALERT_VIEW)
     async with context.db.begin() as tx:
-        alert_id = (await alerts.get(tx, parse("alt", id))).id
+        alert_id = (await alerts.get(tx, who.access, parse("alt", id))).id
     return _stream(request, context, who, lambda seen: seen.alert_id == alert_id)
 
 

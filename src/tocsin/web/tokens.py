@@ -11,8 +11,10 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor, ApiToken
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import parse, public
@@ -37,7 +39,7 @@ class TokenRow:
     last_used_at: datetime | None
 
 
-@get("/tokens")
+@get("/tokens", needs=Right.OWN)
 async def token_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show one's tokens; who manages people sees everybody's."""
     return await _show(request, context, who)
@@ -46,7 +48,7 @@ async def token_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 async def _show(
     request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, new_token: str = ""
 ) -> pages.Page:
-    owner = None if who.may("user.manage") else who.must_be_someone()
+    owner = None if who.may(P.USER_MANAGE) else who.must_be_someone()
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         found = await queries.tokens_of(tx, owner, limit=_LISTED)
@@ -78,7 +80,7 @@ def _scope_name(scopes: list[str]) -> str:
     return "Read only" if all(scope.endswith(".view") for scope in scopes) else ", ".join(scopes)
 
 
-@post("/tokens")
+@post("/tokens", needs=Right.OWN)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Make a token and show it, once. Form fields: name, scope, form_id."""
     form = await forms.read(request)
@@ -92,7 +94,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
     if form.text("scope") not in (_ALL, _READ):
         raise Invalid("scope", "Choose one of the list.")
-    reading = sorted(scope for scope in who.permissions if scope.endswith(".view"))
+    reading = sorted(scope for scope in who.access.organisation if scope.endswith(".view"))
     scopes = reading if form.text("scope") == _READ else []
     if await forms.once(tx, who, form, "token"):
         _, secret = await identity.create_token(
@@ -101,7 +103,7 @@ async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
         made.append(secret)
 
 
-@post("/tokens/{id:str}/revoke")
+@post("/tokens/{id:str}/revoke", needs=Right.OWN)
 async def revoke(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End a token; one that has ended stays so. No fields."""
     refused = await forms.attempt(context, Form({}), f"revoke-{id}", partial(_revoke, who, id))

@@ -14,6 +14,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertTriggered, AlertUnacknowledged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
@@ -26,13 +27,20 @@ from tocsin.oncall.model import RunState
 
 async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Take an alert on: its escalation ends. Acknowledging again changes nothing."""
-    who.must("alert.edit")
+    await must_edit(tx, who, [await queries.lock(tx, who.access, alert_id)])
     return await take_on(tx, who, alert_id, reason=reason)
+
+
+async def must_edit(tx: Tx, who: Actor, alerts: Sequence[Alert]) -> None:
+    """Raise `Denied` unless the actor may act on these alerts: by their role, or for the sources that they are of."""
+    if not who.may(P.ALERT_EDIT):
+        for source in await queries.sources_of(tx, {alert.source_id for alert in alerts}):
+            who.must(P.ALERT_EDIT, on=source)
 
 
 async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Acknowledge an alert for somebody whose right to do so the caller has checked, such as whoever was paged."""
-    alert = await queries.lock(tx, alert_id)
+    alert = await queries.lock(tx, EVERYTHING, alert_id)
     await identity.must_stay_active(tx, who.user_id)
     if alert.status == AlertStatus.RESOLVED:
         raise Conflict("This alert is resolved, so there is nothing left to acknowledge.", code="alert.resolved")
@@ -50,8 +58,8 @@ async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
 
 async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Give an alert back; it is routed anew, so somebody is paged again."""
-    who.must("alert.edit")
-    alert = await queries.lock(tx, alert_id)
+    alert = await queries.lock(tx, who.access, alert_id)
+    await must_edit(tx, who, [alert])
     if alert.status == AlertStatus.RESOLVED:
         raise Conflict("This alert is resolved.", code="alert.resolved")
     if alert.status == AlertStatus.TRIGGERED:
@@ -79,8 +87,8 @@ async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
 
 async def resolve(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """End an alert by hand. Resolving again changes nothing."""
-    who.must("alert.edit")
-    alert = await queries.lock(tx, alert_id)
+    alert = await queries.lock(tx, who.access, alert_id)
+    await must_edit(tx, who, [alert])
     await end(tx, who, [alert], reason)
     return alert
 
@@ -90,7 +98,7 @@ async def resolve_many(tx: Tx, who: Actor, alert_ids: Sequence[UUID], *, reason:
 
     The caller has checked the permission for what causes it.
     """
-    return await end(tx, who, await queries.lock_many(tx, alert_ids), reason)
+    return await end(tx, who, await queries.lock_many(tx, EVERYTHING, alert_ids), reason)
 
 
 async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
@@ -115,8 +123,8 @@ async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
 
 async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] | None = None) -> Alert:
     """Go on to the next step of the alert's escalation now; `seen` as in `oncall.escalate_run`."""
-    who.must("alert.edit")
-    alert = await queries.lock(tx, alert_id)
+    alert = await queries.lock(tx, who.access, alert_id)
+    await must_edit(tx, who, [alert])
     runs = await oncall_queries.lock_running(tx, alert_ids=[alert.id])
     # What runs for an acknowledged alert is a reminder to its owner, and that goes no further.
     if not runs or alert.status != AlertStatus.TRIGGERED:
@@ -146,8 +154,10 @@ async def open_by_hand(
     labels: Mapping[str, str] | None = None,
 ) -> Alert:
     """Open an alert without a signal; it is routed as any other."""
-    who.must("alert.edit")
-    source = await queries.source(tx, source_id)
+    who.must_somewhere(P.ALERT_EDIT)
+    # Whoever may open alerts need not see where those of tools come from.
+    source = await queries.source(tx, EVERYTHING if who.may(P.ALERT_EDIT) else who.access, source_id)
+    who.must(P.ALERT_EDIT, on=source)
     if is_blank(title):
         raise Invalid("title", "Give the alert a title.")
     if not 1 <= severity <= 5:

@@ -10,6 +10,7 @@ from tocsin.alerts.model import AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events import log
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertUnacknowledged
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import ActorKind
 from tocsin.notifications import telling
 from tocsin.notifications.model import SubjectKind
@@ -32,7 +33,7 @@ async def note_news(tx: Tx, alert_id: UUID) -> None:
 
 async def read_news(tx: Tx, alert_id: UUID) -> Subject | None:
     """Say how an alert stands and who brought it there; None while nothing has happened to it."""
-    alert = await queries.get(tx, alert_id)
+    alert = await queries.get(tx, EVERYTHING, alert_id)
     standing, name, how = _BROUGHT[AlertStatus(alert.status)]
     found = await log.newest_first(tx, alert_id=alert_id, names=(name,), limit=1)
     if not found:

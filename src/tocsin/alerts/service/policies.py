@@ -8,6 +8,7 @@ from tocsin.alerts import queries
 from tocsin.alerts.model import AlertRoute
 from tocsin.alerts.service.routes import lead_to
 from tocsin.db.engine import Tx
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import InUse, Invalid, NotFound, Use
 from tocsin.kit.ids import public
@@ -39,7 +40,7 @@ async def delete_policy(tx: Tx, who: Actor, id: UUID, *, replace_by: UUID | None
 
     Raises `InUse` with what uses it. Runs that climb it now are waited for in any case: they would end in the middle.
     """
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     await queries.lock_routes(tx)
     policy = await oncall_queries.hold_policy(tx, id)
     if replace_by is not None:

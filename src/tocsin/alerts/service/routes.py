@@ -13,6 +13,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Conflict, Invalid, NotFound, Stale
 from tocsin.kit.ids import new_id
@@ -56,7 +57,7 @@ class RouteChanges:
 
 async def create_route(tx: Tx, who: Actor, draft: RouteDraft) -> AlertRoute:
     """Add a route behind the others (but before the catch-all)."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     existing = await queries.lock_routes(tx)
     await _check_route(tx, draft, existing)
     last = max((r.position for r in existing), default=0)
@@ -81,7 +82,7 @@ async def update_route(
     tx: Tx, who: Actor, id: UUID, changes: RouteChanges, *, if_version: int | None = None
 ) -> AlertRoute:
     """Change a route; alerts that were routed before keep their decision."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     existing = await queries.lock_routes(tx)
     row = await queries.route(tx, id)
     if if_version is not None and if_version != row.version:
@@ -116,7 +117,7 @@ async def lead_to(tx: Tx, who: Actor, route: AlertRoute, policy_id: UUID) -> Non
 
 async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> None:
     """Try a route one place earlier or later. At the end of the list nothing happens."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     ordered = [r for r in await queries.lock_routes(tx) if not r.is_catch_all]
     row = await queries.route(tx, id)
     if row not in ordered:
@@ -142,7 +143,7 @@ async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> None:
 
 async def delete_route(tx: Tx, who: Actor, id: UUID) -> None:
     """Remove a route; alerts that took it keep its name in their record."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     await queries.lock_routes(tx)
     row = await queries.route(tx, id)
     await tx.session.delete(row)

@@ -19,6 +19,7 @@ from tocsin.events.alerts import AlertNotRouted, AlertRouted
 from tocsin.events.base import SYSTEM, Event
 from tocsin.events.log import emit
 from tocsin.events.words import too_late
+from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import queue
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.clock import monotonic
@@ -60,7 +61,7 @@ def paging_anew_jobs(alert_ids: Sequence[UUID]) -> list[NewJob]:
 
 async def page_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     """Begin again what has reached nobody, because the signal came again; nobody has taken the alerts by now."""
-    alerts = await queries.lock_many(tx, alert_ids)
+    alerts = await queries.lock_many(tx, EVERYTHING, alert_ids)
     await oncall.start_anew(tx, [alert.id for alert in alerts if alert.status == AlertStatus.TRIGGERED])
 
 
@@ -185,7 +186,9 @@ async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     An escalation that climbs already goes on. One that only notified gives way to an urgent alert; who was told of a
     mild one is not told twice.
     """
-    alerts = [alert for alert in await queries.lock_many(tx, alert_ids) if alert.status == AlertStatus.TRIGGERED]
+    alerts = [
+        alert for alert in await queries.lock_many(tx, EVERYTHING, alert_ids) if alert.status == AlertStatus.TRIGGERED
+    ]
     mild = [alert.id for alert in alerts if alert.urgency == Urgency.LOW]
     cared_for = {run.alert_id for run in await oncall_queries.lock_running(tx, alert_ids=mild)}
     cared_for |= await oncall.end_calm_runs(tx, [alert.id for alert in alerts if alert.urgency == Urgency.HIGH])

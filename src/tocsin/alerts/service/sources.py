@@ -18,7 +18,9 @@ from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
 from tocsin.jobs import queue
 from tocsin.kit.crypto import new_intake_token
 from tocsin.kit.errors import Conflict, Invalid, Stale
@@ -31,7 +33,7 @@ MOST_ENDED = 500
 
 async def create_source(tx: Tx, who: Actor, *, name: str, kind: str) -> AlertSource:
     """Let another monitoring tool send signals."""
-    who.must("source.manage")
+    who.must(P.SOURCE_MANAGE)
     title = _source_name(name)
     if kind not in [known.value for known in SourceKind]:
         raise Invalid("kind", f"A source speaks one of: {', '.join(SourceKind)}.")
@@ -100,14 +102,16 @@ async def update_source(
     is_enabled: bool | None = None,
     stale: Staleness | None = None,
     hold_down: HoldDown | None = None,
+    owners: Owners = AS_THEY_ARE,
     if_version: int | None = None,
 ) -> AlertSource:
     """Rename a source, switch it off and on, say when its alerts are stale or held back; None leaves it as it is.
 
     A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
     """
-    who.must("source.manage")
-    source = await queries.lock_source(tx, id)
+    who.must_somewhere(P.SOURCE_MANAGE)
+    source = await queries.lock_source(tx, who.access, id)
+    who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
     changes: list[Change] = []
     if name is not None and (title := _source_name(name)) != source.name:
@@ -123,8 +127,10 @@ async def update_source(
         changes.append(_hold_down_change(source.hold_down_minutes, hold_down.minutes))
         before, source.hold_down_minutes = source.hold_down_minutes, hold_down.minutes
         await _let_go_earlier(tx, source.id, before or 0, hold_down.minutes or 0)
+    changes += await set_owners(tx, who, source, owners)
     if changes:
         await _source_changed(tx, who, source, changes)
+        must_still_see(not who.access.hides(source.owned, is_private=source.is_private))
     return source
 
 
@@ -138,8 +144,9 @@ async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
 
 async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:
     """Give a source a new token; the old one stops working at once. Raises `Stale` for another stored version."""
-    who.must("source.manage")
-    source = await queries.lock_source(tx, id)
+    who.must_somewhere(P.SOURCE_MANAGE)
+    source = await queries.lock_source(tx, who.access, id)
+    who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
     source.token, source.rotated_at = new_intake_token(), tx.now
     await _source_changed(tx, who, source, [Change(field="token", old=None, new="rotated")])
@@ -163,8 +170,9 @@ async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list
 
 async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
     """Remove a source that nothing needs; raises `Conflict` and names what does: its alerts, or routes."""
-    who.must("source.manage")
-    source = await queries.lock_source(tx, id)
+    who.must_somewhere(P.SOURCE_MANAGE)
+    source = await queries.lock_source(tx, who.access, id)
+    who.must(P.SOURCE_MANAGE, on=source)
     if await queries.source_has_alerts(tx, id):
         count = await queries.open_of_source(tx, id)
         still_open = f", and {at_most(count)} of them {'is' if count == 1 else 'are'} open" if count else ""
@@ -211,8 +219,9 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
 
     For a source that will not do it itself: one that is switched off, or whose tool is gone. Incidents stay open.
     """
-    who.must("alert.edit")
-    source = await queries.source(tx, id)
+    who.must_somewhere(P.ALERT_EDIT)
+    source = await queries.source(tx, who.access, id)
+    who.must(P.ALERT_EDIT, on=source)
     found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)
     resolved = await end(tx, who, found, reason.strip() or f"{who.name} ended what “{source.name}” had left open.")
     await tx.flush()

@@ -10,6 +10,7 @@ from tocsin.alerts import queries
 from tocsin.alerts.model import Alert
 from tocsin.alerts.service import by_hand
 from tocsin.db.engine import Tx
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Problem
 
@@ -28,7 +29,7 @@ async def do_to_all(tx: Tx, who: Actor, act: Act, alert_ids: Sequence[UUID]) -> 
     One that it cannot be done to stays as it is and does not stop the rest. All are locked first, in the order of
     their ids: an alert is locked before any run.
     """
-    who.must("alert.edit")
+    who.must_somewhere(P.ALERT_EDIT)
     await queries.lock_known(tx, alert_ids)
     became: dict[UUID, Alert | Problem] = {}
     for id in dict.fromkeys(alert_ids):

@@ -18,24 +18,33 @@ from tocsin.identity.service.organisation import (
     sweep,
     update_organisation,
 )
+from tocsin.identity.service.owners import MOST_OWNERS, Owners
 from tocsin.identity.service.people import INVITATION_VALID_FOR, create_user, invite, set_password, update_user
+from tocsin.identity.service.roles import RoleChanges, create_role, delete_role, update_role
 from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out, still_good
 from tocsin.identity.service.sign_in import make_sign_in_link, sign_in, sign_in_with_link
-from tocsin.identity.service.teams import create_team, update_members
+from tocsin.identity.service.teams import TeamChanges, archive_team, create_team, update_members, update_team
 from tocsin.identity.service.tokens import authenticate_token, create_token, revoke_token
 
 __all__ = [
     "INVITATION_VALID_FOR",
     "MOST_HOURS",
+    "MOST_OWNERS",
+    "Owners",
     "Patience",
+    "RoleChanges",
     "Stored",
+    "TeamChanges",
+    "archive_team",
     "authenticate_session",
     "authenticate_token",
     "claim_idempotency",
     "complete_idempotency",
+    "create_role",
     "create_team",
     "create_token",
     "create_user",
+    "delete_role",
     "ensure_organisation",
     "forget_idempotency",
     "invite",
@@ -58,5 +67,7 @@ __all__ = [
     "sweep",
     "update_members",
     "update_organisation",
+    "update_role",
+    "update_team",
     "update_user",
 ]

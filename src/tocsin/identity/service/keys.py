@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor, Secret
 from tocsin.kit.clock import in_utc
 from tocsin.kit.crypto import KeyRing, digest, new_secret
@@ -47,7 +48,7 @@ async def rotate_link_key(tx: Tx, who: Actor, valid_for: timedelta, *, at_once: 
     Links that are on their way stay good until they expire, unless `at_once`: then all of them are worthless now.
     Needs `user.manage`.
     """
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     await secret(tx, _LINK)
     # The first key is always locked first, so that of two at once the second sees what the first has made.
     await tx.session.execute(select(Secret.name).where(Secret.name == _LINK).with_for_update())

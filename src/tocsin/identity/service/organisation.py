@@ -15,13 +15,13 @@ from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
 from tocsin.identity import queries
+from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import clean_name
 from tocsin.identity.model import (
     Actor,
     IdempotencyKey,
     OneTimeLink,
     Organisation,
-    Role,
     Session,
     SignInThrottle,
     User,
@@ -103,7 +103,7 @@ async def update_organisation(
 
     Raises `Invalid`, and `Stale` when `if_version` is not the stored version.
     """
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     organisation = await queries.lock_organisation(tx)
     if organisation is None:
         raise _not_set_up()

@@ -14,19 +14,20 @@ from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserDeactivated, UserLostRights
 from tocsin.events.log import emit
 from tocsin.identity import queries
+from tocsin.identity.access import P, Role
+from tocsin.identity.access_queries import access, hold_role
 from tocsin.identity.accounts import (
     UserChanges,
     check_new_password,
     clean_email,
     clean_name,
-    clean_role,
     clean_time_zone,
     is_password,
 )
 from tocsin.identity.guessing import judges_of_own_password
 from tocsin.identity.hashing import in_turn
-from tocsin.identity.model import Actor, Role, User
-from tocsin.identity.permission import may_edit, must_manage, must_not_exceed
+from tocsin.identity.model import Actor, User, told_as
+from tocsin.identity.permission import must_manage, must_not_exceed
 from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links, make_sign_in_link
@@ -44,7 +45,7 @@ class NewUser:
 
     email: str
     name: str
-    role: Role
+    role: str
     time_zone: str
     password_hash: str | None
 
@@ -60,9 +61,9 @@ async def create_user(
     time_zone: str = "UTC",
 ) -> User:
     """Create a person; without a password they sign in by link. Raises `Invalid`, `taken` for a known address."""
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
+    must_not_exceed(who, await hold_role(tx, role))
     new = await check_user(email=email, name=name, role=role, password=password, time_zone=time_zone)
-    must_not_exceed(who, new.role)
     user = await store_user(tx, new)
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="user", id=user.id, title=user.name))
     return user
@@ -73,7 +74,7 @@ async def invite(tx: Tx, who: Actor, *, email: str, name: str, role: str, again:
 
     `again` says that this person has just been invited and the first link was never seen: they get another one.
     """
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     known = await queries.user_by_email(tx, email) if again else None
     person = known or await create_user(tx, who, email=email, name=name, role=role)
     return await make_sign_in_link(tx, who, person.id, INVITATION_VALID_FOR)
@@ -82,22 +83,24 @@ async def invite(tx: Tx, who: Actor, *, email: str, name: str, role: str, again:
 async def check_user(*, email: str, name: str, role: str, password: str | None, time_zone: str) -> NewUser:
     """Check the fields and hash the password off the event loop; touches no row, so nothing is locked meanwhile."""
     address, person = clean_email(email), clean_name(name)
-    parsed, zone = clean_role(role), clean_time_zone(time_zone)
+    zone = clean_time_zone(time_zone)
     if password is None:
-        return NewUser(address, person, parsed, zone, None)
+        return NewUser(address, person, role, zone, None)
     check_new_password(password, email=address, name=person)
-    return NewUser(address, person, parsed, zone, await in_turn(address, hash_password, password))
+    return NewUser(address, person, role, zone, await in_turn(address, hash_password, password))
 
 
 async def store_user(tx: Tx, new: NewUser) -> User:
     """Insert the person; raises `Invalid` when the address belongs to somebody, also when they came first just now."""
+    known, given = told_as(new.role)
     statement = (
         insert(User)
         .values(
             id=new_id(),
             email=new.email,
             name=new.name,
-            role=new.role.value,
+            known_role=known,
+            given_role=given,
             password_hash=new.password_hash,
             time_zone=new.time_zone,
             created_at=tx.now,
@@ -122,13 +125,16 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
     """
     must_manage(who, user_id)
     if (changes.email, changes.role, changes.is_active) != (None, None, None):
-        who.must("user.manage")
+        who.must(P.USER_MANAGE)
     user, other_admins = await queries.lock_user_and_admins(tx, user_id)
     if if_version is not None and user.version != if_version:
         raise Stale("Somebody changed this person in the meantime. Look at them again before you save.")
+    allowed = before = (await access(tx, user_id)).organisation
     if changes.role is not None and changes.role != user.role:
-        must_not_exceed(who, clean_role(changes.role))
-    was_active, could_edit = user.is_active, may_edit(user.role)
+        allowed = await hold_role(tx, changes.role)
+        must_not_exceed(who, allowed)
+        must_not_exceed(who, before)
+    was_active = user.is_active
     was_active_admin = user.is_active and user.role == Role.ADMIN
     changed = _apply(user, changes)
     if not changed:
@@ -150,7 +156,7 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
         await end_sessions(tx, who, user.id)
         await revoke_tokens(tx, who, user.id)
         await delete_links(tx, user.id)
-    elif user.is_active and could_edit and not may_edit(user.role):
+    elif user.is_active and P.INCIDENT_EDIT in before - allowed:
         await emit(tx, UserLostRights(actor=who.ref, user_id=user.id, user_name=user.name))
     return user
 
@@ -163,7 +169,7 @@ def _apply(user: User, changes: UserChanges) -> list[Change]:
     if changes.name is not None:
         user.name = clean_name(changes.name)
     if changes.role is not None:
-        user.role = clean_role(changes.role).value
+        user.role = changes.role
     if changes.time_zone is not None:
         user.time_zone = clean_time_zone(changes.time_zone)
     if changes.is_active is not None:
@@ -192,7 +198,7 @@ async def set_password(db: Database, who: Actor, user_id: UUID, new: str, curren
     must_manage(who, user_id)
     async with db.begin() as tx:
         user = await queries.user(tx, user_id)
-        must_not_exceed(who, Role(user.role))
+        must_not_exceed(who, (await access(tx, user_id)).organisation)
         checked = user.password_hash
         check_new_password(new, email=user.email, name=user.name)
         is_own = checked is not None and who.user_id == user_id

@@ -12,6 +12,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.configuration import SessionRevoked, SignedIn
 from tocsin.events.log import emit
 from tocsin.identity import queries
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor, Session, User
 from tocsin.identity.permission import must_manage
 from tocsin.kit.crypto import digest, new_secret
@@ -78,7 +79,7 @@ async def authenticate_session(tx: Tx, cookie: str, *, days: int, most_days: int
     found = await queries.session_with_user(tx, digest(cookie))
     if found is None:
         return None
-    session, user = found
+    session, user, access = found
     latest = session.created_at + timedelta(days=most_days)
     if latest <= tx.now:
         return None
@@ -96,15 +97,15 @@ async def authenticate_session(tx: Tx, cookie: str, *, days: int, most_days: int
             .values(last_seen_at=tx.now, expires_at=min(latest, tx.now + timedelta(days=days)))
             .execution_options(synchronize_session=False)
         )
-    return Actor.person(user, session_id=session.id)
+    return Actor.person(user, access, session_id=session.id)
 
 
 async def still_good(tx: Tx, readers: Collection[Actor]) -> set[Actor]:
     """Return those whose session or token is good now and lets them do what it let them do then."""
     sessions = await queries.good_sessions(tx, [who.session_id for who in readers if who.session_id is not None])
     tokens = await queries.good_tokens(tx, [who.token_id for who in readers if who.token_id is not None])
-    now = {Actor.person(user, session_id=session.id) for session, user in sessions}
-    now |= {Actor.person(user, token_id=token.id, scopes=token.scopes) for token, user in tokens}
+    now = {Actor.person(user, access, session_id=session.id) for session, user, access in sessions}
+    now |= {Actor.person(user, access, token_id=token.id, scopes=token.scopes) for token, user, access in tokens}
     return now & set(readers)
 
 
@@ -117,7 +118,7 @@ async def sign_out(tx: Tx, who: Actor) -> None:
 async def revoke_session(tx: Tx, who: Actor, session_id: UUID) -> None:
     """End one's own session, or anybody's with `user.manage`. Raises `NotFound`, also for what one may not see."""
     session = await tx.session.get(Session, session_id)
-    if session is None or not (who.may("user.manage") or who.user_id == session.user_id):
+    if session is None or not (who.may(P.USER_MANAGE) or who.user_id == session.user_id):
         raise NotFound("There is no such session. It may have ended already.")
     must_manage(who, session.user_id)
     await _end(tx, who, Session.id == session_id)

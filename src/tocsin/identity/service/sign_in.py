@@ -12,10 +12,12 @@ from tocsin.events.base import ActorRef
 from tocsin.events.configuration import ConfigurationCreated, SignInFailed
 from tocsin.events.log import emit
 from tocsin.identity import queries
+from tocsin.identity.access import P
+from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import is_password
 from tocsin.identity.guessing import Device, judges_of_sign_in, network
 from tocsin.identity.hashing import KNOWN, STRANGERS
-from tocsin.identity.model import Actor, ActorKind, OneTimeLink, Role, User
+from tocsin.identity.model import Actor, ActorKind, OneTimeLink, User
 from tocsin.identity.permission import must_not_exceed
 from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import MOST_DAYS, open_session
@@ -89,9 +91,9 @@ async def make_sign_in_link(tx: Tx, who: Actor, user_id: UUID, valid_for: timede
 
     Whoever holds it is that person. Needs `user.manage`.
     """
-    who.must("user.manage")
+    who.must(P.USER_MANAGE)
     user = await queries.lock_user(tx, user_id)
-    must_not_exceed(who, Role(user.role))
+    must_not_exceed(who, (await access(tx, user_id)).organisation)
     if not user.is_active:
         raise Conflict("This account is deactivated. Activate it before you make a link for it.")
     token = new_secret()

@@ -1,60 +1,152 @@
-"""Teams: creating them and saying who belongs to them."""
+"""Teams: making and changing them, who belongs to them, and what each may do with what the team owns."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
 from tocsin.identity import queries
+from tocsin.identity.access import MEMBERS, SCOPED, P
+from tocsin.identity.access_queries import hold_role
 from tocsin.identity.accounts import clean_name
 from tocsin.identity.model import Actor, Team, TeamMember, User
-from tocsin.kit.errors import Invalid
+from tocsin.kit.errors import Denied, Invalid, Stale
 from tocsin.kit.ids import new_id
+from tocsin.kit.text import storable
+
+LONGEST_DESCRIPTION = 2000
+# Members and the key of the role of each in the team; None: no more than their role in the organisation.
+Members = Mapping[UUID, str | None]
 
 
-async def create_team(tx: Tx, who: Actor, *, name: str, description: str = "", member_ids: Iterable[UUID] = ()) -> Team:
+@dataclass(frozen=True, slots=True)
+class TeamChanges:
+    """What to change about a team; None leaves a field as it is."""
+
+    name: str | None = None
+    description: str | None = None
+    is_private: bool | None = None
+
+
+async def create_team(
+    tx: Tx,
+    who: Actor,
+    *,
+    name: str,
+    description: str = "",
+    is_private: bool = False,
+    members: Members | None = None,
+) -> Team:
     """Create a team with its first members; raises `Invalid` for a name that is taken or an unknown person."""
-    who.must("user.manage")
-    people = await _people(tx, member_ids, ())
-    statement = (
-        insert(Team)
-        .values(id=new_id(), name=clean_name(name), description=description.strip(), created_at=tx.now)
-        .on_conflict_do_nothing()
-        .returning(Team)
-    )
+    who.must(P.TEAM_MANAGE)
+    wanted = members or {}
+    people = await _people(tx, wanted, ())
+    await _must_allow(tx, who, wanted.values(), frozenset())
+    values = {
+        "id": new_id(),
+        "name": clean_name(name),
+        "description": clean_description(description),
+        "is_private": is_private,
+        "created_at": tx.now,
+    }
+    statement = insert(Team).values(values).on_conflict_do_nothing().returning(Team)
     team = (await tx.session.scalars(statement)).one_or_none()
     if team is None:
-        raise Invalid("name", "There is a team of this name already.", code="taken")
-    await _add(tx, team.id, people)
+        raise _taken()
+    await _add(tx, team.id, {id: wanted[id] for id in people})
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="team", id=team.id, title=team.name))
     return team
 
 
-async def update_members(tx: Tx, who: Actor, team_id: UUID, member_ids: Iterable[UUID]) -> list[User]:
-    """Make exactly these people the team's members; returns them by name. Unchanged: nothing happens."""
-    who.must("user.manage")
-    team = await queries.lock_team(tx, team_id)
-    before = {person.id: person for person in (await queries.members(tx, [team_id]))[team_id]}
-    people = await _people(tx, member_ids, before.keys())
-    if before.keys() == people.keys():
-        return _by_name(people.values())
-    removed = before.keys() - people.keys()
-    await tx.session.execute(
-        delete(TeamMember)
-        .where(TeamMember.team_id == team_id, TeamMember.user_id.in_(removed))
-        .execution_options(synchronize_session=False)
-    )
-    await _add(tx, team_id, {id: person for id, person in people.items() if id not in before})
-    change = Change(field="members", old=_names(before.values()), new=_names(people.values()))
-    await emit(tx, ConfigurationChanged(actor=who.ref, kind="team", id=team.id, title=team.name, changes=[change]))
-    return _by_name(people.values())
+async def update_team(
+    tx: Tx, who: Actor, team_id: UUID, changes: TeamChanges, *, if_version: int | None = None
+) -> Team:
+    """Rename or describe a team, or make it private or open: what it owns is hidden or shown by that at once."""
+    team = await _lock(tx, who, team_id, if_version)
+    changed: list[Change] = []
+    if changes.name is not None and (name := clean_name(changes.name)) != team.name:
+        changed.append(Change(field="name", old=team.name, new=name))
+        team.name = name
+    if changes.description is not None and (told := clean_description(changes.description)) != team.description:
+        changed.append(Change(field="description", old=team.description, new=told))
+        team.description = told
+    if changes.is_private is not None and changes.is_private != team.is_private:
+        changed.append(Change(field="is_private", old=_yes(team.is_private), new=_yes(changes.is_private)))
+        team.is_private = changes.is_private
+    try:
+        return await _changed(tx, who, team, changed)
+    except IntegrityError as error:
+        raise _taken() from error
+
+
+async def archive_team(tx: Tx, who: Actor, team_id: UUID, *, archived: bool = True) -> Team:
+    """Offer a team for nothing new, or again. What it owns stays its own, and its members see it. Idempotent."""
+    team = await _lock(tx, who, team_id, None)
+    if (team.archived_at is not None) == archived:
+        return team
+    team.archived_at = tx.now if archived else None
+    return await _changed(tx, who, team, [Change(field="archived", old=_yes(not archived), new=_yes(archived))])
+
+
+async def update_members(
+    tx: Tx, who: Actor, team_id: UUID, members: Members, *, if_version: int | None = None
+) -> dict[UUID, tuple[User, str | None]]:
+    """Make exactly these people the team's members, each with a role in it or none; returns them by name.
+
+    Nobody gives a role in a team that may do more there than they may themselves. Unchanged: nothing happens.
+    """
+    team = await _lock(tx, who, team_id, if_version)
+    before = (await queries.members(tx, [team_id]))[team_id]
+    known = {person.id: role for person, role in before}
+    people = await _people(tx, members, known.keys())
+    if known != dict(members):
+        given = [role for id, role in members.items() if role != known.get(id)]
+        await _must_allow(tx, who, given, who.access.teams.get(team_id, frozenset()))
+        changed = {id for id in known.keys() | members.keys() if known.get(id, "") != members.get(id, "")}
+        await tx.session.execute(
+            delete(TeamMember)
+            .where(TeamMember.team_id == team_id, TeamMember.user_id.in_(changed))
+            .execution_options(synchronize_session=False)
+        )
+        await _add(tx, team_id, {id: role for id, role in members.items() if id in changed})
+        old = _names((person, role) for person, role in before)
+        change = Change(field="members", old=old, new=_names((people[id], role) for id, role in members.items()))
+        await _changed(tx, who, team, [change])
+    return {person.id: (person, members[person.id]) for person in _by_name(people.values())}
+
+
+async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: int | None) -> Team:
+    who.must_somewhere(P.TEAM_MANAGE)
+    team = await queries.lock_team(tx, who.access, team_id)
+    who.must(P.TEAM_MANAGE, on=team)
+    if if_version is not None and if_version != team.version:
+        raise Stale("Somebody changed this team in the meantime. Look at it again before you save.")
+    return team
+
+
+async def _changed(tx: Tx, who: Actor, team: Team, changes: list[Change]) -> Team:
+    if changes:
+        team.version += 1
+        await tx.session.flush()
+        await emit(tx, ConfigurationChanged(actor=who.ref, kind="team", id=team.id, title=team.name, changes=changes))
+    return team
+
+
+async def _must_allow(tx: Tx, who: Actor, roles: Iterable[str | None], in_team: Collection[P]) -> None:
+    """Raise `Denied` for a role that may do more with what a team owns than the actor may themselves."""
+    may = who.access.organisation | frozenset(in_team) | MEMBERS
+    for role in {role for role in roles if role is not None}:
+        if not (await hold_role(tx, role, field="members") & SCOPED) <= may:
+            raise Denied(f"The role {role} may do more in a team than you may. Ask an administrator.")
 
 
 async def _people(tx: Tx, ids: Iterable[UUID], members: Collection[UUID]) -> dict[UUID, User]:
@@ -68,15 +160,32 @@ async def _people(tx: Tx, ids: Iterable[UUID], members: Collection[UUID]) -> dic
     return found
 
 
-async def _add(tx: Tx, team_id: UUID, people: dict[UUID, User]) -> None:
-    if people:
-        rows = [{"team_id": team_id, "user_id": user_id} for user_id in sorted(people)]
+async def _add(tx: Tx, team_id: UUID, members: Members) -> None:
+    if members:
+        rows = [{"team_id": team_id, "user_id": user_id, "role": members[user_id]} for user_id in sorted(members)]
         await tx.session.execute(insert(TeamMember).values(rows).on_conflict_do_nothing())
+
+
+def clean_description(text: str) -> str:
+    """Return the description without the space around it; raises `Invalid` for a long one."""
+    told = storable(text).strip()
+    if len(told) > LONGEST_DESCRIPTION:
+        raise Invalid("description", f"Use at most {LONGEST_DESCRIPTION:,} characters.", code="too_long")
+    return told
 
 
 def _by_name(people: Iterable[User]) -> list[User]:
     return sorted(people, key=lambda person: (person.name, person.id))
 
 
-def _names(people: Iterable[User]) -> str:
-    return ", ".join(person.name for person in _by_name(people))
+def _names(members: Iterable[tuple[User, str | None]]) -> str:
+    ordered = sorted(members, key=lambda member: (member[0].name, member[0].id))
+    return ", ".join(person.name + (f" ({role})" if role is not None else "") for person, role in ordered)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _taken() -> Invalid:
+    return Invalid("name", "There is a team of this name already.", code="taken")

@@ -11,9 +11,11 @@ from tocsin.db.engine import Tx
 from tocsin.events.configuration import ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity import queries
+from tocsin.identity.access import Access, P, Permission, implied
+from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import clean_name
-from tocsin.identity.model import ALL_PERMISSIONS, PERMISSIONS, Actor, ApiToken, Role, User
-from tocsin.identity.permission import must_manage
+from tocsin.identity.model import Actor, ApiToken, User
+from tocsin.identity.permission import must_manage, must_not_exceed
 from tocsin.identity.service.sessions import SEEN_EVERY
 from tocsin.kit.crypto import digest, new_secret
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
@@ -35,7 +37,7 @@ async def create_token(tx: Tx, who: Actor, *, user_id: UUID, name: str, scopes: 
     user = await queries.lock_user(tx, user_id)
     if not user.is_active:
         raise Conflict("This account is deactivated. Activate it before you make a token for it.", code="user.inactive")
-    _check_scopes(who, user, wanted)
+    _check_scopes(who, user, await access(tx, user_id), wanted)
     secret = new_secret(PREFIX)
     token = ApiToken(
         id=new_id(),
@@ -58,7 +60,7 @@ async def revoke_token(tx: Tx, who: Actor, token_id: UUID) -> ApiToken:
     Raises `NotFound`, also for what one may not see.
     """
     token = await queries.lock_token(tx, token_id)
-    if not (who.may("user.manage") or who.user_id == token.user_id):
+    if not (who.may(P.USER_MANAGE) or who.user_id == token.user_id):
         raise NotFound("There is no such token.")
     must_manage(who, token.user_id)
     if token.revoked_at is None:
@@ -90,7 +92,7 @@ async def authenticate_token(tx: Tx, secret: str) -> Actor | None:
     found = await queries.token_with_user(tx, digest(secret))
     if found is None:
         return None
-    token, user = found
+    token, user, access = found
     if token.last_used_at is None or token.last_used_at <= tx.now - SEEN_EVERY:
         # A row that another request is just writing is left to it: a busy program must not queue up here.
         free = (
@@ -105,18 +107,21 @@ async def authenticate_token(tx: Tx, secret: str) -> Actor | None:
             .values(last_used_at=tx.now)
             .execution_options(synchronize_session=False)
         )
-    return Actor.person(user, token_id=token.id, scopes=token.scopes)
+    return Actor.person(user, access, token_id=token.id, scopes=token.scopes)
 
 
-def _check_scopes(who: Actor, user: User, wanted: list[str]) -> None:
-    unknown = [scope for scope in wanted if scope not in ALL_PERMISSIONS]
+def _check_scopes(who: Actor, user: User, theirs: Access, wanted: list[str]) -> None:
+    known = set(Permission)
+    unknown = [scope for scope in wanted if scope not in known]
     if unknown:
-        raise Invalid(
-            "scopes", f"There is no scope “{unknown[0][:60]}”. Choose from {', '.join(sorted(ALL_PERMISSIONS))}."
-        )
-    beyond = [scope for scope in wanted if scope not in PERMISSIONS[Role(user.role)]]
+        raise Invalid("scopes", f"There is no scope “{unknown[0][:60]}”. Choose from {', '.join(sorted(known))}.")
+    scopes = {Permission(scope) for scope in wanted}
+    beyond = sorted(scope for scope in scopes if not theirs.may_somewhere(scope))
     if beyond:
         raise Invalid("scopes", f"The role {user.role} does not allow “{beyond[0]}”.")
+    would = theirs.narrowed(scopes) if scopes else theirs
     # A token must not make one that may do more than itself.
-    if who.token_id is not None and not (wanted and who.permissions.issuperset(wanted)):
+    if who.token_id is not None and not (scopes and all(who.access.may_somewhere(scope) for scope in implied(scopes))):
         raise Denied("A token can only make tokens whose scopes are named and within its own.")
+    if who.user_id != user.id:
+        must_not_exceed(who, would.organisation)

@@ -11,14 +11,25 @@ from tocsin.incidents.service.leaving import free_alert, needs_of, stand_in, tak
 from tocsin.incidents.service.linking import link_alerts, unlink_alert
 from tocsin.incidents.service.links import AnswerLink, LinkAct, answer_by_link, read_link
 from tocsin.incidents.service.news import note_news, read_news
-from tocsin.incidents.service.paging import Already, Asked, answer_page, decline_page, escalate_page, note_page, page
+from tocsin.incidents.service.paging import (
+    Already,
+    Asked,
+    answer_page,
+    decline_page,
+    escalate_page,
+    note_page,
+    page,
+    read_page,
+)
 from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
+from tocsin.incidents.service.sharing import Holder, grant, must_see_grants, revoke_grant
 
 __all__ = [
     "Already",
     "AnswerLink",
     "Asked",
     "Draft",
+    "Holder",
     "LinkAct",
     "acknowledge",
     "answer_by_link",
@@ -33,9 +44,11 @@ __all__ = [
     "decline_page",
     "escalate_page",
     "free_alert",
+    "grant",
     "join",
     "leave",
     "link_alerts",
+    "must_see_grants",
     "needs_of",
     "note_news",
     "note_page",
@@ -43,8 +56,10 @@ __all__ = [
     "prefill",
     "read_link",
     "read_news",
+    "read_page",
     "reopen",
     "resolve",
+    "revoke_grant",
     "stand_in",
     "take_back_messages",
     "unlink_alert",

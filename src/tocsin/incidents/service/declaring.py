@@ -15,9 +15,11 @@ from tocsin.events.incidents import IncidentDeclared
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity import service as organisation
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, set_owners
 from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Status
-from tocsin.incidents.service import checks
+from tocsin.incidents.service import checks, leading
 from tocsin.incidents.service.linking import link, must_be_free
 from tocsin.incidents.service.paging import page
 from tocsin.incidents.service.people import add_joined, give_role, note_taken_on
@@ -39,9 +41,9 @@ class Draft:
 
 async def prefill(tx: Tx, who: Actor, alert_id: UUID) -> Draft:
     """Return what declaring from this alert would fill in; raises `Conflict` when it belongs to an incident already."""
-    who.must("incident.declare")
-    alert = await alert_queries.get(tx, alert_id)
-    await must_be_free(tx, [alert])
+    who.must(P.INCIDENT_DECLARE)
+    alert = await alert_queries.get(tx, who.access, alert_id)
+    await must_be_free(tx, who, [alert])
     return _draft(alert)
 
 
@@ -57,6 +59,7 @@ async def declare(
     started_at: datetime | None = None,
     lead_id: UUID | None = None,
     targets: Sequence[PageTarget] = (),
+    owners: Owners = AS_THEY_ARE,
 ) -> Incident:
     """Declare an incident; the person who does becomes a joined responder and, unless `lead_id` names one, its lead.
 
@@ -65,12 +68,13 @@ async def declare(
     whoever had acknowledged it a joined one.
 
     An alert that somebody has taken on makes an acknowledged incident. One declared by hand waits for somebody else to
-    join, or for anybody to move it on. `targets` are paged for it, which needs the permission to page people.
+    join, or for anybody to move it on. The teams of the alert’s source own it, unless `owners` says who. `targets` are
+    paged for it, which needs the permission to page people.
     """
-    who.must("incident.declare")
-    alert = (await alert_queries.lock_many(tx, [alert_id]))[0] if alert_id is not None else None
+    who.must(P.INCIDENT_DECLARE)
+    alert = (await alert_queries.lock_many(tx, who.access, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
-    await must_be_free(tx, [alert] if alert else [])
+    await must_be_free(tx, who, [alert] if alert else [])
     draft = _draft(alert) if alert is not None else None
     incident = _new_incident(
         tx,
@@ -80,6 +84,11 @@ async def declare(
         severity=checks.severity(severity) if severity is not None else draft.severity if draft else DEFAULT_SEVERITY,
         started_at=checks.started_at(tx, started_at) or (alert.created_at if alert else tx.now),
     )
+    if alert is not None:
+        # What is private to a source stays so in the incident, unless somebody decides otherwise.
+        (source,) = await alert_queries.sources_of(tx, [alert.source_id])
+        incident.team_ids, incident.is_private = list(source.team_ids), source.is_private
+    await set_owners(tx, who, incident, owners)
     incident.number, incident.reference = await organisation.next_incident_number(tx)
     tx.session.add(incident)
     await tx.session.flush()
@@ -98,8 +107,10 @@ async def declare(
     if alert is not None:
         await link(tx, who, incident, [alert])
         if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
-            await alerts.acknowledge(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
-            await note_taken_on(tx, who.ref, incident, who.user_id, who.name, role=who.role)
+            await alerts.take_on(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
+            await note_taken_on(
+                tx, who.ref, incident, who.user_id, who.name, may_lead=leading.may_have(who.access, incident)
+            )
     if lead_id is not None:
         await give_role(tx, who, incident, IncidentRole.LEAD, lead_id, field="lead_id")
     if targets:
@@ -132,6 +143,8 @@ def _new_incident(tx: Tx, who: Actor, *, title: str, summary: str, severity: int
         resolved_at=None,
         closed_at=None,
         cancelled_at=None,
+        team_ids=[],
+        is_private=False,
         updated_at=tx.now,
         version=1,
     )

@@ -14,7 +14,9 @@ from tocsin.events.incidents import (
     IncidentUpdated,
 )
 from tocsin.events.log import LoggedEvent, by_id, emit
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.incidents.queries import Ref
@@ -33,16 +35,18 @@ async def update(
     started_at: datetime | None = None,
     severity: int | None = None,
     resolution_note: str | None = None,
+    owners: Owners = AS_THEY_ARE,
     if_version: int | None = None,
 ) -> Incident:
     """Change title, summary, severity or the time it started; None leaves a field as it is.
 
+    `owners` says which teams own it, and whether it is for them only; whoever says so goes on seeing it.
     The note of an incident that is resolved or closed can be corrected, which needs the right to resolve it.
     """
-    who.must("incident.edit")
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     if resolution_note is not None:
-        who.must("incident.resolve")
-    incident = await queries.lock(tx, ref)
+        who.must(P.INCIDENT_RESOLVE, on=incident)
     lifecycle.must_be_current(incident, if_version)
     changes: list[Change] = []
     if title is not None and (new := checks.title(title)) != incident.title:
@@ -59,9 +63,12 @@ async def update(
         lifecycle.correct_note(incident, resolution_note)
         if incident.resolution_note != old:
             changes.append(Change("resolution_note", old, incident.resolution_note))
+    changes += await set_owners(tx, who, incident, owners)
     if changes:
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=changes))
+        await tx.session.flush()
+        must_still_see(await queries.by_id(tx, who.access, [incident.id]))
     if severity is not None:
         await _judge(tx, who, incident, severity)
     return incident
@@ -69,8 +76,8 @@ async def update(
 
 async def change_severity(tx: Tx, who: Actor, ref: Ref, severity: int, *, if_version: int | None = None) -> Incident:
     """Judge the incident to be worse or better, 1 (critical) to 5 (info); also afterwards, to set the record right."""
-    who.must("incident.edit")
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     await _judge(tx, who, incident, severity)
     return incident
@@ -86,8 +93,8 @@ async def _judge(tx: Tx, who: Actor, incident: Incident, severity: int) -> None:
 
 async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: int | None = None) -> Incident:
     """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state."""
-    who.must("incident.edit")
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     if lifecycle.move(incident, to, at=tx.now):
@@ -102,8 +109,8 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
 
 async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> LoggedEvent:
     """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
-    who.must("incident.edit")
+    incident = await queries.get(tx, who.access, ref)
+    who.must(P.INCIDENT_COMMENT, on=incident)
     text = checks.text("body", body, COMMENT_LIMIT)
-    incident = await queries.get(tx, ref)
     (id,) = await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))
     return await by_id(tx, id, incident_id=incident.id)

@@ -17,6 +17,7 @@ from tocsin.events.incidents import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
@@ -37,8 +38,8 @@ async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: int | 
     Idempotent; another note than the first is a `Conflict`, as it is corrected and not given twice. `note` is required,
     1 to 10,000 characters.
     """
-    who.must("incident.resolve")
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_RESOLVE, on=incident)
     if incident.status == Status.RESOLVED:
         lifecycle.must_be_its_note(incident, note)
         return incident
@@ -54,8 +55,8 @@ async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: int
 
     Idempotent; of one that is resolved already, another note than it has is a `Conflict`.
     """
-    who.must("incident.resolve")
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_RESOLVE, on=incident)
     if incident.status in (Status.RESOLVED, Status.CLOSED):
         lifecycle.must_be_its_note(incident, note)
     if incident.status == Status.CLOSED:
@@ -101,8 +102,9 @@ async def cancel(
     people who have joined. Where that is over, and for any other reason, the open alerts are in no incident any more,
     so that they stay in sight.
     """
-    who.must("incident.resolve")
-    incident, other = await _lock_with_other(tx, ref, duplicate_of)
+    who.must_somewhere(P.INCIDENT_RESOLVE)
+    incident, other = await _lock_with_other(tx, who, ref, duplicate_of)
+    who.must(P.INCIDENT_RESOLVE, on=incident)
     if incident.status == Status.CANCELLED:
         await _must_be_said_before(tx, incident, reason, note, other)
         return incident
@@ -163,18 +165,18 @@ async def _let_go(tx: Tx, who: Actor, incident: Incident, other: Incident | None
     """Hand all alerts to the other incident if it is open; else only let go of the open ones."""
     goes_on = other is not None and lifecycle.is_open(other)
     ids = await queries.linked_alert_ids(tx, incident.id, open_only=not goes_on)
-    gone = await alert_queries.lock_many(tx, ids)
+    gone = await alert_queries.lock_many(tx, who.access, ids)
     await unlink(tx, who, incident, gone)
     if other is not None and goes_on:
         await link(tx, who, other, gone)
 
 
-async def _lock_with_other(tx: Tx, ref: Ref, other: Ref | None) -> tuple[Incident, Incident | None]:
+async def _lock_with_other(tx: Tx, who: Actor, ref: Ref, other: Ref | None) -> tuple[Incident, Incident | None]:
     if other is None:
-        return await queries.lock(tx, ref), None
-    here = (await queries.get(tx, ref)).id
+        return await queries.lock(tx, who.access, ref), None
+    here = (await queries.get(tx, who.access, ref)).id
     try:
-        there = (await queries.get(tx, other)).id
+        there = (await queries.get(tx, who.access, other)).id
     except NotFound as problem:
         raise Invalid("duplicate_of", problem.message, code="unknown") from None
     locked = await queries.lock_many(tx, [here, there])
@@ -187,8 +189,8 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int |
     Idempotent. The times and the note of the round that ended are kept in the record. Roles of people who may not act
     any more are given up, and somebody leads it: whoever it falls to, else the actor.
     """
-    who.must("incident.resolve")
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_RESOLVE, on=incident)
     why = checks.text("reason", reason, REASON_LIMIT)
     if lifecycle.is_open(incident):
         await _must_be_why(tx, incident, why)
@@ -207,7 +209,9 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int |
         closed_at=_kept(incident.closed_at),
         cancelled_at=_kept(incident.cancelled_at),
     )
-    survivor = await queries.get(tx, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
+    survivor = (
+        await queries.get(tx, EVERYTHING, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
+    )
     lifecycle.reopen(incident, at=tx.now)
     await emit(tx, reopened)
     if survivor is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from tocsin.db.engine import Tx
@@ -9,8 +10,9 @@ from tocsin.events.base import SYSTEM, ActorRef
 from tocsin.events.incidents import RoleChanged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import Access, P
+from tocsin.identity.access_queries import accesses
 from tocsin.identity.model import Actor, User
-from tocsin.identity.permission import may_edit
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole
 
@@ -21,7 +23,19 @@ async def successor(tx: Tx, incident: Incident, gone: UUID | None) -> User | Non
     wanted = [id for id in (incident.commander_id, *joined) if id is not None and id != gone]
     # As they are now and until the commit: whoever of them leaves in this moment does not follow.
     active = await identity.keep_active(tx, wanted)
-    return next((active[id] for id in wanted if id in active and may_edit(active[id].role)), None)
+    able = await able_to(tx, incident, IncidentRole.LEAD, active)
+    return next((active[id] for id in wanted if id in able), None)
+
+
+async def able_to(tx: Tx, incident: Incident, role: IncidentRole, ids: Iterable[UUID]) -> set[UUID]:
+    """Return those of these people who may have the role in this incident; whether they are there is not looked at."""
+    return {id for id, theirs in (await accesses(tx, ids)).items() if may_have(theirs, incident, role)}
+
+
+def may_have(access: Access, incident: Incident, role: IncidentRole = IncidentRole.LEAD) -> bool:
+    """Say whether somebody who may do this may have the role in this incident: to speak for it is to comment on it."""
+    needed = P.INCIDENT_COMMENT if role is IncidentRole.COMMUNICATOR else P.INCIDENT_EDIT
+    return access.may(needed, incident.owned)
 
 
 async def pass_role(
@@ -43,7 +57,10 @@ async def renew(tx: Tx, who: Actor, incident: Incident) -> None:
     holders = {role: id for role in IncidentRole if (id := lifecycle.holder(incident, role)) is not None}
     people = await identity.users_by_id(tx, holders.values())
     active = await identity.keep_active(tx, list(holders.values()))
-    gone = {role: people[id] for role, id in holders.items() if id not in active or not may_edit(people[id].role)}
+    theirs = await accesses(tx, holders.values())
+    gone = {
+        role: people[id] for role, id in holders.items() if id not in active or not may_have(theirs[id], incident, role)
+    }
     for role, person in gone.items():
         if role is not IncidentRole.LEAD:
             await pass_role(tx, SYSTEM, incident, role, person.name, None, _cannot(person))
@@ -51,7 +68,7 @@ async def renew(tx: Tx, who: Actor, incident: Incident) -> None:
         return
     before = gone.get(IncidentRole.LEAD)
     following = await successor(tx, incident, before.id if before else None)
-    if following is None and who.user_id is not None and may_edit(who.role):
+    if following is None and who.user_id is not None and may_have(who.access, incident):
         following = (await identity.keep_active(tx, [who.user_id])).get(who.user_id)
     if before is not None or following is not None:
         why = _cannot(before) if before else f"{incident.reference} had no lead."

@@ -19,9 +19,10 @@ from tocsin.events.incidents import ResponderLeft
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity import service as accounts
+from tocsin.identity.access import EVERYTHING, NOTHING, P
+from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
-from tocsin.identity.permission import may_edit
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, ResponderState, Status
 from tocsin.incidents.service import leading
@@ -49,15 +50,19 @@ async def update_person(
     they are to lose the right to edit. `confirmed` is what was seen: more than that is asked again; True takes it all.
     """
     before = await identity.user(tx, user_id)
-    was_active, could_edit = before.is_active, may_edit(before.role)
+    was_active, could_edit = before.is_active, await _may_edit(tx, user_id)
     person = await accounts.update_user(tx, who, user_id, changes, if_version)
     if was_active and not person.is_active:
         uses = await needs_of(tx, user_id)
         _must_be_confirmed(uses, confirmed, f"{person.name} is needed", "Switch the account off all the same")
-    elif person.is_active and could_edit and not may_edit(person.role):
+    elif person.is_active and could_edit and not await _may_edit(tx, user_id):
         uses = [use for use in await needs_of(tx, user_id) if use.kind == "incident" and use.as_what]
         _must_be_confirmed(uses, confirmed, f"{person.name} leads", "Change the role all the same")
     return person
+
+
+async def _may_edit(tx: Tx, user_id: UUID) -> bool:
+    return P.INCIDENT_EDIT in (await access(tx, user_id)).organisation
 
 
 def _must_be_confirmed(uses: Sequence[Use], confirmed: Sequence[Use] | bool, what: str, offer: str) -> None:
@@ -88,17 +93,18 @@ async def stand_in(tx: Tx, incident_id: UUID, user_id: UUID) -> None:
     Whoever cannot sign in is no longer on it. An incident that is being worked on falls to its commander, else to who
     joined first of those who may edit; only when there is nobody does it stay without a lead, which the record says.
     """
-    incident = await queries.lock(tx, incident_id)
+    incident = await queries.lock(tx, EVERYTHING, incident_id)
     person = await identity.user(tx, user_id)
     await tx.session.refresh(person)
-    if not lifecycle.is_open(incident) or (person.is_active and may_edit(person.role)):
+    theirs = (await access(tx, user_id)) if person.is_active else NOTHING
+    roles = [role for role in lifecycle.roles_of(incident, user_id) if not leading.may_have(theirs, incident, role)]
+    if not lifecycle.is_open(incident) or (person.is_active and not roles):
         return
     why = oncall.switched_off(person.name)
     if person.is_active:
         why = f"{person.name} may no longer edit incidents."
     else:
         await _leave(tx, incident, person, why)
-    roles = lifecycle.roles_of(incident, person.id)
     for role in roles:
         if role is not IncidentRole.LEAD:
             await leading.pass_role(tx, SYSTEM, incident, role, person.name, None, why)
@@ -124,9 +130,9 @@ async def free_alert(tx: Tx, alert_id: UUID, user_id: UUID) -> None:
 
     In an open incident that somebody else has joined it stays acknowledged: they have it.
     """
-    linked_to = (await alert_queries.get(tx, alert_id)).incident_id
-    incident = await queries.lock(tx, linked_to) if linked_to is not None else None
-    alert = (await alert_queries.lock_many(tx, [alert_id]))[0]
+    linked_to = (await alert_queries.get(tx, EVERYTHING, alert_id)).incident_id
+    incident = await queries.lock(tx, EVERYTHING, linked_to) if linked_to is not None else None
+    alert = (await alert_queries.lock_many(tx, EVERYTHING, [alert_id]))[0]
     person = await identity.user(tx, user_id)
     await tx.session.refresh(person)
     if person.is_active or alert.status != AlertStatus.ACKNOWLEDGED or alert.acknowledged_by_id != user_id:

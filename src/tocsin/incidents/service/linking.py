@@ -12,10 +12,12 @@ from tocsin.db.engine import Tx
 from tocsin.events.incidents import AlertLinked, AlertUnlinked
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import Incident, ResponderSource, ResponderState
+from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
+from tocsin.incidents.service import leading
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import queries as oncall_queries
@@ -32,12 +34,12 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
 
     An alert that is not there is an `Invalid` of `alert_ids`.
     """
-    who.must("incident.edit")
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     if not 1 <= len(alert_ids) <= MANY:
         raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
-    incident = await queries.lock(tx, ref)
     try:
-        named = await alert_queries.lock_many(tx, alert_ids)
+        named = await alert_queries.lock_many(tx, who.access, alert_ids)
     except NotFound as problem:
         raise Invalid("alert_ids", problem.message, code="unknown") from None
     wanted = [alert for alert in named if alert.incident_id != incident.id]
@@ -47,16 +49,16 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
             "Reopen it first, or declare a new incident from the alert.",
             code="incident.not_open",
         )
-    await must_be_free(tx, wanted)
+    await must_be_free(tx, who, wanted)
     await link(tx, who, incident, wanted)
     return incident
 
 
 async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident:
     """Take an alert out of the incident; one that is not in it stays where it is."""
-    who.must("incident.edit")
-    incident = await queries.lock(tx, ref)
-    alert = (await alert_queries.lock_many(tx, [alert_id]))[0]
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
+    alert = (await alert_queries.lock_many(tx, who.access, [alert_id]))[0]
     if alert.incident_id == incident.id:
         await unlink(tx, who, incident, [alert])
     return incident
@@ -83,10 +85,11 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
         # Whoever was paged keeps that as the source; the others took the alert on unasked.
         await add_joined(tx, who, incident, person.id, person.name, ResponderSource.SELF)
     # Whoever declares is a joined responder already, and may be the one who acknowledged the alert.
+    able = await leading.able_to(tx, incident, IncidentRole.LEAD, owners)
     for person in owners.values():
         place = await queries.responder(tx, incident.id, person.id)
         if place is not None and place.state == ResponderState.JOINED:
-            await note_taken_on(tx, who.ref, incident, person.id, person.name, role=person.role)
+            await note_taken_on(tx, who.ref, incident, person.id, person.name, may_lead=person.id in able)
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
@@ -100,13 +103,14 @@ async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]
     await emit(tx, *gone)
 
 
-async def must_be_free(tx: Tx, wanted: Iterable[Alert]) -> None:
+async def must_be_free(tx: Tx, who: Actor, wanted: Iterable[Alert]) -> None:
     """Raise `Conflict` when one of these alerts belongs to an incident, and name both."""
     for alert in wanted:
         if alert.incident_id is not None:
-            owner = await queries.get(tx, alert.incident_id)
+            seen = await queries.by_id(tx, who.access, [alert.incident_id])
+            owner = seen[alert.incident_id].reference if seen else "another incident"
             raise Conflict(
-                f"The alert “{alert.title}” belongs to {owner.reference} already.",
+                f"The alert “{alert.title}” belongs to {owner} already.",
                 code="alert.linked",
-                hint=f"Work in {owner.reference}, or unlink the alert there first.",
+                hint=f"Work in {owner}, or unlink the alert there first." if seen else "You may not see that one.",
             )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from tocsin.db.engine import Tx
 from tocsin.identity import queries as identity
 from tocsin.identity import service as people
+from tocsin.identity.access_queries import access
 from tocsin.identity.model import Actor, User
 from tocsin.incidents.service.paging import answer_page, decline_page, escalate_page
 from tocsin.kit.errors import NotFound
@@ -77,7 +78,7 @@ async def answer_by_link(
     link = await read_link(tx, token, valid_for=valid_for)
     if link is None or not link.counts:
         return False
-    who = Actor.person(link.person)
+    who = Actor.person(link.person, await access(tx, link.person.id))
     match act:
         case LinkAct.ACKNOWLEDGE:
             await answer_page(tx, who, link.page.id, link.channel)

@@ -15,6 +15,7 @@ from tocsin.events.incidents import (
     ResponderJoined,
 )
 from tocsin.events.log import LoggedEvent
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import ActorKind
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import CancelReason, Incident, Status
@@ -29,7 +30,7 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 
 async def note_news(tx: Tx, incident_id: UUID) -> None:
     """Let everybody who was paged for an incident or for one of its alerts be told how it stands."""
-    incident = await queries.get(tx, incident_id)
+    incident = await queries.get(tx, EVERYTHING, incident_id)
     linked = await queries.linked_alert_ids(tx, incident_id)
     paged = await oncall_queries.people_paged_for(tx, linked, incident_id=incident_id)
     await telling.note(tx, SubjectKind.INCIDENT, incident_id, round=incident.round, user_ids=paged)
@@ -37,7 +38,7 @@ async def note_news(tx: Tx, incident_id: UUID) -> None:
 
 async def read_news(tx: Tx, incident_id: UUID) -> Subject | None:
     """Say how an incident stands in its present round and who brought it there; None while nobody has come."""
-    incident = await queries.get(tx, incident_id)
+    incident = await queries.get(tx, EVERYTHING, incident_id)
     reopened = await log.newest_first(tx, incident_id=incident_id, names=(IncidentReopened.name,), limit=1)
     began_at = reopened[0].at if reopened else incident.declared_at
     names, standing = _what_counts(incident)

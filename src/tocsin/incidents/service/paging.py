@@ -13,13 +13,14 @@ from tocsin.db.engine import Tx
 from tocsin.events.incidents import ResponderDeclined, ResponderPaged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import checks
 from tocsin.incidents.service.people import add_paged, answer, may_answer, own_pages, take_on
-from tocsin.kit.errors import Denied, Invalid
+from tocsin.kit.errors import Denied, Invalid, NotFound
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -55,12 +56,12 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     reached nobody begins again. Who has joined is paged all the same,
     as they may have fallen asleep. Of both it is said.
     """
-    who.must("incident.page")
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_PAGE, on=incident)
     wanted = list(dict.fromkeys(targets))
     if not 1 <= len(wanted) <= MANY:
         raise Invalid("targets", f"Say whom to page: between 1 and {MANY} people or policies.", code="count")
     said = checks.text("message", message, REASON_LIMIT, required=False)
-    incident = await queries.lock(tx, ref)
     lifecycle.must_be_open(incident)
     names = dict(zip(wanted, await _target_names(tx, wanted), strict=True))
     busy, silent = await _being_asked(tx, incident)
@@ -205,27 +206,53 @@ async def escalate_page(tx: Tx, who: Actor, page_id: UUID, *, seen: tuple[int, i
     Raises `Conflict` when no step follows. `seen`: at which round and step the run was when this was asked for; a
     second press of the same screen then does nothing.
     """
-    _, _, sent = await _lock_for_page(tx, page_id)
+    incident, alert, sent = await _lock_for_page(tx, page_id)
     if who.user_id != sent.user_id:
-        who.must("incident.page")
+        await _must_page_others(tx, who, incident, alert)
     else:
         _must_be_theirs(who, sent)
     await oncall.escalate_run(tx, who, sent.run_id, seen=seen)
     return await _fresh_page(tx, page_id)
 
 
+async def read_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
+    """Return one's own page, or one about what one may see; raises `NotFound`."""
+    sent = await oncall_queries.page(tx, page_id)
+    if sent.user_id != who.user_id:
+        if sent.incident_id is not None and await queries.by_id(tx, who.access, [sent.incident_id]):
+            return sent
+        if sent.alert_id is None:
+            raise NotFound("There is no such page.")
+        await alert_queries.get(tx, who.access, sent.alert_id)
+    return sent
+
+
+async def _must_page_others(tx: Tx, who: Actor, incident: Incident | None, alert: Alert | None) -> None:
+    """Raise `NotFound` or `Denied` unless the actor sees what a page is about and may page people for it."""
+    if alert is not None:
+        await alert_queries.get(tx, who.access, alert.id)
+        if not (incident is not None and who.may(P.INCIDENT_PAGE, on=incident)):
+            for source in await alert_queries.sources_of(tx, [alert.source_id]):
+                who.must(P.INCIDENT_PAGE, on=source)
+    elif incident is not None:
+        await queries.get(tx, who.access, incident.id)
+        who.must(P.INCIDENT_PAGE, on=incident)
+
+
 async def _lock_for_page(tx: Tx, page_id: UUID) -> tuple[Incident | None, Alert | None, Page]:
     """Lock what a page is about: its incident, or its alert and the incident which that is linked to."""
     sent = await oncall_queries.page(tx, page_id)
     if sent.alert_id is None:
-        incident = await queries.lock(tx, sent.incident_id) if sent.incident_id is not None else None
+        incident = await queries.lock(tx, EVERYTHING, sent.incident_id) if sent.incident_id is not None else None
         return incident, None, await _fresh_page(tx, page_id)
-    linked_to = (await alert_queries.get(tx, sent.alert_id)).incident_id
-    incident = await queries.lock(tx, linked_to) if linked_to is not None else None
+    linked_to = (await alert_queries.get(tx, EVERYTHING, sent.alert_id)).incident_id
+    incident = await queries.lock(tx, EVERYTHING, linked_to) if linked_to is not None else None
     # Whoever answers one page of an incident answers all that they have of it, so those alerts are locked here, too.
     others = await own_pages(tx, incident, sent.user_id) if incident is not None else []
     wanted = {sent.alert_id, *(page.alert_id for page in others if page.alert_id is not None)}
-    alert = next(each for each in await alert_queries.lock_many(tx, list(wanted)) if each.id == sent.alert_id)
+    alert = next(
+        each for each in await alert_queries.lock_many(tx, EVERYTHING, list(wanted)) if each.id == sent.alert_id
+    )
     # Between the two reads the alert may have been linked elsewhere; locking that now could deadlock.
     return (incident if alert.incident_id == linked_to else None), alert, await _fresh_page(tx, page_id)
 
@@ -241,7 +268,7 @@ def _must_be_theirs(who: Actor, page: Page) -> None:
     if who.must_be_someone() != page.user_id:
         raise Denied("This page was sent to somebody else.", hint="Acknowledge the alert or the incident itself.")
     if not may_answer(who):
-        who.must("self.edit")
+        who.must(P.SELF_EDIT)
 
 
 def _source_of(sent: Page) -> ResponderSource:

@@ -20,8 +20,8 @@ from tocsin.events.incidents import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
-from tocsin.identity.permission import may_edit
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
@@ -39,37 +39,37 @@ async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = 
     may do it, whatever their role.
     """
     who.must_be_someone()
-    if not who.may("incident.edit"):
-        await _must_be_asked(tx, who, (await queries.get(tx, ref)))
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, EVERYTHING, ref)
+    if not await _is_asked(tx, who, incident):
+        await queries.get(tx, who.access, incident.id)
+        who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     if lifecycle.is_open(incident):
         await take_on(tx, who, incident)
     return incident
 
 
-async def _must_be_asked(tx: Tx, who: Actor, incident: Incident) -> None:
-    """Raise `Denied` unless a page about the incident or one of its alerts waits for the actor's answer."""
-    if may_answer(who):
-        linked = await queries.linked_alert_ids(tx, incident.id, open_only=True)
-        mine = await oncall_queries.newest_pages_of_user(
-            tx, who.must_be_someone(), alert_ids=linked, incident_id=incident.id
-        )
-        if any(page.state == PageState.PAGING for page in mine):
-            return
-    who.must("incident.edit")
+async def _is_asked(tx: Tx, who: Actor, incident: Incident) -> bool:
+    """Say whether a page about the incident or one of its alerts waits for the actor's answer."""
+    if not may_answer(who):
+        return False
+    linked = await queries.linked_alert_ids(tx, incident.id, open_only=True)
+    mine = await oncall_queries.newest_pages_of_user(
+        tx, who.must_be_someone(), alert_ids=linked, incident_id=incident.id
+    )
+    return any(page.state == PageState.PAGING for page in mine)
 
 
 def may_answer(who: Actor) -> bool:
     """Say whether the actor may answer pages that they got. Everybody may; a token needs one of these scopes."""
-    return any(who.may(permission) for permission in ("self.edit", "alert.edit", "incident.edit"))
+    return any(who.access.may_somewhere(permission) for permission in (P.SELF_EDIT, P.ALERT_EDIT, P.INCIDENT_EDIT))
 
 
 async def join(tx: Tx, who: Actor, ref: Ref) -> Incident:
     """Become a responder. Joining is an acknowledgement too, and answers one's own pages; those of others go on."""
-    who.must("incident.edit")
     who.must_be_someone()
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_open(incident)
     await take_on(tx, who, incident)
     return incident
@@ -81,9 +81,9 @@ async def leave(tx: Tx, who: Actor, ref: Ref) -> Incident:
     Raises `Conflict` where nobody could follow, for the other roles, which have to be handed over first, and for an
     incident that is over: who was on it then stays in its record.
     """
-    who.must("incident.edit")
     user_id = who.must_be_someone()
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     row = await queries.responder(tx, incident.id, user_id)
     if row is not None and row.state != ResponderState.LEFT:
         lifecycle.must_be_open(incident)
@@ -126,8 +126,8 @@ async def assign_roles(
 async def _assign(
     tx: Tx, who: Actor, ref: Ref, wanted: Mapping[IncidentRole, tuple[str, UUID | None]], if_version: int | None
 ) -> Incident:
-    who.must("incident.edit")
-    incident = await queries.lock(tx, ref)
+    incident = await queries.lock(tx, who.access, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     # Those that are given first: a lead who is named makes room for a commander who goes.
     for role, (field, user_id) in sorted(wanted.items(), key=lambda each: each[1][1] is None):
@@ -153,8 +153,9 @@ async def give_role(
     if user_id is not None:
         if user_id not in can_sign_in:
             raise Invalid(field, "Choose a person who can sign in.", code="unknown")
-        if not may_edit(people[user_id].role):
-            raise Invalid(field, f"{people[user_id].name} may not edit incidents. Choose a responder.", code="role")
+        if not await leading.able_to(tx, incident, role, [user_id]):
+            cannot = "comment on" if role is IncidentRole.COMMUNICATOR else "edit"
+            raise Invalid(field, f"{people[user_id].name} may not {cannot} incidents. Choose a responder.", code="role")
         await add_joined(tx, who, incident, user_id, people[user_id].name, ResponderSource.ROLE)
     lifecycle.give_role(incident, role, user_id, at=tx.now)
     names = [people[id].name if id is not None else None for id in (old, user_id)]
@@ -169,7 +170,7 @@ async def take_on(tx: Tx, who: Actor, incident: Incident) -> None:
     user_id = who.must_be_someone()
     await identity.must_stay_active(tx, user_id)
     await add_joined(tx, who, incident, user_id, who.name, ResponderSource.SELF)
-    await note_taken_on(tx, who.ref, incident, user_id, who.name, role=who.role)
+    await note_taken_on(tx, who.ref, incident, user_id, who.name, may_lead=leading.may_have(who.access, incident))
     await answer_own_pages(tx, who, incident)
 
 
@@ -179,7 +180,9 @@ async def answer_own_pages(tx: Tx, who: Actor, incident: Incident) -> None:
     The last word counts, so that also a page which they declined or which went by is answered now.
     """
     mine = await own_pages(tx, incident, who.must_be_someone())
-    locked = await alert_queries.lock_many(tx, [page.alert_id for page in mine if page.alert_id is not None])
+    locked = await alert_queries.lock_many(
+        tx, who.access, [page.alert_id for page in mine if page.alert_id is not None]
+    )
     waiting = {alert.id for alert in locked if alert.status == AlertStatus.TRIGGERED}
     for page in mine:
         if page.alert_id is None or page.alert_id in waiting:
@@ -201,17 +204,15 @@ async def answer(tx: Tx, who: Actor, sent: Page, channel: str = "") -> None:
         await alerts.take_on(tx, who, sent.alert_id)
 
 
-async def note_taken_on(
-    tx: Tx, by: ActorRef, incident: Incident, user_id: UUID, name: str, *, role: str | None
-) -> None:
+async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID, name: str, *, may_lead: bool) -> None:
     """Stamp the first acknowledgement, by somebody who has joined, and begin to investigate.
 
     `by` is who acts: whoever links an alert that somebody else has taken on brings that person in. An incident that
-    nobody leads is led by who comes, if they may: `role` is the person's in the organisation. A declared one waits.
+    nobody leads is led by who comes, if they may. A declared one waits.
     """
     old = incident.status
     if lifecycle.effective_lead(incident) is None:
-        if may_edit(role):
+        if may_lead:
             lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
             why = "" if by.id == user_id else f"{name} has acknowledged its alert."
             await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, name, why))

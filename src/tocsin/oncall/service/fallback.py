@@ -11,6 +11,7 @@ from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid, Stale
 from tocsin.notifications import queries as contact
@@ -37,7 +38,7 @@ async def set_fallback(
     Raises `Invalid("target", …)` for a person whose account is switched off, `NotFound` for what does not exist,
     `Stale` when `if_version` is not the stored version; before anything was chosen that is 0.
     """
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     chosen = await queries.lock_fallback(tx)
     if if_version is not None and if_version != chosen.version:
         raise Stale("Somebody chose another fallback in the meantime. Look at it again before you save.")

@@ -15,6 +15,7 @@ from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid, Stale
 from tocsin.kit.ids import new_id
@@ -39,7 +40,7 @@ async def create_policy(
     tx: Tx, who: Actor, *, name: str, description: str = "", steps: Sequence[StepDraft], repeat: int = 0
 ) -> EscalationPolicy:
     """Write a new policy; names are unique."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     title = await _check_policy(tx, name, steps, repeat)
     new = insert(EscalationPolicy).values(
         id=new_id(),
@@ -71,7 +72,7 @@ async def update_policy(
     if_version: int | None = None,
 ) -> EscalationPolicy:
     """Change a policy. Runs that are under way follow the new steps from their next one on (see `waking`)."""
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     policy = await queries.lock_policy(tx, id)
     if if_version is not None and if_version != policy.version:
         raise Stale("Somebody changed this policy in the meantime. Look at it again before you save.")
@@ -104,7 +105,7 @@ async def delete_policy(tx: Tx, who: Actor, policy: EscalationPolicy) -> None:
 
     Called through `alerts`, where routes are known, which has locked it (`hold_policy`) and found nothing that uses it.
     """
-    who.must("oncall.manage")
+    who.must(P.ONCALL_MANAGE)
     await tx.session.delete(policy)
     await tx.session.flush()
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="escalation_policy", id=policy.id, title=policy.name))

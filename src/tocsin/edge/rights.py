@@ -1,0 +1,67 @@
+"""The right that each handler states, as `needs=…` beside its path: refused early, and said by the documentation.
+
+It is the first of two looks. Whether it holds for the thing in question is decided by the use case, once that is
+locked, and by what a query may see; here whoever has the right nowhere is told so before anything is read.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+
+from tocsin.identity.access import BY_BEING_ASKED, P, Permission
+from tocsin.identity.model import Actor
+
+
+class Right(Enum):
+    """What a handler needs that is no permission."""
+
+    # Links with a credential of their own, signing in, files.
+    NONE = "Nobody has to be signed in."
+    # What one is asked, what one was shown, what belongs to oneself: the use case knows.
+    SIGNED_IN = "Whoever is signed in."
+    OWN = "One’s own account, which a token needs `self.edit` for; that of others needs `user.manage`."
+
+
+Needs = Permission | Right
+
+
+def rights_of(app: Litestar) -> dict[tuple[str, str], Needs]:
+    """Return what each path and method (`get`) needs, of those that state it."""
+    return {
+        (route.path_format, method.lower()): handler.opt["needs"]
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if "needs" in handler.opt
+        for method in handler.http_methods
+    }
+
+
+def must_have_right(request: ASGIConnection[Any, Actor | None, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard: raise `Denied` for whoever can have what this handler needs nowhere."""
+    if request.user is not None:
+        refuse(request.user, handler.opt["needs"])
+
+
+def refuse(who: Actor, needs: Needs) -> None:
+    """Raise `Denied` for somebody who can have this right nowhere."""
+    if needs is Right.NONE or needs is Right.SIGNED_IN:
+        return
+    if needs is Right.OWN:
+        if not who.may(P.USER_MANAGE):
+            who.must(P.SELF_EDIT)
+    elif needs in BY_BEING_ASKED:
+        who.must_look(needs)
+    else:
+        who.must_somewhere(needs)
+
+
+def said(needs: Needs) -> str:
+    """Say what a handler needs, for the documentation."""
+    return needs.value if isinstance(needs, Right) else f"Needs `{needs}`."

@@ -1,0 +1,220 @@
+"""Reading what people were granted, with the person themselves and in the same statement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Text,
+    Uuid,
+    and_,
+    column,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    table,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import InstrumentedAttribute
+
+from tocsin.db.arrays import among
+from tocsin.db.engine import Tx
+from tocsin.db.records import lock_record
+from tocsin.identity.access import (
+    BUILT_IN,
+    MEMBERS,
+    NOTHING,
+    SCOPED,
+    Access,
+    P,
+    Permission,
+    Permissions,
+    ResourceKind,
+    Role,
+    Thing,
+    implied,
+)
+from tocsin.identity.model import AccessGrant, CustomRole, Team, TeamMember, User, role_of
+from tocsin.kit.errors import Invalid, NotFound
+from tocsin.kit.text import storable
+
+_object = func.jsonb_build_object
+_array = func.jsonb_build_array
+_all = func.jsonb_agg
+
+
+def _permissions(role: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """The permissions of a role that the organisation made; null for any other."""
+    return select(CustomRole.permissions).where(CustomRole.key == role).scalar_subquery()
+
+
+_IN_TEAMS = (
+    select(_all(_array(TeamMember.team_id, TeamMember.role, _permissions(TeamMember.role))))
+    .where(TeamMember.user_id == User.id)
+    .correlate(User)
+    .scalar_subquery()
+)
+# Also two levels deep these are of the person who is read, and not of everybody.
+_MY_TEAMS = select(TeamMember.team_id).where(TeamMember.user_id == User.id).correlate(User)
+_GRANTS = (
+    select(_all(_array(AccessGrant.kind, AccessGrant.resource_id, AccessGrant.role, _permissions(AccessGrant.role))))
+    .where(or_(AccessGrant.user_id == User.id, AccessGrant.team_id.in_(_MY_TEAMS)))
+    .scalar_subquery()
+)
+_PRIVATE_TEAMS = select(Team.id).where(Team.is_private, Team.id.not_in(_MY_TEAMS))
+_CLOSED = select(_all(Team.id)).where(Team.is_private, Team.id.not_in(_MY_TEAMS)).scalar_subquery()
+# Sources are few, and belong to a layer above; alerts are many, and belong to their sources.
+_SOURCE = table("alert_source", column("id"), column("team_ids", ARRAY(Uuid())), column("is_private", Boolean()))
+_HIDDEN = (
+    select(_all(_SOURCE.c.id))
+    .where(
+        or_(_SOURCE.c.is_private, _SOURCE.c.team_ids.overlap(func.array(_PRIVATE_TEAMS.scalar_subquery()))),
+        not_(_SOURCE.c.team_ids.overlap(func.array(_MY_TEAMS.scalar_subquery()))),
+    )
+    .scalar_subquery()
+)
+
+# One value beside a `User`, read by `access_of`.
+GRANTED = _object(
+    "role", _permissions(User.given_role), "teams", _IN_TEAMS, "grants", _GRANTS, "closed", _CLOSED, "hidden", _HIDDEN
+).label("granted")
+
+
+def access_of(user_id: UUID, role: str, granted: Mapping[str, Any]) -> Access:
+    """Return what a person with this role in the organisation may do, from `GRANTED` as it was read with them."""
+    grants: dict[Thing, Permissions] = {}
+    for kind, id, given, own in granted["grants"] or ():
+        thing = (ResourceKind(kind), UUID(id))
+        grants[thing] = grants.get(thing, frozenset()) | permissions_of(given, own) & SCOPED
+    return Access(
+        organisation=permissions_of(role, granted["role"]),
+        teams={UUID(id): MEMBERS | permissions_of(given, own) & SCOPED for id, given, own in granted["teams"] or ()},
+        grants=grants,
+        closed=frozenset(UUID(id) for id in granted["closed"] or ()),
+        hidden_sources=frozenset(UUID(id) for id in granted["hidden"] or ()),
+        user_id=user_id,
+    )
+
+
+def permissions_of(role: str | None, own: Iterable[str] | None) -> Permissions:
+    """Return what a role allows: a built-in one as it is written in `access`, another one as the organisation says.
+
+    A word that this version does not know, from a newer one beside it, allows nothing.
+    """
+    if role is not None and role in BUILT_IN:
+        return BUILT_IN[role]
+    known = set(Permission)
+    return implied(Permission(word) for word in own or () if word in known)
+
+
+async def accesses(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, Access]:
+    """Return what each of these people may do now; whether their accounts are on is another question."""
+    wanted = set(ids)
+    if not wanted:
+        return {}
+    query = select(User.id, User.known_role, User.given_role, GRANTED).where(User.id.in_(wanted))
+    rows = await tx.session.execute(query)
+    return {id: access_of(id, role_of(known, given), granted) for id, known, given, granted in rows}
+
+
+async def access(tx: Tx, user_id: UUID) -> Access:
+    """Return what a person may do now; nothing for somebody unknown."""
+    return (await accesses(tx, [user_id])).get(user_id, NOTHING)
+
+
+async def hold_role(tx: Tx, key: str, *, field: str = "role") -> Permissions:
+    """Return what a role allows, and keep it from going until the commit; raises `Invalid` when there is none."""
+    if key in BUILT_IN:
+        return BUILT_IN[key]
+    query = select(CustomRole).where(CustomRole.key == storable(key)).with_for_update(read=True, key_share=True)
+    role = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+    if role is None:
+        raise Invalid(field, f"There is no role “{key[:60]}”.", code="unknown")
+    return permissions_of(role.key, role.permissions)
+
+
+def has_permission(permission: Permission) -> ColumnElement[bool]:
+    """Say in SQL that the role of a `User` in the organisation allows this."""
+    by_word = [role for role, held in BUILT_IN.items() if permission in held]
+    bringing = [each.value for each in Permission if permission in implied([each])]
+    own = select(CustomRole.key).where(
+        CustomRole.permissions.op("&&", is_comparison=True)(literal(bringing, ARRAY(Text())))
+    )
+    is_told_apart = and_(User.given_role.is_not(None), User.known_role == Role.STAKEHOLDER)
+    return or_(
+        and_(is_told_apart, or_(User.given_role.in_(by_word), User.given_role.in_(own))),
+        and_(not_(is_told_apart), User.known_role.in_(by_word)),
+    )
+
+
+async def roles(tx: Tx) -> list[CustomRole]:
+    """Return the roles that the organisation has made, by name; at most `MOST_ROLES` can be."""
+    return list((await tx.session.scalars(select(CustomRole).order_by(CustomRole.name))).all())
+
+
+async def role(tx: Tx, key: str) -> CustomRole:
+    """Return a role of the organisation's own; raises `NotFound`, also for a built-in one."""
+    return _there((await tx.session.scalars(select(CustomRole).where(CustomRole.key == storable(key)))).one_or_none())
+
+
+async def lock_role(tx: Tx, key: str) -> CustomRole:
+    """Return a role for changing, and let nobody be given it meanwhile; raises `NotFound`, also for a built-in one."""
+    query = select(CustomRole).where(CustomRole.key == storable(key)).with_for_update()
+    return _there((await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none())
+
+
+def _there(found: CustomRole | None) -> CustomRole:
+    if found is None:
+        raise NotFound("There is no such role of your own. Those that are built in stay as they are.")
+    return found
+
+
+async def people_with_role(tx: Tx, key: str) -> list[User]:
+    """Return the active people whose role in the organisation this is."""
+    query = select(User).where(User.given_role == key, User.known_role == Role.STAKEHOLDER, User.is_active)
+    return list((await tx.session.scalars(query.order_by(User.id))).all())
+
+
+async def uses_of_role(tx: Tx, key: str) -> list[str]:
+    """Say where a role is in use, each with a count; nothing when nobody has it."""
+    places = (
+        ("people", "person", select(func.count()).where(User.given_role == key)),
+        ("members of teams", "member of a team", select(func.count()).where(TeamMember.role == key)),
+        ("grants", "grant", select(func.count()).where(AccessGrant.role == key)),
+    )
+    found = [(many, one, await tx.session.scalar(count) or 0) for many, one, count in places]
+    return [f"{number} {one if number == 1 else many}" for many, one, number in found if number]
+
+
+def visible_teams(access: Access) -> ColumnElement[bool]:
+    """Say in SQL that a team may be seen: a private one by its members and by those who manage teams."""
+    if P.TEAM_MANAGE in access.organisation or P.PRIVATE_VIEW in access.organisation:
+        return true()
+    return or_(not_(Team.is_private), among(Team.id, list(access.teams)))
+
+
+async def grants(
+    tx: Tx, *, things: Collection[Thing] = (), user_id: UUID | None = None, after: UUID | None = None, limit: int = 100
+) -> list[AccessGrant]:
+    """Return grants for these things, or for one person, or all of them, the oldest first."""
+    query = select(AccessGrant).order_by(AccessGrant.id).limit(limit)
+    if things:
+        query = query.where(tuple_(AccessGrant.kind, AccessGrant.resource_id).in_([(k.value, id) for k, id in things]))
+    if user_id is not None:
+        query = query.where(AccessGrant.user_id == user_id)
+    if after is not None:
+        query = query.where(AccessGrant.id > after)
+    return list((await tx.session.scalars(query)).all())
+
+
+async def lock_grant(tx: Tx, grant_id: UUID) -> AccessGrant:
+    """Return a grant for changing; raises `NotFound`."""
+    return await lock_record(tx, AccessGrant, grant_id, "grant")

@@ -1,0 +1,73 @@
+"""Which teams own something, and whether it is for them only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from tocsin.db.engine import Tx
+from tocsin.events.base import Change
+from tocsin.identity import queries
+from tocsin.identity.access import EVERYTHING
+from tocsin.identity.model import Actor, OwnedByTeams, Team
+from tocsin.kit.errors import Invalid
+
+MOST_OWNERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who owns something from now on; None leaves what it is."""
+
+    team_ids: Collection[UUID] | None = None
+    is_private: bool | None = None
+
+
+AS_THEY_ARE = Owners()
+
+
+async def set_owners(tx: Tx, who: Actor, thing: OwnedByTeams, wanted: Owners) -> list[Change]:
+    """Give something to these teams, all of which the actor sees; returns what changed, for the record.
+
+    The caller has locked it and checked the right to change it, and looks afterwards whether the actor still sees it.
+    Raises `Invalid` for a team that there is not, or that is archived and did not own it before.
+    """
+    changes: list[Change] = []
+    if wanted.team_ids is not None and set(wanted.team_ids) != set(thing.team_ids):
+        before = await queries.teams_by_id(tx, EVERYTHING, thing.team_ids)
+        teams = await _teams(tx, who, wanted.team_ids, before)
+        # What the actor does not see stays as it is: nobody takes something from a team that they do not know of.
+        hidden = before.keys() - (await queries.teams_by_id(tx, who.access, before)).keys()
+        after = teams | {id: before[id] for id in hidden}
+        if len(after) > MOST_OWNERS:
+            raise Invalid("team_ids", f"At most {MOST_OWNERS} teams can own it.", code="count")
+        changes.append(Change(field="teams", old=_names(before.values()), new=_names(after.values())))
+        thing.team_ids = sorted(after)
+    if wanted.is_private is not None and wanted.is_private != thing.is_private:
+        changes.append(Change(field="is_private", old=_yes(thing.is_private), new=_yes(wanted.is_private)))
+        thing.is_private = wanted.is_private
+    return changes
+
+
+async def _teams(tx: Tx, who: Actor, ids: Collection[UUID], before: Collection[UUID]) -> dict[UUID, Team]:
+    found = await queries.teams_by_id(tx, who.access, set(ids))
+    if set(ids) - found.keys():
+        raise Invalid("team_ids", "One of these teams does not exist.", code="unknown")
+    if gone := [team.name for team in found.values() if team.archived_at is not None and team.id not in before]:
+        raise Invalid("team_ids", f"The team {gone[0]} is archived.", code="archived")
+    return found
+
+
+def must_still_see(seen: object) -> None:
+    """Raise `Invalid` when the change would hide the thing from the actor, who then could not take it back."""
+    if not seen:
+        raise Invalid("team_ids", "You would not see it yourself any more. Name a team that you are in.", code="hidden")
+
+
+def _names(teams: Iterable[Team]) -> str:
+    return ", ".join(sorted(team.name for team in teams))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,155 @@
+"""Roles that an organisation makes for itself, beside those that are there from the beginning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from tocsin.db.engine import Tx
+from tocsin.events.base import Change
+from tocsin.events.configuration import (
+    ConfigurationChanged,
+    ConfigurationCreated,
+    ConfigurationDeleted,
+    UserLostRights,
+)
+from tocsin.events.log import emit
+from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied
+from tocsin.identity.access_queries import lock_role, people_with_role, permissions_of, uses_of_role
+from tocsin.identity.accounts import clean_name
+from tocsin.identity.model import Actor, CustomRole
+from tocsin.identity.permission import must_not_exceed
+from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.ids import new_id
+from tocsin.kit.text import storable
+
+LONGEST_DESCRIPTION = 500
+# A few are looked through with each request; more than this nobody could tell apart.
+MOST_ROLES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanges:
+    """What to change about a role; None leaves a field as it is."""
+
+    name: str | None = None
+    description: str | None = None
+    permissions: Iterable[str] | None = None
+
+
+async def create_role(
+    tx: Tx, who: Actor, *, name: str, description: str = "", permissions: Iterable[str]
+) -> CustomRole:
+    """Make a role; its key comes from its name and stays. Raises `Invalid` for a name that is taken.
+
+    Nobody makes a role that may do more than they may themselves.
+    """
+    who.must(P.ACCESS_MANAGE)
+    title, allowed = clean_name(name), clean_permissions(permissions)
+    must_not_exceed(who, implied(allowed))
+    key = _key_of(title)
+    if (await tx.session.scalar(select(func.count()).select_from(CustomRole)) or 0) >= MOST_ROLES:
+        raise Conflict(f"There are {MOST_ROLES} roles already. Delete one that nobody has.", code="role.many")
+    row = {
+        "id": new_id(),
+        "key": key,
+        "name": title,
+        "description": clean_description(description),
+        "permissions": sorted(allowed),
+        "created_at": tx.now,
+        "updated_at": tx.now,
+    }
+    statement = insert(CustomRole).values(row).on_conflict_do_nothing().returning(CustomRole)
+    role = (await tx.session.scalars(statement)).one_or_none()
+    if role is None or key in BUILT_IN:
+        raise _taken()
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="role", id=role.id, title=title))
+    return role
+
+
+async def update_role(
+    tx: Tx, who: Actor, key: str, changes: RoleChanges, *, if_version: int | None = None
+) -> CustomRole:
+    """Change a role, and so what everybody who has it may do from their next request on.
+
+    Whoever may no longer edit incidents by this leads none (`user.lost_rights`). Raises `NotFound` for a built-in role.
+    """
+    who.must(P.ACCESS_MANAGE)
+    role = await lock_role(tx, key)
+    if if_version is not None and if_version != role.version:
+        raise Stale("Somebody changed this role in the meantime. Look at it again before you save.")
+    before = permissions_of(role.key, role.permissions)
+    must_not_exceed(who, before)
+    changed: list[Change] = []
+    if changes.name is not None and (title := clean_name(changes.name)) != role.name:
+        changed.append(Change(field="name", old=role.name, new=title))
+        role.name = title
+    if changes.description is not None and (text := clean_description(changes.description)) != role.description:
+        changed.append(Change(field="description", old=role.description, new=text))
+        role.description = text
+    if changes.permissions is not None and (allowed := sorted(clean_permissions(changes.permissions))) != sorted(
+        role.permissions
+    ):
+        must_not_exceed(who, implied(Permission(word) for word in allowed))
+        changed.append(Change(field="permissions", old=", ".join(role.permissions), new=", ".join(allowed)))
+        role.permissions = list(allowed)
+    if not changed:
+        return role
+    role.version += 1
+    role.updated_at = tx.now
+    try:
+        await tx.session.flush()
+    except IntegrityError as error:
+        raise _taken() from error
+    await emit(tx, ConfigurationChanged(actor=who.ref, kind="role", id=role.id, title=role.name, changes=changed))
+    if P.INCIDENT_EDIT in before - permissions_of(role.key, role.permissions):
+        people = await people_with_role(tx, key)
+        await emit(tx, *(UserLostRights(actor=who.ref, user_id=each.id, user_name=each.name) for each in people))
+    return role
+
+
+async def delete_role(tx: Tx, who: Actor, key: str) -> None:
+    """Remove a role that nobody has; raises `Conflict` and says how many do, in the organisation, a team or a grant."""
+    who.must(P.ACCESS_MANAGE)
+    role = await lock_role(tx, key)
+    must_not_exceed(who, permissions_of(role.key, role.permissions))
+    uses = await uses_of_role(tx, key)
+    if uses:
+        raise Conflict(f"“{role.name}” is in use: {', '.join(uses)}. Give them another role first.", code="role.in_use")
+    await tx.session.delete(role)
+    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="role", id=role.id, title=role.name))
+
+
+def clean_permissions(words: Iterable[str]) -> Permissions:
+    """Return the permissions; raises `Invalid` for a word that is none. One's own account everybody may keep."""
+    known = set(Permission)
+    wanted = set(words)
+    if unknown := sorted(wanted - known):
+        raise Invalid(
+            "permissions", f"There is no permission “{unknown[0][:60]}”. Choose from {', '.join(sorted(known))}."
+        )
+    return frozenset(Permission(word) for word in wanted) | {P.SELF_EDIT}
+
+
+def clean_description(text: str) -> str:
+    """Return the description without the space around it; raises `Invalid` for a long one."""
+    told = storable(text).strip()
+    if len(told) > LONGEST_DESCRIPTION:
+        raise Invalid("description", f"Use at most {LONGEST_DESCRIPTION} characters.", code="too_long")
+    return told
+
+
+def _key_of(title: str) -> str:
+    key = re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60]
+    if not key:
+        raise Invalid("name", "Use a name with letters or digits of the Latin alphabet.", code="invalid")
+    return key
+
+
+def _taken() -> Invalid:
+    return Invalid("name", "There is a role of this name already.", code="taken")

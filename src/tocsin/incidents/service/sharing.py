@@ -1,0 +1,135 @@
+"""Letting one person, or one team, see and do something with one thing, beside all that their roles allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import AlertSource
+from tocsin.db.engine import Tx
+from tocsin.events.base import Change
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
+from tocsin.events.log import emit
+from tocsin.identity import queries as identity
+from tocsin.identity.access import SCOPED, P, Permission, ResourceKind
+from tocsin.identity.access_queries import hold_role, lock_grant
+from tocsin.identity.model import AccessGrant, Actor
+from tocsin.incidents import queries
+from tocsin.incidents.model import Incident
+from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
+from tocsin.kit.ids import new_id
+
+# All of one holder's are read with each of their requests.
+MOST_OF_ONE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who is granted something: a person, or whoever is in a team."""
+
+    kind: Literal["user", "team"]
+    id: UUID
+
+
+async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, role: str, holder: Holder) -> AccessGrant:
+    """Let a person or a team do with an incident, or with a source and its alerts, what a role allows.
+
+    For whoever may edit the incident, manage the source, or manage access in general, and nothing beyond what they may
+    do with it themselves. A second grant for the same thing and holder takes the place of the first.
+    """
+    thing = await _thing(tx, who, kind, resource_id)
+    _must_share(who, kind, thing)
+    allowed = await hold_role(tx, role) & SCOPED
+    if beyond := sorted(permission for permission in allowed if not who.may(permission, on=thing)):
+        raise Denied(f"You cannot grant “{beyond[0]}” for this, as you may not do it yourself.")
+    name = await _holder_name(tx, who, holder)
+    by_user, by_team = (holder.id, None) if holder.kind == "user" else (None, holder.id)
+    held = AccessGrant.user_id == by_user if by_user is not None else AccessGrant.team_id == by_team
+    if (await tx.session.scalar(select(func.count()).select_from(AccessGrant).where(held)) or 0) >= MOST_OF_ONE:
+        raise Conflict(
+            f"{name} has {MOST_OF_ONE:,} grants. Put them into a team that owns these things.", code="grant.many"
+        )
+    old = (await tx.session.scalars(_same(kind, resource_id, by_user, by_team))).one_or_none()
+    row = {"id": new_id(), "user_id": by_user, "team_id": by_team, "role": role, "kind": kind.value}
+    statement = insert(AccessGrant).values(row | {"resource_id": resource_id, "created_at": tx.now})
+    statement = statement.on_conflict_do_update(constraint="access_grant_key", set_={"role": role})
+    stored = await tx.session.scalars(
+        statement.returning(AccessGrant).execution_options(populate_existing=True),
+    )
+    made = stored.one()
+    title = _title(name, thing)
+    if old is None:
+        await emit(tx, ConfigurationCreated(actor=who.ref, kind="access_grant", id=made.id, title=f"{title} ({role})"))
+    elif old != role:
+        change = Change(field="role", old=old, new=role)
+        await emit(
+            tx,
+            ConfigurationChanged(actor=who.ref, kind="access_grant", id=made.id, title=title, changes=[change]),
+        )
+    return made
+
+
+def _same(kind: ResourceKind, resource_id: UUID, user_id: UUID | None, team_id: UUID | None) -> Select[str]:
+    held = AccessGrant.user_id == user_id if user_id is not None else AccessGrant.team_id == team_id
+    return select(AccessGrant.role).where(AccessGrant.kind == kind, AccessGrant.resource_id == resource_id, held)
+
+
+async def revoke_grant(tx: Tx, who: Actor, grant_id: UUID) -> None:
+    """Take a grant back. For whoever could give it; raises `NotFound` for one of what the actor may not see."""
+    held = await lock_grant(tx, grant_id)
+    kind = ResourceKind(held.kind)
+    thing = await _thing(tx, who, kind, held.resource_id)
+    _must_share(who, kind, thing)
+    holder = Holder("user", held.user_id) if held.user_id is not None else Holder("team", held.team_id or held.id)
+    title = _title(await _holder_name(tx, who, holder, also_gone=True), thing)
+    await tx.session.delete(held)
+    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="access_grant", id=grant_id, title=title))
+
+
+async def must_see_grants(tx: Tx, who: Actor, kind: ResourceKind, resource_id: UUID) -> None:
+    """Raise unless the actor may see who was granted this thing: whoever could grant it."""
+    _must_share(who, kind, await _thing(tx, who, kind, resource_id))
+
+
+async def _thing(tx: Tx, who: Actor, kind: ResourceKind, id: UUID) -> Incident | AlertSource:
+    match kind:
+        case ResourceKind.INCIDENT:
+            return await queries.get(tx, who.access, id)
+        case ResourceKind.ALERT_SOURCE:
+            return await alert_queries.source(tx, who.access, id)
+
+
+_SHARES: dict[ResourceKind, Permission] = {
+    ResourceKind.INCIDENT: P.INCIDENT_EDIT,
+    ResourceKind.ALERT_SOURCE: P.SOURCE_MANAGE,
+}
+
+
+def _must_share(who: Actor, kind: ResourceKind, thing: Incident | AlertSource) -> None:
+    if not who.may(P.ACCESS_MANAGE):
+        who.must(_SHARES[kind], on=thing)
+
+
+async def _holder_name(tx: Tx, who: Actor, holder: Holder, *, also_gone: bool = False) -> str:
+    if holder.kind == "team":
+        teams = await identity.teams_by_id(tx, who.access, [holder.id])
+        team = teams.get(holder.id)
+        if team is None or (team.archived_at is not None and not also_gone):
+            raise Invalid("team_id", "Choose a team that is not archived.", code="unknown")
+        return team.name
+    try:
+        person = await identity.user(tx, holder.id)
+    except NotFound as problem:
+        raise Invalid("user_id", problem.message, code="unknown") from None
+    if not (person.is_active or also_gone):
+        raise Invalid("user_id", f"The account of {person.name} is switched off.", code="inactive")
+    return person.name
+
+
+def _title(name: str, thing: Incident | AlertSource) -> str:
+    return f"{name}: {thing.reference if isinstance(thing, Incident) else thing.name}"

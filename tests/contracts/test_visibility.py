@@ -1,0 +1,93 @@
+"""What pages and the API read for people is narrowed to what they may see, or it is said why it need not be."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import tocsin
+
+ROOT = Path(tocsin.__file__).parent
+_READERS = ("queries", "list_queries", "fallback_queries", "waking_queries", "access_queries", "log")
+
+# Read by ids that the caller has from a query that was narrowed, or of one thing that was got by one.
+_OF_WHAT_IS_SEEN = {
+    "tocsin.alerts.queries": {"effects_of", "open_of_source", "signals_of_alert", "signals_of_source", "source_names",
+                              "troubles"},
+    "tocsin.events.log": {"newest_first"},
+    "tocsin.incidents.queries": {"joined_counts", "responders", "timeline", "troubles"},
+    "tocsin.notifications.queries": {"deliveries"},
+    "tocsin.oncall.queries": {"being_paged", "pages_of", "pages_of_runs", "run", "runs_of"},
+    "tocsin.web.queries": {"next_steps", "source_figures", "touched_by"},
+}  # fmt: skip
+# The organisation's own: people, how they are reached, policies, routes. `needs` of the route is all that it takes.
+_OF_THE_ORGANISATION = {
+    "tocsin.alerts.queries": {"route", "routes"},
+    "tocsin.identity.access_queries": {"grants", "role", "roles"},
+    "tocsin.identity.queries": {
+        "link", "lock_organisation", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
+        "user", "users", "users_by_id",
+    },
+    "tocsin.notifications.queries": {
+        "conditions", "contact_method", "contact_methods", "count_failing", "deliveries",
+        "news_preference", "reaches", "rules", "ways_to_reach",
+    },
+    "tocsin.oncall.queries": {
+        "fallback_target", "known_directory", "people", "plans", "policies", "policy", "weaknesses_of",
+    },
+    "tocsin.web.queries": {"any_incident", "any_source", "latest_test", "set_up_so_far"},
+}  # fmt: skip
+
+
+def _read() -> Iterator[tuple[str, str, str]]:
+    """Every function of a `queries` module that a page or the API calls: where, the module, the function."""
+    for path in sorted([*(ROOT / "web").glob("*.py"), *(ROOT / "api").glob("*.py")]):
+        tree = ast.parse(path.read_text())
+        modules: dict[str, str] = {}
+        functions: dict[str, tuple[str, str]] = {}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("tocsin."):
+                continue
+            for name in node.names:
+                if name.name in _READERS:
+                    modules[name.asname or name.name] = f"{node.module}.{name.name}"
+                elif str(node.module).rpartition(".")[2] in _READERS:
+                    functions[name.asname or name.name] = (str(node.module), name.name)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            match node.func:
+                case ast.Attribute(value=ast.Name(id=alias), attr=name) if alias in modules:
+                    yield path.name, modules[alias], name
+                case ast.Name(id=name) if name in functions:
+                    yield path.name, *functions[name]
+                case _:
+                    pass
+
+
+def test_what_people_are_shown_was_narrowed_for_them() -> None:
+    """C8: a query that a page or the API calls takes the reader's access, or stands above with what makes it safe."""
+    unproven: set[str] = set()
+    for place, module, name in _read():
+        function = getattr(importlib.import_module(module), name)
+        if not inspect.iscoroutinefunction(function):
+            continue
+        known = _OF_WHAT_IS_SEEN.get(module, set()) | _OF_THE_ORGANISATION.get(module, set())
+        if "access" not in inspect.signature(function).parameters and name not in known:
+            unproven.add(f"{place}: {module}.{name}")
+    assert not unproven
+
+
+def test_no_exception_is_left_that_nobody_needs() -> None:
+    """The lists above can only shrink."""
+    used = {(module, name) for _, module, name in _read()}
+    listed = {
+        (module, name)
+        for of in (_OF_WHAT_IS_SEEN, _OF_THE_ORGANISATION)
+        for module, names in of.items()
+        for name in names
+    }
+    assert listed - used == set()

@@ -1,0 +1,181 @@
+"""Every route says what it needs, and refuses whoever has it nowhere: made from the router, and so complete."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from tests.surfaces.conftest import Api
+from tocsin.api.body import Body
+from tocsin.api.openapi import kinds_of
+from tocsin.app import make_site
+from tocsin.edge import rights
+from tocsin.edge.rights import Needs, Right, rights_of
+from tocsin.identity.access import BUILT_IN, BY_BEING_ASKED, P, Permission, Role
+from tocsin.kit.ids import public
+
+# What needs no right at all, as it shows nothing of the organisation.
+_OPEN = ("/healthz", "/readyz", "/metrics", "/api/v1/docs", "/api/v1/openapi")
+
+
+def _has(role: Role, needs: Needs) -> bool:
+    held = BUILT_IN[role]
+    if isinstance(needs, Permission):
+        return needs in held or needs in BY_BEING_ASKED
+    return needs is not Right.OWN or P.SELF_EDIT in held
+
+
+# What an administrator cannot do with this body or for somebody else, and what is proved elsewhere.
+_OTHERS = {
+    "/api/v1/pages",
+    "/api/v1/pages/{id}/actions/acknowledge",
+    "/api/v1/pages/{id}/actions/decline",
+}
+
+
+@pytest.fixture
+def site() -> Litestar:
+    return make_site()
+
+
+def test_every_route_states_what_it_needs(site: Litestar) -> None:
+    """F118: a new handler without a right is not let in."""
+    stated = rights_of(site)
+    missing = [
+        (route.path_format, method)
+        for route in site.routes
+        for method in getattr(route, "methods", ())
+        if method not in ("HEAD", "OPTIONS")
+        and not route.path_format.startswith(_OPEN)
+        and (route.path_format, method.lower()) not in stated
+    ]
+    assert missing == []
+    assert {path for path, _ in stated if path.startswith("/api/")}, "the API is among them"
+
+
+class Stage:
+    """One of everything that paths and bodies name, and a client for each role."""
+
+    def __init__(self, clients: dict[Role, httpx.AsyncClient], names: dict[str, str]) -> None:
+        self.clients = clients
+        self.names = names
+
+    def path(self, template: str) -> str:
+        kind = template.split("/")[3]
+        values = {"id": self.names.get(kind, "x"), "method_id": self.names["method"], "alert_id": self.names["alerts"]}
+        values["key"] = self.names["role"]
+        return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], template).removeprefix("/api/v1")
+
+    def body(self, path: str, example: dict[str, Any]) -> dict[str, Any]:
+        """The example of the body, with ids of what there is."""
+        merged = {**example, **_BODIES.get(path.removeprefix("/api/v1"), {})}
+        return {name: self._real(value) for name, value in merged.items() if value is not None}
+
+    def _real(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.names.get(value.removeprefix("$"), value) if value.startswith("$") else self._by_prefix(value)
+        if isinstance(value, list):
+            return [self._real(each) for each in value]
+        if isinstance(value, dict):
+            return {name: self._real(each) for name, each in value.items()}
+        return value
+
+    def _by_prefix(self, text: str) -> str:
+        kinds = {"usr": "users", "alt": "alerts", "inc": "incident", "pol": "escalation_policies", "cm": "method"}
+        kinds |= {"src": "alert_sources", "tem": "teams", "rte": "alert_routes"}
+        prefix, _, rest = text.partition("_")
+        return self.names[kinds[prefix]] if prefix in kinds and len(rest) == 26 else text
+
+
+# Where the example alone would not get as far as the right.
+_BODIES: dict[str, dict[str, Any]] = {
+    "/incidents/{id}/actions/cancel": {"reason": "false_alarm", "duplicate_of": None},
+    "/incidents/{id}/actions/close": {"resolution_note": "Done."},
+    "/users/{id}/contact_methods/{method_id}": {"name": "Work", "format": None, "template": None, "content_type": None},
+    "/access_grants": {"resource_id": "$incident", "user_id": "$users", "role": "stakeholder"},
+    "/alerts/actions/bulk": {"action": "acknowledge", "ids": ["$alerts"]},
+}
+
+
+@pytest.fixture
+async def stage(api: Api) -> Stage:
+    world = api.world
+    people = {role: await world.person(role.value, role=role.value) for role in Role}
+    clients = {role: await api.as_(person) for role, person in people.items()}
+    other = await world.person("other")
+    policy = await world.policy([other])
+    route = await world.route(policy)
+    alert = await world.alert()
+    root = clients[Role.ADMIN]
+
+    async def made(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = await root.post(path, json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    incident = await made("/incidents", {"title": "Checkout is down"})
+    grant = await made(
+        "/access_grants",
+        {"resource_id": incident["id"], "user_id": public("usr", other.id), "role": "stakeholder"},
+    )
+    token = await made("/api_tokens", {"user_id": public("usr", other.id), "name": "t", "scopes": ["incident.view"]})
+    names = {
+        "incidents": incident["number"],
+        "incident": incident["id"],
+        "alerts": public("alt", alert.id),
+        "alert_sources": public("src", alert.source_id),
+        "alert_routes": public("rte", route),
+        "escalation_policies": public("pol", policy.id),
+        "users": public("usr", other.id),
+        "teams": (await made("/teams", {"name": "Search"}))["id"],
+        "role": (await made("/roles", {"name": "Day desk", "permissions": ["incident.view"]}))["key"],
+        "access_grants": grant["id"],
+        "api_tokens": token["id"],
+        "method": (await root.get(f"/users/{public('usr', other.id)}/contact_methods")).json()["data"][0]["id"],
+        "pages": (await root.get("/pages", params={"alert_id": public("alt", alert.id)})).json()["data"][0]["id"],
+    }
+    return Stage(clients, names)
+
+
+def _operations(site: Litestar) -> list[tuple[str, str, Needs]]:
+    found = [(path, method, needs) for (path, method), needs in rights_of(site).items() if path.startswith("/api/v1/")]
+    # What takes away comes last, so that all others find it.
+    return sorted(found, key=lambda each: (each[1] == "delete", each[0], each[1]))
+
+
+def _examples(document: dict[str, Any], path: str, method: str) -> dict[str, Any]:
+    operation = document["paths"].get(path, {}).get(method, {})
+    schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return next((dict(kind.example) for kind in kinds_of(Body) if kind.__name__ == name), {})
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["at the edge", "in the use case"])
+async def test_each_operation_refuses_whoever_has_its_right_nowhere(
+    site: Litestar, stage: Stage, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    """F117, F118, F119: role by role; and what changes something is refused by the use case itself as well."""
+    if not is_guarded:
+        monkeypatch.setattr(rights, "refuse", lambda who, needs: None)
+    document = (await stage.clients[Role.ADMIN].get("/openapi.json")).json()
+    wrong: list[str] = []
+    for template, method, needs in _operations(site):
+        if template.endswith("/stream") or (method == "get" and not is_guarded):
+            continue
+        path, body = stage.path(template), stage.body(template, _examples(document, template, method))
+        for role in reversed(Role):
+            answer = await stage.clients[role].request(method.upper(), path, json=body if method != "get" else None)
+            code = answer.status_code
+            called = f"{method} {path} as {role}: {code} {answer.text[:200]}"
+            if code >= 500:
+                wrong.append(called)
+            elif not _has(role, needs):
+                # Behind the edge, what somebody may not see is not there for them.
+                wrong += [called] if code != 403 and (is_guarded or code != 404) else []
+            elif role is Role.ADMIN and template not in _OTHERS and code in (401, 403, 422):
+                wrong.append(called)
+    assert wrong == [], "\n".join(wrong)
