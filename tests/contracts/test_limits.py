@@ -11,6 +11,7 @@ import pytest
 
 import tocsin
 from tests.world import World
+from tocsin.identity.service import MOST_OWNERS
 from tocsin.incidents import lifecycle
 from tocsin.incidents.service import checks, editing, ending, linking, paging
 
@@ -32,6 +33,8 @@ IN_OPENAPI = [
     ("PageForIncident", "targets", paging.MANY),
     ("AddComment", "body", editing.COMMENT_LIMIT),
     ("LinkAlerts", "alert_ids", linking.MANY),
+    ("DeclareIncident", "team_ids", MOST_OWNERS),
+    ("EditIncident", "team_ids", MOST_OWNERS),
 ]
 # The form and its field.
 IN_FORMS = [

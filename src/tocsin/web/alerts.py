@@ -170,7 +170,7 @@ async def _list(tx: Tx, who: Actor, tab: str, q: str, before: str) -> pages.Valu
 
 
 def _may(who: Actor) -> May:
-    return May(act=who.may(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
+    return May(act=who.access.may_somewhere(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
 
 
 async def _rows(tx: Tx, who: Actor, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRow]:

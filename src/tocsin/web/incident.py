@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -21,7 +21,7 @@ from tocsin.events import words
 from tocsin.events.log import LoggedEvent
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import Actor, Team
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import (
     COUNTED,
@@ -64,6 +64,9 @@ class IncidentView:
     reporter_name: str | None
     resolution_note: str
     duplicate_of: str
+    teams: list[str]
+    # For the teams that own it, and for whoever was asked or granted it.
+    is_private: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,8 @@ async def show(
 
 async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     is_open = lifecycle.is_open(incident)
-    may_edit = who.may(P.INCIDENT_EDIT)
+    may_edit = who.may(P.INCIDENT_EDIT, on=incident)
+    teams = (await identity.teams_by_id(tx, who.access, incident.team_ids)).values()
     survivor = (
         await queries.get(tx, who.access, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
     )
@@ -188,14 +192,19 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     calls = await _Calls.read(tx, incident, linked)
     views = [_responder(person, calls) for person in responders]
     people = await responder_choices(tx) if may_edit else []
-    page_people, page_policies = await target_choices(tx, people) if who.may(P.INCIDENT_PAGE) else ([], [])
+    page_people, page_policies = await target_choices(tx, people) if who.may(P.INCIDENT_PAGE, on=incident) else ([], [])
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
     return {
-        "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else ""),
+        "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else "", teams),
         "duplicates": [
             (each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])
         ],
-        "may": May(may_edit, who.may(P.INCIDENT_RESOLVE), who.may(P.INCIDENT_PAGE), may_edit),
+        "may": May(
+            edit=may_edit,
+            resolve=who.may(P.INCIDENT_RESOLVE, on=incident),
+            page=who.may(P.INCIDENT_PAGE, on=incident),
+            comment=who.may(P.INCIDENT_COMMENT, on=incident),
+        ),
         "my": My(
             is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
             has_joined=mine is not None and mine.state == ResponderState.JOINED,
@@ -217,7 +226,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     }
 
 
-def _incident(incident: Incident, now: datetime, duplicate_of: str) -> IncidentView:
+def _incident(incident: Incident, now: datetime, duplicate_of: str, teams: Collection[Team]) -> IncidentView:
     return IncidentView(
         ref=incident.reference,
         title=incident.title,
@@ -235,6 +244,8 @@ def _incident(incident: Incident, now: datetime, duplicate_of: str) -> IncidentV
         reporter_name=incident.reporter_name,
         resolution_note=incident.resolution_note,
         duplicate_of=duplicate_of,
+        teams=sorted(team.name for team in teams),
+        is_private=incident.is_private or any(team.is_private for team in teams),
     )
 
 

@@ -9,6 +9,7 @@ from litestar import get
 from markupsafe import Markup
 
 from tocsin.edge.context import AppRequest, Ctx
+from tocsin.edge.rights import Right
 from tocsin.kit.errors import NotFound
 from tocsin.web import pages
 from tocsin.web.pages import Flash, Values
@@ -75,7 +76,7 @@ _ENTRIES = (
 )
 
 
-@get("/ui", sync_to_thread=False)
+@get("/ui", sync_to_thread=False, needs=Right.NONE)
 def every_component(request: AppRequest, context: Ctx) -> pages.Page:
     """Show all components; there is no such page unless `TOCSIN_DEVELOPMENT` is on."""
     if not context.settings.development:
