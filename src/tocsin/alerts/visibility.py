@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, not_, or_, select, true
+from sqlalchemy import ColumnElement, false, not_, or_, select, true, union
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from tocsin.alerts.model import Alert, AlertSource
@@ -19,10 +19,19 @@ def visible(access: Access, rows: type[Alert] = Alert) -> ColumnElement[bool]:
         return false()
     if _sees_every(access, P.ALERT_VIEW):
         return true()
+    of_source = _of_source(access, P.ALERT_VIEW, rows.source_id)
     mine = aliased(Page)
+    if P.ALERT_VIEW not in access.organisation:
+        # Few are seen of many, so these are found by themselves and not looked for in all of them.
+        near, own = aliased(Alert), Page.user_id == access.user_id
+        asked = union(
+            select(Page.alert_id).where(own, Page.alert_id.is_not(None)),
+            select(near.id).where(near.incident_id.in_(select(mine.incident_id).where(mine.user_id == access.user_id))),
+        )
+        return or_(of_source, rows.id.in_(asked))
     about = select(mine.alert_id).where(mine.user_id == access.user_id, mine.alert_id == rows.id)
     near = select(mine.incident_id).where(mine.user_id == access.user_id, mine.incident_id == rows.incident_id)
-    return or_(_of_source(access, P.ALERT_VIEW, rows.source_id), about.exists(), near.exists())
+    return or_(of_source, about.exists(), near.exists())
 
 
 def visible_sources(access: Access) -> ColumnElement[bool]:

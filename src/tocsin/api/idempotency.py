@@ -194,7 +194,7 @@ def _key_of(scope: Scope) -> str:
 
 def _digest(scope: Scope, who: Actor, body: bytes) -> bytes:
     raw: Any = scope
-    may = " ".join(sorted(who.access.organisation))
+    may = " ".join([*sorted(who.access.organisation), *sorted(who.access.within)])
     return hashlib.sha256(f"{may}\n{raw['method']} {raw['path']}\n".encode() + body).digest()
 
 

@@ -130,10 +130,11 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
     if if_version is not None and user.version != if_version:
         raise Stale("Somebody changed this person in the meantime. Look at them again before you save.")
     allowed = before = (await access(tx, user_id)).organisation
+    if (changes.email, changes.role, changes.is_active) != (None, None, None) and who.user_id != user_id:
+        must_not_exceed(who, before)
     if changes.role is not None and changes.role != user.role:
         allowed = await hold_role(tx, changes.role)
         must_not_exceed(who, allowed)
-        must_not_exceed(who, before)
     was_active = user.is_active
     was_active_admin = user.is_active and user.role == Role.ADMIN
     changed = _apply(user, changes)
