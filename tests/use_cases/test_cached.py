@@ -49,7 +49,7 @@ async def test_a_full_pool_does_not_wait_for_itself(world: World) -> None:
     async def use() -> Sequence[str]:
         async with db.begin() as tx:
             await everybody_is_in.wait()
-            return await tx.cached("test.part", load)
+            return await tx.cached("paging", load)
 
     try:
         async with asyncio.timeout(PATIENCE):
@@ -69,10 +69,10 @@ async def test_what_is_not_at_hand_is_read_once_for_whoever_asks_later(world: Wo
 
     async def ask() -> str | None:
         async with world.db.begin_hot() as tx:
-            return await tx.at_hand("test.part", load)
+            return await tx.at_hand("paging", load)
 
     async with world.db.begin_hot() as tx:
-        assert [await tx.at_hand("test.part", load) for _ in range(3)] == [None, None, None]
+        assert [await tx.at_hand("paging", load) for _ in range(3)] == [None, None, None]
     assert world.db._fetching is not None
     await world.db._fetching
     assert (await ask(), loads) == ("configuration", ["read"])
@@ -92,9 +92,38 @@ async def test_what_is_read_for_later_ends_with_the_database(world: World) -> No
 
     try:
         async with db.begin() as tx:
-            assert await tx.at_hand("test.part", load) is None
+            assert await tx.at_hand("paging", load) is None
         async with asyncio.timeout(PATIENCE):
             await began.wait()
     finally:
         await db.close()
     assert ended.is_set()
+
+
+_VERSIONS = "SELECT routing, paging, version FROM configuration_version"
+
+
+async def test_a_change_counts_for_the_parts_that_it_is_about_and_once(world: World) -> None:
+    """G09: a thousand people who are changed at once are one change, and of routing none is read anew."""
+    ada, _ = await world.people("ada", "bob")
+    before = await world.db.pool.fetchrow(_VERSIONS)
+    await world.db.pool.execute("UPDATE user_account SET name = name || '!'")
+    people = await world.db.pool.fetchrow(_VERSIONS)
+    await world.source()
+    source = await world.db.pool.fetchrow(_VERSIONS)
+    await world.policy([ada])
+    policy = await world.db.pool.fetchrow(_VERSIONS)
+    assert before is not None and people is not None and source is not None and policy is not None
+    assert [people[n] - before[n] for n in range(3)] == [0, 1, 1]
+    assert [source[n] - people[n] for n in range(3)] == [1, 0, 1]
+    assert policy["routing"] == source["routing"] + 1 and policy["paging"] > source["paging"]
+
+
+async def test_each_transaction_counts_by_itself_on_one_connection(world: World) -> None:
+    """What was counted is remembered for its transaction and not for the connection."""
+    await world.people("ada")
+    async with world.db.pool.acquire() as connection:
+        first = await connection.fetchval("SELECT paging FROM configuration_version")
+        for _ in range(3):
+            await connection.execute("UPDATE user_account SET name = name || '!'")
+        assert await connection.fetchval("SELECT paging FROM configuration_version") == first + 3

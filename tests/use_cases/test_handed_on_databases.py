@@ -167,7 +167,7 @@ async def test_an_application_begins_with_nothing_in_its_memory(databases: Datab
             return object()
 
         async with db.begin() as tx:
-            return await tx.cached("something", load)
+            return await tx.cached("paging", load)
 
     async with databases.one(with_clock=False) as used:
         lender = await used.lender("db")

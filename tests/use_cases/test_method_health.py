@@ -86,7 +86,7 @@ async def test_a_channel_that_is_not_set_up_sends_nothing(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
     method = await method_of(world, ada)
     await world.db.pool.execute("UPDATE contact_method SET kind = 'sms' WHERE id = $1", method.id)
-    await world.db.pool.execute("UPDATE configuration_version SET version = version + 1")
+    await world.db.pool.execute("UPDATE configuration_version SET paging = paging + 1")
     await world.route(await world.policy([ada, bob], wait=minutes(60)))
     alert = await world.alert()
     assert await world.deliveries(alert) == ["Ada: queued"]

@@ -27,7 +27,7 @@ from tocsin.identity.access import EVERYTHING
 async def look_up(world: World) -> None:
     """Have the routing table at hand, as any alert that is routed leaves it."""
     async with world.db.begin() as tx:
-        await tx.cached("alerts.routing", queries.routing_table)
+        await tx.cached("routing", queries.routing_table)
 
 
 async def submit(world: World, source: AlertSource, *keys: str, **fields: Any) -> None:
@@ -175,9 +175,9 @@ async def test_a_source_that_the_table_does_not_know_is_left_to_a_job(world: Wor
     """F063: alone; its neighbours in the batch are decided about."""
     other, source = await world.source(), await world.source()
     await look_up(world)
-    version, table = world.db._snapshots["alerts.routing"]
+    version, table = world.db._snapshots["routing"]
     names = {source.id: table.sources[source.id]}
-    world.db._snapshots["alerts.routing"] = version, queries.RoutingTable(table.routes, names, table.policies)
+    world.db._snapshots["routing"] = version, queries.RoutingTable(table.routes, names, table.policies)
     together = [batch.accepted(known(each), b"{}", "", Parsed((signal("disk"),))) for each in (other, source)]
     async with world.db.begin_hot() as tx:
         await batch.store_batch(tx, together)

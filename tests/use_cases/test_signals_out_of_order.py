@@ -204,7 +204,7 @@ async def test_two_processes_that_write_a_trigger_and_its_resolve_at_once_leave_
     source, at = await world.source(), await now(world)
     await world.route(await world.policy([ada, bob], wait=minutes(6)), "" if is_paged else "severity < 1")
     async with world.db.begin() as tx:
-        await tx.cached("alerts.routing", queries.routing_table)
+        await tx.cached("routing", queries.routing_table)
     said = {"firing": body("generic", "firing", at - minutes(1)), "resolved": body("generic", "resolved", at)}
     second = said.pop("resolved" if first == "firing" else "firing")
     async with world.db.begin() as tx:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast, get_args
 from weakref import WeakSet
 
 import asyncpg
@@ -46,8 +46,12 @@ T = TypeVar("T")
 LOCK: dict[str, Any] = {"key_share": True}
 
 _NOW = text("SELECT tocsin_now()")
-_VERSION = "SELECT version FROM configuration_version"
-_NOW_AND_VERSION = "SELECT tocsin_now() AS now, (SELECT version FROM configuration_version) AS version"
+# Parts of the configuration that are kept in memory, and the columns that count their changes.
+Part = Literal["routing", "paging"]
+Versions = Mapping[Part, int]
+_PARTS: tuple[Part, ...] = get_args(Part)
+_VERSIONS = f"SELECT {', '.join(_PARTS)} FROM configuration_version"  # noqa: S608
+_NOW_AND_VERSIONS = f"SELECT tocsin_now() AS now, {', '.join(_PARTS)} FROM configuration_version"  # noqa: S608
 
 
 def encode_json(value: object) -> str:
@@ -67,7 +71,7 @@ class Tx:
     has only the driver's connection: it costs a third, and is for the few paths that must keep up with a burst.
     """
 
-    __slots__ = ("_began_at", "_connection", "_db", "_rings", "_session", "_version", "depth", "listeners", "now")
+    __slots__ = ("_began_at", "_connection", "_db", "_rings", "_session", "_versions", "depth", "listeners", "now")
 
     def __init__(
         self,
@@ -77,14 +81,14 @@ class Tx:
         session: AsyncSession | None = None,
         connection: Connection | None = None,
         depth: int = 0,
-        began_at: int | None = None,
+        began_at: Versions | None = None,
     ) -> None:
         self._db = db
-        # The version of the configuration when it began, where that was asked for.
+        # The versions of the configuration when it began, where that was asked for.
         self._began_at = began_at
         self._session = session
         self._connection = connection
-        self._version: int | None = None
+        self._versions: Versions | None = None
         self._rings: set[str] = set()
         self.now = now
         # Event name → the reactions to it.
@@ -120,24 +124,29 @@ class Tx:
             self._connection = cast("Connection", fairy.driver_connection)
         return self._connection
 
-    async def cached(self, name: str, load: Callable[[Tx], Awaitable[T]]) -> T:
-        """Return a part of the configuration, read anew only when somebody has changed any of it.
+    async def cached(self, part: Part, load: Callable[[Tx], Awaitable[T]]) -> T:
+        """Return a part of the configuration, read anew only when somebody has changed it.
 
         The database counts every committed change (see `configuration_version` in the migrations), so what is
         returned is never older than this transaction's first look. Changes of this transaction itself are not in it.
         """
-        if self._version is None:
-            self._version = await (await self.raw()).fetchval(_VERSION)
-        return await self._db.snapshot(name, load, at_least=self._version or 0)
+        if self._versions is None:
+            self._versions = await _versions(await self.raw())
+        return await self._db.snapshot(part, load, at_least=self._versions[part])
 
-    async def at_hand(self, name: str, load: Callable[[Tx], Awaitable[T]]) -> T | None:
+    async def at_hand(self, part: Part, load: Callable[[Tx], Awaitable[T]]) -> T | None:
         """Return what `cached` would, as of the begin of the transaction; None when that would have to be read.
 
         It is read then, but for whoever asks later: nobody waits for it here.
         """
         if self._began_at is None:
-            self._began_at = await (await self.raw()).fetchval(_VERSION)
-        return self._db.at_hand(name, load, at_least=self._began_at or 0)
+            self._began_at = await _versions(await self.raw())
+        return self._db.at_hand(part, load, at_least=self._began_at[part])
+
+
+async def _versions(connection: Connection) -> Versions:
+    (row,) = await connection.fetch(_VERSIONS)
+    return {part: row[part] for part in _PARTS}
 
 
 class Database:
@@ -156,8 +165,8 @@ class Database:
         self.condition = Condition()
         self.bell = Bell(dsn, remote=bell)
         self.listeners: Listeners = {}
-        # Name → the version of the configuration it was read at, and what was read.
-        self._snapshots: dict[str, tuple[int, Any]] = {}
+        # Each part with the version that it was read at, and what was read.
+        self._snapshots: dict[Part, tuple[int, Any]] = {}
         self._reading = asyncio.Lock()
         self._fetching: asyncio.Task[None] | None = None
         self._pool: Pool | None = None
@@ -295,34 +304,34 @@ class Database:
             finally:
                 await trial.rollback()
 
-    def at_hand(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T | None:
+    def at_hand(self, part: Part, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T | None:
         """Return a part of the configuration that is not older than the version; see `Tx.at_hand`."""
-        known = self._snapshots.get(name)
+        known = self._snapshots.get(part)
         if known is not None and known[0] >= at_least:
             return cast("T", known[1])
         if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.create_task(self._fetch(name, load, at_least), name="configuration")
+            self._fetching = asyncio.create_task(self._fetch(part, load, at_least), name="configuration")
         return None
 
-    async def _fetch(self, name: str, load: Callable[[Tx], Awaitable[T]], at_least: int) -> None:
+    async def _fetch(self, part: Part, load: Callable[[Tx], Awaitable[T]], at_least: int) -> None:
         # Who cannot do without it reads it, and says what is wrong.
         with contextlib.suppress(*STORE_ERRORS):
-            await self.snapshot(name, load, at_least=at_least)
+            await self.snapshot(part, load, at_least=at_least)
 
-    async def snapshot(self, name: str, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T:
+    async def snapshot(self, part: Part, load: Callable[[Tx], Awaitable[T]], *, at_least: int) -> T:
         """Return a part of the configuration that is not older than the version; see `Tx.cached`."""
-        known = self._snapshots.get(name)
+        known = self._snapshots.get(part)
         if known is None or known[0] < at_least:
             async with self._reading:
                 # Whoever waited here finds what the one before has read.
-                known = self._snapshots.get(name)
+                known = self._snapshots.get(part)
                 if known is None or known[0] < at_least:
-                    known = self._snapshots[name] = await self._read_snapshot(load)
+                    known = self._snapshots[part] = await self._read_snapshot(part, load)
         return cast("T", known[1])
 
-    async def _read_snapshot(self, load: Callable[[Tx], Awaitable[T]]) -> tuple[int, T]:
+    async def _read_snapshot(self, part: Part, load: Callable[[Tx], Awaitable[T]]) -> tuple[int, T]:
         async with self._begin(self._snapshot_engine) as tx:
-            version: int = await (await tx.raw()).fetchval(_VERSION)
+            version = (await _versions(await tx.raw()))[part]
             return version, await load(tx)
 
     @contextlib.asynccontextmanager
@@ -358,8 +367,9 @@ class Database:
         async with self.pool.acquire() as proxy:
             connection = cast("Connection", proxy)
             async with _transaction(connection):
-                (begun,) = await connection.fetch(_NOW_AND_VERSION)
-                tx = Tx(self, begun["now"], connection=connection, depth=depth, began_at=begun["version"])
+                (begun,) = await connection.fetch(_NOW_AND_VERSIONS)
+                versions: Versions = {part: begun[part] for part in _PARTS}
+                tx = Tx(self, begun["now"], connection=connection, depth=depth, began_at=versions)
                 yield tx
         if tx.rings:
             self.bell.ring(tx.rings)

@@ -86,7 +86,7 @@ def target_of(fallback: FallbackTarget | None) -> PageTarget | None:
 
 async def known_directory(tx: Tx) -> Directory:
     """Return the directory, read anew only when somebody has changed the configuration."""
-    return await tx.cached("oncall.directory", directory)
+    return await tx.cached("paging", directory)
 
 
 async def alerts_with_running_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[tuple[UUID, bool]]:

@@ -34,7 +34,6 @@ ROUTE = "alerts.route"
 PAGE_ANEW = "alerts.page_anew"
 # One routing job carries at most so many alerts: enough to make it cheap, few enough to keep a lock short.
 _ROUTED_AT_ONCE = 64
-_TABLE = "alerts.routing"
 # Seconds that intake may spend on the conditions of routes within one batch; what they do not suffice for gets a job.
 AT_ONCE_WITHIN = 0.02
 
@@ -81,7 +80,7 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     alerts = [alert for alert in alerts if alert.id not in over]
     if not alerts:
         return
-    table = await tx.cached(_TABLE, queries.routing_table)
+    table = await tx.cached("routing", queries.routing_table)
     held, begun = await hold_back(tx, alerts, table)
     for due, ids in lets_go(begun).items():
         await queue.enqueue(tx, *routing_jobs(ids, due=due))
@@ -127,7 +126,7 @@ async def route_at_once(tx: Tx, alerts: Sequence[queries.Unrouted]) -> dict[UUID
     Intake waits for nothing here: without the routing table at hand, and where conditions take long, it is left to the
     jobs. So is what its source may hold back.
     """
-    table = await tx.at_hand(_TABLE, queries.routing_table) if alerts else None
+    table = await tx.at_hand("routing", queries.routing_table) if alerts else None
     if table is None:
         return {}
     until = monotonic() + AT_ONCE_WITHIN
