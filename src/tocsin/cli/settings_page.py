@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import click
 
 from tocsin.settings import SETTINGS, Setting
@@ -15,15 +17,15 @@ options of a command win over both. Each variable may also end in `_FILE` and th
 as container secrets do. A wrong value, or a name that is not on this page, stops the start with a sentence.
 
 Written by `tocsin settings`; a test compares them.
-
-| variable | default | meaning |
-|---|---|---|
 """
+_TABLE = "\n## {group}\n\n| variable | default | meaning |\n|---|---|---|\n"
 
 
 def render() -> str:
     """Return the page. Defaults that depend on the machine are in the words of the setting."""
-    return _HEAD + "".join(_row(setting) for setting in SETTINGS)
+    groups = groupby(SETTINGS, key=lambda setting: setting.group)
+    tables = (_TABLE.format(group=group) + "".join(map(_row, settings)) for group, settings in groups)
+    return _HEAD + "".join(tables)
 
 
 def _row(setting: Setting) -> str:
