@@ -29,7 +29,30 @@ from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
 from tocsin.edge.readers import Readers
 from tocsin.edge.wrong_tokens import WrongTokens
+from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertUnacknowledged
+from tocsin.events.configuration import (
+    ConfigurationChanged,
+    ConfigurationCreated,
+    ConfigurationDeleted,
+    ContactMethodRecovered,
+    UserDeactivated,
+    UserLostRights,
+)
+from tocsin.events.incidents import (
+    IncidentAcknowledged,
+    IncidentCancelled,
+    IncidentReopened,
+    IncidentResolved,
+    ResponderJoined,
+)
 from tocsin.events.live import Live
+from tocsin.events.oncall import (
+    EscalationExhausted,
+    EscalationUnreached,
+    PageAttemptFailed,
+    PageFailed,
+    PageStarted,
+)
 from tocsin.identity import jobs as identity_jobs
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
@@ -64,21 +87,24 @@ COUNT_IN_VAIN = "oncall.count_in_vain"
 
 # Event name → what reacts to it.
 LISTENERS: Listeners = {
-    "page.failed": [Listener("page", GIVE_UP_ON_PAGE)],
-    "page.attempt_failed": [Listener("page", TRY_OTHER_WAYS)],
-    "user.deactivated": [Listener("page", STAND_IN)],
-    "user.lost_rights": [Listener("page", STAND_IN)],
-    "configuration.created": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
-    "configuration.changed": [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
-    "contact_method.recovered": [Listener("page", LOOK_AGAIN)],
-    "configuration.deleted": [Listener("page", LOOK_AGAIN, only_kinds=frozenset({"contact_method"}))],
-    "page.started": [Listener("default", NOTE_PAGE, only_of_incidents=True)],
-    "escalation.unreached": [Listener("default", COUNT_IN_VAIN)],
-    "escalation.exhausted": [Listener("default", COUNT_IN_VAIN)],
-    **{f"alert.{name}": [Listener("bulk", NEWS_OF_ALERT)] for name in ("acknowledged", "unacknowledged", "resolved")},
+    PageFailed.name: [Listener("page", GIVE_UP_ON_PAGE)],
+    PageAttemptFailed.name: [Listener("page", TRY_OTHER_WAYS)],
+    UserDeactivated.name: [Listener("page", STAND_IN)],
+    UserLostRights.name: [Listener("page", STAND_IN)],
+    ConfigurationCreated.name: [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    ConfigurationChanged.name: [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
+    ContactMethodRecovered.name: [Listener("page", LOOK_AGAIN)],
+    ConfigurationDeleted.name: [Listener("page", LOOK_AGAIN, only_kinds=frozenset({"contact_method"}))],
+    PageStarted.name: [Listener("default", NOTE_PAGE, only_of_incidents=True)],
+    EscalationUnreached.name: [Listener("default", COUNT_IN_VAIN)],
+    EscalationExhausted.name: [Listener("default", COUNT_IN_VAIN)],
     **{
-        f"incident.{name}": [Listener("bulk", NEWS_OF_INCIDENT)]
-        for name in ("acknowledged", "responder_joined", "resolved", "cancelled", "reopened")
+        event.name: [Listener("bulk", NEWS_OF_ALERT)]
+        for event in (AlertAcknowledged, AlertUnacknowledged, AlertResolved)
+    },
+    **{
+        event.name: [Listener("bulk", NEWS_OF_INCIDENT)]
+        for event in (IncidentAcknowledged, ResponderJoined, IncidentResolved, IncidentCancelled, IncidentReopened)
     },
 }
 # Whose news people are told: how it stands.
