@@ -77,3 +77,12 @@ async def test_a_look_leaves_transactions_as_they_were(dsn: str) -> None:
         assert await number() == before + 1
     finally:
         await db.close()
+
+
+async def test_a_transaction_that_is_over_takes_no_connection(db: Database) -> None:
+    """Whoever goes on using it is told, and does not keep a connection that nobody gives back."""
+    for opened in (db.begin(), db.look()):
+        async with opened as tx:
+            await tx.session.execute(text("SELECT 1"))
+        with pytest.raises(RuntimeError, match="over"):
+            _ = tx.session

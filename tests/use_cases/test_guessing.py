@@ -114,6 +114,7 @@ async def test_a_network_that_tries_one_account_after_the_other_runs_out(db: Dat
     await attempt(db, ada.email, ip="2001:db8::2", device=Device(uuid4(), KNOWN_UNTIL))
 
 
+@pytest.mark.usefixtures("strong_hashes")
 async def test_an_account_that_is_not_there_costs_the_same_work(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Identity: one hash is compared and the same is written, whoever is asked for."""
     ada, bob = await make(db, "ada", password=PASSWORD), await make(db, "bob")

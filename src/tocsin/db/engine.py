@@ -99,8 +99,12 @@ class Tx:
     @property
     def session(self) -> AsyncSession:
         if self._session is None:
-            raise RuntimeError("A hot transaction has no session.")
+            raise RuntimeError("A hot transaction has no session, and one that is over has none any more.")
         return self._session
+
+    def end(self) -> None:
+        """Let go of the session: whoever used it now would take a connection that nobody gives back."""
+        self._session = self._connection = None
 
     def ring(self, topic: str) -> None:
         """Ring this topic after the commit."""
@@ -349,7 +353,11 @@ class Database:
         """
         async with AsyncSession(self._looking, expire_on_commit=False) as session:
             now: datetime = (await session.execute(_NOW)).scalar_one()
-            yield Tx(self, now, session=session)
+            tx = Tx(self, now, session=session)
+            try:
+                yield tx
+            finally:
+                tx.end()
 
     @contextlib.asynccontextmanager
     async def _begin(self, engine: AsyncEngine, *, depth: int = 0) -> AsyncGenerator[Tx]:
@@ -358,6 +366,7 @@ class Database:
                 now: datetime = (await session.execute(_NOW)).scalar_one()
                 tx = Tx(self, now, session=session, depth=depth)
                 yield tx
+            tx.end()
             if tx.rings:
                 self.bell.ring(tx.rings)
 

@@ -354,6 +354,9 @@ SELECT EXISTS (SELECT FROM alert WHERE routed_at IS NULL)
     OR EXISTS (SELECT FROM delivery WHERE state IN ('queued', 'sending'))
     OR EXISTS (SELECT FROM job WHERE coalesce(dedup, '') NOT LIKE 'schedule:%'
                AND (kind <> 'oncall.advance' OR due <= tocsin_now()))
+    -- A backend whose client was killed may still be about to commit what it was told to.
+    OR EXISTS (SELECT FROM pg_stat_activity
+               WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid())
 """
 _LEFT = """
 SELECT (SELECT json_agg(job) FROM (SELECT kind, due, tocsin_now() AS now, attempt, owner, lease_until, last_error

@@ -211,6 +211,7 @@ async def _show(
         known = await contact.conditions(tx, [method.id for method in methods], context.channels)
         needs = await incidents.needs_of(tx, person.id) if who.may(P.USER_MANAGE) else []
         paged_by = await oncall.pages_them(tx, person.id)
+        roles = await role_choices(tx) if who.may(P.USER_MANAGE) else []
     is_me = person.id == who.user_id
     may = May(edit=who.may(P.USER_MANAGE) or (is_me and who.may(P.SELF_EDIT)), manage=who.may(P.USER_MANAGE))
     shown = [_method(context, method, may, known[method.id]) for method in methods]
@@ -243,7 +244,7 @@ async def _show(
         "told": _TOLD,
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": read_test(context, test, methods) if may.edit else None,
-        "roles": await role_choices(tx) if may.manage else (),
+        "roles": roles,
         "may": may,
         "shortest_password": SHORTEST_PASSWORD,
         "link_url": link_url,
