@@ -81,6 +81,7 @@ async def test_an_alert_is_found_by_the_number_that_its_page_shows(api: Api, adm
 
     for wrong in ("ALR-999999", f"ALR-{2**70}", "ALR-", "ALR--1", f"ALRT-{alert['number']}", str(alert["number"])):
         assert (await admin.get(f"/alerts/{wrong}")).status_code == 404, wrong
+    assert (await admin.get("/alerts/ALR-999999")).json()["detail"] == "There is no alert “ALR-999999”."
 
 
 async def test_the_number_of_an_alert_leads_to_nothing_that_may_not_be_seen(api: Api, admin: httpx.AsyncClient) -> None:
@@ -93,7 +94,9 @@ async def test_the_number_of_an_alert_leads_to_nothing_that_may_not_be_seen(api:
     called = f"ALR-{(await admin.get('/alerts')).json()['data'][0]['number']}"
     stranger = await api.as_(await api.world.person("stranger"))
     for path in ("", "/signals", "/notifications", "/explain"):
-        assert (await stranger.get(f"/alerts/{called}{path}")).status_code == 404
+        refused = await stranger.get(f"/alerts/{called}{path}")
+        # In the words for a number that nobody has given out.
+        assert (refused.status_code, refused.json()["detail"]) == (404, f"There is no alert “{called}”.")
     for verb in ("acknowledge", "unacknowledge", "escalate", "resolve", "declare_incident"):
         assert (await stranger.post(f"/alerts/{called}/actions/{verb}", json={})).status_code == 404
     assert (await stranger.get("/alerts", params={"q": called})).json()["data"] == []
