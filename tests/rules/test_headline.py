@@ -24,12 +24,25 @@ from tests.rules.test_explain import (
 from tocsin.alerts.headline import summary
 from tocsin.events.alerts import AlertAcknowledged, AlertUnacknowledged
 from tocsin.events.base import Event
-from tocsin.events.oncall import PageDeclined, PageStarted, PageUnreachable
+from tocsin.events.oncall import PageAttemptFailed, PageDeclined, PageStarted, PageUnreachable
 
 
 def missed(name: str) -> Event:
     return PageUnreachable(
         actor=person("Tocsin"), page_id=ID, user_id=ID, user_name=name, reason="every message to them failed"
+    )
+
+
+def failed(name: str) -> Event:
+    return PageAttemptFailed(
+        actor=person("Tocsin"),
+        delivery_id=ID,
+        page_id=ID,
+        user_name=name,
+        channel="webhook",
+        error="Answered 404.",
+        attempt=1,
+        retry_after=2,
     )
 
 
@@ -78,6 +91,27 @@ def last_resort(name: str) -> Event:
         # A message that got through counts, whatever became of another one; and so does a new try.
         ((ROUTED, page("Ada"), SENT, missed("Ada")), "Ada was paged; nobody has answered yet."),
         ((ROUTED, page("Ada"), missed("Ada"), page("Ada")), "Ada was paged; nobody has answered yet."),
+        # Messages that fail and are tried again: nobody was told yet, and that is said before the step is over.
+        ((ROUTED, page("Ada"), failed("Ada")), "Ada was paged; no message has reached anybody yet."),
+        (
+            (ROUTED, page("Ada", wait=None), failed("Ada")),
+            "Ada was paged; no message has reached anybody yet, and nobody else will be asked.",
+        ),
+        ((ROUTED, page("Ada"), failed("Ada"), SENT), "Ada was paged; nobody has answered yet."),
+        ((ROUTED, page("Ada"), SENT, failed("Ada")), "Ada was paged; nobody has answered yet."),
+        ((ROUTED, page("Ada"), failed("Ada"), page("Ada")), "Ada was paged; nobody has answered yet."),
+        (
+            (ROUTED, page("Bob"), page("Ada"), failed("Bob"), SENT),
+            "Ada was paged, no message has reached Bob; nobody has answered yet.",
+        ),
+        (
+            (ROUTED, page("Bob"), page("Ada"), failed("Bob"), answered("Ada")),
+            "Ada was paged, no message has reached Bob, and Ada answered after 90 s.",
+        ),
+        (
+            (ROUTED, page("Bob"), failed("Bob"), missed("Bob"), page("Ada"), SENT),
+            "Ada was paged, Bob could not be reached; nobody has answered yet.",
+        ),
         # Declines.
         ((ROUTED, page("Ada"), declined("Ada")), "Ada was paged, Ada declined, and nobody else has answered yet."),
         (

@@ -61,6 +61,48 @@ async def test_an_alert_pages_is_answered_and_explains_itself(api: Api, admin: h
     assert "Disk is full" in signals[0]["signal"]["body"]
 
 
+async def test_an_alert_is_found_by_the_number_that_its_page_shows(api: Api, admin: httpx.AsyncClient) -> None:
+    """F053: what a phone and the doctor call ALR-31 opens as that, is found by it, and takes every verb."""
+    made = await _wire(api, admin, "ada", "bob")
+    await _fire(api, made["source"])
+    await _fire(api, made["source"], "Another")
+    alert = next(each for each in (await admin.get("/alerts")).json()["data"] if each["title"] == "Disk is full")
+    called = f"ALR-{alert['number']}"
+    for name in (called, called.lower()):
+        assert (await admin.get(f"/alerts/{name}")).json()["id"] == alert["id"]
+        assert [each["id"] for each in (await admin.get("/alerts", params={"q": name})).json()["data"]] == [alert["id"]]
+    for below in ("signals", "notifications", "explain"):
+        assert (await admin.get(f"/alerts/{called}/{below}")).status_code == 200
+    for verb, status in (("escalate", "triggered"), ("acknowledge", "acknowledged"), ("unacknowledge", "triggered")):
+        done = (await admin.post(f"/alerts/{called}/actions/{verb}")).json()
+        assert (done["id"], done["status"]) == (alert["id"], status)
+    assert (await admin.post(f"/alerts/{called}/actions/declare_incident", json={})).status_code == 201
+    assert (await admin.post(f"/alerts/{called}/actions/resolve")).json()["status"] == "resolved"
+
+    for wrong in ("ALR-999999", f"ALR-{2**70}", "ALR-", "ALR--1", f"ALRT-{alert['number']}", str(alert["number"])):
+        assert (await admin.get(f"/alerts/{wrong}")).status_code == 404, wrong
+    assert (await admin.get("/alerts/ALR-999999")).json()["detail"] == "There is no alert “ALR-999999”."
+
+
+async def test_the_number_of_an_alert_leads_to_nothing_that_may_not_be_seen(api: Api, admin: httpx.AsyncClient) -> None:
+    """C8: numbers can be guessed; what is private stays so, to reading, searching and doing."""
+    made = await _wire(api, admin, "ada")
+    team = (await admin.post("/teams", json={"name": "Secret", "is_private": True})).json()["id"]
+    private = {"team_ids": [team], "is_private": True}
+    assert (await admin.patch(f"/alert_sources/{made['source']['id']}", json=private)).status_code == 200
+    await _fire(api, made["source"])
+    called = f"ALR-{(await admin.get('/alerts')).json()['data'][0]['number']}"
+    stranger = await api.as_(await api.world.person("stranger"))
+    for path in ("", "/signals", "/notifications", "/explain"):
+        refused = await stranger.get(f"/alerts/{called}{path}")
+        # In the words for a number that nobody has given out.
+        assert (refused.status_code, refused.json()["detail"]) == (404, f"There is no alert “{called}”.")
+    for verb in ("acknowledge", "unacknowledge", "escalate", "resolve", "declare_incident"):
+        assert (await stranger.post(f"/alerts/{called}/actions/{verb}", json={})).status_code == 404
+    assert (await stranger.get("/alerts", params={"q": called})).json()["data"] == []
+    assert (await admin.get(f"/alerts/{called}")).json()["status"] == "triggered"
+
+
 async def test_an_alert_says_why_nobody_was_paged(api: Api, admin: httpx.AsyncClient) -> None:
     """F069, G01."""
     source = (await admin.post("/alert_sources", json={"name": "Scripts", "kind": "generic"})).json()

@@ -479,3 +479,19 @@ async def test_a_value_that_does_not_fit_is_refused_in_a_sentence(admin: httpx.A
     for ids, words in (([], "Give at least 1 of them."), (["alt_x"] * 101, "Give at most 100 of them.")):
         answer = await admin.post("/alerts/actions/bulk", json={"action": "resolve", "ids": ids})
         assert answer.json()["errors"][0]["detail"] == words
+
+
+async def test_a_refusal_names_what_it_refuses(api: Api, admin: httpx.AsyncClient) -> None:
+    """F053: who reads `detail` alone learns which field, parameter or address it is about."""
+    made = (await admin.post("/alert_sources", json={"name": "Scripts", "kind": "generic"})).json()
+    for answer, said in (
+        (await admin.post("/incidents", json={"titel": "Dark"}), "There is no field “titel”."),
+        (await admin.post("/alerts", json={"title": "Dark"}), "The field “source_id” is required."),
+        (await admin.get("/incidents?colour=red"), "There is no parameter “colour”."),
+        (await admin.get("/nowhere"), "There is nothing at this address."),
+    ):
+        assert answer.json()["detail"] == said
+    client = api.client()
+    client.base_url = httpx.URL("http://tocsin.example")
+    other = await client.post(f"/in/alertmanager/{made['token']}", json={"alerts": []})
+    assert other.status_code == 404 and "of another kind" in other.json()["hint"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import AsyncIterator
@@ -21,8 +22,10 @@ from tocsin.identity.model import User
 from tocsin.kit.errors import Transient
 from tocsin.kit.ids import public
 from tocsin.net.http import OutboundHttp
+from tocsin.net.smtp import Mailer, SmtpSettings
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
+from tocsin.notifications.channels import channels
 from tocsin.notifications.channels.base import Trace
 from tocsin.notifications.channels.webhook import Webhook, bodies
 from tocsin.notifications.model import Urgency
@@ -92,6 +95,21 @@ async def test_what_is_wrong_is_told_in_its_field(
     assert refused.status_code == 422, refused.text
     assert refused.json()["errors"][0]["pointer"] == pointer and said in refused.json()["errors"][0]["detail"]
     assert (await hers.get(methods_of(ada))).json()["data"] == []
+
+
+async def test_only_the_console_needs_no_address(api: Api, ada: User) -> None:
+    """F059: there is nothing to say where it is; what has a far end is asked for it."""
+    installed = api.world.app.channels
+    assert isinstance(installed, dict)
+    mail = SmtpSettings(host="mail.example", port=25, sender="Tocsin <tocsin@mail.example>")
+    installed |= channels(http=OutboundHttp(()), mailer=Mailer(mail), console=io.StringIO())
+    hers = await api.as_(ada)
+    printed = await hers.post(methods_of(ada), json={"kind": "console"})
+    assert (printed.status_code, printed.json()["address"]) == (201, "console"), printed.text
+    for kind in ("email", "webhook"):
+        refused = await hers.post(methods_of(ada), json={"kind": kind})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "#/address"), refused.text
+    assert [each["kind"] for each in (await hers.get(methods_of(ada))).json()["data"]] == ["console"]
 
 
 async def test_a_preview_saves_nothing(api: Api, ada: User) -> None:

@@ -68,6 +68,7 @@ async def test_what_nobody_answers_is_flagged_and_found(api: Api, admin: httpx.A
         found = await web.get("/alerts?tab=unanswered")
         assert set(re.findall(r'id="row-(alt_\w+)"', found.html)) == {public("alt", disk.id), public("alt", cart.id)}
         assert (found.html.count("Nobody answered</span>"), found.html.count("Nobody reached</span>")) == (1, 1)
+        assert "Nobody has answered." in (await web.get(f"/alerts/ALR-{disk.number}")).html
         page = await web.get(f"/alerts/{public('alt', disk.id)}")
         assert "Nobody has answered." in page.html
         assert page.read.refused == []

@@ -55,30 +55,34 @@ def _paged(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
 
 
 def _who_was_paged(events: Sequence[LoggedEvent], paged: Sequence[LoggedEvent]) -> str:
-    """Name those who were paged, and those apart to whom nothing could be sent."""
-    unreached = _unreachable(events)
-    got_it = [event for event in paged if _user(event) not in unreached]
+    """Name those who were paged, and apart from them those whose messages fail and those who cannot be reached."""
+    unreached, tried = _without_a_message(events, "page.unreachable"), _without_a_message(events, "page.attempt_failed")
+    asked = [event for event in paged if _user(event) not in unreached]
+    # Where the messages to all of them fail, the outcome says so.
+    got_it = [event for event in asked if _user(event) not in tried] or asked
+    failing = [name for name in _users(asked) if name not in _users(got_it)]
     missed = [name for name in _users(paged) if name in unreached]
     told = [f"{_names_of(got_it)} paged"] if got_it else []
+    told += [f"no message has reached {_listed(failing)}"] if failing else []
     told += [f"{_listed(missed)} could not be reached"] if missed else []
     return ", ".join(told)
 
 
-def _unreachable(events: Iterable[LoggedEvent]) -> set[str]:
-    """Return whom the last page did not reach, nor any before it."""
+def _without_a_message(events: Iterable[LoggedEvent], sign: str) -> set[str]:
+    """Return those of whose last page there is this sign of failure, and whom no page before it reached either."""
     missed: set[str] = set()
     reached: set[str] = set()
     for event in events:
-        match event.name:
-            case "page.started":
-                missed.discard(_user(event))
-            case "page.unreachable":
-                missed.add(_user(event))
-            case "page.sent" | "page.delivered" | "page.acknowledged" | "page.declined":
-                reached.add(_user(event))
-            case _:
-                pass
+        if event.name == "page.started":
+            missed.discard(_user(event))
+        elif event.name == sign:
+            missed.add(_user(event))
+        elif event.name in _REACHED:
+            reached.add(_user(event))
     return missed - reached
+
+
+_REACHED = frozenset({"page.sent", "page.delivered", "page.acknowledged", "page.declined"})
 
 
 def _user(event: LoggedEvent) -> str:
@@ -126,7 +130,10 @@ def _outcome(events: Sequence[LoggedEvent], paged: Sequence[LoggedEvent]) -> str
         return "; no message has reached anybody yet, and the escalation goes on until one does."
     # Low urgency notifies once and waits for nothing.
     ends_here = ", and nobody else will be asked" if paged[-1].data.get("wait_minutes") is None else ""
-    return f"{no}, and {nobody} has answered yet{ends_here}." if no else f"; nobody has answered yet{ends_here}."
+    if no:
+        return f"{no}, and {nobody} has answered yet{ends_here}."
+    in_vain = set(_users(paged)) <= _without_a_message(events, "page.attempt_failed")
+    return f"; {'no message has reached anybody' if in_vain else 'nobody has answered'} yet{ends_here}."
 
 
 def _answer(answered: LoggedEvent, began: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,8 @@ from tocsin.kit.search import MOST_SEARCHED, is_short
 from tocsin.oncall.model import EscalationRun, PagingTrouble
 from tocsin.oncall.queries import in_paging_trouble
 
+# Fewer digits than the column has room for.
+_CALLED = re.compile(r"\s*ALR-([0-9]{1,9})\s*", re.IGNORECASE)
 # Where a page of the list ended.
 Before = tuple[datetime, UUID]
 
@@ -38,12 +41,19 @@ class Filter:
     # True: open and answered by nobody, whatever it is linked to.
     needs_action: bool = False
     labels: Mapping[str, Sequence[str]] | None = None
-    # Looked for in the title. A short one (`kit.search`) in the first `MOST_SEARCHED` of the list alone.
+    # Looked for in the title; `ALR-31` is also that alert. A short one (`kit.search`) is looked for in the first
+    # `MOST_SEARCHED` of the list alone.
     q: str = ""
     created_from: datetime | None = None
     created_to: datetime | None = None
     # Triggered, and paging does not get anywhere.
     troubles: Sequence[PagingTrouble] = ()
+
+
+def number_in(said: str) -> int | None:
+    """Return the number in what people call an alert (`ALR-31`), or None for any other text."""
+    found = _CALLED.fullmatch(said)
+    return int(found[1]) if found is not None else None
 
 
 async def page(
@@ -126,7 +136,9 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
 
 
 def _has(rows: type[Alert], q: str) -> ColumnElement[bool]:
-    return rows.title.icontains(q, autoescape=True)
+    titled = rows.title.icontains(q, autoescape=True)
+    number = number_in(q)
+    return titled if number is None else or_(titled, rows.number == number)
 
 
 def _older(rows: type[Alert], before: Before | None) -> list[ColumnElement[bool]]:

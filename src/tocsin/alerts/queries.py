@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_
 
 from tocsin.alerts.list_queries import Filter as Filter
-from tocsin.alerts.list_queries import in_trouble, is_paged_for
+from tocsin.alerts.list_queries import in_trouble, is_paged_for, number_in
 from tocsin.alerts.list_queries import is_searched_in_part as is_searched_in_part
 from tocsin.alerts.list_queries import page as page
 from tocsin.alerts.model import (
@@ -32,8 +32,27 @@ from tocsin.db.records import get_record, lock_records
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import EVERYTHING, Access
 from tocsin.kit.errors import NotFound
+from tocsin.kit.ids import parse
 from tocsin.oncall.model import PagingTrouble
 from tocsin.oncall.queries import paging_trouble, policy_names
+
+
+async def id_of(tx: Tx, access: Access, ref: str) -> UUID:
+    """Return the id of the alert that is called so, by its public id (`alt_…`) or its number (`ALR-31`).
+
+    Raises `NotFound`; a number leads to nothing that may not be seen.
+    """
+    if (number := number_in(ref)) is None:
+        return parse("alt", ref)
+    query = select(Alert.id).where(Alert.number == number, visible(access))
+    if (found := (await tx.session.scalars(query)).one_or_none()) is None:
+        raise NotFound(f"There is no alert “{ref}”.")
+    return found
+
+
+async def named(tx: Tx, access: Access, ref: str) -> Alert:
+    """Return the alert that is called so, see `id_of`; raises `NotFound`, also for one that may not be seen."""
+    return await get(tx, access, await id_of(tx, access, ref))
 
 
 async def get(tx: Tx, access: Access, id: UUID) -> Alert:

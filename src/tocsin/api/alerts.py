@@ -51,7 +51,7 @@ from tocsin.oncall.model import PagingTrouble
 
 _LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
 MOST_AT_ONCE = 100
-_SEARCH = f"Searches the title. {AT_LEAST}"
+_SEARCH = f"Searches the title; `ALR-31` finds that alert as well. {AT_LEAST}"
 _PAGING = "In nobody's hands: `unreached`, no message has reached anybody; `unanswered`, it ended without an answer."
 
 
@@ -224,16 +224,16 @@ async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Respo
 
 @get("/{id:str}", needs=P.ALERT_VIEW)
 async def get_alert(context: Ctx, who: Who, id: Id) -> AlertOut:
-    """Show one alert."""
+    """Show one alert, by its id (`alt_…`) or its number (`ALR-31`)."""
     async with context.begin() as tx:
-        return await shape(tx, context, who, await queries.get(tx, who.access, parse("alt", id)))
+        return await shape(tx, context, who, await queries.named(tx, who.access, id))
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200, needs=P.ALERT_EDIT)
 async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
     """Take the alert on: its escalation ends."""
     async with context.begin() as tx:
-        alert = await service.acknowledge(tx, who, parse("alt", id), reason=data.reason)
+        alert = await service.acknowledge(tx, who, await queries.id_of(tx, who.access, id), reason=data.reason)
         return await shape(tx, context, who, alert)
 
 
@@ -241,7 +241,8 @@ async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAl
 async def unacknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Give the alert back; it is routed anew, so somebody is paged again."""
     async with context.begin() as tx:
-        return await shape(tx, context, who, await service.unacknowledge(tx, who, parse("alt", id)))
+        alert = await service.unacknowledge(tx, who, await queries.id_of(tx, who.access, id))
+        return await shape(tx, context, who, alert)
 
 
 @post("/{id:str}/actions/resolve", status_code=200, needs=P.ALERT_EDIT)
@@ -251,7 +252,7 @@ async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]
     `warnings` says so when its source has not said that it is over, and may open it anew.
     """
     async with context.begin() as tx:
-        alert = await service.resolve(tx, who, parse("alt", id), reason=data.reason)
+        alert = await service.resolve(tx, who, await queries.id_of(tx, who.access, id), reason=data.reason)
         return (await shape_ended(tx, context, who, [alert]))[0]
 
 
@@ -259,7 +260,8 @@ async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]
 async def escalate_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
     """Go on to the next step of the alert's escalation now; 409 when nobody is being paged."""
     async with context.begin() as tx:
-        return await shape(tx, context, who, await service.escalate(tx, who, parse("alt", id)))
+        alert = await service.escalate(tx, who, await queries.id_of(tx, who.access, id))
+        return await shape(tx, context, who, alert)
 
 
 @post("/{id:str}/actions/declare_incident", needs=P.INCIDENT_DECLARE)
@@ -274,7 +276,7 @@ async def declare_incident_from_alert(
             title=data.title,
             summary=data.summary,
             severity=data.severity,
-            alert_id=parse("alt", id),
+            alert_id=await queries.id_of(tx, who.access, id),
             page_others=data.page_others,
         )
         shaped = await shape_incident(tx, context, who, incident)
@@ -309,7 +311,7 @@ async def list_alert_signals(
     """List the signals that touched the alert, as they came, the newest first."""
     before = read_moment(cursor)
     async with context.begin() as tx:
-        alert = await queries.get(tx, who.access, parse("alt", id))
+        alert = await queries.named(tx, who.access, id)
         rows = await queries.signals_of_alert(tx, alert.id, before=before, limit=limit + 1)
         effects = await queries.effects_of(tx, [signal.id for signal, _ in rows]) if rows else {}
     return listing(
@@ -328,7 +330,7 @@ async def list_alert_notifications(
     """List the messages that were sent about the alert, with their states, the newest first."""
     before = read_place(cursor, UUID)
     async with context.begin() as tx:
-        alert = await queries.get(tx, who.access, parse("alt", id))
+        alert = await queries.named(tx, who.access, id)
         rows = await notifications.deliveries(tx, alert_id=alert.id, before=before, limit=limit + 1)
     return listing(request, rows, limit, lambda row: write_delivery(who, *row), lambda row: row[0].id)
 
@@ -337,7 +339,7 @@ async def list_alert_notifications(
 async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     """Say who was paged and who answered, or why nobody was paged."""
     async with context.begin() as tx:
-        alert = await queries.get(tx, who.access, parse("alt", id))
+        alert = await queries.named(tx, who.access, id)
         told = await service.explained(tx, alert.id)
     return ExplanationOut(public("alt", alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
 

@@ -123,10 +123,11 @@ def _invalid(message: str) -> Invalid:
     what, path = (found["what"], found["path"] or "$") if found else (message, "$")
     # `$.labels[...]` is a value of a mapping whose key msgspec does not tell.
     steps = [name or at for name, at in _STEP.findall(path.removeprefix("$")) if at != "..."]
-    code = "invalid"
+    code, said = "invalid", sentence(what)
     if named := _FIELD.search(what):
         steps.append(named["name"])
-        code = "required" if "missing" in what else "unknown_field"
+        is_missing, name = "missing" in what, named["name"][:60]
+        code = "required" if is_missing else "unknown_field"
+        said = f"The field “{name}” is required." if is_missing else f"There is no field “{name}”."
     pointer = "#" + "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
-    said = {"required": "This field is required.", "unknown_field": "There is no such field."}.get(code, sentence(what))
     return Invalid.of((FieldError(pointer[:200], said[:300], code),))

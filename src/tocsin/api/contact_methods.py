@@ -72,13 +72,15 @@ class MethodOut(msgspec.Struct):
 class AddMethod(Body, kw_only=True):
     """A channel (`email`, `webhook`, …) and an address in its form. The format is for webhooks, `tocsin` if left out.
 
+    Only `console` needs no address; the one that it is given is the name that it prints beside a page.
+
     `template` and `content_type` belong to the format `template`: at most 8,000 characters of Jinja, tried with sample
     pages before they are saved; left out, they are an example and `application/json`.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"kind": "email", "address": "ada@example.org", "name": "Work"}
     kind: Annotated[str, msgspec.Meta(max_length=40)]
-    address: Address
+    address: Address = ""
     name: MethodName = ""
     format: BodyFormat | None = None
     template: BodyTemplate | None = None

@@ -132,7 +132,9 @@ def must_know_parameters(request: ASGIConnection[Any, Any, Any, Any], handler: B
     more: re.Pattern[str] | None = handler.opt.get(MORE_PARAMETERS)
     for name in request.query_params:
         if name not in known and not (more and more.fullmatch(name)):
-            raise Invalid(storable(name)[:100], "There is no such parameter.", code="unknown_parameter")
+            raise Invalid(
+                storable(name)[:100], f"There is no parameter “{storable(name)[:60]}”.", code="unknown_parameter"
+            )
 
 
 @cache

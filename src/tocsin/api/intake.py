@@ -134,8 +134,11 @@ class IntakeApp:
         source = await self._sources.find(token) if len(token) <= 100 else None
         if source is None or source.kind != adapter.kind:
             what = "routing_key not found" if adapter.kind == "pagerduty" else "There is no such alert source."
-            raise NotFound(what, hint="The token may have been rotated. Copy the address again.")
+            raise NotFound(what, hint=_COPY_IT_AGAIN)
         return source
+
+
+_COPY_IT_AGAIN = "The token may have been rotated, or belongs to a source of another kind. Copy the address again."
 
 
 def _plain(path: str) -> str:

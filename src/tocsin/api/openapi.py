@@ -125,6 +125,10 @@ _KEY: dict[str, Any] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
 }
 _DONE = {"201": "It was made.", "204": "It was done."}
+_NUMBERED = {
+    "incidents": "Its id (`inc_…`) or its number (`INC-7`).",
+    "alerts": "Its id (`alt_…`) or its number (`ALR-31`).",
+}
 _PREFIXES = {
     "alerts": "alt",
     "alert_sources": "src",
@@ -293,7 +297,7 @@ def _words_for(parameter: str, path: str) -> str:
     if parameter != "id":
         return _PARAMETERS.get(parameter, "")
     kind = path.split("/")[3]
-    return "Its id (`inc_…`) or its number (`INC-7`)." if kind == "incidents" else f"Its id: `{_PREFIXES[kind]}_…`."
+    return _NUMBERED.get(kind) or f"Its id: `{_PREFIXES[kind]}_…`."
 
 
 def _complete_success(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -85,7 +85,9 @@ def _known(error: Exception) -> Problem | None:
     if isinstance(error, MethodNotAllowedException):
         return WrongMethod((error.headers or {}).get("allow", "GET"))
     if isinstance(error, HTTPException):
-        problem = NotFound(error.detail) if error.status_code == 404 else Problem(error.detail)
+        # The framework's own 404: no handler has this address.
+        missing = NotFound("There is nothing at this address.")
+        problem = missing if error.status_code == 404 else Problem(error.detail)
         problem.status = error.status_code
         problem.code = _CODES.get(error.status_code, "request.refused")
         return problem

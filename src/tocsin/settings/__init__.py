@@ -134,7 +134,7 @@ class Settings:
             "Web server",
             url,
             None,
-            "Address people reach Tocsin at, where it has to with a path: "
+            "Address people reach Tocsin at, with a path where it has one: "
             "`https://example.org/tocsin`. It stands in every "
             "link of a page. Default: `http://<host>:<port>`.",
         ),

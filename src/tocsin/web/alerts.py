@@ -24,7 +24,7 @@ from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents.model import Incident
-from tocsin.kit.ids import parse, public
+from tocsin.kit.ids import public
 from tocsin.kit.search import NARROWED
 from tocsin.kit.text import revealed, truncate
 from tocsin.oncall import queries as oncall
@@ -230,7 +230,7 @@ async def _show(
     who.must_look(P.ALERT_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        alert = await queries.get(tx, who.access, parse("alt", id))
+        alert = await queries.named(tx, who.access, id)
         values |= {
             "alert": await _view(tx, who, alert),
             "explained": await alerts.explained(tx, alert.id, values["now"].tzinfo),
@@ -344,7 +344,7 @@ async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 
 
 async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
-    await alerts.acknowledge(tx, who, parse("alt", id))
+    await alerts.acknowledge(tx, who, await queries.id_of(tx, who.access, id))
 
 
 @post("/alerts/{id:str}/resolve", needs=P.ALERT_EDIT)
@@ -358,7 +358,7 @@ async def resolve(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]
 
 
 async def _resolve(who: Actor, id: str, warnings: list[str], tx: Tx) -> None:
-    alert = await alerts.resolve(tx, who, parse("alt", id))
+    alert = await alerts.resolve(tx, who, await queries.id_of(tx, who.access, id))
     warnings += (await alerts.coming_back(tx, [alert.id])).values()
 
 
@@ -369,7 +369,7 @@ async def unacknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPat
 
 
 async def _unacknowledge(who: Actor, id: str, tx: Tx) -> None:
-    await alerts.unacknowledge(tx, who, parse("alt", id))
+    await alerts.unacknowledge(tx, who, await queries.id_of(tx, who.access, id))
 
 
 @post("/alerts/{id:str}/escalate", needs=P.ALERT_EDIT)
@@ -380,7 +380,7 @@ async def escalate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str
 
 
 async def _escalate(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    await alerts.escalate(tx, who, parse("alt", id), seen=forms.read_step(form.text("step")))
+    await alerts.escalate(tx, who, await queries.id_of(tx, who.access, id), seen=forms.read_step(form.text("step")))
 
 
 @post("/alerts/{id:str}/answer", needs=Right.SIGNED_IN)

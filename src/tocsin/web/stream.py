@@ -22,7 +22,6 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.sight import sight
-from tocsin.kit.ids import parse
 
 _GAP = 0.5
 
@@ -74,7 +73,7 @@ async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath
     """Tell of everything that happens to one alert."""
     who.must_look(P.ALERT_VIEW)
     async with context.db.begin() as tx:
-        alert_id = (await alerts.get(tx, who.access, parse("alt", id))).id
+        alert_id = (await alerts.named(tx, who.access, id)).id
     return _stream(request, context, who, lambda seen: seen.alert_id == alert_id)
 
 
