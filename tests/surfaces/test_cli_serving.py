@@ -97,7 +97,7 @@ def test_what_nobody_can_read_is_as_good_as_not_there(tmp_path: Path) -> None:
         (tmp_path / "serving-x.json").write_text("{")
         found = serving.find(settings)
         assert found is not None and found.settings == networks
-        assert found.unknown_here == ("TOCSIN_OUTBOUND_ALLOW", "TOCSIN_PG_BIN")
+        assert found.unknown_here == ("TOCSIN_PG_BIN", "TOCSIN_OUTBOUND_ALLOW")
     with serving.announced(load({"TOCSIN_DATA_DIR": str(tmp_path / "missing")})):
         assert serving.find(settings) is None
     assert list(tmp_path.iterdir()) == []

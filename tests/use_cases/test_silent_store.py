@@ -80,7 +80,7 @@ async def _ask(db: Database, how: str, question: str) -> object:
             async with db.look() as tx:
                 return (await tx.session.execute(text(question))).scalar_one()
         case _:
-            return await db.snapshot(question, lambda tx: tx.session.scalar(text(question)), at_least=0)
+            return await db.snapshot("paging", lambda tx: tx.session.scalar(text(question)), at_least=2**62)
 
 
 WAYS = ["pool", "hot", "begin", "look", "snapshot"]
