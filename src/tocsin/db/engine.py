@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -102,9 +102,13 @@ class Tx:
             raise RuntimeError("A hot transaction has no session, and one that is over has none any more.")
         return self._session
 
-    def end(self) -> None:
-        """Let go of the session: whoever used it now would take a connection that nobody gives back."""
-        self._session = self._connection = None
+    @contextlib.contextmanager
+    def ending(self) -> Generator[None]:
+        """Let go of the connection at the end of the block: who used it then would take one that nobody gives back."""
+        try:
+            yield
+        finally:
+            self._session = self._connection = None
 
     def ring(self, topic: str) -> None:
         """Ring this topic after the commit."""
@@ -149,7 +153,10 @@ class Tx:
 
 
 async def _versions(connection: Connection) -> Versions:
-    (row,) = await connection.fetch(_VERSIONS)
+    return _versions_in((await connection.fetch(_VERSIONS))[0])
+
+
+def _versions_in(row: asyncpg.Record) -> Versions:
     return {part: row[part] for part in _PARTS}
 
 
@@ -354,10 +361,8 @@ class Database:
         async with AsyncSession(self._looking, expire_on_commit=False) as session:
             now: datetime = (await session.execute(_NOW)).scalar_one()
             tx = Tx(self, now, session=session)
-            try:
+            with tx.ending():
                 yield tx
-            finally:
-                tx.end()
 
     @contextlib.asynccontextmanager
     async def _begin(self, engine: AsyncEngine, *, depth: int = 0) -> AsyncGenerator[Tx]:
@@ -365,8 +370,8 @@ class Database:
             async with session.begin():
                 now: datetime = (await session.execute(_NOW)).scalar_one()
                 tx = Tx(self, now, session=session, depth=depth)
-                yield tx
-            tx.end()
+                with tx.ending():
+                    yield tx
             if tx.rings:
                 self.bell.ring(tx.rings)
 
@@ -377,9 +382,9 @@ class Database:
             connection = cast("Connection", proxy)
             async with _transaction(connection):
                 (begun,) = await connection.fetch(_NOW_AND_VERSIONS)
-                versions: Versions = {part: begun[part] for part in _PARTS}
-                tx = Tx(self, begun["now"], connection=connection, depth=depth, began_at=versions)
-                yield tx
+                tx = Tx(self, begun["now"], connection=connection, depth=depth, began_at=_versions_in(begun))
+                with tx.ending():
+                    yield tx
         if tx.rings:
             self.bell.ring(tx.rings)
 

@@ -45,3 +45,8 @@ class Change(msgspec.Struct, frozen=True):
     field: str
     old: str | None
     new: str | None
+
+
+def yes_or_no(value: bool) -> str:
+    """Say a field that is on or off as the record shows it."""
+    return "yes" if value else "no"

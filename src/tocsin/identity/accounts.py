@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from tocsin.kit.errors import Invalid
+from tocsin.kit.text import storable
 
 SHORTEST_PASSWORD = 10
 # argon2 takes any length; a limit keeps a sign-in from hashing megabytes.
@@ -56,6 +57,14 @@ def clean_name(text: str, *, field: str = "name") -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         raise Invalid(field, "Use a name without control characters.")
     return name
+
+
+def clean_description(text: str, longest: int) -> str:
+    """Return what a role or team is for, without the space around it; raises `Invalid` for more than `longest`."""
+    told = storable(text).strip()
+    if len(told) > longest:
+        raise Invalid("description", f"Use at most {longest:,} characters.", code="too_long")
+    return told
 
 
 def clean_time_zone(text: str) -> str:

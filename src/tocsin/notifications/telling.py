@@ -13,7 +13,7 @@ from sqlalchemy import case, func, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from tocsin.db.engine import Database, Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
@@ -214,11 +214,7 @@ async def set_preference(tx: Tx, who: Actor, *, user_id: UUID, wish: Wish) -> Wi
 def _changes(before: Wish, after: Wish, methods: Mapping[UUID, str]) -> list[Change]:
     pairs = [
         ("tell", before.tell.value, after.tell.value),
-        ("low_urgency", _yes(before.low_urgency), _yes(after.low_urgency)),
+        ("low_urgency", yes_or_no(before.low_urgency), yes_or_no(after.low_urgency)),
         ("contact_method", methods.get(before.method_id or UUID(int=0)), methods.get(after.method_id or UUID(int=0))),
     ]
     return [Change(field=field, old=old, new=new) for field, old, new in pairs if old != new]
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"

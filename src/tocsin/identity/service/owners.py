@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, yes_or_no
 from tocsin.identity import queries
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, OwnedByTeams, Team
@@ -45,7 +45,7 @@ async def set_owners(tx: Tx, who: Actor, thing: OwnedByTeams, wanted: Owners) ->
         changes.append(Change(field="teams", old=_names(before.values()), new=_names(after.values())))
         thing.team_ids = sorted(after)
     if wanted.is_private is not None and wanted.is_private != thing.is_private:
-        changes.append(Change(field="is_private", old=_yes(thing.is_private), new=_yes(wanted.is_private)))
+        changes.append(Change(field="is_private", old=yes_or_no(thing.is_private), new=yes_or_no(wanted.is_private)))
         thing.is_private = wanted.is_private
     return changes
 
@@ -67,7 +67,3 @@ def must_still_see(seen: object) -> None:
 
 def _names(teams: Iterable[Team]) -> str:
     return ", ".join(sorted(team.name for team in teams))
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"

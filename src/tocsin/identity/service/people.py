@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Database, Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserDeactivated, UserLostRights
 from tocsin.events.log import emit
 from tocsin.identity import queries
@@ -185,7 +185,7 @@ def _apply(user: User, changes: UserChanges) -> list[Change]:
 
 
 def _shown(value: str | bool) -> str:
-    return value if isinstance(value, str) else ("yes" if value else "no")
+    return value if isinstance(value, str) else yes_or_no(value)
 
 
 async def set_password(db: Database, who: Actor, user_id: UUID, new: str, current: str | None = None) -> User:

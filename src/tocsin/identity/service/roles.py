@@ -21,12 +21,11 @@ from tocsin.events.configuration import (
 from tocsin.events.log import emit
 from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied
 from tocsin.identity.access_queries import lock_role, people_with_role, permissions_of, uses_of_role
-from tocsin.identity.accounts import clean_name
+from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, CustomRole
 from tocsin.identity.permission import must_not_exceed
 from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
-from tocsin.kit.text import storable
 
 LONGEST_DESCRIPTION = 500
 # A few are looked through with each request; more than this nobody could tell apart.
@@ -59,7 +58,7 @@ async def create_role(
         "id": new_id(),
         "key": key,
         "name": title,
-        "description": clean_description(description),
+        "description": clean_description(description, LONGEST_DESCRIPTION),
         "permissions": sorted(allowed),
         "created_at": tx.now,
         "updated_at": tx.now,
@@ -89,7 +88,10 @@ async def update_role(
     if changes.name is not None and (title := clean_name(changes.name)) != role.name:
         changed.append(Change(field="name", old=role.name, new=title))
         role.name = title
-    if changes.description is not None and (text := clean_description(changes.description)) != role.description:
+    if (
+        changes.description is not None
+        and (text := clean_description(changes.description, LONGEST_DESCRIPTION)) != role.description
+    ):
         changed.append(Change(field="description", old=role.description, new=text))
         role.description = text
     if changes.permissions is not None and (allowed := sorted(clean_permissions(changes.permissions))) != sorted(
@@ -134,14 +136,6 @@ def clean_permissions(words: Iterable[str]) -> Permissions:
             "permissions", f"There is no permission “{unknown[0][:60]}”. Choose from {', '.join(sorted(known))}."
         )
     return frozenset(Permission(word) for word in wanted) | {P.SELF_EDIT}
-
-
-def clean_description(text: str) -> str:
-    """Return the description without the space around it; raises `Invalid` for a long one."""
-    told = storable(text).strip()
-    if len(told) > LONGEST_DESCRIPTION:
-        raise Invalid("description", f"Use at most {LONGEST_DESCRIPTION} characters.", code="too_long")
-    return told
 
 
 def _key_of(title: str) -> str:

@@ -11,17 +11,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.access import MEMBERS, SCOPED, P
 from tocsin.identity.access_queries import hold_role
-from tocsin.identity.accounts import clean_name
+from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, Team, TeamMember, User
 from tocsin.kit.errors import Denied, Invalid, Stale
 from tocsin.kit.ids import new_id
-from tocsin.kit.text import storable
 
 LONGEST_DESCRIPTION = 2000
 # Members and the key of the role of each in the team; None: no more than their role in the organisation.
@@ -54,7 +53,7 @@ async def create_team(
     values = {
         "id": new_id(),
         "name": clean_name(name),
-        "description": clean_description(description),
+        "description": clean_description(description, LONGEST_DESCRIPTION),
         "is_private": is_private,
         "created_at": tx.now,
     }
@@ -76,11 +75,14 @@ async def update_team(
     if changes.name is not None and (name := clean_name(changes.name)) != team.name:
         changed.append(Change(field="name", old=team.name, new=name))
         team.name = name
-    if changes.description is not None and (told := clean_description(changes.description)) != team.description:
+    if (
+        changes.description is not None
+        and (told := clean_description(changes.description, LONGEST_DESCRIPTION)) != team.description
+    ):
         changed.append(Change(field="description", old=team.description, new=told))
         team.description = told
     if changes.is_private is not None and changes.is_private != team.is_private:
-        changed.append(Change(field="is_private", old=_yes(team.is_private), new=_yes(changes.is_private)))
+        changed.append(Change(field="is_private", old=yes_or_no(team.is_private), new=yes_or_no(changes.is_private)))
         team.is_private = changes.is_private
     try:
         return await _changed(tx, who, team, changed)
@@ -94,7 +96,9 @@ async def archive_team(tx: Tx, who: Actor, team_id: UUID, *, archived: bool = Tr
     if (team.archived_at is not None) == archived:
         return team
     team.archived_at = tx.now if archived else None
-    return await _changed(tx, who, team, [Change(field="archived", old=_yes(not archived), new=_yes(archived))])
+    return await _changed(
+        tx, who, team, [Change(field="archived", old=yes_or_no(not archived), new=yes_or_no(archived))]
+    )
 
 
 async def update_members(
@@ -166,14 +170,6 @@ async def _add(tx: Tx, team_id: UUID, members: Members) -> None:
         await tx.session.execute(insert(TeamMember).values(rows).on_conflict_do_nothing())
 
 
-def clean_description(text: str) -> str:
-    """Return the description without the space around it; raises `Invalid` for a long one."""
-    told = storable(text).strip()
-    if len(told) > LONGEST_DESCRIPTION:
-        raise Invalid("description", f"Use at most {LONGEST_DESCRIPTION:,} characters.", code="too_long")
-    return told
-
-
 def _by_name(people: Iterable[User]) -> list[User]:
     return sorted(people, key=lambda person: (person.name, person.id))
 
@@ -181,10 +177,6 @@ def _by_name(people: Iterable[User]) -> list[User]:
 def _names(members: Iterable[tuple[User, str | None]]) -> str:
     ordered = sorted(members, key=lambda member: (member[0].name, member[0].id))
     return ", ".join(person.name + (f" ({role})" if role is not None else "") for person, role in ordered)
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 def _taken() -> Invalid:
