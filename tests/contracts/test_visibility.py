@@ -26,7 +26,7 @@ _OF_WHAT_IS_SEEN = {
 # The organisation's own: people, how they are reached, policies, routes. `needs` of the route is all that it takes.
 _OF_THE_ORGANISATION = {
     "tocsin.alerts.queries": {"route", "routes"},
-    "tocsin.identity.access_queries": {"grants", "role", "roles"},
+    "tocsin.identity.access_queries": {"role", "roles"},
     "tocsin.identity.queries": {
         "link", "lock_organisation", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
         "user", "users", "users_by_id",

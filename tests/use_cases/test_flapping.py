@@ -12,6 +12,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertSource
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import User
+from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Denied, Invalid
 
 
@@ -41,7 +42,7 @@ class Stage:
 
     async def why(self, alert: Alert) -> str:
         async with self.world.db.begin() as tx:
-            return (await alerts.explained(tx, alert.id)).summary
+            return (await incidents.explain_alert(tx, self.world.root, alert.id)).summary
 
 
 async def stage(world: World, *, hold_down: int | None = 5) -> Stage:

@@ -325,7 +325,7 @@ async def test_an_alert_that_was_given_back_can_be_answered_from_any_of_its_page
         await alerts.unacknowledge(tx, world.actor(ada), alert.id)
     await world.settle()
     async with world.db.begin() as tx:
-        told = (await alerts.explained(tx, alert.id)).summary
+        told = (await incidents.explain_alert(tx, world.root, alert.id)).summary
     assert told == (
         "Ada and Bob were paged, and Ada answered after 0 s. Ada gave the alert back. "
         "Ada and Bob were paged; nobody has answered yet."

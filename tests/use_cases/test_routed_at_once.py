@@ -22,6 +22,7 @@ from tocsin.db.engine import encode_json
 from tocsin.events import log
 from tocsin.events.words import describe
 from tocsin.identity.access import EVERYTHING
+from tocsin.incidents import service as incidents
 
 
 async def look_up(world: World) -> None:
@@ -301,7 +302,7 @@ async def outcome(world: World, source: AlertSource) -> list[Any]:
         for row in sorted(mine, key=lambda row: row[0].id):
             alert = row[0]
             chain = await log.chain_of(tx, alert_id=alert.id)
-            told = await alerts.explained(tx, alert.id)
+            told = await incidents.explain_alert(tx, world.root, alert.id)
             signals = await queries.signals_of_alert(tx, alert.id)
             found.append(
                 [

@@ -16,8 +16,7 @@ from tocsin.api.teams import RoleKey
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
-from tocsin.identity import access_queries as queries
-from tocsin.identity.access import P, ResourceKind, Thing
+from tocsin.identity.access import ResourceKind, Thing
 from tocsin.identity.model import AccessGrant
 from tocsin.incidents import service
 from tocsin.kit.clock import stamp
@@ -97,12 +96,8 @@ async def list_access_grants(
     """List grants, the oldest first: those for one thing, or all of them for who manages access."""
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
-        things = [_thing(resource_id)] if resource_id is not None else []
-        for thing in things:
-            await service.must_see_grants(tx, who, *thing)
-        if not things:
-            who.must(P.ACCESS_MANAGE)
-        rows = await queries.grants(tx, things=things, after=after, limit=limit + 1)
+        thing = _thing(resource_id) if resource_id is not None else None
+        rows = await service.list_grants(tx, who, thing, after=after, limit=limit + 1)
     return listing(request, rows, limit, _write, lambda row: row.id)
 
 

@@ -57,6 +57,8 @@ class AlertWarning(msgspec.Struct):
 class AlertOut(msgspec.Struct):
     """One problem as one source sees it. `severity` is 1 (critical) to 5 (info); `count` is its signals so far.
 
+    An incident that one may not see is not named.
+
     `title` reads as it looks: what is not seen in it, such as marks that turn the direction of text, is left out.
     `native_title` is the text as the source sent it.
 
@@ -156,7 +158,7 @@ def write_alert(
         source_kind=source_kind,
         labels={str(name): str(value) for name, value in alert.labels.items()},
         links=[LinkOut(str(link.get("href", "")), str(link.get("text", ""))) for link in alert.links],
-        incident_id=public_or_none("inc", alert.incident_id),
+        incident_id=public_or_none("inc", alert.incident_id) if incident_number is not None else None,
         incident_number=incident_number,
         route_id=public_or_none("rte", alert.route_id),
         routed_at=when(alert.routed_at),

@@ -340,7 +340,7 @@ async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     """Say who was paged and who answered, or why nobody was paged."""
     async with context.begin() as tx:
         alert = await queries.named(tx, who.access, id)
-        told = await service.explained(tx, alert.id)
+        told = await incident_service.explain_alert(tx, who, alert.id)
     return ExplanationOut(public("alt", alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
 
 

@@ -194,7 +194,12 @@ def _key_of(scope: Scope) -> str:
 
 def _digest(scope: Scope, who: Actor, body: bytes) -> bytes:
     raw: Any = scope
-    may = " ".join([*sorted(who.access.organisation), *sorted(who.access.within)])
+    # What is kept was for whoever may do and see this; less of it, and it is another request.
+    access = who.access
+    given = sorted(
+        (str(key), *sorted(held)) for held_by in (access.teams, access.grants) for key, held in held_by.items()
+    )
+    may = " ".join([*sorted(access.organisation), *sorted(access.within), repr(given)])
     return hashlib.sha256(f"{may}\n{raw['method']} {raw['path']}\n".encode() + body).digest()
 
 

@@ -121,6 +121,8 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
     alerts = await alert_queries.linked_counts(tx, who.access, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
     doubles = await queries.duplicates(tx, who.access, ids)
+    named = [incident.duplicate_of_id for incident in incidents if incident.duplicate_of_id is not None]
+    survivors = await queries.by_id(tx, who.access, named)
     teams = await owning_teams(tx, who, incidents)
     paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
@@ -133,6 +135,7 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
             turnout=turnout[incident.id],
             doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
+            survivor=survivors.get(incident.duplicate_of_id) if incident.duplicate_of_id is not None else None,
             teams=[teams[id] for id in incident.team_ids if id in teams],
         )
         for incident in incidents
@@ -149,6 +152,7 @@ def _write(
     turnout: queries.Turnout,
     doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
+    survivor: Incident | None,
     teams: list[TeamRef],
 ) -> IncidentOut:
     return IncidentOut(
@@ -178,7 +182,7 @@ def _write(
         ),
         resolution_note=incident.resolution_note,
         cancel_reason=incident.cancel_reason,
-        duplicate_of_id=public_or_none("inc", incident.duplicate_of_id),
+        duplicate_of_id=public_or_none("inc", survivor.id if survivor is not None else None),
         duplicates=[Duplicate(public("inc", each.id), each.reference, each.title) for each in doubles],
         linked_alert_count=alerts,
         responders_joined=turnout.joined,

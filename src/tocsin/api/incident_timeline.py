@@ -172,7 +172,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
     ids = ids_in("alert_ids", "alt", data.alert_ids)
     async with context.begin() as tx:
         incident = await service.link_alerts(tx, who, reference(id), ids)
-        linked = [await alert_queries.get(tx, who.access, alert_id) for alert_id in dict.fromkeys(ids)]
+        linked = [await alert_queries.get(tx, who.access.reach, alert_id) for alert_id in dict.fromkeys(ids)]
         for alert in linked:
             await tx.session.refresh(alert)
         sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked})

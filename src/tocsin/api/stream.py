@@ -21,7 +21,7 @@ from tocsin.events.live import Seen
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
-from tocsin.incidents.sight import sight
+from tocsin.incidents.sight import Sight, sight
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import public
 
@@ -55,14 +55,14 @@ async def stream_events(
         # Sign-ins and configuration are nobody's business but the audit's.
         return (wanted is None or event.incident_id == wanted) and seen.sees(event)
 
-    return EventStream(context, who, lambda reader: _written(happening(context, reader, wants, last_event_id)))
+    return EventStream(context, who, lambda reader: _written(happening(context, reader, wants, last_event_id), seen))
 
 
-async def _written(events: AsyncGenerator[Seen | None]) -> AsyncGenerator[bytes]:
+async def _written(events: AsyncGenerator[Seen | None], theirs: Sight) -> AsyncGenerator[bytes]:
     yield b"retry: 2000\n\n"
     async with aclosing(events):
         async for event in events:
-            yield b": still here\n\n" if event is None else _write(event)
+            yield b": still here\n\n" if event is None else _write(theirs.told(event))
 
 
 def _write(event: Seen) -> bytes:

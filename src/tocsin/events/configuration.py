@@ -45,7 +45,7 @@ class UserDeactivated(Event, frozen=True, kw_only=True):
 
 
 class UserLostRights(Event, frozen=True, kw_only=True):
-    """A person may no longer edit incidents: what they led goes to others. They can still be paged, and answer."""
+    """A person may act on fewer incidents: roles in the others go to somebody else. They can be paged, and answer."""
 
     name: ClassVar[str] = "user.lost_rights"
     user_id: UUID

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 from msgspec import to_builtins
-from sqlalchemy import Identity, Index, Select, func, select, text, union
+from sqlalchemy import Identity, Index, Select, func, inspect, select, text, union
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -192,6 +192,29 @@ async def chain_of(
         return Chain(events)
     total = (await tx.session.execute(select(func.count()).where(LoggedEvent.alert_id == alert_id))).scalar_one()
     return Chain(events, max(0, total - len(events)), events[first - 1].position)
+
+
+def without(chain: Chain, incident_ids: Collection[UUID]) -> Chain:
+    """Return the chain as it is told to somebody for whom there are no such incidents: what names them is left out."""
+    told = [event for event in chain.events if event.incident_id not in incident_ids or not is_of_incident(event.name)]
+    events = [_unlinked(event) if event.incident_id in incident_ids else event for event in told]
+    return Chain(events, chain.left_out, chain.after)
+
+
+def is_of_incident(name: str) -> bool:
+    """Say whether this happened to an incident, and to an alert of it only by that."""
+    return name.startswith("incident.")
+
+
+def unlinked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event of an alert says without its reason, which may name the incident that it is in."""
+    return {**data, "reason": ""} if "reason" in data else dict(data)
+
+
+def _unlinked(event: LoggedEvent) -> LoggedEvent:
+    # A copy: the record itself stays as it is.
+    said = {column.key: getattr(event, column.key) for column in inspect(LoggedEvent).column_attrs}
+    return LoggedEvent(**said | {"incident_id": None, "data": unlinked(event.data)})
 
 
 async def count(tx: Tx, *, incident_id: UUID) -> int:

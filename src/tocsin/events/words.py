@@ -389,7 +389,7 @@ def _configuration(event: Event, who: str) -> Line | None:
         case configuration.UserDeactivated():
             return Line("user-x", f"{who} switched off the account of {event.user_name}", "orange", "system")
         case configuration.UserLostRights():
-            return Line("user-x", f"{event.user_name} may no longer act on incidents", "orange", "system")
+            return Line("user-x", f"{event.user_name} may act on fewer incidents than before", "orange", "system")
         case configuration.ContactMethodRecovered():
             return Line(
                 "check", f"The contact method “{event.title}” of {event.user_name} works again", "green", "system"

@@ -9,7 +9,7 @@ their role: to be paged is the right to look and to answer.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
@@ -83,6 +83,11 @@ def implied(given: Iterable[Permission]) -> Permissions:
     return held.union(*(_IMPLIED[each] for each in held if each in _IMPLIED))
 
 
+def loses_roles(before: Permissions, after: Permissions) -> bool:
+    """Say whether somebody may by this no longer have a role in incidents that they could have."""
+    return not (before - after).isdisjoint({P.INCIDENT_EDIT, P.INCIDENT_COMMENT})
+
+
 class Role(StrEnum):
     """The roles that are there from the beginning; an organisation may make its own beside them."""
 
@@ -109,6 +114,8 @@ BUILT_IN: Mapping[str, Permissions] = MappingProxyType(
     }
 )
 
+# What lets find things, and nothing else.
+_LOOKS: Permissions = frozenset({P.INCIDENT_VIEW, P.ALERT_VIEW, P.SOURCE_VIEW})
 # What somebody is asked about they see, whatever their role. Which rows these are is known where the rows are.
 BY_BEING_ASKED: Permissions = frozenset({P.INCIDENT_VIEW, P.ALERT_VIEW})
 # What a member of a team may do with what it owns without a role in it.
@@ -167,9 +174,13 @@ class Access:
     closed: frozenset[UUID] = frozenset()
     # Alert sources that are private, or owned by such teams, and not by one of the person's.
     hidden_sources: frozenset[UUID] = frozenset()
+    # Those that the person's teams own.
+    own_sources: frozenset[UUID] = frozenset()
     user_id: UUID | None = None
     # What the credential is for: the scopes of a token. A person in the browser is not narrowed.
     within: Permissions = ALL
+    # Of a token, what it finds to act on. See `reach`.
+    found: Access | None = field(default=None, compare=False, repr=False)
 
     def may(self, permission: Permission, on: Owned | None = None) -> bool:
         """Say whether this is allowed, in the organisation or, for something that can be seen, on it."""
@@ -209,6 +220,10 @@ class Access:
         """Say whether nothing of the kind that `permission` lets one see is hidden."""
         return permission in self.organisation and P.PRIVATE_VIEW in self.organisation
 
+    def sees(self, permission: Permission, owned: Owned, *, is_private: bool) -> bool:
+        """Say whether something of these owners may be seen by this permission."""
+        return self.may(permission, owned) and not self.hides(owned, is_private=is_private)
+
     def hides(self, owned: Owned, *, is_private: bool) -> bool:
         """Say whether something of these owners is hidden, for somebody who sees what is not private."""
         if P.PRIVATE_VIEW in self.organisation or any(thing in self.grants for thing in owned.things):
@@ -218,24 +233,53 @@ class Access:
 
     def teams_with(self, permission: Permission) -> list[UUID]:
         """Return the teams in which this is allowed."""
-        return sorted(id for id, given in self.teams.items() if permission in given)
+        return [id for id, given in self.teams.items() if permission in given]
+
+    def sources_with(self, permission: Permission) -> frozenset[UUID]:
+        """Return the alert sources that this is allowed on by a grant, or by a team if each member may do it."""
+        own = self.own_sources if permission in MEMBERS & self.within else frozenset[UUID]()
+        return own.union(self.granted(ResourceKind.ALERT_SOURCE, permission))
 
     def granted(self, kind: ResourceKind, permission: Permission) -> list[UUID]:
         """Return the things of a kind for which this was granted."""
-        return sorted(id for (of, id), given in self.grants.items() if of is kind and permission in given)
+        return [id for (of, id), given in self.grants.items() if of is kind and permission in given]
 
     def narrowed(self, scopes: Collection[Permission]) -> Access:
         """Return what is left of it within the scopes of a token; a grant stays within them, too."""
         within = implied(scopes)
-        return Access(
+        return replace(self._only(within), found=self._only(within | _LOOKS))
+
+    def _only(self, within: Permissions) -> Access:
+        # Many grants are of few roles.
+        left = {given: given & within for given in {*self.teams.values(), *self.grants.values()}}
+        return replace(
+            self,
             organisation=self.organisation & within,
-            teams={id: given & within for id, given in self.teams.items()},
-            grants={thing: given & within for thing, given in self.grants.items()},
-            closed=self.closed,
-            hidden_sources=self.hidden_sources,
-            user_id=self.user_id,
+            teams={id: left[given] for id, given in self.teams.items()},
+            grants={thing: left[given] for thing, given in self.grants.items()},
             within=within,
         )
+
+    @property
+    def reach(self) -> Access:
+        """What is seen of a thing that is named in order to act on it: a token finds it without a scope to read."""
+        return self.found or self
+
+    def exceeds(self, other: Access) -> bool:
+        """Say whether this allows anything, anywhere, that the other does not."""
+        return (
+            not self.organisation <= other.organisation
+            or any(not given <= other._in_team(id) for id, given in self.teams.items())
+            or any(
+                not given <= other.organisation | other.grants.get(thing, frozenset())
+                for thing, given in self.grants.items()
+            )
+        )
+
+    def _in_team(self, id: UUID) -> Permissions:
+        # Whoever manages all teams can be a member of each.
+        members = MEMBERS if P.TEAM_MANAGE in self.organisation else frozenset[Permission]()
+        return self.organisation | members | self.teams.get(id, frozenset())
 
 
 def _denied(permission: Permission) -> Denied:

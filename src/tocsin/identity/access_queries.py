@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from msgspec import convert
 from sqlalchemy import (
     Boolean,
     ColumnElement,
@@ -20,15 +22,16 @@ from sqlalchemy import (
     select,
     table,
     true,
-    tuple_,
+    union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
 from tocsin.db.arrays import among
 from tocsin.db.engine import Tx
-from tocsin.db.records import lock_record
+from tocsin.db.records import lock_records
 from tocsin.identity.access import (
+    ALL,
     BUILT_IN,
     MEMBERS,
     NOTHING,
@@ -42,7 +45,7 @@ from tocsin.identity.access import (
     Thing,
     implied,
 )
-from tocsin.identity.model import AccessGrant, CustomRole, Team, TeamMember, User, role_of
+from tocsin.identity.model import AccessGrant, Actor, CustomRole, Team, TeamMember, User, role_of
 from tocsin.kit.errors import Invalid, NotFound
 from tocsin.kit.text import storable
 
@@ -51,7 +54,7 @@ _array = func.jsonb_build_array
 _all = func.jsonb_agg
 
 
-def _permissions(role: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+def _permissions(role: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[Any]:
     """The permissions of a role that the organisation made; null for any other."""
     return select(CustomRole.permissions).where(CustomRole.key == role).scalar_subquery()
 
@@ -64,42 +67,54 @@ _IN_TEAMS = (
 )
 # Also two levels deep these are of the person who is read, and not of everybody.
 _MY_TEAMS = select(TeamMember.team_id).where(TeamMember.user_id == User.id).correlate(User)
-_GRANTS = (
-    select(_all(_array(AccessGrant.kind, AccessGrant.resource_id, AccessGrant.role, _permissions(AccessGrant.role))))
+# There can be 1,000 of them, of few roles: each role is looked at once.
+_OF_ROLE = (
+    select(AccessGrant.kind, AccessGrant.role, _all(AccessGrant.resource_id).label("ids"))
     .where(or_(AccessGrant.user_id == User.id, AccessGrant.team_id.in_(_MY_TEAMS)))
-    .scalar_subquery()
+    .group_by(AccessGrant.kind, AccessGrant.role)
+    .correlate(User)
+    .subquery()
 )
+_GRANTS = select(
+    _all(_array(_OF_ROLE.c.kind, _OF_ROLE.c.ids, _OF_ROLE.c.role, _permissions(_OF_ROLE.c.role)))
+).scalar_subquery()
 _PRIVATE_TEAMS = select(Team.id).where(Team.is_private, Team.id.not_in(_MY_TEAMS))
 _CLOSED = select(_all(Team.id)).where(Team.is_private, Team.id.not_in(_MY_TEAMS)).scalar_subquery()
 # Sources are few, and belong to a layer above; alerts are many, and belong to their sources.
 _SOURCE = table("alert_source", column("id"), column("team_ids", ARRAY(Uuid())), column("is_private", Boolean()))
+_IS_MINE = _SOURCE.c.team_ids.overlap(func.array(_MY_TEAMS.scalar_subquery()))
+_OWN = select(_all(_SOURCE.c.id)).where(_IS_MINE).scalar_subquery()
 _HIDDEN = (
     select(_all(_SOURCE.c.id))
     .where(
         or_(_SOURCE.c.is_private, _SOURCE.c.team_ids.overlap(func.array(_PRIVATE_TEAMS.scalar_subquery()))),
-        not_(_SOURCE.c.team_ids.overlap(func.array(_MY_TEAMS.scalar_subquery()))),
+        not_(_IS_MINE),
     )
     .scalar_subquery()
 )
 
 # One value beside a `User`, read by `access_of`.
 GRANTED = _object(
-    "role", _permissions(User.given_role), "teams", _IN_TEAMS, "grants", _GRANTS, "closed", _CLOSED, "hidden", _HIDDEN
+    *("role", _permissions(User.given_role), "teams", _IN_TEAMS, "grants", _GRANTS),
+    *("closed", _CLOSED, "hidden", _HIDDEN, "own", _OWN),
 ).label("granted")
 
 
 def access_of(user_id: UUID, role: str, granted: Mapping[str, Any]) -> Access:
     """Return what a person with this role in the organisation may do, from `GRANTED` as it was read with them."""
     grants: dict[Thing, Permissions] = {}
-    for kind, id, given, own in granted["grants"] or ():
-        thing = (ResourceKind(kind), UUID(id))
-        grants[thing] = grants.get(thing, frozenset()) | permissions_of(given, own) & SCOPED
+    for word, ids, given, own in granted["grants"] or ():
+        kind, allowed = ResourceKind(word), permissions_of(given, own) & SCOPED
+        for id in convert(ids, list[UUID]):
+            thing = (kind, id)
+            grants[thing] = grants[thing] | allowed if thing in grants else allowed
     return Access(
         organisation=permissions_of(role, granted["role"]),
         teams={UUID(id): MEMBERS | permissions_of(given, own) & SCOPED for id, given, own in granted["teams"] or ()},
         grants=grants,
         closed=frozenset(UUID(id) for id in granted["closed"] or ()),
         hidden_sources=frozenset(UUID(id) for id in granted["hidden"] or ()),
+        own_sources=frozenset(UUID(id) for id in granted["own"] or ()),
         user_id=user_id,
     )
 
@@ -128,6 +143,15 @@ async def accesses(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, Access]:
 async def access(tx: Tx, user_id: UUID) -> Access:
     """Return what a person may do now; nothing for somebody unknown."""
     return (await accesses(tx, [user_id])).get(user_id, NOTHING)
+
+
+async def anew(tx: Tx, who: Actor) -> Actor:
+    """Return the actor with what they may do now: for whoever has waited for a lock that somebody else held."""
+    if who.user_id is None:
+        return who
+    is_active = await tx.session.scalar(select(User.is_active).where(User.id == who.user_id))
+    theirs = await access(tx, who.user_id) if is_active else NOTHING
+    return replace(who, access=theirs if who.access.within == ALL else theirs.narrowed(who.access.within))
 
 
 async def hold_role(tx: Tx, key: str, *, field: str = "role") -> Permissions:
@@ -178,8 +202,20 @@ def _there(found: CustomRole | None) -> CustomRole:
 
 
 async def people_with_role(tx: Tx, key: str) -> list[User]:
-    """Return the active people whose role in the organisation this is."""
-    query = select(User).where(User.given_role == key, User.known_role == Role.STAKEHOLDER, User.is_active)
+    """Return the active people who have this role: in the organisation, in a team or by a grant."""
+    in_team = select(TeamMember.user_id).where(TeamMember.role == key)
+    granted = select(AccessGrant).where(AccessGrant.role == key).subquery()
+    by_team = select(TeamMember.user_id).join(granted, granted.c.team_id == TeamMember.team_id)
+    in_organisation = and_(User.given_role == key, User.known_role == Role.STAKEHOLDER)
+    somewhere = union(in_team, by_team, select(granted.c.user_id).where(granted.c.user_id.is_not(None)))
+    query = select(User).where(or_(in_organisation, User.id.in_(somewhere)), User.is_active)
+    return list((await tx.session.scalars(query.order_by(User.id))).all())
+
+
+async def people_of_grant(tx: Tx, held: AccessGrant) -> list[User]:
+    """Return the active people whom a grant lets do something: its person, or whoever is in its team."""
+    members = select(TeamMember.user_id).where(TeamMember.team_id == held.team_id)
+    query = select(User).where(or_(User.id == held.user_id, User.id.in_(members)), User.is_active)
     return list((await tx.session.scalars(query.order_by(User.id))).all())
 
 
@@ -202,19 +238,17 @@ def visible_teams(access: Access) -> ColumnElement[bool]:
 
 
 async def grants(
-    tx: Tx, *, things: Collection[Thing] = (), user_id: UUID | None = None, after: UUID | None = None, limit: int = 100
+    tx: Tx, only: ColumnElement[bool], *, thing: Thing | None = None, after: UUID | None = None, limit: int = 100
 ) -> list[AccessGrant]:
-    """Return grants for these things, or for one person, or all of them, the oldest first."""
-    query = select(AccessGrant).order_by(AccessGrant.id).limit(limit)
-    if things:
-        query = query.where(tuple_(AccessGrant.kind, AccessGrant.resource_id).in_([(k.value, id) for k, id in things]))
-    if user_id is not None:
-        query = query.where(AccessGrant.user_id == user_id)
+    """Return those of the grants, or of those for one thing, for which `only` holds, the oldest first."""
+    query = select(AccessGrant).where(only).order_by(AccessGrant.id).limit(limit)
+    if thing is not None:
+        query = query.where(AccessGrant.kind == thing[0], AccessGrant.resource_id == thing[1])
     if after is not None:
         query = query.where(AccessGrant.id > after)
     return list((await tx.session.scalars(query)).all())
 
 
-async def lock_grant(tx: Tx, grant_id: UUID) -> AccessGrant:
-    """Return a grant for changing; raises `NotFound`."""
-    return await lock_record(tx, AccessGrant, grant_id, "grant")
+async def lock_grant(tx: Tx, grant_id: UUID, only: ColumnElement[bool]) -> AccessGrant:
+    """Return a grant for changing; raises `NotFound`, also for one for which `only` does not hold."""
+    return (await lock_records(tx, AccessGrant, [grant_id], "grant", only))[0]

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.events.base import ActorRef
 from tocsin.identity.access import (
+    ALL,
     BUILT_IN,
     EVERYTHING,
     NOTHING,
@@ -87,7 +88,8 @@ class Actor:
             user_id=UserId(user.id),
             role=user.role,
             email=user.email,
-            access=access.narrowed({P(scope) for scope in scopes}) if scopes else access,
+            # A scope of a newer version beside this one allows nothing here.
+            access=access.narrowed({P(scope) for scope in scopes if scope in ALL}) if scopes else access,
             session_id=session_id,
             token_id=token_id,
         )

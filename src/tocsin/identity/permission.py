@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from tocsin.identity.access import P, Permissions
+from tocsin.identity.access import Access, P, Permissions
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Denied
 
 
 def must_not_exceed(who: Actor, permissions: Permissions) -> None:
-    """Raise `Denied` for somebody who would get hold of, or hand out, more than they may themselves."""
-    if not who.access.organisation >= permissions:
+    """Raise `Denied` for somebody who would hand out more than they may themselves, in the whole organisation."""
+    must_not_take_over(who, Access(permissions))
+
+
+def must_not_take_over(who: Actor, theirs: Access) -> None:
+    """Raise `Denied` for somebody who would get hold of more than they may themselves, be it by a team or a grant."""
+    if theirs.exceeds(who.access):
         raise Denied(
             "This would give or take over an account that may do more than you may.",
             hint="Ask an administrator, or use a credential that may do as much.",

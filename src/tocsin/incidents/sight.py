@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -9,9 +10,10 @@ from sqlalchemy import or_, select
 from tocsin.db.arrays import overlaps
 from tocsin.db.engine import Tx
 from tocsin.events.live import Seen
-from tocsin.identity.access import Access, Owned, P, ResourceKind
+from tocsin.events.log import is_of_incident, unlinked
+from tocsin.identity.access import Access, Owned, P
 from tocsin.incidents.model import Incident
-from tocsin.incidents.visibility import visible
+from tocsin.incidents.visibility import seen_by_itself
 
 # Of what is not open to the reader anyway, so many of the newest are known from the beginning.
 _MOST = 5000
@@ -25,7 +27,7 @@ class Sight:
         self._incidents = incident_ids
         self._alerts: set[UUID] = set()
         self._teams = frozenset(access.teams_with(P.INCIDENT_VIEW))
-        self._sources = frozenset(access.granted(ResourceKind.ALERT_SOURCE, P.ALERT_VIEW))
+        self._sources = access.sources_with(P.ALERT_VIEW)
 
     def sees(self, event: Seen) -> bool:
         """Say whether the reader may know of it: of its incident, or of its alert where it has none."""
@@ -35,7 +37,13 @@ class Sight:
         if event.incident_id is not None and self._sees_incident(event):
             return True
         # What happens to an alert is no secret because of where it is linked; what happens to the incident is.
-        return event.alert_id is not None and not event.name.startswith("incident.") and self._sees_alert(event)
+        return event.alert_id is not None and not is_of_incident(event.name) and self._sees_alert(event)
+
+    def told(self, event: Seen) -> Seen:
+        """Return the event as the reader may know it: without the incident that it is in, if they do not see that."""
+        if event.incident_id is None or self._sees_incident(event):
+            return event
+        return replace(event, incident_id=None, data=unlinked(event.data))
 
     def _sees_incident(self, event: Seen) -> bool:
         access = self._access
@@ -59,8 +67,8 @@ async def sight(tx: Tx, access: Access) -> Sight:
     """Return what a reader may see of the log from now on."""
     if access.sees_all(P.INCIDENT_VIEW):
         return Sight(access, set())
-    query = select(Incident.id).where(visible(access)).order_by(Incident.id.desc()).limit(_MOST)
+    # The others are seen by what they are themselves, and whose.
+    query = select(Incident.id).where(seen_by_itself(access)).order_by(Incident.id.desc()).limit(_MOST)
     if P.INCIDENT_VIEW in access.organisation:
-        # The others are seen by what they are themselves.
         query = query.where(or_(Incident.is_private, overlaps(Incident.team_ids, access.closed)))
     return Sight(access, set((await tx.session.scalars(query)).all()))

@@ -23,6 +23,7 @@ from tocsin.edge.rights import Right
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
+from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.ids import public
 from tocsin.kit.search import NARROWED
@@ -233,7 +234,7 @@ async def _show(
         alert = await queries.named(tx, who.access, id)
         values |= {
             "alert": await _view(tx, who, alert),
-            "explained": await alerts.explained(tx, alert.id, values["now"].tzinfo),
+            "explained": await incidents.explain_alert(tx, who, alert.id, values["now"].tzinfo),
             "signals": [
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],

@@ -184,9 +184,8 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     is_open = lifecycle.is_open(incident)
     may_edit = who.may(P.INCIDENT_EDIT, on=incident)
     teams = (await identity.teams_by_id(tx, who.access, incident.team_ids)).values()
-    survivor = (
-        await queries.get(tx, who.access, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
-    )
+    other = [incident.duplicate_of_id] if incident.duplicate_of_id is not None else []
+    survivor = next(iter((await queries.by_id(tx, who.access, other)).values()), None)
     linked = await alert_queries.of_incident(tx, who.access, incident.id)
     responders = await queries.responders(tx, incident.id)
     calls = await _Calls.read(tx, incident, linked)

@@ -154,7 +154,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
         "statuses": [status.value for status in wanted.statuses],
         "tab_statuses": [status.value for status in _TABS[wanted.tab]],
         "troubles": [trouble.value for trouble in wanted.troubles],
-        "in_vain": await pages.in_vain(tx, who) if who.may(P.ALERT_VIEW) else None,
+        "in_vain": await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
         "incidents": await _rows(tx, who, shown),
         "newer": wanted.url() if place else None,
         "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
@@ -278,7 +278,9 @@ async def _show_declare(
         about = await alert_queries.get(tx, who.access, parse("alt", alert)) if alert else None
         if about is not None and about.incident_id is not None:
             # Somebody was faster. What is to be done now is done there.
-            owner = await queries.get(tx, who.access, about.incident_id)
+            owner = (await queries.by_id(tx, who.access, [about.incident_id])).get(about.incident_id)
+            if owner is None:
+                return pages.go(f"/alerts/{alert}", "It belongs to an incident already, which you may not see.")
             words = f"ALR-{about.number} belongs to {owner.reference} already. Nothing new was declared."
             return pages.go(f"/incidents/{owner.reference}", words)
         values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))

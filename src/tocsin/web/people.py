@@ -209,7 +209,7 @@ async def _show(
         test = await figures.latest_test(tx, person.id)
         until = await queries.new_password_until(tx, who.session_id, person.id)
         known = await contact.conditions(tx, [method.id for method in methods], context.channels)
-        needs = await incidents.needs_of(tx, person.id) if who.may(P.USER_MANAGE) else []
+        needs = await incidents.needs_of(tx, who, person.id) if who.may(P.USER_MANAGE) else []
         paged_by = await oncall.pages_them(tx, person.id)
         roles = await role_choices(tx) if who.may(P.USER_MANAGE) else []
     is_me = person.id == who.user_id
@@ -454,7 +454,7 @@ async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str
 
 async def _switch(who: Actor, id: str, is_active: bool, form: Form, tx: Tx) -> None:
     who.must(P.USER_MANAGE)
-    needs = await incidents.needs_of(tx, parse("usr", id))
+    needs = await incidents.needs_of(tx, who, parse("usr", id))
     # What has come since the page was shown is asked about again.
     confirmed = needs if form.text("seen") == _seen(needs) else ()
     await incidents.update_person(tx, who, parse("usr", id), UserChanges(is_active=is_active), confirmed=confirmed)

@@ -199,7 +199,7 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
     people = await identity.users(tx, limit=_LISTED)
     names = {person.id: _listed_as(person.name, is_active=person.is_active) for person in people}
     notes = await _notes(tx, context, people)
-    uses = await routing.uses_of_policy(tx, policy.id) if policy is not None else []
+    uses = await routing.uses_of_policy(tx, who, policy.id) if policy is not None else []
     wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
     others = [other for other in await queries.policies(tx, limit=_LISTED) if policy and other.id != policy.id]
     choices = [(f"user:{public('usr', person.id)}", person.name) for person in people if person.is_active]

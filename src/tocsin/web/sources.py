@@ -183,7 +183,7 @@ async def _show(
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
         still_open = await queries.worst_open_of_source(tx, who.access, row.id, limit=_OPEN_SHOWN)
-    secret = row.token if who.may(P.SOURCE_MANAGE) else _HIDDEN
+    secret = row.token if who.may(P.SOURCE_MANAGE, on=row) else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
     values |= {
         "source": _view(context, row, busy, secret),
@@ -193,7 +193,7 @@ async def _show(
         "open": [OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
         "open_words": alerts.at_most(busy.open_alerts),
         "most_ended": alerts.MOST_ENDED,
-        "may": {"edit": who.may(P.SOURCE_MANAGE), "end": who.may(P.ALERT_EDIT)},
+        "may": {"edit": who.may(P.SOURCE_MANAGE, on=row), "end": who.may(P.ALERT_EDIT, on=row)},
         "conflict": "",
     }
     return pages.render("sources/source.html", values, refused=refused)

@@ -56,7 +56,8 @@ async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: From
     who.must_look(P.INCIDENT_VIEW)
     async with context.db.begin() as tx:
         id = (await incidents.get(tx, who.access, ref)).id
-    return _stream(request, context, who, lambda seen: seen.incident_id == id)
+        theirs = await sight(tx, who.access)
+    return _stream(request, context, who, lambda seen: seen.incident_id == id and theirs.sees(seen))
 
 
 @get("/alerts/events", needs=P.ALERT_VIEW)

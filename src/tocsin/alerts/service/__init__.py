@@ -11,7 +11,6 @@ from tocsin.alerts.service.by_hand import (
     take_on,
     unacknowledge,
 )
-from tocsin.alerts.service.explaining import explained
 from tocsin.alerts.service.forgotten import look_after
 from tocsin.alerts.service.holding import held_until
 from tocsin.alerts.service.lateness import (
@@ -86,7 +85,6 @@ __all__ = [
     "do_to_all",
     "enqueue_routing",
     "escalate",
-    "explained",
     "forget_early_resolves",
     "give_back",
     "held_until",

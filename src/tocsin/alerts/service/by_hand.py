@@ -27,7 +27,7 @@ from tocsin.oncall.model import RunState
 
 async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Take an alert on: its escalation ends. Acknowledging again changes nothing."""
-    await must_edit(tx, who, [await queries.lock(tx, who.access, alert_id)])
+    await must_edit(tx, who, [await queries.lock(tx, who.access.reach, alert_id)])
     return await take_on(tx, who, alert_id, reason=reason)
 
 
@@ -58,7 +58,7 @@ async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
 
 async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """Give an alert back; it is routed anew, so somebody is paged again."""
-    alert = await queries.lock(tx, who.access, alert_id)
+    alert = await queries.lock(tx, who.access.reach, alert_id)
     await must_edit(tx, who, [alert])
     if alert.status == AlertStatus.RESOLVED:
         raise Conflict("This alert is resolved.", code="alert.resolved")
@@ -87,7 +87,7 @@ async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
 
 async def resolve(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
     """End an alert by hand. Resolving again changes nothing."""
-    alert = await queries.lock(tx, who.access, alert_id)
+    alert = await queries.lock(tx, who.access.reach, alert_id)
     await must_edit(tx, who, [alert])
     await end(tx, who, [alert], reason)
     return alert
@@ -123,7 +123,7 @@ async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
 
 async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] | None = None) -> Alert:
     """Go on to the next step of the alert's escalation now; `seen` as in `oncall.escalate_run`."""
-    alert = await queries.lock(tx, who.access, alert_id)
+    alert = await queries.lock(tx, who.access.reach, alert_id)
     await must_edit(tx, who, [alert])
     runs = await oncall_queries.lock_running(tx, alert_ids=[alert.id])
     # What runs for an acknowledged alert is a reminder to its owner, and that goes no further.
@@ -156,7 +156,7 @@ async def open_by_hand(
     """Open an alert without a signal; it is routed as any other."""
     who.must_somewhere(P.ALERT_EDIT)
     # Whoever may open alerts need not see where those of tools come from.
-    source = await queries.source(tx, EVERYTHING if who.may(P.ALERT_EDIT) else who.access, source_id)
+    source = await queries.source(tx, who.access.reach, source_id)
     who.must(P.ALERT_EDIT, on=source)
     if is_blank(title):
         raise Invalid("title", "Give the alert a title.")

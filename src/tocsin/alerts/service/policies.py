@@ -17,8 +17,11 @@ from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
 
 
-async def uses_of_policy(tx: Tx, id: UUID) -> list[Use]:
-    """Return what needs the policy: the routes that lead to it, the fallback, and the runs that climb it now."""
+async def uses_of_policy(tx: Tx, who: Actor, id: UUID) -> list[Use]:
+    """Return what needs the policy: the routes that lead to it, the fallback, and the runs that climb it now.
+
+    What may be private is named to those only who see it, or all that is private.
+    """
     found = [Use("alert_route", public("rte", route.id), route.name, "route") for route in await _leading_to(tx, id)]
     fallback = await oncall_queries.fallback_target(tx)
     if fallback is not None and fallback.policy_id == id:
@@ -27,7 +30,11 @@ async def uses_of_policy(tx: Tx, id: UUID) -> list[Use]:
         kind, about = ("alert", public("alt", run.alert_id)) if run.alert_id else ("incident", "")
         if run.incident_id is not None:
             about = public("inc", run.incident_id)
-        found.append(Use(kind, about, str(run.content.get("title", "")), "being paged now"))
+        is_told = P.PRIVATE_VIEW in who.access.organisation
+        if not is_told and run.alert_id is not None:
+            is_told = bool(await queries.seen(tx, who.access, [run.alert_id]))
+        title = str(run.content.get("title", "")) if is_told else f"An {kind}"
+        found.append(Use(kind, about if is_told else "", title, "being paged now"))
     return found
 
 
@@ -45,7 +52,7 @@ async def delete_policy(tx: Tx, who: Actor, id: UUID, *, replace_by: UUID | None
     policy = await oncall_queries.hold_policy(tx, id)
     if replace_by is not None:
         await _replace(tx, who, id, replace_by)
-    if uses := await uses_of_policy(tx, id):
+    if uses := await uses_of_policy(tx, who, id):
         is_replaceable = any(use.as_what != "being paged now" for use in uses)
         hint = (
             "Say which policy takes its place (`replace_by`), or let them lead somewhere else first."

@@ -110,7 +110,7 @@ async def update_source(
     A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
     """
     who.must_somewhere(P.SOURCE_MANAGE)
-    source = await queries.lock_source(tx, who.access, id)
+    source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
     changes: list[Change] = []
@@ -130,7 +130,7 @@ async def update_source(
     changes += await set_owners(tx, who, source, owners)
     if changes:
         await _source_changed(tx, who, source, changes)
-        must_still_see(not who.access.hides(source.owned, is_private=source.is_private))
+        must_still_see(who.access.reach.sees(P.SOURCE_VIEW, source.owned, is_private=source.is_private))
     return source
 
 
@@ -145,7 +145,7 @@ async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
 async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:
     """Give a source a new token; the old one stops working at once. Raises `Stale` for another stored version."""
     who.must_somewhere(P.SOURCE_MANAGE)
-    source = await queries.lock_source(tx, who.access, id)
+    source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
     _must_be_current(source, if_version)
     source.token, source.rotated_at = new_intake_token(), tx.now
@@ -171,7 +171,7 @@ async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list
 async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
     """Remove a source that nothing needs; raises `Conflict` and names what does: its alerts, or routes."""
     who.must_somewhere(P.SOURCE_MANAGE)
-    source = await queries.lock_source(tx, who.access, id)
+    source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
     if await queries.source_has_alerts(tx, id):
         count = await queries.open_of_source(tx, id)
@@ -220,7 +220,7 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
     For a source that will not do it itself: one that is switched off, or whose tool is gone. Incidents stay open.
     """
     who.must_somewhere(P.ALERT_EDIT)
-    source = await queries.source(tx, who.access, id)
+    source = await queries.source(tx, who.access.reach, id)
     who.must(P.ALERT_EDIT, on=source)
     found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)
     resolved = await end(tx, who, found, reason.strip() or f"{who.name} ended what “{source.name}” had left open.")

@@ -14,8 +14,8 @@ from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserDeactivated, UserLostRights
 from tocsin.events.log import emit
 from tocsin.identity import queries
-from tocsin.identity.access import P, Role
-from tocsin.identity.access_queries import access, hold_role
+from tocsin.identity.access import P, Role, loses_roles
+from tocsin.identity.access_queries import access, anew, hold_role
 from tocsin.identity.accounts import (
     UserChanges,
     check_new_password,
@@ -27,7 +27,7 @@ from tocsin.identity.accounts import (
 from tocsin.identity.guessing import judges_of_own_password
 from tocsin.identity.hashing import in_turn
 from tocsin.identity.model import Actor, User, told_as
-from tocsin.identity.permission import must_manage, must_not_exceed
+from tocsin.identity.permission import must_manage, must_not_exceed, must_not_take_over
 from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links, make_sign_in_link
@@ -129,9 +129,14 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
     user, other_admins = await queries.lock_user_and_admins(tx, user_id)
     if if_version is not None and user.version != if_version:
         raise Stale("Somebody changed this person in the meantime. Look at them again before you save.")
-    allowed = before = (await access(tx, user_id)).organisation
-    if (changes.email, changes.role, changes.is_active) != (None, None, None) and who.user_id != user_id:
-        must_not_exceed(who, before)
+    theirs = await access(tx, user_id)
+    allowed = before = theirs.organisation
+    if (changes.email, changes.role, changes.is_active) != (None, None, None):
+        # Whoever was waited for may have taken it from the actor.
+        who = await anew(tx, who)
+        who.must(P.USER_MANAGE)
+        if who.user_id != user_id:
+            must_not_take_over(who, theirs)
     if changes.role is not None and changes.role != user.role:
         allowed = await hold_role(tx, changes.role)
         must_not_exceed(who, allowed)
@@ -157,7 +162,7 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
         await end_sessions(tx, who, user.id)
         await revoke_tokens(tx, who, user.id)
         await delete_links(tx, user.id)
-    elif user.is_active and P.INCIDENT_EDIT in before - allowed:
+    elif user.is_active and loses_roles(before, allowed):
         await emit(tx, UserLostRights(actor=who.ref, user_id=user.id, user_name=user.name))
     return user
 
@@ -199,7 +204,7 @@ async def set_password(db: Database, who: Actor, user_id: UUID, new: str, curren
     must_manage(who, user_id)
     async with db.begin() as tx:
         user = await queries.user(tx, user_id)
-        must_not_exceed(who, (await access(tx, user_id)).organisation)
+        must_not_take_over(who, await access(tx, user_id))
         checked = user.password_hash
         check_new_password(new, email=user.email, name=user.name)
         is_own = checked is not None and who.user_id == user_id

@@ -19,8 +19,8 @@ from tocsin.events.configuration import (
     UserLostRights,
 )
 from tocsin.events.log import emit
-from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied
-from tocsin.identity.access_queries import lock_role, people_with_role, permissions_of, uses_of_role
+from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied, loses_roles
+from tocsin.identity.access_queries import anew, lock_role, people_with_role, permissions_of, uses_of_role
 from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, CustomRole
 from tocsin.identity.permission import must_not_exceed
@@ -82,6 +82,8 @@ async def update_role(
     role = await lock_role(tx, key)
     if if_version is not None and if_version != role.version:
         raise Stale("Somebody changed this role in the meantime. Look at it again before you save.")
+    who = await anew(tx, who)
+    who.must(P.ACCESS_MANAGE)
     before = permissions_of(role.key, role.permissions)
     must_not_exceed(who, before)
     changed: list[Change] = []
@@ -109,7 +111,7 @@ async def update_role(
     except IntegrityError as error:
         raise _taken() from error
     await emit(tx, ConfigurationChanged(actor=who.ref, kind="role", id=role.id, title=role.name, changes=changed))
-    if P.INCIDENT_EDIT in before - permissions_of(role.key, role.permissions):
+    if loses_roles(before, permissions_of(role.key, role.permissions)):
         people = await people_with_role(tx, key)
         await emit(tx, *(UserLostRights(actor=who.ref, user_id=each.id, user_name=each.name) for each in people))
     return role

@@ -18,7 +18,7 @@ from tocsin.identity.accounts import is_password
 from tocsin.identity.guessing import Device, judges_of_sign_in, network
 from tocsin.identity.hashing import KNOWN, STRANGERS
 from tocsin.identity.model import Actor, ActorKind, OneTimeLink, User
-from tocsin.identity.permission import must_not_exceed
+from tocsin.identity.permission import must_not_take_over
 from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import MOST_DAYS, open_session
 from tocsin.kit.crypto import check_password, digest, hash_password, needs_rehash, new_secret
@@ -93,7 +93,7 @@ async def make_sign_in_link(tx: Tx, who: Actor, user_id: UUID, valid_for: timede
     """
     who.must(P.USER_MANAGE)
     user = await queries.lock_user(tx, user_id)
-    must_not_exceed(who, (await access(tx, user_id)).organisation)
+    must_not_take_over(who, await access(tx, user_id))
     if not user.is_active:
         raise Conflict("This account is deactivated. Activate it before you make a link for it.")
     token = new_secret()

@@ -12,11 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change, yes_or_no
-from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
+from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserLostRights
 from tocsin.events.log import emit
 from tocsin.identity import queries
-from tocsin.identity.access import MEMBERS, SCOPED, P
-from tocsin.identity.access_queries import hold_role
+from tocsin.identity.access import MEMBERS, SCOPED, P, loses_roles
+from tocsin.identity.access_queries import accesses, anew, hold_role
 from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, Team, TeamMember, User
 from tocsin.kit.errors import Denied, Invalid, Stale
@@ -70,7 +70,7 @@ async def update_team(
     tx: Tx, who: Actor, team_id: UUID, changes: TeamChanges, *, if_version: int | None = None
 ) -> Team:
     """Rename or describe a team, or make it private or open: what it owns is hidden or shown by that at once."""
-    team = await _lock(tx, who, team_id, if_version)
+    who, team = await _lock(tx, who, team_id, if_version)
     changed: list[Change] = []
     if changes.name is not None and (name := clean_name(changes.name)) != team.name:
         changed.append(Change(field="name", old=team.name, new=name))
@@ -92,7 +92,7 @@ async def update_team(
 
 async def archive_team(tx: Tx, who: Actor, team_id: UUID, *, archived: bool = True) -> Team:
     """Offer a team for nothing new, or again. What it owns stays its own, and its members see it. Idempotent."""
-    team = await _lock(tx, who, team_id, None)
+    who, team = await _lock(tx, who, team_id, None)
     if (team.archived_at is not None) == archived:
         return team
     team.archived_at = tx.now if archived else None
@@ -106,9 +106,10 @@ async def update_members(
 ) -> dict[UUID, tuple[User, str | None]]:
     """Make exactly these people the team's members, each with a role in it or none; returns them by name.
 
-    Nobody gives a role in a team that may do more there than they may themselves. Unchanged: nothing happens.
+    Nobody gives a role in a team that may do more there than they may themselves. Who may act on fewer incidents by it
+    has no role in the others any more (`user.lost_rights`). Unchanged: nothing happens.
     """
-    team = await _lock(tx, who, team_id, if_version)
+    who, team = await _lock(tx, who, team_id, if_version)
     before = (await queries.members(tx, [team_id]))[team_id]
     known = {person.id: role for person, role in before}
     people = await _people(tx, members, known.keys())
@@ -116,6 +117,7 @@ async def update_members(
         given = [role for id, role in members.items() if role != known.get(id)]
         await _must_allow(tx, who, given, who.access.teams.get(team_id, frozenset()))
         changed = {id for id in known.keys() | members.keys() if known.get(id, "") != members.get(id, "")}
+        could = await accesses(tx, changed)
         await tx.session.execute(
             delete(TeamMember)
             .where(TeamMember.team_id == team_id, TeamMember.user_id.in_(changed))
@@ -125,16 +127,25 @@ async def update_members(
         old = _names((person, role) for person, role in before)
         change = Change(field="members", old=old, new=_names((people[id], role) for id, role in members.items()))
         await _changed(tx, who, team, [change])
+        can, everybody = await accesses(tx, changed), people | {person.id: person for person, _ in before}
+        lost = [
+            everybody[id]
+            for id in sorted(changed)
+            if loses_roles(could[id].teams.get(team_id, frozenset()), can[id].teams.get(team_id, frozenset()))
+        ]
+        await emit(tx, *(UserLostRights(actor=who.ref, user_id=each.id, user_name=each.name) for each in lost))
     return {person.id: (person, members[person.id]) for person in _by_name(people.values())}
 
 
-async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: int | None) -> Team:
+async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: int | None) -> tuple[Actor, Team]:
     who.must_somewhere(P.TEAM_MANAGE)
     team = await queries.lock_team(tx, who.access, team_id)
+    # Whoever was waited for may have put the actor out of it.
+    who = await anew(tx, who)
     who.must(P.TEAM_MANAGE, on=team)
     if if_version is not None and if_version != team.version:
         raise Stale("Somebody changed this team in the meantime. Look at it again before you save.")
-    return team
+    return who, team
 
 
 async def _changed(tx: Tx, who: Actor, team: Team, changes: list[Change]) -> Team:

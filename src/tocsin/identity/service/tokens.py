@@ -15,7 +15,7 @@ from tocsin.identity.access import Access, P, Permission, implied
 from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import clean_name
 from tocsin.identity.model import Actor, ApiToken, User
-from tocsin.identity.permission import must_manage, must_not_exceed
+from tocsin.identity.permission import must_manage, must_not_take_over
 from tocsin.identity.service.sessions import SEEN_EVERY
 from tocsin.kit.crypto import digest, new_secret
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
@@ -124,4 +124,4 @@ def _check_scopes(who: Actor, user: User, theirs: Access, wanted: list[str]) -> 
     if who.token_id is not None and not (scopes and all(who.access.may_somewhere(scope) for scope in implied(scopes))):
         raise Denied("A token can only make tokens whose scopes are named and within its own.")
     if who.user_id != user.id:
-        must_not_exceed(who, would.organisation)
+        must_not_take_over(who, would)

@@ -7,6 +7,7 @@ copies stale; people, comments and links do not, so that somebody joining never 
 from tocsin.incidents.service.declaring import Draft, declare, prefill
 from tocsin.incidents.service.editing import change_severity, comment, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
+from tocsin.incidents.service.explaining import explain_alert
 from tocsin.incidents.service.leaving import free_alert, needs_of, stand_in, take_back_messages, update_person
 from tocsin.incidents.service.linking import link_alerts, unlink_alert
 from tocsin.incidents.service.links import AnswerLink, LinkAct, answer_by_link, read_link
@@ -22,7 +23,7 @@ from tocsin.incidents.service.paging import (
     read_page,
 )
 from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
-from tocsin.incidents.service.sharing import Holder, grant, must_see_grants, revoke_grant
+from tocsin.incidents.service.sharing import Holder, grant, list_grants, revoke_grant
 
 __all__ = [
     "Already",
@@ -43,12 +44,13 @@ __all__ = [
     "declare",
     "decline_page",
     "escalate_page",
+    "explain_alert",
     "free_alert",
     "grant",
     "join",
     "leave",
     "link_alerts",
-    "must_see_grants",
+    "list_grants",
     "needs_of",
     "note_news",
     "note_page",

@@ -42,7 +42,7 @@ class Draft:
 async def prefill(tx: Tx, who: Actor, alert_id: UUID) -> Draft:
     """Return what declaring from this alert would fill in; raises `Conflict` when it belongs to an incident already."""
     who.must(P.INCIDENT_DECLARE)
-    alert = await alert_queries.get(tx, who.access, alert_id)
+    alert = await alert_queries.get(tx, who.access.reach, alert_id)
     await must_be_free(tx, who, [alert])
     return _draft(alert)
 
@@ -72,7 +72,7 @@ async def declare(
     paged for it, which needs the permission to page people.
     """
     who.must(P.INCIDENT_DECLARE)
-    alert = (await alert_queries.lock_many(tx, who.access, [alert_id]))[0] if alert_id is not None else None
+    alert = (await alert_queries.lock_many(tx, who.access.reach, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, who, [alert] if alert else [])
     draft = _draft(alert) if alert is not None else None

@@ -43,7 +43,7 @@ async def update(
     `owners` says which teams own it, and whether it is for them only; whoever says so goes on seeing it.
     The note of an incident that is resolved or closed can be corrected, which needs the right to resolve it.
     """
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     if resolution_note is not None:
         who.must(P.INCIDENT_RESOLVE, on=incident)
@@ -68,7 +68,7 @@ async def update(
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=changes))
         await tx.session.flush()
-        must_still_see(await queries.by_id(tx, who.access, [incident.id]))
+        must_still_see(await queries.by_id(tx, who.access.reach, [incident.id]))
     if severity is not None:
         await _judge(tx, who, incident, severity)
     return incident
@@ -76,7 +76,7 @@ async def update(
 
 async def change_severity(tx: Tx, who: Actor, ref: Ref, severity: int, *, if_version: int | None = None) -> Incident:
     """Judge the incident to be worse or better, 1 (critical) to 5 (info); also afterwards, to set the record right."""
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     await _judge(tx, who, incident, severity)
@@ -93,7 +93,7 @@ async def _judge(tx: Tx, who: Actor, incident: Incident, severity: int) -> None:
 
 async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: int | None = None) -> Incident:
     """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state."""
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
@@ -109,7 +109,7 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
 
 async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> LoggedEvent:
     """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
-    incident = await queries.get(tx, who.access, ref)
+    incident = await queries.get(tx, who.access.reach, ref)
     who.must(P.INCIDENT_COMMENT, on=incident)
     text = checks.text("body", body, COMMENT_LIMIT)
     (id,) = await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))

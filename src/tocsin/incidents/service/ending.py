@@ -38,7 +38,7 @@ async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: int | 
     Idempotent; another note than the first is a `Conflict`, as it is corrected and not given twice. `note` is required,
     1 to 10,000 characters.
     """
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_RESOLVE, on=incident)
     if incident.status == Status.RESOLVED:
         lifecycle.must_be_its_note(incident, note)
@@ -55,7 +55,7 @@ async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: int
 
     Idempotent; of one that is resolved already, another note than it has is a `Conflict`.
     """
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_RESOLVE, on=incident)
     if incident.status in (Status.RESOLVED, Status.CLOSED):
         lifecycle.must_be_its_note(incident, note)
@@ -165,7 +165,8 @@ async def _let_go(tx: Tx, who: Actor, incident: Incident, other: Incident | None
     """Hand all alerts to the other incident if it is open; else only let go of the open ones."""
     goes_on = other is not None and lifecycle.is_open(other)
     ids = await queries.linked_alert_ids(tx, incident.id, open_only=not goes_on)
-    gone = await alert_queries.lock_many(tx, who.access, ids)
+    # They are in it, whether or not the actor sees each.
+    gone = await alert_queries.lock_many(tx, EVERYTHING, ids)
     await unlink(tx, who, incident, gone)
     if other is not None and goes_on:
         await link(tx, who, other, gone)
@@ -173,10 +174,10 @@ async def _let_go(tx: Tx, who: Actor, incident: Incident, other: Incident | None
 
 async def _lock_with_other(tx: Tx, who: Actor, ref: Ref, other: Ref | None) -> tuple[Incident, Incident | None]:
     if other is None:
-        return await queries.lock(tx, who.access, ref), None
-    here = (await queries.get(tx, who.access, ref)).id
+        return await queries.lock(tx, who.access.reach, ref), None
+    here = (await queries.get(tx, who.access.reach, ref)).id
     try:
-        there = (await queries.get(tx, who.access, other)).id
+        there = (await queries.get(tx, who.access.reach, other)).id
     except NotFound as problem:
         raise Invalid("duplicate_of", problem.message, code="unknown") from None
     locked = await queries.lock_many(tx, [here, there])
@@ -189,7 +190,7 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int |
     Idempotent. The times and the note of the round that ended are kept in the record. Roles of people who may not act
     any more are given up, and somebody leads it: whoever it falls to, else the actor.
     """
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_RESOLVE, on=incident)
     why = checks.text("reason", reason, REASON_LIMIT)
     if lifecycle.is_open(incident):

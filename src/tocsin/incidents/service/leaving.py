@@ -53,10 +53,10 @@ async def update_person(
     was_active, could_edit = before.is_active, await _may_edit(tx, user_id)
     person = await accounts.update_user(tx, who, user_id, changes, if_version)
     if was_active and not person.is_active:
-        uses = await needs_of(tx, user_id)
+        uses = await needs_of(tx, who, user_id)
         _must_be_confirmed(uses, confirmed, f"{person.name} is needed", "Switch the account off all the same")
     elif person.is_active and could_edit and not await _may_edit(tx, user_id):
-        uses = [use for use in await needs_of(tx, user_id) if use.kind == "incident" and use.as_what]
+        uses = [use for use in await needs_of(tx, who, user_id) if use.kind == "incident" and use.as_what]
         _must_be_confirmed(uses, confirmed, f"{person.name} leads", "Change the role all the same")
     return person
 
@@ -72,16 +72,23 @@ def _must_be_confirmed(uses: Sequence[Use], confirmed: Sequence[Use] | bool, wha
         raise InUse(what, uses, code="user.needed", hint=hint)
 
 
-async def needs_of(tx: Tx, user_id: UUID) -> list[Use]:
-    """Return what names this person or waits for them: policies, the fallback, open incidents, alerts, pages."""
+async def needs_of(tx: Tx, who: Actor, user_id: UUID) -> list[Use]:
+    """Return what names this person or waits for them: policies, the fallback, open incidents, alerts, pages.
+
+    Of what the actor may not see it is said that it is there, and not what it is.
+    """
     found = await oncall.pages_them(tx, user_id)
-    for incident in await queries.open_with(tx, user_id):
+    on = await queries.open_with(tx, user_id)
+    seen = await queries.by_id(tx, who.access, [incident.id for incident in on])
+    for incident in on:
         as_what = " and ".join(lifecycle.roles_of(incident, user_id))
-        found.append(Use("incident", public("inc", incident.id), incident.reference, as_what))
-    found += [
-        Use("alert", public("alt", alert.id), alert.title, "acknowledged by them")
-        for alert in await alert_queries.held_by(tx, user_id)
-    ]
+        named = (public("inc", incident.id), incident.reference) if incident.id in seen else ("", "A private incident")
+        found.append(Use("incident", *named, as_what))
+    held = await alert_queries.held_by(tx, user_id)
+    visible = await alert_queries.seen(tx, who.access, [alert.id for alert in held])
+    for alert in held:
+        named = (public("alt", alert.id), alert.title) if alert.id in visible else ("", "A private alert")
+        found.append(Use("alert", *named, "acknowledged by them"))
     pages = await oncall_queries.pages_waiting_for(tx, user_id)
     found += [Use("page", public("pag", id), "A page", "waits for their answer") for id in pages]
     return found

@@ -34,12 +34,12 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
 
     An alert that is not there is an `Invalid` of `alert_ids`.
     """
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     if not 1 <= len(alert_ids) <= MANY:
         raise Invalid("alert_ids", f"Name between 1 and {MANY} alerts.", code="count")
     try:
-        named = await alert_queries.lock_many(tx, who.access, alert_ids)
+        named = await alert_queries.lock_many(tx, who.access.reach, alert_ids)
     except NotFound as problem:
         raise Invalid("alert_ids", problem.message, code="unknown") from None
     wanted = [alert for alert in named if alert.incident_id != incident.id]
@@ -56,9 +56,9 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
 
 async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident:
     """Take an alert out of the incident; one that is not in it stays where it is."""
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
-    alert = (await alert_queries.lock_many(tx, who.access, [alert_id]))[0]
+    alert = (await alert_queries.lock_many(tx, who.access.reach, [alert_id]))[0]
     if alert.incident_id == incident.id:
         await unlink(tx, who, incident, [alert])
     return incident

@@ -56,7 +56,7 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     reached nobody begins again. Who has joined is paged all the same,
     as they may have fallen asleep. Of both it is said.
     """
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_PAGE, on=incident)
     wanted = list(dict.fromkeys(targets))
     if not 1 <= len(wanted) <= MANY:
@@ -223,19 +223,19 @@ async def read_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
             return sent
         if sent.alert_id is None:
             raise NotFound("There is no such page.")
-        await alert_queries.get(tx, who.access, sent.alert_id)
+        await alert_queries.get(tx, who.access.reach, sent.alert_id)
     return sent
 
 
 async def _must_page_others(tx: Tx, who: Actor, incident: Incident | None, alert: Alert | None) -> None:
     """Raise `NotFound` or `Denied` unless the actor sees what a page is about and may page people for it."""
     if alert is not None:
-        await alert_queries.get(tx, who.access, alert.id)
+        await alert_queries.get(tx, who.access.reach, alert.id)
         if not (incident is not None and who.may(P.INCIDENT_PAGE, on=incident)):
             for source in await alert_queries.sources_of(tx, [alert.source_id]):
                 who.must(P.INCIDENT_PAGE, on=source)
     elif incident is not None:
-        await queries.get(tx, who.access, incident.id)
+        await queries.get(tx, who.access.reach, incident.id)
         who.must(P.INCIDENT_PAGE, on=incident)
 
 

@@ -41,7 +41,7 @@ async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = 
     who.must_be_someone()
     incident = await queries.lock(tx, EVERYTHING, ref)
     if not await _is_asked(tx, who, incident):
-        await queries.get(tx, who.access, incident.id)
+        await queries.get(tx, who.access.reach, ref)
         who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     if lifecycle.is_open(incident):
@@ -68,7 +68,7 @@ def may_answer(who: Actor) -> bool:
 async def join(tx: Tx, who: Actor, ref: Ref) -> Incident:
     """Become a responder. Joining is an acknowledgement too, and answers one's own pages; those of others go on."""
     who.must_be_someone()
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_open(incident)
     await take_on(tx, who, incident)
@@ -82,7 +82,7 @@ async def leave(tx: Tx, who: Actor, ref: Ref) -> Incident:
     incident that is over: who was on it then stays in its record.
     """
     user_id = who.must_be_someone()
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     row = await queries.responder(tx, incident.id, user_id)
     if row is not None and row.state != ResponderState.LEFT:
@@ -126,7 +126,7 @@ async def assign_roles(
 async def _assign(
     tx: Tx, who: Actor, ref: Ref, wanted: Mapping[IncidentRole, tuple[str, UUID | None]], if_version: int | None
 ) -> Incident:
-    incident = await queries.lock(tx, who.access, ref)
+    incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     # Those that are given first: a lead who is named makes room for a commander who goes.
@@ -180,9 +180,9 @@ async def answer_own_pages(tx: Tx, who: Actor, incident: Incident) -> None:
     The last word counts, so that also a page which they declined or which went by is answered now.
     """
     mine = await own_pages(tx, incident, who.must_be_someone())
-    locked = await alert_queries.lock_many(
-        tx, who.access, [page.alert_id for page in mine if page.alert_id is not None]
-    )
+    # What one was asked about one answers, with whatever credential.
+    asked = [page.alert_id for page in mine if page.alert_id is not None]
+    locked = await alert_queries.lock_many(tx, EVERYTHING, asked)
     waiting = {alert.id for alert in locked if alert.status == AlertStatus.TRIGGERED}
     for page in mine:
         if page.alert_id is None or page.alert_id in waiting:

@@ -6,21 +6,28 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import AlertSource
+from tocsin.alerts.visibility import visible_sources
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
-from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
+from tocsin.events.configuration import (
+    ConfigurationChanged,
+    ConfigurationCreated,
+    ConfigurationDeleted,
+    UserLostRights,
+)
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
-from tocsin.identity.access import SCOPED, P, Permission, ResourceKind
-from tocsin.identity.access_queries import hold_role, lock_grant
-from tocsin.identity.model import AccessGrant, Actor
+from tocsin.identity.access import SCOPED, Access, P, Permission, ResourceKind, Thing
+from tocsin.identity.access_queries import grants, hold_role, lock_grant, people_of_grant, visible_teams
+from tocsin.identity.model import AccessGrant, Actor, Team
 from tocsin.incidents import queries
 from tocsin.incidents.model import Incident
+from tocsin.incidents.visibility import visible
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
 from tocsin.kit.ids import new_id
 
@@ -50,11 +57,13 @@ async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, ro
     name = await _holder_name(tx, who, holder)
     by_user, by_team = (holder.id, None) if holder.kind == "user" else (None, holder.id)
     held = AccessGrant.user_id == by_user if by_user is not None else AccessGrant.team_id == by_team
-    if (await tx.session.scalar(select(func.count()).select_from(AccessGrant).where(held)) or 0) >= MOST_OF_ONE:
+    same = select(AccessGrant.role).where(AccessGrant.kind == kind, AccessGrant.resource_id == resource_id, held)
+    old = (await tx.session.scalars(same)).one_or_none()
+    count = select(func.count()).select_from(AccessGrant).where(held)
+    if old is None and (await tx.session.scalar(count) or 0) >= MOST_OF_ONE:
         raise Conflict(
             f"{name} has {MOST_OF_ONE:,} grants. Put them into a team that owns these things.", code="grant.many"
         )
-    old = (await tx.session.scalars(_same(kind, resource_id, by_user, by_team))).one_or_none()
     row = {"id": new_id(), "user_id": by_user, "team_id": by_team, "role": role, "kind": kind.value}
     statement = insert(AccessGrant).values(row | {"resource_id": resource_id, "created_at": tx.now})
     statement = statement.on_conflict_do_update(constraint="access_grant_key", set_={"role": role})
@@ -71,37 +80,63 @@ async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, ro
             tx,
             ConfigurationChanged(actor=who.ref, kind="access_grant", id=made.id, title=title, changes=[change]),
         )
+        await _note_lost(tx, who, made)
     return made
 
 
-def _same(kind: ResourceKind, resource_id: UUID, user_id: UUID | None, team_id: UUID | None) -> Select[str]:
-    held = AccessGrant.user_id == user_id if user_id is not None else AccessGrant.team_id == team_id
-    return select(AccessGrant.role).where(AccessGrant.kind == kind, AccessGrant.resource_id == resource_id, held)
-
-
 async def revoke_grant(tx: Tx, who: Actor, grant_id: UUID) -> None:
-    """Take a grant back. For whoever could give it; raises `NotFound` for one of what the actor may not see."""
-    held = await lock_grant(tx, grant_id)
+    """Take a grant back. For whoever could give it; raises `NotFound` for one that the actor may not see."""
+    held = await lock_grant(tx, grant_id, _visible(who.access.reach))
     kind = ResourceKind(held.kind)
     thing = await _thing(tx, who, kind, held.resource_id)
     _must_share(who, kind, thing)
     holder = Holder("user", held.user_id) if held.user_id is not None else Holder("team", held.team_id or held.id)
     title = _title(await _holder_name(tx, who, holder, also_gone=True), thing)
+    await _note_lost(tx, who, held)
     await tx.session.delete(held)
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="access_grant", id=grant_id, title=title))
 
 
-async def must_see_grants(tx: Tx, who: Actor, kind: ResourceKind, resource_id: UUID) -> None:
-    """Raise unless the actor may see who was granted this thing: whoever could grant it."""
-    _must_share(who, kind, await _thing(tx, who, kind, resource_id))
+async def list_grants(
+    tx: Tx, who: Actor, thing: Thing | None = None, *, after: UUID | None = None, limit: int = 100
+) -> list[AccessGrant]:
+    """Return the grants for one thing, for whoever could grant it, or all of them for whoever manages access.
+
+    Those for what the actor may not see, or for teams that are hidden from them, are left out.
+    """
+    if thing is None:
+        who.must(P.ACCESS_MANAGE)
+    else:
+        _must_share(who, thing[0], await _thing(tx, who, *thing))
+    return await grants(tx, _visible(who.access.reach), thing=thing, after=after, limit=limit)
+
+
+def _visible(access: Access) -> ColumnElement[bool]:
+    """Say in SQL that the thing of a grant may be seen, and the team that has it."""
+    things = {
+        ResourceKind.INCIDENT: select(Incident.id).where(visible(access)),
+        ResourceKind.ALERT_SOURCE: select(AlertSource.id).where(visible_sources(access)),
+    }
+    of_kind = [
+        and_(AccessGrant.kind == kind, AccessGrant.resource_id.in_(select(seen.subquery().c.id)))
+        for kind, seen in things.items()
+    ]
+    teams = select(Team.id).where(visible_teams(access))
+    return and_(or_(*of_kind), or_(AccessGrant.team_id.is_(None), AccessGrant.team_id.in_(teams)))
+
+
+async def _note_lost(tx: Tx, who: Actor, held: AccessGrant) -> None:
+    """Let whoever had a role in incidents by a grant hand it over, if they may not have it any more."""
+    lost = await people_of_grant(tx, held)
+    await emit(tx, *(UserLostRights(actor=who.ref, user_id=each.id, user_name=each.name) for each in lost))
 
 
 async def _thing(tx: Tx, who: Actor, kind: ResourceKind, id: UUID) -> Incident | AlertSource:
     match kind:
         case ResourceKind.INCIDENT:
-            return await queries.get(tx, who.access, id)
+            return await queries.get(tx, who.access.reach, id)
         case ResourceKind.ALERT_SOURCE:
-            return await alert_queries.source(tx, who.access, id)
+            return await alert_queries.source(tx, who.access.reach, id)
 
 
 _SHARES: dict[ResourceKind, Permission] = {

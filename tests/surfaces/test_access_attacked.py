@@ -1,0 +1,94 @@
+"""What somebody sees through the API and on pages who wants to see more, and what must not be refused to them."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.surfaces.conftest import Api
+from tests.surfaces.web_client import browser
+from tocsin.identity.model import User
+from tocsin.kit.ids import public
+
+
+@pytest.fixture
+async def bob(api: Api) -> User:
+    return await api.world.person("bob")
+
+
+async def _hidden(admin: httpx.AsyncClient, **fields: object) -> dict[str, str]:
+    """An incident of a private team without members."""
+    team = await admin.post("/teams", json={"name": "Security", "is_private": True})
+    made = await admin.post("/incidents", json={"title": "Break-in", "team_ids": [team.json()["id"]], **fields})
+    assert made.status_code == 201, made.text
+    return made.json()
+
+
+async def test_an_alert_does_not_name_the_hidden_incident_that_it_is_in(
+    api: Api, admin: httpx.AsyncClient, bob: User
+) -> None:
+    """C8: in no field, in no list, in no explanation, and on no page; what declares from it says what is wrong."""
+    alert = public("alt", (await api.world.alert()).id)
+    hidden = await _hidden(admin, alert_id=alert)
+    assert (await admin.get(f"/alerts/{alert}")).json()["incident_id"] == hidden["id"]
+    as_bob = await api.as_(bob)
+    for path in (f"/alerts/{alert}", "/alerts", f"/alerts/{alert}/explain", f"/pages?alert_id={alert}"):
+        answer = await as_bob.get(path)
+        assert answer.status_code == 200
+        assert hidden["id"] not in answer.text and hidden["number"] not in answer.text, path
+    refused = await as_bob.post("/incidents", json={"title": "x", "alert_id": alert})
+    assert refused.status_code == 409
+    assert hidden["number"] not in refused.text
+    async with browser(api.world, bob) as at:
+        for path in (f"/alerts/{alert}", "/alerts?tab=all", "/incidents?tab=all"):
+            page = await at.get(path)
+            assert page.status == 200
+            assert hidden["number"] not in page.html and "Break-in" not in page.html, path
+        assert (await at.get(f"/incidents/new?alert={alert}")).status in (200, 303)
+
+
+async def test_a_duplicate_of_a_hidden_incident_is_shown_without_it(
+    api: Api, admin: httpx.AsyncClient, bob: User
+) -> None:
+    """C8: its page is there, and neither it nor the API says what it is a duplicate of."""
+    hidden = await _hidden(admin)
+    number = (await admin.post("/incidents", json={"title": "Slow"})).json()["number"]
+    duplicate = {"reason": "duplicate", "duplicate_of": hidden["number"]}
+    done = await admin.post(f"/incidents/{number}/actions/cancel", json=duplicate)
+    assert (done.status_code, done.json()["duplicate_of_id"]) == (200, hidden["id"])
+    seen = (await (await api.as_(bob)).get(f"/incidents/{number}")).json()
+    assert seen["duplicate_of_id"] is None
+    async with browser(api.world, bob) as at:
+        page = await at.get(f"/incidents/{number}")
+        assert page.status == 200
+        assert "Slow" in page.html
+
+
+async def test_what_a_role_in_a_team_allows_stands_on_the_pages(api: Api, admin: httpx.AsyncClient) -> None:
+    """C8: what the API lets them do, a page offers: here ending what a source of the team left open."""
+    tea = await api.world.person("tea", role="stakeholder")
+    member = {"user_id": public("usr", tea.id), "role": "responder"}
+    team = (await admin.post("/teams", json={"name": "Payments", "members": [member]})).json()["id"]
+    alert = await api.world.alert()
+    source = public("src", alert.source_id)
+    assert (await admin.patch(f"/alert_sources/{source}", json={"team_ids": [team]})).status_code == 200
+    async with browser(api.world, tea) as at:
+        page = await at.get(f"/sources/{source}")
+        assert page.status == 200
+        assert any(action.endswith("/resolve-alerts") for action in page.read.actions.values()), page.read.actions
+
+
+async def test_an_answer_is_not_repeated_to_somebody_who_may_do_less_by_now(api: Api, admin: httpx.AsyncClient) -> None:
+    """C8, F135: also where what they could do came from a team."""
+    tea = await api.world.person("tea", role="guest")
+    id = public("usr", tea.id)
+    team = await admin.post("/teams", json={"name": "Payments", "members": [{"user_id": id, "role": "responder"}]})
+    incident = await admin.post("/incidents", json={"title": "Refunds", "team_ids": [team.json()["id"]]})
+    path, key = f"/incidents/{incident.json()['number']}/comments", {"Idempotency-Key": "k-1"}
+    client = await api.as_(tea)
+    assert (await client.post(path, json={"body": "Secret."}, headers=key)).status_code == 201
+    again = await client.post(path, json={"body": "Secret."}, headers=key)
+    assert (again.status_code, "Secret." in again.text) == (201, True)
+    emptied = await admin.put(f"/teams/{team.json()['id']}/members", json={"members": []})
+    assert emptied.status_code == 200
+    assert "Secret." not in (await client.post(path, json={"body": "Secret."}, headers=key)).text
