@@ -16,7 +16,7 @@ from tocsin import api, web
 from tocsin.alerts import jobs as alerts_jobs
 from tocsin.alerts import service as alerts
 from tocsin.alerts.intake import Intake, Sources
-from tocsin.api.http import answer_problem
+from tocsin.api.base.http import answer_problem
 from tocsin.api.intake import IntakeApp
 from tocsin.db import migrate
 from tocsin.db.engine import Database, Listener, Listeners

@@ -150,7 +150,7 @@ def test_only_one_place_says_where_to_go() -> None:
         )
     }
     # An answer is kept, and given a second time, as the site has written it.
-    assert found == {"edge/below.py", "web/pages.py", "api/idempotency.py"}
+    assert found == {"edge/below.py", "web/base/pages.py", "api/base/idempotency.py"}
 
 
 def test_no_installation_stands_below_a_place_of_the_site() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.web import assets
+from tocsin.web.base import assets
 
 CSS = assets.FOLDER / "css"
 FILES = sorted(CSS.rglob("*.css"))

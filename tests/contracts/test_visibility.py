@@ -11,40 +11,42 @@ from pathlib import Path
 import tocsin
 
 ROOT = Path(tocsin.__file__).parent
-_READERS = ("queries", "list_queries", "fallback_queries", "waking_queries", "access_queries", "log")
+_READERS = ("queries", "list_queries", "fallback_queries", "waking_queries", "access_queries", "source_queries", "log")
 
 # Read by ids that the caller has from a query that was narrowed, or of one thing that was got by one.
 _OF_WHAT_IS_SEEN = {
     "tocsin.alerts.queries": {"effects_of", "open_of_source", "signals_of_alert", "signals_of_source", "source_names",
                               "troubles"},
+    "tocsin.alerts.source_queries": {"source_figures", "touched_by"},
     "tocsin.events.log": {"newest_first"},
     "tocsin.incidents.queries": {"joined_counts", "responders", "timeline", "troubles"},
     "tocsin.notifications.queries": {"deliveries"},
-    "tocsin.oncall.queries": {"being_paged", "pages_of", "pages_of_runs", "run", "runs_of"},
-    "tocsin.web.queries": {"next_steps", "source_figures", "touched_by"},
+    "tocsin.oncall.queries": {"being_paged", "next_steps", "pages_of", "pages_of_runs", "run", "runs_of"},
 }  # fmt: skip
 # The organisation's own: people, how they are reached, policies, routes. `needs` of the route is all that it takes.
 _OF_THE_ORGANISATION = {
     "tocsin.alerts.queries": {"route", "routes"},
+    "tocsin.alerts.source_queries": {"any_source"},
     "tocsin.identity.access_queries": {"role", "roles"},
     "tocsin.identity.queries": {
         "link", "lock_organisation", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
         "user", "users", "users_by_id",
     },
+    "tocsin.incidents.queries": {"any_incident"},
     "tocsin.notifications.queries": {
-        "conditions", "contact_method", "contact_methods", "count_failing", "deliveries",
+        "conditions", "contact_method", "contact_methods", "count_failing", "deliveries", "latest_test",
         "news_preference", "reaches", "rules", "ways_to_reach",
     },
     "tocsin.oncall.queries": {
         "fallback_target", "known_directory", "people", "plans", "policies", "policy", "weaknesses_of",
     },
-    "tocsin.web.queries": {"any_incident", "any_source", "latest_test", "set_up_so_far"},
+    "tocsin.web.incidents.queries": {"set_up_so_far"},
 }  # fmt: skip
 
 
 def _read() -> Iterator[tuple[str, str, str]]:
     """Every function of a `queries` module that a page or the API calls: where, the module, the function."""
-    for path in sorted([*(ROOT / "web").glob("*.py"), *(ROOT / "api").glob("*.py")]):
+    for path in sorted([*(ROOT / "web").rglob("*.py"), *(ROOT / "api").rglob("*.py")]):
         tree = ast.parse(path.read_text())
         modules: dict[str, str] = {}
         functions: dict[str, tuple[str, str]] = {}

@@ -13,7 +13,7 @@ from playwright.async_api import Browser
 from tests import postgres
 from tests.journeys.browser import WIDTHS, somebody
 from tests.processes import address, served
-from tocsin.web import assets
+from tocsin.web.base import assets
 
 pytestmark = pytest.mark.journey
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tocsin.web import formatting
+from tocsin.web.base import formatting
 
 NOW = datetime(2026, 11, 21, 14, 39, 12, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from tests.surfaces.conftest import Api
-from tocsin.api.body import Body
-from tocsin.api.openapi import kinds_of
+from tocsin.api.base.body import Body
+from tocsin.api.base.openapi import kinds_of
 from tocsin.edge.wrong_tokens import WrongTokens
 from tocsin.identity import service as identity
 from tocsin.kit.ids import public

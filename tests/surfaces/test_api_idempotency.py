@@ -17,7 +17,7 @@ from tests.surfaces.conftest import Api
 from tests.world import World
 from tocsin import api as surface
 from tocsin.alerts.intake import Intake
-from tocsin.api import idempotency
+from tocsin.api.base import idempotency
 from tocsin.identity import service as identity
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Unavailable

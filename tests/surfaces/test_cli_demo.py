@@ -16,6 +16,7 @@ from tests.postgres import until_somebody_waits
 from tests.processes import environment, fetch, served
 from tests.races import held_at
 from tocsin.alerts import queries as alerts
+from tocsin.alerts import source_queries
 from tocsin.alerts.queries import Filter
 from tocsin.cli import demo, demo_history
 from tocsin.cli.demo_history import Cast
@@ -23,7 +24,6 @@ from tocsin.db.engine import Database
 from tocsin.identity import service as identity
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor
-from tocsin.web import queries as figures
 
 Counted = tuple[int, ...]
 
@@ -38,7 +38,7 @@ async def test_every_source_has_sent_something_today_and_its_body_is_kept(db: Da
     assert await demo.fill(db)
     async with db.begin() as tx:
         sources = await alerts.sources(tx, EVERYTHING)
-        busy = await figures.source_figures(tx, [source.id for source in sources])
+        busy = await source_queries.source_figures(tx, [source.id for source in sources])
         assert {source.name for source in sources if busy[source.id].signals_24h == 0} == set()
         for source in sources:
             newest = (await alerts.signals_of_source(tx, source.id, limit=1))[0]

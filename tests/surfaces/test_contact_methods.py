@@ -17,7 +17,7 @@ from tests.receivers import answering, receiver
 from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World
-from tocsin.api.deliveries import write_delivery
+from tocsin.api.shapes.deliveries import write_delivery
 from tocsin.identity.model import User
 from tocsin.kit.errors import Transient
 from tocsin.kit.ids import public
@@ -29,7 +29,7 @@ from tocsin.notifications.channels import channels
 from tocsin.notifications.channels.base import Trace
 from tocsin.notifications.channels.webhook import Webhook, bodies
 from tocsin.notifications.model import Urgency
-from tocsin.web.contact_methods import FIELDS
+from tocsin.web.people.contact_methods import FIELDS
 
 HOOK = {"kind": "webhook", "address": "https://hooks.example/s3cret"}
 OWN = {"format": "template", "template": "{{ title }} hunter2", "content_type": "text/plain"}

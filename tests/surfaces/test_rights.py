@@ -10,8 +10,8 @@ import pytest
 from litestar import Litestar
 
 from tests.surfaces.conftest import Api
-from tocsin.api.body import Body
-from tocsin.api.openapi import kinds_of
+from tocsin.api.base.body import Body
+from tocsin.api.base.openapi import kinds_of
 from tocsin.app import make_site
 from tocsin.edge import rights
 from tocsin.edge.rights import Needs, Right, rights_of

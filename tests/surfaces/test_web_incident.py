@@ -16,7 +16,7 @@ from tocsin.incidents.model import Incident
 from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget
-from tocsin.web.incident_actions import HANDLERS
+from tocsin.web.incidents.actions import HANDLERS
 
 
 async def declared(world: World, who: User, title: str = "Checkout is down") -> str:

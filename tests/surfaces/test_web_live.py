@@ -15,7 +15,7 @@ from tests.world import World
 from tocsin.edge.middleware import loggable
 from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents
-from tocsin.web import assets
+from tocsin.web.base import assets
 
 
 @pytest.mark.parametrize("path", ["/incidents/events", "/incidents/INC-1/events"])

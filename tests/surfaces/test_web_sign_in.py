@@ -14,7 +14,7 @@ from tocsin.identity import service as identity
 from tocsin.identity.guessing import TOKENS, slot
 from tocsin.identity.model import User
 from tocsin.kit.ids import public
-from tocsin.web.forms import safe_path
+from tocsin.web.base.forms import safe_path
 
 PASSWORD = "correct horse battery"
 

@@ -25,7 +25,7 @@ from tocsin.incidents.model import Incident
 from tocsin.incidents.service import Holder
 from tocsin.kit.errors import Denied, Invalid, NotFound
 from tocsin.oncall.escalation import PageTarget
-from tocsin.web.queries import surroundings
+from tocsin.web.base.queries import surroundings
 
 
 @dataclass

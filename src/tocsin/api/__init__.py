@@ -9,7 +9,7 @@ from tocsin.api import (
     alert_routes,
     alert_sources,
     alerts,
-    docs,
+    contact_methods,
     escalation_policies,
     events,
     fallback,
@@ -20,7 +20,6 @@ from tocsin.api import (
     incidents,
     me,
     news,
-    openapi,
     organisation,
     pages,
     people,
@@ -29,9 +28,10 @@ from tocsin.api import (
     teams,
     tokens,
 )
-from tocsin.api.body import ApiRequest, StrictJson
-from tocsin.api.http import must_know_parameters
-from tocsin.api.idempotency import Idempotency
+from tocsin.api.base import docs, openapi
+from tocsin.api.base.body import ApiRequest, StrictJson
+from tocsin.api.base.http import must_know_parameters
+from tocsin.api.base.idempotency import Idempotency
 from tocsin.edge.auth import must_be_known
 from tocsin.edge.rights import must_have_right
 
@@ -49,6 +49,7 @@ _MODULES = (
     fallback,
     pages,
     people,
+    contact_methods,
     news,
     teams,
     roles,

@@ -10,9 +10,9 @@ import msgspec
 from litestar import Response, Router, delete, get, post
 from litestar.params import JSONBody, QueryParameter
 
-from tocsin.api.body import Body, naming
-from tocsin.api.http import Cursor, Id, Limit, Listing, Time, answer, listing, public_or_none
-from tocsin.api.teams import RoleKey
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import Cursor, Id, Limit, Listing, Time, answer, listing, public_or_none
+from tocsin.api.shapes.people import RoleKey
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right

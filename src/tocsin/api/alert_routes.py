@@ -12,8 +12,8 @@ from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.model import AlertRoute
-from tocsin.api.body import Body, naming
-from tocsin.api.http import (
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import (
     Cursor,
     Id,
     IfMatch,

@@ -13,11 +13,10 @@ from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.intake import Source
-from tocsin.alerts.model import AlertSource, Signal, SourceKind
+from tocsin.alerts.model import AlertSource, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
-from tocsin.api.alert_shape import AlertWarning
-from tocsin.api.body import Body, NoBody
-from tocsin.api.http import (
+from tocsin.api.base.body import Body, NoBody
+from tocsin.api.base.http import (
     Cursor,
     Id,
     IfMatch,
@@ -30,8 +29,10 @@ from tocsin.api.http import (
     read_if_match,
     when,
 )
-from tocsin.api.idempotency import COMMITS_ELSEWHERE
-from tocsin.api.owners import read_owners
+from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
+from tocsin.api.shapes.alerts import AlertWarning
+from tocsin.api.shapes.owners import read_owners
+from tocsin.api.shapes.signals import SignalOut, write_signal
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.access import P
@@ -41,7 +42,6 @@ from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp, utc_now
 from tocsin.kit.errors import Conflict
 from tocsin.kit.ids import parse, public
-from tocsin.kit.text import storable
 
 _JSON = "application/json"
 CloseAfter = Annotated[int, msgspec.Meta(ge=1, le=service.MOST_HOURS)]
@@ -70,26 +70,6 @@ class SourceOut(msgspec.Struct):
     updated_at: Time
     rotated_at: Time | None
     version: int
-
-
-class AlertTouched(msgspec.Struct):
-    """An alert and what a signal did to it."""
-
-    alert_id: str
-    effect: str
-
-
-class SignalOut(msgspec.Struct):
-    """One request as it came. `outcome` is accepted, partly_accepted or rejected; `detail` says why."""
-
-    id: str
-    source_id: str
-    received_at: Time
-    content_type: str
-    outcome: str
-    detail: str
-    body: str
-    alerts: list[AlertTouched]
 
 
 class CreateSource(Body, kw_only=True):
@@ -153,20 +133,6 @@ def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
         updated_at=stamp(source.updated_at),
         rotated_at=when(source.rotated_at),
         version=source.version,
-    )
-
-
-def write_signal(signal: Signal, effects: list[tuple[UUID, str]]) -> SignalOut:
-    """Write a signal with the alerts that it touched."""
-    return SignalOut(
-        id=public("sig", signal.id),
-        source_id=public("src", signal.source_id),
-        received_at=stamp(signal.received_at),
-        content_type=signal.content_type,
-        outcome=signal.outcome,
-        detail=signal.detail,
-        body=storable(signal.body.decode("utf-8", "replace")),
-        alerts=[AlertTouched(public("alt", alert_id), effect) for alert_id, effect in effects],
     )
 
 

@@ -15,11 +15,8 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import Step
 from tocsin.alerts.model import Alert, AlertStatus
-from tocsin.api.alert_shape import AlertOut, pagings, shape, shape_ended, write_alert
-from tocsin.api.alert_sources import SignalOut, write_signal
-from tocsin.api.body import Body, NoBody, ids_in, naming
-from tocsin.api.deliveries import DeliveryOut, write_delivery
-from tocsin.api.http import (
+from tocsin.api.base.body import Body, NoBody, ids_in, naming
+from tocsin.api.base.http import (
     MORE_PARAMETERS,
     Cursor,
     Id,
@@ -32,9 +29,11 @@ from tocsin.api.http import (
     reference,
     searchable,
 )
-from tocsin.api.incident_shape import IncidentOut
-from tocsin.api.incident_shape import shape as shape_incident
-from tocsin.api.incidents import Severity
+from tocsin.api.shapes.alerts import AlertOut, pagings, shape, shape_ended, write_alert
+from tocsin.api.shapes.deliveries import DeliveryOut, write_delivery
+from tocsin.api.shapes.incidents import IncidentOut, Severity
+from tocsin.api.shapes.incidents import shape as shape_incident
+from tocsin.api.shapes.signals import SignalOut, write_signal
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.access import P

@@ -7,18 +7,30 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, delete, get, patch, post
-from litestar.params import JSONBody, QueryParameter
+from litestar import Response, Router, delete, get, patch, post
+from litestar.params import JSONBody
 
-from tocsin.api.body import Body
-from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match, when
+from tocsin.api.base.body import Body
+from tocsin.api.base.http import (
+    Confirm,
+    Cursor,
+    Id,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    given,
+    listing,
+    read_if_match,
+    when,
+)
+from tocsin.api.shapes.people import theirs
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
-from tocsin.identity.model import Actor
-from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
@@ -29,7 +41,6 @@ from tocsin.notifications.health import Condition, MethodState
 from tocsin.notifications.model import BodyFormat, ContactMethod
 from tocsin.oncall import service as oncall
 
-Confirm = Annotated[bool, QueryParameter(description="Do it although what is in `uses` needs it.")]
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
 MethodName = Annotated[str, msgspec.Meta(max_length=100)]
 BodyTemplate = Annotated[str, msgspec.Meta(max_length=LONGEST)]
@@ -145,13 +156,6 @@ async def _write(tx: Tx, context: Context, method: ContactMethod) -> MethodOut:
     return _method(method, (await contact.conditions(tx, [method.id], context.channels))[method.id])
 
 
-def theirs(who: Actor, id: str) -> UUID:
-    """Read whose settings are asked for; addresses are shown to their person and to those who manage people."""
-    user_id = parse("usr", id)
-    must_manage(who, user_id)
-    return user_id
-
-
 @get("/{id:str}/contact_methods", needs=Right.OWN)
 async def list_contact_methods(
     request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
@@ -249,11 +253,15 @@ async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id, c
         )
 
 
-HANDLERS = [
-    list_contact_methods,
-    add_contact_method,
-    get_contact_method,
-    edit_contact_method,
-    preview_webhook_body,
-    remove_contact_method,
-]
+ROUTER = Router(
+    "/users",
+    route_handlers=[
+        list_contact_methods,
+        add_contact_method,
+        get_contact_method,
+        edit_contact_method,
+        preview_webhook_body,
+        remove_contact_method,
+    ],
+    tags=["people"],
+)

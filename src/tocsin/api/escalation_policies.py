@@ -11,8 +11,8 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.params import JSONBody, QueryParameter
 
 from tocsin.alerts import service as alerts
-from tocsin.api.body import Body, naming
-from tocsin.api.http import (
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import (
     Cursor,
     Id,
     IfMatch,

@@ -11,8 +11,8 @@ from litestar import Response, Router, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from tocsin.api.http import Cursor, Limit, Listing, Time, listing, public_or_none, reference
-from tocsin.api.incident_timeline import ActorOut, write_actor
+from tocsin.api.base.http import Cursor, Limit, Listing, Time, listing, public_or_none, reference
+from tocsin.api.shapes.actors import ActorOut, write_actor
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_position
 from tocsin.events import log

@@ -9,9 +9,9 @@ import msgspec
 from litestar import Response, Router, get, put
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body, naming
-from tocsin.api.http import IfMatch, answer, read_if_match
-from tocsin.api.targets import Target, read_target
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import IfMatch, answer, read_if_match
+from tocsin.api.shapes.targets import Target, read_target
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context, Ctx, Who
 from tocsin.identity.access import P

@@ -9,12 +9,11 @@ import msgspec
 from litestar import Response, Router, post
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body, NoBody, naming
-from tocsin.api.http import Id, IfMatch, answer, public_or_none, read_if_match, reference
-from tocsin.api.incident_shape import IncidentOut, shape
-from tocsin.api.incidents import Severity
-from tocsin.api.pages import PageOut, write_page
-from tocsin.api.targets import Target, read_targets
+from tocsin.api.base.body import Body, NoBody, naming
+from tocsin.api.base.http import Id, IfMatch, answer, public_or_none, read_if_match, reference
+from tocsin.api.shapes.incidents import IncidentOut, Severity, shape
+from tocsin.api.shapes.pages import PageOut, write_page
+from tocsin.api.shapes.targets import Target, read_targets
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right

@@ -11,8 +11,8 @@ import msgspec
 from litestar import Response, Router, get, post, put
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body, NoBody, naming
-from tocsin.api.http import (
+from tocsin.api.base.body import Body, NoBody, naming
+from tocsin.api.base.http import (
     Cursor,
     Id,
     IfMatch,
@@ -26,7 +26,8 @@ from tocsin.api.http import (
     reference,
     when,
 )
-from tocsin.api.incident_shape import IncidentOut, Person, shape
+from tocsin.api.shapes.incidents import IncidentOut, shape
+from tocsin.api.shapes.people import Person
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.identity.access import P

@@ -10,9 +10,8 @@ from litestar import Response, Router, delete, get, post
 from litestar.params import FromQuery, JSONBody
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.api.alert_shape import AlertOut, pagings, write_alert
-from tocsin.api.body import Body, ids_in
-from tocsin.api.http import (
+from tocsin.api.base.body import Body, ids_in
+from tocsin.api.base.http import (
     Cursor,
     Id,
     Limit,
@@ -23,6 +22,8 @@ from tocsin.api.http import (
     public_or_none,
     reference,
 )
+from tocsin.api.shapes.actors import ActorOut, write_actor
+from tocsin.api.shapes.alerts import AlertOut, pagings, write_alert
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.log import LoggedEvent
@@ -32,14 +33,6 @@ from tocsin.incidents import queries, service
 from tocsin.incidents.service import editing, linking
 from tocsin.kit.clock import stamp
 from tocsin.kit.ids import parse, public
-
-
-class ActorOut(msgspec.Struct):
-    """Who did it, as they were called then. `kind` is `user`, `source` or `system`."""
-
-    kind: str
-    name: str
-    id: str | None
 
 
 class EntryOut(msgspec.Struct):
@@ -78,13 +71,6 @@ class LinkAlerts(Body, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = {"alert_ids": ["alt_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
     alert_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=linking.MANY)]
-
-
-def write_actor(event: LoggedEvent) -> ActorOut:
-    """Write who caused an event."""
-    prefix = {"user": "usr", "source": "src"}.get(event.actor_kind)
-    id = public(prefix, event.actor_id) if prefix and event.actor_id is not None else None
-    return ActorOut(event.actor_kind, event.actor_name, id)
 
 
 def _entry(event: LoggedEvent) -> EntryOut:

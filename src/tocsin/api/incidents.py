@@ -11,8 +11,8 @@ import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
-from tocsin.api.body import Body, naming
-from tocsin.api.http import (
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import (
     Cursor,
     Id,
     IfMatch,
@@ -26,9 +26,9 @@ from tocsin.api.http import (
     reference,
     searchable,
 )
-from tocsin.api.incident_shape import IncidentOut, shape, shape_all
-from tocsin.api.owners import read_owners
-from tocsin.api.targets import Target, read_targets
+from tocsin.api.shapes.incidents import IncidentOut, Severity, shape, shape_all
+from tocsin.api.shapes.owners import read_owners
+from tocsin.api.shapes.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.identity.access import P
@@ -41,7 +41,6 @@ from tocsin.kit.ids import parse, parse_all
 from tocsin.kit.search import AT_LEAST, NARROWED
 from tocsin.oncall.model import PagingTrouble
 
-Severity = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
 _PAGING = "Help was asked for in vain: `unreached`, no message has reached anybody; `unanswered`, nobody answered."
 _SEARCH = f"Searches title, summary and number. {AT_LEAST}"
 _Place = tuple[Severity, AwareTime, UUID]

@@ -23,7 +23,7 @@ from litestar.types import HTTPScope, Receive, Send
 from tocsin.alerts.intake import Intake, Source, Sources
 from tocsin.alerts.sources import ADAPTERS, PAGERDUTY_PATH
 from tocsin.alerts.sources.base import Adapter, Parsed
-from tocsin.api.receiving import Disconnected, read_body, too_large, unpacked
+from tocsin.api.base.receiving import Disconnected, read_body, too_large, unpacked
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.problems import PROBLEM_JSON, WrongMethod, headers_of
 from tocsin.kit.clock import monotonic

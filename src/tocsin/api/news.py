@@ -9,8 +9,8 @@ import msgspec
 from litestar import Response, Router, get, put
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body, naming
-from tocsin.api.http import Id, answer, public_or_none
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import Id, answer, public_or_none
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity import queries as identity

@@ -9,8 +9,8 @@ import msgspec
 from litestar import Response, Router, get, patch
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body
-from tocsin.api.http import IfMatch, Time, answer, given, read_if_match
+from tocsin.api.base.body import Body
+from tocsin.api.base.http import IfMatch, Time, answer, given, read_if_match
 from tocsin.edge.context import Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity

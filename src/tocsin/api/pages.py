@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.api.body import NoBody
-from tocsin.api.http import Cursor, Id, Limit, Listing, Time, listing, public_or_none, reference, when
-from tocsin.api.incident_shape import Person
+from tocsin.api.base.body import NoBody
+from tocsin.api.base.http import Cursor, Id, Limit, Listing, listing, reference
+from tocsin.api.shapes.pages import PageOut, write_page
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
@@ -21,42 +20,10 @@ from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service
-from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import parse, public
+from tocsin.kit.ids import parse
 from tocsin.oncall import queries
-from tocsin.oncall.model import Page, PageState
-
-
-class PageOut(msgspec.Struct):
-    """One person being asked once. `reason` says why it was this person."""
-
-    id: str
-    state: PageState
-    user: Person
-    alert_id: str | None
-    incident_id: str | None
-    step: int
-    round: int
-    reason: str
-    paged_at: Time
-    answered_at: Time | None
-
-
-def write_page(page: Page, user_name: str) -> PageOut:
-    """Write a page."""
-    return PageOut(
-        id=public("pag", page.id),
-        state=PageState(page.state),
-        user=Person(public("usr", page.user_id), user_name),
-        alert_id=public_or_none("alt", page.alert_id),
-        incident_id=public_or_none("inc", page.incident_id),
-        step=page.step,
-        round=page.round,
-        reason=page.reason,
-        paged_at=stamp(page.paged_at),
-        answered_at=when(page.answered_at),
-    )
+from tocsin.oncall.model import Page
 
 
 @get("/", needs=P.ALERT_VIEW)

@@ -10,13 +10,23 @@ import msgspec
 from litestar import Response, Router, get, patch, post, put
 from litestar.params import FromQuery, JSONBody
 
-from tocsin.api import contact_methods
-from tocsin.api.body import Body, naming
-from tocsin.api.contact_methods import Confirm, theirs
-from tocsin.api.deliveries import DeliveryOut, write_delivery
-from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
-from tocsin.api.idempotency import COMMITS_ELSEWHERE
-from tocsin.api.teams import RoleKey
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import (
+    Confirm,
+    Cursor,
+    Id,
+    IfMatch,
+    Limit,
+    Listing,
+    Time,
+    answer,
+    given,
+    listing,
+    read_if_match,
+)
+from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
+from tocsin.api.shapes.deliveries import DeliveryOut, write_delivery
+from tocsin.api.shapes.people import RoleKey, theirs
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
@@ -269,7 +279,6 @@ ROUTER = Router(
         get_user,
         edit_user,
         set_user_password,
-        *contact_methods.HANDLERS,
         list_notification_rules,
         set_notification_rules,
         send_test_page,

@@ -9,8 +9,8 @@ import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
-from tocsin.api.body import Body
-from tocsin.api.http import Cursor, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
+from tocsin.api.base.body import Body
+from tocsin.api.base.http import Cursor, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.identity import access_queries as queries

@@ -14,7 +14,7 @@ import msgspec
 from litestar import Router, get
 from litestar.params import HeaderParameter, QueryParameter
 
-from tocsin.api.http import Time, public_or_none, reference
+from tocsin.api.base.http import Time, public_or_none, reference
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen

@@ -10,8 +10,9 @@ import msgspec
 from litestar import Response, Router, get, patch, post, put
 from litestar.params import JSONBody
 
-from tocsin.api.body import Body, NoBody, ids_in
-from tocsin.api.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match, when
+from tocsin.api.base.body import Body, NoBody, ids_in
+from tocsin.api.base.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match, when
+from tocsin.api.shapes.people import RoleKey
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
@@ -26,7 +27,6 @@ from tocsin.kit.ids import parse, public
 
 Name = Annotated[str, msgspec.Meta(max_length=80)]
 Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
-RoleKey = Annotated[str, msgspec.Meta(max_length=60, description="A built-in role or the key of an own one.")]
 _MANY = 500
 
 

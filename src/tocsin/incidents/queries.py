@@ -9,7 +9,19 @@ from functools import cache
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, not_, or_, select, tuple_, union, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
 from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
@@ -37,6 +49,12 @@ from tocsin.kit.search import MOST_SEARCHED, is_short
 from tocsin.kit.text import storable
 from tocsin.oncall.model import EscalationRun, Page, PageState, PagingTrouble, RunState
 from tocsin.oncall.queries import in_paging_trouble, paging_trouble
+
+
+async def any_incident(tx: Tx) -> bool:
+    """Say whether anybody has ever declared an incident."""
+    return (await tx.session.execute(select(Incident.id).limit(1))).first() is not None
+
 
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
 Ref = UUID | str

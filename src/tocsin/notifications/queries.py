@@ -34,6 +34,27 @@ from tocsin.notifications.model import (
 from tocsin.notifications.news import Reached, Subject
 
 
+async def latest_test(tx: Tx, user_id: UUID, *, method_id: UUID | None = None) -> list[Delivery]:
+    """Return the messages of the person's latest test page of the last hour, the oldest first.
+
+    With `method_id`, the one message of the latest that went there.
+    """
+    query = (
+        select(Delivery)
+        .where(
+            Delivery.user_id == user_id,
+            Delivery.kind == DeliveryKind.TEST,
+            Delivery.created_at > tx.now - timedelta(hours=1),
+        )
+        .order_by(Delivery.created_at.desc(), Delivery.id)
+        .limit(20)
+    )
+    if method_id is not None:
+        query = query.where(Delivery.contact_method_id == method_id)
+    found = list((await tx.session.scalars(query)).all())
+    return [delivery for delivery in found if delivery.created_at == found[0].created_at]
+
+
 async def contact_methods(tx: Tx, user_id: UUID, *, after: UUID | None = None, limit: int = 100) -> list[ContactMethod]:
     """Return one person's contact methods, the oldest first, after the given one."""
     query = select(ContactMethod).where(ContactMethod.user_id == user_id).order_by(ContactMethod.id).limit(limit)

@@ -9,7 +9,18 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, not_, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    func,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import aliased
 
@@ -31,6 +42,16 @@ from tocsin.oncall.model import (
     PagingTrouble,
     RunState,
 )
+
+
+async def next_steps(tx: Tx, alert_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """Return when the escalation of each of these alerts goes on, for those that are being paged about."""
+    run = EscalationRun
+    query = select(run.alert_id, run.next_step_at).where(
+        run.alert_id.in_(alert_ids), run.state == RunState.RUNNING, run.next_step_at.is_not(None)
+    )
+    rows: Sequence[Any] = (await tx.session.execute(query)).all()
+    return {id: at for id, at in rows}
 
 
 def _about(

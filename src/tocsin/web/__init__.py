@@ -1,4 +1,4 @@
-"""Server-rendered pages: one module per area. Every page works without JavaScript; htmx makes them faster."""
+"""Server-rendered pages: one folder per area. Every page works without JavaScript; htmx makes them faster."""
 
 from __future__ import annotations
 
@@ -10,24 +10,17 @@ from tocsin.kit.errors import NotFound
 from tocsin.web import (
     acknowledge,
     alerts,
-    assets,
-    contact_methods,
-    incident,
-    incident_actions,
     incidents,
     organisation,
-    pages,
     people,
     policies,
     routes,
-    sessions,
     sign_in,
     sources,
-    stream,
-    tokens,
     ui,
 )
-from tocsin.web.errors import answer_error
+from tocsin.web.base import assets, pages, stream
+from tocsin.web.base.errors import answer_error
 
 __all__ = ["HANDLERS", "answer_error"]
 
@@ -49,12 +42,7 @@ def nowhere() -> None:
     raise NotFound("")
 
 
-_AREAS = (
-    *(sign_in, acknowledge, stream),
-    *(incidents, incident, incident_actions, alerts),
-    *(policies, routes, sources, people, contact_methods, organisation, tokens, sessions),
-    ui,
-)
+_AREAS = (sign_in, acknowledge, stream, incidents, alerts, policies, routes, sources, people, organisation, ui)
 # Files and what is not there are the same for everybody; the rest is for people.
 HANDLERS = [
     Router("/", route_handlers=[nowhere, *assets.HANDLERS], include_in_schema=False),

@@ -1,0 +1,84 @@
+"""Reading alert sources: how busy they are, and what their signals did."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from tocsin.alerts.model import AlertSource
+from tocsin.alerts.queries import MOST_COUNTED
+from tocsin.db.engine import Tx
+
+
+async def any_source(tx: Tx) -> bool:
+    """Say whether there is an alert source."""
+    return (await tx.session.execute(select(AlertSource.id).limit(1))).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFigures:
+    """How busy a source is. Counts stop at `MOST_COUNTED`."""
+
+    last_signal_at: datetime | None
+    signals_24h: int
+    open_alerts: int
+
+
+_SOURCE_FIGURES = text("""
+SELECT source.id,
+       (SELECT received_at FROM signal WHERE source_id = source.id ORDER BY received_at DESC LIMIT 1),
+       (SELECT count(*) FROM
+           (SELECT FROM signal WHERE source_id = source.id AND received_at > :since LIMIT :most) AS s),
+       (SELECT count(*) FROM
+           (SELECT FROM alert WHERE source_id = source.id AND status <> 'resolved' LIMIT :most) AS a)
+FROM alert_source AS source WHERE source.id = ANY(:ids)
+""")
+
+
+async def source_figures(tx: Tx, source_ids: Collection[UUID]) -> dict[UUID, SourceFigures]:
+    """Return when each of these sources sent last, how much in 24 hours, and how many of its alerts are open."""
+    given = {"ids": list(source_ids), "since": tx.now - timedelta(hours=24), "most": MOST_COUNTED}
+    rows: Sequence[Any] = (await tx.session.execute(_SOURCE_FIGURES, given)).all()
+    return {id: SourceFigures(at, signals, alerts) for id, at, signals, alerts in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a signal did to an alert. `of` is how many there are of the signal, those not read included."""
+
+    alert_id: UUID
+    number: int
+    title: str
+    effect: str
+    of: int
+
+
+_TOUCHED = text("""
+SELECT signal_id, alert_id, number, title, effect, of FROM (
+    SELECT touch.signal_id, touch.alert_id, alert.number, alert.title, touch.effect,
+           count(*) OVER (PARTITION BY touch.signal_id) AS of,
+           row_number() OVER (
+               PARTITION BY touch.signal_id
+               ORDER BY array_position(
+                   ARRAY['opened', 'resolved', 'acknowledged', 'repeated', 'outdated'], touch.effect),
+                        alert.number
+           ) AS place
+    FROM alert_signal AS touch JOIN alert ON alert.id = touch.alert_id
+    WHERE touch.signal_id = ANY(:ids)
+) AS touched WHERE place <= :most ORDER BY signal_id, place
+""")
+
+
+async def touched_by(tx: Tx, signal_ids: Collection[UUID], *, most: int) -> dict[UUID, list[Touched]]:
+    """Return what each of these signals did to which alerts, at most so many of each; a repeat comes last."""
+    given = {"ids": list(signal_ids), "most": most}
+    rows: Sequence[Any] = (await tx.session.execute(_TOUCHED, given)).all() if signal_ids else []
+    touched: dict[UUID, list[Touched]] = {}
+    for signal_id, *what in rows:
+        touched.setdefault(signal_id, []).append(Touched(*what))
+    return touched

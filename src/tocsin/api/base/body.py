@@ -1,0 +1,133 @@
+"""Reading a request's JSON into its type, strictly, and saying what is wrong with it.
+
+400 for what is not JSON, 415 for another content type, 422 with a JSON pointer for every field that does not fit.
+Misspelt fields are refused, so that nobody believes a change was made that was not. NUL and lone surrogates, which
+the store cannot hold, are replaced. A body that names a thing that is not there is a 422 too (`naming`); 404 is about
+the address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar import Request
+from litestar.dto import AbstractDTO
+from litestar.openapi.spec import Reference, Schema
+from litestar.typing import FieldDefinition
+
+from tocsin.api.base.wording import sentence
+from tocsin.kit.errors import FieldError, Invalid, NotFound, Unreadable, WrongType
+from tocsin.kit.ids import parse
+from tocsin.kit.text import finite, storable_json
+
+T = TypeVar("T")
+
+_JSON = msgspec.json.Decoder(float_hook=finite)
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"(?:missing required|contains unknown) field `(?P<name>.*)`")
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of a request. `example` stands in the OpenAPI document and is tested."""
+
+    example: ClassVar[Mapping[str, Any]]
+
+
+class NoBody(Body, kw_only=True):
+    """A request that needs to say nothing more. The body may be left out."""
+
+    example: ClassVar[Mapping[str, Any]] = {}
+
+
+class ApiRequest(Request[Any, Any, Any]):
+    """A request whose missing body is an empty object, so that an action without fields needs none."""
+
+    async def body(self) -> bytes:
+        """Return the body."""
+        return await super().body() or _NOTHING
+
+
+_NOTHING = b"{}"
+
+
+@contextmanager
+def naming(*place: str | int) -> Generator[None]:
+    """Say that what is not found is what this field of the body names; raises `Invalid` for `NotFound`.
+
+    What the address names has to be read outside of it.
+    """
+    try:
+        yield
+    except NotFound as problem:
+        raise Invalid("/".join(map(str, place)), problem.message, code="unknown") from None
+
+
+def ids_in(field: str, prefix: str, texts: Iterable[str]) -> list[UUID]:
+    """Read the public ids in a list of the body; raises `Invalid` at the first that is none of this kind."""
+    found: list[UUID] = []
+    for at, text in enumerate(texts):
+        with naming(field, at):
+            found.append(parse(prefix, text))
+    return found
+
+
+class StrictJson(AbstractDTO):  # pyright: ignore[reportMissingTypeArgument]
+    """Decodes the `data` of every handler below the router it is given to."""
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """Return the body as the type that the handler asks for."""
+        connection: Any = self.asgi_connection  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        _check_type(connection.headers.get("content-type", ""), value)
+        return read(value, connection.route_handler.parsed_data_field.annotation)
+
+    @classmethod
+    def create_for_field_definition(cls, field_definition: Any, handler_id: str, backend_cls: Any = None) -> None:
+        """Nothing is generated: msgspec decodes into the type itself."""
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
+    ) -> Reference | Schema:
+        """Describe the type as it is."""
+        return schema_creator.for_field_definition(field_definition)
+
+
+def read(body: bytes, wanted: type[T]) -> T:
+    """Decode and check; raises `Unreadable` or `Invalid`."""
+    try:
+        value = storable_json(_JSON.decode(body))
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Unreadable("The body is not JSON.") from None
+    except RecursionError:
+        raise Unreadable("The body is nested too deeply.") from None
+
+
+def _check_type(content_type: str, body: bytes) -> None:
+    kind = content_type.partition(";")[0].strip().lower()
+    is_json = kind in ("application/json", "application/merge-patch+json") or kind.endswith("+json")
+    if not is_json and (kind or body != _NOTHING):
+        raise WrongType("Send JSON with the content type application/json.")
+
+
+def _invalid(message: str) -> Invalid:
+    found = _PLACE.match(message)
+    what, path = (found["what"], found["path"] or "$") if found else (message, "$")
+    # `$.labels[...]` is a value of a mapping whose key msgspec does not tell.
+    steps = [name or at for name, at in _STEP.findall(path.removeprefix("$")) if at != "..."]
+    code, said = "invalid", sentence(what)
+    if named := _FIELD.search(what):
+        steps.append(named["name"])
+        is_missing, name = "missing" in what, named["name"][:60]
+        code = "required" if is_missing else "unknown_field"
+        said = f"The field “{name}” is required." if is_missing else f"There is no field “{name}”."
+    pointer = "#" + "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
+    return Invalid.of((FieldError(pointer[:200], said[:300], code),))

@@ -1,0 +1,1 @@
+"""What more than one resource of the API writes or reads."""

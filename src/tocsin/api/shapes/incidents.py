@@ -1,0 +1,200 @@
+"""How an incident looks in answers, and how a list of them is put together with few queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.api.base.http import Time, public_or_none, when
+from tocsin.api.shapes.alerts import BeingPagedOut, Pagings
+from tocsin.api.shapes.owners import TeamRef, owning_teams
+from tocsin.api.shapes.people import Person
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Context
+from tocsin.identity import queries as identity
+from tocsin.identity.model import Actor, User
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import Incident, Status
+from tocsin.kit.addresses import at
+from tocsin.kit.clock import stamp
+from tocsin.kit.ids import public
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import PagingTrouble
+
+Severity = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
+
+
+class Reporter(msgspec.Struct):
+    """Who declared it; the id is null when it was not a person."""
+
+    id: str | None
+    name: str
+
+
+class Roles(msgspec.Struct):
+    """Who coordinates, who is responsible for the fix, who speaks outward."""
+
+    commander: Person | None
+    lead: Person | None
+    communicator: Person | None
+
+
+class Stamps(msgspec.Struct):
+    """When it started, was declared, and reached each state of its present round.
+
+    A round that nobody acknowledged counts as acknowledged when it was resolved: `acknowledged_by_end` says so.
+    """
+
+    started_at: Time
+    declared_at: Time
+    acknowledged_at: Time | None
+    acknowledged_by_end: bool
+    mitigated_at: Time | None
+    resolved_at: Time | None
+    closed_at: Time | None
+    cancelled_at: Time | None
+
+
+class Duplicate(msgspec.Struct):
+    """An incident that was cancelled as a duplicate of this one."""
+
+    id: str
+    number: str
+    title: str
+
+
+class IncidentOut(msgspec.Struct):
+    """An incident. `severity` is 1 (critical) to 5 (info); `duration_seconds` runs until it ended, or until now.
+
+    `paging` says that help was asked for in vain: `unreached` when no message has reached anybody so far, `unanswered`
+    when it ended without an answer and nobody has joined since. Of its alerts it says nothing: they have a field of
+    their own.
+    """
+
+    id: str
+    number: str
+    title: str
+    summary: str
+    status: Status
+    severity: int
+    severity_label: str
+    round: int
+    reporter: Reporter
+    roles: Roles
+    stamps: Stamps
+    resolution_note: str
+    cancel_reason: str | None
+    duplicate_of_id: str | None
+    duplicates: list[Duplicate]
+    linked_alert_count: int
+    responders_joined: int
+    responders_asked: int
+    duration_seconds: int
+    paging: PagingTrouble | None
+    being_paged: list[BeingPagedOut]
+    teams: list[TeamRef]
+    is_private: bool
+    declared_at: Time
+    updated_at: Time
+    version: int
+    url: str
+
+
+async def shape(tx: Tx, context: Context, who: Actor, incident: Incident) -> IncidentOut:
+    """Write one incident."""
+    return (await shape_all(tx, context, who, [incident]))[0]
+
+
+async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[Incident]) -> list[IncidentOut]:
+    """Write several incidents, in their order."""
+    ids = [incident.id for incident in incidents]
+    holders = {id for i in incidents for id in (i.commander_id, i.lead_id, i.communicator_id) if id is not None}
+    people = await identity.users_by_id(tx, holders)
+    alerts = await alert_queries.linked_counts(tx, who.access, ids) if ids else {}
+    turnout = await queries.joined_counts(tx, ids) if ids else {}
+    doubles = await queries.duplicates(tx, who.access, ids)
+    named = [incident.duplicate_of_id for incident in incidents if incident.duplicate_of_id is not None]
+    survivors = await queries.by_id(tx, who.access, named)
+    teams = await owning_teams(tx, who, incidents)
+    paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
+    return [
+        _write(
+            incident,
+            people,
+            now=tx.now,
+            base_url=context.settings.base_url,
+            alerts=alerts.get(incident.id, 0),
+            turnout=turnout[incident.id],
+            doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
+            paging=paged.of(incident.id),
+            survivor=survivors.get(incident.duplicate_of_id) if incident.duplicate_of_id is not None else None,
+            teams=[teams[id] for id in incident.team_ids if id in teams],
+        )
+        for incident in incidents
+    ]
+
+
+def _write(
+    incident: Incident,
+    people: dict[UUID, User],
+    *,
+    now: datetime,
+    base_url: str,
+    alerts: int,
+    turnout: queries.Turnout,
+    doubles: Sequence[Incident],
+    paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
+    survivor: Incident | None,
+    teams: list[TeamRef],
+) -> IncidentOut:
+    return IncidentOut(
+        id=public("inc", incident.id),
+        number=incident.reference,
+        title=incident.title,
+        summary=incident.summary,
+        status=Status(incident.status),
+        severity=incident.severity,
+        severity_label=f"SEV{incident.severity}",
+        round=incident.round,
+        reporter=Reporter(public_or_none("usr", incident.reporter_id), incident.reporter_name),
+        roles=Roles(
+            commander=_person(people, incident.commander_id),
+            lead=_person(people, incident.lead_id),
+            communicator=_person(people, incident.communicator_id),
+        ),
+        stamps=Stamps(
+            started_at=stamp(incident.started_at),
+            declared_at=stamp(incident.declared_at),
+            acknowledged_at=when(incident.acknowledged_at),
+            acknowledged_by_end=incident.acknowledged_at is not None and not lifecycle.was_acknowledged(incident),
+            mitigated_at=when(incident.mitigated_at),
+            resolved_at=when(incident.resolved_at),
+            closed_at=when(incident.closed_at),
+            cancelled_at=when(incident.cancelled_at),
+        ),
+        resolution_note=incident.resolution_note,
+        cancel_reason=incident.cancel_reason,
+        duplicate_of_id=public_or_none("inc", survivor.id if survivor is not None else None),
+        duplicates=[Duplicate(public("inc", each.id), each.reference, each.title) for each in doubles],
+        linked_alert_count=alerts,
+        responders_joined=turnout.joined,
+        responders_asked=turnout.asked,
+        duration_seconds=int(lifecycle.lasted(incident, now).total_seconds()),
+        paging=paging[0],
+        being_paged=paging[1],
+        teams=teams,
+        is_private=incident.is_private,
+        declared_at=stamp(incident.declared_at),
+        updated_at=stamp(incident.updated_at),
+        version=incident.version,
+        url=at(base_url, f"/incidents/{incident.reference}"),
+    )
+
+
+def _person(people: dict[UUID, User], id: UUID | None) -> Person | None:
+    return Person(public("usr", id), people[id].name) if id is not None and id in people else None

@@ -1,0 +1,392 @@
+"""The inbox of alerts, and one alert with everything that explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from litestar import get, post
+from litestar.params import FromPath
+from markupsafe import Markup
+
+from tocsin.alerts import queries, source_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import OPEN, Alert, AlertStatus, Signal
+from tocsin.alerts.queries import Filter
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import write_place
+from tocsin.edge.rights import Right
+from tocsin.identity.access import EVERYTHING, P
+from tocsin.identity.model import Actor
+from tocsin.incidents import queries as incident_queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import Incident
+from tocsin.kit.ids import public
+from tocsin.kit.search import NARROWED
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.escalation import row_for
+from tocsin.oncall.model import PagingTrouble
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.parts import own_page
+from tocsin.web.parts.declaring import declare_from
+from tocsin.web.parts.signals import body_text
+
+_TABS: Mapping[str, Filter] = {
+    "open": Filter(statuses=OPEN),
+    "action": Filter(needs_action=True),
+    "unanswered": Filter(troubles=tuple(PagingTrouble)),
+    "resolved": Filter(statuses=(AlertStatus.RESOLVED,)),
+    "all": Filter(),
+}
+_SIGNALS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class May:
+    """What the reader may do with alerts."""
+
+    act: bool
+    declare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert in the inbox."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    urgency: str
+    status: str
+    source_name: str
+    triggered_at: datetime
+    count: int
+    is_routed: bool
+    paging_until: datetime | None
+    held_until: datetime | None
+    trouble: str | None
+    ack_for: float | None
+    acked_by: str | None
+    incident_ref: str | None
+    incident_severity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """One alert in full."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    native_severity: str
+    urgency: str
+    status: str
+    source_id: str
+    source_name: str
+    dedup_key: str
+    description_html: Markup | None
+    triggered_at: datetime
+    acked_at: datetime | None
+    acked_by: str | None
+    ack_for: float | None
+    resolved_at: datetime | None
+    resolved_by: str | None
+    count: int
+    last_signal_at: datetime
+    is_routed: bool
+    paging_until: datetime | None
+    held_until: datetime | None
+    comes_back: str
+    trouble: str | None
+    being_paged: list[tuple[str, datetime, str]]
+    policy_id: str | None
+    policy_name: str | None
+    no_policy: str
+    incident_ref: str | None
+    incident_title: str | None
+    incident_severity: int | None
+    labels: list[tuple[str, str]]
+    links: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RawSignal:
+    """A request as it came."""
+
+    id: str
+    at: datetime
+    kind: str
+    body: str
+
+
+@get("/alerts", needs=P.ALERT_VIEW)
+async def alert_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show alerts, the newest first, 50 at a time."""
+    return await _show_list(request, context, who)
+
+
+async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+    who.must_look(P.ALERT_VIEW)
+    query = request.query_params
+    tab = query.get("tab", "open")
+    tab = tab if tab in _TABS else "open"
+    async with context.db.look() as tx:
+        values = await pages.shell(tx, request, context, who)
+        values |= await _list(tx, who, tab, query.get("q", "").strip()[:200], query.get("before", ""))
+    values |= {"may": _may(who), "live_url": "/alerts/events", "conflict": ""}
+    return pages.render("alerts/alerts.html", values, refused=refused)
+
+
+async def _list(tx: Tx, who: Actor, tab: str, q: str, before: str) -> pages.Values:
+    of_tab = _TABS[tab]
+    wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, troubles=of_tab.troubles, q=q)
+    place = pages.place(before)
+    found = await queries.page(tx, who.access, wanted, before=place, limit=pages.PAGE_SIZE + 1)
+    shown = found[: pages.PAGE_SIZE]
+    last = shown[-1][0] if len(found) > len(shown) else None
+    counts = await queries.counts(tx, who.access)
+    in_vain = await pages.in_vain(tx, who)
+    return {
+        "tab": tab,
+        "q": q,
+        "narrowed": NARROWED if await queries.is_searched_in_part(tx, who.access, wanted) else "",
+        "counts": {"open": counts["open"], "action": counts["needs_action"], "unanswered": sum(in_vain.values())},
+        "in_vain": in_vain,
+        "alerts": await _rows(tx, who, shown),
+        "newer": pages.address("/alerts", tab=tab, q=q) if place else None,
+        "older": pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id)))
+        if last
+        else None,
+        "any_source": bool(shown) or await source_queries.any_source(tx),
+        "refresh_url": pages.address("/alerts", tab=tab, q=q, before=before if place else ""),
+    }
+
+
+def _may(who: Actor) -> May:
+    return May(act=who.access.may_somewhere(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
+
+
+async def _rows(tx: Tx, who: Actor, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRow]:
+    found = [alert for alert, _, _ in shown]
+    linked = {alert.incident_id for alert in found if alert.incident_id is not None}
+    incidents_by_id = await incident_queries.by_id(tx, who.access, linked)
+    triggered = [alert.id for alert in found if alert.status == AlertStatus.TRIGGERED]
+    until = await oncall.next_steps(tx, triggered) if triggered else {}
+    troubles = await queries.troubles(tx, triggered)
+    return [_row(alert, name, until.get(alert.id), troubles.get(alert.id), incidents_by_id) for alert, name, _ in shown]
+
+
+def _row(
+    alert: Alert, source: str, until: datetime | None, trouble: PagingTrouble | None, known: Mapping[UUID, Incident]
+) -> AlertRow:
+    incident = known.get(alert.incident_id) if alert.incident_id is not None else None
+    return AlertRow(
+        id=public("alt", alert.id),
+        ref=f"ALR-{alert.number}",
+        title=alert.title,
+        severity=alert.severity,
+        urgency=alert.urgency,
+        status=alert.status,
+        source_name=source,
+        triggered_at=alert.created_at,
+        count=alert.count,
+        is_routed=is_routed(alert),
+        paging_until=until,
+        held_until=alerts.held_until(alert),
+        trouble=trouble,
+        ack_for=ack_for(alert),
+        acked_by=alert.acknowledged_by,
+        incident_ref=incident.reference if incident else None,
+        incident_severity=incident.severity if incident else None,
+    )
+
+
+def is_routed(alert: Alert) -> bool:
+    """Say whether a route took the alert, or routing has still to look at it."""
+    return alert.routed_at is None or alert.route_id is not None
+
+
+def ack_for(alert: Alert) -> float | None:
+    """Return how many seconds passed until somebody acknowledged."""
+    return (alert.acknowledged_at - alert.created_at).total_seconds() if alert.acknowledged_at else None
+
+
+@get("/alerts/{id:str}", needs=P.ALERT_VIEW)
+async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show one alert, why it did what it did, and what came in."""
+    return await _show(request, context, who, id)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must_look(P.ALERT_VIEW)
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        alert = await queries.named(tx, who.access, id)
+        values |= {
+            "alert": await _view(tx, who, alert),
+            "explained": await incidents.explain_alert(tx, who, alert.id, values["now"].tzinfo),
+            "signals": [
+                _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
+            ],
+            "paging": await own_page.paging(
+                tx,
+                who,
+                await oncall.runs_of(tx, alert_ids=[alert.id]),
+                [page for page, _ in await oncall.pages_of(tx, alert_ids=[alert.id])],
+            ),
+        }
+        is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
+        values["declare"] = await declare_from(tx, who, alert) if is_free and who.may(P.INCIDENT_DECLARE) else None
+    values |= {"may": _may(who), "live_url": f"/alerts/{id}/events", "conflict": ""}
+    return pages.render("alerts/alert.html", values, refused=refused)
+
+
+async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
+    # An alert says where it came from, also to somebody who sees no sources.
+    source = await queries.source(tx, EVERYTHING, alert.source_id)
+    runs = await oncall.runs_of(tx, alert_ids=[alert.id])
+    until = await oncall.next_steps(tx, [alert.id])
+    linked = [alert.incident_id] if alert.incident_id is not None else []
+    incident = next(iter((await incident_queries.by_id(tx, who.access, linked)).values()), None)
+    policy = next((run for run in runs if run.policy_id is not None), None)
+    return AlertView(
+        id=public("alt", alert.id),
+        ref=f"ALR-{alert.number}",
+        title=alert.title,
+        severity=alert.severity,
+        native_severity=alert.native_severity,
+        urgency=alert.urgency,
+        status=alert.status,
+        source_id=public("src", source.id),
+        source_name=source.name,
+        dedup_key=alert.dedup_key,
+        description_html=pages.prose_or_none(alert.description),
+        triggered_at=alert.created_at,
+        acked_at=alert.acknowledged_at,
+        acked_by=alert.acknowledged_by,
+        ack_for=ack_for(alert),
+        resolved_at=alert.resolved_at,
+        resolved_by=alert.resolved_by,
+        count=alert.count,
+        last_signal_at=alert.last_seen_at,
+        is_routed=is_routed(alert),
+        paging_until=until.get(alert.id),
+        held_until=alerts.held_until(alert),
+        comes_back=(await alerts.coming_back(tx, [alert.id])).get(alert.id, ""),
+        trouble=(await queries.troubles(tx, [alert.id])).get(alert.id),
+        being_paged=[
+            (each.name, each.since, _why(each))
+            for each in (await oncall.being_paged(tx, alert_ids=[alert.id])).get(alert.id, [])
+        ],
+        policy_id=public("pol", policy.policy_id) if policy and policy.policy_id else None,
+        policy_name=policy.policy_name if policy else None,
+        no_policy=_no_policy(alert),
+        incident_ref=incident.reference if incident else None,
+        incident_title=incident.title if incident else None,
+        incident_severity=incident.severity if incident else None,
+        labels=sorted((name, str(value)) for name, value in alert.labels.items()),
+        links=links(alert),
+    )
+
+
+def _why(each: oncall.BeingPaged) -> str:
+    direct = not each.policy_name
+    return row_for(each.policy_name, step=each.step, round=each.round, direct=direct, fallback=each.is_fallback)
+
+
+def _no_policy(alert: Alert) -> str:
+    """Say why no policy has paged for the alert."""
+    if alert.routed_at is None:
+        return "Held back" if alerts.held_until(alert) else "Not routed yet"
+    return "No route matched" if alert.route_id is None else "Paged nobody"
+
+
+def links(alert: Alert) -> list[tuple[str, str]]:
+    """Return text and address of the links that a page may show: http and https only."""
+    found: list[tuple[str, str]] = []
+    for link in alert.links:
+        href, text = str(link.get("href", "")), str(link.get("text", ""))
+        if href.lower().startswith(("http://", "https://")):
+            found.append((text or href, href))
+    return found
+
+
+_act = partial(pages.act, "/alerts", _show)
+
+
+def _raw(signal: Signal, effect: str) -> RawSignal:
+    return RawSignal(public("sig", signal.id), signal.received_at, effect, body_text(signal))
+
+
+@post("/alerts/{id:str}/acknowledge", needs=P.ALERT_EDIT)
+async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Take an alert on. Field `from`: `list` leads back to the inbox."""
+    form = await forms.read(request)
+    refused = await forms.attempt(context, form, "acknowledge", partial(_acknowledge, who, id))
+    if form.text("from") == "list":
+        back = pages.address("/alerts", tab=form.text("tab"), q=form.text("q"))
+        return pages.go(back) if refused is None else await _show_list(request, context, who, refused)
+    return pages.go(f"/alerts/{id}") if refused is None else await _show(request, context, who, id, refused)
+
+
+async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
+    await alerts.acknowledge(tx, who, await queries.id_of(tx, who.access, id))
+
+
+@post("/alerts/{id:str}/resolve", needs=P.ALERT_EDIT)
+async def resolve(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """End an alert by hand; says so when its source still sees the problem. No fields."""
+    warnings: list[str] = []
+    refused = await forms.attempt(context, Form({}), "resolve", partial(_resolve, who, id, warnings))
+    if refused is not None:
+        return await _show(request, context, who, id, refused)
+    return pages.go(f"/alerts/{id}", f"Alert resolved. {' '.join(warnings)}".rstrip())
+
+
+async def _resolve(who: Actor, id: str, warnings: list[str], tx: Tx) -> None:
+    alert = await alerts.resolve(tx, who, await queries.id_of(tx, who.access, id))
+    warnings += (await alerts.coming_back(tx, [alert.id])).values()
+
+
+@post("/alerts/{id:str}/unacknowledge", needs=P.ALERT_EDIT)
+async def unacknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Give an alert back, so that somebody is paged again. No fields."""
+    return await _act(request, context, who, id, "unacknowledge", Form({}), partial(_unacknowledge, who, id), "")
+
+
+async def _unacknowledge(who: Actor, id: str, tx: Tx) -> None:
+    await alerts.unacknowledge(tx, who, await queries.id_of(tx, who.access, id))
+
+
+@post("/alerts/{id:str}/escalate", needs=P.ALERT_EDIT)
+async def escalate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Go on to the next step of the escalation now. Form field: step, which guards against a repeat."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "escalate", form, partial(_escalate, who, id, form), "")
+
+
+async def _escalate(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    await alerts.escalate(tx, who, await queries.id_of(tx, who.access, id), seen=forms.read_step(form.text("step")))
+
+
+@post("/alerts/{id:str}/answer", needs=Right.SIGNED_IN)
+async def answer(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Answer one's own page about the alert. Form fields as in `own_page.answer`."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "answer", form, partial(_answer, who, form), "")
+
+
+async def _answer(who: Actor, form: Form, tx: Tx) -> None:
+    await own_page.answer(tx, who, form)
+
+
+HANDLERS = [alert_list, alert_page, acknowledge, resolve, unacknowledge, escalate, answer]

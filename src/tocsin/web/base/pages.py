@@ -1,0 +1,262 @@
+"""How a page is made: the templates' environment, what stands around every page, answers and flashes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import MediaType, Response
+from litestar.datastructures import Cookie
+from markupsafe import Markup
+
+from tocsin.alerts import queries as alerts
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context
+from tocsin.edge.csrf import token_of
+from tocsin.edge.cursors import read_moment
+from tocsin.edge.problems import headers_of
+from tocsin.edge.reading import cookie
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
+from tocsin.kit.addresses import at
+from tocsin.kit.errors import Invalid
+from tocsin.kit.ids import new_id, public
+from tocsin.kit.text import clean, markdown
+from tocsin.web.base import assets, formatting, forms, queries
+from tocsin.web.base.forms import Form, Refused
+
+PAGE_SIZE = 50
+FLASH = "flash"
+# How htmx names the element by which a page asks for itself; see base.html.
+_REFRESH = "div#refresh"
+THEMES = frozenset({"light", "dark"})
+
+Values = dict[str, Any]
+Page = Response[bytes]
+# Shows the page of one thing, with a form that was refused or without.
+Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[Page]]
+
+
+_FILTERS: Values = {
+    "clock": formatting.clock,
+    "hour": formatting.hour,
+    "day": formatting.day,
+    "exact": formatting.exact,
+    "ago": formatting.ago,
+    "since": formatting.since,
+    "countdown": formatting.countdown,
+    "duration": formatting.duration,
+    "initials": formatting.initials,
+    "hue": formatting.hue,
+    "prose": formatting.prose,
+}
+_MOST_REMEMBERED = 5000
+
+
+class _Memory:
+    """Lets a macro that depends on its arguments alone be rendered once for each of them; lists repeat the same signs.
+
+    Templates define their macros anew for each page, so the name tells which one it is.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Markup] = {}
+
+    def remembered(self, name: str, macro: Callable[..., Markup]) -> Callable[..., Markup]:
+        known = self._known
+
+        def remembered(*given: object) -> Markup:
+            key = (name, *given)
+            found = known.get(key)
+            if found is None:
+                if len(known) >= _MOST_REMEMBERED:
+                    known.clear()
+                found = known[key] = macro(*given)
+            return found
+
+        return remembered
+
+
+def _shown(value: object) -> object:
+    return clean(value) if type(value) is str else value
+
+
+@cache
+def _environment(root: str) -> Environment:
+    """Return the templates of an installation below this path; a process has one, and so has each test of it."""
+    folder = Path(__file__).parents[1] / "templates"
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        # Whatever a page writes reads as it looks; what is marked as HTML was made of such texts.
+        finalize=_shown,
+    )
+    made.filters.update(_FILTERS)
+
+    def static(path: str) -> str:
+        return at(root, assets.url(path))
+
+    known: Values = {
+        # Where a place of the site stands outside. Whatever leads somewhere is written with it.
+        "at": partial(at, root),
+        "static": static,
+        # The value of the hidden field by which a form that was sent twice is recognised.
+        "new_form_id": lambda: new_id().hex,
+        "remembered": _Memory().remembered,
+    }
+    made.globals.update(known)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The reader, as templates know them."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    may_manage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """What the last request did, in a few words."""
+
+    text: str
+
+
+async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Values:
+    """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
+    me = who.must_be_someone()
+    around = await queries.surroundings(tx, who.access, me)
+    return {
+        **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
+        "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
+        "org_name": around.org_name,
+        "live_after": around.place,
+        "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
+    }
+
+
+async def in_vain(tx: Tx, who: Actor) -> dict[str, int]:
+    """Count the alerts that are in nobody's hands, as `_in_vain.html` tells of them."""
+    return {trouble.value: number for trouble, number in (await alerts.count_troubles(tx, who.access)).items()}
+
+
+def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:
+    """Return what a page without the shell needs, readable without a database."""
+    theme = cookie(request, "theme")
+    return {
+        "root": context.settings.root,
+        "now": now,
+        "csrf_token": token_of(context, request.auth),
+        "theme": theme if theme in THEMES else "",
+        "path": request.url.path,
+        "flashes": _flashes(request),
+    }
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the zone; UTC for one that this machine does not know."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def _flashes(request: AppRequest) -> list[Flash]:
+    # A page that brings itself up to date has done nothing: the words are for the answer to the form, which is on its
+    # way at the same time and would say them a second time, or in another window.
+    if request.headers.get("hx-source") == _REFRESH:
+        return []
+    text = cookie(request, FLASH)[:400]
+    return [Flash(text)] if text else []
+
+
+def render(
+    template: str, values: Values, *, status: int = 200, refused: Refused | None = None, headers: Values | None = None
+) -> Page:
+    """Render a page. A refused form is shown again with its own status."""
+    shown = dict(values)
+    headers = dict(headers or {})
+    if refused is not None:
+        status = refused.status
+        headers |= headers_of(refused.problem)
+        shown |= {
+            "failed": refused.form_id,
+            "form": refused.form.sent,
+            "errors": refused.errors,
+            "conflict": refused.conflict,
+        }
+    answer = Response(
+        _environment(values["root"]).get_template(template).render(shown).encode("utf-8", "replace"),
+        status_code=status,
+        media_type=MediaType.HTML,
+        headers={"cache-control": "no-store", **headers},
+    )
+    if values.get("flashes"):
+        answer.delete_cookie(FLASH)
+    return answer
+
+
+def go(path: str, flash: str = "") -> Page:
+    """Answer a form that was accepted: 303 to a place of this site, which says once what was done."""
+    # What stood percent-encoded in the address has been decoded by now, and a header cannot hold all of it.
+    location = quote(path, safe="/%?&=#:~+,;@!$'()*")
+    answer = Response(b"", status_code=303, headers={"location": location, "cache-control": "no-store"})
+    if flash:
+        answer.set_cookie(Cookie(key=FLASH, value=quote(flash), max_age=60, httponly=True, samesite="lax", path="/"))
+    return answer
+
+
+async def act(
+    folder: str,
+    show: Show,
+    request: AppRequest,
+    context: Context,
+    who: Actor,
+    id: str,
+    form_id: str,
+    form: Form,
+    use_case: forms.UseCase,
+    done: str,
+) -> Page:
+    """Run the use case of a form on the page of one thing, and go back to that page or show it with what is wrong."""
+    refused = await forms.attempt(context, form, form_id, use_case)
+    return await show(request, context, who, id, refused) if refused else go(f"{folder}/{id}", done)
+
+
+def address(path: str, **query: object) -> str:
+    """Write a place of this site; parameters that are empty are left out, lists are repeated."""
+    given = {name: value for name, value in query.items() if value not in (None, "", [])}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+def place(before: str) -> tuple[datetime, UUID] | None:
+    """Read where the page of the list before this one ended; what is not ours shows the list from its start."""
+    try:
+        return read_moment(before or None)
+    except Invalid:
+        return None
+
+
+@lru_cache(maxsize=512)
+def prose(text: str) -> Markup:
+    """Render Markdown; kept for a while, as live pages show the same text again and again."""
+    return markdown(text)
+
+
+def prose_or_none(text: str) -> Markup | None:
+    """Render Markdown; None for an empty text."""
+    return prose(text) if text.strip() else None

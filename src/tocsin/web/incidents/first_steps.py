@@ -1,0 +1,49 @@
+"""What is left to do after the set-up until an alert reaches somebody: a list that ticks itself off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tocsin.db.engine import Tx
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
+from tocsin.kit.ids import public
+from tocsin.web.incidents import queries
+
+# Whoever may not do all of the steps is not shown any.
+_NEEDED = (P.USER_MANAGE, P.ONCALL_MANAGE, P.SOURCE_MANAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do, and the page where it is done. The next one is the first that is not done."""
+
+    title: str
+    text: str
+    href: str
+    is_done: bool
+    is_next: bool = False
+
+
+async def first_steps(tx: Tx, who: Actor) -> Sequence[Step]:
+    """Return all steps in their order; none when everything is done or the reader may not configure.
+
+    A step is done whoever did it: contact methods, too, may be somebody else's.
+    """
+    if not all(who.may(permission) for permission in _NEEDED):
+        return ()
+    found = await queries.set_up_so_far(tx)
+    me = f"/people/{public('usr', who.must_be_someone())}"
+    policies = "/policies" if found.has_policy else "/policies/new"
+    source = f"/sources/{public('src', found.source_id)}" if found.source_id is not None else "/sources"
+    todo = (
+        ("Add a contact method", "Yours or of whoever is on call. Then send a test page.", me, found.has_method),
+        ("Write an escalation policy", "Whom to page first, and whom next.", policies, found.has_policy),
+        ("Make a route to it", "A catch-all takes every alert.", "/routes", found.has_route),
+        ("Choose a last resort", "Whom to page when nobody else answers.", "/organisation", found.has_fallback),
+        ("Add an alert source", "One for each tool that sends signals.", "/sources", found.source_id is not None),
+        ("Send the first signal", "The page of a source has a command to try.", source, found.has_signal),
+    )
+    left = [title for title, _, _, is_done in todo if not is_done]
+    return [Step(*step, is_next=step[0] == left[0]) for step in todo] if left else ()

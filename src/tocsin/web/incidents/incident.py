@@ -1,0 +1,463 @@
+"""The page of one incident: what it shows, put together from the domains."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from uuid import UUID
+
+from litestar import get
+from litestar.params import FromPath
+from markupsafe import Markup
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import OPEN as OPEN_ALERTS
+from tocsin.alerts.model import Alert
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events import words
+from tocsin.events.log import LoggedEvent
+from tocsin.identity import queries as identity
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor, Team
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import (
+    COUNTED,
+    OPEN,
+    Incident,
+    IncidentRole,
+    ResponderSource,
+    ResponderState,
+    Standing,
+    Status,
+)
+from tocsin.incidents.queries import NamedResponder, Show
+from tocsin.kit.ids import public
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
+from tocsin.web.base import formatting, pages
+from tocsin.web.base.forms import Refused
+from tocsin.web.parts import own_page
+from tocsin.web.parts.targets import Choice, responder_choices, target_choices
+
+_LINKABLE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """The incident itself."""
+
+    ref: str
+    title: str
+    severity: int
+    status: str
+    is_open: bool
+    version: int
+    summary: str
+    summary_html: Markup | None
+    resolution_html: Markup | None
+    started_at: datetime
+    declared_at: datetime
+    resolved_at: datetime | None
+    elapsed: float
+    reporter_name: str | None
+    resolution_note: str
+    duplicate_of: str
+    teams: list[str]
+    # For the teams that own it, and for whoever was asked or granted it.
+    is_private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class May:
+    """What the reader may do here, by role and by the incident's state."""
+
+    edit: bool
+    resolve: bool
+    page: bool
+    comment: bool
+
+
+@dataclass(frozen=True, slots=True)
+class My:
+    """How the reader stands to the incident."""
+
+    is_paged: bool
+    has_joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """One stage of the incident and when it was reached."""
+
+    name: str
+    at: datetime | None
+    after: float | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the record."""
+
+    id: str
+    at: datetime
+    kind: str
+    actor_name: str
+    icon: str
+    hue: str
+    words: str
+    detail: str
+    body_html: Markup | None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The entries of one day in the reader's zone."""
+
+    label: str
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleView:
+    """A role and who has it."""
+
+    key: str
+    name: str
+    person_id: str | None
+    person_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponderView:
+    """Somebody who was asked or came."""
+
+    name: str
+    reason: str
+    state: str
+    took: float | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedAlert:
+    """An alert behind the incident."""
+
+    id: str
+    title: str
+    status: str
+    severity: int
+    source_name: str
+    count: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Whom one can page."""
+
+    people: list[Choice]
+    policies: list[Choice]
+
+
+@get("/incidents/{ref:str}", needs=P.INCIDENT_VIEW)
+async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Show one incident; `?show=comments|events` narrows the timeline, `?before=` goes back in it."""
+    return await show(request, context, who, ref)
+
+
+async def show(
+    request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
+) -> pages.Page:
+    """Render the incident as it is now, with a form that was refused."""
+    who.must_look(P.INCIDENT_VIEW)
+    async with context.db.look() as tx:
+        values = await pages.shell(tx, request, context, who)
+        incident = await queries.get(tx, who.access, ref)
+        values |= await _body(tx, who, incident) | await _timeline(tx, request, incident, values["now"])
+    return pages.render("incidents/incident.html", values | {"conflict": ""}, refused=refused)
+
+
+async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
+    is_open = lifecycle.is_open(incident)
+    may_edit = who.may(P.INCIDENT_EDIT, on=incident)
+    teams = (await identity.teams_by_id(tx, who.access, incident.team_ids)).values()
+    other = [incident.duplicate_of_id] if incident.duplicate_of_id is not None else []
+    survivor = next(iter((await queries.by_id(tx, who.access, other)).values()), None)
+    linked = await alert_queries.of_incident(tx, who.access, incident.id)
+    responders = await queries.responders(tx, incident.id)
+    calls = await _Calls.read(tx, incident, linked)
+    views = [_responder(person, calls) for person in responders]
+    people = await responder_choices(tx) if may_edit else []
+    page_people, page_policies = await target_choices(tx, people) if who.may(P.INCIDENT_PAGE, on=incident) else ([], [])
+    mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
+    return {
+        "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else "", teams),
+        "duplicates": [
+            (each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])
+        ],
+        "may": May(
+            edit=may_edit,
+            resolve=who.may(P.INCIDENT_RESOLVE, on=incident),
+            page=who.may(P.INCIDENT_PAGE, on=incident),
+            comment=who.may(P.INCIDENT_COMMENT, on=incident),
+        ),
+        "my": My(
+            is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
+            has_joined=mine is not None and mine.state == ResponderState.JOINED,
+        ),
+        "paging": await own_page.paging(tx, who, list(calls.runs.values()), calls.waiting),
+        "milestones": milestones(incident),
+        "next_statuses": [status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
+        "roles": await _roles(tx, incident),
+        "people": people,
+        "nobody_paged": _nobody_paged(incident, responders, calls) if is_open else "",
+        "trouble": (await queries.troubles(tx, [incident.id])).get(incident.id, ""),
+        "responders": views,
+        "joined": sum(1 for person in responders if person.standing is Standing.JOINED),
+        "counted": sum(1 for person in responders if person.standing in COUNTED),
+        "targets": Targets(page_people, page_policies),
+        "alerts": await _alerts(tx, linked),
+        "linkable": await _linkable(tx, who) if may_edit and is_open else None,
+        "live_url": f"/incidents/{incident.reference}/events",
+    }
+
+
+def _incident(incident: Incident, now: datetime, duplicate_of: str, teams: Collection[Team]) -> IncidentView:
+    return IncidentView(
+        ref=incident.reference,
+        title=incident.title,
+        severity=incident.severity,
+        status=incident.status,
+        is_open=lifecycle.is_open(incident),
+        version=incident.version,
+        summary=incident.summary,
+        summary_html=pages.prose_or_none(incident.summary),
+        resolution_html=pages.prose_or_none(incident.resolution_note),
+        started_at=incident.started_at,
+        declared_at=incident.declared_at,
+        resolved_at=incident.resolved_at,
+        elapsed=lifecycle.lasted(incident, now).total_seconds(),
+        reporter_name=incident.reporter_name,
+        resolution_note=incident.resolution_note,
+        duplicate_of=duplicate_of,
+        teams=sorted(team.name for team in teams),
+        is_private=incident.is_private or any(team.is_private for team in teams),
+    )
+
+
+def milestones(incident: Incident) -> list[Milestone]:
+    """Return the stages in order; the first that has not been reached is the present one while the incident is open."""
+    stages = [
+        ("Declared", incident.declared_at),
+        ("Acknowledged", incident.acknowledged_at),
+        ("Mitigated", incident.mitigated_at),
+        ("Resolved", incident.resolved_at),
+    ]
+    if not lifecycle.was_acknowledged(incident) and not lifecycle.is_open(incident):
+        # Whoever declared it ended it as well; there was nobody to acknowledge it to.
+        del stages[1]
+    if incident.cancelled_at is not None:
+        stages = [stages[0], ("Cancelled", incident.cancelled_at)]
+    found: list[Milestone] = []
+    before = incident.declared_at
+    present = "now" if lifecycle.is_open(incident) else "todo"
+    for name, at in stages:
+        if at is None:
+            found.append(Milestone(name, None, None, present))
+            present = "todo"
+            continue
+        after = (at - before).total_seconds() if found else None
+        found.append(Milestone(name, at, after if after is None or after >= 0 else None, "done"))
+        before = at
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The pages about the incident and its alerts, the newest of each person, and the runs that they belong to."""
+
+    latest: Mapping[UUID, Page]
+    waiting: Sequence[Page]
+    runs: Mapping[UUID, EscalationRun]
+    # Those that paged nobody, because nobody could be reached.
+    in_vain: Sequence[EscalationRun]
+
+    @classmethod
+    async def read(cls, tx: Tx, incident: Incident, linked: Sequence[Alert]) -> _Calls:
+        ids = [alert.id for alert in linked]
+        found = [page for page, _ in await oncall.pages_of(tx, alert_ids=ids, incident_id=incident.id)]
+        runs = {run.id: run for run in await oncall.runs_of(tx, alert_ids=ids, incident_id=incident.id)}
+        latest: dict[UUID, Page] = {}
+        for page in found:
+            latest.setdefault(page.user_id, page)
+        paged = {page.run_id for page in found}
+        # One that goes on until somebody can be reached has paged nobody so far either.
+        fruitless = (RunState.EXHAUSTED, RunState.RUNNING)
+        in_vain = [run for run in runs.values() if run.state in fruitless and run.id not in paged]
+        return cls(latest, [page for page in found if page.state == PageState.PAGING], runs, in_vain)
+
+    def missed(self, user_id: UUID) -> bool:
+        """Say whether the last try to page this person sent nothing."""
+        page = self.latest.get(user_id)
+        return any(
+            run.direct_user_id == user_id and (page is None or run.started_at > page.paged_at) for run in self.in_vain
+        )
+
+
+_OF_PAGE: Mapping[str, str] = {
+    PageState.PAGING: "paging",
+    PageState.ACKNOWLEDGED: "acknowledged",
+    PageState.DECLINED: "declined",
+    PageState.NO_ANSWER: "no_answer",
+    PageState.UNREACHABLE: "failed",
+    PageState.CANCELLED: "not_needed",
+}
+_OF_RESPONDER: Mapping[str, str] = {
+    Standing.JOINED: "joined",
+    Standing.DECLINED: "declined",
+    Standing.LEFT: "left",
+    Standing.RELEASED: "not_needed",
+    Standing.UNREACHABLE: "failed",
+}
+_CAME: Mapping[str, str] = {
+    ResponderSource.SELF: "Came by themselves",
+    ResponderSource.ROLE: "Through a role",
+    ResponderSource.PAGED: "Paged",
+    ResponderSource.LINKED_ALERT: "Paged for a linked alert",
+}
+
+
+def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
+    if person.responder.state == ResponderState.PAGED and calls.missed(person.responder.user_id):
+        return ResponderView(person.name, "Has no contact method", "failed", None, None)
+    page = calls.latest.get(person.responder.user_id)
+    of_page = _OF_PAGE[page.state] if page is not None else "no_answer"
+    state = _OF_RESPONDER.get(person.standing, of_page)
+    if state == "joined" and of_page == "acknowledged":
+        state = of_page
+    run = calls.runs.get(page.run_id) if page is not None else None
+    took = (page.answered_at - page.paged_at).total_seconds() if page is not None and page.answered_at else None
+    return ResponderView(
+        name=person.name,
+        reason=_reason(person, page, run),
+        state=state,
+        took=took if state == "acknowledged" else None,
+        until=run.next_step_at if run is not None and state == "paging" and run.state == RunState.RUNNING else None,
+    )
+
+
+def _nobody_paged(incident: Incident, responders: Sequence[NamedResponder], calls: _Calls) -> str:
+    """Say who was asked last when that reached nobody; "" once somebody else was asked, or the person has come."""
+    asked = [run for run in calls.runs.values() if run.incident_id == incident.id and not run.is_fallback]
+    last = max((run.started_at for run in asked), default=None)
+    batch = [run for run in asked if run.started_at == last]
+    here = {person.responder.user_id for person in responders if person.responder.state == ResponderState.JOINED}
+    if any(run not in calls.in_vain or run.direct_user_id in here for run in batch):
+        return ""
+    people = [run.policy_name for run in batch if run.direct_user_id is not None]
+    parts = [f"{' and '.join(people)} cannot be reached"] if people else []
+    parts += [f"nobody on {run.policy_name} can be reached" for run in batch if run.direct_user_id is None]
+    return f"{', '.join(parts)}." if parts else ""
+
+
+def _reason(person: NamedResponder, page: Page | None, run: EscalationRun | None) -> str:
+    if page is None or run is None:
+        return _CAME.get(person.responder.source, "")
+    return "Paged directly" if run.direct_user_id is not None else f"{run.policy_name}, step {page.step}"
+
+
+_ROLE_NAMES: Mapping[IncidentRole, str] = {
+    IncidentRole.COMMANDER: "Commander",
+    IncidentRole.LEAD: "Lead",
+    IncidentRole.COMMUNICATOR: "Communicator",
+}
+
+
+async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
+    holders = {role: lifecycle.holder(incident, role) for role in IncidentRole}
+    known = await identity.users_by_id(tx, [id for id in holders.values() if id is not None])
+    return [
+        RoleView(role, _ROLE_NAMES[role], public("usr", id), known[id].name)
+        if id is not None
+        else RoleView(role, _ROLE_NAMES[role], None, None)
+        for role, id in holders.items()
+    ]
+
+
+async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
+    names = await alert_queries.source_names(tx, {alert.source_id for alert in linked}) if linked else {}
+    troubles = await alert_queries.troubles(tx, [alert.id for alert in linked])
+    return [
+        LinkedAlert(
+            id=public("alt", alert.id),
+            title=alert.title,
+            status=alert.status,
+            severity=alert.severity,
+            source_name=names.get(alert.source_id, ("", ""))[0],
+            count=alert.count,
+            trouble=troubles.get(alert.id),
+        )
+        for alert in linked
+    ]
+
+
+async def _linkable(tx: Tx, who: Actor) -> list[Choice]:
+    wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
+    found = await alert_queries.page(tx, who.access, wanted, limit=_LINKABLE)
+    return [(public("alt", alert.id), f"ALR-{alert.number} {alert.title[:80]}") for alert, _, _ in found]
+
+
+async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: datetime) -> pages.Values:
+    shown: Show = "all"
+    match request.query_params.get("show", ""):
+        case "comments":
+            shown = "comments"
+        case "events":
+            shown = "events"
+        case _:
+            pass
+    before = request.query_params.get("before", "")
+    position = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
+    found = await queries.timeline(tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE + 1)
+    entries = [entry(event, now) for event in found[: pages.PAGE_SIZE]]
+    url = f"/incidents/{incident.reference}"
+    narrowed = "" if shown == "all" else shown
+    older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
+    return {
+        "days": days(entries, now),
+        "show": shown,
+        "older": pages.address(url, show=narrowed, before=older) + "#panel" if older is not None else None,
+        "refresh_url": pages.address(url, show=narrowed, before=position),
+    }
+
+
+def entry(event: LoggedEvent, now: datetime) -> Entry:
+    """Write one event as a line, with its times in the reader's zone.
+
+    What people wrote as Markdown is rendered, all else is shown as it is.
+    """
+    line = words.describe(event.name, event.actor_name, event.data, now.tzinfo or UTC)
+    is_written = line.kind == "comment" or event.name == "incident.resolved"
+    return Entry(
+        id=public("evt", event.id),
+        at=event.at,
+        kind="comment" if line.kind == "comment" else "event",
+        actor_name=event.actor_name,
+        icon=line.icon,
+        hue=line.tone,
+        words=line.text,
+        detail="" if is_written else line.detail,
+        body_html=pages.prose_or_none(line.detail) if is_written else None,
+    )
+
+
+def days(entries: Sequence[Entry], now: datetime) -> list[Day]:
+    """Put entries, the newest first, under the days of the reader's zone."""
+    return [Day(label, list(group)) for label, group in groupby(entries, key=lambda each: formatting.day(each.at, now))]
+
+
+HANDLERS = [incident_page]

@@ -1,0 +1,241 @@
+"""The list of incidents, and declaring one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from litestar import get, post
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import write_place
+from tocsin.identity import queries as identity
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
+from tocsin.incidents.queries import Place
+from tocsin.kit.ids import parse
+from tocsin.kit.search import NARROWED
+from tocsin.oncall.model import PagingTrouble
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.incidents.first_steps import first_steps
+from tocsin.web.parts.declaring import declare_form, declare_from
+from tocsin.web.parts.targets import read_target
+
+_TABS: Mapping[str, tuple[Status, ...]] = {
+    "open": OPEN,
+    "resolved": (Status.RESOLVED, Status.CLOSED, Status.CANCELLED),
+    "all": tuple(Status),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident in the list."""
+
+    ref: str
+    title: str
+    severity: int
+    status: str
+    is_open: bool
+    started_at: datetime
+    elapsed: float
+    lead_name: str | None
+    responders: list[str]
+    responders_joined: int
+    responders_asked: int
+    alert_count: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    tab: str
+    q: str
+    severities: list[int]
+    statuses: list[Status]
+    troubles: list[PagingTrouble]
+    before: str
+
+    @classmethod
+    def of(cls, request: AppRequest) -> _Wanted:
+        """Read the address; what it does not know it leaves out."""
+        query = request.query_params
+        tab = query.get("tab", "open")
+        tab = tab if tab in _TABS else "open"
+        severities = [int(text) for text in query.getall("severity", []) if text in ("1", "2", "3", "4", "5")]
+        statuses = [status for status in _TABS[tab] if status in query.getall("status", [])]
+        asked = query.getall("paging", []) if tab == "open" else []
+        troubles = [trouble for trouble in PagingTrouble if trouble in asked]
+        return cls(tab, query.get("q", "").strip()[:200], severities, statuses, troubles, query.get("before", ""))
+
+    @property
+    def is_start(self) -> bool:
+        """Say whether this is the list that one begins with: the open ones, not narrowed, from the first."""
+        return self.tab == "open" and not (self.q or self.severities or self.statuses or self.troubles or self.before)
+
+    def url(self, before: str = "") -> str:
+        words = [status.value for status in self.statuses]
+        narrowed: dict[str, Any] = {"severity": self.severities, "status": words, "paging": self.troubles}
+        return pages.address("/incidents", tab=self.tab, q=self.q, **narrowed, before=before)
+
+
+@get("/incidents", needs=P.INCIDENT_VIEW)
+async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show incidents, the newest first, 50 at a time."""
+    who.must_look(P.INCIDENT_VIEW)
+    wanted = _Wanted.of(request)
+    async with context.db.look() as tx:
+        values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
+    values["counts"] = {"open": values["nav"]["open_incidents"]}
+    return pages.render("incidents/incidents.html", values)
+
+
+async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
+    place = pages.place(wanted.before)
+    # All of them is no filter; the list then is in the order of an index.
+    statuses = wanted.statuses or (() if wanted.tab == "all" else _TABS[wanted.tab])
+    narrowed = queries.Filters(statuses=statuses, severities=wanted.severities, troubles=wanted.troubles)
+    found = await queries.list_page(
+        tx,
+        who.access,
+        narrowed,
+        q=wanted.q,
+        after=Place(0, *place) if place else None,
+        limit=pages.PAGE_SIZE + 1,
+    )
+    shown = found[: pages.PAGE_SIZE]
+    has_more = len(found) > len(shown)
+    values: pages.Values = {
+        "tab": wanted.tab,
+        "q": wanted.q,
+        "narrowed": NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, wanted.q) else "",
+        "severities": wanted.severities,
+        "statuses": [status.value for status in wanted.statuses],
+        "tab_statuses": [status.value for status in _TABS[wanted.tab]],
+        "troubles": [trouble.value for trouble in wanted.troubles],
+        "in_vain": await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
+        "incidents": await _rows(tx, who, shown),
+        "newer": wanted.url() if place else None,
+        "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
+        "first_steps": await first_steps(tx, who) if wanted.is_start and not shown else (),
+        "any_incident": bool(shown) or await queries.any_incident(tx),
+        "may_declare": who.may(P.INCIDENT_DECLARE),
+        "live_url": "/incidents/events",
+        "refresh_url": wanted.url(wanted.before),
+    }
+    if who.may(P.INCIDENT_DECLARE):
+        values["declare"] = await declare_form(tx, None)
+    return values
+
+
+async def _rows(tx: Tx, who: Actor, shown: Sequence[Incident]) -> list[IncidentRow]:
+    ids = [incident.id for incident in shown]
+    people: dict[UUID, list[queries.NamedResponder]] = {}
+    for person in await queries.responders(tx, *ids):
+        people.setdefault(person.responder.incident_id, []).append(person)
+    alerts = await alert_queries.linked_counts(tx, who.access, ids)
+    leads = [lead for incident in shown if (lead := lifecycle.effective_lead(incident)) is not None]
+    names = {id: user.name for id, user in (await identity.users_by_id(tx, leads)).items()}
+    troubles = await queries.troubles(tx, ids)
+    return [
+        _row(tx.now, incident, people.get(incident.id, []), alerts.get(incident.id, 0), names, troubles)
+        for incident in shown
+    ]
+
+
+def _row(
+    now: datetime,
+    incident: Incident,
+    people: list[queries.NamedResponder],
+    alerts: int,
+    names: Mapping[UUID, str],
+    troubles: Mapping[UUID, PagingTrouble],
+) -> IncidentRow:
+    lead = lifecycle.effective_lead(incident)
+    there = [person for person in people if person.standing in COUNTED]
+    joined = [person.name for person in there if person.standing is Standing.JOINED]
+    return IncidentRow(
+        ref=incident.reference,
+        title=incident.title,
+        severity=incident.severity,
+        status=incident.status,
+        is_open=lifecycle.is_open(incident),
+        started_at=incident.started_at,
+        elapsed=lifecycle.lasted(incident, now).total_seconds(),
+        lead_name=names.get(lead) if lead is not None else None,
+        responders=joined,
+        responders_joined=len(joined),
+        responders_asked=len(there),
+        alert_count=alerts,
+        trouble=troubles.get(incident.id),
+    )
+
+
+@get("/incidents/new", needs=P.INCIDENT_DECLARE)
+async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the form of a declaration, from an alert with `?alert=alt_…`."""
+    return await _show_declare(request, context, who, request.query_params.get("alert", ""))
+
+
+async def _show_declare(
+    request: AppRequest, context: Context, who: Actor, alert: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must(P.INCIDENT_DECLARE)
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        about = await alert_queries.get(tx, who.access, parse("alt", alert)) if alert else None
+        if about is not None and about.incident_id is not None:
+            # Somebody was faster. What is to be done now is done there.
+            owner = (await queries.by_id(tx, who.access, [about.incident_id])).get(about.incident_id)
+            if owner is None:
+                return pages.go(f"/alerts/{alert}", "It belongs to an incident already, which you may not see.")
+            words = f"ALR-{about.number} belongs to {owner.reference} already. Nothing new was declared."
+            return pages.go(f"/incidents/{owner.reference}", words)
+        values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
+    return pages.render("incidents/declare.html", values, refused=refused)
+
+
+@post("/incidents", needs=P.INCIDENT_DECLARE)
+async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
+    form = await forms.read(request)
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "declare-form", partial(_declare, who, form, made))
+    if refused is not None:
+        return await _show_declare(request, context, who, form.text("alert_id"), refused)
+    return pages.go(f"/incidents/{made[0]}" if made else "/incidents", "Incident declared." if made else "")
+
+
+async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
+    if not await forms.once(tx, who, form, "declare"):
+        made += [incident.reference for incident in await _declared_before(tx, who)]
+        return
+    incident = await incidents.declare(
+        tx,
+        who,
+        title=form.text("title"),
+        summary=form.text("summary"),
+        severity=form.whole("severity", least=1, most=5),
+        alert_id=form.optional_id("alert_id", "alt"),
+        lead_id=form.optional_id("lead_id", "usr"),
+        targets=[read_target(form, "page")] if form.text("page") else [],
+    )
+    made.append(incident.reference)
+
+
+async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
+    """Return what this person declared last: where the first of two equal forms has led."""
+    return await queries.list_page(tx, who.access, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
+
+
+HANDLERS = [incident_list, declare_page, declare]

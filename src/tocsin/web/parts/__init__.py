@@ -1,0 +1,1 @@
+"""What stands on pages of more than one area."""

@@ -1,0 +1,117 @@
+"""Tokens: credentials for scripts and tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor, ApiToken
+from tocsin.kit.errors import Invalid
+from tocsin.kit.ids import parse, public
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form, Refused
+
+_ALL, _READ = "all", "read"
+_SCOPES = ((_ALL, "Everything I may do"), (_READ, "Read only"))
+_LISTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One token. `prefix` is all that can be read of it."""
+
+    id: str
+    name: str
+    prefix: str
+    scope_name: str
+    owner_name: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@get("/tokens", needs=Right.OWN)
+async def token_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show one's tokens; who manages people sees everybody's."""
+    return await _show(request, context, who)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, new_token: str = ""
+) -> pages.Page:
+    owner = None if who.may(P.USER_MANAGE) else who.must_be_someone()
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        found = await queries.tokens_of(tx, owner, limit=_LISTED)
+        owners = await queries.users_by_id(tx, {token.user_id for token in found})
+    values |= {
+        "tokens": [_row(token, owners[token.user_id].name) for token in found],
+        "new_token": new_token,
+        "scopes": _SCOPES,
+        "conflict": "",
+    }
+    return pages.render("account/tokens.html", values, refused=refused)
+
+
+def _row(token: ApiToken, owner_name: str) -> TokenRow:
+    return TokenRow(
+        id=public("tok", token.id),
+        name=token.name,
+        prefix=token.hint,
+        scope_name=_scope_name(token.scopes),
+        owner_name=owner_name,
+        created_at=token.created_at,
+        last_used_at=token.last_used_at,
+    )
+
+
+def _scope_name(scopes: list[str]) -> str:
+    if not scopes:
+        return "Everything the person may do"
+    return "Read only" if all(scope.endswith(".view") for scope in scopes) else ", ".join(scopes)
+
+
+@post("/tokens", needs=Right.OWN)
+async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Make a token and show it, once. Form fields: name, scope, form_id."""
+    form = await forms.read(request)
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "new-token", partial(_create, who, form, made))
+    if refused is None and not made:
+        return pages.go("/tokens")
+    return await _show(request, context, who, refused, new_token=made[0] if made else "")
+
+
+async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
+    if form.text("scope") not in (_ALL, _READ):
+        raise Invalid("scope", "Choose one of the list.")
+    reading = sorted(scope for scope in who.access.organisation if scope.endswith(".view"))
+    scopes = reading if form.text("scope") == _READ else []
+    if await forms.once(tx, who, form, "token"):
+        _, secret = await identity.create_token(
+            tx, who, user_id=who.must_be_someone(), name=form.text("name"), scopes=scopes
+        )
+        made.append(secret)
+
+
+@post("/tokens/{id:str}/revoke", needs=Right.OWN)
+async def revoke(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """End a token; one that has ended stays so. No fields."""
+    refused = await forms.attempt(context, Form({}), f"revoke-{id}", partial(_revoke, who, id))
+    return await _show(request, context, who, refused) if refused else pages.go("/tokens", "Token revoked.")
+
+
+async def _revoke(who: Actor, id: str, tx: Tx) -> None:
+    await identity.revoke_token(tx, who, parse("tok", id))
+
+
+HANDLERS = [token_list, create, revoke]

@@ -1,0 +1,411 @@
+"""Escalation policies: the list, and the editor that works without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from tocsin.alerts import queries as alerts
+from tocsin.alerts import service as routing
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity import queries as identity
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor, User
+from tocsin.kit.errors import FieldError, Invalid
+from tocsin.kit.ids import parse, public
+from tocsin.notifications import queries as notifications
+from tocsin.notifications.health import Reach
+from tocsin.oncall import queries
+from tocsin.oncall import service as oncall
+from tocsin.oncall.escalation import Plan, Weakness
+from tocsin.oncall.service import StepDraft
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.parts.targets import Choice
+
+_MOST_STEPS = 20
+_LISTED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """One policy in the list."""
+
+    id: str
+    name: str
+    step_count: int
+    repeat: int
+    first: str
+    route_count: int
+    worst_case: float
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepSketch:
+    """One step as it is being written: `wait` as it was typed, people as `user:usr_…`."""
+
+    wait: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A policy as it is being written, before anybody has checked it."""
+
+    name: str
+    repeat: str
+    steps: tuple[StepSketch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """Somebody on a step. `note` says why nothing can be sent to them, `cure` what would help on their page, `href`."""
+
+    key: str
+    name: str
+    kind: str
+    note: str
+    cure: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step in the editor."""
+
+    wait_minutes: str
+    targets: list[TargetView]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """The policy in the editor."""
+
+    id: str | None
+    name: str
+    repeat: int
+    version: int
+    steps: list[StepView]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewLine:
+    """What happens so many seconds after the alert, if nobody answers."""
+
+    after: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLink:
+    """A route that leads to the policy."""
+
+    id: str
+    name: str
+
+
+@get("/policies", needs=P.ONCALL_VIEW)
+async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the policies by name."""
+    who.must(P.ONCALL_VIEW)
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        rows = await queries.policies(tx, limit=_LISTED)
+        plans = await queries.plans(tx, [row.id for row in rows])
+        people = await queries.people(
+            tx, {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
+        )
+        routes = [route.escalation_policy_id for route in await alerts.routes(tx)]
+        wrong = await queries.weaknesses_of(tx, plans, context.channels)
+    names = {id: _listed_as(name, is_active=is_active) for id, (name, is_active) in people.items()}
+    values |= {
+        "policies": [_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
+        "may": {"edit": who.may(P.ONCALL_MANAGE)},
+    }
+    return pages.render("policies/policies.html", values)
+
+
+def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wrong: Sequence[Weakness]) -> PolicyRow:
+    return PolicyRow(
+        id=public("pol", id),
+        name=plan.name,
+        step_count=len(plan.steps),
+        repeat=plan.repeat,
+        first=", ".join(names.get(id, "") for id in plan.steps[0].user_ids) if plan.steps else "Nobody",
+        route_count=route_count,
+        worst_case=preview(plan, names)[-1].after if plan.steps else 0,
+        warning=wrong[0].words + (f" And {len(wrong) - 1} more." if len(wrong) > 1 else "") if wrong else "",
+    )
+
+
+def _listed_as(name: str, *, is_active: bool) -> str:
+    return name if is_active else f"{name} (skipped)"
+
+
+def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
+    """Say what happens when nobody ever answers: every step of every round, and the end."""
+    lines: list[PreviewLine] = []
+    after = timedelta()
+    for round in range(plan.repeat + 1):
+        for step in plan.steps:
+            again = f", repeat {round}" if round else ""
+            people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
+            lines.append(PreviewLine(after.total_seconds(), f"{people}{again}"))
+            after += step.wait
+    return lines
+
+
+@get("/policies/new", needs=P.ONCALL_MANAGE)
+async def new_policy(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the editor with one empty step."""
+    who.must(P.ONCALL_MANAGE)
+    return await _edit(request, context, who, None, Sketch("", "0", (StepSketch("5", ()),)))
+
+
+@get("/policies/{id:str}", needs=P.ONCALL_VIEW)
+async def policy_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show the editor, or the policy for those who may not change it."""
+    return await _edit(request, context, who, id, None)
+
+
+async def _edit(
+    request: AppRequest,
+    context: Context,
+    who: Actor,
+    id: str | None,
+    sketch: Sketch | None,
+    refused: Refused | None = None,
+) -> pages.Page:
+    who.must(P.ONCALL_VIEW)
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        values |= await _editor(tx, context, who, parse("pol", id) if id else None, sketch)
+    return pages.render("policies/policy_edit.html", values | {"conflict": ""}, refused=refused)
+
+
+async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch: Sketch | None) -> pages.Values:
+    policy = await queries.policy(tx, id) if id is not None else None
+    plan = (await queries.plans(tx, [policy.id]))[policy.id] if policy is not None else None
+    shown = sketch or _sketch_of(plan)
+    people = await identity.users(tx, limit=_LISTED)
+    names = {person.id: _listed_as(person.name, is_active=person.is_active) for person in people}
+    notes = await _notes(tx, context, people)
+    uses = await routing.uses_of_policy(tx, who, policy.id) if policy is not None else []
+    wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
+    others = [other for other in await queries.policies(tx, limit=_LISTED) if policy and other.id != policy.id]
+    choices = [(f"user:{public('usr', person.id)}", person.name) for person in people if person.is_active]
+    known: dict[str, TargetView] = {}
+    for person in people:
+        key = f"user:{public('usr', person.id)}"
+        known[key] = TargetView(
+            key, person.name, "Person", *notes.get(person.id, ("", "")), f"/people/{public('usr', person.id)}"
+        )
+    return {
+        "policy": PolicyView(
+            id=public("pol", policy.id) if policy is not None else None,
+            name=shown.name,
+            repeat=_number(shown.repeat),
+            version=policy.version if policy is not None else 0,
+            steps=[
+                StepView(
+                    step.wait,
+                    [
+                        known.get(key) or TargetView(key, "Somebody who was removed", "Person", "", "", "")
+                        for key in step.targets
+                    ],
+                )
+                for step in shown.steps
+            ],
+        ),
+        "choices": sorted(choices, key=_by_name),
+        "preview": preview(plan, names) if plan is not None and sketch is None else [],
+        "routes": [RouteLink(use.id, use.name) for use in uses if use.kind == "alert_route"],
+        "is_fallback": any(use.kind == "fallback" for use in uses),
+        "paging_now": sum(use.as_what == "being paged now" for use in uses),
+        "warnings": [one.words for one in wrong],
+        "replacements": [(public("pol", other.id), other.name) for other in others],
+        "may": {
+            "edit": who.may(P.ONCALL_MANAGE),
+            "delete": who.may(P.ONCALL_MANAGE) and policy is not None,
+        },
+    }
+
+
+def _number(typed: str) -> int:
+    return int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 4 else 0
+
+
+def _by_name(choice: Choice) -> str:
+    return choice[1].casefold()
+
+
+def _sketch_of(plan: Plan | None) -> Sketch:
+    if plan is None:
+        return Sketch("", "0", ())
+    steps = tuple(
+        StepSketch(f"{step.wait.total_seconds() / 60:.0f}", tuple(f"user:{public('usr', id)}" for id in step.user_ids))
+        for step in plan.steps
+    )
+    return Sketch(plan.name, str(plan.repeat), steps)
+
+
+_SWITCHED_OFF = ("Skipped: the account is switched off", "activate it")
+_REACH_NOTES: Mapping[Reach, tuple[str, str]] = {
+    Reach.NONE: ("Skipped: no contact method of theirs works here", "add one"),
+    Reach.FAILING: ("All their contact methods fail", "see to them"),
+}
+
+
+async def _notes(tx: Tx, context: Context, people: Sequence[User]) -> dict[UUID, tuple[str, str]]:
+    reach = await notifications.reaches(tx, [person.id for person in people], context.channels)
+    off = {person.id: _SWITCHED_OFF for person in people if not person.is_active}
+    return {id: _REACH_NOTES[how] for id, how in reach.items() if how in _REACH_NOTES} | off
+
+
+@post("/policies", needs=P.ONCALL_MANAGE)
+async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Save a new policy, or apply a button of the editor and show it again."""
+    return await _save(request, context, who, None)
+
+
+@post("/policies/{id:str}", needs=P.ONCALL_MANAGE)
+async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Save the policy, or apply a button of the editor and show it again."""
+    return await _save(request, context, who, id)
+
+
+async def _save(request: AppRequest, context: Context, who: Actor, id: str | None) -> pages.Page:
+    who.must(P.ONCALL_MANAGE)
+    form = await forms.read(request)
+    sketch = read_sketch(form)
+    if form.text("do") != "save":
+        return await _edit(request, context, who, id, press(sketch, form.text("do"), form))
+    sketch = add_chosen(sketch, form)
+    saved: list[UUID] = []
+    refused = await forms.attempt(context, form, "policy-form", partial(_write, who, id, sketch, form, saved))
+    if refused is not None:
+        return await _edit(request, context, who, id, sketch, refused)
+    return pages.go(f"/policies/{public('pol', saved[0])}" if saved else "/policies", "Policy saved.")
+
+
+async def _write(who: Actor, id: str | None, sketch: Sketch, form: Form, saved: list[UUID], tx: Tx) -> None:
+    steps = read_steps(sketch)
+    repeat = form.whole("repeat", most=9)
+    try:
+        if id is not None:
+            version = form.version()
+            policy = await oncall.update_policy(
+                tx, who, parse("pol", id), name=sketch.name, steps=steps, repeat=repeat, if_version=version
+            )
+        elif await forms.once(tx, who, form, "policy"):
+            policy = await oncall.create_policy(tx, who, name=sketch.name, steps=steps, repeat=repeat)
+        else:
+            return
+    except Invalid as problem:
+        raise _at_the_fields(problem) from None
+    saved.append(policy.id)
+
+
+_POINTER = re.compile(r"#/steps/(\d+)/(targets|wait_minutes)")
+
+
+def _at_the_fields(problem: Invalid) -> Invalid:
+    """Say the same about the fields of the form."""
+    words = {"targets": "target", "wait_minutes": "wait"}
+    return Invalid.of(
+        tuple(
+            FieldError(_POINTER.sub(lambda m: f"#/step-{m[1]}-{words[m[2]]}", error.pointer), error.detail, error.code)
+            for error in problem.errors
+        )
+    )
+
+
+def read_sketch(form: Form) -> Sketch:
+    """Read what is on the screen, whatever it is."""
+    number = min(_number(form.text("step-count")), _MOST_STEPS)
+    steps = tuple(StepSketch(form.text(f"step-{n}-wait"), tuple(form.texts(f"step-{n}-target"))) for n in range(number))
+    return Sketch(form.text("name"), form.text("repeat"), steps)
+
+
+def read_steps(sketch: Sketch) -> list[StepDraft]:
+    """Return the steps as typed values; raises `Invalid` for a field of the form."""
+    drafts: list[StepDraft] = []
+    for n, step in enumerate(sketch.steps):
+        checked = Form({f"step-{n}-wait": [step.wait]}).whole(f"step-{n}-wait", least=1, most=1440)
+        ids = [
+            Form({f"step-{n}-target": [key.removeprefix("user:")]}).id(f"step-{n}-target", "usr")
+            for key in step.targets
+        ]
+        drafts.append(StepDraft(ids, checked))
+    return drafts
+
+
+def add_chosen(sketch: Sketch, form: Form) -> Sketch:
+    """Add whoever is chosen in a step's menu although “Add” was not pressed: nobody expects that choice to be lost."""
+    for n in range(len(sketch.steps)):
+        sketch = _add(sketch, n, form.text(f"step-{n}-add"))
+    return sketch
+
+
+def _add(sketch: Sketch, n: int, key: str) -> Sketch:
+    step = sketch.steps[n]
+    return sketch if not key or key in step.targets else _put(sketch, n, replace(step, targets=(*step.targets, key)))
+
+
+def _put(sketch: Sketch, n: int, step: StepSketch) -> Sketch:
+    return replace(sketch, steps=(*sketch.steps[:n], step, *sketch.steps[n + 1 :]))
+
+
+_BUTTON = re.compile(r"(remove-step|up|down|add-target|remove-target)-(\d{1,2})(?:-(.+))?")
+
+
+def press(sketch: Sketch, do: str, form: Form) -> Sketch:
+    """Apply a button of the editor; one that does not fit what is on the screen changes nothing."""
+    if do == "add-step":
+        return (
+            replace(sketch, steps=(*sketch.steps, StepSketch("5", ()))) if len(sketch.steps) < _MOST_STEPS else sketch
+        )
+    found = _BUTTON.fullmatch(do)
+    if found is None or int(found[2]) >= len(sketch.steps):
+        return sketch
+    n = int(found[2])
+    steps = list(sketch.steps)
+    match found[1]:
+        case "remove-step":
+            return replace(sketch, steps=(*steps[:n], *steps[n + 1 :])) if len(steps) > 1 else sketch
+        case "add-target":
+            return _add(sketch, n, form.text(f"step-{n}-add"))
+        case "remove-target":
+            return _put(sketch, n, replace(steps[n], targets=tuple(key for key in steps[n].targets if key != found[3])))
+        case _:
+            other = n - 1 if found[1] == "up" else n + 1
+            if 0 <= other < len(steps):
+                steps[n], steps[other] = steps[other], steps[n]
+            return replace(sketch, steps=tuple(steps))
+
+
+@post("/policies/{id:str}/delete", needs=P.ONCALL_MANAGE)
+async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Remove a policy that nothing uses, or let another take its place. Form field: replace_by."""
+    form = await forms.read(request)
+    refused = await forms.attempt(context, form, "delete-form", partial(_delete, who, id, form))
+    return (
+        await _edit(request, context, who, id, None, refused) if refused else pages.go("/policies", "Policy deleted.")
+    )
+
+
+async def _delete(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    replace_by = form.optional_id("replace_by", "pol")
+    await routing.delete_policy(tx, who, parse("pol", id), replace_by=replace_by)
+
+
+HANDLERS = [policy_list, new_policy, policy_page, create, update, delete]

@@ -1,0 +1,7 @@
+"""Alert routes."""
+
+from __future__ import annotations
+
+from tocsin.web.routes import pages
+
+HANDLERS = [*pages.HANDLERS]

@@ -1,0 +1,359 @@
+"""Sources: where signals come from, their addresses and what came in."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from tocsin.alerts import queries, source_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import AlertSource, Signal, SignalOutcome, SourceKind
+from tocsin.alerts.sources import ADAPTERS, address_path
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import write_place
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
+from tocsin.kit.addresses import at
+from tocsin.kit.ids import parse, public
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.parts.signals import body_text
+
+_HIDDEN = "…"
+# One request of Alertmanager may be about hundreds of alerts.
+_ALERTS_SHOWN = 3
+_OPEN_SHOWN = 5
+_TRIES = {
+    SourceKind.GENERIC: '{"title": "Test alert", "status": "firing", "severity": "critical"}',
+    SourceKind.PAGERDUTY: (
+        '{"routing_key": "%s", "event_action": "trigger", '
+        '"payload": {"summary": "Test alert", "source": "shell", "severity": "critical"}}'
+    ),
+}
+_TRY_ALERTMANAGER = (
+    '{"version": "4", "status": "firing", "alerts": '
+    '[{"status": "firing", "labels": {"alertname": "TestAlert", "severity": "critical"}}]}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source in the list."""
+
+    id: str
+    name: str
+    kind: str
+    kind_name: str
+    is_enabled: bool
+    last_signal_at: datetime | None
+    signals_24h: int
+    open_alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """One source in full. `url` hides its secret from those who do not manage sources."""
+
+    id: str
+    name: str
+    kind: str
+    kind_name: str
+    is_enabled: bool
+    version: int
+    url: str
+    routing_key: str
+    created_at: datetime
+    rotated_at: datetime | None
+    last_signal_at: datetime | None
+    signals_24h: int
+    open_alerts: int
+    close_after_hours: int | None
+    hold_down_minutes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """One of the alerts that a source has open."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedRow:
+    """What a request did to an alert."""
+
+    effect: str
+    id: str
+    ref: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """One request that came in, and what became of it. `effect` is for a request that did nothing to any alert."""
+
+    id: str
+    at: datetime
+    effect: str
+    words: str
+    touched: list[TouchedRow]
+    more: int
+    body: str
+
+
+@get("/sources", needs=P.SOURCE_VIEW)
+async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the sources."""
+    return await _show_list(request, context, who)
+
+
+async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+    who.must_look(P.SOURCE_VIEW)
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        rows = await queries.sources(tx, who.access, limit=500)
+        busy = await source_queries.source_figures(tx, [row.id for row in rows])
+    values |= {
+        "sources": [_row(row, busy[row.id]) for row in rows],
+        "kinds": [(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
+        "may": {"edit": who.may(P.SOURCE_MANAGE)},
+        "conflict": "",
+    }
+    return pages.render("sources/sources.html", values, refused=refused)
+
+
+def _row(row: AlertSource, busy: source_queries.SourceFigures) -> SourceRow:
+    return SourceRow(
+        id=public("src", row.id),
+        name=row.name,
+        kind=row.kind,
+        kind_name=ADAPTERS[row.kind].label,
+        is_enabled=row.is_enabled,
+        last_signal_at=busy.last_signal_at,
+        signals_24h=busy.signals_24h,
+        open_alerts=busy.open_alerts,
+    )
+
+
+@post("/sources", needs=P.SOURCE_MANAGE)
+async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Make a source. Form fields: name, kind."""
+    form = await forms.read(request)
+    made: list[UUID] = []
+    refused = await forms.attempt(context, form, "new-source", partial(_create, who, form, made))
+    if refused is not None:
+        return await _show_list(request, context, who, refused)
+    return pages.go(f"/sources/{public('src', made[0])}" if made else "/sources")
+
+
+async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
+    if await forms.once(tx, who, form, "source"):
+        made.append((await alerts.create_source(tx, who, name=form.text("name"), kind=form.text("kind"))).id)
+
+
+@get("/sources/{id:str}", needs=P.SOURCE_VIEW)
+async def source_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show one source, its address and what came in lately."""
+    return await _show(request, context, who, id)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must_look(P.SOURCE_VIEW)
+    before = pages.place(request.query_params.get("before", ""))
+    async with context.db.begin() as tx:
+        row = await queries.source(tx, who.access, parse("src", id))
+        values = await pages.shell(tx, request, context, who)
+        busy = (await source_queries.source_figures(tx, [row.id]))[row.id]
+        found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
+        shown = found[: pages.PAGE_SIZE]
+        signals = await _signals(tx, shown)
+        still_open = await queries.worst_open_of_source(tx, who.access, row.id, limit=_OPEN_SHOWN)
+    secret = row.token if who.may(P.SOURCE_MANAGE, on=row) else _HIDDEN
+    last = shown[-1] if len(found) > len(shown) else None
+    values |= {
+        "source": _view(context, row, busy, secret),
+        "curl": _curl(context, row, secret),
+        "signals": signals,
+        "older": pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
+        "open": [OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
+        "open_words": alerts.at_most(busy.open_alerts),
+        "most_ended": alerts.MOST_ENDED,
+        "may": {"edit": who.may(P.SOURCE_MANAGE, on=row), "end": who.may(P.ALERT_EDIT, on=row)},
+        "conflict": "",
+    }
+    return pages.render("sources/source.html", values, refused=refused)
+
+
+def _address(context: Context, row: AlertSource, secret: str) -> str:
+    return at(context.settings.base_url, address_path(row.kind, secret))
+
+
+def _curl(context: Context, row: AlertSource, secret: str) -> str:
+    body = _TRIES.get(SourceKind(row.kind), _TRY_ALERTMANAGER)
+    body = body % secret if "%s" in body else body
+    return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} '{_address(context, row, secret)}'"
+
+
+def _view(context: Context, row: AlertSource, busy: source_queries.SourceFigures, secret: str) -> SourceView:
+    return SourceView(
+        id=public("src", row.id),
+        name=row.name,
+        kind=row.kind,
+        kind_name=ADAPTERS[row.kind].label,
+        is_enabled=row.is_enabled,
+        version=row.version,
+        url=_address(context, row, secret),
+        routing_key=secret if row.kind == SourceKind.PAGERDUTY else "",
+        created_at=row.created_at,
+        rotated_at=row.rotated_at,
+        last_signal_at=busy.last_signal_at,
+        signals_24h=busy.signals_24h,
+        open_alerts=busy.open_alerts,
+        close_after_hours=row.close_after_hours,
+        hold_down_minutes=row.hold_down_minutes,
+    )
+
+
+async def _signals(tx: Tx, shown: Sequence[Signal]) -> list[SignalRow]:
+    touched = await source_queries.touched_by(tx, [signal.id for signal in shown], most=_ALERTS_SHOWN)
+    return [_signal(signal, touched.get(signal.id, [])) for signal in shown]
+
+
+def _signal(signal: Signal, touched: Sequence[source_queries.Touched]) -> SignalRow:
+    rows = [TouchedRow(each.effect, public("alt", each.alert_id), f"ALR-{each.number}", each.title) for each in touched]
+    return SignalRow(
+        id=public("sig", signal.id),
+        at=signal.received_at,
+        effect="" if rows else "refused" if signal.outcome == SignalOutcome.REJECTED else "ignored",
+        words=signal.detail,
+        touched=rows,
+        more=touched[0].of - len(rows) if touched else 0,
+        body=body_text(signal),
+    )
+
+
+_act = partial(pages.act, "/sources", _show)
+
+
+@post("/sources/{id:str}", needs=P.SOURCE_MANAGE)
+async def rename(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Give a source another name. Form fields: name, version."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "rename", form, partial(_rename, who, id, form), "Source renamed.")
+
+
+async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    await alerts.update_source(tx, who, parse("src", id), name=form.text("name"), if_version=form.version())
+
+
+@post("/sources/{id:str}/rotate", needs=P.SOURCE_MANAGE)
+async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Give a source a new secret. Form fields: version, form_id; a second press of the same page rotates once."""
+    form = await forms.read(request)
+    use_case = partial(_rotate, who, id, form)
+    return await _act(request, context, who, id, "rotate-dialog-form", form, use_case, "The address is new.")
+
+
+async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    if await forms.once(tx, who, form, "rotate", id):
+        await alerts.rotate_token(tx, who, parse("src", id), if_version=form.version())
+
+
+@post("/sources/{id:str}/stale", needs=P.SOURCE_MANAGE)
+async def close_stale(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Say when open alerts of a source are stale. Form fields: close_after_hours (empty: never), version."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "stale", form, partial(_close_stale, who, id, form), "Saved.")
+
+
+async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    hours = form.optional_whole("close_after_hours", least=1, most=alerts.MOST_HOURS)
+    await alerts.update_source(tx, who, parse("src", id), stale=alerts.Staleness(hours), if_version=form.version())
+
+
+@post("/sources/{id:str}/hold-down", needs=P.SOURCE_MANAGE)
+async def hold_down(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Say how long what comes again pages nobody. Form fields: hold_down_minutes (empty: not at all), version."""
+    form = await forms.read(request)
+    return await _act(request, context, who, id, "hold-down", form, partial(_hold_down, who, id, form), "Saved.")
+
+
+async def _hold_down(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    minutes = form.optional_whole("hold_down_minutes", least=1, most=alerts.MOST_HELD_MINUTES)
+    await alerts.update_source(tx, who, parse("src", id), hold_down=alerts.HoldDown(minutes), if_version=form.version())
+
+
+@post("/sources/{id:str}/resolve-alerts", needs=P.ALERT_EDIT)
+async def resolve_alerts(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """End what the source has left open. Form field: reason."""
+    form = await forms.read(request)
+    ended: list[alerts.Ended] = []
+    refused = await forms.attempt(context, form, "end-dialog-form", partial(_resolve_alerts, who, id, form, ended))
+    return await _show(request, context, who, id, refused) if refused else pages.go(f"/sources/{id}", _told(ended[0]))
+
+
+async def _resolve_alerts(who: Actor, id: str, form: Form, ended: list[alerts.Ended], tx: Tx) -> None:
+    ended.append(await alerts.resolve_source_alerts(tx, who, parse("src", id), reason=form.text("reason")))
+
+
+def _told(ended: alerts.Ended) -> str:
+    said = f"{ended.resolved:,} alert{'' if ended.resolved == 1 else 's'} resolved."
+    return f"{said} {alerts.at_most(ended.still_open)} still open." if ended.still_open else said
+
+
+@post("/sources/{id:str}/delete", needs=P.SOURCE_MANAGE)
+async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Remove a source that nothing needs. No fields."""
+    refused = await forms.attempt(context, Form({}), "delete-dialog-form", partial(_delete, who, id))
+    return await _show(request, context, who, id, refused) if refused else pages.go("/sources", "Source deleted.")
+
+
+async def _delete(who: Actor, id: str, tx: Tx) -> None:
+    await alerts.delete_source(tx, who, parse("src", id))
+
+
+@post("/sources/{id:str}/enable", needs=P.SOURCE_MANAGE)
+async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Take signals again. No fields."""
+    use_case = partial(_switch, who, id, True)
+    return await _act(request, context, who, id, "enable", Form({}), use_case, "Source switched on.")
+
+
+@post("/sources/{id:str}/disable", needs=P.SOURCE_MANAGE)
+async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Open nothing any more (403); what ends its open alerts is still taken. No fields."""
+    use_case = partial(_switch, who, id, False)
+    return await _act(request, context, who, id, "disable-dialog-form", Form({}), use_case, "Source switched off.")
+
+
+async def _switch(who: Actor, id: str, is_enabled: bool, tx: Tx) -> None:
+    await alerts.update_source(tx, who, parse("src", id), is_enabled=is_enabled)
+
+
+HANDLERS = [
+    source_list,
+    create,
+    source_page,
+    rename,
+    rotate,
+    close_stale,
+    hold_down,
+    resolve_alerts,
+    delete,
+    enable,
+    disable,
+]

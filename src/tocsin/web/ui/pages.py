@@ -1,0 +1,99 @@
+"""Every component in every state, made of the macros that pages use. In development only; reads no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from litestar import get
+from markupsafe import Markup
+
+from tocsin.edge.context import AppRequest, Ctx
+from tocsin.edge.rights import Right
+from tocsin.kit.errors import NotFound
+from tocsin.web.base import pages
+from tocsin.web.base.pages import Flash, Values
+
+# A moment that stands still, so that the page looks the same each time.
+_NOW = datetime(2026, 11, 21, 14, 32, tzinfo=UTC)
+_SOON = _NOW + timedelta(minutes=4, seconds=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert, as `ui.alert_state` reads one."""
+
+    status: str = "triggered"
+    trouble: str = ""
+    ack_for: int | None = None
+    paging_until: datetime | None = None
+    held_until: datetime | None = None
+    is_routed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """Whoever was asked to help, as `ui.responder_state` reads them."""
+
+    state: str
+    took: int | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a timeline, as `_timeline_entry.html` reads one."""
+
+    id: str
+    kind: str
+    actor_name: str
+    words: str = ""
+    detail: str = ""
+    icon: str = "activity"
+    hue: str = "slate"
+    body_html: Markup | None = None
+    at: datetime = _NOW - timedelta(minutes=20)
+
+
+_ALERTS = (
+    Alert(),
+    Alert(is_routed=False),
+    Alert(paging_until=_SOON),
+    Alert(held_until=_SOON),
+    Alert(trouble="unanswered"),
+    Alert(trouble="unreached"),
+    Alert(status="acknowledged", ack_for=95),
+    Alert(status="resolved"),
+)
+_RESPONDERS = (
+    *(Responder("paging", until=_SOON), Responder("acknowledged", took=42)),
+    *(Responder(state) for state in ("joined", "declined", "no_answer", "failed", "not_needed", "left")),
+)
+_ENTRIES = (
+    Entry("e1", "event", "Tocsin", "Ada Lovelace acknowledged after 42s", icon="check", hue="green"),
+    Entry("e2", "event", "Tocsin", "The severity is SEV1 now", "It was SEV3.", icon="triangle-alert", hue="red"),
+    Entry("e3", "comment", "Grace Hopper", body_html=Markup("<p>The <strong>queue</strong> drains again.</p>")),
+)
+
+
+@get("/ui", sync_to_thread=False, needs=Right.NONE)
+def every_component(request: AppRequest, context: Ctx) -> pages.Page:
+    """Show all components; there is no such page unless `TOCSIN_DEVELOPMENT` is on."""
+    if not context.settings.development:
+        raise NotFound("")
+    refused: Values = {
+        "failed": "bad",
+        "form": {"name": "", "kind": "2", "text": "", "agreed": "1"},
+        "errors": {
+            "": "Two fields need your attention.",
+            "name": "Give it a name.",
+            "text": "Say what was done.",
+            "kind": "This is taken.",
+        },
+    }
+    values: Values = pages.bare(request, context, _NOW) | refused
+    values |= {"flashes": [Flash("Saved.")], "alerts": _ALERTS, "responders": _RESPONDERS, "entries": _ENTRIES}
+    return pages.render("ui/ui.html", values)
+
+
+HANDLERS = [every_component]
