@@ -20,10 +20,11 @@ from bench import document
 from bench.filling import Known, fill
 from bench.paging import percentile
 from bench.product import Product, product, signed_in
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.db.embedded import running_dsn
 from tocsin.edge.cursors import write_place
+from tocsin.identity.model import USER_ID
 from tocsin.incidents.model import OPEN
-from tocsin.kit.ids import public
 
 ALERTS, INCIDENTS = 1_000_000, 300_000
 ROUNDS = 20
@@ -86,7 +87,7 @@ async def look_deep(connection: asyncpg.Connection[Any], known: Known) -> Deep:
 
 def page_paths(known: Known, deep: Deep) -> Paths:
     """Return every list, filter, search and page that people open."""
-    source = public("src", known.sources[0])
+    source = SOURCE_ID.write(known.sources[0])
     found = {
         "incidents, open": "/incidents",
         "incidents, all": "/incidents?tab=all",
@@ -104,7 +105,7 @@ def page_paths(known: Known, deep: Deep) -> Paths:
         "alerts, far down": f"/alerts?tab=all&before={deep.alerts}",
         "incident": f"/incidents/{deep.incident}",
         "incident, declaring": "/incidents/new",
-        "alert": f"/alerts/{public('alt', deep.alert)}",
+        "alert": f"/alerts/{ALERT_ID.write(deep.alert)}",
         "sources": "/sources",
         "source, its signals": f"/sources/{source}",
         "source, far down": f"/sources/{source}?before={deep.signals}",
@@ -121,7 +122,7 @@ def page_paths(known: Known, deep: Deep) -> Paths:
 
 def api_paths(known: Known, deep: Deep) -> Paths:
     """Return the lists of the API, each filter with many hits, with those of long ago, and without a hit."""
-    busy, old, nobody = (public("usr", id) for id in (known.people[0], known.gone_lead, uuid4()))
+    busy, old, nobody = (USER_ID.write(id) for id in (known.people[0], known.gone_lead, uuid4()))
     opened = [("status", word.value) for word in OPEN]
     incidents: dict[str, list[tuple[str, str]]] = {
         "": [],
@@ -143,7 +144,7 @@ def api_paths(known: Known, deep: Deep) -> Paths:
         "search, two letters, sort=severity": [("q", "zq"), ("sort", "severity")],
         "search, no hit, open": [*opened, ("q", "zebra")],
     }
-    often, gone = (public("src", id) for id in (known.sources[0], known.gone_source))
+    often, gone = (SOURCE_ID.write(id) for id in (known.sources[0], known.gone_source))
     alerts: dict[str, list[tuple[str, str]]] = {
         "": [],
         "far down": [("cursor", deep.alerts)],
@@ -157,13 +158,13 @@ def api_paths(known: Known, deep: Deep) -> Paths:
         "low urgency": [("urgency", "low")],
         "source": [("source_id", often)],
         "source of old": [("source_id", gone)],
-        "source of none": [("source_id", public("src", uuid4()))],
+        "source of none": [("source_id", SOURCE_ID.write(uuid4()))],
         "open or resolved, of a source": [("status", "triggered"), ("status", "resolved"), ("source_id", gone)],
         "between two days": [("created_at[gte]", "2024-06-01T00:00:00Z"), ("created_at[lt]", "2024-06-02T00:00:00Z")],
         "in nobody's hands": [("paging", "unanswered")],
         "of an incident": [("incident", deep.incident)],
     }
-    alert = public("alt", deep.alert)
+    alert = ALERT_ID.write(deep.alert)
     found = {
         "API events": "/api/v1/events",
         "API events, far down": f"/api/v1/events?cursor={deep.events}",

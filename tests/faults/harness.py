@@ -24,7 +24,7 @@ from tocsin.drill import ledger
 from tocsin.drill.places import place
 from tocsin.drill.processes import Process
 from tocsin.drill.waiting import until
-from tocsin.kit.ids import public
+from tocsin.notifications.model import DELIVERY_ID
 from tocsin.notifications.telling import TELL
 
 __all__ = ["ROUNDS", "Installation", "OwnPostgres", "Process", "dice", "installation", "traversable_directory", "until"]
@@ -145,7 +145,7 @@ class Installation(shared.Installation):
             await connection.close()
         for row in delivered:
             assert row["states"] == ["delivered"], f"{row['dedup_key']}: {row['states']}"
-            assert public("dlv", row["id"]) in self.sink.by_delivery()
+            assert DELIVERY_ID.write(row["id"]) in self.sink.by_delivery()
         assert len(delivered) == counted.due
         assert repeats.repeated == repeats.marked, "a page came twice without a word"
         assert repeats.repeated <= allowed, f"{repeats.repeated} pages came twice, {allowed} were in flight"

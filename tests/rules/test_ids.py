@@ -2,6 +2,7 @@
 
 import pytest
 
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.kit import ids
 from tocsin.kit.errors import NotFound
 
@@ -11,8 +12,8 @@ def test_ids_are_version_7_sorted_and_read_back() -> None:
     made = [ids.new_id() for _ in range(200)]
     assert all(id.version == 7 and id.variant == "specified in RFC 4122" for id in made)
     assert [id.int >> 64 for id in made] == sorted(id.int >> 64 for id in made)
-    written = [ids.public("inc", id) for id in made]
-    assert [ids.parse("inc", text) for text in written] == made
+    written = [INCIDENT_ID.write(id) for id in made]
+    assert [INCIDENT_ID.read(text) for text in written] == made
     assert [i for _, i in sorted(zip(written, made, strict=True))] == sorted(made)
 
 
@@ -23,4 +24,4 @@ def test_ids_are_version_7_sorted_and_read_back() -> None:
 def test_anything_else_is_not_found(text: str) -> None:
     """API: 404 for malformed ids."""
     with pytest.raises(NotFound):
-        ids.parse("inc", text)
+        INCIDENT_ID.read(text)

@@ -7,8 +7,8 @@ import pytest
 
 from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
-from tocsin.identity.model import User
-from tocsin.kit.ids import public
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
+from tocsin.identity.model import USER_ID, User
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def test_an_alert_does_not_name_the_hidden_incident_that_it_is_in(
     api: Api, admin: httpx.AsyncClient, bob: User
 ) -> None:
     """C8: in no field, in no list, in no explanation, and on no page; what declares from it says what is wrong."""
-    alert = public("alt", (await api.world.alert()).id)
+    alert = ALERT_ID.write((await api.world.alert()).id)
     hidden = await _hidden(admin, alert_id=alert)
     assert (await admin.get(f"/alerts/{alert}")).json()["incident_id"] == hidden["id"]
     as_bob = await api.as_(bob)
@@ -67,10 +67,10 @@ async def test_a_duplicate_of_a_hidden_incident_is_shown_without_it(
 async def test_what_a_role_in_a_team_allows_stands_on_the_pages(api: Api, admin: httpx.AsyncClient) -> None:
     """C8: what the API lets them do, a page offers: here ending what a source of the team left open."""
     tea = await api.world.person("tea", role="stakeholder")
-    member = {"user_id": public("usr", tea.id), "role": "responder"}
+    member = {"user_id": USER_ID.write(tea.id), "role": "responder"}
     team = (await admin.post("/teams", json={"name": "Payments", "members": [member]})).json()["id"]
     alert = await api.world.alert()
-    source = public("src", alert.source_id)
+    source = SOURCE_ID.write(alert.source_id)
     assert (await admin.patch(f"/alert_sources/{source}", json={"team_ids": [team]})).status_code == 200
     async with browser(api.world, tea) as at:
         page = await at.get(f"/sources/{source}")
@@ -81,7 +81,7 @@ async def test_what_a_role_in_a_team_allows_stands_on_the_pages(api: Api, admin:
 async def test_an_answer_is_not_repeated_to_somebody_who_may_do_less_by_now(api: Api, admin: httpx.AsyncClient) -> None:
     """C8, F135: also where what they could do came from a team."""
     tea = await api.world.person("tea", role="guest")
-    id = public("usr", tea.id)
+    id = USER_ID.write(tea.id)
     team = await admin.post("/teams", json={"name": "Payments", "members": [{"user_id": id, "role": "responder"}]})
     incident = await admin.post("/incidents", json={"title": "Refunds", "team_ids": [team.json()["id"]]})
     path, key = f"/incidents/{incident.json()['number']}/comments", {"Idempotency-Key": "k-1"}

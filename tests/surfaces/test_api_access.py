@@ -8,7 +8,7 @@ import httpx
 
 from tests.processes import PATIENCE
 from tests.surfaces.conftest import Api
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
 
 
 async def _role(admin: httpx.AsyncClient, name: str, *permissions: str) -> str:
@@ -44,7 +44,7 @@ async def test_a_role_of_ones_own_allows_what_it_says_from_the_next_request_on(
     refused = await admin.delete(f"/roles/{key}")
     assert (refused.status_code, refused.json()["code"]) == (409, "role.in_use")
     assert "1 person" in refused.json()["detail"]
-    person = public("usr", bob.id)
+    person = USER_ID.write(bob.id)
     assert (await admin.patch(f"/users/{person}?confirm=true", json={"role": "guest"})).status_code == 200
     assert (await admin.delete(f"/roles/{key}")).status_code == 204
     assert (await desk.get("/incidents/INC-1")).status_code == 200, "whoever was on it goes on seeing it"
@@ -55,7 +55,7 @@ async def test_nobody_hands_out_more_than_they_have(api: Api, admin: httpx.Async
     """C8: not by making a role, by giving one, by a team, by a grant, by a link, or by a token."""
     key = await _role(admin, "Office", "incident.view", "user.view", "user.manage", "access.manage")
     office = await api.as_(await api.world.person("office", role=key))
-    other = public("usr", (await api.world.person("other", role="stakeholder")).id)
+    other = USER_ID.write((await api.world.person("other", role="stakeholder")).id)
     root = (await admin.get("/me")).json()["id"]
     incident = (await admin.post("/incidents", json={"title": "Dark"})).json()["id"]
     team = (await admin.post("/teams", json={"name": "Payments"})).json()["id"]
@@ -82,7 +82,7 @@ async def test_a_private_team_is_there_for_its_members_only(api: Api, admin: htt
     sec, bob = await api.world.person("sec"), await api.world.person("bob")
     theirs, others = await api.as_(sec), await api.as_(bob)
     made = await admin.post(
-        "/teams", json={"name": "Security", "is_private": True, "member_ids": [public("usr", sec.id)]}
+        "/teams", json={"name": "Security", "is_private": True, "member_ids": [USER_ID.write(sec.id)]}
     )
     team = made.json()["id"]
     hidden = await admin.post("/incidents", json={"title": "Break-in", "team_ids": [team]})
@@ -122,7 +122,7 @@ async def test_a_stream_tells_of_nothing_that_is_hidden(api: Api, admin: httpx.A
     """C8: what happens to a private incident reaches its team and nobody else's stream."""
     sec, bob = await api.world.person("sec"), await api.world.person("bob")
     team = await admin.post(
-        "/teams", json={"name": "Security", "is_private": True, "member_ids": [public("usr", sec.id)]}
+        "/teams", json={"name": "Security", "is_private": True, "member_ids": [USER_ID.write(sec.id)]}
     )
     place = "0-0"
     for title, owners in (("Open", []), ("Hidden", [team.json()["id"]]), ("Last", [])):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from tests.surfaces.conftest import Api
-from tocsin.kit.ids import public
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 
 
 async def test_a_source_says_what_is_open_and_ends_it_when_asked(api: Api, admin: httpx.AsyncClient) -> None:
@@ -14,7 +14,7 @@ async def test_a_source_says_what_is_open_and_ends_it_when_asked(api: Api, admin
     source = await world.source()
     for key in ("a", "b"):
         await world.signal({"key": key, "title": key}, source)
-    path = f"/alert_sources/{public('src', source.id)}"
+    path = f"/alert_sources/{SOURCE_ID.write(source.id)}"
     assert (await admin.patch(path, json={"is_enabled": False})).status_code == 200
     assert (await admin.get(f"{path}/open_alerts")).json() == {"open_alerts": 2}
     watcher = await api.as_(await world.person("cleo", role="stakeholder"))
@@ -34,7 +34,7 @@ async def test_a_source_says_what_is_open_and_ends_it_when_asked(api: Api, admin
 
 async def test_when_a_source_closes_stale_alerts_is_set_and_unset(api: Api, admin: httpx.AsyncClient) -> None:
     """F139: null is never, what is left out stays, and nonsense is refused in its field."""
-    path = f"/alert_sources/{public('src', (await api.world.source()).id)}"
+    path = f"/alert_sources/{SOURCE_ID.write((await api.world.source()).id)}"
     assert (await admin.get(path)).json()["close_after_hours"] is None
     assert (await admin.patch(path, json={"close_after_hours": 24})).json()["close_after_hours"] == 24
     assert (await admin.patch(path, json={"name": "Other"})).json()["close_after_hours"] == 24
@@ -66,7 +66,7 @@ async def test_what_is_linked_and_unanswered_needs_action_and_nothing_is_linked_
 ) -> None:
     """F074."""
     alert = await api.world.alert()
-    id = public("alt", alert.id)
+    id = ALERT_ID.write(alert.id)
     incident = (await admin.post("/incidents", json={"title": "Checkout", "severity": 2})).json()
     assert (await admin.post(f"/incidents/{incident['number']}/alerts", json={"alert_ids": [id]})).status_code == 200
     found = (await admin.get("/alerts", params={"needs_action": "true"})).json()["data"]
@@ -76,6 +76,6 @@ async def test_what_is_linked_and_unanswered_needs_action_and_nothing_is_linked_
     over = (await admin.post("/incidents", json={"title": "Over", "severity": 2})).json()
     await admin.post(f"/incidents/{over['number']}/actions/resolve", json={"resolution_note": "Done."})
     free = await api.world.alert("Another")
-    refused = await admin.post(f"/incidents/{over['number']}/alerts", json={"alert_ids": [public("alt", free.id)]})
+    refused = await admin.post(f"/incidents/{over['number']}/alerts", json={"alert_ids": [ALERT_ID.write(free.id)]})
     assert (refused.status_code, refused.json()["code"]) == (409, "incident.not_open")
     assert "declare a new incident" in refused.json()["detail"]

@@ -11,7 +11,7 @@ import pytest
 from tests.postgres import until_somebody_waits
 from tests.surfaces.conftest import Api
 from tests.world import minutes
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 
@@ -19,7 +19,7 @@ from tocsin.notifications import service as notifications
 async def _wire(api: Api, admin: httpx.AsyncClient, *people: str) -> dict[str, Any]:
     """A policy that pages these people one after the other, a catch-all that goes there, and a source."""
     users = [await api.world.person(name) for name in people]
-    steps = [{"targets": [{"type": "user", "id": public("usr", u.id)}], "wait_minutes": 5} for u in users]
+    steps = [{"targets": [{"type": "user", "id": USER_ID.write(u.id)}], "wait_minutes": 5} for u in users]
     policy = await admin.post("/escalation_policies", json={"name": "Duty", "steps": steps, "repeat": 1})
     assert policy.status_code == 201, policy.text
     route = {"name": "All", "is_catch_all": True, "escalation_policy_id": policy.json()["id"]}

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from tests.surfaces.conftest import Api
+from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.body import Body
 from tocsin.api.base.openapi import kinds_of
 from tocsin.edge.wrong_tokens import WrongTokens
 from tocsin.identity import service as identity
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
 
 
 async def test_nobody_gets_in_without_a_credential(api: Api) -> None:
@@ -163,7 +164,7 @@ async def test_what_belongs_to_a_thing_is_read_page_by_page_too(api: Api, admin:
     await world.route(policy)
     for _ in range(3):
         alert = await world.alert("Checkout is down")
-    ada = f"/users/{public('usr', people[0].id)}"
+    ada = f"/users/{USER_ID.write(people[0].id)}"
     for number in range(4):
         method = {"kind": "webhook", "address": f"address {number}"}
         assert (await admin.post(f"{ada}/contact_methods", json=method)).status_code == 201
@@ -176,12 +177,12 @@ async def test_what_belongs_to_a_thing_is_read_page_by_page_too(api: Api, admin:
     assert (await admin.put(f"{ada}/notification_rules", json={"rules": rules})).status_code == 200
     assert (await admin.post(f"{ada}/actions/send_test_page", json={})).status_code == 200
     await admin.post("/incidents", json={"title": "Checkout is down"})
-    targets = [{"type": "user", "id": public("usr", person.id)} for person in people]
+    targets = [{"type": "user", "id": USER_ID.write(person.id)} for person in people]
     assert (await admin.post("/incidents/INC-1/actions/page", json={"targets": targets})).status_code == 200
     for person in people[:2]:
         await (await api.as_(person)).post("/incidents/INC-1/actions/join")
 
-    below = f"/alerts/{public('alt', alert.id)}"
+    below = f"/alerts/{ALERT_ID.write(alert.id)}"
     for path, least in (
         ("/alert_routes", 5),
         (f"{below}/signals", 3),
@@ -352,7 +353,7 @@ async def test_an_answer_is_repeated_only_to_those_who_may_do_the_same(api: Api,
     assert "secret" not in refused.text
     first = await declare(narrow, key | {"Idempotency-Key": "narrow"})
     assert (await declare(as_narrow, key | {"Idempotency-Key": "narrow"})).content == first.content
-    demotion = f"/users/{public('usr', ada.id)}?confirm=true"
+    demotion = f"/users/{USER_ID.write(ada.id)}?confirm=true"
     assert (await admin.patch(demotion, json={"role": "stakeholder"})).status_code == 200
     assert (await declare(whole, key)).json()["code"] == "idempotency.mismatch"
 

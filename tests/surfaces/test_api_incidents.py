@@ -9,7 +9,9 @@ import httpx
 
 from tests.processes import PATIENCE
 from tests.surfaces.conftest import Api
-from tocsin.kit.ids import public
+from tocsin.alerts.model import ALERT_ID
+from tocsin.identity.model import USER_ID
+from tocsin.oncall.model import POLICY_ID
 
 
 async def test_an_incident_is_declared_worked_on_resolved_and_reopened(api: Api, admin: httpx.AsyncClient) -> None:
@@ -55,7 +57,7 @@ async def test_people_take_roles_join_and_leave(api: Api, admin: httpx.AsyncClie
     await admin.post("/incidents", json={"title": "Checkout is down"})
     ada = await api.world.person("ada")
     hers = await api.as_(ada)
-    id = public("usr", ada.id)
+    id = USER_ID.write(ada.id)
     assert (await hers.post("/incidents/INC-1/actions/join")).status_code == 200
     roles = (await admin.put("/incidents/INC-1/roles", json={"commander": id})).json()["roles"]
     assert (roles["commander"]["name"], roles["lead"]["name"]) == ("Ada", "Root")
@@ -70,7 +72,7 @@ async def test_help_is_asked_for_and_declined(api: Api, admin: httpx.AsyncClient
     """F049, F052, F061."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     ada = await api.world.person("ada")
-    target = {"type": "user", "id": public("usr", ada.id)}
+    target = {"type": "user", "id": USER_ID.write(ada.id)}
     paged = await admin.post("/incidents/INC-1/actions/page", json={"targets": [target], "message": "Database?"})
     page = paged.json()["data"][0]
     assert (page["state"], page["user"]["name"]) == ("paging", "Ada")
@@ -85,8 +87,8 @@ async def test_the_answer_names_whoever_could_not_be_paged(api: Api, admin: http
     ada, bob = await api.world.person("ada"), await api.world.person("bob", reachable=False)
     policy = await api.world.policy([bob, bob], name="Database")
     user, duty = (
-        {"type": "user", "id": public("usr", bob.id)},
-        {"type": "escalation_policy", "id": public("pol", policy.id)},
+        {"type": "user", "id": USER_ID.write(bob.id)},
+        {"type": "escalation_policy", "id": POLICY_ID.write(policy.id)},
     )
     paged = await admin.post("/incidents/INC-1/actions/page", json={"targets": [user, duty]})
     assert (paged.status_code, paged.json()) == (
@@ -105,7 +107,7 @@ async def test_the_answer_names_whoever_could_not_be_paged(api: Api, admin: http
             "next_cursor": None,
         },
     )
-    both = [user, {"type": "user", "id": public("usr", ada.id)}]
+    both = [user, {"type": "user", "id": USER_ID.write(ada.id)}]
     partly = (await admin.post("/incidents/INC-1/actions/page", json={"targets": both})).json()
     assert [page["user"]["name"] for page in partly["data"]] == ["Ada"]
     assert [missed["name"] for missed in partly["not_reached"]] == ["Bob"]
@@ -122,7 +124,7 @@ async def test_comments_are_written_and_read(admin: httpx.AsyncClient) -> None:
 
 async def test_alerts_are_linked_and_unlinked(api: Api, admin: httpx.AsyncClient) -> None:
     """F074."""
-    alert = public("alt", (await api.world.alert()).id)
+    alert = ALERT_ID.write((await api.world.alert()).id)
     await admin.post("/incidents", json={"title": "One"})
     await admin.post("/incidents", json={"title": "Two"})
     linked = await admin.post("/incidents/INC-1/alerts", json={"alert_ids": [alert]})
@@ -217,7 +219,7 @@ async def test_who_is_paged_already_is_named_and_the_lead_is_not_emptied(api: Ap
     """F033, F045, F049."""
     await admin.post("/incidents", json={"title": "Checkout is down"})
     ada = await api.world.person("ada")
-    target = {"type": "user", "id": public("usr", ada.id)}
+    target = {"type": "user", "id": USER_ID.write(ada.id)}
     await admin.post("/incidents/INC-1/actions/page", json={"targets": [target]})
     twice = (await admin.post("/incidents/INC-1/actions/page", json={"targets": [target]})).json()
     reason = "Ada is being paged for INC-1 already, so nothing more was sent."

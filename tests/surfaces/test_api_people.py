@@ -7,10 +7,11 @@ import pytest
 
 from tests.surfaces.conftest import Api
 from tests.world import minutes
+from tocsin.alerts.model import ALERT_ID
 from tocsin.identity import service as identity
 from tocsin.identity.guessing import TOKENS
+from tocsin.identity.model import USER_ID
 from tocsin.kit.errors import Patience, Refused
-from tocsin.kit.ids import public
 
 
 async def test_a_person_is_added_and_reached(api: Api, admin: httpx.AsyncClient) -> None:
@@ -40,18 +41,18 @@ async def test_people_see_their_own_addresses_only(api: Api, admin: httpx.AsyncC
     """F118."""
     ada, bob = await api.world.people("ada", "bob")
     hers = await api.as_(ada)
-    assert (await hers.get(f"/users/{public('usr', ada.id)}/contact_methods")).status_code == 200
+    assert (await hers.get(f"/users/{USER_ID.write(ada.id)}/contact_methods")).status_code == 200
     for path in ("contact_methods", "notification_rules", "deliveries"):
-        assert (await hers.get(f"/users/{public('usr', bob.id)}/{path}")).status_code == 403
-    assert (await hers.get("/api_tokens", params={"user_id": public("usr", bob.id)})).status_code == 403
-    assert (await hers.patch(f"/users/{public('usr', ada.id)}", json={"role": "admin"})).status_code == 403
-    assert (await hers.patch(f"/users/{public('usr', ada.id)}", json={"time_zone": "Europe/Vienna"})).status_code == 200
+        assert (await hers.get(f"/users/{USER_ID.write(bob.id)}/{path}")).status_code == 403
+    assert (await hers.get("/api_tokens", params={"user_id": USER_ID.write(bob.id)})).status_code == 403
+    assert (await hers.patch(f"/users/{USER_ID.write(ada.id)}", json={"role": "admin"})).status_code == 403
+    assert (await hers.patch(f"/users/{USER_ID.write(ada.id)}", json={"time_zone": "Europe/Vienna"})).status_code == 200
 
 
 async def test_names_addresses_and_roles_are_edited(api: Api, admin: httpx.AsyncClient) -> None:
     """F040, F118, F119."""
     ada, bob = await api.world.people("ada", "bob")
-    path = f"/users/{public('usr', ada.id)}"
+    path = f"/users/{USER_ID.write(ada.id)}"
     hers = await api.as_(ada)
     tag = (await hers.get(path)).headers["etag"]
     renamed = await hers.patch(path, json={"name": "Ada King"}, headers={"If-Match": tag})
@@ -59,7 +60,7 @@ async def test_names_addresses_and_roles_are_edited(api: Api, admin: httpx.Async
     stale = await admin.patch(path, json={"email": "king@example.org"}, headers={"If-Match": tag})
     assert (stale.status_code, stale.json()["code"]) == (412, "stale")
     assert (await hers.patch(path, json={"email": "king@example.org"})).status_code == 403
-    assert (await hers.patch(f"/users/{public('usr', bob.id)}", json={"name": "Robert"})).status_code == 403
+    assert (await hers.patch(f"/users/{USER_ID.write(bob.id)}", json={"name": "Robert"})).status_code == 403
     changes = {"email": "king@example.org", "role": "stakeholder"}
     changed = await admin.patch(path, json=changes, headers={"If-Match": renamed.headers["etag"]})
     assert {field: changed.json()[field] for field in changes} == changes
@@ -105,7 +106,7 @@ async def test_the_last_administrator_stays(admin: httpx.AsyncClient) -> None:
 
 async def test_teams_have_members(api: Api, admin: httpx.AsyncClient) -> None:
     """F024."""
-    ada = public("usr", (await api.world.person("ada")).id)
+    ada = USER_ID.write((await api.world.person("ada")).id)
     made = await admin.post("/teams", json={"name": "Payments", "member_ids": [ada]})
     assert [member["name"] for member in made.json()["members"]] == ["Ada"]
     changed = await admin.put(f"/teams/{made.json()['id']}/members", json={"member_ids": []})
@@ -147,7 +148,7 @@ async def test_where_a_message_went_is_seen_by_its_person_and_by_who_manages_peo
     await api.world.route(await api.world.policy([ada]))
     api.world.mail.failures = [Refused("550 No such box: ada@example.org", patience=Patience.NONE)]
     alert = await api.world.alert()
-    path = f"/alerts/{public('alt', alert.id)}/notifications"
+    path = f"/alerts/{ALERT_ID.write(alert.id)}/notifications"
     for client, sees in (
         (await api.as_(ada), True),
         (admin, True),
@@ -168,7 +169,7 @@ async def test_wrong_current_passwords_are_answered_429(api: Api) -> None:
     ada = await api.world.person("ada")
     await identity.set_password(api.world.db, api.world.root, ada.id, "correct horse battery")
     hers = await api.as_(ada)
-    path = f"/users/{public('usr', ada.id)}/actions/set_password"
+    path = f"/users/{USER_ID.write(ada.id)}/actions/set_password"
     for number in range(5):
         wrong = {"password": "a better battery", "current": f"guess {number}"}
         answer = await hers.post(path, json=wrong, headers={"Idempotency-Key": f"guess-{number}"})

@@ -17,10 +17,10 @@ from tests.receivers import answering, receiver
 from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World
+from tocsin.alerts.model import ALERT_ID
 from tocsin.api.shapes.deliveries import write_delivery
-from tocsin.identity.model import User
+from tocsin.identity.model import USER_ID, User
 from tocsin.kit.errors import Transient
-from tocsin.kit.ids import public
 from tocsin.net.http import OutboundHttp
 from tocsin.net.smtp import Mailer, SmtpSettings
 from tocsin.notifications import queries as contact
@@ -28,7 +28,7 @@ from tocsin.notifications import service as notifications
 from tocsin.notifications.channels import channels
 from tocsin.notifications.channels.base import Trace
 from tocsin.notifications.channels.webhook import Webhook, bodies
-from tocsin.notifications.model import Urgency
+from tocsin.notifications.model import METHOD_ID, Urgency
 from tocsin.web.people.contact_methods import FIELDS
 
 HOOK = {"kind": "webhook", "address": "https://hooks.example/s3cret"}
@@ -51,7 +51,7 @@ async def calls_out(world: World) -> AsyncIterator[None]:
 
 
 def methods_of(person: User) -> str:
-    return f"/users/{public('usr', person.id)}/contact_methods"
+    return f"/users/{USER_ID.write(person.id)}/contact_methods"
 
 
 async def test_a_webhook_is_given_a_format_and_changed(api: Api, ada: User) -> None:
@@ -114,7 +114,7 @@ async def test_only_the_console_needs_no_address(api: Api, ada: User) -> None:
 
 async def test_a_preview_saves_nothing(api: Api, ada: User) -> None:
     hers = await api.as_(ada)
-    path = f"/users/{public('usr', ada.id)}/actions/preview_webhook_body"
+    path = f"/users/{USER_ID.write(ada.id)}/actions/preview_webhook_body"
     shown = await hers.post(path, json={"format": "discord"})
     assert (shown.status_code, shown.json()["content_type"]) == (200, "application/json")
     assert json.loads(shown.json()["body"])["allowed_mentions"] == {"parse": []}
@@ -135,16 +135,16 @@ async def test_nobody_else_sees_template_or_exchange(api: Api, admin: httpx.Asyn
         await his.get(methods_of(ada)),
         await his.get(path),
         await his.patch(path, json={"name": "Mine"}),
-        await his.post(f"/users/{public('usr', ada.id)}/actions/preview_webhook_body", json={"format": "slack"}),
-        await his.get(f"/users/{public('usr', ada.id)}/deliveries"),
+        await his.post(f"/users/{USER_ID.write(ada.id)}/actions/preview_webhook_body", json={"format": "slack"}),
+        await his.get(f"/users/{USER_ID.write(ada.id)}/deliveries"),
     ):
         assert answer.status_code == 403 and "hunter2" not in answer.text
     theirs = f"{methods_of(bob)}/{made.json()['id']}"
     assert (await his.get(theirs)).status_code == (await his.patch(theirs, json={"name": "x"})).status_code == 404
     assert (await admin.get(path)).json()["template"] == OWN["template"]
     for page in (
-        f"/people/{public('usr', ada.id)}",
-        f"/people/{public('usr', ada.id)}/contact-methods/{made.json()['id']}",
+        f"/people/{USER_ID.write(ada.id)}",
+        f"/people/{USER_ID.write(ada.id)}/contact-methods/{made.json()['id']}",
     ):
         async with browser(api.world, bob) as web:
             shown = await web.get(page)
@@ -161,7 +161,7 @@ async def test_messages_about_an_alert_show_no_template_to_others(api: Api, ada:
     await world.route(await world.policy([ada]))
     world.hook.failures = [Transient("503 s3cret")]
     alert = await world.alert()
-    path = f"/alerts/{public('alt', alert.id)}/notifications"
+    path = f"/alerts/{ALERT_ID.write(alert.id)}/notifications"
     for client, sees in ((hers, True), (his, False)):
         listed = await client.get(path)
         assert listed.status_code == 200 and "hunter2" not in listed.text
@@ -177,12 +177,12 @@ async def test_a_test_page_shows_request_and_answer_in_the_api(
     async with receiver(answering(400, b"invalid_blocks"), "/services/T0000000/s3cretToken") as (url, seen):
         made = await hers.post(methods_of(ada), json={"kind": "webhook", "address": url, "format": "slack"})
         sent = await hers.post(
-            f"/users/{public('usr', ada.id)}/actions/send_test_page", json={"contact_method_id": made.json()["id"]}
+            f"/users/{USER_ID.write(ada.id)}/actions/send_test_page", json={"contact_method_id": made.json()["id"]}
         )
         assert sent.json()["data"][0]["exchange"] is None
         await api.world.settle()
     for client in (hers, admin):
-        (delivery,) = (await client.get(f"/users/{public('usr', ada.id)}/deliveries")).json()["data"]
+        (delivery,) = (await client.get(f"/users/{USER_ID.write(ada.id)}/deliveries")).json()["data"]
         exchange = delivery["exchange"]
         assert exchange["reply"] == {"status": 400, "body": "invalid_blocks", "is_cut": False}
         assert exchange["request"]["method"] == "POST"
@@ -208,7 +208,7 @@ async def test_an_exchange_is_written_for_those_who_may_see_the_address(world: W
 
 async def test_the_page_of_a_webhook_adds_previews_and_saves(world: World, ada: User) -> None:
     async with browser(world, ada) as web:
-        page = await web.get(f"/people/{public('usr', ada.id)}")
+        page = await web.get(f"/people/{USER_ID.write(ada.id)}")
         page = await web.do(page, "add-method", {**HOOK, "format": "template"})
         assert "/contact-methods/cm_" in page.path and "Write its template." in page.html
         assert page.read.forms["method-form"]["template"][0].strip() == bodies.EXAMPLE.strip()
@@ -230,7 +230,7 @@ async def test_the_page_of_a_webhook_adds_previews_and_saves(world: World, ada: 
         page = await web.do(page, "method-form", {"format": "teams", "method_name": "Pager", "do": "save"})
         assert await stored(world, ada) == ("teams", None)
         assert "AdaptiveCard" in page.html and ", Pager" in page.html
-        assert "Microsoft Teams" in (await web.get(f"/people/{public('usr', ada.id)}")).html
+        assert "Microsoft Teams" in (await web.get(f"/people/{USER_ID.write(ada.id)}")).html
 
 
 async def stored(world: World, person: User) -> tuple[str | None, str | None]:
@@ -243,20 +243,20 @@ async def test_the_page_of_an_address_without_a_format_has_none(world: World) ->
     bob = await world.person("bob")
     async with world.db.begin() as tx:
         (method,) = await contact.contact_methods(tx, bob.id)
-    path = f"/people/{public('usr', bob.id)}/contact-methods/{public('cm', method.id)}"
+    path = f"/people/{USER_ID.write(bob.id)}/contact-methods/{METHOD_ID.write(method.id)}"
     async with browser(world, bob) as web:
         page = await web.get(path)
         assert "format" not in page.read.forms["method-form"] and "Preview" not in page.html
         page = await web.do(page, "method-form", {"address": "bob@home.example", "do": "save"})
         assert "bob@home.example" in page.html
-        taken = await web.get(f"/people/{public('usr', bob.id)}")
+        taken = await web.get(f"/people/{USER_ID.write(bob.id)}")
         assert "bob@home.example" in taken.html
 
 
 async def test_a_test_page_shows_request_and_answer_on_the_page(world: World, ada: User, calls_out: None) -> None:
     """And while it is under way, the page asks again."""
     async with browser(world, ada) as web:
-        path = f"/people/{public('usr', ada.id)}"
+        path = f"/people/{USER_ID.write(ada.id)}"
         async with receiver(answering(404, b"no_service <b>"), "/services/s3cretToken") as (url, seen):
             page = await web.do(await web.get(path), "add-method", {"kind": "webhook", "address": url})
             (test,) = [form for form in page.read.forms if form.startswith("test-cm_")]
@@ -277,7 +277,7 @@ async def test_a_test_page_shows_request_and_answer_on_the_page(world: World, ad
 
 async def test_one_contact_method_is_tested_and_no_other(world: World) -> None:
     bob = await world.person("bob")
-    path = f"/people/{public('usr', bob.id)}"
+    path = f"/people/{USER_ID.write(bob.id)}"
     async with browser(world, bob) as web:
         page = await web.do(await web.get(path), "add-method", HOOK)
         (method,) = await methods(world, bob, "webhook")
@@ -295,7 +295,7 @@ async def test_one_contact_method_is_tested_and_no_other(world: World) -> None:
 
 async def methods(world: World, person: User, kind: str) -> list[str]:
     async with world.db.begin() as tx:
-        return [public("cm", m.id) for m in await contact.contact_methods(tx, person.id) if m.kind == kind]
+        return [METHOD_ID.write(m.id) for m in await contact.contact_methods(tx, person.id) if m.kind == kind]
 
 
 async def test_a_contact_method_is_called_by_its_own_name(world: World) -> None:
@@ -309,7 +309,7 @@ async def test_a_contact_method_is_called_by_its_own_name(world: World) -> None:
         await notifications.set_rules(tx, world.root, user_id=ada.id, rules=[rule])
         await notifications.send_test_page(tx, world.root, user_id=ada.id)
     await world.settle()
-    path = f"/people/{public('usr', ada.id)}"
+    path = f"/people/{USER_ID.write(ada.id)}"
     named, unnamed = f"{world.hook.label}, Ops room", f"{world.mail.label} {ada.email}"
     async with browser(world, ada) as web:
         page = await web.get(path)
@@ -319,7 +319,7 @@ async def test_a_contact_method_is_called_by_its_own_name(world: World) -> None:
         assert page.html.count(f">{named}</option>") == page.html.count(f">{unnamed}</option>") == 3
         assert {f"Change {named}", f"Remove {named}", f"Change {unnamed}"} <= set(labels_of(page.html))
         assert f"<span>{named}</span>" in inside(page.html, 'aria-labelledby="rule-high-h"')
-        method = await web.get(f"{path}/contact-methods/{public('cm', hook.id)}")
+        method = await web.get(f"{path}/contact-methods/{METHOD_ID.write(hook.id)}")
         assert f"<span>{named}</span>" in inside(method.html, 'id="test-result"')
         async with world.db.begin() as tx:
             await notifications.remove_contact_method(tx, world.root, user_id=ada.id, method_id=hook.id)
@@ -346,7 +346,7 @@ async def test_the_page_of_a_contact_method_has_one_button_to_save(world: World,
             tx, world.root, world.app.channels, user_id=ada.id, kind="webhook", address=HOOK["address"], name="Ops room"
         )
     async with browser(world, ada) as web:
-        page = await web.get(f"/people/{public('usr', ada.id)}/contact-methods/{public('cm', method.id)}")
+        page = await web.get(f"/people/{USER_ID.write(ada.id)}/contact-methods/{METHOD_ID.write(method.id)}")
     buttons = re.findall(r'<button class="([^"]*)"[^>]*value="save"', page.html)
     assert sorted(buttons) == ["btn primary", "vh"]
     assert '<li aria-current="page">Ops room</li>' in page.html
@@ -355,9 +355,9 @@ async def test_the_page_of_a_contact_method_has_one_button_to_save(world: World,
 async def test_an_administrator_changes_what_somebody_elses_webhook_is_sent(world: World, ada: User) -> None:
     boss = await world.person("boss", role="admin")
     async with browser(world, ada) as web:
-        await web.do(await web.get(f"/people/{public('usr', ada.id)}"), "add-method", HOOK)
+        await web.do(await web.get(f"/people/{USER_ID.write(ada.id)}"), "add-method", HOOK)
     (method,) = await methods(world, ada, "webhook")
-    path = f"/people/{public('usr', ada.id)}/contact-methods/{method}"
+    path = f"/people/{USER_ID.write(ada.id)}/contact-methods/{method}"
     async with browser(world, boss) as web:
         await web.do(await web.get(path), "method-form", {"format": "mattermost", "do": "save"})
     assert await stored(world, ada) == ("mattermost", None)

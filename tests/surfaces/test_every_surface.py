@@ -21,18 +21,17 @@ from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import Browser, browser
 from tests.world import World
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import Alert
+from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.db.engine import Tx
 from tocsin.events import log
 from tocsin.identity.access import EVERYTHING
-from tocsin.identity.model import User
+from tocsin.identity.model import USER_ID, User
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
-from tocsin.kit.ids import public
 from tocsin.notifications.model import Delivery
 from tocsin.oncall.escalation import PageTarget
-from tocsin.oncall.model import EscalationRun, Page
+from tocsin.oncall.model import PAGE_ID, EscalationRun, Page
 
 LOCAL = "http://127.0.0.1:8700"
 ROLES = ("admin", "responder", "stakeholder", "paged stakeholder")
@@ -59,7 +58,7 @@ class Scene:
 
     @property
     def alert_id(self) -> str:
-        return public("alt", self.alert.id)
+        return ALERT_ID.write(self.alert.id)
 
     @property
     def ref(self) -> str:
@@ -82,7 +81,7 @@ class Scene:
         """Return the page that went out for the alert."""
         async with self.world.db.begin() as tx:
             query = select(Page.id).where(Page.user_id == self.paged.id, Page.alert_id == self.alert.id)
-            return public("pag", (await tx.session.scalars(query)).one())
+            return PAGE_ID.write((await tx.session.scalars(query)).one())
 
 
 Do = Callable[[Scene], Awaitable[int]]
@@ -159,7 +158,7 @@ def call_page(verb: str) -> Do:
 
 
 def other(s: Scene) -> str:
-    return public("usr", s.other.id)
+    return USER_ID.write(s.other.id)
 
 
 async def put_role(s: Scene) -> int:
@@ -210,7 +209,7 @@ ACTS: Mapping[str, Act] = {
             "/incidents",
             title="Disk",
             severity="2",
-            alert_id=public("alt", s.free.id),
+            alert_id=ALERT_ID.write(s.free.id),
             lead_id=other(s),
             page=f"user:{other(s)}",
         ),
@@ -218,7 +217,7 @@ ACTS: Mapping[str, Act] = {
             "/incidents",
             title="Disk",
             severity=2,
-            alert_id=public("alt", s.free.id),
+            alert_id=ALERT_ID.write(s.free.id),
             lead_id=other(s),
             page=[{"type": "user", "id": other(s)}],
         ),
@@ -231,8 +230,8 @@ ACTS: Mapping[str, Act] = {
     "change the severity": Act(on_incident("severity", severity="1"), call_incident("change_severity", severity=1)),
     "give a role": Act(lambda s: s.send(f"/incidents/{s.ref}/roles", role="communicator", user_id=other(s)), put_role),
     "link": Act(
-        lambda s: s.send(f"/incidents/{s.ref}/alerts", do="link", alert_id=public("alt", s.free.id)),
-        lambda s: s.post(f"/incidents/{s.ref}/alerts", alert_ids=[public("alt", s.free.id)]),
+        lambda s: s.send(f"/incidents/{s.ref}/alerts", do="link", alert_id=ALERT_ID.write(s.free.id)),
+        lambda s: s.post(f"/incidents/{s.ref}/alerts", alert_ids=[ALERT_ID.write(s.free.id)]),
     ),
     "unlink": Act(lambda s: s.send(f"/incidents/{s.ref}/alerts", do="unlink", alert_id=s.alert_id), unlink),
     "comment": Act(
@@ -421,7 +420,7 @@ async def test_the_last_step_is_escalated_on_no_surface(api: Api) -> None:
             alert = await world.alert(f"Disk {number}", labels=labels)
             link = str(world.mail.to(ada)[-1].acknowledge_url).removeprefix(LOCAL)
             before = await world.history(alert)
-            id = public("alt", alert.id)
+            id = ALERT_ID.write(alert.id)
             page = (await client.get("/pages", params={"alert_id": id})).json()["data"][0]["id"]
             answers = [
                 await client.post(f"/pages/{page}/actions/escalate"),
@@ -458,7 +457,7 @@ async def test_a_paged_stakeholder_finds_what_to_press_and_a_narrow_token_answer
     cleo = await world.person("cleo", role="stakeholder")
     await world.route(await world.policy([cleo, await world.person("bob")]))
     alert = await world.alert()
-    id = public("alt", alert.id)
+    id = ALERT_ID.write(alert.id)
     narrow, own = await api.as_(cleo, "alert.view", "incident.view"), await api.as_(cleo, "alert.view", "self.edit")
     page = (await narrow.get("/pages", params={"alert_id": id})).json()["data"][0]["id"]
     for verb in ("acknowledge", "decline", "escalate"):
@@ -480,7 +479,7 @@ async def test_the_alert_is_given_back_and_passed_on_from_its_page(world: World)
     await world.route(await world.policy([ada, bob, cyd]))
     alert = await world.alert()
     async with browser(world, dan) as web:
-        page = await web.get(f"/alerts/{public('alt', alert.id)}")
+        page = await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")
         for _ in range(2):
             await web.do(page, "escalate")
         await world.settle()

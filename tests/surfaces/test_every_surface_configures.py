@@ -25,20 +25,19 @@ from tests.surfaces.web_client import Browser, browser
 from tests.world import World, make_world, minutes
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import AlertSource
+from tocsin.alerts.model import ROUTE_ID, SOURCE_ID, AlertSource
 from tocsin.db.engine import Tx
 from tocsin.events import log
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import User
+from tocsin.identity.model import USER_ID, User
 from tocsin.incidents import service as incidents
-from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
-from tocsin.notifications.model import Urgency
+from tocsin.notifications.model import METHOD_ID, RULE_ID, Urgency
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
-from tocsin.oncall.model import EscalationPolicy
+from tocsin.oncall.model import POLICY_ID, EscalationPolicy
 
 A_DAY = minutes(1440)
 
@@ -83,23 +82,23 @@ class Scene:
 
 
 def usr(person: User) -> str:
-    return public("usr", person.id)
+    return USER_ID.write(person.id)
 
 
 def pol(policy: EscalationPolicy) -> str:
-    return public("pol", policy.id)
+    return POLICY_ID.write(policy.id)
 
 
 def src(s: Scene) -> str:
-    return public("src", s.source.id)
+    return SOURCE_ID.write(s.source.id)
 
 
 def rte(id: UUID) -> str:
-    return public("rte", id)
+    return ROUTE_ID.write(id)
 
 
 def method(s: Scene) -> str:
-    return public("cm", s.method_id)
+    return METHOD_ID.write(s.method_id)
 
 
 Do = Callable[[Scene], Awaitable[int]]
@@ -307,7 +306,7 @@ ACTS: Mapping[str, Act] = {
 
 
 async def remove_rule(s: Scene) -> int:
-    return await s.send(f"/people/{usr(s.bob)}/rules", do="remove", rule_id=public("nru", await s.rule_id()))
+    return await s.send(f"/people/{usr(s.bob)}/rules", do="remove", rule_id=RULE_ID.write(await s.rule_id()))
 
 
 async def scene(stack: AsyncExitStack, postgres_dsn: str) -> Scene:

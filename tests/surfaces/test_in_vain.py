@@ -13,18 +13,21 @@ from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
+from tocsin.alerts.model import ALERT_ID
 from tocsin.events.base import SYSTEM
 from tocsin.events.log import emit
 from tocsin.events.oncall import PageAttemptFailed
 from tocsin.identity import service as identity
+from tocsin.identity.model import USER_ID
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Refused
-from tocsin.kit.ids import new_id, public
+from tocsin.kit.ids import new_id
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall.model import POLICY_ID
 
 NO = Refused("550 no such user", answered=True)
 
@@ -43,7 +46,7 @@ async def test_what_nobody_answers_is_flagged_and_found(api: Api, admin: httpx.A
     await world.route(await world.policy([mute], name="Mute"), 'title == "Cart"', name="Cart")
     await world.route(await world.policy([ada]))
     disk = await world.alert("Disk")
-    read = (await admin.get(f"/alerts/{public('alt', disk.id)}")).json()
+    read = (await admin.get(f"/alerts/{ALERT_ID.write(disk.id)}")).json()
     assert read["paging"] is None
     paged = read["being_paged"][0]
     assert (paged["user_name"], paged["policy_name"], paged["step"], paged["is_fallback"]) == ("Ada", "Duty", 1, False)
@@ -66,15 +69,15 @@ async def test_what_nobody_answers_is_flagged_and_found(api: Api, admin: httpx.A
             assert "No message about 1 alert has reached anybody." in html
             assert 'href="/alerts?tab=unanswered"' in html
         found = await web.get("/alerts?tab=unanswered")
-        assert set(re.findall(r'id="row-(alt_\w+)"', found.html)) == {public("alt", disk.id), public("alt", cart.id)}
+        assert set(re.findall(r'id="row-(alt_\w+)"', found.html)) == {ALERT_ID.write(disk.id), ALERT_ID.write(cart.id)}
         assert (found.html.count("Nobody answered</span>"), found.html.count("Nobody reached</span>")) == (1, 1)
         assert "Nobody has answered." in (await web.get(f"/alerts/ALR-{disk.number}")).html
-        page = await web.get(f"/alerts/{public('alt', disk.id)}")
+        page = await web.get(f"/alerts/{ALERT_ID.write(disk.id)}")
         assert "Nobody has answered." in page.html
         assert page.read.refused == []
-        assert "No message has reached anybody." in (await web.get(f"/alerts/{public('alt', cart.id)}")).html
+        assert "No message has reached anybody." in (await web.get(f"/alerts/{ALERT_ID.write(cart.id)}")).html
         await web.do(page, "acknowledge")
-        assert "Nobody has answered" not in (await web.get(f"/alerts/{public('alt', disk.id)}")).html
+        assert "Nobody has answered" not in (await web.get(f"/alerts/{ALERT_ID.write(disk.id)}")).html
         async with world.db.begin() as tx:
             await alerts.resolve(tx, world.actor(ada), cart.id)
         for path in ("/incidents", "/alerts", "/alerts?tab=unanswered"):
@@ -152,9 +155,9 @@ async def test_the_last_resort_is_told_why_in_every_place(api: Api, admin: httpx
     await world.pass_time(minutes(5.5))
     message = world.mail.to(cyd)[0]
     assert "You are the last resort" in message.reason
-    read = (await admin.get(f"/alerts/{public('alt', alert.id)}")).json()
+    read = (await admin.get(f"/alerts/{ALERT_ID.write(alert.id)}")).json()
     assert [(each["user_name"], each["is_fallback"]) for each in read["being_paged"]] == [("Cyd", True)]
-    told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+    told = (await admin.get(f"/alerts/{ALERT_ID.write(alert.id)}/explain")).json()
     assert told["summary"].startswith("Ada was paged, and nobody answered: its only step of “Duty”")
     assert told["summary"].endswith("Cyd was asked as the last resort.")
     lines = [step["text"] for step in told["steps"]]
@@ -163,12 +166,12 @@ async def test_the_last_resort_is_told_why_in_every_place(api: Api, admin: httpx
     async with browser(world, cyd) as web:
         screen = await web.get(screen_of(message))
         assert "Asked as the last resort" in screen.html
-        assert "Asked as the last resort" in (await web.get(f"/alerts/{public('alt', alert.id)}")).html
+        assert "Asked as the last resort" in (await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")).html
         await world.pass_time(minutes(6))
-        told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+        told = (await admin.get(f"/alerts/{ALERT_ID.write(alert.id)}/explain")).json()
         assert told["summary"].endswith("Cyd was asked as the last resort, and did not answer either.")
         await web.do(screen, "ack", {"do": "ack"})
-    told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+    told = (await admin.get(f"/alerts/{ALERT_ID.write(alert.id)}/explain")).json()
     assert told["summary"].startswith("Ada and Cyd were paged, and Cyd answered after ")
 
 
@@ -199,7 +202,7 @@ async def test_the_explanation_of_an_alert_that_nobody_gets_does_not_grow_withou
             await emit(tx, *tries)
             if number == 20:
                 await alerts.acknowledge(tx, world.actor(ada), alert.id)
-    told = (await admin.get(f"/alerts/{public('alt', alert.id)}/explain")).json()
+    told = (await admin.get(f"/alerts/{ALERT_ID.write(alert.id)}/explain")).json()
     names = [step["name"] for step in told["steps"]]
     assert len(names) < 420
     total = await world.db.pool.fetchval("SELECT count(*) FROM event WHERE alert_id = $1", alert.id)
@@ -208,7 +211,7 @@ async def test_the_explanation_of_an_alert_that_nobody_gets_does_not_grow_withou
     assert "alert.acknowledged" in names[101:-200]
     assert told["summary"].startswith("Ada was paged, and Ada answered after ")
     async with browser(world, ada) as web:
-        assert "events after this are left out" in (await web.get(f"/alerts/{public('alt', alert.id)}")).html
+        assert "events after this are left out" in (await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")).html
 
 
 def fallback_of(answer: httpx.Response) -> dict[str, Any]:
@@ -225,19 +228,19 @@ async def test_the_last_resort_is_chosen_through_the_api(api: Api, admin: httpx.
     policy = await world.policy([ada], name="Bosses")
     path = "/organisation/fallback"
     assert fallback_of(await admin.get(path)) == {"target": None, "version": 0}
-    user = {"type": "user", "id": public("usr", ada.id)}
+    user = {"type": "user", "id": USER_ID.write(ada.id)}
     made = fallback_of(await admin.put(path, json={"target": user}, headers={"If-Match": '"0"'}))
     assert made == {"target": {**user, "name": "Ada", "problem": None}, "version": 1}
     assert (await admin.put(path, json={"target": None}, headers={"If-Match": '"0"'})).status_code == 412
-    target = {"type": "escalation_policy", "id": public("pol", policy.id)}
+    target = {"type": "escalation_policy", "id": POLICY_ID.write(policy.id)}
     assert fallback_of(await admin.put(path, json={"target": target}))["target"]["name"] == "Bosses"
     refused = await admin.delete(f"/escalation_policies/{target['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "escalation_policy.in_use")
-    silent = {"type": "user", "id": public("usr", mute.id)}
+    silent = {"type": "user", "id": USER_ID.write(mute.id)}
     chosen = fallback_of(await admin.put(path, json={"target": silent}))["target"]
     assert chosen["problem"] == "there is no contact method that works here"
     await world.db.pool.execute("UPDATE user_account SET is_active = false WHERE id = $1", gone.id)
-    for wrong in ({"type": "user", "id": public("usr", gone.id)}, {"type": "user", "id": public("usr", policy.id)}):
+    for wrong in ({"type": "user", "id": USER_ID.write(gone.id)}, {"type": "user", "id": USER_ID.write(policy.id)}):
         assert (await admin.put(path, json={"target": wrong})).status_code == 422
     assert (await admin.put(path, json={})).status_code == 422
     responder = await api.as_(ada)
@@ -250,7 +253,7 @@ async def test_the_last_resort_is_chosen_through_the_api(api: Api, admin: httpx.
 async def test_the_last_resort_is_chosen_on_the_page_of_the_organisation(world: World) -> None:
     """F054: somebody who was switched off meanwhile is marked, and not lost by saving the rest of the page."""
     root, ada = await world.person("root", role="admin"), await world.person("ada")
-    value = f"user:{public('usr', ada.id)}"
+    value = f"user:{USER_ID.write(ada.id)}"
     async with browser(world, root) as web:
         page = await web.get("/organisation")
         assert "Nobody is chosen." in page.html

@@ -12,8 +12,7 @@ import pytest
 from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World, minutes
-from tocsin.identity.model import User
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID, User
 from tocsin.notifications.channels.console import block
 from tocsin.notifications.channels.email import text_of
 from tocsin.notifications.channels.webhook import bodies
@@ -23,14 +22,14 @@ SILENT = {"tell": "all", "low_urgency": False, "contact_method_id": None}
 
 
 def path_of(person: User) -> str:
-    return f"/users/{public('usr', person.id)}/news_preference"
+    return f"/users/{USER_ID.write(person.id)}/news_preference"
 
 
 async def test_a_preference_is_read_and_replaced(api: Api) -> None:
     ada = await api.world.person("ada")
     hers = await api.as_(ada)
     assert (await hers.get(path_of(ada))).json() == SILENT
-    method = (await hers.get(f"/users/{public('usr', ada.id)}/contact_methods")).json()["data"][0]["id"]
+    method = (await hers.get(f"/users/{USER_ID.write(ada.id)}/contact_methods")).json()["data"][0]["id"]
     wanted = {"tell": "over", "low_urgency": True, "contact_method_id": method}
     assert (await hers.put(path_of(ada), json=wanted)).json() == wanted
     assert (await hers.get(path_of(ada))).json() == wanted
@@ -41,7 +40,7 @@ async def test_wrong_wishes_are_told_in_their_field(api: Api, admin: httpx.Async
     """F118: nobody sees or changes what somebody else wants, but who manages people."""
     ada, bob = await api.world.people("ada", "bob")
     hers, his = await api.as_(ada), await api.as_(bob)
-    theirs = (await his.get(f"/users/{public('usr', bob.id)}/contact_methods")).json()["data"][0]["id"]
+    theirs = (await his.get(f"/users/{USER_ID.write(bob.id)}/contact_methods")).json()["data"][0]["id"]
     for body, pointer in (
         ({"contact_method_id": theirs}, "#/contact_method_id"),
         ({"contact_method_id": "nonsense"}, "#/contact_method_id"),
@@ -57,7 +56,7 @@ async def test_wrong_wishes_are_told_in_their_field(api: Api, admin: httpx.Async
 async def test_the_page_saves_what_the_api_shows(api: Api) -> None:
     """G22: what the one allows, the other does, and both tell the same."""
     ada, bob = await api.world.people("ada", "bob")
-    url = f"/people/{public('usr', ada.id)}"
+    url = f"/people/{USER_ID.write(ada.id)}"
     async with browser(api.world, ada) as web:
         page = await web.do(await web.get(url), "news", {"tell": "over", "low_urgency": "1"})
         assert "Saved." in page.html and '<option value="over" selected>' in page.html

@@ -10,13 +10,15 @@ import pytest
 from litestar import Litestar
 
 from tests.surfaces.conftest import Api
+from tocsin.alerts.model import ALERT_ID, ROUTE_ID, SOURCE_ID
 from tocsin.api.base.body import Body
 from tocsin.api.base.openapi import kinds_of
 from tocsin.app import make_site
 from tocsin.edge import rights
 from tocsin.edge.rights import Needs, Right, rights_of
 from tocsin.identity.access import BUILT_IN, BY_BEING_ASKED, P, Permission, Role
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
+from tocsin.oncall.model import POLICY_ID
 
 # What needs no right at all, as it shows nothing of the organisation.
 _OPEN = ("/healthz", "/readyz", "/metrics", "/api/v1/docs", "/api/v1/openapi")
@@ -120,23 +122,23 @@ async def stage(api: Api) -> Stage:
     incident = await made("/incidents", {"title": "Checkout is down"})
     grant = await made(
         "/access_grants",
-        {"resource_id": incident["id"], "user_id": public("usr", other.id), "role": "stakeholder"},
+        {"resource_id": incident["id"], "user_id": USER_ID.write(other.id), "role": "stakeholder"},
     )
-    token = await made("/api_tokens", {"user_id": public("usr", other.id), "name": "t", "scopes": ["incident.view"]})
+    token = await made("/api_tokens", {"user_id": USER_ID.write(other.id), "name": "t", "scopes": ["incident.view"]})
     names = {
         "incidents": incident["number"],
         "incident": incident["id"],
-        "alerts": public("alt", alert.id),
-        "alert_sources": public("src", alert.source_id),
-        "alert_routes": public("rte", route),
-        "escalation_policies": public("pol", policy.id),
-        "users": public("usr", other.id),
+        "alerts": ALERT_ID.write(alert.id),
+        "alert_sources": SOURCE_ID.write(alert.source_id),
+        "alert_routes": ROUTE_ID.write(route),
+        "escalation_policies": POLICY_ID.write(policy.id),
+        "users": USER_ID.write(other.id),
         "teams": (await made("/teams", {"name": "Search"}))["id"],
         "role": (await made("/roles", {"name": "Day desk", "permissions": ["incident.view"]}))["key"],
         "access_grants": grant["id"],
         "api_tokens": token["id"],
-        "method": (await root.get(f"/users/{public('usr', other.id)}/contact_methods")).json()["data"][0]["id"],
-        "pages": (await root.get("/pages", params={"alert_id": public("alt", alert.id)})).json()["data"][0]["id"],
+        "method": (await root.get(f"/users/{USER_ID.write(other.id)}/contact_methods")).json()["data"][0]["id"],
+        "pages": (await root.get("/pages", params={"alert_id": ALERT_ID.write(alert.id)})).json()["data"][0]["id"],
     }
     return Stage(clients, names)
 

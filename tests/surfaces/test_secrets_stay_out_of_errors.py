@@ -18,16 +18,17 @@ from tests.processes import tocsin
 from tests.surfaces.conftest import Api
 from tests.surfaces.test_web_sign_in import PASSWORD, with_password
 from tests.surfaces.web_client import FORM
+from tocsin.alerts.model import SOURCE_ID
 from tocsin.cli import logs
 from tocsin.db.engine import Database
 from tocsin.db.errors import hide_values
 from tocsin.identity import service as identity
+from tocsin.identity.model import USER_ID
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job, NewJob
 from tocsin.jobs.worker import Kind, Worker, backoff
 from tocsin.kit import crypto
 from tocsin.kit.crypto import digest
-from tocsin.kit.ids import public
 
 SECRET = "s3cretvalue" * 4
 HOOK = "http://127.0.0.1:9/hooks/a-hidden-path"
@@ -58,7 +59,7 @@ async def act_user(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def act_password(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
-    ada = public("usr", await api.world.db.pool.fetchval("SELECT id FROM user_account WHERE name = 'Ada'"))
+    ada = USER_ID.write(await api.world.db.pool.fetchval("SELECT id FROM user_account WHERE name = 'Ada'"))
     return await admin.post(f"/users/{ada}/actions/set_password", json={"password": f"{PASSWORD} two"})
 
 
@@ -67,7 +68,7 @@ async def act_token(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def act_method(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
-    ada = public("usr", await api.world.db.pool.fetchval("SELECT id FROM user_account WHERE name = 'Ada'"))
+    ada = USER_ID.write(await api.world.db.pool.fetchval("SELECT id FROM user_account WHERE name = 'Ada'"))
     return await admin.post(f"/users/{ada}/contact_methods", json={"kind": "webhook", "address": HOOK, "name": "x"})
 
 
@@ -77,7 +78,7 @@ async def act_sign_in(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def act_rotated(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
-    source = public("src", await api.world.db.pool.fetchval("SELECT id FROM alert_source"))
+    source = SOURCE_ID.write(await api.world.db.pool.fetchval("SELECT id FROM alert_source"))
     return await admin.post(f"/alert_sources/{source}/actions/rotate_key")
 
 
@@ -87,7 +88,7 @@ async def act_kept_answer(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
 
 
 async def act_template(api: Api, admin: httpx.AsyncClient) -> httpx.Response:
-    ada = public("usr", await api.world.db.pool.fetchval("SELECT id FROM user_account WHERE name = 'Ada'"))
+    ada = USER_ID.write(await api.world.db.pool.fetchval("SELECT id FROM user_account WHERE name = 'Ada'"))
     hook = {"kind": "webhook", "address": "https://192.0.2.1/x", "name": "x", "format": "template"}
     template = f'{{"key": "{SECRET}", "text": {{{{ title|json }}}}}}'
     return await admin.post(f"/users/{ada}/contact_methods", json=hook | {"template": template})

@@ -13,6 +13,7 @@ import pytest
 from tests.processes import PATIENCE
 from tests.surfaces.open_streams import Stream, cookie_of, newest, opened_with
 from tests.world import World
+from tocsin.alerts.model import ALERT_ID
 from tocsin.edge import readers
 from tocsin.edge import stream as edge_stream
 from tocsin.events import live
@@ -21,7 +22,6 @@ from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import service as incidents
-from tocsin.kit.ids import public
 
 PATHS = ["/incidents/events", "/incidents/INC-1/events", "/alerts/events", "/alerts/{alert}/events", "/api/v1/stream"]
 
@@ -101,7 +101,7 @@ async def test_a_stream_ends_when_its_session_may_not_read_any_more(world: World
     async with AsyncExitStack() as stack:
         opened: list[Stream] = []
         for path in PATHS:
-            path = path.replace("{alert}", public("alt", alert.id))
+            path = path.replace("{alert}", ALERT_ID.write(alert.id))
             opened.append(await stack.enter_async_context(opened_with(world, path, **theirs)))
             await opened[-1].next()
         if change is OF_SESSIONS["time"]:

@@ -12,10 +12,9 @@ from tests.surfaces.web_client import browser
 from tests.world import World, minutes
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import Alert
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID, Alert
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import User
-from tocsin.kit.ids import public
 
 TURNED = "abc \u202edwod stnemyap\u202c end"
 SHOWN = "abc dwod stnemyap end"
@@ -35,13 +34,13 @@ async def test_what_turns_its_direction_is_shown_in_reading_order(world: World) 
     ada, alert = await an_alert(world, description=TURNED, labels={"a\u200b": "b\u2066"})
     (mail,) = world.mail.to(ada)
     async with browser(world, ada) as web:
-        for path in ("/alerts", f"/alerts/{public('alt', alert.id)}", urlsplit(mail.acknowledge_url or "").path):
+        for path in ("/alerts", f"/alerts/{ALERT_ID.write(alert.id)}", urlsplit(mail.acknowledge_url or "").path):
             shown = await web.get(path)
             assert SHOWN in shown.html, path
             assert not {"\u202e", "\u202c", "\u200b", "\u2066"} & set(shown.html), path
         # Whoever looks for it finds it in the body that came.
-        assert "&lt;U+202E&gt;" in (await web.get(f"/alerts/{public('alt', alert.id)}")).html
-        form = await web.get(f"/incidents/new?alert={public('alt', alert.id)}")
+        assert "&lt;U+202E&gt;" in (await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")).html
+        form = await web.get(f"/incidents/new?alert={ALERT_ID.write(alert.id)}")
         declared = await web.do(form, "declare-form")
         assert f"<h1>{SHOWN}" in declared.html
         assert "\u202e" not in declared.html
@@ -49,7 +48,7 @@ async def test_what_turns_its_direction_is_shown_in_reading_order(world: World) 
 
 async def test_the_api_keeps_the_original_beside_what_is_shown(world: World, admin: httpx.AsyncClient) -> None:
     _, alert = await an_alert(world)
-    path = f"/alerts/{public('alt', alert.id)}"
+    path = f"/alerts/{ALERT_ID.write(alert.id)}"
     shown = (await admin.get(path)).json()
     assert (shown["title"], shown["native_title"]) == (SHOWN, TURNED)
     assert (await admin.get("/alerts")).json()["data"][0]["title"] == SHOWN
@@ -65,9 +64,9 @@ async def test_a_very_long_title_is_cut_where_it_is_shown(world: World) -> None:
     (mail,) = world.mail.to(ada)
     async with browser(world, ada) as web:
         listed = await web.get("/alerts")
-        assert f'<a class="b clamp2" href="/alerts/{public("alt", alert.id)}">{"x" * 1000}</a>' in listed.html
+        assert f'<a class="b clamp2" href="/alerts/{ALERT_ID.write(alert.id)}">{"x" * 1000}</a>' in listed.html
         assert f'aria-label="Acknowledge {"x" * 199}…"' in listed.html
-        page = await web.get(f"/alerts/{public('alt', alert.id)}")
+        page = await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")
         assert '<h1 class="clamp5" title="xxx' in page.html
         assert f"<title>ALR-{alert.number} {'x' * 119}… · Tocsin</title>" in page.html
         assert f"triggered “{'x' * 199}…”" in page.html
@@ -82,7 +81,7 @@ WARNING = (
 
 async def test_ending_by_hand_what_still_fires_warns_on_the_page(world: World) -> None:
     ada, alert = await an_alert(world, "Disk")
-    path = f"/alerts/{public('alt', alert.id)}"
+    path = f"/alerts/{ALERT_ID.write(alert.id)}"
     async with browser(world, ada) as web:
         before = await web.get(path)
         assert WARNING in before.html
@@ -94,11 +93,11 @@ async def test_ending_by_hand_what_still_fires_warns_on_the_page(world: World) -
 
 async def test_ending_by_hand_what_still_fires_warns_in_the_answer(world: World, admin: httpx.AsyncClient) -> None:
     _, alert = await an_alert(world, "Disk")
-    path = f"/alerts/{public('alt', alert.id)}"
+    path = f"/alerts/{ALERT_ID.write(alert.id)}"
     assert (await admin.get(path)).json()["warnings"] == []
     said = [{"code": "alert.comes_back", "detail": WARNING}]
     assert (await admin.post(f"{path}/actions/resolve")).json()["warnings"] == said
-    bulk = await admin.post("/alerts/actions/bulk", json={"action": "resolve", "ids": [public("alt", alert.id)]})
+    bulk = await admin.post("/alerts/actions/bulk", json={"action": "resolve", "ids": [ALERT_ID.write(alert.id)]})
     assert bulk.json()["data"][0]["warnings"] == said
     # It does come back, as a new alert.
     await world.signal({"title": "Disk", "key": "k"})
@@ -110,7 +109,7 @@ async def test_what_its_source_ended_and_what_a_person_opened_do_not_come_back(
 ) -> None:
     _, alert = await an_alert(world, "Disk")
     await world.signal({"key": "k", "status": "resolved"})
-    over = await admin.post(f"/alerts/{public('alt', alert.id)}/actions/resolve")
+    over = await admin.post(f"/alerts/{ALERT_ID.write(alert.id)}/actions/resolve")
     assert (over.status_code, over.json()["warnings"]) == (200, [])
     mine = (await admin.post("/alerts", json={"source_id": over.json()["source_id"], "title": "By hand"})).json()
     assert (await admin.post(f"/alerts/{mine['id']}/actions/resolve")).json()["warnings"] == []
@@ -120,7 +119,7 @@ async def test_a_source_that_is_off_brings_nothing_back_until_it_is_on(world: Wo
     _, alert = await an_alert(world, "Disk")
     async with world.db.begin() as tx:
         await alerts.update_source(tx, world.root, alert.source_id, is_enabled=False)
-    answer = (await admin.post(f"/alerts/{public('alt', alert.id)}/actions/resolve")).json()
+    answer = (await admin.post(f"/alerts/{ALERT_ID.write(alert.id)}/actions/resolve")).json()
     assert answer["warnings"][0]["detail"].endswith("it opens a new alert once the source is switched on again.")
 
 
@@ -128,7 +127,7 @@ async def test_a_hold_down_is_set_on_the_page_and_by_the_api(world: World, api: 
     """F068: off by default, the same bounds on both, and only for those who manage sources."""
     root, cleo = await world.person("anna", role="admin"), await world.person("cleo")
     source = await world.source()
-    page, address = f"/sources/{public('src', source.id)}", f"/alert_sources/{public('src', source.id)}"
+    page, address = f"/sources/{SOURCE_ID.write(source.id)}", f"/alert_sources/{SOURCE_ID.write(source.id)}"
     assert (await admin.get(address)).json()["hold_down_minutes"] is None
     async with browser(world, root) as web:
         saved = await web.do(await web.get(page), "hold-down", {"hold_down_minutes": "5"})
@@ -170,6 +169,6 @@ async def test_what_shows_nothing_is_no_title_of_people_either(
     world: World, admin: httpx.AsyncClient, title: str
 ) -> None:
     source = await world.source()
-    opened = await admin.post("/alerts", json={"source_id": public("src", source.id), "title": title})
+    opened = await admin.post("/alerts", json={"source_id": SOURCE_ID.write(source.id), "title": title})
     assert opened.status_code == 422
     assert (await admin.post("/incidents", json={"title": title, "severity": 2})).status_code == 422

@@ -13,12 +13,12 @@ from tests.world import World
 from tocsin.alerts import queries as alert_queries
 from tocsin.identity import queries as identity
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import User
+from tocsin.identity.model import USER_ID, User
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Patience, Refused
-from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
+from tocsin.oncall.model import POLICY_ID
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def inside(page: Page, form: str) -> str:
 
 
 def key(person: User) -> str:
-    return f"user:{public('usr', person.id)}"
+    return f"user:{USER_ID.write(person.id)}"
 
 
 async def test_a_policy_is_written_with_the_buttons_of_the_editor(world: World, web: Browser, ada: User) -> None:
@@ -84,14 +84,14 @@ async def test_the_editor_survives_a_number_of_any_length(web: Browser, ada: Use
 async def test_a_policy_in_use_goes_when_another_takes_its_place(world: World, web: Browser, ada: User) -> None:
     """F143: the page names what leads there and offers the others; what came since it was opened is asked about."""
     policy, other = await world.policy([ada]), await world.policy([ada], name="Night")
-    url = f"/policies/{public('pol', policy.id)}"
+    url = f"/policies/{POLICY_ID.write(policy.id)}"
     before = await web.get(url)
     assert "replace_by" not in before.read.forms["delete-form"]
     route_id = await world.route(policy)
     page = await web.submit(before, "delete-form")
     assert page.status == 409 and "“Duty” is in use: Everything (route)." in page.html
-    assert page.read.forms["delete-form"]["replace_by"] == [public("pol", other.id)]
-    gone = await web.submit(page, "delete-form", {"replace_by": public("pol", other.id)})
+    assert page.read.forms["delete-form"]["replace_by"] == [POLICY_ID.write(other.id)]
+    gone = await web.submit(page, "delete-form", {"replace_by": POLICY_ID.write(other.id)})
     assert (gone.status, gone.location) == (303, "/policies")
     async with world.db.begin() as tx:
         assert (await alert_queries.route(tx, route_id)).escalation_policy_id == other.id
@@ -124,21 +124,21 @@ async def test_a_policy_says_who_on_it_cannot_be_paged(world: World, web: Browse
     listed = await web.get("/policies")
     assert ">Ada, Bob (skipped)<" in listed.html
     assert "Step 1 names Ada, who has no contact method that works here. And 4 more." in listed.html
-    page = await web.get(f"/policies/{public('pol', policy.id)}")
+    page = await web.get(f"/policies/{POLICY_ID.write(policy.id)}")
     for words in (
         "Step 1 names Bob, whose account is switched off.",
         "Step 1 reaches nobody, so it is passed over.",
         "Step 2 names Cyd, who has no contact method that works here.",
         "Skipped: the account is switched off. Remove them here, or activate it on",
         "Skipped: no contact method of theirs works here. Remove them here, or add one on",
-        f'href="/people/{public("usr", bob.id)}"',
+        f'href="/people/{USER_ID.write(bob.id)}"',
         "Ada, Bob (skipped)",
     ):
         assert words in page.html, words
     assert (await web.get("/people")).html.count("Cannot be paged") == 3
-    mine = await web.get(f"/people/{public('usr', ada.id)}")
+    mine = await web.get(f"/people/{USER_ID.write(ada.id)}")
     assert "This installation cannot send on this channel: it is not set up" in mine.html
-    theirs = await web.get(f"/people/{public('usr', bob.id)}")
+    theirs = await web.get(f"/people/{USER_ID.write(bob.id)}")
     assert "Bob cannot be asked any more." in theirs.html and "Duty, step 1" in theirs.html
 
 
@@ -158,7 +158,7 @@ async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Brow
     """F069, F040."""
     policy = await world.policy([ada])
     page = await web.get("/routes")
-    assert page.read.forms["new-catch-all"]["policy_id"] == [public("pol", policy.id)]
+    assert page.read.forms["new-catch-all"]["policy_id"] == [POLICY_ID.write(policy.id)]
     page = await web.do(page, "new-catch-all")
     assert "new-catch-all" not in page.read.forms
     page = await web.do(page, "new-route", {"name": "First", "condition": "severity <= 2"})
@@ -273,7 +273,7 @@ async def test_an_invitation_that_is_sent_twice_makes_one_person_and_shows_a_lin
 
 async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
     """F059."""
-    url = f"/people/{public('usr', ada.id)}"
+    url = f"/people/{USER_ID.write(ada.id)}"
     page = await web.do(await web.get(url), "person-form", {"name": "Ada L.", "time_zone": "Europe/Vienna"})
     assert "Ada L." in page.html
     wrong = await web.submit(page, "person-form", {"time_zone": "Moon/Base"})
@@ -304,7 +304,7 @@ async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
 async def test_an_administrator_changes_name_and_address_of_somebody(world: World, web: Browser, ada: User) -> None:
     """F040: an old copy changes nothing and says what is stored by now."""
     bob = await world.person("bob")
-    url = f"/people/{public('usr', bob.id)}"
+    url = f"/people/{USER_ID.write(bob.id)}"
     page = await web.get(url)
     assert page.read.forms["person-form"]["email"] == ["bob@example.org"]
     taken = await web.submit(page, "person-form", {"name": "Robert", "email": "ADA@example.org"})
@@ -324,7 +324,7 @@ async def test_an_administrator_changes_name_and_address_of_somebody(world: Worl
 async def test_ones_own_name_is_ones_own_and_the_address_is_the_administrators(world: World) -> None:
     bob = await world.person("bob")
     async with browser(world, bob) as web:
-        page = await web.get(f"/people/{public('usr', bob.id)}")
+        page = await web.get(f"/people/{USER_ID.write(bob.id)}")
         assert "email" not in page.read.forms["person-form"] and "role" not in page.read.forms["person-form"]
         page = await web.do(page, "person-form", {"name": "Robert"})
         assert "Robert" in page.html
@@ -357,14 +357,14 @@ async def test_the_organisation_is_renamed_by_administrators(world: World, web: 
 async def test_a_password_is_changed_by_its_owner_only(world: World, web: Browser, ada: User) -> None:
     bob = await world.person("bob")
     async with browser(world, bob) as other:
-        page = await other.get(f"/people/{public('usr', bob.id)}")
+        page = await other.get(f"/people/{USER_ID.write(bob.id)}")
         short = await other.submit(page, "password-form", {"current": "", "password": "short"})
         assert short.status == 422 and "Use at least 10 characters." in short.html
         page = await other.do(page, "password-form", {"current": "", "password": "a long new one"})
         wrong = await other.submit(page, "password-form", {"current": "guess", "password": "another long one"})
         assert wrong.status == 422 and "This is not your current password." in wrong.html
         assert "another long one" not in wrong.html and "guess" not in wrong.html
-        foreign = await other.get(f"/people/{public('usr', ada.id)}")
+        foreign = await other.get(f"/people/{USER_ID.write(ada.id)}")
         assert set(foreign.read.forms) == {"sign-out", "sign-out-m"} and "Hidden" in foreign.html
         token = foreign.read.forms["sign-out"]["_csrf_token"][0]
         for path in ("", "/contact-methods", "/rules", "/test", "/link", "/deactivate", "/password"):
@@ -375,20 +375,20 @@ async def test_a_password_is_changed_by_its_owner_only(world: World, web: Browse
                 "kind": "webhook",
                 "address": "https://e.org",
             }
-            answer = await other.send(f"/people/{public('usr', ada.id)}{path}", fields)
+            answer = await other.send(f"/people/{USER_ID.write(ada.id)}{path}", fields)
             assert answer.status == 403, path
 
 
 async def test_an_account_is_deactivated_and_given_back(world: World, web: Browser, ada: User) -> None:
     bob = await world.person("bob")
-    url = f"/people/{public('usr', bob.id)}"
+    url = f"/people/{USER_ID.write(bob.id)}"
     page = await web.do(await web.get(url), "deactivate")
     async with world.db.begin() as tx:
         assert not (await identity.user(tx, bob.id)).is_active
     page = await web.do(page, "activate")
     link = await web.submit(page, "make-link")
     assert link.status == 200 and "/link/" in link.html
-    mine = await web.get(f"/people/{public('usr', ada.id)}")
+    mine = await web.get(f"/people/{USER_ID.write(ada.id)}")
     last = await web.submit(mine, "deactivate")
     assert last.status == 409 and "This is the last active administrator." in last.html
 
@@ -396,7 +396,7 @@ async def test_an_account_is_deactivated_and_given_back(world: World, web: Brows
 async def test_what_needs_somebody_stands_beside_the_question(world: World, web: Browser, ada: User) -> None:
     """F135: before they are switched off, and again when more has come since the page was opened."""
     bob = await world.person("bob")
-    url = f"/people/{public('usr', bob.id)}"
+    url = f"/people/{USER_ID.write(bob.id)}"
     before = await web.get(url)
     await world.policy([bob])
     refused = await web.submit(before, "deactivate")
@@ -414,7 +414,7 @@ async def test_a_role_that_takes_a_lead_is_confirmed(world: World, web: Browser,
     bob = await world.person("bob")
     async with world.db.begin() as tx:
         incident = await incidents.declare(tx, world.actor(bob), title="Checkout")
-    page = await web.get(f"/people/{public('usr', bob.id)}")
+    page = await web.get(f"/people/{USER_ID.write(bob.id)}")
     refused = await web.submit(page, "person-form", {"role": "stakeholder"})
     assert refused.status == 409 and f"Bob leads: {incident.reference} (lead)." in refused.html
     await web.do(refused, "person-form", {"role": "stakeholder", "confirm": "1"})
@@ -427,7 +427,7 @@ async def test_the_last_way_to_reach_somebody_who_is_paged_is_asked_about(
 ) -> None:
     """F143: the dialog says whom it silences; a page that was opened before it was so is refused."""
     bob = await world.person("bob")
-    url = f"/people/{public('usr', bob.id)}"
+    url = f"/people/{USER_ID.write(bob.id)}"
     before = await web.get(url)
     form = next(name for name in before.read.forms if name.startswith("remove-cm_"))
     await world.policy([bob])

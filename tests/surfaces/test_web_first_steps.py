@@ -9,8 +9,8 @@ import pytest
 
 from tests.surfaces.web_client import Browser, browser
 from tests.world import World
-from tocsin.identity.model import User
-from tocsin.kit.ids import public
+from tocsin.alerts.model import SOURCE_ID
+from tocsin.identity.model import USER_ID, User
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def steps(web: Browser) -> list[tuple[str, str, str]]:
 
 
 async def test_the_steps_tick_themselves_off_and_go_when_all_are_done(world: World, web: Browser, ada: User) -> None:
-    me = f"/people/{public('usr', ada.id)}"
+    me = f"/people/{USER_ID.write(ada.id)}"
     assert await steps(web) == [
         ("now", me, "Add a contact method"),
         ("", "/policies/new", "Write an escalation policy"),
@@ -48,7 +48,7 @@ async def test_the_steps_tick_themselves_off_and_go_when_all_are_done(world: Wor
     assert "0 of 6 done" in (await web.get("/incidents")).html
     source = await world.source()
     assert [state for state, _, _ in await steps(web)] == ["now", "", "", "", "done", ""]
-    assert (await steps(web))[5][1] == f"/sources/{public('src', source.id)}"
+    assert (await steps(web))[5][1] == f"/sources/{SOURCE_ID.write(source.id)}"
     page = await web.get(me)
     await web.do(page, "add-method", {"kind": "webhook", "address": "https://example.org/hook"})
     assert [state for state, _, _ in await steps(web)] == ["done", "now", "", "", "done", ""]
@@ -57,7 +57,7 @@ async def test_the_steps_tick_themselves_off_and_go_when_all_are_done(world: Wor
     assert [state for state, _, _ in await steps(web)] == ["done", "done", "now", "", "done", ""]
     await world.route(policy, "severity <= 5", name="All")
     assert [state for state, _, _ in await steps(web)] == ["done", "done", "done", "now", "done", ""]
-    await web.do(await web.get("/organisation"), "fallback-form", {"target": f"user:{public('usr', ada.id)}"})
+    await web.do(await web.get("/organisation"), "fallback-form", {"target": f"user:{USER_ID.write(ada.id)}"})
     assert [state for state, _, _ in await steps(web)] == ["done", "done", "done", "done", "done", "now"]
     await world.signal({"title": "Disk is full", "status": "firing"}, source)
     assert await steps(web) == []

@@ -7,15 +7,16 @@ from sqlalchemy import func, select
 from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
 from tocsin.alerts import service as alerts
+from tocsin.alerts.model import ALERT_ID
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import EVERYTHING
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
-from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall.model import PAGE_ID, POLICY_ID
 from tocsin.web.incidents.actions import HANDLERS
 
 
@@ -44,8 +45,8 @@ async def test_declaring_pages_and_gives_the_lead(world: World) -> None:
             "title": "Checkout is down",
             "summary": "Nobody can pay.",
             "severity": "1",
-            "lead_id": public("usr", bob.id),
-            "page": f"policy:{public('pol', policy.id)}",
+            "lead_id": USER_ID.write(bob.id),
+            "page": f"policy:{POLICY_ID.write(policy.id)}",
         }
         done = await web.do(page, "declare-form", fields)
         assert done.path == "/incidents/INC-1"
@@ -88,20 +89,20 @@ async def test_declaring_from_an_alert_links_it(world: World) -> None:
     ada = await world.person("ada")
     first, second = [await world.alert(title, severity=2) for title in ("Disk is full", "Disk is slow")]
     async with browser(world, ada) as web:
-        page = await web.get(f"/incidents/new?alert={public('alt', first.id)}")
+        page = await web.get(f"/incidents/new?alert={ALERT_ID.write(first.id)}")
         assert page.read.forms["declare-form"]["title"] == ["Disk is full"]
         assert page.read.forms["declare-form"]["severity"] == ["2"]
         assert "is linked, and acknowledged in your name." in page.html
-        assert f"/alerts/{public('alt', first.id)}" in page.read.links
+        assert f"/alerts/{ALERT_ID.write(first.id)}" in page.read.links
         assert (await web.do(page, "declare-form")).path == "/incidents/INC-1"
 
-        page = await web.get(f"/alerts/{public('alt', second.id)}")
-        assert f"/incidents/new?alert={public('alt', second.id)}" in page.read.links
+        page = await web.get(f"/alerts/{ALERT_ID.write(second.id)}")
+        assert f"/incidents/new?alert={ALERT_ID.write(second.id)}" in page.read.links
         assert await number_of(world, "incident.declared") == 1
         for _ in range(2):
             done = await web.submit(page, "declare-form", {"title": "The disk of rtm-1 is slow", "severity": "1"})
             assert done.location == "/incidents/INC-2"
-        page = await web.get(f"/alerts/{public('alt', second.id)}")
+        page = await web.get(f"/alerts/{ALERT_ID.write(second.id)}")
         assert "declare-form" not in page.read.forms and "Open INC-2" in page.html
     found = await again(world, "/incidents/INC-2")
     assert (found.title, found.severity) == ("The disk of rtm-1 is slow", 1)
@@ -112,7 +113,7 @@ async def test_who_declares_second_from_an_alert_is_led_to_its_incident(world: W
     """F074."""
     ada, bob = await world.people("ada", "bob")
     alert = await world.alert("Disk is full")
-    id = public("alt", alert.id)
+    id = ALERT_ID.write(alert.id)
     async with browser(world, ada) as web, browser(world, bob) as other:
         late = await other.get(f"/alerts/{id}")
         await web.do(await web.get(f"/alerts/{id}"), "declare-form")
@@ -129,7 +130,7 @@ async def test_the_declaration_says_who_has_acknowledged_the_alert(world: World)
     async with world.db.begin() as tx:
         await alerts.acknowledge(tx, Actor.person(bob), alert.id)
     async with browser(world, ada) as web:
-        page = await web.get(f"/incidents/new?alert={public('alt', alert.id)}")
+        page = await web.get(f"/incidents/new?alert={ALERT_ID.write(alert.id)}")
         assert "in your name" not in page.html and f"{bob.name} acknowledged it" in page.html
 
 
@@ -214,7 +215,7 @@ async def test_paging_from_an_incident_pages_once(world: World) -> None:
     async with browser(world, ada) as web:
         page = await web.get(url)
         for _ in range(2):
-            shown = await web.do(page, "page-form", {"target": f"user:{public('usr', bob.id)}", "message": "Come"})
+            shown = await web.do(page, "page-form", {"target": f"user:{USER_ID.write(bob.id)}", "message": "Come"})
     await world.settle()
     (mail,) = world.mail.to(bob)
     assert mail.reason == "Ada asks for your help: Come. You were paged directly"
@@ -246,9 +247,9 @@ async def test_alerts_are_linked_and_unlinked(world: World) -> None:
     alert = await world.alert("Disk is full")
     url = await declared(world, ada)
     async with browser(world, ada) as web:
-        page = await web.do(await web.get(url), "link-alert", {"alert_id": public("alt", alert.id)})
+        page = await web.do(await web.get(url), "link-alert", {"alert_id": ALERT_ID.write(alert.id)})
         assert 'Linked alerts <span class="num">1</span>' in page.html
-        page = await web.do(page, f"unlink-{public('alt', alert.id)}")
+        page = await web.do(page, f"unlink-{ALERT_ID.write(alert.id)}")
         assert 'Linked alerts <span class="num">0</span>' in page.html
 
 
@@ -273,8 +274,8 @@ async def test_a_stakeholder_finds_no_form_and_is_refused(world: World) -> None:
                 "role": "lead",
                 "body": "x",
             }
-            fields |= {"target": f"user:{public('usr', ada.id)}", "do": "link", "alert_id": public("alt", ada.id)}
-            fields |= {"resolution_note": "x", "reason": "other", "page_id": public("pag", adas.id)}
+            fields |= {"target": f"user:{USER_ID.write(ada.id)}", "do": "link", "alert_id": ALERT_ID.write(ada.id)}
+            fields |= {"resolution_note": "x", "reason": "other", "page_id": PAGE_ID.write(adas.id)}
             if path.endswith("/answer"):
                 fields["do"] = "decline"
             assert (await web.send(path, fields)).status == 403, path
@@ -336,13 +337,13 @@ async def test_whoever_cannot_be_reached_is_marked_and_the_page_says_that_nobody
         page = await web.get(url)
         assert ">Cleo (cannot be reached)<" in page.html and ">Database (cannot be reached)<" in page.html
         assert ">Bob<" in page.html
-        page = await web.do(page, "page-form", {"target": f"user:{public('usr', cleo.id)}"})
+        page = await web.do(page, "page-form", {"target": f"user:{USER_ID.write(cleo.id)}"})
         assert "being paged" not in page.html and "No answer" not in page.html
         assert "<strong>Nobody was paged:</strong> Cleo cannot be reached." in page.html
         assert "Not reached" in page.html and "Has no contact method" in page.html
-        page = await web.do(page, "page-form", {"target": f"policy:{public('pol', policy.id)}"})
+        page = await web.do(page, "page-form", {"target": f"policy:{POLICY_ID.write(policy.id)}"})
         assert "<strong>Nobody was paged:</strong> nobody on Database can be reached." in page.html
-        page = await web.do(page, "page-form", {"target": f"user:{public('usr', bob.id)}"})
+        page = await web.do(page, "page-form", {"target": f"user:{USER_ID.write(bob.id)}"})
         assert "Bob is being paged." in page.html and "Nobody was paged" not in page.html
         assert "Not reached" in page.html
 
@@ -368,11 +369,11 @@ async def test_whoever_pages_somebody_twice_is_told(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
     url = await declared(world, ada)
     async with browser(world, ada) as web:
-        fields = {"target": f"user:{public('usr', bob.id)}"}
+        fields = {"target": f"user:{USER_ID.write(bob.id)}"}
         page = await web.do(await web.get(url), "page-form", fields)
         assert "Bob is being paged." in page.html
         page = await web.do(await web.get(url), "page-form", fields)
         assert "Bob is being paged for INC-1 already, so nothing more was sent." in page.html
-        page = await web.do(page, "page-form", {"target": f"user:{public('usr', ada.id)}"})
+        page = await web.do(page, "page-form", {"target": f"user:{USER_ID.write(ada.id)}"})
         assert "Ada is being paged. Ada has joined INC-1 already, and is paged all the same." in page.html
     assert await number_of(world, "incident.responder_paged") == 2

@@ -8,8 +8,8 @@ from datetime import timedelta
 from tests.surfaces.web_client import browser
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.incidents import service as incidents
-from tocsin.kit.ids import public
 
 
 async def test_a_source_that_is_switched_off_says_what_is_open_and_ends_it(world: World) -> None:
@@ -18,7 +18,7 @@ async def test_a_source_that_is_switched_off_says_what_is_open_and_ends_it(world
     source = await world.source()
     for key in ("a", "b"):
         await world.signal({"key": key, "title": f"Disk {key}"}, source)
-    path = f"/sources/{public('src', source.id)}"
+    path = f"/sources/{SOURCE_ID.write(source.id)}"
     async with browser(world, root) as web:
         page = await web.get(path)
         assert "Its 2 open alerts stay open" in page.html
@@ -41,7 +41,7 @@ async def test_a_rotated_source_says_that_nothing_ends_its_alerts_yet(world: Wor
     root = await world.person("root", role="admin")
     source = await world.source()
     await world.signal({"key": "a", "title": "Disk"}, source)
-    path = f"/sources/{public('src', source.id)}"
+    path = f"/sources/{SOURCE_ID.write(source.id)}"
     warning = "Nothing has come in at the new address yet."
     async with browser(world, root) as web:
         page = await web.get(path)
@@ -57,18 +57,18 @@ async def test_a_source_in_use_is_not_deleted_and_a_fresh_one_is(world: World) -
     used, fresh = await world.source(), await world.source("grafana")
     await world.signal({"key": "a", "title": "Disk"}, used)
     async with browser(world, root) as web:
-        page = await web.get(f"/sources/{public('src', used.id)}")
+        page = await web.get(f"/sources/{SOURCE_ID.write(used.id)}")
         refused = await web.submit(page, "delete-dialog-form")
         assert refused.status == 409
         assert "1 of them is open, so the record needs it. Switch it off instead." in refused.html
-        gone = await web.do(await web.get(f"/sources/{public('src', fresh.id)}"), "delete-dialog-form")
+        gone = await web.do(await web.get(f"/sources/{SOURCE_ID.write(fresh.id)}"), "delete-dialog-form")
         assert gone.path == "/sources" and "Grafana" not in gone.read.links and "Source deleted." in gone.html
 
 
 async def test_when_alerts_are_stale_is_set_on_the_page_of_the_source(world: World) -> None:
     """F139: empty is never; nonsense is shown again with what is wrong."""
     root = await world.person("root", role="admin")
-    path = f"/sources/{public('src', (await world.source()).id)}"
+    path = f"/sources/{SOURCE_ID.write((await world.source()).id)}"
     async with browser(world, root) as web:
         page = await web.get(path)
         assert page.read.forms["stale"]["close_after_hours"] == [""]
@@ -106,7 +106,7 @@ async def test_an_incident_that_is_over_offers_no_linking(world: World) -> None:
         async with world.db.begin() as tx:
             await incidents.resolve(tx, world.actor(ada), incident.id, "Done.")
         assert "link-alert" not in (await web.get(f"/incidents/{incident.reference}")).read.forms
-        refused = await web.submit(old, "link-alert", {"alert_id": public("alt", alert.id)})
+        refused = await web.submit(old, "link-alert", {"alert_id": ALERT_ID.write(alert.id)})
         assert refused.status == 409
         assert "Reopen it first, or declare a new incident from the alert." in refused.html
 
@@ -120,7 +120,7 @@ async def test_a_linked_alert_that_nobody_has_answered_stands_under_needs_action
         await incidents.link_alerts(tx, world.actor(ada), incident.id, [alert.id])
     async with browser(world, ada) as web:
         page = await web.get("/alerts?tab=action")
-        assert f"/alerts/{public('alt', alert.id)}" in page.read.links
+        assert f"/alerts/{ALERT_ID.write(alert.id)}" in page.read.links
         assert re.search(r"Needs action.{0,80}1<", page.html)
 
 
@@ -138,7 +138,7 @@ async def test_the_screen_behind_the_link_says_what_the_alert_says_now(world: Wo
     async with browser(world, ada) as web:
         page = await web.get(_link(world.mail.to(ada)[0].acknowledge_url))
         assert "Disk is full" in page.html and "Nothing left." in page.html and "90 %" not in page.html
-        page = await web.get(f"/alerts/{public('alt', alert.id)}")
+        page = await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")
         assert "<dt>Source says</dt><dd>warning</dd>" in page.html and "SEV1" in page.html
         assert "Generic changed the title" in page.html
 
@@ -157,7 +157,7 @@ async def test_a_reminder_asks_whether_one_is_still_on_it(world: World) -> None:
         done = await web.do(page, "ack", {"do": "ack"})
         assert "You acknowledged" in done.html
         assert (await world.again(alert)).status == "acknowledged"
-        shown = await web.get(f"/alerts/{public('alt', alert.id)}")
+        shown = await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")
         assert "Ada was reminded of the alert" in shown.html
         await world.pass_time(timedelta(hours=4, minutes=5))
         page = await web.get(_link(world.mail.to(ada)[-1].acknowledge_url))

@@ -9,12 +9,13 @@ import pytest
 
 from tests.surfaces.web_client import Page, browser
 from tests.world import World
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.edge.cursors import write_place
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import service as incidents
-from tocsin.kit.ids import public
+from tocsin.oncall.model import POLICY_ID
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" & 'single'"
 
@@ -52,16 +53,16 @@ async def scene(world: World) -> Scene:
             "resolved": "/incidents?tab=resolved&q=%25",
             "incident": f"/incidents/{incident.reference}",
             "alerts": "/alerts",
-            "alert": f"/alerts/{public('alt', alert.id)}",
+            "alert": f"/alerts/{ALERT_ID.write(alert.id)}",
             "policies": "/policies",
-            "policy": f"/policies/{public('pol', policy.id)}",
+            "policy": f"/policies/{POLICY_ID.write(policy.id)}",
             "routes": "/routes",
             "people": "/people",
-            "person": f"/people/{public('usr', responder.id)}",
+            "person": f"/people/{USER_ID.write(responder.id)}",
             "tokens": "/tokens",
             "sessions": "/sessions",
             "sources": "/sources",
-            "source": f"/sources/{public('src', source.id)}",
+            "source": f"/sources/{SOURCE_ID.write(source.id)}",
             "declare": "/incidents/new",
             "new policy": "/policies/new",
             "organisation": "/organisation",
@@ -125,7 +126,7 @@ async def test_a_place_that_no_list_has_begins_at_the_start(world: World, path: 
     """F113: addresses are typed, shortened and guessed; none of them breaks a list."""
     ada = await world.person("ada", role="admin")
     source = await world.source("generic")
-    url = f"{path}/{public('src', source.id)}" if path == "/sources" else path
+    url = f"{path}/{SOURCE_ID.write(source.id)}" if path == "/sources" else path
     async with browser(world, ada) as web:
         page = await web.get(f"{url}?before={write_place((moment, source.id))}")
         assert page.status == 200

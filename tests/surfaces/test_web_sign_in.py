@@ -12,8 +12,7 @@ from tocsin.edge.auth import COOKIE
 from tocsin.identity import hashing
 from tocsin.identity import service as identity
 from tocsin.identity.guessing import TOKENS, slot
-from tocsin.identity.model import User
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID, User
 from tocsin.web.base.forms import safe_path
 
 PASSWORD = "correct horse battery"
@@ -75,7 +74,7 @@ async def test_a_device_that_has_signed_in_before_is_not_kept_out_by_strangers(w
         (told,) = [line for line in first.headers.get_list("set-cookie") if line.startswith(cookie)]
         for word in ("Path=/sign-in", "HttpOnly", "SameSite=strict", "Max-Age=31536000"):
             assert word in told
-        assert "Secure" not in told and ada.email not in told and public("usr", ada.id) not in told
+        assert "Secure" not in told and ada.email not in told and USER_ID.write(ada.id) not in told
         before = mine.http.cookies[cookie]
         await mine.do(await mine.get("/incidents"), "sign-out")
         for _ in range(6):
@@ -137,7 +136,7 @@ async def test_too_many_at_once_are_asked_to_come_back(world: World, monkeypatch
 async def test_wrong_current_passwords_are_slowed_down_on_the_profile_too(world: World) -> None:
     ada = await with_password(world)
     async with browser(world, ada) as web:
-        profile = await web.get(f"/people/{public('usr', ada.id)}")
+        profile = await web.get(f"/people/{USER_ID.write(ada.id)}")
         for _ in range(5):
             wrong = await web.submit(profile, "password-form", {"current": "wrong", "password": "a better battery"})
             assert wrong.status == 422
@@ -315,7 +314,7 @@ async def test_who_forgot_the_password_comes_by_a_link_and_sets_a_new_one(world:
         assert "Set a new password" in page.html and "current" not in page.read.forms["new-password"]
         short = await web.submit(page, "new-password", {"password": "short"})
         assert short.status == 422 and "Use at least 10 characters." in short.html
-        profile = await web.get(f"/people/{public('usr', ada.id)}")
+        profile = await web.get(f"/people/{USER_ID.write(ada.id)}")
         assert "current" not in profile.read.forms["password-form"]
         done = await web.do(short, "new-password", {"password": "a better battery"})
         assert done.path == "/incidents" and "Password changed." in done.html

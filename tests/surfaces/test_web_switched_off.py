@@ -8,12 +8,12 @@ from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import User
+from tocsin.identity.model import USER_ID, User
 from tocsin.incidents import service as incidents
-from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
 from tocsin.notifications.model import Tell
 from tocsin.notifications.telling import wish_of
+from tocsin.oncall.model import POLICY_ID
 
 
 async def switch_off(world: World, person: User) -> None:
@@ -24,7 +24,7 @@ async def switch_off(world: World, person: User) -> None:
 async def test_nothing_is_set_up_for_somebody_who_is_switched_off(world: World) -> None:
     """F135: no rules, news or tests are offered; the way back is, and what is there can be removed."""
     root, bob = await world.person("root", role="admin"), await world.person("bob")
-    path = f"/people/{public('usr', bob.id)}"
+    path = f"/people/{USER_ID.write(bob.id)}"
     async with browser(world, root) as web:
         before = await web.get(path)
         assert {"news", "rule-high", "rule-low", "add-method", "test-page"} <= set(before.read.forms)
@@ -44,7 +44,7 @@ async def test_nothing_is_set_up_for_somebody_who_is_switched_off(world: World) 
 async def test_news_are_not_chosen_for_somebody_who_is_switched_off(api: Api, admin: httpx.AsyncClient) -> None:
     """F135, F137: the API refuses what the page does not offer, and changes nothing."""
     bob = await api.world.person("bob")
-    path = f"/users/{public('usr', bob.id)}/news_preference"
+    path = f"/users/{USER_ID.write(bob.id)}/news_preference"
     await switch_off(api.world, bob)
     refused = await admin.put(path, json={"tell": "none", "low_urgency": True, "contact_method_id": None})
     assert (refused.status_code, refused.json()["code"]) == (409, "user.inactive")
@@ -57,7 +57,7 @@ async def test_who_may_not_change_a_policy_sees_no_button_that_would(world: Worl
     ada, cleo = await world.person("ada"), await world.person("cleo", role="stakeholder")
     policy = await world.policy([ada])
     async with browser(world, cleo) as web:
-        page = await web.get(f"/policies/{public('pol', policy.id)}")
+        page = await web.get(f"/policies/{POLICY_ID.write(policy.id)}")
     assert "Administrators change it." in page.html and "<fieldset" in page.html
     assert [label for label in page.read.buttons if "step" in label] == []
     for word in ("add-target-", "add-step", "remove-step", "Choose a person"):

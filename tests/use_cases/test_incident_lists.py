@@ -11,16 +11,15 @@ from tests.use_cases.incident_team import Team, person
 from tocsin.db.engine import Database
 from tocsin.identity.access import EVERYTHING
 from tocsin.incidents import queries, service
-from tocsin.incidents.model import Incident, IncidentRole, Status
+from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole, Status
 from tocsin.incidents.queries import Place
 from tocsin.kit.errors import NotFound
-from tocsin.kit.ids import public
 
 
 async def test_an_incident_is_found_by_number_public_id_and_id(team: Team) -> None:
     incident = await team.incident()
     async with team.db.begin() as tx:
-        for ref in ("INC-1", "inc-1", public("inc", incident.id), incident.id):
+        for ref in ("INC-1", "inc-1", INCIDENT_ID.write(incident.id), incident.id):
             assert (await queries.get(tx, EVERYTHING, ref)).id == incident.id
         for ref in ("INC-2", "", "inc_x", "1", "\0", uuid4()):
             with pytest.raises(NotFound):

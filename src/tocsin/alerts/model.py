@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, LargeBinary, text
@@ -12,11 +11,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.identity.access import Owned, ResourceKind
 from tocsin.identity.model import OwnedByTeams
+from tocsin.kit.ids import IdKind
 from tocsin.kit.record import JsonList, JsonObject, Record, one_of
 
-AlertId = NewType("AlertId", UUID)
-SourceId = NewType("SourceId", UUID)
-RouteId = NewType("RouteId", UUID)
+ALERT_ID = IdKind("alert", "alt")
+SOURCE_ID = IdKind("alert_source", "src")
+ROUTE_ID = IdKind("alert_route", "rte")
+SIGNAL_ID = IdKind("signal", "sig")
 
 
 class AlertStatus(StrEnum):

@@ -14,6 +14,7 @@ from tocsin.alerts.list_queries import in_trouble, is_paged_for, number_in
 from tocsin.alerts.list_queries import is_searched_in_part as is_searched_in_part
 from tocsin.alerts.list_queries import page as page
 from tocsin.alerts.model import (
+    ALERT_ID,
     BY_HAND,
     OPEN,
     Alert,
@@ -32,7 +33,6 @@ from tocsin.db.records import get_record, lock_records
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import EVERYTHING, Access
 from tocsin.kit.errors import NotFound
-from tocsin.kit.ids import parse
 from tocsin.oncall.model import PagingTrouble
 from tocsin.oncall.queries import paging_trouble, policy_names
 
@@ -43,7 +43,7 @@ async def id_of(tx: Tx, access: Access, ref: str) -> UUID:
     Raises `NotFound`; a number leads to nothing that may not be seen.
     """
     if (number := number_in(ref)) is None:
-        return parse("alt", ref)
+        return ALERT_ID.read(ref)
     query = select(Alert.id).where(Alert.number == number, visible(access))
     if (found := (await tx.session.scalars(query)).one_or_none()) is None:
         raise NotFound(f"There is no alert “{ref}”.")

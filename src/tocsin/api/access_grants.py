@@ -11,19 +11,18 @@ from litestar import Response, Router, delete, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.base.body import Body, naming
-from tocsin.api.base.http import Cursor, Id, Limit, Listing, Time, answer, listing, public_or_none
+from tocsin.api.base.http import Cursor, Id, Limit, Listing, Time, answer, listing
 from tocsin.api.shapes.people import RoleKey
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
 from tocsin.identity.access import ResourceKind, Thing
-from tocsin.identity.model import AccessGrant
+from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, AccessGrant
 from tocsin.incidents import service
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import parse, public
+from tocsin.kit.ids import ids_of
 
-_PREFIX: Mapping[ResourceKind, str] = {ResourceKind.INCIDENT: "inc", ResourceKind.ALERT_SOURCE: "src"}
 ResourceId = Annotated[str, msgspec.Meta(max_length=40, description="`inc_…` or `src_…`.")]
 
 
@@ -56,31 +55,31 @@ class CreateGrant(Body, kw_only=True):
 def _write(row: AccessGrant) -> GrantOut:
     kind = ResourceKind(row.kind)
     return GrantOut(
-        id=public("grt", row.id),
+        id=GRANT_ID.write(row.id),
         role=row.role,
         kind=kind,
-        resource_id=public(_PREFIX[kind], row.resource_id),
-        user_id=public_or_none("usr", row.user_id),
-        team_id=public_or_none("tem", row.team_id),
+        resource_id=ids_of(kind).write(row.resource_id),
+        user_id=USER_ID.write_or_none(row.user_id),
+        team_id=TEAM_ID.write_or_none(row.team_id),
         created_at=stamp(row.created_at),
     )
 
 
 def _thing(text: str) -> Thing:
-    kind = next((kind for kind, prefix in _PREFIX.items() if text.startswith(f"{prefix}_")), None)
+    kind = next((kind for kind in ResourceKind if text.startswith(f"{ids_of(kind).prefix}_")), None)
     if kind is None:
         raise Invalid("resource_id", "Name an incident (`inc_…`) or an alert source (`src_…`).", code="unknown")
     with naming("resource_id"):
-        return kind, parse(_PREFIX[kind], text)
+        return kind, ids_of(kind).read(text)
 
 
 def _holder(data: CreateGrant) -> service.Holder:
     if data.user_id is not None and data.team_id is None:
         with naming("user_id"):
-            return service.Holder("user", parse("usr", data.user_id))
+            return service.Holder("user", USER_ID.read(data.user_id))
     if data.team_id is not None and data.user_id is None:
         with naming("team_id"):
-            return service.Holder("team", parse("tem", data.team_id))
+            return service.Holder("team", TEAM_ID.read(data.team_id))
     raise Invalid("user_id", "Give either `user_id` or `team_id`.", code="required")
 
 
@@ -114,7 +113,7 @@ async def create_access_grant(context: Ctx, who: Who, data: JSONBody[CreateGrant
 async def delete_access_grant(context: Ctx, who: Who, id: Id) -> None:
     """Take a grant back."""
     async with context.begin() as tx:
-        await service.revoke_grant(tx, who, parse("grt", id))
+        await service.revoke_grant(tx, who, GRANT_ID.read(id))
 
 
 ROUTER = Router(

@@ -11,7 +11,7 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
-from tocsin.alerts.model import AlertRoute
+from tocsin.alerts.model import ROUTE_ID, AlertRoute
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.http import (
     Cursor,
@@ -23,14 +23,13 @@ from tocsin.api.base.http import (
     answer,
     given,
     listing,
-    public_or_none,
     read_if_match,
 )
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.identity.access import P
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, public
+from tocsin.oncall.model import POLICY_ID
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Position = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
@@ -87,13 +86,13 @@ class MoveRoute(Body, kw_only=True):
 
 def _write(route: AlertRoute) -> RouteOut:
     return RouteOut(
-        id=public("rte", route.id),
+        id=ROUTE_ID.write(route.id),
         name=route.name,
         position=route.position,
         condition=route.condition,
         is_catch_all=route.is_catch_all,
         is_enabled=route.is_enabled,
-        escalation_policy_id=public_or_none("pol", route.escalation_policy_id),
+        escalation_policy_id=POLICY_ID.write_or_none(route.escalation_policy_id),
         created_at=stamp(route.created_at),
         updated_at=stamp(route.updated_at),
         version=route.version,
@@ -130,7 +129,7 @@ async def create_alert_route(context: Ctx, who: Who, data: JSONBody[CreateRoute]
 async def get_alert_route(context: Ctx, who: Who, id: Id) -> Response[RouteOut]:
     """Show one route."""
     async with context.begin() as tx:
-        route = await queries.route(tx, parse("rte", id))
+        route = await queries.route(tx, ROUTE_ID.read(id))
     return answer(_write(route), version=route.version)
 
 
@@ -149,7 +148,7 @@ async def edit_alert_route(
         escalation_policy_id=None if isinstance(policy, msgspec.UnsetType) else _policy(policy),
     )
     async with context.begin() as tx:
-        route = await service.update_route(tx, who, parse("rte", id), changes, if_version=read_if_match(if_match))
+        route = await service.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=read_if_match(if_match))
     return answer(_write(route), version=route.version)
 
 
@@ -157,13 +156,13 @@ async def edit_alert_route(
 async def delete_alert_route(context: Ctx, who: Who, id: Id) -> None:
     """Remove a route; alerts that took it keep its name in their record."""
     async with context.begin() as tx:
-        await service.delete_route(tx, who, parse("rte", id))
+        await service.delete_route(tx, who, ROUTE_ID.read(id))
 
 
 @post("/{id:str}/actions/move", status_code=200, needs=P.ONCALL_MANAGE)
 async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRoute]) -> Response[RouteOut]:
     """Try a route one place earlier or later; answers with the route in its new place."""
-    route_id = parse("rte", id)
+    route_id = ROUTE_ID.read(id)
     async with context.begin() as tx:
         await service.move_route(tx, who, route_id, up=data.direction == "up")
         route = await queries.route(tx, route_id)
@@ -172,7 +171,7 @@ async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRo
 
 def _policy(id: str | None) -> UUID | None:
     with naming("escalation_policy_id"):
-        return parse("pol", id) if id is not None else None
+        return POLICY_ID.read(id) if id is not None else None
 
 
 ROUTER = Router(

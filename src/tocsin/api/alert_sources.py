@@ -13,7 +13,7 @@ from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.intake import Source
-from tocsin.alerts.model import AlertSource, SourceKind
+from tocsin.alerts.model import SOURCE_ID, AlertSource, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.api.base.body import Body, NoBody
 from tocsin.api.base.http import (
@@ -36,12 +36,11 @@ from tocsin.api.shapes.signals import SignalOut, write_signal
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import TEAM_ID, Actor
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp, utc_now
 from tocsin.kit.errors import Conflict
-from tocsin.kit.ids import parse, public
 
 _JSON = "application/json"
 CloseAfter = Annotated[int, msgspec.Meta(ge=1, le=service.MOST_HOURS)]
@@ -119,13 +118,13 @@ class EndedOut(msgspec.Struct):
 def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
     sees = who.may(P.SOURCE_MANAGE, on=source)
     return SourceOut(
-        id=public("src", source.id),
+        id=SOURCE_ID.write(source.id),
         name=source.name,
         kind=SourceKind(source.kind),
         is_enabled=source.is_enabled,
         close_after_hours=source.close_after_hours,
         hold_down_minutes=source.hold_down_minutes,
-        team_ids=[public("tem", id) for id in source.team_ids],
+        team_ids=[TEAM_ID.write(id) for id in source.team_ids],
         is_private=source.is_private,
         token=source.token if sees else None,
         url=at(context.settings.base_url, address_path(source.kind, source.token)) if sees else None,
@@ -159,7 +158,7 @@ async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSourc
 async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut]:
     """Show one source."""
     async with context.begin() as tx:
-        source = await queries.source(tx, who.access, parse("src", id))
+        source = await queries.source(tx, who.access, SOURCE_ID.read(id))
     return answer(_write(context, who, source), version=source.version)
 
 
@@ -175,7 +174,7 @@ async def edit_alert_source(
         source = await service.update_source(
             tx,
             who,
-            parse("src", id),
+            SOURCE_ID.read(id),
             name=given(data.name),
             is_enabled=given(data.is_enabled),
             stale=None if data.close_after_hours is msgspec.UNSET else service.Staleness(data.close_after_hours),
@@ -190,7 +189,7 @@ async def edit_alert_source(
 async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
     """Remove a source that never opened an alert and that no route asks for (409); switch any other one off."""
     async with context.begin() as tx:
-        await service.delete_source(tx, who, parse("src", id))
+        await service.delete_source(tx, who, SOURCE_ID.read(id))
 
 
 @post("/{id:str}/actions/rotate_key", status_code=200, needs=P.SOURCE_MANAGE)
@@ -199,7 +198,7 @@ async def rotate_alert_source_key(
 ) -> Response[SourceOut]:
     """Give the source a new token; the old one stops working at once."""
     async with context.begin() as tx:
-        source = await service.rotate_token(tx, who, parse("src", id), if_version=read_if_match(if_match))
+        source = await service.rotate_token(tx, who, SOURCE_ID.read(id), if_version=read_if_match(if_match))
     return answer(_write(context, who, source), version=source.version)
 
 
@@ -207,7 +206,7 @@ async def rotate_alert_source_key(
 async def count_open_alerts(context: Ctx, who: Who, id: Id) -> OpenOut:
     """Say how many alerts the source has open."""
     async with context.begin() as tx:
-        source = await queries.source(tx, who.access, parse("src", id))
+        source = await queries.source(tx, who.access, SOURCE_ID.read(id))
         return OpenOut(await queries.open_of_source(tx, source.id))
 
 
@@ -215,7 +214,7 @@ async def count_open_alerts(context: Ctx, who: Who, id: Id) -> OpenOut:
 async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlerts]) -> EndedOut:
     """Resolve what the source has left open, at most 500 alerts at once; ask again while `still_open` is not 0."""
     async with context.begin() as tx:
-        ended = await service.resolve_source_alerts(tx, who, parse("src", id), reason=data.reason)
+        ended = await service.resolve_source_alerts(tx, who, SOURCE_ID.read(id), reason=data.reason)
     warnings = [AlertWarning(service.COMES_BACK, ended.warning)] if ended.warning else []
     return EndedOut(ended.resolved, ended.still_open, warnings)
 
@@ -224,7 +223,7 @@ async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[E
 async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> SignalOut:
     """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
     async with context.begin() as tx:
-        source = await queries.source(tx, who.access, parse("src", id))
+        source = await queries.source(tx, who.access, SOURCE_ID.read(id))
         who.must(P.SOURCE_MANAGE, on=source)
     if not source.is_enabled:
         raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
@@ -268,7 +267,7 @@ async def list_source_signals(
     """List what the source sent, as it came, the newest first."""
     before = read_moment(cursor)
     async with context.begin() as tx:
-        source = await queries.source(tx, who.access, parse("src", id))
+        source = await queries.source(tx, who.access, SOURCE_ID.read(id))
         rows = await queries.signals_of_source(tx, source.id, before=before, limit=limit + 1)
         effects = await queries.effects_of(tx, [row.id for row in rows]) if rows else {}
     return listing(

@@ -14,7 +14,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import Step
-from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID, Alert, AlertStatus
 from tocsin.api.base.body import Body, NoBody, ids_in, naming
 from tocsin.api.base.http import (
     MORE_PARAMETERS,
@@ -41,7 +41,6 @@ from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Problem
-from tocsin.kit.ids import parse, parse_all, public
 from tocsin.kit.search import AT_LEAST, NARROWED
 from tocsin.kit.text import storable
 from tocsin.notifications import queries as notifications
@@ -171,7 +170,7 @@ async def list_alerts(
             statuses=status or (),
             severities=severity or (),
             urgencies=urgency or (),
-            source_ids=parse_all("src", source_id or ()),
+            source_ids=SOURCE_ID.read_all(source_id or ()),
             incident_id=(await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None,
             needs_action=needs_action,
             troubles=paging or (),
@@ -210,7 +209,7 @@ async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Respo
             alert = await service.open_by_hand(
                 tx,
                 who,
-                source_id=parse("src", data.source_id),
+                source_id=SOURCE_ID.read(data.source_id),
                 title=data.title,
                 description=data.description,
                 severity=data.severity,
@@ -286,7 +285,7 @@ async def declare_incident_from_alert(
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
     # Before the body is read any further, as for every other verb.
-    ids = ids_in("ids", "alt", data.ids)
+    ids = ids_in("ids", ALERT_ID, data.ids)
     async with context.begin() as tx:
         became = await service.do_to_all(tx, who, data.action, ids)
         done = [each for each in became if isinstance(each, Alert)]
@@ -340,7 +339,7 @@ async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     async with context.begin() as tx:
         alert = await queries.named(tx, who.access, id)
         told = await incident_service.explain_alert(tx, who, alert.id)
-    return ExplanationOut(public("alt", alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
+    return ExplanationOut(ALERT_ID.write(alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
 
 
 def _step(step: Step) -> StepOut:

@@ -31,14 +31,14 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
+from tocsin.identity.model import USER_ID
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.webhook.bodies import LONGEST_CONTENT_TYPE
 from tocsin.notifications.channels.webhook.template import LONGEST
 from tocsin.notifications.health import Condition, MethodState
-from tocsin.notifications.model import BodyFormat, ContactMethod
+from tocsin.notifications.model import METHOD_ID, BodyFormat, ContactMethod
 from tocsin.oncall import service as oncall
 
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=2048)]
@@ -131,7 +131,7 @@ class PreviewOut(msgspec.Struct):
 
 def _method(method: ContactMethod, known: Condition) -> MethodOut:
     return MethodOut(
-        id=public("cm", method.id),
+        id=METHOD_ID.write(method.id),
         kind=method.kind,
         address=method.address,
         name=method.name,
@@ -178,7 +178,7 @@ async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddM
             tx,
             who,
             context.channels,
-            user_id=parse("usr", id),
+            user_id=USER_ID.read(id),
             kind=data.kind,
             address=data.address,
             name=data.name,
@@ -195,7 +195,7 @@ async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> R
     """Show one contact method."""
     user_id = theirs(who, id)
     async with context.begin() as tx:
-        method = await contact.contact_method(tx, parse("cm", method_id), user_id=user_id)
+        method = await contact.contact_method(tx, METHOD_ID.read(method_id), user_id=user_id)
         shaped = await _write(tx, context, method)
     return answer(shaped, version=shaped.version)
 
@@ -220,8 +220,8 @@ async def edit_contact_method(
             tx,
             who,
             context.channels,
-            user_id=parse("usr", id),
-            method_id=parse("cm", method_id),
+            user_id=USER_ID.read(id),
+            method_id=METHOD_ID.read(method_id),
             changes=changes,
             if_version=read_if_match(if_match),
         )
@@ -232,7 +232,7 @@ async def edit_contact_method(
 @post("/{id:str}/actions/preview_webhook_body", status_code=200, needs=Right.OWN)
 async def preview_webhook_body(context: Ctx, who: Who, id: Id, data: JSONBody[PreviewBody]) -> PreviewOut:
     """Show what a webhook of the person would be sent for a sample page. Refuses a template as saving it would."""
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     body = notifications.preview_webhook(
         who, user_id=user_id, format=data.format, template=data.template, content_type=data.content_type
     )
@@ -249,7 +249,7 @@ async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id, c
     """
     async with context.begin() as tx:
         await oncall.remove_contact_method(
-            tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id), confirmed=confirm
+            tx, who, user_id=USER_ID.read(id), method_id=METHOD_ID.read(method_id), confirmed=confirm
         )
 
 

@@ -22,17 +22,16 @@ from tocsin.api.base.http import (
     answer,
     given,
     listing,
-    public_or_none,
     read_if_match,
 )
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.identity.access import P
+from tocsin.identity.model import USER_ID
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries, service
-from tocsin.oncall.model import EscalationPolicy
+from tocsin.oncall.model import POLICY_ID, EscalationPolicy
 
 
 class StepTarget(Body, kw_only=True):
@@ -134,20 +133,20 @@ async def _write(tx: Tx, context: Context, policies: Sequence[EscalationPolicy])
     people = await queries.people(tx, {id for plan in plans.values() for step in plan.steps for id in step.user_ids})
     return [
         PolicyOut(
-            id=public("pol", policy.id),
+            id=POLICY_ID.write(policy.id),
             name=policy.name,
             description=policy.description,
             steps=[
                 PolicyStepOut(
                     position=position,
-                    targets=[StepTargetOut("user", public("usr", id), people[id][0]) for id in step.user_ids],
+                    targets=[StepTargetOut("user", USER_ID.write(id), people[id][0]) for id in step.user_ids],
                     wait_minutes=int(step.wait.total_seconds() // 60),
                 )
                 for position, step in enumerate(plans[policy.id].steps, start=1)
             ],
             repeat=policy.repeat,
             warnings=[
-                PolicyWarning(one.step, one.code, one.words, public_or_none("usr", one.user_id))
+                PolicyWarning(one.step, one.code, one.words, USER_ID.write_or_none(one.user_id))
                 for one in wrong[policy.id]
             ],
             created_at=stamp(policy.created_at),
@@ -167,7 +166,7 @@ def _drafts(steps: Sequence[PolicyStep]) -> list[service.StepDraft]:
 
 def _target(step: int, place: int, target: StepTarget) -> UUID:
     with naming("steps", step, "targets", place, "id"):
-        return parse("usr", target.id)
+        return USER_ID.read(target.id)
 
 
 @get("/", needs=P.ONCALL_VIEW)
@@ -196,7 +195,7 @@ async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[Create
 async def get_escalation_policy(context: Ctx, who: Who, id: Id) -> Response[PolicyOut]:
     """Show one policy with its steps."""
     async with context.begin() as tx:
-        shaped = (await _write(tx, context, [await queries.policy(tx, parse("pol", id))]))[0]
+        shaped = (await _write(tx, context, [await queries.policy(tx, POLICY_ID.read(id))]))[0]
     return answer(shaped, version=shaped.version)
 
 
@@ -206,7 +205,7 @@ async def edit_escalation_policy(
 ) -> Response[PolicyOut]:
     """Change a policy (JSON merge patch). Escalations under way follow the new steps from their next one on."""
     steps: list[PolicyStep] | None = given(data.steps)
-    policy_id: UUID = parse("pol", id)
+    policy_id: UUID = POLICY_ID.read(id)
     async with context.begin() as tx:
         policy = await service.update_policy(
             tx,
@@ -230,9 +229,9 @@ async def delete_escalation_policy(context: Ctx, who: Who, id: Id, replace_by: R
     stays (409). What it did before stays in the record under its name.
     """
     with naming("replace_by"):
-        other = parse("pol", replace_by) if replace_by is not None else None
+        other = POLICY_ID.read(replace_by) if replace_by is not None else None
     async with context.begin() as tx:
-        await alerts.delete_policy(tx, who, parse("pol", id), replace_by=other)
+        await alerts.delete_policy(tx, who, POLICY_ID.read(id), replace_by=other)
 
 
 ROUTER = Router(

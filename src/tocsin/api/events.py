@@ -11,17 +11,19 @@ from litestar import Response, Router, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from tocsin.api.base.http import Cursor, Limit, Listing, Time, listing, public_or_none, reference
+from tocsin.alerts.model import ALERT_ID
+from tocsin.api.base.http import Cursor, Limit, Listing, Time, listing, reference
 from tocsin.api.shapes.actors import ActorOut, write_actor
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_position
 from tocsin.events import log
+from tocsin.events.base import EVENT_ID
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, public
 
 NDJSON = "application/x-ndjson"
 _AT_ONCE = 500
@@ -49,13 +51,13 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 def _write(event: LoggedEvent) -> EventOut:
     return EventOut(
-        id=public("evt", event.id),
+        id=EVENT_ID.write(event.id),
         position=event.position,
         name=event.name,
         at=stamp(event.at),
         actor=write_actor(event),
-        alert_id=public_or_none("alt", event.alert_id),
-        incident_id=public_or_none("inc", event.incident_id),
+        alert_id=ALERT_ID.write_or_none(event.alert_id),
+        incident_id=INCIDENT_ID.write_or_none(event.incident_id),
         text=describe(event.name, event.actor_name, event.data).text,
         data=event.data,
     )
@@ -77,7 +79,7 @@ async def list_events(
     async with context.begin() as tx:
         wanted = _Wanted(
             names=tuple(word for word in name or () if "\0" not in word),
-            alert_id=parse("alt", alert_id) if alert_id is not None else None,
+            alert_id=ALERT_ID.read(alert_id) if alert_id is not None else None,
             incident_id=(await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None,
         )
         if NDJSON in request.headers.get("accept", ""):

@@ -15,8 +15,9 @@ from tocsin.api.shapes.targets import Target, read_target
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context, Ctx, Who
 from tocsin.identity.access import P
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
 from tocsin.oncall import queries, service
+from tocsin.oncall.model import POLICY_ID
 
 
 class FallbackTargetOut(msgspec.Struct):
@@ -47,8 +48,8 @@ async def _write(tx: Tx, context: Context) -> FallbackOut:
     found = await service.describe_fallback(tx, context.channels)
     target = None
     if found is not None:
-        prefix = "usr" if found.target.kind == "user" else "pol"
-        id = public(prefix, found.target.id)
+        kind = USER_ID if found.target.kind == "user" else POLICY_ID
+        id = kind.write(found.target.id)
         target = FallbackTargetOut(found.target.kind, id, found.name, found.problem or None)
     return FallbackOut(target, row.version if row is not None else 0)
 

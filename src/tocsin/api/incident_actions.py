@@ -10,7 +10,7 @@ from litestar import Response, Router, post
 from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body, NoBody, naming
-from tocsin.api.base.http import Id, IfMatch, answer, public_or_none, read_if_match, reference
+from tocsin.api.base.http import Id, IfMatch, answer, read_if_match, reference
 from tocsin.api.shapes.incidents import IncidentOut, Severity, shape
 from tocsin.api.shapes.pages import PageOut, write_page
 from tocsin.api.shapes.targets import Target, read_targets
@@ -18,13 +18,13 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity.access import P
+from tocsin.identity.model import USER_ID
 from tocsin.incidents import lifecycle, service
 from tocsin.incidents.model import CancelReason, Status
 from tocsin.incidents.service import ending, paging
-from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as escalations
-from tocsin.oncall.model import EscalationRun
+from tocsin.oncall.model import POLICY_ID, EscalationRun
 
 Note = Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT, description="Markdown.")]
 
@@ -220,8 +220,8 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
 
 
 def _known(already: service.Already) -> NotReached:
-    prefix = "usr" if already.target.kind == "user" else "pol"
-    return NotReached(already.target.kind, public(prefix, already.target.id), already.name, already.words)
+    kind = USER_ID if already.target.kind == "user" else POLICY_ID
+    return NotReached(already.target.kind, kind.write(already.target.id), already.name, already.words)
 
 
 async def _missed(tx: Tx, run: EscalationRun) -> NotReached:
@@ -229,8 +229,8 @@ async def _missed(tx: Tx, run: EscalationRun) -> NotReached:
     follows = await escalations.what_follows(tx, run)
     reason = run.end_reason or follows.nobody or follows.end
     if run.direct_user_id is not None:
-        return NotReached("user", public("usr", run.direct_user_id), run.policy_name, reason)
-    return NotReached("escalation_policy", public_or_none("pol", run.policy_id) or "", run.policy_name, reason)
+        return NotReached("user", USER_ID.write(run.direct_user_id), run.policy_name, reason)
+    return NotReached("escalation_policy", POLICY_ID.write_or_none(run.policy_id) or "", run.policy_name, reason)
 
 
 ROUTER = Router(

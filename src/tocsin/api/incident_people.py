@@ -31,9 +31,9 @@ from tocsin.api.shapes.people import Person
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.identity.access import P
+from tocsin.identity.model import USER_ID
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import IncidentRole, ResponderSource, Standing
-from tocsin.kit.ids import parse, public
 
 _Place = tuple[bool, AwareTime | None, str, UUID]
 
@@ -75,7 +75,7 @@ async def list_responders(
 
     def write(row: queries.NamedResponder) -> ResponderOut:
         return ResponderOut(
-            user=Person(public("usr", row.responder.user_id), row.name),
+            user=Person(USER_ID.write(row.responder.user_id), row.name),
             state=row.standing,
             source=ResponderSource(row.responder.source),
             roles=lifecycle.roles_of(incident, row.responder.user_id),
@@ -124,7 +124,7 @@ def _roles(data: SetRoles) -> dict[IncidentRole, UUID | None]:
     for role, user_id in named.items():
         if not isinstance(user_id, msgspec.UnsetType):
             with naming(role):
-                wanted[role] = parse("usr", user_id) if user_id is not None else None
+                wanted[role] = USER_ID.read(user_id) if user_id is not None else None
     return wanted
 
 

@@ -10,6 +10,7 @@ from litestar import Response, Router, delete, get, post
 from litestar.params import FromQuery, JSONBody
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.body import Body, ids_in
 from tocsin.api.base.http import (
     Cursor,
@@ -19,20 +20,19 @@ from tocsin.api.base.http import (
     Time,
     answer,
     listing,
-    public_or_none,
     reference,
 )
 from tocsin.api.shapes.actors import ActorOut, write_actor
 from tocsin.api.shapes.alerts import AlertOut, pagings, write_alert
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_position
+from tocsin.events.base import EVENT_ID
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries, service
 from tocsin.incidents.service import editing, linking
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, public
 
 
 class EntryOut(msgspec.Struct):
@@ -76,7 +76,7 @@ class LinkAlerts(Body, kw_only=True):
 def _entry(event: LoggedEvent) -> EntryOut:
     line = describe(event.name, event.actor_name, event.data)
     return EntryOut(
-        id=public("evt", event.id),
+        id=EVENT_ID.write(event.id),
         at=stamp(event.at),
         name=event.name,
         kind=line.kind,
@@ -85,12 +85,12 @@ def _entry(event: LoggedEvent) -> EntryOut:
         icon=line.icon,
         tone=line.tone,
         actor=write_actor(event),
-        alert_id=public_or_none("alt", event.alert_id),
+        alert_id=ALERT_ID.write_or_none(event.alert_id),
     )
 
 
 def _comment(event: LoggedEvent) -> CommentOut:
-    return CommentOut(public("evt", event.id), stamp(event.at), write_actor(event), str(event.data.get("body", "")))
+    return CommentOut(EVENT_ID.write(event.id), stamp(event.at), write_actor(event), str(event.data.get("body", "")))
 
 
 @get("/{id:str}/timeline", needs=P.INCIDENT_VIEW)
@@ -155,7 +155,7 @@ async def list_incident_alerts(
 @post("/{id:str}/alerts", status_code=200, needs=P.INCIDENT_EDIT)
 async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]) -> Listing[AlertOut]:
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
-    ids = ids_in("alert_ids", "alt", data.alert_ids)
+    ids = ids_in("alert_ids", ALERT_ID, data.alert_ids)
     async with context.begin() as tx:
         incident = await service.link_alerts(tx, who, reference(id), ids)
         linked = [await alert_queries.get(tx, who.access.reach, alert_id) for alert_id in dict.fromkeys(ids)]
@@ -171,7 +171,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
 async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
     """Take an alert out of the incident; one that is not in it stays where it is."""
     async with context.begin() as tx:
-        await service.unlink_alert(tx, who, reference(id), parse("alt", alert_id))
+        await service.unlink_alert(tx, who, reference(id), ALERT_ID.read(alert_id))
 
 
 ROUTER = Router(

@@ -11,6 +11,7 @@ import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
+from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.http import (
     Cursor,
@@ -32,12 +33,12 @@ from tocsin.api.shapes.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.identity.access import P
+from tocsin.identity.model import USER_ID
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.incidents import lifecycle, queries, service
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
 from tocsin.incidents.service import checks, paging
-from tocsin.kit.ids import parse, parse_all
 from tocsin.kit.search import AT_LEAST, NARROWED
 from tocsin.oncall.model import PagingTrouble
 
@@ -111,9 +112,9 @@ async def list_incidents(
             severities=severity or (),
             declared_from=moment("declared_at[gte]", declared_from),
             declared_to=moment("declared_at[lt]", declared_to),
-            lead_ids=parse_all("usr", lead_id or ()),
-            commander_ids=parse_all("usr", commander_id or ()),
-            reporter_ids=parse_all("usr", reporter_id or ()),
+            lead_ids=USER_ID.read_all(lead_id or ()),
+            commander_ids=USER_ID.read_all(commander_id or ()),
+            reporter_ids=USER_ID.read_all(reporter_id or ()),
             troubles=paging or (),
         )
         words = searchable(q)
@@ -135,7 +136,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
     `page` asks people and policies for help, as the verb of that name does; `responders` says who was reached.
     """
     with naming("lead_id"):
-        lead_id = parse("usr", data.lead_id) if data.lead_id is not None else None
+        lead_id = USER_ID.read(data.lead_id) if data.lead_id is not None else None
     async with context.begin() as tx:
         with naming("alert_id"):
             incident = await service.declare(
@@ -144,7 +145,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
                 title=data.title,
                 summary=data.summary,
                 severity=data.severity,
-                alert_id=parse("alt", data.alert_id) if data.alert_id is not None else None,
+                alert_id=ALERT_ID.read(data.alert_id) if data.alert_id is not None else None,
                 page_others=data.page_others,
                 started_at=moment("started_at", data.started_at),
                 lead_id=lead_id,

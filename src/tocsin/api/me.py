@@ -8,7 +8,7 @@ from litestar import Router, get
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
 
 
 class Me(msgspec.Struct):
@@ -28,7 +28,7 @@ async def get_me(context: Ctx, who: Who) -> Me:
     async with context.begin() as tx:
         user = await queries.user(tx, who.must_be_someone())
     return Me(
-        id=public("usr", user.id),
+        id=USER_ID.write(user.id),
         name=user.name,
         email=user.email,
         role=user.role,

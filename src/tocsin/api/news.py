@@ -10,15 +10,15 @@ from litestar import Response, Router, get, put
 from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body, naming
-from tocsin.api.base.http import Id, answer, public_or_none
+from tocsin.api.base.http import Id, answer
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity import queries as identity
+from tocsin.identity.model import USER_ID
 from tocsin.identity.permission import must_manage
-from tocsin.kit.ids import parse
 from tocsin.notifications import queries as contact
 from tocsin.notifications import telling
-from tocsin.notifications.model import Tell
+from tocsin.notifications.model import METHOD_ID, Tell
 from tocsin.notifications.news import Wish
 
 
@@ -48,13 +48,13 @@ class SetNewsPreference(Body, kw_only=True):
 
 
 def _written(wish: Wish) -> NewsPreferenceOut:
-    return NewsPreferenceOut(wish.tell, wish.low_urgency, public_or_none("cm", wish.method_id))
+    return NewsPreferenceOut(wish.tell, wish.low_urgency, METHOD_ID.write_or_none(wish.method_id))
 
 
 @get("/{id:str}/news_preference", needs=Right.OWN)
 async def get_news_preference(context: Ctx, who: Who, id: Id) -> Response[NewsPreferenceOut]:
     """Show what the person wants to be told."""
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     must_manage(who, user_id)
     async with context.begin() as tx:
         await identity.user(tx, user_id)
@@ -70,9 +70,9 @@ async def set_news_preference(
 
     409 `user.inactive` for somebody whose account is switched off: nothing is told to them.
     """
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     with naming("contact_method_id"):
-        method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
+        method_id = METHOD_ID.read(data.contact_method_id) if data.contact_method_id is not None else None
     wish = Wish(data.tell, data.low_urgency, method_id)
     async with context.begin() as tx:
         wish = await telling.set_preference(tx, who, user_id=user_id, wish=wish)

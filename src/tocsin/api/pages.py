@@ -9,6 +9,7 @@ from litestar import Response, Router, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.body import NoBody
 from tocsin.api.base.http import Cursor, Id, Limit, Listing, listing, reference
 from tocsin.api.shapes.pages import PageOut, write_page
@@ -21,9 +22,8 @@ from tocsin.identity.access import P
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import parse
 from tocsin.oncall import queries
-from tocsin.oncall.model import Page
+from tocsin.oncall.model import PAGE_ID, Page
 
 
 @get("/", needs=P.ALERT_VIEW)
@@ -44,7 +44,7 @@ async def list_pages(
     before = read_place(cursor, UUID)
     async with context.begin() as tx:
         about = (await incident_queries.get(tx, who.access, reference(incident))).id if incident is not None else None
-        alert_ids = await alert_queries.seen(tx, who.access, [parse("alt", id) for id in alert_id or ()])
+        alert_ids = await alert_queries.seen(tx, who.access, [ALERT_ID.read(id) for id in alert_id or ()])
         rows = await queries.pages_of(tx, alert_ids=alert_ids, incident_id=about, before=before, limit=limit + 1)
     return listing(request, rows, limit, lambda row: write_page(*row), lambda row: row[0].id)
 
@@ -53,28 +53,28 @@ async def list_pages(
 async def get_page(context: Ctx, who: Who, id: Id) -> PageOut:
     """Show one page."""
     async with context.begin() as tx:
-        return await _named(tx, await service.read_page(tx, who, parse("pag", id)))
+        return await _named(tx, await service.read_page(tx, who, PAGE_ID.read(id)))
 
 
 @post("/{id:str}/actions/acknowledge", status_code=200, needs=Right.SIGNED_IN)
 async def acknowledge_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Answer the page that one was sent, and by it the alert or the incident that it is about."""
     async with context.begin() as tx:
-        return await _named(tx, await service.answer_page(tx, who, parse("pag", id), "api"))
+        return await _named(tx, await service.answer_page(tx, who, PAGE_ID.read(id), "api"))
 
 
 @post("/{id:str}/actions/decline", status_code=200, needs=Right.SIGNED_IN)
 async def decline_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Say that one cannot take it; the next step follows at once when nobody else is being asked."""
     async with context.begin() as tx:
-        return await _named(tx, await service.decline_page(tx, who, parse("pag", id)))
+        return await _named(tx, await service.decline_page(tx, who, PAGE_ID.read(id)))
 
 
 @post("/{id:str}/actions/escalate", status_code=200, needs=Right.SIGNED_IN)
 async def escalate_page(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> PageOut:
     """Ask for the next step of the escalation now."""
     async with context.begin() as tx:
-        return await _named(tx, await service.escalate_page(tx, who, parse("pag", id)))
+        return await _named(tx, await service.escalate_page(tx, who, PAGE_ID.read(id)))
 
 
 async def _named(tx: Tx, page: Page) -> PageOut:

@@ -34,14 +34,13 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import User
+from tocsin.identity.model import USER_ID, User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
-from tocsin.notifications.model import NotificationRule, Urgency
+from tocsin.notifications.model import METHOD_ID, NotificationRule, Urgency
 from tocsin.notifications.service import RuleDraft
 
 Delay = Annotated[int, msgspec.Meta(ge=0, le=1440)]
@@ -130,7 +129,7 @@ class SendTestPage(Body, kw_only=True):
 def write_user(user: User) -> UserOut:
     """Write a person's account."""
     return UserOut(
-        id=public("usr", user.id),
+        id=USER_ID.write(user.id),
         name=user.name,
         email=user.email,
         role=user.role,
@@ -143,12 +142,12 @@ def write_user(user: User) -> UserOut:
 
 
 def _rule(rule: NotificationRule) -> RuleOut:
-    return RuleOut(Urgency(rule.urgency), rule.delay_minutes, public("cm", rule.contact_method_id))
+    return RuleOut(Urgency(rule.urgency), rule.delay_minutes, METHOD_ID.write(rule.contact_method_id))
 
 
 def _draft(at: int, rule: Rule) -> RuleDraft:
     with naming("rules", at, "contact_method_id"):
-        return RuleDraft(rule.urgency, rule.delay_minutes, parse("cm", rule.contact_method_id))
+        return RuleDraft(rule.urgency, rule.delay_minutes, METHOD_ID.read(rule.contact_method_id))
 
 
 @get("/", needs=P.USER_VIEW)
@@ -187,7 +186,7 @@ async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Res
 async def get_user(context: Ctx, who: Who, id: Id) -> Response[UserOut]:
     """Show one person."""
     async with context.begin() as tx:
-        user = await queries.user(tx, parse("usr", id))
+        user = await queries.user(tx, USER_ID.read(id))
     return answer(write_user(user), version=user.version)
 
 
@@ -210,7 +209,7 @@ async def edit_user(
     )
     async with context.begin() as tx:
         user = await incidents.update_person(
-            tx, who, parse("usr", id), changes, read_if_match(if_match), confirmed=confirm
+            tx, who, USER_ID.read(id), changes, read_if_match(if_match), confirmed=confirm
         )
     return answer(write_user(user), version=user.version)
 
@@ -218,7 +217,7 @@ async def edit_user(
 @post("/{id:str}/actions/set_password", status_code=200, opt={COMMITS_ELSEWHERE: True}, needs=Right.OWN)
 async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPassword]) -> Response[UserOut]:
     """Set the password; the person's other sessions end, tokens stay. 429 after several wrong current passwords."""
-    user = await identity.set_password(context.db, who, parse("usr", id), data.password, data.current)
+    user = await identity.set_password(context.db, who, USER_ID.read(id), data.password, data.current)
     return answer(write_user(user), version=user.version)
 
 
@@ -240,16 +239,16 @@ async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[
     """Replace the person's rules."""
     drafts = [_draft(at, rule) for at, rule in enumerate(data.rules)]
     async with context.begin() as tx:
-        rows = await notifications.set_rules(tx, who, user_id=parse("usr", id), rules=drafts)
+        rows = await notifications.set_rules(tx, who, user_id=USER_ID.read(id), rules=drafts)
     return Listing([_rule(row) for row in rows])
 
 
 @post("/{id:str}/actions/send_test_page", status_code=200, needs=Right.OWN)
 async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTestPage]) -> Listing[DeliveryOut]:
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     with naming("contact_method_id"):
-        method_id = parse("cm", data.contact_method_id) if data.contact_method_id is not None else None
+        method_id = METHOD_ID.read(data.contact_method_id) if data.contact_method_id is not None else None
     must_manage(who, user_id)
     async with context.begin() as tx:
         name = (await queries.user(tx, user_id)).name

@@ -14,16 +14,18 @@ import msgspec
 from litestar import Router, get
 from litestar.params import HeaderParameter, QueryParameter
 
-from tocsin.api.base.http import Time, public_or_none, reference
+from tocsin.alerts.model import ALERT_ID
+from tocsin.api.base.http import Time, reference
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.stream import EventStream, happening
+from tocsin.events.base import EVENT_ID
 from tocsin.events.live import Seen
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.incidents.sight import Sight, sight
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import public
 
 
 class LiveEvent(msgspec.Struct):
@@ -68,14 +70,14 @@ async def _written(events: AsyncGenerator[Seen | None], theirs: Sight) -> AsyncG
 def _write(event: Seen) -> bytes:
     line = describe(event.name, event.actor_name, event.data)
     data = LiveEvent(
-        id=public("evt", event.id),
+        id=EVENT_ID.write(event.id),
         name=event.name,
         at=stamp(event.at),
         actor=event.actor_name,
         text=line.text,
         detail=line.detail,
-        alert_id=public_or_none("alt", event.alert_id),
-        incident_id=public_or_none("inc", event.incident_id),
+        alert_id=ALERT_ID.write_or_none(event.alert_id),
+        incident_id=INCIDENT_ID.write_or_none(event.incident_id),
     )
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (event.cursor.encode(), event.name.encode(), msgspec.json.encode(data))
 

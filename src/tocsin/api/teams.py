@@ -19,11 +19,10 @@ from tocsin.edge.cursors import read_place
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import Team, User
+from tocsin.identity.model import TEAM_ID, USER_ID, Team, User
 from tocsin.identity.service.teams import LONGEST_DESCRIPTION, Members
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import parse, public
 
 Name = Annotated[str, msgspec.Meta(max_length=80)]
 Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
@@ -89,18 +88,18 @@ class SetMembers(Body, kw_only=True):
 
 
 def _with_roles(members: Sequence[Member]) -> dict[UUID, str | None]:
-    ids = ids_in("members", "usr", [member.user_id for member in members])
+    ids = ids_in("members", USER_ID, [member.user_id for member in members])
     return {id: member.role for id, member in zip(ids, members, strict=True)}
 
 
 def _write(team: Team, members: Sequence[tuple[User, str | None]]) -> TeamOut:
     return TeamOut(
-        id=public("tem", team.id),
+        id=TEAM_ID.write(team.id),
         name=team.name,
         description=team.description,
         is_private=team.is_private,
         archived_at=when(team.archived_at),
-        members=[MemberOut(public("usr", user.id), user.name, role) for user, role in members],
+        members=[MemberOut(USER_ID.write(user.id), user.name, role) for user, role in members],
         created_at=stamp(team.created_at),
         version=team.version,
     )
@@ -126,7 +125,7 @@ async def list_teams(
 @post("/", needs=P.TEAM_MANAGE)
 async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Response[TeamOut]:
     """Create a team."""
-    members: Members = dict.fromkeys(ids_in("member_ids", "usr", data.member_ids)) | _with_roles(data.members)
+    members: Members = dict.fromkeys(ids_in("member_ids", USER_ID, data.member_ids)) | _with_roles(data.members)
     async with context.begin() as tx:
         team = await identity.create_team(
             tx, who, name=data.name, description=data.description, is_private=data.is_private, members=members
@@ -138,7 +137,7 @@ async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Res
 async def get_team(context: Ctx, who: Who, id: Id) -> Response[TeamOut]:
     """Show one team."""
     async with context.begin() as tx:
-        return await _answer(tx, await queries.team(tx, who.access, parse("tem", id)))
+        return await _answer(tx, await queries.team(tx, who.access, TEAM_ID.read(id)))
 
 
 @patch("/{id:str}", needs=P.TEAM_MANAGE)
@@ -148,7 +147,7 @@ async def edit_team(
     """Rename or describe a team, or make it private or open (JSON merge patch)."""
     changes = identity.TeamChanges(given(data.name), given(data.description), given(data.is_private))
     async with context.begin() as tx:
-        team = await identity.update_team(tx, who, parse("tem", id), changes, if_version=read_if_match(if_match))
+        team = await identity.update_team(tx, who, TEAM_ID.read(id), changes, if_version=read_if_match(if_match))
         return await _answer(tx, team)
 
 
@@ -156,14 +155,14 @@ async def edit_team(
 async def archive_team(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[TeamOut]:
     """Offer the team for nothing new. What it owns stays its own."""
     async with context.begin() as tx:
-        return await _answer(tx, await identity.archive_team(tx, who, parse("tem", id)))
+        return await _answer(tx, await identity.archive_team(tx, who, TEAM_ID.read(id)))
 
 
 @post("/{id:str}/actions/unarchive", status_code=200, needs=P.TEAM_MANAGE)
 async def unarchive_team(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[TeamOut]:
     """Offer the team again."""
     async with context.begin() as tx:
-        return await _answer(tx, await identity.archive_team(tx, who, parse("tem", id), archived=False))
+        return await _answer(tx, await identity.archive_team(tx, who, TEAM_ID.read(id), archived=False))
 
 
 @put("/{id:str}/members", needs=P.TEAM_MANAGE)
@@ -171,7 +170,7 @@ async def set_team_members(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetMembers], if_match: IfMatch = None
 ) -> Response[TeamOut]:
     """Make exactly these people the team's members."""
-    team_id = parse("tem", id)
+    team_id = TEAM_ID.read(id)
     if (data.members is msgspec.UNSET) == (data.member_ids is msgspec.UNSET):
         raise Invalid("members", "Give either `members` or `member_ids`.", code="required")
     async with context.begin() as tx:
@@ -179,7 +178,7 @@ async def set_team_members(
             wanted = _with_roles(data.members)
         else:
             known = {user.id: role for user, role in (await queries.members(tx, [team_id]))[team_id]}
-            wanted = {id: known.get(id) for id in ids_in("member_ids", "usr", given(data.member_ids) or [])}
+            wanted = {id: known.get(id) for id in ids_in("member_ids", USER_ID, given(data.member_ids) or [])}
         await identity.update_members(tx, who, team_id, wanted, if_version=read_if_match(if_match))
         return await _answer(tx, await queries.team(tx, who.access, team_id))
 

@@ -19,10 +19,9 @@ from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import ApiToken, Session
+from tocsin.identity.model import SESSION_ID, TOKEN_ID, USER_ID, ApiToken, Session
 from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import parse, public
 
 
 class TokenOut(msgspec.Struct):
@@ -67,10 +66,10 @@ class SessionOut(msgspec.Struct):
 
 def _fields(token: ApiToken) -> dict[str, Any]:
     return {
-        "id": public("tok", token.id),
+        "id": TOKEN_ID.write(token.id),
         "name": token.name,
         "hint": token.hint,
-        "user_id": public("usr", token.user_id),
+        "user_id": USER_ID.write(token.user_id),
         "scopes": list(token.scopes),
         "created_at": stamp(token.created_at),
         "last_used_at": when(token.last_used_at),
@@ -88,7 +87,7 @@ async def list_api_tokens(
     cursor: Cursor = None,
 ) -> Response[Listing[TokenOut]]:
     """List a person's tokens that are not revoked."""
-    wanted = parse("usr", user_id) if user_id is not None else who.must_be_someone()
+    wanted = USER_ID.read(user_id) if user_id is not None else who.must_be_someone()
     must_manage(who, wanted)
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
@@ -100,7 +99,7 @@ async def list_api_tokens(
 async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) -> Response[NewTokenOut]:
     """Make a token. Its secret is in this answer and nowhere else."""
     with naming("user_id"):
-        user_id = parse("usr", data.user_id) if data.user_id is not None else who.must_be_someone()
+        user_id = USER_ID.read(data.user_id) if data.user_id is not None else who.must_be_someone()
         async with context.begin() as tx:
             token, secret = await identity.create_token(tx, who, user_id=user_id, name=data.name, scopes=data.scopes)
     return answer(NewTokenOut(**_fields(token), token=secret), status=201)
@@ -110,7 +109,7 @@ async def create_api_token(context: Ctx, who: Who, data: JSONBody[CreateToken]) 
 async def revoke_api_token(context: Ctx, who: Who, id: Id) -> None:
     """End a token: one's own, or anybody's with `user.manage`. A revoked token stays revoked."""
     async with context.begin() as tx:
-        await identity.revoke_token(tx, who, parse("tok", id))
+        await identity.revoke_token(tx, who, TOKEN_ID.read(id))
 
 
 @get("/sessions", needs=Right.OWN)
@@ -125,7 +124,7 @@ async def list_sessions(
 
     def write(row: Session) -> SessionOut:
         return SessionOut(
-            id=public("ses", row.id),
+            id=SESSION_ID.write(row.id),
             is_current=row.id == who.session_id,
             ip=row.ip,
             user_agent=row.user_agent,
@@ -141,7 +140,7 @@ async def list_sessions(
 async def end_session(context: Ctx, who: Who, id: Id) -> None:
     """Sign a browser out: one's own, or anybody's with `user.manage`."""
     async with context.begin() as tx:
-        await identity.revoke_session(tx, who, parse("ses", id))
+        await identity.revoke_session(tx, who, SESSION_ID.read(id))
 
 
 ROUTER = Router(

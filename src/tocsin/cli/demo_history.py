@@ -25,7 +25,7 @@ from tocsin.cli.demo_signals import Problem
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import queries as organisation
 from tocsin.identity.access import EVERYTHING
-from tocsin.identity.model import Actor, User, UserId
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
@@ -50,8 +50,8 @@ class Cast:
     def person(self, key: str) -> Actor:
         return Actor.person(self.users[key])
 
-    def id_of(self, key: str) -> UserId:
-        return UserId(self.users[key].id)
+    def id_of(self, key: str) -> UUID:
+        return self.users[key].id
 
     async def alert(
         self, source: str, title: str, severity: int | None, description: str, team: str = "platform", **labels: str

@@ -16,9 +16,9 @@ from tocsin.identity import service as identity
 from tocsin.identity.access import P, Permission, Role
 from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import TOKEN_ID, USER_ID, Actor, User
 from tocsin.incidents import service as incidents
-from tocsin.kit import clock, ids
+from tocsin.kit import clock
 from tocsin.kit.addresses import at
 from tocsin.kit.errors import Conflict, InUse, NotFound
 from tocsin.oncall import service as oncall
@@ -84,7 +84,7 @@ def user_create(email: str, name: str, role: str, time_zone: str, password_stdin
             runtime.say(
                 f"{made.name} is paged when nobody else answers or can be reached (change it under Organisation)."
             )
-        return [ids.public("usr", made.id)]
+        return [USER_ID.write(made.id)]
 
     _in_transaction(create)
 
@@ -112,7 +112,7 @@ def _where(settings: Settings) -> str:
 
 def _cells(each: User) -> tuple[str, ...]:
     state = "active" if each.is_active else "deactivated"
-    return ids.public("usr", each.id), each.email, each.role, state, each.name
+    return USER_ID.write(each.id), each.email, each.role, state, each.name
 
 
 @user.command("link", short_help="Print a link that signs a person in.")
@@ -234,7 +234,7 @@ def token_list(email: str | None) -> None:
             for each in page:
                 used = clock.stamp(each.last_used_at) if each.last_used_at else "never"
                 scopes = ",".join(each.scopes) or "all"
-                cells = (ids.public("tok", each.id), each.hint + "…", owners[each.user_id].email, used, scopes)
+                cells = (TOKEN_ID.write(each.id), each.hint + "…", owners[each.user_id].email, used, scopes)
                 lines.append("\t".join((*cells, each.name)))
             page = await queries.tokens_of(tx, owner_id, after=page[-1].id, limit=_PAGE)
         return lines
@@ -248,7 +248,7 @@ def token_revoke(token_id: str) -> None:
     """End a token by its id, as `tocsin token list` shows it (`tok_…`)."""
 
     async def revoke(tx: Tx, settings: Settings) -> list[str]:
-        ended = await identity.revoke_token(tx, OPERATOR, ids.parse("tok", token_id))
+        ended = await identity.revoke_token(tx, OPERATOR, TOKEN_ID.read(token_id))
         runtime.say(f"The token “{ended.name}” is revoked.")
         return []
 

@@ -7,6 +7,10 @@ from uuid import UUID
 
 import msgspec
 
+from tocsin.kit.ids import IdKind
+
+EVENT_ID = IdKind("event", "evt")
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A fact. Subclasses set `name` (`incident.resolved`) and declare what happened as fields.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
@@ -27,13 +26,17 @@ from tocsin.identity.access import (
     Role,
 )
 from tocsin.kit.errors import Unauthenticated
+from tocsin.kit.ids import IdKind
 from tocsin.kit.record import JsonObject, Record, one_of
 
 # The roles of 0.1.0, which runs beside this version while an installation is upgraded.
 _KNOWN = (Role.ADMIN, Role.RESPONDER, Role.STAKEHOLDER)
 
-UserId = NewType("UserId", UUID)
-TeamId = NewType("TeamId", UUID)
+USER_ID = IdKind("user", "usr")
+TEAM_ID = IdKind("team", "tem")
+TOKEN_ID = IdKind("api_token", "tok")
+SESSION_ID = IdKind("session", "ses")
+GRANT_ID = IdKind("access_grant", "grt")
 
 
 class ActorKind(StrEnum):
@@ -50,7 +53,7 @@ class Actor:
 
     kind: ActorKind
     name: str
-    user_id: UserId | None = None
+    user_id: UUID | None = None
     role: str | None = None
     email: str = ""
     access: Access = NOTHING
@@ -85,7 +88,7 @@ class Actor:
         return cls(
             kind=ActorKind.USER,
             name=user.name,
-            user_id=UserId(user.id),
+            user_id=user.id,
             role=user.role,
             email=user.email,
             # A scope of a newer version beside this one allows nothing here.
@@ -114,7 +117,7 @@ class Actor:
         """Raise `Denied` unless there can be anything that the actor may see by this permission."""
         self.access.must_look(permission)
 
-    def must_be_someone(self) -> UserId:
+    def must_be_someone(self) -> UUID:
         """Return the person's id; raises `Unauthenticated` for a source or for Tocsin itself."""
         if self.user_id is None:
             raise Unauthenticated("Only a person can do this.")

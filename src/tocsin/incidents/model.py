@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
@@ -12,9 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.identity.access import Owned, ResourceKind
 from tocsin.identity.model import OwnedByTeams
+from tocsin.kit.ids import IdKind
 from tocsin.kit.record import Record, one_of
 
-IncidentId = NewType("IncidentId", UUID)
+INCIDENT_ID = IdKind("incident", "inc")
 
 
 class Status(StrEnum):

@@ -34,6 +34,7 @@ from tocsin.identity.access import Access
 from tocsin.identity.model import User
 from tocsin.incidents.model import (
     COUNTED,
+    INCIDENT_ID,
     OPEN,
     Incident,
     Responder,
@@ -43,7 +44,6 @@ from tocsin.incidents.model import (
     Status,
 )
 from tocsin.incidents.visibility import visible
-from tocsin.kit import ids
 from tocsin.kit.errors import NotFound
 from tocsin.kit.search import MOST_SEARCHED, is_short
 from tocsin.kit.text import storable
@@ -116,7 +116,7 @@ def _by_ref(ref: Ref) -> Select[Incident]:
     if isinstance(ref, UUID):
         return query.where(Incident.id == ref)
     if ref.startswith("inc_"):
-        return query.where(Incident.id == ids.parse("inc", ref))
+        return query.where(Incident.id == INCIDENT_ID.read(ref))
     said = storable(ref)
     return query.where(Incident.reference.in_({said, said.upper()}))
 

@@ -26,26 +26,51 @@ def new_id() -> UUID:
     return UUID(int=(millis & (1 << 48) - 1) << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | rest)
 
 
-def public(prefix: str, id: UUID) -> str:
-    """Write an id as people and programs see it: `inc_01j…`."""
-    value = id.int
-    digits = [_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(digits)}"
+class IdKind:
+    """The ids of one kind of thing: what they look like outside, and how they are read back.
+
+    A domain names its kinds beside its rows; a prefix or a name that is taken fails at once.
+    """
+
+    __slots__ = ("name", "prefix")
+
+    def __init__(self, name: str, prefix: str) -> None:
+        if name in _KINDS or any(prefix == kind.prefix for kind in _KINDS.values()):
+            raise ValueError(f"There are ids called {name} or beginning with {prefix}_ already.")
+        self.name = name
+        self.prefix = prefix
+        _KINDS[name] = self
+
+    def write(self, id: UUID) -> str:
+        """Write an id as people and programs see it: `inc_01j…`."""
+        value = id.int
+        digits = [_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5)]
+        return f"{self.prefix}_{''.join(digits)}"
+
+    def write_or_none(self, id: UUID | None) -> str | None:
+        """Write the id of something that need not be there."""
+        return None if id is None else self.write(id)
+
+    def read(self, text: str) -> UUID:
+        """Read a public id back; raises `NotFound` for anything that is not one of this kind."""
+        head, _, tail = text.partition("_")
+        if head != self.prefix or len(tail) != _LENGTH or any(c not in _VALUE for c in tail):
+            raise NotFound(f"There is no “{text[:60]}”.")
+        value = 0
+        for c in tail:
+            value = value << 5 | _VALUE[c]
+        if value >> 128:
+            raise NotFound(f"There is no “{text[:60]}”.")
+        return UUID(int=value)
+
+    def read_all(self, texts: Iterable[str]) -> list[UUID]:
+        """Read several public ids of this kind."""
+        return [self.read(text) for text in texts]
 
 
-def parse(prefix: str, text: str) -> UUID:
-    """Read a public id back; raises `NotFound` for anything that is not one of this kind."""
-    head, _, tail = text.partition("_")
-    if head != prefix or len(tail) != _LENGTH or any(c not in _VALUE for c in tail):
-        raise NotFound(f"There is no “{text[:60]}”.")
-    value = 0
-    for c in tail:
-        value = value << 5 | _VALUE[c]
-    if value >> 128:
-        raise NotFound(f"There is no “{text[:60]}”.")
-    return UUID(int=value)
+_KINDS: dict[str, IdKind] = {}
 
 
-def parse_all(prefix: str, texts: Iterable[str]) -> list[UUID]:
-    """Read several public ids of one kind."""
-    return [parse(prefix, text) for text in texts]
+def ids_of(name: str) -> IdKind:
+    """Return the ids of a kind that is known by name only: `incident`, `alert_source`. Raises `KeyError`."""
+    return _KINDS[name]

@@ -26,10 +26,10 @@ from tocsin.kit.addresses import at
 from tocsin.kit.clock import monotonic
 from tocsin.kit.crypto import KeyRing
 from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
-from tocsin.kit.ids import public
+from tocsin.kit.ids import ids_of
 from tocsin.kit.text import clean, storable
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
-from tocsin.notifications.model import SubjectKind, read_shape
+from tocsin.notifications.model import DELIVERY_ID, SubjectKind, read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
 from tocsin.notifications.outcomes import Started, emit_failure, failed, set_aside, succeeded, wake
 from tocsin.notifications.patience import CALL_WITHIN, NEWS_TRIED_FOR, SLOW_CALL_WITHIN
@@ -304,9 +304,6 @@ async def _call(sender: Sender, started: Started, trace: Trace | None, keys: Key
     return replace(receipt, detail=storable(receipt.detail), provider_id=provider_id)
 
 
-_IDS: Mapping[str, str] = {"alert": "alt", "incident": "inc"}
-
-
 def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyRing | None) -> PageMessage:
     """Say what the page, the test or the news say, in texts that read as they look; `keys` sign the link of a page."""
     content = started.content
@@ -314,21 +311,21 @@ def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyR
     if started.incident_id is not None and reference:
         path = f"/incidents/{reference}"
     else:
-        path = f"/alerts/{public('alt', started.alert_id)}" if started.alert_id else "/"
+        path = f"/alerts/{ids_of('alert').write(started.alert_id)}" if started.alert_id else "/"
     acknowledge = None
     if started.kind == "page" and keys is not None:
         token = keys.sign_id(ACK_PURPOSE, started.id, started.sending_at + sender.link_valid_for)
         acknowledge = at(sender.base_url, f"/p/{token}")
     return PageMessage(
-        delivery_id=public("dlv", started.id),
+        delivery_id=DELIVERY_ID.write(started.id),
         kind=started.kind,
         title=clean(content["title"]),
         body=clean(content["body"]),
         severity=f"SEV{content['severity']}",
         urgency=content["urgency"],
         status=content.get("status", "triggered"),
-        alert_id=public("alt", started.alert_id) if started.alert_id else None,
-        incident_id=public("inc", started.incident_id) if started.incident_id else None,
+        alert_id=ids_of("alert").write(started.alert_id) if started.alert_id else None,
+        incident_id=ids_of("incident").write(started.incident_id) if started.incident_id else None,
         incident_number=reference,
         url=at(sender.base_url, path),
         acknowledge_url=acknowledge,
@@ -339,7 +336,7 @@ def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyR
         possible_duplicate=started.possible_duplicate,
         minutes_late=_minutes_late(started),
         about=clean(content.get("about", "")),
-        threads=[public(_IDS[named["kind"]], UUID(named["id"])) for named in content.get("threads", ())],
+        threads=[ids_of(named["kind"]).write(UUID(named["id"])) for named in content.get("threads", ())],
         sent_at=started.sending_at,
         recipient_name=started.user_name,
         shape=read_shape(started.shape),

@@ -6,16 +6,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tocsin.kit.ids import IdKind
 from tocsin.kit.record import JsonObject, Record, one_of
 
-ContactMethodId = NewType("ContactMethodId", UUID)
-DeliveryId = NewType("DeliveryId", UUID)
+METHOD_ID = IdKind("contact_method", "cm")
+RULE_ID = IdKind("notification_rule", "nru")
+DELIVERY_ID = IdKind("delivery", "dlv")
 
 
 class Urgency(StrEnum):

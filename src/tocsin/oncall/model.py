@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tocsin.kit.ids import IdKind
 from tocsin.kit.record import JsonObject, Record, one_of
 from tocsin.notifications.model import Urgency
 
-PolicyId = NewType("PolicyId", UUID)
-RunId = NewType("RunId", UUID)
-PageId = NewType("PageId", UUID)
+POLICY_ID = IdKind("escalation_policy", "pol")
+PAGE_ID = IdKind("page", "pag")
 
 
 class TargetKind(StrEnum):

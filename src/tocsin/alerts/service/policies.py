@@ -5,13 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from tocsin.alerts import queries
-from tocsin.alerts.model import AlertRoute
+from tocsin.alerts.model import ALERT_ID, ROUTE_ID, AlertRoute
 from tocsin.alerts.service.routes import lead_to
 from tocsin.db.engine import Tx
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import InUse, Invalid, NotFound, Use
-from tocsin.kit.ids import public
+from tocsin.kit.ids import ids_of
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
@@ -22,14 +22,14 @@ async def uses_of_policy(tx: Tx, who: Actor, id: UUID) -> list[Use]:
 
     What may be private is named to those only who see it, or all that is private.
     """
-    found = [Use("alert_route", public("rte", route.id), route.name, "route") for route in await _leading_to(tx, id)]
+    found = [Use("alert_route", ROUTE_ID.write(route.id), route.name, "route") for route in await _leading_to(tx, id)]
     fallback = await oncall_queries.fallback_target(tx)
     if fallback is not None and fallback.policy_id == id:
         found.append(Use("fallback", "", "The fallback", "asked when nobody else answers"))
     for run in await oncall_queries.running_runs_of(tx, id):
-        kind, about = ("alert", public("alt", run.alert_id)) if run.alert_id else ("incident", "")
+        kind, about = ("alert", ALERT_ID.write(run.alert_id)) if run.alert_id else ("incident", "")
         if run.incident_id is not None:
-            about = public("inc", run.incident_id)
+            about = ids_of("incident").write(run.incident_id)
         is_told = P.PRIVATE_VIEW in who.access.organisation
         if not is_told and run.alert_id is not None:
             is_told = bool(await queries.seen(tx, who.access, [run.alert_id]))

@@ -22,7 +22,7 @@ from litestar.typing import FieldDefinition
 
 from tocsin.api.base.wording import sentence
 from tocsin.kit.errors import FieldError, Invalid, NotFound, Unreadable, WrongType
-from tocsin.kit.ids import parse
+from tocsin.kit.ids import IdKind
 from tocsin.kit.text import finite, storable_json
 
 T = TypeVar("T")
@@ -68,12 +68,12 @@ def naming(*place: str | int) -> Generator[None]:
         raise Invalid("/".join(map(str, place)), problem.message, code="unknown") from None
 
 
-def ids_in(field: str, prefix: str, texts: Iterable[str]) -> list[UUID]:
+def ids_in(field: str, kind: IdKind, texts: Iterable[str]) -> list[UUID]:
     """Read the public ids in a list of the body; raises `Invalid` at the first that is none of this kind."""
     found: list[UUID] = []
     for at, text in enumerate(texts):
         with naming(field, at):
-            found.append(parse(prefix, text))
+            found.append(kind.read(text))
     return found
 
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
-from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
@@ -27,7 +26,6 @@ from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import PROBLEM_JSON, as_problem, body_of, headers_of
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import FieldError, Invalid, NotFound, Stale
-from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 
 Confirm = Annotated[bool, QueryParameter(description="Do it although what is in `uses` needs it.")]
@@ -84,11 +82,6 @@ def answer(body: T, *, version: int | None = None, status: int = 200) -> Respons
 def when(at: datetime | None) -> str | None:
     """Write a time that may be missing."""
     return None if at is None else stamp(at)
-
-
-def public_or_none(prefix: str, id: UUID | None) -> str | None:
-    """Write an id that may be missing."""
-    return None if id is None else public(prefix, id)
 
 
 def given(value: T | msgspec.UnsetType) -> T | None:

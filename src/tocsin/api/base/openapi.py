@@ -17,6 +17,7 @@ from tocsin.api.base.body import Body
 from tocsin.api.base.idempotency import LONGEST_KEY
 from tocsin.edge.auth import COOKIE
 from tocsin.edge.rights import Needs, said
+from tocsin.kit.ids import ids_of
 
 T = TypeVar("T")
 
@@ -128,18 +129,6 @@ _DONE = {"201": "It was made.", "204": "It was done."}
 _NUMBERED = {
     "incidents": "Its id (`inc_…`) or its number (`INC-7`).",
     "alerts": "Its id (`alt_…`) or its number (`ALR-31`).",
-}
-_PREFIXES = {
-    "alerts": "alt",
-    "alert_sources": "src",
-    "alert_routes": "rte",
-    "escalation_policies": "pol",
-    "pages": "pag",
-    "users": "usr",
-    "teams": "tem",
-    "access_grants": "grt",
-    "api_tokens": "tok",
-    "sessions": "ses",
 }
 _PARAMETERS = {
     "alert_id": "The id of an alert: `alt_…`.",
@@ -292,12 +281,17 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any], schem
         operation["responses"]["200"]["content"]["application/x-ndjson"] = line
 
 
+def _one_of(resources: str) -> str:
+    """Return what one of a resource is called: `escalation_policies` holds each `escalation_policy`."""
+    return f"{resources[:-3]}y" if resources.endswith("ies") else resources.removesuffix("s")
+
+
 def _words_for(parameter: str, path: str) -> str:
     """Say what a parameter of an address is, or of a list where it does not say it itself."""
     if parameter != "id":
         return _PARAMETERS.get(parameter, "")
     kind = path.split("/")[3]
-    return _NUMBERED.get(kind) or f"Its id: `{_PREFIXES[kind]}_…`."
+    return _NUMBERED.get(kind) or f"Its id: `{ids_of(_one_of(kind)).prefix}_…`."
 
 
 def _complete_success(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from tocsin.alerts.model import SOURCE_ID
 from tocsin.events.log import LoggedEvent
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
 
 
 class ActorOut(msgspec.Struct):
@@ -18,6 +19,6 @@ class ActorOut(msgspec.Struct):
 
 def write_actor(event: LoggedEvent) -> ActorOut:
     """Write who caused an event."""
-    prefix = {"user": "usr", "source": "src"}.get(event.actor_kind)
-    id = public(prefix, event.actor_id) if prefix and event.actor_id is not None else None
+    kind = {"user": USER_ID, "source": SOURCE_ID}.get(event.actor_kind)
+    id = kind.write_or_none(event.actor_id) if kind is not None else None
     return ActorOut(event.actor_kind, event.actor_name, id)

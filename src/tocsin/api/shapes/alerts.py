@@ -10,15 +10,15 @@ from uuid import UUID
 import msgspec
 
 from tocsin.alerts import queries, service
-from tocsin.alerts.model import Alert, AlertStatus
-from tocsin.api.base.http import Time, public_or_none, when
+from tocsin.alerts.model import ALERT_ID, ROUTE_ID, SOURCE_ID, Alert, AlertStatus
+from tocsin.api.base.http import Time, when
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import public
 from tocsin.kit.text import clean
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
@@ -124,7 +124,7 @@ async def pagings(tx: Tx, alerts: Sequence[Alert]) -> Pagings:
 
 def _write_paged(each: BeingPaged) -> BeingPagedOut:
     return BeingPagedOut(
-        user_id=public("usr", each.user_id),
+        user_id=USER_ID.write(each.user_id),
         user_name=each.name,
         since=stamp(each.since),
         policy_name=each.policy_name or None,
@@ -139,7 +139,7 @@ def write_alert(
 ) -> AlertOut:
     """Write an alert with what belongs to it."""
     trouble, asked = paging.of(alert.id)
-    id = public("alt", alert.id)
+    id = ALERT_ID.write(alert.id)
     return AlertOut(
         id=id,
         number=alert.number,
@@ -153,14 +153,14 @@ def write_alert(
         urgency="high" if alert.urgency == "high" else "low",
         count=alert.count,
         dedup_key=alert.dedup_key,
-        source_id=public("src", alert.source_id),
+        source_id=SOURCE_ID.write(alert.source_id),
         source_name=source_name,
         source_kind=source_kind,
         labels={str(name): str(value) for name, value in alert.labels.items()},
         links=[LinkOut(str(link.get("href", "")), str(link.get("text", ""))) for link in alert.links],
-        incident_id=public_or_none("inc", alert.incident_id) if incident_number is not None else None,
+        incident_id=INCIDENT_ID.write_or_none(alert.incident_id) if incident_number is not None else None,
         incident_number=incident_number,
-        route_id=public_or_none("rte", alert.route_id),
+        route_id=ROUTE_ID.write_or_none(alert.route_id),
         routed_at=when(alert.routed_at),
         held_until=when(service.held_until(alert)),
         first_seen_at=stamp(alert.created_at),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from tocsin.api.base.http import Time, public_or_none, when
+from tocsin.alerts.model import ALERT_ID
+from tocsin.api.base.http import Time, when
 from tocsin.api.shapes.people import Person
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import public
 from tocsin.kit.record import JsonObject
-from tocsin.notifications.model import Delivery, DeliveryKind, DeliveryState
+from tocsin.notifications.model import DELIVERY_ID, METHOD_ID, Delivery, DeliveryKind, DeliveryState
+from tocsin.oncall.model import PAGE_ID
 
 
 class RequestOut(msgspec.Struct):
@@ -74,16 +76,16 @@ def write_delivery(who: Actor, delivery: Delivery, user_name: str) -> DeliveryOu
     """Write a delivery; an address may be a secret, so only its person and those who manage people see it."""
     sees_address = who.user_id == delivery.user_id or who.may(P.USER_MANAGE)
     return DeliveryOut(
-        id=public("dlv", delivery.id),
+        id=DELIVERY_ID.write(delivery.id),
         kind=DeliveryKind(delivery.kind),
         state=DeliveryState(delivery.state),
         channel=delivery.channel,
         address=delivery.address if sees_address else None,
-        contact_method_id=public_or_none("cm", delivery.contact_method_id),
-        user=Person(public("usr", delivery.user_id), user_name),
-        page_id=public_or_none("pag", delivery.page_id),
-        alert_id=public_or_none("alt", delivery.alert_id),
-        incident_id=public_or_none("inc", delivery.incident_id),
+        contact_method_id=METHOD_ID.write_or_none(delivery.contact_method_id),
+        user=Person(USER_ID.write(delivery.user_id), user_name),
+        page_id=PAGE_ID.write_or_none(delivery.page_id),
+        alert_id=ALERT_ID.write_or_none(delivery.alert_id),
+        incident_id=INCIDENT_ID.write_or_none(delivery.incident_id),
         attempt=delivery.attempt or 0,
         possible_duplicate=bool(delivery.possible_duplicate),
         detail=delivery.detail or "",

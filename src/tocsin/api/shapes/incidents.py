@@ -10,19 +10,18 @@ from uuid import UUID
 import msgspec
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.api.base.http import Time, public_or_none, when
+from tocsin.api.base.http import Time, when
 from tocsin.api.shapes.alerts import BeingPagedOut, Pagings
 from tocsin.api.shapes.owners import TeamRef, owning_teams
 from tocsin.api.shapes.people import Person
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.identity import queries as identity
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import Incident, Status
+from tocsin.incidents.model import INCIDENT_ID, Incident, Status
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
 
@@ -153,7 +152,7 @@ def _write(
     teams: list[TeamRef],
 ) -> IncidentOut:
     return IncidentOut(
-        id=public("inc", incident.id),
+        id=INCIDENT_ID.write(incident.id),
         number=incident.reference,
         title=incident.title,
         summary=incident.summary,
@@ -161,7 +160,7 @@ def _write(
         severity=incident.severity,
         severity_label=f"SEV{incident.severity}",
         round=incident.round,
-        reporter=Reporter(public_or_none("usr", incident.reporter_id), incident.reporter_name),
+        reporter=Reporter(USER_ID.write_or_none(incident.reporter_id), incident.reporter_name),
         roles=Roles(
             commander=_person(people, incident.commander_id),
             lead=_person(people, incident.lead_id),
@@ -179,8 +178,8 @@ def _write(
         ),
         resolution_note=incident.resolution_note,
         cancel_reason=incident.cancel_reason,
-        duplicate_of_id=public_or_none("inc", survivor.id if survivor is not None else None),
-        duplicates=[Duplicate(public("inc", each.id), each.reference, each.title) for each in doubles],
+        duplicate_of_id=INCIDENT_ID.write_or_none(survivor.id if survivor is not None else None),
+        duplicates=[Duplicate(INCIDENT_ID.write(each.id), each.reference, each.title) for each in doubles],
         linked_alert_count=alerts,
         responders_joined=turnout.joined,
         responders_asked=turnout.asked,
@@ -197,4 +196,4 @@ def _write(
 
 
 def _person(people: dict[UUID, User], id: UUID | None) -> Person | None:
-    return Person(public("usr", id), people[id].name) if id is not None and id in people else None
+    return Person(USER_ID.write(id), people[id].name) if id is not None and id in people else None

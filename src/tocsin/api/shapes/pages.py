@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from tocsin.api.base.http import Time, public_or_none, when
+from tocsin.alerts.model import ALERT_ID
+from tocsin.api.base.http import Time, when
 from tocsin.api.shapes.people import Person
+from tocsin.identity.model import USER_ID
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import public
-from tocsin.oncall.model import Page, PageState
+from tocsin.oncall.model import PAGE_ID, Page, PageState
 
 
 class PageOut(msgspec.Struct):
@@ -29,11 +31,11 @@ class PageOut(msgspec.Struct):
 def write_page(page: Page, user_name: str) -> PageOut:
     """Write a page."""
     return PageOut(
-        id=public("pag", page.id),
+        id=PAGE_ID.write(page.id),
         state=PageState(page.state),
-        user=Person(public("usr", page.user_id), user_name),
-        alert_id=public_or_none("alt", page.alert_id),
-        incident_id=public_or_none("inc", page.incident_id),
+        user=Person(USER_ID.write(page.user_id), user_name),
+        alert_id=ALERT_ID.write_or_none(page.alert_id),
+        incident_id=INCIDENT_ID.write_or_none(page.incident_id),
         step=page.step,
         round=page.round,
         reason=page.reason,

@@ -7,14 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.identity.permission import must_manage
-from tocsin.kit.ids import parse
 
 
 def theirs(who: Actor, id: str) -> UUID:
     """Read whose settings are asked for; addresses are shown to their person and to those who manage people."""
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     must_manage(who, user_id)
     return user_id
 

@@ -6,12 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.alerts.model import Signal
+from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, Signal
 from tocsin.api.base.http import (
     Time,
 )
 from tocsin.kit.clock import stamp
-from tocsin.kit.ids import public
 from tocsin.kit.text import storable
 
 
@@ -38,12 +37,12 @@ class SignalOut(msgspec.Struct):
 def write_signal(signal: Signal, effects: list[tuple[UUID, str]]) -> SignalOut:
     """Write a signal with the alerts that it touched."""
     return SignalOut(
-        id=public("sig", signal.id),
-        source_id=public("src", signal.source_id),
+        id=SIGNAL_ID.write(signal.id),
+        source_id=SOURCE_ID.write(signal.source_id),
         received_at=stamp(signal.received_at),
         content_type=signal.content_type,
         outcome=signal.outcome,
         detail=signal.detail,
         body=storable(signal.body.decode("utf-8", "replace")),
-        alerts=[AlertTouched(public("alt", alert_id), effect) for alert_id, effect in effects],
+        alerts=[AlertTouched(ALERT_ID.write(alert_id), effect) for alert_id, effect in effects],
     )

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from tocsin.api.base.body import Body, naming
-from tocsin.kit.ids import parse
+from tocsin.identity.model import USER_ID
 from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall.model import POLICY_ID
 
 
 class Target(Body, kw_only=True):
@@ -26,4 +27,4 @@ def read_targets(field: str, targets: Sequence[Target]) -> list[PageTarget]:
 def read_target(field: str, target: Target, *place: int) -> PageTarget:
     """Read one id; raises `Invalid` when it is none of its kind."""
     with naming(field, *place, "id"):
-        return PageTarget(target.type, parse("usr" if target.type == "user" else "pol", target.id))
+        return PageTarget(target.type, (USER_ID if target.type == "user" else POLICY_ID).read(target.id))

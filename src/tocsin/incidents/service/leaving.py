@@ -12,7 +12,7 @@ from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import AlertStatus
+from tocsin.alerts.model import ALERT_ID, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM
 from tocsin.events.incidents import ResponderLeft
@@ -24,13 +24,13 @@ from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import Incident, IncidentRole, ResponderState, Status
+from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole, ResponderState, Status
 from tocsin.incidents.service import leading
 from tocsin.kit.errors import InUse, Use
-from tocsin.kit.ids import public
 from tocsin.notifications import service as notifications
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
+from tocsin.oncall.model import PAGE_ID
 
 _TOCSIN = Actor.system("Tocsin")
 
@@ -82,15 +82,17 @@ async def needs_of(tx: Tx, who: Actor, user_id: UUID) -> list[Use]:
     seen = await queries.by_id(tx, who.access, [incident.id for incident in on])
     for incident in on:
         as_what = " and ".join(lifecycle.roles_of(incident, user_id))
-        named = (public("inc", incident.id), incident.reference) if incident.id in seen else ("", "A private incident")
+        named = (
+            (INCIDENT_ID.write(incident.id), incident.reference) if incident.id in seen else ("", "A private incident")
+        )
         found.append(Use("incident", *named, as_what))
     held = await alert_queries.held_by(tx, user_id)
     visible = await alert_queries.seen(tx, who.access, [alert.id for alert in held])
     for alert in held:
-        named = (public("alt", alert.id), alert.title) if alert.id in visible else ("", "A private alert")
+        named = (ALERT_ID.write(alert.id), alert.title) if alert.id in visible else ("", "A private alert")
         found.append(Use("alert", *named, "acknowledged by them"))
     pages = await oncall_queries.pages_waiting_for(tx, user_id)
-    found += [Use("page", public("pag", id), "A page", "waits for their answer") for id in pages]
+    found += [Use("page", PAGE_ID.write(id), "A page", "waits for their answer") for id in pages]
     return found
 
 

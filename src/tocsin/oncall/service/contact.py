@@ -9,10 +9,10 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
 from tocsin.kit.errors import InUse, Use
-from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.oncall import queries
+from tocsin.oncall.model import POLICY_ID
 
 
 async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID, confirmed: bool = False) -> None:
@@ -35,7 +35,7 @@ async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id:
 async def pages_them(tx: Tx, user_id: UUID) -> list[Use]:
     """Return what pages this person: the steps of policies, and the fallback."""
     found = [
-        Use("escalation_policy", public("pol", id), name, f"step {position}")
+        Use("escalation_policy", POLICY_ID.write(id), name, f"step {position}")
         for id, name, position in await queries.policies_naming(tx, user_id)
     ]
     fallback = await queries.fallback_target(tx)

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.model import ALERT_ID, Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx
 from tocsin.edge.csrf import RESTS_ON
@@ -28,7 +28,6 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident, ResponderState
 from tocsin.incidents.service import AnswerLink, LinkAct
 from tocsin.kit.errors import Conflict, NotFound
-from tocsin.kit.ids import public
 from tocsin.kit.text import truncate
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as escalations
@@ -313,7 +312,7 @@ def _ref(asked: _Asked) -> str:
 def _url(asked: _Asked) -> str:
     if asked.incident is not None:
         return f"/incidents/{asked.incident.reference}"
-    return f"/alerts/{public('alt', asked.alert.id)}" if asked.alert is not None else "/"
+    return f"/alerts/{ALERT_ID.write(asked.alert.id)}" if asked.alert is not None else "/"
 
 
 # What the screen says elsewhere, or what says nothing to somebody who was woken by it.

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import OPEN, Alert, AlertStatus, Signal
+from tocsin.alerts.model import ALERT_ID, OPEN, SIGNAL_ID, SOURCE_ID, Alert, AlertStatus, Signal
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -25,11 +25,10 @@ from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
-from tocsin.kit.ids import public
 from tocsin.kit.search import NARROWED
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import row_for
-from tocsin.oncall.model import PagingTrouble
+from tocsin.oncall.model import POLICY_ID, PagingTrouble
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.parts import own_page
@@ -188,7 +187,7 @@ def _row(
 ) -> AlertRow:
     incident = known.get(alert.incident_id) if alert.incident_id is not None else None
     return AlertRow(
-        id=public("alt", alert.id),
+        id=ALERT_ID.write(alert.id),
         ref=f"ALR-{alert.number}",
         title=alert.title,
         severity=alert.severity,
@@ -259,14 +258,14 @@ async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
     incident = next(iter((await incident_queries.by_id(tx, who.access, linked)).values()), None)
     policy = next((run for run in runs if run.policy_id is not None), None)
     return AlertView(
-        id=public("alt", alert.id),
+        id=ALERT_ID.write(alert.id),
         ref=f"ALR-{alert.number}",
         title=alert.title,
         severity=alert.severity,
         native_severity=alert.native_severity,
         urgency=alert.urgency,
         status=alert.status,
-        source_id=public("src", source.id),
+        source_id=SOURCE_ID.write(source.id),
         source_name=source.name,
         dedup_key=alert.dedup_key,
         description_html=pages.prose_or_none(alert.description),
@@ -287,7 +286,7 @@ async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
             (each.name, each.since, _why(each))
             for each in (await oncall.being_paged(tx, alert_ids=[alert.id])).get(alert.id, [])
         ],
-        policy_id=public("pol", policy.policy_id) if policy and policy.policy_id else None,
+        policy_id=POLICY_ID.write(policy.policy_id) if policy and policy.policy_id else None,
         policy_name=policy.policy_name if policy else None,
         no_policy=_no_policy(alert),
         incident_ref=incident.reference if incident else None,
@@ -324,7 +323,7 @@ _act = partial(pages.act, "/alerts", _show)
 
 
 def _raw(signal: Signal, effect: str) -> RawSignal:
-    return RawSignal(public("sig", signal.id), signal.received_at, effect, body_text(signal))
+    return RawSignal(SIGNAL_ID.write(signal.id), signal.received_at, effect, body_text(signal))
 
 
 @post("/alerts/{id:str}/acknowledge", needs=P.ALERT_EDIT)

@@ -14,9 +14,9 @@ from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import FIELD
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
-from tocsin.kit import ids
 from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Conflict, Invalid, NotFound, Problem, Stale, TooMany, Unavailable
+from tocsin.kit.ids import IdKind
 from tocsin.kit.text import storable
 
 _LARGEST = 2**31 - 1
@@ -55,16 +55,16 @@ class Form:
         """Return the version that the page showed; None when the form does not say."""
         return self.whole("version") if self.text("version") else None
 
-    def id(self, name: str, prefix: str) -> UUID:
+    def id(self, name: str, kind: IdKind) -> UUID:
         """Return an id of this kind, such as `usr_…`."""
         try:
-            return ids.parse(prefix, self.text(name))
+            return kind.read(self.text(name))
         except NotFound:
             raise Invalid(name, "Choose one of the list.") from None
 
-    def optional_id(self, name: str, prefix: str) -> UUID | None:
+    def optional_id(self, name: str, kind: IdKind) -> UUID | None:
         """Return an id of this kind; None for an empty field."""
-        return self.id(name, prefix) if self.text(name) else None
+        return self.id(name, kind) if self.text(name) else None
 
     @property
     def sent(self) -> dict[str, str]:

@@ -25,10 +25,10 @@ from tocsin.edge.cursors import read_moment
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import new_id, public
+from tocsin.kit.ids import new_id
 from tocsin.kit.text import clean, markdown
 from tocsin.web.base import assets, formatting, forms, queries
 from tocsin.web.base.forms import Form, Refused
@@ -142,7 +142,7 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Va
     around = await queries.surroundings(tx, who.access, me)
     return {
         **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
-        "me": Me(public("usr", me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
+        "me": Me(USER_ID.write(me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
         "org_name": around.org_name,
         "live_after": around.place,
         "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},

@@ -8,11 +8,12 @@ from functools import partial
 from litestar import post
 from litestar.params import FromPath
 
+from tocsin.alerts.model import ALERT_ID
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, IncidentRole, Status
@@ -101,7 +102,7 @@ async def assign_role(request: AppRequest, context: Ctx, who: Who, ref: FromPath
 async def _assign_role(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     if form.text("role") not in set(IncidentRole):
         raise _not_in_the_menu()
-    user_id = form.optional_id("user_id", "usr")
+    user_id = form.optional_id("user_id", USER_ID)
     await incidents.assign_role(tx, who, ref, IncidentRole(form.text("role")), user_id, if_version=form.version())
 
 
@@ -192,7 +193,7 @@ async def link(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) 
 
 
 async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    alert_id = form.id("alert_id", "alt")
+    alert_id = form.id("alert_id", ALERT_ID)
     match form.text("do"):
         case "link":
             await incidents.link_alerts(tx, who, ref, [alert_id])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tocsin.alerts.model import SOURCE_ID
 from tocsin.db.engine import Tx
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.web.incidents import queries
 
 # Whoever may not do all of the steps is not shown any.
@@ -34,9 +34,9 @@ async def first_steps(tx: Tx, who: Actor) -> Sequence[Step]:
     if not all(who.may(permission) for permission in _NEEDED):
         return ()
     found = await queries.set_up_so_far(tx)
-    me = f"/people/{public('usr', who.must_be_someone())}"
+    me = f"/people/{USER_ID.write(who.must_be_someone())}"
     policies = "/policies" if found.has_policy else "/policies/new"
-    source = f"/sources/{public('src', found.source_id)}" if found.source_id is not None else "/sources"
+    source = f"/sources/{SOURCE_ID.write(found.source_id)}" if found.source_id is not None else "/sources"
     todo = (
         ("Add a contact method", "Yours or of whoever is on call. Then send a test page.", me, found.has_method),
         ("Write an escalation policy", "Whom to page first, and whom next.", policies, found.has_policy),

@@ -13,15 +13,16 @@ from litestar.params import FromPath
 from markupsafe import Markup
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.alerts.model import OPEN as OPEN_ALERTS
-from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events import words
+from tocsin.events.base import EVENT_ID
 from tocsin.events.log import LoggedEvent
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor, Team
+from tocsin.identity.model import USER_ID, Actor, Team
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import (
     COUNTED,
@@ -34,7 +35,6 @@ from tocsin.incidents.model import (
     Status,
 )
 from tocsin.incidents.queries import NamedResponder, Show
-from tocsin.kit.ids import public
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.web.base import formatting, pages
@@ -381,7 +381,7 @@ async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
     holders = {role: lifecycle.holder(incident, role) for role in IncidentRole}
     known = await identity.users_by_id(tx, [id for id in holders.values() if id is not None])
     return [
-        RoleView(role, _ROLE_NAMES[role], public("usr", id), known[id].name)
+        RoleView(role, _ROLE_NAMES[role], USER_ID.write(id), known[id].name)
         if id is not None
         else RoleView(role, _ROLE_NAMES[role], None, None)
         for role, id in holders.items()
@@ -393,7 +393,7 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
     troubles = await alert_queries.troubles(tx, [alert.id for alert in linked])
     return [
         LinkedAlert(
-            id=public("alt", alert.id),
+            id=ALERT_ID.write(alert.id),
             title=alert.title,
             status=alert.status,
             severity=alert.severity,
@@ -408,7 +408,7 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
 async def _linkable(tx: Tx, who: Actor) -> list[Choice]:
     wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
     found = await alert_queries.page(tx, who.access, wanted, limit=_LINKABLE)
-    return [(public("alt", alert.id), f"ALR-{alert.number} {alert.title[:80]}") for alert, _, _ in found]
+    return [(ALERT_ID.write(alert.id), f"ALR-{alert.number} {alert.title[:80]}") for alert, _, _ in found]
 
 
 async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: datetime) -> pages.Values:
@@ -443,7 +443,7 @@ def entry(event: LoggedEvent, now: datetime) -> Entry:
     line = words.describe(event.name, event.actor_name, event.data, now.tzinfo or UTC)
     is_written = line.kind == "comment" or event.name == "incident.resolved"
     return Entry(
-        id=public("evt", event.id),
+        id=EVENT_ID.write(event.id),
         at=event.at,
         kind="comment" if line.kind == "comment" else "event",
         actor_name=event.actor_name,

@@ -12,17 +12,17 @@ from uuid import UUID
 from litestar import get, post
 
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import ALERT_ID
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Place
-from tocsin.kit.ids import parse
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import forms, pages
@@ -193,7 +193,7 @@ async def _show_declare(
     who.must(P.INCIDENT_DECLARE)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        about = await alert_queries.get(tx, who.access, parse("alt", alert)) if alert else None
+        about = await alert_queries.get(tx, who.access, ALERT_ID.read(alert)) if alert else None
         if about is not None and about.incident_id is not None:
             # Somebody was faster. What is to be done now is done there.
             owner = (await queries.by_id(tx, who.access, [about.incident_id])).get(about.incident_id)
@@ -226,8 +226,8 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
         title=form.text("title"),
         summary=form.text("summary"),
         severity=form.whole("severity", least=1, most=5),
-        alert_id=form.optional_id("alert_id", "alt"),
-        lead_id=form.optional_id("lead_id", "usr"),
+        alert_id=form.optional_id("alert_id", ALERT_ID),
+        lead_id=form.optional_id("lead_id", USER_ID),
         targets=[read_target(form, "page")] if form.text("page") else [],
     )
     made.append(incident.reference)

@@ -12,10 +12,10 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.accounts import LONGEST_NAME
-from tocsin.identity.model import Actor
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
+from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.parts.targets import read_target, responder_choices, target_choices
@@ -45,8 +45,8 @@ async def _fallback(tx: Tx, context: Context, who: Actor) -> pages.Values:
     people, policies = await target_choices(tx, await responder_choices(tx))
     value = ""
     if chosen is not None:
-        kind, prefix = ("user", "usr") if chosen.target.kind == "user" else ("policy", "pol")
-        value = f"{kind}:{public(prefix, chosen.target.id)}"
+        kind, ids = ("user", USER_ID) if chosen.target.kind == "user" else ("policy", POLICY_ID)
+        value = f"{kind}:{ids.write(chosen.target.id)}"
     kept = [(value, chosen.name)] if chosen is not None and value not in dict([*people, *policies]) else []
     return {
         "fallback": chosen,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tocsin.alerts.model import Alert
+from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.db.engine import Tx
 from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents
-from tocsin.kit.ids import public
 from tocsin.web.parts.targets import Choice, responder_choices, target_choices
 
 
@@ -58,7 +57,7 @@ async def declare_from(tx: Tx, who: Actor, alert: Alert) -> Declare:
     """Return the form for an incident that this alert begins; raises `Conflict` when it belongs to one already."""
     draft = await incidents.prefill(tx, who, alert.id)
     about = DeclareAlert(
-        id=public("alt", alert.id),
+        id=ALERT_ID.write(alert.id),
         ref=f"ALR-{alert.number}",
         title=draft.title,
         severity=draft.severity,

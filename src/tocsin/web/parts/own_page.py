@@ -9,9 +9,8 @@ from tocsin.db.engine import Tx
 from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import public
 from tocsin.oncall import service as oncall
-from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
+from tocsin.oncall.model import PAGE_ID, EscalationRun, Page, PageState, RunState
 from tocsin.web.base.forms import Form, read_step
 
 
@@ -33,12 +32,12 @@ async def paging(tx: Tx, who: Actor, runs: Sequence[EscalationRun], pages: Seque
     if run is None:
         return None
     follows = await oncall.what_follows(tx, run, at_once=True)
-    return Paging(f"{run.round}-{run.step}", bool(follows.page), public("pag", mine.id) if mine is not None else "")
+    return Paging(f"{run.round}-{run.step}", bool(follows.page), PAGE_ID.write(mine.id) if mine is not None else "")
 
 
 async def answer(tx: Tx, who: Actor, form: Form) -> None:
     """Answer one's own page. Form fields: page_id, do (ack, decline or escalate), step (guards against a repeat)."""
-    page_id = form.id("page_id", "pag")
+    page_id = form.id("page_id", PAGE_ID)
     match form.text("do"):
         case "ack":
             await incidents.answer_page(tx, who, page_id)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from tocsin.db.engine import Tx
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.kit.ids import public
+from tocsin.identity.model import USER_ID
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget, can_reach
+from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base.forms import Form
 
 # How many people and policies a menu offers.
@@ -22,7 +23,7 @@ Choice = tuple[str, str]
 async def responder_choices(tx: Tx) -> list[Choice]:
     """Return everybody who may take a role, by name."""
     people = await identity.users(tx, limit=_CHOICES, active_only=True, may=P.INCIDENT_EDIT)
-    acting = [(public("usr", person.id), person.name) for person in people]
+    acting = [(USER_ID.write(person.id), person.name) for person in people]
     return sorted(acting, key=lambda choice: choice[1].casefold())
 
 
@@ -30,12 +31,12 @@ async def target_choices(tx: Tx, people: Sequence[Choice]) -> tuple[list[Choice]
     """Return whom one can page: people and policies. Whoever cannot be reached stays among them, and is marked."""
     policies = await oncall.policies(tx, limit=_CHOICES)
     known = await oncall.known_directory(tx)
-    reachable = {public("usr", id) for id in known.methods}
+    reachable = {USER_ID.write(id) for id in known.methods}
     reaching = {id for id, plan in known.plans.items() if can_reach(plan, known.methods)}
     return (
         [(f"user:{id}", name if id in reachable else _marked(name)) for id, name in people],
         [
-            (f"policy:{public('pol', policy.id)}", policy.name if policy.id in reaching else _marked(policy.name))
+            (f"policy:{POLICY_ID.write(policy.id)}", policy.name if policy.id in reaching else _marked(policy.name))
             for policy in policies
         ],
     )
@@ -50,5 +51,5 @@ def read_target(form: Form, name: str) -> PageTarget:
     kind, _, _ = form.text(name).partition(":")
     rest = Form({name: [form.text(name).removeprefix("user:").removeprefix("policy:")]})
     if kind == "policy":
-        return PageTarget("escalation_policy", rest.id(name, "pol"))
-    return PageTarget("user", rest.id(name, "usr"))
+        return PageTarget("escalation_policy", rest.id(name, POLICY_ID))
+    return PageTarget("user", rest.id(name, USER_ID))

@@ -12,15 +12,14 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.identity.permission import must_manage
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.webhook import bodies
 from tocsin.notifications.channels.webhook.template import FILTERS, LONGEST
-from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod
+from tocsin.notifications.model import METHOD_ID, WEBHOOK, BodyFormat, ContactMethod
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.people import exchanges
@@ -102,17 +101,17 @@ async def _show(
     refused: Refused | None = None,
     tried: Form | None = None,
 ) -> pages.Page:
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     must_manage(who, user_id)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         person = await queries.user(tx, user_id)
-        method = await contact.contact_method(tx, parse("cm", method_id), user_id=user_id)
+        method = await contact.contact_method(tx, METHOD_ID.read(method_id), user_id=user_id)
         sent = await contact.latest_test(tx, user_id, method_id=method.id)
         known = await contact.conditions(tx, [method.id], context.channels)
     shown = _form(context, method, tried)
     values |= {
-        "person": PersonName(public("usr", person.id), person.name),
+        "person": PersonName(USER_ID.write(person.id), person.name),
         "is_own": person.id == who.user_id,
         "method": shown,
         "health": read_health(known[method.id]),
@@ -131,7 +130,7 @@ async def _show(
 def _form(context: Context, method: ContactMethod, tried: Form | None) -> MethodForm:
     kept = method.shape
     return MethodForm(
-        id=public("cm", method.id),
+        id=METHOD_ID.write(method.id),
         kind_name=exchanges.label_of(context, method.kind),
         is_webhook=method.kind == WEBHOOK,
         name=tried.text("method_name") if tried else method.name,
@@ -198,8 +197,8 @@ async def _change(context: Context, who: Actor, id: str, method_id: str, form: F
         tx,
         who,
         context.channels,
-        user_id=parse("usr", id),
-        method_id=parse("cm", method_id),
+        user_id=USER_ID.read(id),
+        method_id=METHOD_ID.read(method_id),
         changes=changes,
         if_version=form.version(),
     )
@@ -219,7 +218,7 @@ async def test_method(
 
 async def _test(who: Actor, id: str, method_id: str, form: Form, tx: Tx) -> None:
     if await forms.once(tx, who, form, "test", method_id):
-        await notifications.send_test_page(tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id))
+        await notifications.send_test_page(tx, who, user_id=USER_ID.read(id), method_id=METHOD_ID.read(method_id))
 
 
 HANDLERS = [method_page, change_method, test_method]

@@ -10,9 +10,8 @@ from uuid import UUID
 import msgspec
 
 from tocsin.edge.context import Context
-from tocsin.kit.ids import public
 from tocsin.kit.record import JsonObject
-from tocsin.notifications.model import ContactMethod, Delivery, DeliveryState
+from tocsin.notifications.model import DELIVERY_ID, ContactMethod, Delivery, DeliveryState
 
 _SENT: Mapping[str, tuple[str, str]] = {
     DeliveryState.QUEUED: ("waiting", "On its way"),
@@ -99,7 +98,7 @@ def _line(context: Context, delivery: Delivery, names: Mapping[UUID, str]) -> Te
     elif state == "sent" and delivery.detail:
         words = f"{words}. {delivery.detail}"
     return TestLine(
-        id=public("dlv", delivery.id),
+        id=DELIVERY_ID.write(delivery.id),
         method_name=names.get(delivery.contact_method_id, gone) if delivery.contact_method_id else gone,
         state=state,
         words=delivery.last_error or words,

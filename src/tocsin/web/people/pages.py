@@ -18,19 +18,28 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.addresses import at
 from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Denied, InUse, Invalid, Use
-from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications import telling
 from tocsin.notifications.channels.webhook import bodies
 from tocsin.notifications.health import Condition, MethodState
-from tocsin.notifications.model import WEBHOOK, BodyFormat, ContactMethod, Method, NotificationRule, Tell, Urgency
+from tocsin.notifications.model import (
+    METHOD_ID,
+    RULE_ID,
+    WEBHOOK,
+    BodyFormat,
+    ContactMethod,
+    Method,
+    NotificationRule,
+    Tell,
+    Urgency,
+)
 from tocsin.notifications.news import Wish
 from tocsin.notifications.service import RuleDraft
 from tocsin.oncall import service as oncall
@@ -134,7 +143,7 @@ async def _show_list(
     after = request.query_params.get("after", "")
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        found = await queries.users(tx, after=parse("usr", after) if after else None, limit=pages.PAGE_SIZE + 1)
+        found = await queries.users(tx, after=USER_ID.read(after) if after else None, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         methods, _ = await contact.ways_to_reach(tx, [person.id for person in shown])
         ids = [method.id for theirs in methods.values() for method in theirs]
@@ -144,7 +153,7 @@ async def _show_list(
     values |= {
         "people": [_row(context, person, methods.get(person.id, []), known) for person in shown],
         "newer": "/people" if after else None,
-        "older": pages.address("/people", after=public("usr", shown[-1].id)) if more else None,
+        "older": pages.address("/people", after=USER_ID.write(shown[-1].id)) if more else None,
         "may": {"invite": who.may(P.USER_MANAGE)},
         "invite_url": invite_url,
         "conflict": "",
@@ -157,7 +166,7 @@ def _row(context: Context, person: User, methods: Sequence[Method], known: Mappi
     working = [method for method in usable if known[method.id].state is not MethodState.FAILING]
     labels = dict.fromkeys(label_of(context, method.kind) for method in working or usable)
     return PersonRow(
-        id=public("usr", person.id),
+        id=USER_ID.write(person.id),
         name=person.name,
         email=person.email,
         role=person.role,
@@ -200,7 +209,7 @@ async def _show(
 ) -> pages.Page:
     who.must(P.USER_VIEW)
     async with context.db.begin() as tx:
-        person = await queries.user(tx, parse("usr", id))
+        person = await queries.user(tx, USER_ID.read(id))
         values = await pages.shell(tx, request, context, who)
         methods = await contact.contact_methods(tx, person.id)
         rules = await contact.rules(tx, person.id)
@@ -216,7 +225,7 @@ async def _show(
     shown = [_method(context, method, may, known[method.id]) for method in methods]
     values |= {
         "person": PersonView(
-            id=public("usr", person.id),
+            id=USER_ID.write(person.id),
             name=person.name,
             email=person.email,
             role=person.role,
@@ -239,7 +248,7 @@ async def _show(
         "has_password": person.password_hash is not None,
         "new_password_until": until if until is not None and until > values["now"] else None,
         "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
-        "news": NewsView(wish.tell, wish.low_urgency, public("cm", wish.method_id) if wish.method_id else _QUIETEST),
+        "news": NewsView(wish.tell, wish.low_urgency, METHOD_ID.write(wish.method_id) if wish.method_id else _QUIETEST),
         "told": _TOLD,
         "zones": _zones(person.time_zone) if may.edit else [],
         "test": read_test(context, test, methods) if may.edit else None,
@@ -264,7 +273,7 @@ def _method(context: Context, method: ContactMethod, may: May, known: Condition)
     # What a receiver says may hold a part of the address.
     health = read_health(known if may.edit else replace(known, error=None))
     return MethodView(
-        id=public("cm", method.id),
+        id=METHOD_ID.write(method.id),
         kind=method.kind,
         kind_name=name,
         called=called(context, method, with_address=may.edit),
@@ -278,7 +287,7 @@ def _method(context: Context, method: ContactMethod, may: May, known: Condition)
 def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequence[MethodView]) -> list[RuleView]:
     names = {method.id: method.called for method in methods}
     return [
-        RuleView(public("nru", rule.id), names.get(public("cm", rule.contact_method_id), ""), rule.delay_minutes)
+        RuleView(RULE_ID.write(rule.id), names.get(METHOD_ID.write(rule.contact_method_id), ""), rule.delay_minutes)
         for rule in rules
         if rule.urgency == urgency
     ]
@@ -302,14 +311,14 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
         role=form.text("role") or None,
     )
     is_confirmed = form.text("confirm") == "1"
-    await incidents.update_person(tx, who, parse("usr", id), changes, form.version(), confirmed=is_confirmed)
+    await incidents.update_person(tx, who, USER_ID.read(id), changes, form.version(), confirmed=is_confirmed)
 
 
 @post("/people/{id:str}/password", needs=Right.OWN)
 async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Set one's own password and end one's other sessions. Form fields: current, password."""
     form = await forms.read(request)
-    if parse("usr", id) != who.user_id:
+    if USER_ID.read(id) != who.user_id:
         raise Denied("You can change your own password only.", hint="Send the person a sign-in link instead.")
     me, new, current = who.must_be_someone(), form.text("password"), form.text("current")
     refused = await forms.attempted(form, "password-form", identity.set_password(context.db, who, me, new, current))
@@ -337,14 +346,14 @@ async def _add_method(context: Context, who: Actor, id: str, form: Form, made: l
         tx,
         who,
         context.channels,
-        user_id=parse("usr", id),
+        user_id=USER_ID.read(id),
         kind=kind,
         address=form.text("address"),
         name=form.text("method_name"),
         # The form always has the field; for another kind it means nothing.
         format=form.text("format") or None if kind == WEBHOOK else None,
     )
-    made += [public("cm", method.id)] if kind == WEBHOOK else []
+    made += [METHOD_ID.write(method.id)] if kind == WEBHOOK else []
 
 
 @post("/people/{id:str}/contact-methods/{method_id:str}/delete", needs=Right.OWN)
@@ -360,7 +369,7 @@ async def remove_method(
 async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx) -> None:
     is_confirmed = form.text("confirm") == "1"
     await oncall.remove_contact_method(
-        tx, who, user_id=parse("usr", id), method_id=parse("cm", method_id), confirmed=is_confirmed
+        tx, who, user_id=USER_ID.read(id), method_id=METHOD_ID.read(method_id), confirmed=is_confirmed
     )
 
 
@@ -373,12 +382,12 @@ async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath
 
 
 async def _change_rules(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     match form.text("do"):
         case "add":
             await notifications.add_rule(tx, who, user_id=user_id, rule=_read_rule(form))
         case "remove":
-            await notifications.remove_rule(tx, who, user_id=user_id, rule_id=form.id("rule_id", "nru"))
+            await notifications.remove_rule(tx, who, user_id=user_id, rule_id=form.id("rule_id", RULE_ID))
         case _:
             must_manage(who, user_id)
             raise Invalid("", "Choose one of the list.")
@@ -388,7 +397,7 @@ def _read_rule(form: Form) -> RuleDraft:
     if form.text("urgency") not in set(Urgency):
         raise Invalid("urgency", "Choose one of the list.")
     minutes = form.whole("after_minutes", most=1440)
-    return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", "cm"))
+    return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", METHOD_ID))
 
 
 @post("/people/{id:str}/news", needs=Right.OWN)
@@ -399,11 +408,11 @@ async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 
 
 async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    user_id = parse("usr", id)
+    user_id = USER_ID.read(id)
     must_manage(who, user_id)
     if form.text("tell") not in set(Tell):
         raise Invalid("tell", "Choose one of the list.")
-    method_id = None if form.text("method_id") == _QUIETEST else form.id("method_id", "cm")
+    method_id = None if form.text("method_id") == _QUIETEST else form.id("method_id", METHOD_ID)
     wish = Wish(Tell(form.text("tell")), form.text("low_urgency") == "1", method_id)
     await telling.set_preference(tx, who, user_id=user_id, wish=wish)
 
@@ -418,9 +427,9 @@ async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 
 
 async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    method_id = form.optional_id("method_id", "cm")
+    method_id = form.optional_id("method_id", METHOD_ID)
     if await forms.once(tx, who, form, "test", form.text("method_id")):
-        await notifications.send_test_page(tx, who, user_id=parse("usr", id), method_id=method_id)
+        await notifications.send_test_page(tx, who, user_id=USER_ID.read(id), method_id=method_id)
 
 
 @post("/people/{id:str}/link", needs=P.USER_MANAGE)
@@ -433,7 +442,7 @@ async def make_link(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 
 
 async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
-    made.append(await identity.make_sign_in_link(tx, who, parse("usr", id), identity.INVITATION_VALID_FOR))
+    made.append(await identity.make_sign_in_link(tx, who, USER_ID.read(id), identity.INVITATION_VALID_FOR))
 
 
 @post("/people/{id:str}/deactivate", needs=P.USER_MANAGE)
@@ -453,10 +462,10 @@ async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str
 
 async def _switch(who: Actor, id: str, is_active: bool, form: Form, tx: Tx) -> None:
     who.must(P.USER_MANAGE)
-    needs = await incidents.needs_of(tx, who, parse("usr", id))
+    needs = await incidents.needs_of(tx, who, USER_ID.read(id))
     # What has come since the page was shown is asked about again.
     confirmed = needs if form.text("seen") == _seen(needs) else ()
-    await incidents.update_person(tx, who, parse("usr", id), UserChanges(is_active=is_active), confirmed=confirmed)
+    await incidents.update_person(tx, who, USER_ID.read(id), UserChanges(is_active=is_active), confirmed=confirmed)
 
 
 def _seen(needs: Sequence[Use]) -> str:

@@ -13,8 +13,8 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
+from tocsin.identity.model import SESSION_ID
 from tocsin.kit.errors import NotFound
-from tocsin.kit.ids import parse, public
 from tocsin.web.base import pages
 
 # The order matters: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
@@ -55,7 +55,7 @@ async def session_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pag
         found = await queries.sessions_of(tx, who.must_be_someone())
     values["sessions"] = [
         SessionRow(
-            id=public("ses", session.id),
+            id=SESSION_ID.write(session.id),
             device=device(session.user_agent),
             address=session.ip,
             started_at=session.created_at,
@@ -81,7 +81,7 @@ async def end(context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """End a session; one that has ended already is no error. No fields."""
     try:
         async with context.db.begin() as tx:
-            await identity.revoke_session(tx, who, parse("ses", id))
+            await identity.revoke_session(tx, who, SESSION_ID.read(id))
     except NotFound:
         return pages.go("/sessions")
     return pages.go("/sessions", "Session ended.")

@@ -15,9 +15,8 @@ from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor, ApiToken
+from tocsin.identity.model import TOKEN_ID, Actor, ApiToken
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import parse, public
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 
@@ -64,7 +63,7 @@ async def _show(
 
 def _row(token: ApiToken, owner_name: str) -> TokenRow:
     return TokenRow(
-        id=public("tok", token.id),
+        id=TOKEN_ID.write(token.id),
         name=token.name,
         prefix=token.hint,
         scope_name=_scope_name(token.scopes),
@@ -111,7 +110,7 @@ async def revoke(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _revoke(who: Actor, id: str, tx: Tx) -> None:
-    await identity.revoke_token(tx, who, parse("tok", id))
+    await identity.revoke_token(tx, who, TOKEN_ID.read(id))
 
 
 HANDLERS = [token_list, create, revoke]

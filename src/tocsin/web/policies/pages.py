@@ -18,14 +18,14 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.kit.errors import FieldError, Invalid
-from tocsin.kit.ids import parse, public
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import Plan, Weakness
+from tocsin.oncall.model import POLICY_ID
 from tocsin.oncall.service import StepDraft
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
@@ -136,7 +136,7 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
 
 def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wrong: Sequence[Weakness]) -> PolicyRow:
     return PolicyRow(
-        id=public("pol", id),
+        id=POLICY_ID.write(id),
         name=plan.name,
         step_count=len(plan.steps),
         repeat=plan.repeat,
@@ -188,7 +188,7 @@ async def _edit(
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        values |= await _editor(tx, context, who, parse("pol", id) if id else None, sketch)
+        values |= await _editor(tx, context, who, POLICY_ID.read(id) if id else None, sketch)
     return pages.render("policies/policy_edit.html", values | {"conflict": ""}, refused=refused)
 
 
@@ -202,16 +202,16 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
     uses = await routing.uses_of_policy(tx, who, policy.id) if policy is not None else []
     wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
     others = [other for other in await queries.policies(tx, limit=_LISTED) if policy and other.id != policy.id]
-    choices = [(f"user:{public('usr', person.id)}", person.name) for person in people if person.is_active]
+    choices = [(f"user:{USER_ID.write(person.id)}", person.name) for person in people if person.is_active]
     known: dict[str, TargetView] = {}
     for person in people:
-        key = f"user:{public('usr', person.id)}"
+        key = f"user:{USER_ID.write(person.id)}"
         known[key] = TargetView(
-            key, person.name, "Person", *notes.get(person.id, ("", "")), f"/people/{public('usr', person.id)}"
+            key, person.name, "Person", *notes.get(person.id, ("", "")), f"/people/{USER_ID.write(person.id)}"
         )
     return {
         "policy": PolicyView(
-            id=public("pol", policy.id) if policy is not None else None,
+            id=POLICY_ID.write(policy.id) if policy is not None else None,
             name=shown.name,
             repeat=_number(shown.repeat),
             version=policy.version if policy is not None else 0,
@@ -232,7 +232,7 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
         "is_fallback": any(use.kind == "fallback" for use in uses),
         "paging_now": sum(use.as_what == "being paged now" for use in uses),
         "warnings": [one.words for one in wrong],
-        "replacements": [(public("pol", other.id), other.name) for other in others],
+        "replacements": [(POLICY_ID.write(other.id), other.name) for other in others],
         "may": {
             "edit": who.may(P.ONCALL_MANAGE),
             "delete": who.may(P.ONCALL_MANAGE) and policy is not None,
@@ -252,7 +252,7 @@ def _sketch_of(plan: Plan | None) -> Sketch:
     if plan is None:
         return Sketch("", "0", ())
     steps = tuple(
-        StepSketch(f"{step.wait.total_seconds() / 60:.0f}", tuple(f"user:{public('usr', id)}" for id in step.user_ids))
+        StepSketch(f"{step.wait.total_seconds() / 60:.0f}", tuple(f"user:{USER_ID.write(id)}" for id in step.user_ids))
         for step in plan.steps
     )
     return Sketch(plan.name, str(plan.repeat), steps)
@@ -294,7 +294,7 @@ async def _save(request: AppRequest, context: Context, who: Actor, id: str | Non
     refused = await forms.attempt(context, form, "policy-form", partial(_write, who, id, sketch, form, saved))
     if refused is not None:
         return await _edit(request, context, who, id, sketch, refused)
-    return pages.go(f"/policies/{public('pol', saved[0])}" if saved else "/policies", "Policy saved.")
+    return pages.go(f"/policies/{POLICY_ID.write(saved[0])}" if saved else "/policies", "Policy saved.")
 
 
 async def _write(who: Actor, id: str | None, sketch: Sketch, form: Form, saved: list[UUID], tx: Tx) -> None:
@@ -304,7 +304,7 @@ async def _write(who: Actor, id: str | None, sketch: Sketch, form: Form, saved: 
         if id is not None:
             version = form.version()
             policy = await oncall.update_policy(
-                tx, who, parse("pol", id), name=sketch.name, steps=steps, repeat=repeat, if_version=version
+                tx, who, POLICY_ID.read(id), name=sketch.name, steps=steps, repeat=repeat, if_version=version
             )
         elif await forms.once(tx, who, form, "policy"):
             policy = await oncall.create_policy(tx, who, name=sketch.name, steps=steps, repeat=repeat)
@@ -342,7 +342,7 @@ def read_steps(sketch: Sketch) -> list[StepDraft]:
     for n, step in enumerate(sketch.steps):
         checked = Form({f"step-{n}-wait": [step.wait]}).whole(f"step-{n}-wait", least=1, most=1440)
         ids = [
-            Form({f"step-{n}-target": [key.removeprefix("user:")]}).id(f"step-{n}-target", "usr")
+            Form({f"step-{n}-target": [key.removeprefix("user:")]}).id(f"step-{n}-target", USER_ID)
             for key in step.targets
         ]
         drafts.append(StepDraft(ids, checked))
@@ -404,8 +404,8 @@ async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _delete(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    replace_by = form.optional_id("replace_by", "pol")
-    await routing.delete_policy(tx, who, parse("pol", id), replace_by=replace_by)
+    replace_by = form.optional_id("replace_by", POLICY_ID)
+    await routing.delete_policy(tx, who, POLICY_ID.read(id), replace_by=replace_by)
 
 
 HANDLERS = [policy_list, new_policy, policy_page, create, update, delete]

@@ -10,14 +10,14 @@ from litestar.params import FromPath
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import AlertRoute
+from tocsin.alerts.model import ROUTE_ID, AlertRoute
 from tocsin.alerts.service import RouteChanges, RouteDraft
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.ids import parse, public
 from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 
@@ -52,7 +52,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         "routes": [
             _view(row, names.get(row.escalation_policy_id) if row.escalation_policy_id else None) for row in rows
         ],
-        "policies": [(public("pol", id), name) for id, name in names.items()],
+        "policies": [(POLICY_ID.write(id), name) for id, name in names.items()],
         "has_catch_all": any(row.is_catch_all for row in rows),
         "may": {"edit": who.may(P.ONCALL_MANAGE)},
         "conflict": "",
@@ -62,12 +62,12 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
 
 def _view(row: AlertRoute, policy_name: str | None) -> RouteView:
     return RouteView(
-        id=public("rte", row.id),
+        id=ROUTE_ID.write(row.id),
         name=row.name,
         condition=row.condition,
         is_catch_all=row.is_catch_all,
         is_enabled=row.is_enabled,
-        policy_id=public("pol", row.escalation_policy_id) if row.escalation_policy_id else "",
+        policy_id=POLICY_ID.write(row.escalation_policy_id) if row.escalation_policy_id else "",
         policy_name=policy_name,
         version=row.version,
     )
@@ -81,7 +81,7 @@ def _draft(form: Form) -> RouteDraft:
     return RouteDraft(
         name=form.text("name"),
         condition=form.text("condition"),
-        escalation_policy_id=form.optional_id("policy_id", "pol"),
+        escalation_policy_id=form.optional_id("policy_id", POLICY_ID),
         is_catch_all=form.text("is_catch_all") == "1",
     )
 
@@ -114,9 +114,9 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
         condition=form.text("condition"),
         is_enabled=form.text("is_enabled") == "1",
         changes_policy=True,
-        escalation_policy_id=form.optional_id("policy_id", "pol"),
+        escalation_policy_id=form.optional_id("policy_id", POLICY_ID),
     )
-    await alerts.update_route(tx, who, parse("rte", id), changes, if_version=form.version())
+    await alerts.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=form.version())
 
 
 @post("/routes/{id:str}/move", needs=P.ONCALL_MANAGE)
@@ -128,7 +128,7 @@ async def move(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -
 
 
 async def _move(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    await alerts.move_route(tx, who, parse("rte", id), up=form.text("to") == "up")
+    await alerts.move_route(tx, who, ROUTE_ID.read(id), up=form.text("to") == "up")
 
 
 @post("/routes/{id:str}/delete", needs=P.ONCALL_MANAGE)
@@ -139,7 +139,7 @@ async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _delete(who: Actor, id: str, tx: Tx) -> None:
-    await alerts.delete_route(tx, who, parse("rte", id))
+    await alerts.delete_route(tx, who, ROUTE_ID.read(id))
 
 
 HANDLERS = [route_list, create, update, move, delete]

@@ -21,11 +21,10 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
 from tocsin.identity.guessing import DEVICE_KNOWN_FOR, new_device, read_device, slot
-from tocsin.identity.model import Actor, User
+from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.kit import clock
 from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated, Unavailable
-from tocsin.kit.ids import public
 from tocsin.notifications import queries as contact
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageTarget
@@ -220,7 +219,7 @@ _LONGEST_ZONE = 64
 
 
 def _profile(user_id: UUID) -> str:
-    return f"/people/{public('usr', user_id)}"
+    return f"/people/{USER_ID.write(user_id)}"
 
 
 @get("/new-password", needs=Right.SIGNED_IN)

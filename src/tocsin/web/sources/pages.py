@@ -14,7 +14,7 @@ from litestar.params import FromPath
 
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import AlertSource, Signal, SignalOutcome, SourceKind
+from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, AlertSource, Signal, SignalOutcome, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -22,7 +22,6 @@ from tocsin.edge.cursors import write_place
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
-from tocsin.kit.ids import parse, public
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.parts.signals import body_text
@@ -136,7 +135,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
 
 def _row(row: AlertSource, busy: source_queries.SourceFigures) -> SourceRow:
     return SourceRow(
-        id=public("src", row.id),
+        id=SOURCE_ID.write(row.id),
         name=row.name,
         kind=row.kind,
         kind_name=ADAPTERS[row.kind].label,
@@ -155,7 +154,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     refused = await forms.attempt(context, form, "new-source", partial(_create, who, form, made))
     if refused is not None:
         return await _show_list(request, context, who, refused)
-    return pages.go(f"/sources/{public('src', made[0])}" if made else "/sources")
+    return pages.go(f"/sources/{SOURCE_ID.write(made[0])}" if made else "/sources")
 
 
 async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
@@ -175,7 +174,7 @@ async def _show(
     who.must_look(P.SOURCE_VIEW)
     before = pages.place(request.query_params.get("before", ""))
     async with context.db.begin() as tx:
-        row = await queries.source(tx, who.access, parse("src", id))
+        row = await queries.source(tx, who.access, SOURCE_ID.read(id))
         values = await pages.shell(tx, request, context, who)
         busy = (await source_queries.source_figures(tx, [row.id]))[row.id]
         found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
@@ -189,7 +188,7 @@ async def _show(
         "curl": _curl(context, row, secret),
         "signals": signals,
         "older": pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
-        "open": [OpenRow(public("alt", a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
+        "open": [OpenRow(ALERT_ID.write(a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
         "open_words": alerts.at_most(busy.open_alerts),
         "most_ended": alerts.MOST_ENDED,
         "may": {"edit": who.may(P.SOURCE_MANAGE, on=row), "end": who.may(P.ALERT_EDIT, on=row)},
@@ -210,7 +209,7 @@ def _curl(context: Context, row: AlertSource, secret: str) -> str:
 
 def _view(context: Context, row: AlertSource, busy: source_queries.SourceFigures, secret: str) -> SourceView:
     return SourceView(
-        id=public("src", row.id),
+        id=SOURCE_ID.write(row.id),
         name=row.name,
         kind=row.kind,
         kind_name=ADAPTERS[row.kind].label,
@@ -234,9 +233,11 @@ async def _signals(tx: Tx, shown: Sequence[Signal]) -> list[SignalRow]:
 
 
 def _signal(signal: Signal, touched: Sequence[source_queries.Touched]) -> SignalRow:
-    rows = [TouchedRow(each.effect, public("alt", each.alert_id), f"ALR-{each.number}", each.title) for each in touched]
+    rows = [
+        TouchedRow(each.effect, ALERT_ID.write(each.alert_id), f"ALR-{each.number}", each.title) for each in touched
+    ]
     return SignalRow(
-        id=public("sig", signal.id),
+        id=SIGNAL_ID.write(signal.id),
         at=signal.received_at,
         effect="" if rows else "refused" if signal.outcome == SignalOutcome.REJECTED else "ignored",
         words=signal.detail,
@@ -257,7 +258,7 @@ async def rename(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    await alerts.update_source(tx, who, parse("src", id), name=form.text("name"), if_version=form.version())
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), name=form.text("name"), if_version=form.version())
 
 
 @post("/sources/{id:str}/rotate", needs=P.SOURCE_MANAGE)
@@ -270,7 +271,7 @@ async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
     if await forms.once(tx, who, form, "rotate", id):
-        await alerts.rotate_token(tx, who, parse("src", id), if_version=form.version())
+        await alerts.rotate_token(tx, who, SOURCE_ID.read(id), if_version=form.version())
 
 
 @post("/sources/{id:str}/stale", needs=P.SOURCE_MANAGE)
@@ -282,7 +283,7 @@ async def close_stale(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 
 async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
     hours = form.optional_whole("close_after_hours", least=1, most=alerts.MOST_HOURS)
-    await alerts.update_source(tx, who, parse("src", id), stale=alerts.Staleness(hours), if_version=form.version())
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), stale=alerts.Staleness(hours), if_version=form.version())
 
 
 @post("/sources/{id:str}/hold-down", needs=P.SOURCE_MANAGE)
@@ -294,7 +295,9 @@ async def hold_down(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 
 async def _hold_down(who: Actor, id: str, form: Form, tx: Tx) -> None:
     minutes = form.optional_whole("hold_down_minutes", least=1, most=alerts.MOST_HELD_MINUTES)
-    await alerts.update_source(tx, who, parse("src", id), hold_down=alerts.HoldDown(minutes), if_version=form.version())
+    await alerts.update_source(
+        tx, who, SOURCE_ID.read(id), hold_down=alerts.HoldDown(minutes), if_version=form.version()
+    )
 
 
 @post("/sources/{id:str}/resolve-alerts", needs=P.ALERT_EDIT)
@@ -307,7 +310,7 @@ async def resolve_alerts(request: AppRequest, context: Ctx, who: Who, id: FromPa
 
 
 async def _resolve_alerts(who: Actor, id: str, form: Form, ended: list[alerts.Ended], tx: Tx) -> None:
-    ended.append(await alerts.resolve_source_alerts(tx, who, parse("src", id), reason=form.text("reason")))
+    ended.append(await alerts.resolve_source_alerts(tx, who, SOURCE_ID.read(id), reason=form.text("reason")))
 
 
 def _told(ended: alerts.Ended) -> str:
@@ -323,7 +326,7 @@ async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _delete(who: Actor, id: str, tx: Tx) -> None:
-    await alerts.delete_source(tx, who, parse("src", id))
+    await alerts.delete_source(tx, who, SOURCE_ID.read(id))
 
 
 @post("/sources/{id:str}/enable", needs=P.SOURCE_MANAGE)
@@ -341,7 +344,7 @@ async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]
 
 
 async def _switch(who: Actor, id: str, is_enabled: bool, tx: Tx) -> None:
-    await alerts.update_source(tx, who, parse("src", id), is_enabled=is_enabled)
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), is_enabled=is_enabled)
 
 
 HANDLERS = [
