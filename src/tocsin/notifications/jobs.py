@@ -83,7 +83,7 @@ WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND user_account.i
   AND delivery.contact_method_id IS NOT NULL AND (delivery.state = 'queued' OR (
     delivery.state = 'sending' AND delivery.unsure_until < instant.now
     AND delivery.recalled_at IS NULL AND delivery.outcomes_lost < $3))
-RETURNING {_STARTED}
+RETURNING {_STARTED}, {identity.LINK_KEYS}
 """  # noqa: S608
 _ABANDON = f"""
 UPDATE delivery SET state = 'unknown', ended_at = tocsin_now(), last_error = $2
@@ -124,15 +124,12 @@ async def send(sender: Sender, job: Job) -> None:
         return
     is_called = False
     try:
-        # Before anything is said to be on its way: what happens then is either sent or in doubt.
-        async with sender.db.look() as tx:
-            keys = await identity.link_keys(tx, sender.link_valid_for)
-        started = await _begin(sender.db, UUID(job.payload["delivery_id"]))
-        if started is None:
+        begun = await _begin(sender, UUID(job.payload["delivery_id"]))
+        if begun is None:
             await _leave(sender, job)
             return
         is_called = True
-        await _send(sender, job, started, keys)
+        await _send(sender, job, *begun)
     finally:
         if not is_called:
             sender.origins.not_called(origin)
@@ -167,8 +164,8 @@ async def _send_news(sender: Sender, job: Job) -> None:
             if not await take_back_if_untrue(tx, sender.readers, id):
                 await queue.postpone(tx, job, tx.now + _NEWS_CHANGE)
                 return
-        if started := await _begin(sender.db, id):
-            await _call_and_record(sender, job, started)
+        if begun := await _begin(sender, id):
+            await _call_and_record(sender, job, begun[0])
             return
     await _leave(sender, job)
 
@@ -234,13 +231,14 @@ def _passes(error: BaseException) -> bool:
 
 def _read(row: Any) -> Started:
     shape: Any = decode_json(row["shape"]) if row["shape"] is not None else None
-    fields = {name: value for name, value in row.items() if name not in ("state", "last_error")}
+    fields = {name: value for name, value in row.items() if name in Started.__dataclass_fields__}
     return Started(**{**fields, "content": decode_json(row["content"]), "shape": shape})
 
 
-async def _begin(db: Database, id: UUID) -> Started | None:
-    row = await db.pool.fetchrow(_BEGIN, id, UNSURE_FOR, MOST_LOST, CALL_WITHIN, SLOW_CALL_WITHIN)
-    return _read(row) if row else None
+async def _begin(sender: Sender, id: UUID) -> tuple[Started, KeyRing] | None:
+    """Say that a message is on its way; returns it with the keys of links as they are at that moment."""
+    row = await sender.db.pool.fetchrow(_BEGIN, id, UNSURE_FOR, MOST_LOST, CALL_WITHIN, SLOW_CALL_WITHIN)
+    return (_read(row), identity.link_keys_in(row, sender.link_valid_for)) if row else None
 
 
 async def _leave(sender: Sender, job: Job) -> None:

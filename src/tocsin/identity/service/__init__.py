@@ -6,7 +6,7 @@ from tocsin.identity.service.idempotency import (
     complete_idempotency,
     forget_idempotency,
 )
-from tocsin.identity.service.keys import link_keys, rotate_link_key, secret
+from tocsin.identity.service.keys import LINK_KEYS, link_keys, link_keys_in, rotate_link_key, secret
 from tocsin.identity.service.organisation import (
     MOST_HOURS,
     Patience,
@@ -28,6 +28,7 @@ from tocsin.identity.service.tokens import authenticate_token, create_token, rev
 
 __all__ = [
     "INVITATION_VALID_FOR",
+    "LINK_KEYS",
     "MOST_HOURS",
     "MOST_OWNERS",
     "Owners",
@@ -49,6 +50,7 @@ __all__ = [
     "forget_idempotency",
     "invite",
     "link_keys",
+    "link_keys_in",
     "make_set_up_link",
     "make_sign_in_link",
     "needs_set_up",

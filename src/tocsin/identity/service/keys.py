@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -35,6 +36,18 @@ async def secret(tx: Tx, name: str) -> bytes:
     new = insert(Secret).values(name=name, value=digest(new_secret())).on_conflict_do_nothing()
     await tx.session.execute(new)
     return (await tx.session.scalars(query)).one()
+
+
+# The keys of acknowledge links as two columns, `key_names` and `key_values`, for a statement that runs anyway.
+LINK_KEYS = f"""
+(SELECT array_agg(name ORDER BY name) FROM secret WHERE name ~ '^{_LINK}(:|$)') AS key_names,
+(SELECT array_agg(value ORDER BY name) FROM secret WHERE name ~ '^{_LINK}(:|$)') AS key_values
+"""  # noqa: S608
+
+
+def link_keys_in(row: Mapping[str, Any], valid_for: timedelta) -> KeyRing:
+    """Return the keys of acknowledge links that a statement has read as `LINK_KEYS`."""
+    return KeyRing(_by_second(zip(row["key_names"], row["key_values"], strict=True)), valid_for)
 
 
 async def link_keys(tx: Tx, valid_for: timedelta) -> KeyRing:
@@ -79,6 +92,10 @@ async def _link_keys(tx: Tx) -> Mapping[int, bytes]:
     """Return the keys by the second in which each was made, 0 for the first."""
     query = select(Secret.name, Secret.value).where((Secret.name == _LINK) | Secret.name.startswith(f"{_LINK}:"))
     rows = (await tx.session.execute(query)).all()
+    return _by_second((name, value) for name, value in rows)
+
+
+def _by_second(rows: Iterable[tuple[str, bytes]]) -> Mapping[int, bytes]:
     return {int(name.partition(":")[2] or 0): value for name, value in rows if value}
 
 
