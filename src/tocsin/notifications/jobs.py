@@ -238,7 +238,9 @@ def _read(row: Any) -> Started:
 async def _begin(sender: Sender, id: UUID) -> tuple[Started, KeyRing] | None:
     """Say that a message is on its way; returns it with the keys of links as they are at that moment."""
     row = await sender.db.pool.fetchrow(_BEGIN, id, UNSURE_FOR, MOST_LOST, CALL_WITHIN, SLOW_CALL_WITHIN)
-    return (_read(row), identity.link_keys_in(row, sender.link_valid_for)) if row else None
+    if row is None:
+        return None
+    return _read(row), identity.link_keys_in(row["key_names"], row["key_values"], sender.link_valid_for)
 
 
 async def _leave(sender: Sender, job: Job) -> None:

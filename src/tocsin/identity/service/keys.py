@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -45,9 +44,9 @@ LINK_KEYS = f"""
 """  # noqa: S608
 
 
-def link_keys_in(row: Mapping[str, Any], valid_for: timedelta) -> KeyRing:
+def link_keys_in(names: Iterable[str], values: Iterable[bytes], valid_for: timedelta) -> KeyRing:
     """Return the keys of acknowledge links that a statement has read as `LINK_KEYS`."""
-    return KeyRing(_by_second(zip(row["key_names"], row["key_values"], strict=True)), valid_for)
+    return KeyRing(_by_second(zip(names, values, strict=True)), valid_for)
 
 
 async def link_keys(tx: Tx, valid_for: timedelta) -> KeyRing:
