@@ -22,8 +22,7 @@ from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.addresses import at
-from tocsin.kit.crypto import digest
-from tocsin.kit.errors import Denied, InUse, Invalid, Use
+from tocsin.kit.errors import Denied, InUse, Invalid
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications import telling
@@ -49,6 +48,7 @@ from tocsin.web.people.contact_methods import FORMATS
 from tocsin.web.people.exchanges import called, label_of, read_test
 from tocsin.web.people.method_health import HealthView, read_health
 from tocsin.web.people.roles import role_choices
+from tocsin.web.people.uses import listed, mark_of
 
 _TOLD = (
     (Tell.ALL.value, "Who took it, and when it is over"),
@@ -235,10 +235,10 @@ async def _show(
         ),
         "is_me": is_me,
         "can_be_reached": any(method.kind in context.channels for method in methods),
-        "needs": _listed(needs),
-        "needs_seen": _seen(needs),
+        "needs": listed(needs),
+        "needs_seen": mark_of(needs),
         "is_last_method": len(methods) == 1 and person.is_active and bool(paged_by),
-        "paged_by": _listed(paged_by),
+        "paged_by": listed(paged_by),
         "asks_to_confirm": refused is not None and isinstance(refused.problem, InUse),
         "methods": shown,
         "method_options": [(method.id, method.called) for method in shown],
@@ -464,27 +464,8 @@ async def _switch(who: Actor, id: str, is_active: bool, form: Form, tx: Tx) -> N
     who.must(P.USER_MANAGE)
     needs = await incidents.needs_of(tx, who, USER_ID.read(id))
     # What has come since the page was shown is asked about again.
-    confirmed = needs if form.text("seen") == _seen(needs) else ()
+    confirmed = needs if form.text("seen") == mark_of(needs) else ()
     await incidents.update_person(tx, who, USER_ID.read(id), UserChanges(is_active=is_active), confirmed=confirmed)
-
-
-def _seen(needs: Sequence[Use]) -> str:
-    return digest("\n".join(f"{use.kind} {use.id} {use.as_what}" for use in needs)).hex()[:32]
-
-
-def _listed(uses: Sequence[Use]) -> list[tuple[str, str]]:
-    """Return the address, if there is one, and the words of each thing that names a person."""
-    return [
-        (_PLACES.get(use.kind, "").format(use.id), f"{use.name}, {use.as_what}" if use.as_what else use.name)
-        for use in uses
-    ]
-
-
-_PLACES: Mapping[str, str] = {
-    "escalation_policy": "/policies/{}",
-    "incident": "/incidents/{}",
-    "alert": "/alerts/{}",
-}
 
 
 HANDLERS = [
