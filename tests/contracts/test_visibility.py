@@ -27,7 +27,7 @@ _OF_WHAT_IS_SEEN = {
 _OF_THE_ORGANISATION = {
     "tocsin.alerts.queries": {"route", "routes"},
     "tocsin.alerts.source_queries": {"any_source"},
-    "tocsin.identity.access_queries": {"role", "roles"},
+    "tocsin.identity.access_queries": {"role", "roles", "uses_of_role"},
     "tocsin.identity.queries": {
         "link", "lock_organisation", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
         "user", "users", "users_by_id",

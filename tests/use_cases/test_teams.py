@@ -29,8 +29,8 @@ async def test_a_team_has_exactly_the_members_that_were_named(db: Database) -> N
     }
 
     async with db.begin() as tx:
-        after = await identity.update_members(tx, CLI, team.id, {cyd.id: None, bob.id: None})
-    assert [u.name for u, _ in after.values()] == ["Bob", "Cyd"]
+        await identity.update_members(tx, CLI, team.id, {cyd.id: None, bob.id: None})
+        assert [u.name for u, _ in (await queries.members(tx, [team.id]))[team.id]] == ["Bob", "Cyd"]
     _, data = await last_event(db)
     assert data["changes"] == [{"field": "members", "old": "Ada, Bob", "new": "Bob, Cyd"}]
     events = await record(db)

@@ -14,8 +14,8 @@ from tocsin.identity.model import OwnedByTeams
 from tocsin.kit.ids import IdKind
 from tocsin.kit.record import JsonList, JsonObject, Record, one_of
 
-ALERT_ID = IdKind("alert", "alt")
-SOURCE_ID = IdKind("alert_source", "src")
+ALERT_ID = IdKind("alert", "alt", "/alerts")
+SOURCE_ID = IdKind("alert_source", "src", "/sources")
 ROUTE_ID = IdKind("alert_route", "rte")
 SIGNAL_ID = IdKind("signal", "sig")
 

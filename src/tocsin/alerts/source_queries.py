@@ -12,7 +12,16 @@ from sqlalchemy import select, text
 
 from tocsin.alerts.model import AlertSource
 from tocsin.alerts.queries import MOST_COUNTED
+from tocsin.alerts.visibility import visible_sources
+from tocsin.db.arrays import overlaps
 from tocsin.db.engine import Tx
+from tocsin.identity.access import Access
+
+
+async def owned_by(tx: Tx, access: Access, team_id: UUID, *, limit: int) -> list[AlertSource]:
+    """Return the sources of a team that may be seen, by name."""
+    query = select(AlertSource).where(overlaps(AlertSource.team_ids, [team_id]), visible_sources(access))
+    return list((await tx.session.scalars(query.order_by(AlertSource.name, AlertSource.id).limit(limit))).all())
 
 
 async def any_source(tx: Tx) -> bool:

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from litestar import Router
 
-from tocsin.api import (
-    access_grants,
-    alert_routes,
-    alert_sources,
-    alerts,
-    contact_methods,
-    escalation_policies,
-    events,
-    fallback,
-    health,
-    incident_actions,
-    incident_people,
-    incident_timeline,
-    incidents,
-    me,
-    news,
-    organisation,
-    pages,
-    people,
-    roles,
-    stream,
-    teams,
-    tokens,
-)
+from tocsin.api import health
 from tocsin.api.base import docs, openapi
 from tocsin.api.base.body import ApiRequest, StrictJson
 from tocsin.api.base.http import must_know_parameters
@@ -35,32 +15,13 @@ from tocsin.api.base.idempotency import Idempotency
 from tocsin.edge.auth import must_be_known
 from tocsin.edge.rights import must_have_right
 
-_MODULES = (
-    me,
-    organisation,
-    incidents,
-    incident_actions,
-    incident_people,
-    incident_timeline,
-    alerts,
-    alert_sources,
-    alert_routes,
-    escalation_policies,
-    fallback,
-    pages,
-    people,
-    contact_methods,
-    news,
-    teams,
-    roles,
-    access_grants,
-    tokens,
-    events,
-    stream,
-)
+# A module beside `base` and `shapes` is an area; it has a `ROUTER` if it is a resource.
+_AREAS = [
+    import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__) if each.name not in ("base", "shapes")
+]
 API = Router(
     "/api/v1",
-    route_handlers=[module.ROUTER for module in _MODULES],
+    route_handlers=[area.ROUTER for area in _AREAS if hasattr(area, "ROUTER")],
     request_class=ApiRequest,
     dto=StrictJson,
     return_dto=None,

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, patch, post, put
+from litestar import Response, put
 from litestar.params import JSONBody
 
-from tocsin.api.base.body import Body, NoBody, ids_in
-from tocsin.api.base.http import Cursor, Id, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match, when
+from tocsin.api.base.body import Body, ids_in
+from tocsin.api.base.http import Id, IfMatch, Time, read_if_match, when
+from tocsin.api.base.resource import Resource
 from tocsin.api.shapes.people import RoleKey
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_place
+from tocsin.edge.context import Context, Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import TEAM_ID, USER_ID, Team, User
+from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
 from tocsin.identity.service.teams import LONGEST_DESCRIPTION, Members
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
+from tocsin.kit.ids import IdKind
 
 Name = Annotated[str, msgspec.Meta(max_length=80)]
 Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
@@ -60,6 +61,7 @@ class Member(msgspec.Struct, forbid_unknown_fields=True):
 class CreateTeam(Body, kw_only=True):
     """A name that no other team has, and the first members: by their ids, or with roles."""
 
+    refs: ClassVar[Mapping[str, IdKind]] = {"member_ids": USER_ID}
     example: ClassVar[Mapping[str, Any]] = {"name": "Payments", "member_ids": ["usr_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
     name: Name
     description: Description = ""
@@ -105,64 +107,24 @@ def _write(team: Team, members: Sequence[tuple[User, str | None]]) -> TeamOut:
     )
 
 
-async def _answer(tx: Tx, team: Team, *, status: int = 200) -> Response[TeamOut]:
-    shaped = _write(team, (await queries.members(tx, [team.id]))[team.id])
-    return answer(shaped, version=shaped.version, status=status)
+async def _write_all(tx: Tx, _context: Context, _who: Actor, rows: Sequence[Team]) -> list[TeamOut]:
+    members = await queries.members(tx, [row.id for row in rows])
+    return [_write(row, members[row.id]) for row in rows]
 
 
-@get("/", needs=P.USER_VIEW)
-async def list_teams(
-    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[TeamOut]]:
-    """List teams in the order in which they were added. Private ones are seen by their members."""
-    after = read_place(cursor, UUID)
-    async with context.begin() as tx:
-        rows = await queries.teams(tx, who.access, after=after, limit=limit + 1)
-        members = await queries.members(tx, [row.id for row in rows])
-    return listing(request, rows, limit, lambda row: _write(row, members[row.id]), lambda row: row.id)
+async def _create(tx: Tx, who: Actor, *, member_ids: Sequence[UUID], members: Sequence[Member], **fields: Any) -> Team:
+    wanted: Members = dict.fromkeys(member_ids) | _with_roles(members)
+    return await identity.create_team(tx, who, members=wanted, **fields)
 
 
-@post("/", needs=P.TEAM_MANAGE)
-async def create_team(context: Ctx, who: Who, data: JSONBody[CreateTeam]) -> Response[TeamOut]:
-    """Create a team."""
-    members: Members = dict.fromkeys(ids_in("member_ids", USER_ID, data.member_ids)) | _with_roles(data.members)
-    async with context.begin() as tx:
-        team = await identity.create_team(
-            tx, who, name=data.name, description=data.description, is_private=data.is_private, members=members
-        )
-        return await _answer(tx, team, status=201)
-
-
-@get("/{id:str}", needs=P.USER_VIEW)
-async def get_team(context: Ctx, who: Who, id: Id) -> Response[TeamOut]:
-    """Show one team."""
-    async with context.begin() as tx:
-        return await _answer(tx, await queries.team(tx, who.access, TEAM_ID.read(id)))
-
-
-@patch("/{id:str}", needs=P.TEAM_MANAGE)
-async def edit_team(
-    context: Ctx, who: Who, id: Id, data: JSONBody[EditTeam], if_match: IfMatch = None
-) -> Response[TeamOut]:
-    """Rename or describe a team, or make it private or open (JSON merge patch)."""
-    changes = identity.TeamChanges(given(data.name), given(data.description), given(data.is_private))
-    async with context.begin() as tx:
-        team = await identity.update_team(tx, who, TEAM_ID.read(id), changes, if_version=read_if_match(if_match))
-        return await _answer(tx, team)
-
-
-@post("/{id:str}/actions/archive", status_code=200, needs=P.TEAM_MANAGE)
-async def archive_team(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[TeamOut]:
-    """Offer the team for nothing new. What it owns stays its own."""
-    async with context.begin() as tx:
-        return await _answer(tx, await identity.archive_team(tx, who, TEAM_ID.read(id)))
-
-
-@post("/{id:str}/actions/unarchive", status_code=200, needs=P.TEAM_MANAGE)
-async def unarchive_team(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[TeamOut]:
-    """Offer the team again."""
-    async with context.begin() as tx:
-        return await _answer(tx, await identity.archive_team(tx, who, TEAM_ID.read(id), archived=False))
+def _wanted(data: SetMembers) -> Members | Collection[UUID]:
+    match data.members, data.member_ids:
+        case list() as members, msgspec.UNSET:
+            return _with_roles(members)
+        case msgspec.UNSET, list() as ids:
+            return ids_in("member_ids", USER_ID, ids)
+        case _:
+            raise Invalid("members", "Give either `members` or `member_ids`.", code="required")
 
 
 @put("/{id:str}/members", needs=P.TEAM_MANAGE)
@@ -170,21 +132,26 @@ async def set_team_members(
     context: Ctx, who: Who, id: Id, data: JSONBody[SetMembers], if_match: IfMatch = None
 ) -> Response[TeamOut]:
     """Make exactly these people the team's members."""
-    team_id = TEAM_ID.read(id)
-    if (data.members is msgspec.UNSET) == (data.member_ids is msgspec.UNSET):
-        raise Invalid("members", "Give either `members` or `member_ids`.", code="required")
+    wanted = _wanted(data)
     async with context.begin() as tx:
-        if isinstance(data.members, list):
-            wanted = _with_roles(data.members)
-        else:
-            known = {user.id: role for user, role in (await queries.members(tx, [team_id]))[team_id]}
-            wanted = {id: known.get(id) for id in ids_in("member_ids", USER_ID, given(data.member_ids) or [])}
-        await identity.update_members(tx, who, team_id, wanted, if_version=read_if_match(if_match))
-        return await _answer(tx, await queries.team(tx, who.access, team_id))
+        team = await identity.update_members(tx, who, TEAM_ID.read(id), wanted, if_version=read_if_match(if_match))
+        return await TEAMS.answer(tx, context, who, team)
 
 
-ROUTER = Router(
-    "/teams",
-    route_handlers=[list_teams, create_team, get_team, edit_team, archive_team, unarchive_team, set_team_members],
-    tags=["people"],
+TEAMS = Resource("/teams", TEAM_ID, TeamOut, _write_all, view=P.USER_VIEW, manage=P.TEAM_MANAGE, tag="people")
+ROUTER = TEAMS.router(
+    TEAMS.list(
+        queries.teams, "List teams in the order in which they were added. Private ones are seen by their members."
+    ),
+    TEAMS.create(CreateTeam, _create, "Create a team."),
+    TEAMS.get(queries.team, "Show one team."),
+    TEAMS.edit(
+        EditTeam,
+        identity.TeamChanges,
+        identity.update_team,
+        "Rename or describe a team, or make it private or open (JSON merge patch).",
+    ),
+    TEAMS.action("archive", identity.archive_team, "Offer the team for nothing new. What it owns stays its own."),
+    TEAMS.action("unarchive", identity.unarchive_team, "Offer the team again."),
+    set_team_members,
 )

@@ -16,6 +16,7 @@ from litestar.routes import HTTPRoute
 
 from tocsin.identity.access import BY_BEING_ASKED, P, Permission
 from tocsin.identity.model import Actor
+from tocsin.kit.errors import Denied
 
 
 class Right(Enum):
@@ -60,6 +61,15 @@ def refuse(who: Actor, needs: Needs) -> None:
         who.must_look(needs)
     else:
         who.must_somewhere(needs)
+
+
+def may_have(who: Actor, needs: Needs) -> bool:
+    """Say whether somebody can have this right anywhere."""
+    try:
+        refuse(who, needs)
+    except Denied:
+        return False
+    return True
 
 
 def said(needs: Needs) -> str:

@@ -449,6 +449,7 @@ _FIELDS: Mapping[str, str] = {
     "started_at": "start",
     "native_severity": "source’s word for it",
     "resolution_note": "resolution note",
+    "is_private": "privacy",
 }
 
 

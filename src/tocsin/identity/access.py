@@ -276,10 +276,14 @@ class Access:
             )
         )
 
+    def of_team(self, id: UUID) -> Permissions:
+        """Return what being in this team allows with what it owns; nothing for who is not in it."""
+        return self.teams.get(id, frozenset())
+
     def _in_team(self, id: UUID) -> Permissions:
         # Whoever manages all teams can be a member of each.
         members = MEMBERS if P.TEAM_MANAGE in self.organisation else frozenset[Permission]()
-        return self.organisation | members | self.teams.get(id, frozenset())
+        return self.organisation | members | self.of_team(id)
 
 
 def _denied(permission: Permission) -> Denied:

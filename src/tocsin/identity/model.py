@@ -32,8 +32,8 @@ from tocsin.kit.record import JsonObject, Record, one_of
 # The roles of 0.1.0, which runs beside this version while an installation is upgraded.
 _KNOWN = (Role.ADMIN, Role.RESPONDER, Role.STAKEHOLDER)
 
-USER_ID = IdKind("user", "usr")
-TEAM_ID = IdKind("team", "tem")
+USER_ID = IdKind("user", "usr", "/people")
+TEAM_ID = IdKind("team", "tem", "/teams")
 TOKEN_ID = IdKind("api_token", "tok")
 SESSION_ID = IdKind("session", "ses")
 GRANT_ID = IdKind("access_grant", "grt")

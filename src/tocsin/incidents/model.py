@@ -14,7 +14,7 @@ from tocsin.identity.model import OwnedByTeams
 from tocsin.kit.ids import IdKind
 from tocsin.kit.record import Record, one_of
 
-INCIDENT_ID = IdKind("incident", "inc")
+INCIDENT_ID = IdKind("incident", "inc", "/incidents")
 
 
 class Status(StrEnum):

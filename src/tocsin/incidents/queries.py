@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.db.arrays import overlaps
 from tocsin.db.engine import LOCK, Tx
 from tocsin.db.records import lock_records
 from tocsin.events import log, words
@@ -185,12 +186,15 @@ class Filters:
     commander_ids: Collection[UUID] = ()
     reporter_ids: Collection[UUID] = ()
     troubles: Collection[PagingTrouble] = ()
+    team_ids: Collection[UUID] = ()
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
         found: list[ColumnElement[bool]] = []
         if self.statuses:
             found.append(Incident.status.in_([status.value for status in self.statuses]))
+        if self.team_ids:
+            found.append(overlaps(Incident.team_ids, self.team_ids))
         if self.severities:
             found.append(Incident.severity.in_(self.severities))
         if self.declared_from is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from tocsin.kit.errors import NotFound
@@ -29,16 +29,18 @@ def new_id() -> UUID:
 class IdKind:
     """The ids of one kind of thing: what they look like outside, and how they are read back.
 
-    A domain names its kinds beside its rows; a prefix or a name that is taken fails at once.
+    A domain names its kinds beside its rows; a prefix or a name that is taken fails at once. `folder` is the path below
+    which each has a page (`/alerts`), empty for what has none.
     """
 
-    __slots__ = ("name", "prefix")
+    __slots__ = ("folder", "name", "prefix")
 
-    def __init__(self, name: str, prefix: str) -> None:
+    def __init__(self, name: str, prefix: str, folder: str = "") -> None:
         if name in _KINDS or any(prefix == kind.prefix for kind in _KINDS.values()):
             raise ValueError(f"There are ids called {name} or beginning with {prefix}_ already.")
         self.name = name
         self.prefix = prefix
+        self.folder = folder
         _KINDS[name] = self
 
     def write(self, id: UUID) -> str:
@@ -50,6 +52,10 @@ class IdKind:
     def write_or_none(self, id: UUID | None) -> str | None:
         """Write the id of something that need not be there."""
         return None if id is None else self.write(id)
+
+    def page(self, ref: UUID | str) -> str:
+        """Return the place of one's page, from its id or from the number by which people call it (`INC-7`)."""
+        return f"{self.folder}/{ref if isinstance(ref, str) else self.write(ref)}"
 
     def read(self, text: str) -> UUID:
         """Read a public id back; raises `NotFound` for anything that is not one of this kind."""
@@ -74,3 +80,8 @@ _KINDS: dict[str, IdKind] = {}
 def ids_of(name: str) -> IdKind:
     """Return the ids of a kind that is known by name only: `incident`, `alert_source`. Raises `KeyError`."""
     return _KINDS[name]
+
+
+def kinds() -> Collection[IdKind]:
+    """Return every kind of ids that a domain has named."""
+    return _KINDS.values()

@@ -13,7 +13,7 @@ from tocsin.kit.ids import IdKind
 from tocsin.kit.record import JsonObject, Record, one_of
 from tocsin.notifications.model import Urgency
 
-POLICY_ID = IdKind("escalation_policy", "pol")
+POLICY_ID = IdKind("escalation_policy", "pol", "/policies")
 PAGE_ID = IdKind("page", "pag")
 
 

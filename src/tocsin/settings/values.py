@@ -100,9 +100,33 @@ def url(raw: object) -> str:
 # the path off. `tests/contracts/test_addresses.py` compares it with the site.
 OWN_PLACES = frozenset(
     {
-        *("alerts", "api", "compat", "healthz", "in", "incidents", "link", "metrics", "new-password", "organisation"),
-        *("p", "people", "policies", "readyz", "routes", "set-up", "sessions", "sign-in", "sign-out", "sources"),
-        *("static", "tokens", "ui"),
+        *(
+            "access",
+            "alerts",
+            "api",
+            "compat",
+            "healthz",
+            "in",
+            "incidents",
+            "link",
+            "metrics",
+            "new-password",
+            "organisation",
+        ),
+        *(
+            "organisation",
+            "p",
+            "people",
+            "policies",
+            "readyz",
+            "routes",
+            "set-up",
+            "sessions",
+            "sign-in",
+            "sign-out",
+            "sources",
+        ),
+        *("roles", "static", "teams", "tokens", "ui"),
     }
 )
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from litestar import HttpMethod, Router, get, route
 
 from tocsin.edge.auth import must_not_be_a_program
 from tocsin.edge.rights import Right, must_have_right
 from tocsin.kit.errors import NotFound
-from tocsin.web import (
-    acknowledge,
-    alerts,
-    incidents,
-    organisation,
-    people,
-    policies,
-    routes,
-    sign_in,
-    sources,
-    ui,
-)
-from tocsin.web.base import assets, pages, stream
+from tocsin.web.base import assets, navigation, pages, stream
 from tocsin.web.base.errors import answer_error
 
 __all__ = ["HANDLERS", "answer_error"]
@@ -42,13 +33,18 @@ def nowhere() -> None:
     raise NotFound("")
 
 
-_AREAS = (sign_in, acknowledge, stream, incidents, alerts, policies, routes, sources, people, organisation, ui)
+# What stands beside `base` and `parts` is an area: it has `HANDLERS`, and `NAV` if it stands in the navigation.
+_AREAS = [
+    import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__) if each.name not in ("base", "parts")
+]
+for _area in _AREAS:
+    navigation.register(getattr(_area, "NAV", ()))
 # Files and what is not there are the same for everybody; the rest is for people.
 HANDLERS = [
     Router("/", route_handlers=[nowhere, *assets.HANDLERS], include_in_schema=False),
     Router(
         "/",
-        route_handlers=[start, *(handler for area in _AREAS for handler in area.HANDLERS)],
+        route_handlers=[start, *(handler for area in (stream, *_AREAS) for handler in area.HANDLERS)],
         guards=[must_not_be_a_program, must_have_right],
         include_in_schema=False,
     ),

@@ -34,9 +34,13 @@ _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of a request. `example` stands in the OpenAPI document and is tested."""
+    """The body of a request. `example` stands in the OpenAPI document and is tested.
+
+    `refs` says which fields hold the id of something, or several, and of what kind.
+    """
 
     example: ClassVar[Mapping[str, Any]]
+    refs: ClassVar[Mapping[str, IdKind]] = {}
 
 
 class NoBody(Body, kw_only=True):

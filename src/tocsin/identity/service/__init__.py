@@ -23,7 +23,16 @@ from tocsin.identity.service.people import INVITATION_VALID_FOR, create_user, in
 from tocsin.identity.service.roles import RoleChanges, create_role, delete_role, update_role
 from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out, still_good
 from tocsin.identity.service.sign_in import make_sign_in_link, sign_in, sign_in_with_link
-from tocsin.identity.service.teams import TeamChanges, archive_team, create_team, update_members, update_team
+from tocsin.identity.service.teams import (
+    TeamChanges,
+    add_members,
+    archive_team,
+    create_team,
+    remove_member,
+    unarchive_team,
+    update_members,
+    update_team,
+)
 from tocsin.identity.service.tokens import authenticate_token, create_token, revoke_token
 
 __all__ = [
@@ -36,6 +45,7 @@ __all__ = [
     "RoleChanges",
     "Stored",
     "TeamChanges",
+    "add_members",
     "archive_team",
     "authenticate_session",
     "authenticate_token",
@@ -56,6 +66,7 @@ __all__ = [
     "needs_set_up",
     "next_incident_number",
     "open_session",
+    "remove_member",
     "revoke_session",
     "revoke_token",
     "rotate_link_key",
@@ -67,6 +78,7 @@ __all__ = [
     "sign_out",
     "still_good",
     "sweep",
+    "unarchive_team",
     "update_members",
     "update_organisation",
     "update_role",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -90,51 +91,85 @@ async def update_team(
         raise _taken() from error
 
 
-async def archive_team(tx: Tx, who: Actor, team_id: UUID, *, archived: bool = True) -> Team:
-    """Offer a team for nothing new, or again. What it owns stays its own, and its members see it. Idempotent."""
+async def archive_team(tx: Tx, who: Actor, team_id: UUID) -> Team:
+    """Offer a team for nothing new. What it owns stays its own, and its members see it. Idempotent."""
+    return await _set_archived(tx, who, team_id, archived=True)
+
+
+async def unarchive_team(tx: Tx, who: Actor, team_id: UUID) -> Team:
+    """Offer a team again. Idempotent."""
+    return await _set_archived(tx, who, team_id, archived=False)
+
+
+async def _set_archived(tx: Tx, who: Actor, team_id: UUID, *, archived: bool) -> Team:
     who, team = await _lock(tx, who, team_id, None)
     if (team.archived_at is not None) == archived:
         return team
     team.archived_at = tx.now if archived else None
-    return await _changed(
-        tx, who, team, [Change(field="archived", old=yes_or_no(not archived), new=yes_or_no(archived))]
-    )
+    change = Change(field="archived", old=yes_or_no(not archived), new=yes_or_no(archived))
+    return await _changed(tx, who, team, [change])
 
 
 async def update_members(
-    tx: Tx, who: Actor, team_id: UUID, members: Members, *, if_version: int | None = None
-) -> dict[UUID, tuple[User, str | None]]:
-    """Make exactly these people the team's members, each with a role in it or none; returns them by name.
+    tx: Tx, who: Actor, team_id: UUID, members: Members | Collection[UUID], *, if_version: int | None = None
+) -> Team:
+    """Make exactly these people the team's members, each with a role in it or none; without roles, each keeps theirs.
 
     Nobody gives a role in a team that may do more there than they may themselves. Who may act on fewer incidents by it
     has no role in the others any more (`user.lost_rights`). Unchanged: nothing happens.
     """
     who, team = await _lock(tx, who, team_id, if_version)
-    before = (await queries.members(tx, [team_id]))[team_id]
-    known = {person.id: role for person, role in before}
-    people = await _people(tx, members, known.keys())
-    if known != dict(members):
-        given = [role for id, role in members.items() if role != known.get(id)]
-        await _must_allow(tx, who, given, who.access.teams.get(team_id, frozenset()))
-        changed = {id for id in known.keys() | members.keys() if known.get(id, "") != members.get(id, "")}
-        could = await accesses(tx, changed)
-        await tx.session.execute(
-            delete(TeamMember)
-            .where(TeamMember.team_id == team_id, TeamMember.user_id.in_(changed))
-            .execution_options(synchronize_session=False)
-        )
-        await _add(tx, team_id, {id: role for id, role in members.items() if id in changed})
-        old = _names((person, role) for person, role in before)
-        change = Change(field="members", old=old, new=_names((people[id], role) for id, role in members.items()))
-        await _changed(tx, who, team, [change])
-        can, everybody = await accesses(tx, changed), people | {person.id: person for person, _ in before}
-        lost = [
-            everybody[id]
-            for id in sorted(changed)
-            if loses_roles(could[id].teams.get(team_id, frozenset()), can[id].teams.get(team_id, frozenset()))
-        ]
-        await emit(tx, *(UserLostRights(actor=who.ref, user_id=each.id, user_name=each.name) for each in lost))
-    return {person.id: (person, members[person.id]) for person in _by_name(people.values())}
+    before = await _members(tx, team_id)
+    known = {id: role for id, (_, role) in before.items()}
+    if not isinstance(members, Mapping):
+        members = {id: known.get(id) for id in members}
+    return await _replace(tx, who, team, before, cast("Members", members))
+
+
+async def add_members(tx: Tx, who: Actor, team_id: UUID, members: Members) -> Team:
+    """Take these people into the team with a role in it or none, or give those that are in it another one.
+
+    As `update_members` for these, and whoever else is a member stays it.
+    """
+    who, team = await _lock(tx, who, team_id, None)
+    before = await _members(tx, team_id)
+    return await _replace(tx, who, team, before, {id: role for id, (_, role) in before.items()} | dict(members))
+
+
+async def remove_member(tx: Tx, who: Actor, team_id: UUID, user_id: UUID) -> Team:
+    """Put somebody out of the team. Idempotent; as `update_members` without them."""
+    who, team = await _lock(tx, who, team_id, None)
+    before = await _members(tx, team_id)
+    return await _replace(tx, who, team, before, {id: role for id, (_, role) in before.items() if id != user_id})
+
+
+async def _members(tx: Tx, team_id: UUID) -> dict[UUID, tuple[User, str | None]]:
+    return {person.id: (person, role) for person, role in (await queries.members(tx, [team_id]))[team_id]}
+
+
+async def _replace(
+    tx: Tx, who: Actor, team: Team, before: Mapping[UUID, tuple[User, str | None]], wanted: Members
+) -> Team:
+    known = {id: role for id, (_, role) in before.items()}
+    people = await _people(tx, wanted, known.keys())
+    changed = {id for id in known.keys() | wanted.keys() if known.get(id, "") != wanted.get(id, "")}
+    if not changed:
+        return team
+    await _must_allow(tx, who, [wanted[id] for id in changed & wanted.keys()], who.access.of_team(team.id))
+    could = await accesses(tx, changed)
+    await tx.session.execute(
+        delete(TeamMember)
+        .where(TeamMember.team_id == team.id, TeamMember.user_id.in_(changed))
+        .execution_options(synchronize_session=False)
+    )
+    await _add(tx, team.id, {id: role for id, role in wanted.items() if id in changed})
+    change = Change(field="members", old=_names(before.values()), new=_names((people[id], wanted[id]) for id in wanted))
+    await _changed(tx, who, team, [change])
+    can = await accesses(tx, changed)
+    everybody = people | {id: person for id, (person, _) in before.items()}
+    lost = [id for id in sorted(changed) if loses_roles(could[id].of_team(team.id), can[id].of_team(team.id))]
+    await emit(tx, *(UserLostRights(actor=who.ref, user_id=id, user_name=everybody[id].name) for id in lost))
+    return team
 
 
 async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: int | None) -> tuple[Actor, Team]:

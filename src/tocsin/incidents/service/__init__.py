@@ -23,7 +23,7 @@ from tocsin.incidents.service.paging import (
     read_page,
 )
 from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
-from tocsin.incidents.service.sharing import Holder, grant, list_grants, revoke_grant
+from tocsin.incidents.service.sharing import Holder, change_owners, grant, list_grants, read_sharing, revoke_grant
 
 __all__ = [
     "Already",
@@ -38,6 +38,7 @@ __all__ = [
     "assign_role",
     "assign_roles",
     "cancel",
+    "change_owners",
     "change_severity",
     "close",
     "comment",
@@ -59,6 +60,7 @@ __all__ = [
     "read_link",
     "read_news",
     "read_page",
+    "read_sharing",
     "reopen",
     "resolve",
     "revoke_grant",

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.alerts.model import AlertSource
+from tocsin.alerts.model import SOURCE_ID, AlertSource
+from tocsin.alerts.service import update_source
 from tocsin.alerts.visibility import visible_sources
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
@@ -25,8 +26,10 @@ from tocsin.identity import queries as identity
 from tocsin.identity.access import SCOPED, Access, P, Permission, ResourceKind, Thing
 from tocsin.identity.access_queries import grants, hold_role, lock_grant, people_of_grant, visible_teams
 from tocsin.identity.model import AccessGrant, Actor, Team
+from tocsin.identity.service.owners import Owners
 from tocsin.incidents import queries
-from tocsin.incidents.model import Incident
+from tocsin.incidents.model import INCIDENT_ID, Incident
+from tocsin.incidents.service.editing import update
 from tocsin.incidents.visibility import visible
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
 from tocsin.kit.ids import new_id
@@ -82,6 +85,38 @@ async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, ro
         )
         await _note_lost(tx, who, made)
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Who has access to one thing: itself, where its page is and what people call it, and its grants."""
+
+    thing: Incident | AlertSource
+    path: str
+    called: str
+    grants: list[AccessGrant]
+
+
+async def read_sharing(tx: Tx, who: Actor, thing: Thing, *, limit: int) -> Sharing:
+    """Return who owns something and was granted it, for whoever could grant it."""
+    kind, id = thing
+    found = await _thing(tx, who, kind, id)
+    rows = await list_grants(tx, who, thing, limit=limit)
+    if isinstance(found, Incident):
+        return Sharing(found, INCIDENT_ID.page(found.reference), f"{found.reference} {found.title}", rows)
+    return Sharing(found, SOURCE_ID.page(found.id), found.name, rows)
+
+
+async def change_owners(
+    tx: Tx, who: Actor, thing: Thing, owners: Owners, *, if_version: int | None = None
+) -> Incident | AlertSource:
+    """Say which teams own an incident or a source, and whether it is for them only; as editing either does."""
+    kind, id = thing
+    match kind:
+        case ResourceKind.INCIDENT:
+            return await update(tx, who, id, owners=owners, if_version=if_version)
+        case ResourceKind.ALERT_SOURCE:
+            return await update_source(tx, who, id, owners=owners, if_version=if_version)
 
 
 async def revoke_grant(tx: Tx, who: Actor, grant_id: UUID) -> None:

@@ -62,6 +62,13 @@ class Form:
         except NotFound:
             raise Invalid(name, "Choose one of the list.") from None
 
+    def ids(self, name: str, kind: IdKind) -> list[UUID]:
+        """Return the ids of a field that can be repeated, of which there has to be one."""
+        found = [Form({name: [text]}).id(name, kind) for text in self.texts(name)]
+        if not found:
+            raise Invalid(name, "Choose at least one.")
+        return found
+
     def optional_id(self, name: str, kind: IdKind) -> UUID | None:
         """Return an id of this kind; None for an empty field."""
         return self.id(name, kind) if self.text(name) else None
@@ -69,8 +76,13 @@ class Form:
     @property
     def sent(self) -> dict[str, str]:
         """Return what may be shown again: everything but secrets."""
+        return {name: values[-1] for name, values in self.lists.items()}
+
+    @property
+    def lists(self) -> dict[str, list[str]]:
+        """Return all values of each field that may be shown again."""
         return {
-            name: values[-1]
+            name: values
             for name, values in self._fields.items()
             if name not in (FIELD, ONE_TIME, "token", "version") and "password" not in name and name != "current"
         }

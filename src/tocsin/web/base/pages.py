@@ -30,7 +30,7 @@ from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.kit.text import clean, markdown
-from tocsin.web.base import assets, formatting, forms, queries
+from tocsin.web.base import assets, formatting, forms, navigation, queries
 from tocsin.web.base.forms import Form, Refused
 
 PAGE_SIZE = 50
@@ -145,7 +145,8 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Va
         "me": Me(USER_ID.write(me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
         "org_name": around.org_name,
         "live_after": around.place,
-        "nav": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
+        "navigation": navigation.entries_of(who),
+        "badges": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
     }
 
 
@@ -196,6 +197,7 @@ def render(
         shown |= {
             "failed": refused.form_id,
             "form": refused.form.sent,
+            "form_lists": refused.form.lists,
             "errors": refused.errors,
             "conflict": refused.conflict,
         }

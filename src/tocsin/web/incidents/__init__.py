@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tocsin.identity.access import P
+from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.incidents import actions, incident, pages
 
 HANDLERS = [*pages.HANDLERS, *incident.HANDLERS, *actions.HANDLERS]
+NAV = (Entry("/incidents", "siren", "Incidents", Group.NOW, 10, P.INCIDENT_VIEW, "g i", "open_incidents", on_bar=True),)

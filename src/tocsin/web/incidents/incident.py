@@ -26,6 +26,7 @@ from tocsin.identity.model import USER_ID, Actor, Team
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import (
     COUNTED,
+    INCIDENT_ID,
     OPEN,
     Incident,
     IncidentRole,
@@ -49,6 +50,7 @@ _LINKABLE = 50
 class IncidentView:
     """The incident itself."""
 
+    id: str
     ref: str
     title: str
     severity: int
@@ -228,6 +230,7 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
 
 def _incident(incident: Incident, now: datetime, duplicate_of: str, teams: Collection[Team]) -> IncidentView:
     return IncidentView(
+        id=INCIDENT_ID.write(incident.id),
         ref=incident.reference,
         title=incident.title,
         severity=incident.severity,

@@ -96,7 +96,7 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
     wanted = _Wanted.of(request)
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
-    values["counts"] = {"open": values["nav"]["open_incidents"]}
+    values["counts"] = {"open": values["badges"]["open_incidents"]}
     return pages.render("incidents/incidents.html", values)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tocsin.identity.access import P
+from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.organisation import pages
 
 HANDLERS = [*pages.HANDLERS]
+NAV = (Entry("/organisation", "building-2", "Organisation", Group.SETTINGS, 30, P.USER_MANAGE),)

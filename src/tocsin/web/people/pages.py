@@ -44,10 +44,10 @@ from tocsin.notifications.service import RuleDraft
 from tocsin.oncall import service as oncall
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.parts.roles import role_choices
 from tocsin.web.people.contact_methods import FORMATS
 from tocsin.web.people.exchanges import called, label_of, read_test
 from tocsin.web.people.method_health import HealthView, read_health
-from tocsin.web.people.roles import role_choices
 from tocsin.web.people.uses import listed, mark_of
 
 _TOLD = (

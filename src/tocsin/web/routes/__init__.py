@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tocsin.identity.access import P
+from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.routes import pages
 
 HANDLERS = [*pages.HANDLERS]
+NAV = (Entry("/routes", "split", "Routes", Group.PREPARE, 20, P.ONCALL_VIEW, "g r"),)

@@ -1,0 +1,263 @@
+"""Access: the roles of the organisation, and who owns one thing and is granted it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
+from tocsin.identity import access_queries as queries
+from tocsin.identity import queries as identity_queries
+from tocsin.identity import service as identity
+from tocsin.identity.access import BUILT_IN, MEANINGS, P, Permissions, ResourceKind, Thing
+from tocsin.identity.access_queries import permissions_of
+from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, Actor
+from tocsin.identity.service.roles import LONGEST_DESCRIPTION
+from tocsin.incidents import service as incidents
+from tocsin.kit.errors import NotFound
+from tocsin.kit.ids import ids_of
+from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.navigation import Entry, Group
+from tocsin.web.parts.roles import MEANT_FOR, role_choices
+from tocsin.web.parts.targets import Choice
+
+# How many grants of one thing are shown, and how many people and teams can be chosen.
+_SHOWN = 200
+_CHOICES = 500
+_PERMISSIONS: list[Choice] = [(permission.value, text) for permission, text in MEANINGS.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """One role in the list, with how much of all that there is it allows."""
+
+    key: str
+    name: str
+    description: str
+    is_built_in: bool
+    allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleView:
+    """One role as its page shows and edits it. `uses` says where it is in use."""
+
+    key: str
+    name: str
+    description: str
+    is_built_in: bool
+    permissions: Sequence[str]
+    version: int
+    uses: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantView:
+    """Who was granted the thing, and with what role."""
+
+    id: str
+    holder: str
+    path: str
+    is_team: bool
+    role_name: str
+
+
+@get("/roles", needs=P.USER_VIEW)
+async def role_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the built-in roles and the organisation's own."""
+    return await _show_list(request, context, who)
+
+
+async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        own = await queries.roles(tx)
+    values |= {
+        "roles": [
+            *(_built_in_row(key, held) for key, held in BUILT_IN.items()),
+            *(
+                RoleRow(role.key, role.name, role.description, False, len(permissions_of(role.key, role.permissions)))
+                for role in own
+            ),
+        ],
+        "all": len(MEANINGS),
+        "permissions": _PERMISSIONS,
+        "may": {"make": who.may(P.ACCESS_MANAGE)},
+        "longest_description": LONGEST_DESCRIPTION,
+        "conflict": "",
+    }
+    return pages.render("access/roles.html", values, refused=refused)
+
+
+def _built_in_row(key: str, held: Permissions) -> RoleRow:
+    return RoleRow(key, key.capitalize(), MEANT_FOR[key].capitalize(), True, len(held))
+
+
+@post("/roles", needs=P.ACCESS_MANAGE)
+async def create_role(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Make a role. Form fields: name, description, permissions (repeated), form_id."""
+    form = await forms.read(request)
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "new-role", partial(_create, who, form, made))
+    if refused is not None:
+        return await _show_list(request, context, who, refused)
+    return pages.go(f"/roles/{made[0]}" if made else "/roles", "Role made." if made else "")
+
+
+async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
+    if await forms.once(tx, who, form, "role"):
+        role = await identity.create_role(
+            tx,
+            who,
+            name=form.text("name"),
+            description=form.text("description"),
+            permissions=form.texts("permissions"),
+        )
+        made.append(role.key)
+
+
+@get("/roles/{id:str}", needs=P.USER_VIEW)
+async def role_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show one role, by its key: what it allows and where it is in use."""
+    return await _show_role(request, context, who, id)
+
+
+async def _show_role(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        uses = await queries.uses_of_role(tx, id)
+        if id in BUILT_IN:
+            row = _built_in_row(id, BUILT_IN[id])
+            view = RoleView(id, row.name, row.description, True, sorted(BUILT_IN[id]), 0, uses)
+        else:
+            role = await queries.role(tx, id)
+            held = sorted(permissions_of(role.key, role.permissions))
+            view = RoleView(role.key, role.name, role.description, False, held, role.version, uses)
+    values |= {
+        "role": view,
+        "permissions": _PERMISSIONS,
+        "may": {"edit": who.may(P.ACCESS_MANAGE) and not view.is_built_in},
+        "longest_description": LONGEST_DESCRIPTION,
+        "conflict": "",
+    }
+    return pages.render("access/role.html", values, refused=refused)
+
+
+async def _edit_role(tx: Tx, who: Actor, key: str, form: Form) -> None:
+    """Form fields: name, description, permissions (repeated), version."""
+    changes = identity.RoleChanges(form.text("name"), form.text("description"), form.texts("permissions"))
+    await identity.update_role(tx, who, key, changes, if_version=form.version())
+
+
+async def _delete_role(tx: Tx, who: Actor, key: str, form: Form) -> None:
+    """Delete a role that nobody has. No fields."""
+    await identity.delete_role(tx, who, key)
+
+
+@get("/access/{id:str}", needs=Right.SIGNED_IN)
+async def sharing_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show who owns an incident or an alert source, whether it is private, and who was granted it."""
+    return await _show_sharing(request, context, who, id)
+
+
+async def _show_sharing(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        shared = await incidents.read_sharing(tx, who, _thing(id), limit=_SHOWN)
+        people = await identity_queries.users(tx, limit=_CHOICES, active_only=True)
+        teams = await identity_queries.teams(tx, who.access, limit=_CHOICES)
+        roles = await role_choices(tx)
+    names = {each.id: each.name for each in (*people, *teams)}
+    offered = [team for team in teams if team.archived_at is None]
+    values |= {
+        "id": id,
+        "thing": shared.thing,
+        "place": shared.path,
+        "called": shared.called,
+        "owners": [(TEAM_ID.write(team), names[team]) for team in shared.thing.team_ids if team in names],
+        "teams": [
+            (TEAM_ID.write(team.id), team.name)
+            for team in teams
+            if team.archived_at is None or team.id in shared.thing.team_ids
+        ],
+        "holders": [
+            ("People", [(f"user:{USER_ID.write(each.id)}", each.name) for each in people]),
+            ("Teams", [(f"team:{TEAM_ID.write(each.id)}", each.name) for each in offered]),
+        ],
+        "grants": [
+            GrantView(
+                GRANT_ID.write(row.id),
+                names.get(row.team_id or row.user_id or row.id, "Somebody who has left"),
+                TEAM_ID.page(row.team_id) if row.team_id else USER_ID.page(row.user_id or row.id),
+                row.team_id is not None,
+                dict(roles).get(row.role, row.role).partition(":")[0],
+            )
+            for row in shared.grants
+        ],
+        "most": _SHOWN,
+        "roles": roles,
+        "conflict": "",
+    }
+    return pages.render("access/sharing.html", values, refused=refused)
+
+
+def _thing(id: str) -> Thing:
+    for kind in ResourceKind:
+        if id.startswith(f"{ids_of(kind).prefix}_"):
+            return kind, ids_of(kind).read(id)
+    raise NotFound("There is no such thing here.")
+
+
+async def _set_owners(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Say who owns it. Form fields: team_ids (repeated), is_private, version."""
+    teams = form.ids("team_ids", TEAM_ID) if form.texts("team_ids") else []
+    owners = identity.Owners(teams, form.text("is_private") == "1")
+    await incidents.change_owners(tx, who, _thing(id), owners, if_version=form.version())
+
+
+async def _grant(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Grant it. Form fields: holder (`user:usr_…` or `team:tem_…`), role."""
+    kind, resource_id = _thing(id)
+    word, _, ref = form.text("holder").partition(":")
+    holder = Form({"holder": [ref]})
+    to = (
+        incidents.Holder("team", holder.id("holder", TEAM_ID))
+        if word == "team"
+        else incidents.Holder("user", holder.id("holder", USER_ID))
+    )
+    await incidents.grant(tx, who, kind=kind, resource_id=resource_id, role=form.text("role"), holder=to)
+
+
+async def _revoke(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Take a grant back. Form field: grant_id."""
+    await incidents.revoke_grant(tx, who, form.id("grant_id", GRANT_ID))
+
+
+HANDLERS = [
+    role_list,
+    create_role,
+    role_page,
+    *Actions("/roles", _show_role, needs=P.ACCESS_MANAGE).handlers(
+        Action("", _edit_role, "Role saved. It holds from everybody’s next request on.", form="edit-role"),
+        Action("delete", _delete_role, "Role deleted.", form="delete-role-form", leads_to="/roles"),
+    ),
+    sharing_page,
+    *Actions("/access", _show_sharing, needs=Right.SIGNED_IN).handlers(
+        Action("owners", _set_owners, "Saved."),
+        Action("grant", _grant, "Granted."),
+        Action("revoke", _revoke, "Taken back.", form="revoke-{grant_id}-form"),
+    ),
+]
+NAV = (Entry("/roles", "shield", "Roles", Group.SETTINGS, 34, P.USER_VIEW),)

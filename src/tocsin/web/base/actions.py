@@ -1,0 +1,89 @@
+"""What is done on the page of one thing, as a table: each form with its use case and the words of success.
+
+Each handler reads its form, runs the use case in one transaction, and leads back to the page or shows it again with
+what is wrong. What is not that plain stays a handler written by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from litestar import post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Needs
+from tocsin.identity.model import Actor
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form, Refused
+
+# Reads the form and calls one use case. The words that it returns are told instead of the action's own.
+Run = Callable[[Tx, Actor, str, Form], Awaitable[object]]
+Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[pages.Page]]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One form: `POST <folder>/{id}/<verb>`. `run` reads its fields, which its docstring names.
+
+    `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`).
+    `leads_to` is where one is led afterwards: the page itself, or another place.
+    """
+
+    verb: str
+    run: Run
+    says: str = ""
+    form: str = ""
+    needs: Needs | None = None
+    leads_to: str = ""
+
+
+class Actions:
+    """The actions of one page. `folder` is the path before the id, `show` shows the page."""
+
+    def __init__(self, folder: str, show: Show, needs: Needs) -> None:
+        self._folder = folder
+        self._show = show
+        self._needs = needs
+
+    def handlers(self, *actions: Action) -> list[HTTPRouteHandler]:
+        """Return a handler for each."""
+        return [self._handler(action) for action in actions]
+
+    def _handler(self, action: Action) -> HTTPRouteHandler:
+        async def handler(request: AppRequest, context: Context, who: Actor, id: str) -> pages.Page:
+            form = await forms.read(request)
+            told: list[object] = []
+
+            async def use_case(tx: Tx) -> None:
+                told.append(await action.run(tx, who, id, form))
+
+            form_id = (action.form or action.verb).format_map(_Fields(form))
+            refused = await forms.attempt(context, form, form_id, use_case)
+            if refused is not None:
+                return await self._show(request, context, who, id, refused)
+            words = told[0] if isinstance(told[0], str) else action.says
+            return pages.go(action.leads_to or f"{self._folder}/{id}", words)
+
+        handler.__name__ = handler.__qualname__ = action.run.__name__.lstrip("_")
+        handler.__doc__ = action.run.__doc__
+        handler.__annotations__ = {
+            "request": AppRequest,
+            "context": Ctx,
+            "who": Who,
+            "id": FromPath[str],
+            "return": pages.Page,
+        }
+        return post(f"{self._folder}/{{id:str}}/{action.verb}".rstrip("/"), needs=action.needs or self._needs)(handler)
+
+
+class _Fields(dict[str, str]):
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self._form = form
+
+    def __missing__(self, name: str) -> str:
+        return self._form.text(name)

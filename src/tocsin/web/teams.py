@@ -1,0 +1,251 @@
+"""Teams: the list, and one team with its members and what it owns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from litestar import get, post
+from litestar.params import FromPath
+
+from tocsin.alerts import source_queries
+from tocsin.alerts.model import SOURCE_ID
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.access import P
+from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
+from tocsin.identity.service.teams import LONGEST_DESCRIPTION
+from tocsin.incidents import queries as incidents
+from tocsin.incidents.model import OPEN, Incident
+from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.navigation import Entry, Group
+from tocsin.web.parts.roles import role_choices
+
+# How many things that a team owns its page names, and how many people can be chosen.
+_OWNED_SHOWN = 50
+_CHOICES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRow:
+    """One team in the list."""
+
+    id: str
+    name: str
+    description: str
+    is_private: bool
+    is_archived: bool
+    members: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One member, with the name and the key of their role in the team, if they have one."""
+
+    id: str
+    name: str
+    role: str
+    role_name: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TeamView:
+    """One team as its page shows and edits it."""
+
+    id: str
+    name: str
+    description: str
+    is_private: bool
+    is_archived: bool
+    version: int
+    members: list[MemberView]
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An incident or a source that the team owns."""
+
+    path: str
+    ref: str
+    title: str
+    severity: int
+    status: str
+    is_private: bool
+
+
+@get("/teams", needs=P.USER_VIEW)
+async def team_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the teams in the order in which they were added; with `?tab=archived` those that are archived."""
+    return await _show_list(request, context, who)
+
+
+async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+    archived = request.query_params.get("tab") == "archived"
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        found = await queries.teams(tx, who.access, limit=_CHOICES)
+        shown = [team for team in found if (team.archived_at is not None) == archived]
+        members = await queries.members(tx, [team.id for team in shown])
+    values |= {
+        "teams": [_row(team, [person.name for person, _ in members[team.id]]) for team in shown],
+        "tab": "archived" if archived else "",
+        "numbers": {
+            "open": sum(team.archived_at is None for team in found),
+            "archived": sum(team.archived_at is not None for team in found),
+        },
+        "may": {"make": who.may(P.TEAM_MANAGE)},
+        "longest_description": LONGEST_DESCRIPTION,
+        "conflict": "",
+    }
+    return pages.render("teams/teams.html", values, refused=refused)
+
+
+def _row(team: Team, members: list[str]) -> TeamRow:
+    return TeamRow(
+        TEAM_ID.write(team.id), team.name, team.description, team.is_private, team.archived_at is not None, members
+    )
+
+
+@post("/teams", needs=P.TEAM_MANAGE)
+async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Make a team. Form fields: name, description, is_private, form_id."""
+    form = await forms.read(request)
+    made: list[Team] = []
+    refused = await forms.attempt(context, form, "new-team", partial(_create, who, form, made))
+    if refused is not None:
+        return await _show_list(request, context, who, refused)
+    return pages.go(TEAM_ID.page(made[0].id) if made else "/teams", "Team made. Add its people." if made else "")
+
+
+async def _create(who: Actor, form: Form, made: list[Team], tx: Tx) -> None:
+    if await forms.once(tx, who, form, "team"):
+        is_private = form.text("is_private") == "1"
+        description = form.text("description")
+        made.append(
+            await identity.create_team(tx, who, name=form.text("name"), description=description, is_private=is_private)
+        )
+
+
+@get("/teams/{id:str}", needs=P.USER_VIEW)
+async def team_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show one team: who is in it, and what of what it owns the reader may see."""
+    return await _show(request, context, who, id)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    async with context.db.begin() as tx:
+        values = await pages.shell(tx, request, context, who)
+        team = await queries.team(tx, who.access, TEAM_ID.read(id))
+        members = (await queries.members(tx, [team.id]))[team.id]
+        roles = await role_choices(tx)
+        may_edit = who.may(P.TEAM_MANAGE, on=team)
+        there = {person.id for person, _ in members}
+        everybody = await queries.users(tx, limit=_CHOICES, active_only=True) if may_edit else []
+        values |= {
+            "team": _view(team, members, dict(roles)),
+            "incidents": [
+                _incident(each)
+                for each in await incidents.list_page(
+                    tx, who.access, incidents.Filters(statuses=OPEN, team_ids=[team.id]), limit=_OWNED_SHOWN
+                )
+            ],
+            "sources": [
+                Owned(SOURCE_ID.page(each.id), "", each.name, 0, "", each.is_private)
+                for each in await source_queries.owned_by(tx, who.access, team.id, limit=_OWNED_SHOWN)
+            ],
+            "most_owned": _OWNED_SHOWN,
+            "people": sorted(
+                ((USER_ID.write(each.id), each.name) for each in everybody if each.id not in there),
+                key=lambda choice: choice[1].casefold(),
+            ),
+        }
+    values |= {
+        "roles": [("", "No more than their role in the organisation"), *roles],
+        "may": {"edit": may_edit},
+        "longest_description": LONGEST_DESCRIPTION,
+        "conflict": "",
+    }
+    return pages.render("teams/team.html", values, refused=refused)
+
+
+def _view(team: Team, members: Sequence[tuple[User, str | None]], roles: dict[str, str]) -> TeamView:
+    return TeamView(
+        id=TEAM_ID.write(team.id),
+        name=team.name,
+        description=team.description,
+        is_private=team.is_private,
+        is_archived=team.archived_at is not None,
+        version=team.version,
+        members=[
+            MemberView(
+                USER_ID.write(person.id),
+                person.name,
+                role or "",
+                roles.get(role, role).partition(":")[0] if role else "",
+                person.is_active,
+            )
+            for person, role in members
+        ],
+    )
+
+
+def _incident(each: Incident) -> Owned:
+    path = f"/incidents/{each.reference}"
+    return Owned(path, each.reference, each.title, each.severity, each.status, each.is_private)
+
+
+async def _edit(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Form fields: name, description, is_private, version."""
+    changes = identity.TeamChanges(form.text("name"), form.text("description"), form.text("is_private") == "1")
+    await identity.update_team(tx, who, TEAM_ID.read(id), changes, if_version=form.version())
+
+
+async def _add_members(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Take people in. Form fields: user_id (repeated), role (empty: no more than in the organisation)."""
+    people = form.ids("user_id", USER_ID)
+    await identity.add_members(tx, who, TEAM_ID.read(id), dict.fromkeys(people, form.text("role") or None))
+
+
+async def _set_role(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Give a member another role in the team. Form fields: user_id, role (empty: none)."""
+    member = form.id("user_id", USER_ID)
+    await identity.add_members(tx, who, TEAM_ID.read(id), {member: form.text("role") or None})
+
+
+async def _remove_member(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Put a member out. Form field: user_id."""
+    await identity.remove_member(tx, who, TEAM_ID.read(id), form.id("user_id", USER_ID))
+
+
+async def _archive(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Offer it for nothing new. No fields."""
+    await identity.archive_team(tx, who, TEAM_ID.read(id))
+
+
+async def _unarchive(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Offer it again. No fields."""
+    await identity.unarchive_team(tx, who, TEAM_ID.read(id))
+
+
+HANDLERS = [
+    team_list,
+    create,
+    team_page,
+    *Actions("/teams", _show, needs=P.TEAM_MANAGE).handlers(
+        Action("", _edit, "Team saved.", form="edit-team"),
+        Action("members", _add_members, "Added.", form="add-members"),
+        Action("members/role", _set_role, "Role saved.", form="role-{user_id}"),
+        Action("members/remove", _remove_member, "No longer a member.", form="remove-{user_id}-form"),
+        Action("archive", _archive, "Team archived. What it owns stays its own.", form="archive-form"),
+        Action("unarchive", _unarchive, "Team restored.", form="unarchive"),
+    ),
+]
+NAV = (Entry("/teams", "users-round", "Teams", Group.SETTINGS, 32, P.USER_VIEW, "g t"),)
