@@ -28,6 +28,7 @@ from tocsin.db.embedded.server import REFUSE_BELOW, WARN_BELOW
 from tocsin.db.engine import Database, Tx
 from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.db.migrate import SchemaError
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import clockwatch, queue
 from tocsin.jobs.worker import workers_alive
@@ -306,7 +307,7 @@ async def _in_vain(tx: Tx, settings: Settings) -> Finding:
     found = await alerts.page(tx, EVERYTHING, alerts.Filter(troubles=tuple(PagingTrouble)), limit=_NAMED + 1)
     if not found:
         return _ok(check, "None: every page reached somebody, and none went by without an answer.")
-    names = ", ".join(f"ALR-{alert.number} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])
+    names = ", ".join(f"{called_alert(alert.number)} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])
     more = " and more" if len(found) > _NAMED else ""
     address = at(settings.base_url, "/alerts?tab=unanswered")
     if (await alerts.count_troubles(tx, EVERYTHING))[PagingTrouble.UNREACHED]:

@@ -12,15 +12,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from tocsin.events import alerts, configuration, incidents, oncall
+from tocsin.events import alerts, configuration, incidents, oncall, vocabulary
 from tocsin.events.base import ActorRef, Change, Event
+from tocsin.events.vocabulary import Tone
 from tocsin.kit.text import clean, spoken, truncate
 
 Kind = Literal["comment", "change", "page", "system"]
 # A source may send a title of a thousand characters; a line of a timeline names it.
 _TITLE = 200
 # The hues of the design; red and green only where something went wrong or well.
-Tone = Literal["slate", "blue", "violet", "teal", "green", "amber", "orange", "red"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _alert(event: Event, who: str) -> Line | None:
     match event:
         case alerts.AlertTriggered():
             native = f" (“{event.native_severity}” at the source)" if event.native_severity else ""
-            detail = f"SEV{event.severity}{native}, {event.urgency} urgency"
+            detail = f"{vocabulary.severity(event.severity)}{native}, {event.urgency} urgency"
             return Line(
                 "bell", f"{event.source_name} triggered “{truncate(event.title, _TITLE)}”", "red", "system", detail
             )
@@ -124,10 +124,11 @@ def _alert(event: Event, who: str) -> Line | None:
             return Line("route", text, "slate", "system", detail)
         case alerts.AlertHeld():
             over_for, hold_down = timedelta(seconds=event.over_for), timedelta(minutes=event.hold_down_minutes)
-            said = (
-                f"ALR-{event.last_number} had been over for {spoken(over_for)}, and the source holds back what comes "
+            last = vocabulary.called_alert(event.last_number)
+            detail = (
+                f"{last} had been over for {spoken(over_for)}, and the source holds back what comes again within "
+                f"{spoken(hold_down)}. If it is still open then, it is routed and pages."
             )
-            detail = f"{said}again within {spoken(hold_down)}. If it is still open then, it is routed and pages."
             return Line("bell-off", "Held back, as it came again so soon", "slate", "system", detail)
         case alerts.AlertNotRouted():
             return Line("triangle-alert", "Nobody was paged", "red", "system", event.reason)
@@ -275,18 +276,19 @@ def _incident(event: Event, who: str) -> Line | None:
     match event:
         case incidents.IncidentDeclared():
             origin = f"from the alert “{event.from_alert}”" if event.from_alert else ""
-            text = f"{who} declared {event.reference} as SEV{event.severity}"
+            text = f"{who} declared {event.reference} as {vocabulary.severity(event.severity)}"
             return Line("siren", text, "red", "change", origin)
         case incidents.IncidentUpdated():
             return Line("pencil", f"{who} changed {_fields(event.changes)}", "slate", "change", _changes(event.changes))
         case incidents.IncidentSeverityChanged():
             direction = "raised" if event.new < event.old else "lowered"
             icon, tone = ("arrow-up", "red") if event.new < event.old else ("arrow-down", "slate")
-            text = f"{who} {direction} the severity from SEV{event.old} to SEV{event.new}"
+            old, new = vocabulary.severity(event.old), vocabulary.severity(event.new)
+            text = f"{who} {direction} the severity from {old} to {new}"
             return Line(icon, text, tone, "change")
         case incidents.IncidentStatusChanged():
             text = f"{who} changed the status from {event.old} to {event.new}"
-            return Line("circle-dot", text, _STATUS_TONES.get(event.new, "slate"), "change")
+            return Line("circle-dot", text, vocabulary.status(event.new).tone, "change")
         case incidents.IncidentAcknowledged() if event.user_name not in ("", who):
             detail = f"{event.user_name} has acknowledged the alert that {who} brought in."
             return Line("check", f"The incident is in {_whose(event.user_name)} hands", "green", "change", detail)
@@ -404,13 +406,6 @@ def _configuration(event: Event, who: str) -> Line | None:
             return None
 
 
-_STATUS_TONES: Mapping[str, Tone] = {
-    "declared": "red",
-    "investigating": "orange",
-    "identified": "violet",
-    "mitigated": "teal",
-    "monitoring": "blue",
-}
 _JOINED: Mapping[str, str] = {
     "paged": "after a page",
     "linked_alert": "after a page for a linked alert",

@@ -19,6 +19,7 @@ import structlog
 
 from tocsin.db.engine import Database, decode_json, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
+from tocsin.events import vocabulary
 from tocsin.identity import service as identity
 from tocsin.jobs import queue
 from tocsin.jobs.queue import Job
@@ -321,7 +322,7 @@ def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyR
         kind=started.kind,
         title=clean(content["title"]),
         body=clean(content["body"]),
-        severity=f"SEV{content['severity']}",
+        severity=vocabulary.severity(content["severity"]),
         urgency=content["urgency"],
         status=content.get("status", "triggered"),
         alert_id=ids_of("alert").write(started.alert_id) if started.alert_id else None,

@@ -9,6 +9,7 @@ from uuid import UUID
 from tocsin.alerts import queries
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
+from tocsin.events import vocabulary
 from tocsin.events.alerts import AlertUpdated
 from tocsin.events.base import ActorRef, Change
 from tocsin.kit.text import truncate
@@ -49,7 +50,7 @@ def updated(
     """Tell what is new in title, severity and urgency; all else stands in the signals and is no event."""
     told = [
         Change("title", was["title"], now["title"]),
-        Change("severity", f"SEV{was['severity']}", f"SEV{now['severity']}"),
+        Change("severity", vocabulary.severity(was["severity"]), vocabulary.severity(now["severity"])),
         Change("native_severity", was["native_severity"], now["native_severity"]),
         Change("urgency", was["urgency"], now["urgency"]),
     ]

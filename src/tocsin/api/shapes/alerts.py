@@ -14,6 +14,7 @@ from tocsin.alerts.model import ALERT_ID, ROUTE_ID, SOURCE_ID, Alert, AlertStatu
 from tocsin.api.base.http import Time, when
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
+from tocsin.events import vocabulary
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID
@@ -148,7 +149,7 @@ def write_alert(
         description=alert.description,
         status=AlertStatus(alert.status),
         severity=alert.severity,
-        severity_label=f"SEV{alert.severity}",
+        severity_label=vocabulary.severity(alert.severity),
         native_severity=alert.native_severity,
         urgency="high" if alert.urgency == "high" else "low",
         count=alert.count,

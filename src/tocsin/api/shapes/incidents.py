@@ -16,6 +16,7 @@ from tocsin.api.shapes.owners import TeamRef, owning_teams
 from tocsin.api.shapes.people import Person
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
+from tocsin.events import vocabulary
 from tocsin.identity import queries as identity
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import lifecycle, queries
@@ -158,7 +159,7 @@ def _write(
         summary=incident.summary,
         status=Status(incident.status),
         severity=incident.severity,
-        severity_label=f"SEV{incident.severity}",
+        severity_label=vocabulary.severity(incident.severity),
         round=incident.round,
         reporter=Reporter(USER_ID.write_or_none(incident.reporter_id), incident.reporter_name),
         roles=Roles(

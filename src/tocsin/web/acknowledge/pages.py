@@ -20,6 +20,7 @@ from tocsin.edge.rights import Right
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.oncall import PageEscalated
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import User
 from tocsin.incidents import lifecycle
@@ -305,7 +306,7 @@ def _severity(asked: _Asked) -> int:
 
 def _ref(asked: _Asked) -> str:
     if asked.alert is not None:
-        return f"ALR-{asked.alert.number}"
+        return called_alert(asked.alert.number)
     return asked.incident.reference if asked.incident is not None else ""
 
 

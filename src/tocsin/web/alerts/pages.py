@@ -20,6 +20,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
 from tocsin.edge.rights import Right
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
@@ -188,7 +189,7 @@ def _row(
     incident = known.get(alert.incident_id) if alert.incident_id is not None else None
     return AlertRow(
         id=ALERT_ID.write(alert.id),
-        ref=f"ALR-{alert.number}",
+        ref=called_alert(alert.number),
         title=alert.title,
         severity=alert.severity,
         urgency=alert.urgency,
@@ -259,7 +260,7 @@ async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
     policy = next((run for run in runs if run.policy_id is not None), None)
     return AlertView(
         id=ALERT_ID.write(alert.id),
-        ref=f"ALR-{alert.number}",
+        ref=called_alert(alert.number),
         title=alert.title,
         severity=alert.severity,
         native_severity=alert.native_severity,

@@ -24,6 +24,7 @@ from tocsin.edge.csrf import token_of
 from tocsin.edge.cursors import read_moment
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
+from tocsin.events import vocabulary
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.kit.addresses import at
@@ -113,6 +114,7 @@ def _environment(root: str) -> Environment:
         # The value of the hidden field by which a form that was sent twice is recognised.
         "new_form_id": lambda: new_id().hex,
         "remembered": _Memory().remembered,
+        "vocabulary": vocabulary,
     }
     made.globals.update(known)
     return made

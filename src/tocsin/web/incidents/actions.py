@@ -12,6 +12,7 @@ from tocsin.alerts.model import ALERT_ID
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.rights import Right
+from tocsin.events.vocabulary import SEVERITIES
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries
@@ -75,7 +76,7 @@ async def change_severity(request: AppRequest, context: Ctx, who: Who, ref: From
 
 
 async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    if form.text("severity") not in ("1", "2", "3", "4", "5"):
+    if form.text("severity") not in map(str, SEVERITIES):
         raise _not_in_the_menu()
     await incidents.change_severity(tx, who, ref, int(form.text("severity")), if_version=form.version())
 

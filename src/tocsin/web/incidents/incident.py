@@ -17,9 +17,10 @@ from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.alerts.model import OPEN as OPEN_ALERTS
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.events import words
+from tocsin.events import vocabulary, words
 from tocsin.events.base import EVENT_ID
 from tocsin.events.log import LoggedEvent
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, Team
@@ -373,20 +374,13 @@ def _reason(person: NamedResponder, page: Page | None, run: EscalationRun | None
     return "Paged directly" if run.direct_user_id is not None else f"{run.policy_name}, step {page.step}"
 
 
-_ROLE_NAMES: Mapping[IncidentRole, str] = {
-    IncidentRole.COMMANDER: "Commander",
-    IncidentRole.LEAD: "Lead",
-    IncidentRole.COMMUNICATOR: "Communicator",
-}
-
-
 async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
     holders = {role: lifecycle.holder(incident, role) for role in IncidentRole}
     known = await identity.users_by_id(tx, [id for id in holders.values() if id is not None])
     return [
-        RoleView(role, _ROLE_NAMES[role], USER_ID.write(id), known[id].name)
+        RoleView(role, vocabulary.ROLES[role], USER_ID.write(id), known[id].name)
         if id is not None
-        else RoleView(role, _ROLE_NAMES[role], None, None)
+        else RoleView(role, vocabulary.ROLES[role], None, None)
         for role, id in holders.items()
     ]
 
@@ -411,7 +405,7 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
 async def _linkable(tx: Tx, who: Actor) -> list[Choice]:
     wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
     found = await alert_queries.page(tx, who.access, wanted, limit=_LINKABLE)
-    return [(ALERT_ID.write(alert.id), f"ALR-{alert.number} {alert.title[:80]}") for alert, _, _ in found]
+    return [(ALERT_ID.write(alert.id), f"{called_alert(alert.number)} {alert.title[:80]}") for alert, _, _ in found]
 
 
 async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: datetime) -> pages.Values:

@@ -16,6 +16,7 @@ from tocsin.alerts.model import ALERT_ID
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
+from tocsin.events.vocabulary import SEVERITIES, called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
@@ -72,7 +73,7 @@ class _Wanted:
         query = request.query_params
         tab = query.get("tab", "open")
         tab = tab if tab in _TABS else "open"
-        severities = [int(text) for text in query.getall("severity", []) if text in ("1", "2", "3", "4", "5")]
+        severities = [int(text) for text in query.getall("severity", []) if text in map(str, SEVERITIES)]
         statuses = [status for status in _TABS[tab] if status in query.getall("status", [])]
         asked = query.getall("paging", []) if tab == "open" else []
         troubles = [trouble for trouble in PagingTrouble if trouble in asked]
@@ -199,7 +200,7 @@ async def _show_declare(
             owner = (await queries.by_id(tx, who.access, [about.incident_id])).get(about.incident_id)
             if owner is None:
                 return pages.go(f"/alerts/{alert}", "It belongs to an incident already, which you may not see.")
-            words = f"ALR-{about.number} belongs to {owner.reference} already. Nothing new was declared."
+            words = f"{called_alert(about.number)} belongs to {owner.reference} already. Nothing new was declared."
             return pages.go(f"/incidents/{owner.reference}", words)
         values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
     return pages.render("incidents/declare.html", values, refused=refused)

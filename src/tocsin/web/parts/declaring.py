@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.db.engine import Tx
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents
 from tocsin.web.parts.targets import Choice, responder_choices, target_choices
@@ -58,7 +59,7 @@ async def declare_from(tx: Tx, who: Actor, alert: Alert) -> Declare:
     draft = await incidents.prefill(tx, who, alert.id)
     about = DeclareAlert(
         id=ALERT_ID.write(alert.id),
-        ref=f"ALR-{alert.number}",
+        ref=called_alert(alert.number),
         title=draft.title,
         severity=draft.severity,
         status=alert.status,

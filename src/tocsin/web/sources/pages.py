@@ -19,6 +19,7 @@ from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
@@ -188,7 +189,9 @@ async def _show(
         "curl": _curl(context, row, secret),
         "signals": signals,
         "older": pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
-        "open": [OpenRow(ALERT_ID.write(a.id), f"ALR-{a.number}", a.title, a.severity, a.status) for a in still_open],
+        "open": [
+            OpenRow(ALERT_ID.write(a.id), called_alert(a.number), a.title, a.severity, a.status) for a in still_open
+        ],
         "open_words": alerts.at_most(busy.open_alerts),
         "most_ended": alerts.MOST_ENDED,
         "may": {"edit": who.may(P.SOURCE_MANAGE, on=row), "end": who.may(P.ALERT_EDIT, on=row)},
@@ -234,7 +237,8 @@ async def _signals(tx: Tx, shown: Sequence[Signal]) -> list[SignalRow]:
 
 def _signal(signal: Signal, touched: Sequence[source_queries.Touched]) -> SignalRow:
     rows = [
-        TouchedRow(each.effect, ALERT_ID.write(each.alert_id), f"ALR-{each.number}", each.title) for each in touched
+        TouchedRow(each.effect, ALERT_ID.write(each.alert_id), called_alert(each.number), each.title)
+        for each in touched
     ]
     return SignalRow(
         id=SIGNAL_ID.write(signal.id),

@@ -1,0 +1,64 @@
+"""What severities, states and roles are called, and how they look: read by pages, messages, the API and the record.
+
+A tone is a colour of the design (`static/css/base/tokens.css`), an icon one of `glyphs.svg`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Tone = Literal["slate", "blue", "violet", "teal", "green", "amber", "orange", "red"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One value as people read it."""
+
+    label: str
+    tone: Tone
+    icon: str
+
+
+# 1 is the worst. The words are those of Opsgenie and Datadog for P1 to P5 and SEV-1 to SEV-5.
+SEVERITIES: Mapping[int, Word] = MappingProxyType(
+    {
+        1: Word("Critical", "red", "sev1"),
+        2: Word("High", "orange", "sev2"),
+        3: Word("Medium", "amber", "sev3"),
+        4: Word("Low", "blue", "sev4"),
+        5: Word("Info", "slate", "sev5"),
+    }
+)
+# Of incidents, in the order in which they are gone through.
+STATUSES: Mapping[str, Word] = MappingProxyType(
+    {
+        "declared": Word("Declared", "red", "st-declared"),
+        "investigating": Word("Investigating", "orange", "st-investigating"),
+        "identified": Word("Identified", "violet", "st-identified"),
+        "mitigated": Word("Mitigated", "teal", "st-mitigated"),
+        "monitoring": Word("Monitoring", "blue", "st-monitoring"),
+        "resolved": Word("Resolved", "green", "st-resolved"),
+        "closed": Word("Closed", "slate", "st-closed"),
+        "cancelled": Word("Cancelled", "slate", "st-cancelled"),
+    }
+)
+# Of people on an incident.
+ROLES: Mapping[str, str] = MappingProxyType({"commander": "Commander", "lead": "Lead", "communicator": "Communicator"})
+
+
+def severity(number: int) -> str:
+    """Return what people say for a severity: `SEV2`."""
+    return f"SEV{number}"
+
+
+def called_alert(number: int) -> str:
+    """Return what people call an alert: `ALR-31`."""
+    return f"ALR-{number}"
+
+
+def status(value: str) -> Word:
+    """Return the word for the status of an incident, a plain one for a status that only a newer version has."""
+    return STATUSES.get(value) or Word(value.capitalize(), "slate", "st-closed")
