@@ -13,13 +13,13 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tocsin import api, web
-from tocsin.alerts import jobs as alerts_jobs
+from tocsin.alerts import jobs as alert_jobs
 from tocsin.alerts import service as alerts
 from tocsin.alerts.intake import Intake, Sources
 from tocsin.api.base.http import answer_problem
 from tocsin.api.intake import IntakeApp
 from tocsin.db import migrate
-from tocsin.db.engine import Database, Listener, Listeners
+from tocsin.db.engine import Database
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge import csrf
 from tocsin.edge.auth import Authentication, refuse
@@ -29,113 +29,37 @@ from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
 from tocsin.edge.readers import Readers
 from tocsin.edge.wrong_tokens import WrongTokens
-from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertUnacknowledged
-from tocsin.events.configuration import (
-    ConfigurationChanged,
-    ConfigurationCreated,
-    ConfigurationDeleted,
-    ContactMethodRecovered,
-    UserDeactivated,
-    UserLostRights,
-)
-from tocsin.events.incidents import (
-    IncidentAcknowledged,
-    IncidentCancelled,
-    IncidentReopened,
-    IncidentResolved,
-    ResponderJoined,
-)
 from tocsin.events.live import Live
-from tocsin.events.oncall import (
-    EscalationExhausted,
-    EscalationUnreached,
-    PageAttemptFailed,
-    PageFailed,
-    PageStarted,
-)
+from tocsin.events.reactions import listeners
 from tocsin.identity import jobs as identity_jobs
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import jobs as incident_jobs
 from tocsin.incidents import service as incidents
-from tocsin.jobs.clockwatch import Waits
-from tocsin.jobs.queue import Job
-from tocsin.jobs.worker import Kind, Periodic, Worker, backoff, ensure_schedules
+from tocsin.jobs.worker import Worker, ensure_schedules
 from tocsin.net.http import OutboundHttp
 from tocsin.net.smtp import Mailer, Security, SmtpSettings
-from tocsin.notifications import service as notifications
+from tocsin.notifications import jobs as notification_jobs
 from tocsin.notifications.channels import channels
-from tocsin.notifications.jobs import Sender, send
+from tocsin.notifications.jobs import Sender
 from tocsin.notifications.model import SubjectKind
 from tocsin.notifications.origins import Origins
-from tocsin.notifications.telling import TELL, Reader, tell
+from tocsin.notifications.telling import Reader
 from tocsin.oncall import jobs as oncall_jobs
-from tocsin.oncall import service as oncall
+from tocsin.oncall.jobs import InVain
 from tocsin.settings import Settings
 
-GIVE_UP_ON_PAGE = "oncall.give_up_on_page"
-TRY_OTHER_WAYS = "oncall.try_other_ways"
-NOTE_PAGE = "incidents.note_page"
-STAND_IN = "incidents.stand_in"
-LOOK_AGAIN = "oncall.look_again"
-LOOK_AFTER_ALERTS = "alerts.look_after"
-NEWS_OF_ALERT = "alerts.note_news"
-NEWS_OF_INCIDENT = "incidents.note_news"
-SWEEP_IDENTITY = "identity.sweep"
-SWEEP_SIGNALS = "alerts.sweep_signals"
-COUNT_IN_VAIN = "oncall.count_in_vain"
-
-# Event name → what reacts to it.
-LISTENERS: Listeners = {
-    PageFailed.name: [Listener("page", GIVE_UP_ON_PAGE)],
-    PageAttemptFailed.name: [Listener("page", TRY_OTHER_WAYS)],
-    UserDeactivated.name: [Listener("page", STAND_IN)],
-    UserLostRights.name: [Listener("page", STAND_IN)],
-    ConfigurationCreated.name: [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
-    ConfigurationChanged.name: [Listener("page", LOOK_AGAIN, only_kinds=oncall.MATTERS)],
-    ContactMethodRecovered.name: [Listener("page", LOOK_AGAIN)],
-    ConfigurationDeleted.name: [Listener("page", LOOK_AGAIN, only_kinds=frozenset({"contact_method"}))],
-    PageStarted.name: [Listener("default", NOTE_PAGE, only_of_incidents=True)],
-    EscalationUnreached.name: [Listener("default", COUNT_IN_VAIN)],
-    EscalationExhausted.name: [Listener("default", COUNT_IN_VAIN)],
-    **{
-        event.name: [Listener("bulk", NEWS_OF_ALERT)]
-        for event in (AlertAcknowledged, AlertUnacknowledged, AlertResolved)
-    },
-    **{
-        event.name: [Listener("bulk", NEWS_OF_INCIDENT)]
-        for event in (IncidentAcknowledged, ResponderJoined, IncidentResolved, IncidentCancelled, IncidentReopened)
-    },
-}
+# What is done and when, and who reacts to what; a name that is not one fails here, at the import.
+JOBS = (*identity_jobs.JOBS, *notification_jobs.JOBS, *oncall_jobs.JOBS, *alert_jobs.JOBS, *incident_jobs.JOBS)
+LISTENERS = listeners((*oncall_jobs.REACTIONS, *alert_jobs.REACTIONS, *incident_jobs.REACTIONS), JOBS)
+PERIODIC = (*identity_jobs.PERIODIC, *alert_jobs.PERIODIC)
+# What else waits for a time by the database's clock, or counts from one, beside jobs.
+WAITS = (*notification_jobs.WAITS, *oncall_jobs.WAITS, *alert_jobs.WAITS)
 # Whose news people are told: how it stands.
 NEWS_OF: Mapping[SubjectKind, Reader] = {
     SubjectKind.ALERT: alerts.read_news,
     SubjectKind.INCIDENT: incidents.read_news,
 }
-PERIODIC = (
-    Periodic(LOOK_AFTER_ALERTS, LOOK_AFTER_ALERTS, timedelta(minutes=5), lane="default"),
-    Periodic(SWEEP_IDENTITY, SWEEP_IDENTITY, timedelta(minutes=15)),
-    Periodic(SWEEP_SIGNALS, SWEEP_SIGNALS, timedelta(hours=1)),
-)
-# What else waits for a time by the database's clock, or counts from one, beside jobs.
-WAITS = (
-    Waits(
-        "delivery",
-        ("wanted_at", "due_at", "sending_at", "unsure_until", "refused_since"),
-        "state IN ('queued', 'sending')",
-    ),
-    Waits("news_item", ("waits_since",), "waits_since IS NOT NULL"),
-    Waits("contact_method_health", ("failing_since", "last_failed_at")),
-    Waits("escalation_run", ("next_step_at", "round_started_at", "unreached_since"), "state = 'running'"),
-    Waits("alert", ("held_until",), "status = 'triggered' AND held_until IS NOT NULL"),
-    # The time to answer counts from here.
-    Waits("page", ("paged_at",), "state = 'paging'"),
-)
-
-
-def soon(attempt: int) -> timedelta:
-    """Wait little before trying again: somebody may have to be woken. At most 10 seconds."""
-    return min(backoff(attempt), timedelta(seconds=10))
 
 
 class App:
@@ -143,8 +67,7 @@ class App:
 
     def __init__(self, settings: Settings, dsn: str, *, console: TextIO | None = None, pool_size: int = 10) -> None:
         self.settings = settings
-        self.db = Database(dsn, bell=settings.bell, pool_size=pool_size)
-        self.db.listeners = LISTENERS
+        self.db = Database(dsn, bell=settings.bell, pool_size=pool_size, listeners=LISTENERS)
         self.metrics = Metrics()
         self.live = Live(self.db)
         self.intake = Intake(self.db, limit=settings.intake_queue)
@@ -171,8 +94,8 @@ class App:
             _, form, device = [await identity.secret(tx, name) for name in ("link", "form", "device")]
             keys = Keys(form=form, device=device)
         await ensure_schedules(self.db, PERIODIC)
-        kinds = self._kinds()
-        self.worker = Worker(self.db, kinds, PERIODIC, locks=self.settings.worker_locks, waits=WAITS)
+        locks, parts = self.settings.worker_locks, self._parts()
+        self.worker = Worker(self.db, JOBS, PERIODIC, locks=locks, waits=WAITS, parts=parts)
         self.worker.limit = self._origins.limit
         self.worker.lateness = lambda lane, seconds: self.metrics.job_lateness.labels(lane).observe(seconds)
         self.context = Context(
@@ -227,42 +150,19 @@ class App:
         root = self.context.settings.root
         return Below(application, root) if root else application
 
-    def _count_in_vain(self, outcome: str) -> None:
-        self.metrics.escalations.labels(outcome).inc()
-
-    def _kinds(self) -> list[Kind]:
-        db, settings = self.db, self.settings
+    def _parts(self) -> tuple[object, ...]:
+        """Return what jobs are given of this process."""
         sender = Sender(
-            db=db,
+            db=self.db,
             channels=self.channels,
-            base_url=settings.base_url,
-            link_valid_for=timedelta(hours=settings.ack_link_hours),
+            base_url=self.settings.base_url,
+            link_valid_for=timedelta(hours=self.settings.ack_link_hours),
             origins=self._origins,
             readers=NEWS_OF,
             measure=lambda channel, result: self.metrics.deliveries.labels(channel, result).inc(),
         )
-
-        async def sweep_signals(job: Job) -> None:
-            await alerts_jobs.sweep_signals(db, settings.signal_retention_days, job)
-
-        return [
-            Kind(alerts.ROUTE, partial(alerts_jobs.route, db), soon),
-            Kind(oncall.ADVANCE, partial(oncall_jobs.advance, db), soon),
-            Kind(GIVE_UP_ON_PAGE, partial(oncall_jobs.give_up_on_page, db), soon),
-            Kind(TRY_OTHER_WAYS, partial(oncall_jobs.try_other_ways, db), soon),
-            Kind(LOOK_AGAIN, partial(oncall_jobs.look_again, db), soon),
-            Kind(COUNT_IN_VAIN, partial(oncall_jobs.count_in_vain, db, self._count_in_vain), backoff),
-            Kind(NOTE_PAGE, partial(incident_jobs.note_page, db), soon),
-            Kind(STAND_IN, partial(incident_jobs.stand_in, db), soon),
-            Kind(notifications.SEND, partial(send, sender), soon),
-            Kind(alerts.PAGE_ANEW, partial(alerts_jobs.page_anew, db), soon),
-            Kind(LOOK_AFTER_ALERTS, partial(alerts_jobs.look_after, db), backoff),
-            Kind(NEWS_OF_ALERT, partial(alerts_jobs.note_news, db), backoff),
-            Kind(NEWS_OF_INCIDENT, partial(incident_jobs.note_news, db), backoff),
-            Kind(TELL, partial(tell, db, NEWS_OF), backoff),
-            Kind(SWEEP_IDENTITY, partial(identity_jobs.sweep, db), backoff),
-            Kind(SWEEP_SIGNALS, sweep_signals, backoff),
-        ]
+        in_vain = InVain(lambda outcome: self.metrics.escalations.labels(outcome).inc())
+        return self.settings, sender, in_vain
 
 
 async def _still_good(db: Database, readers: Collection[Actor]) -> Collection[Actor]:

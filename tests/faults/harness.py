@@ -119,7 +119,8 @@ class Installation(shared.Installation):
                     "UPDATE news_item SET waits_since = waits_since - interval '31 s' WHERE waits_since IS NOT NULL"
                 )
                 await connection.execute(
-                    "UPDATE job SET due = tocsin_now() WHERE kind = $1 AND owner IS NULL AND due > tocsin_now()", TELL
+                    "UPDATE job SET due = tocsin_now() WHERE kind = $1 AND owner IS NULL AND due > tocsin_now()",
+                    TELL.name,
                 )
         finally:
             await connection.close()
@@ -166,7 +167,7 @@ _ELSE_UNDER_WAY = f"""
 SELECT EXISTS (SELECT FROM alert WHERE routed_at IS NULL)
     OR EXISTS (SELECT FROM delivery WHERE state IN ('queued', 'sending'))
     OR EXISTS (SELECT FROM job WHERE coalesce(dedup, '') NOT LIKE 'schedule:%'
-               AND (kind NOT IN ('oncall.advance', '{TELL}') OR due <= tocsin_now()))
+               AND (kind NOT IN ('oncall.advance', '{TELL.name}') OR due <= tocsin_now()))
 """
 _DELIVERIES = """
 SELECT dedup_key, array_agg(delivery.state) AS states, (array_agg(delivery.id))[1] AS id

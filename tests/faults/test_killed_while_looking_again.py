@@ -34,8 +34,7 @@ _TWICE = "SELECT count(*) FROM (SELECT FROM page GROUP BY run_id, user_id HAVING
 
 async def change_methods(made: Installation, *, address: str = "") -> None:
     """Take everybody's contact methods away, or give the first person one."""
-    db = Database(made.dsn, bell=False, pool_size=2)
-    db.listeners = LISTENERS
+    db = Database(made.dsn, bell=False, pool_size=2, listeners=LISTENERS)
     await db.open()
     try:
         async with db.begin() as tx:

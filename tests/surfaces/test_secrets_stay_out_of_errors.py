@@ -25,8 +25,9 @@ from tocsin.db.errors import hide_values
 from tocsin.identity import service as identity
 from tocsin.identity.model import USER_ID
 from tocsin.jobs import queue
+from tocsin.jobs.kinds import JobKind, Nothing, by_hand
 from tocsin.jobs.queue import Job, NewJob
-from tocsin.jobs.worker import Kind, Worker, backoff
+from tocsin.jobs.worker import Worker
 from tocsin.kit import crypto
 from tocsin.kit.crypto import digest
 
@@ -182,16 +183,16 @@ async def test_a_job_that_is_refused_keeps_no_secret(api: Api, dsn: str, refusal
     await db.pool.execute("CREATE TABLE things (secret text)")
     await db.pool.execute(REFUSALS[refusal].format(table="things"))
 
-    async def write(_: Job) -> None:
+    async def write(_: Job, __: Nothing) -> None:
         if hot:
             await db.pool.execute("INSERT INTO things VALUES ($1)", SECRET)
         else:
             async with db.begin() as tx:
                 await tx.session.execute(text("INSERT INTO things VALUES (:secret)"), {"secret": SECRET})
 
-    worker = Worker(db, [Kind("test.write", write, backoff)])
+    worker = Worker(db, [by_hand(JobKind("test.write", Nothing), write)])
     async with db.begin() as tx:
-        await queue.enqueue(tx, NewJob("test.write", {}, max_attempts=1))
+        await queue.enqueue(tx, NewJob("test.write", Nothing(), max_attempts=1))
     with structlog.testing.capture_logs() as lines:
         await worker.run_due()
     kept = await db.pool.fetchval("SELECT last_error FROM job_dead")

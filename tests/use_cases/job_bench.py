@@ -8,15 +8,38 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from tests.processes import PATIENCE
 from tocsin.db.engine import Database, Tx
 from tocsin.jobs import queue
+from tocsin.jobs.kinds import Handled, JobKind, Payload, backoff, by_hand
 from tocsin.jobs.queue import Job, NewJob
-from tocsin.jobs.worker import Kind, Worker, backoff
+from tocsin.jobs.worker import Worker
 
 AT_ONCE = timedelta(milliseconds=5)
 NOBODY = 4711
 HOLDS = "SELECT EXISTS (SELECT FROM pg_locks WHERE classid = $1::oid AND objid = $2::oid AND granted)"
+
+
+class Told(Payload, frozen=True):
+    """What the jobs of the bench carry."""
+
+    what: str
+
+
+def doing(name: str, work: Callable[[Job], Awaitable[None]], retry_after: Callable[[int], timedelta]) -> Handled:
+    """A kind of job whose work ends it itself."""
+
+    async def do(job: Job, _: object) -> None:
+        await work(job)
+
+    return by_hand(JobKind(name, object, retry_after=retry_after), do)
+
+
+def told(job: Job) -> str:
+    """What a job of the bench carries, or its kind where it carries nothing."""
+    return msgspec.json.decode(job.payload).get("what", job.kind)
 
 
 async def until(claim: Callable[[], Awaitable[bool]]) -> None:
@@ -47,17 +70,17 @@ class Bench:
         self.bases.append(db)
         return db
 
-    async def worker(self, *kinds: Kind, start: bool = True, **options: Any) -> Worker:
+    async def worker(self, *kinds: Handled, start: bool = True, **options: Any) -> Worker:
         """A worker with connections of its own, as another process would have; it knows `work` at least."""
         db = await self.base()
-        known = [Kind("work", self.work_on(db), lambda _: AT_ONCE), *kinds]
+        known = [doing("work", self.work_on(db), lambda _: AT_ONCE), *kinds]
         worker = Worker(db, known, **({"locks": self.locks} | options))
         if start:
             await worker.start()
             self.workers.append(worker)
         return worker
 
-    def held_up(self, go: asyncio.Event) -> Kind:
+    def held_up(self, go: asyncio.Event) -> Handled:
         """Jobs of the kind `slow`, which have begun and end when they are let go."""
 
         async def slow(job: Job) -> None:
@@ -67,11 +90,11 @@ class Bench:
                 await self.note(tx, job)
                 await queue.finish(tx, job)
 
-        return Kind("slow", slow, backoff)
+        return doing("slow", slow, backoff)
 
     def work_on(self, db: Database) -> Callable[[Job], Awaitable[None]]:
         async def work(job: Job) -> None:
-            self.started.append((job.payload["what"], job.owner, job.attempt))
+            self.started.append((told(job), job.owner, job.attempt))
             async with db.begin() as tx:
                 await self.note(tx, job)
                 await queue.finish(tx, job)
@@ -80,11 +103,11 @@ class Bench:
 
     async def note(self, tx: Tx, job: Job) -> None:
         """Leave the effect of a job in its transaction."""
-        await (await tx.raw()).execute("INSERT INTO effect VALUES ($1)", job.payload.get("what", job.kind))
+        await (await tx.raw()).execute("INSERT INTO effect VALUES ($1)", told(job))
 
     async def put(self, *whats: str, **fields: Any) -> None:
         async with self.db.begin() as tx:
-            jobs = [NewJob(**({"kind": "work", "lane": "page", "payload": {"what": what}} | fields)) for what in whats]
+            jobs = [NewJob(**({"kind": "work", "lane": "page", "payload": Told(what)} | fields)) for what in whats]
             await queue.enqueue(tx, *jobs)
 
     async def ask(self, question: str, *values: object) -> Any:

@@ -249,7 +249,7 @@ async def test_what_should_have_gone_out_is_sent_though_the_next_step_was_taken(
         await alerts.route(tx, [alert.id])
         await (await tx.raw()).execute(
             "UPDATE job SET due = tocsin_now() + interval '10 minutes' WHERE kind = $1 AND due <= $2",
-            notifications.SEND,
+            notifications.SEND.name,
             tx.now + minutes(1),
         )
     await world.pass_time(minutes(6))

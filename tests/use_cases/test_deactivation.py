@@ -116,7 +116,7 @@ async def test_who_is_paged_in_the_moment_of_being_switched_off_gets_nothing(wor
     async with world.db.begin() as tx:
         ids = list((await tx.session.scalars(select(Alert.id))).all())
         await alerts.route(tx, ids)
-        await world.db.pool.execute("UPDATE job SET due = due + interval '1 hour' WHERE kind = $1", alerts.ROUTE)
+        await world.db.pool.execute("UPDATE job SET due = due + interval '1 hour' WHERE kind = $1", alerts.ROUTE.name)
         # The page is stored and not to be seen yet by the reaction, which looks for what waits for her.
         await switch_off(world, ada)
     await world.settle()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
-from tests.use_cases.job_bench import AT_ONCE, Bench, until
-from tocsin.db.engine import Database
+from tests.use_cases.job_bench import AT_ONCE, NOBODY, Bench, Told, doing, until
+from tocsin.db.engine import Database, Tx
 from tocsin.jobs import queue
 from tocsin.jobs import worker as engine
+from tocsin.jobs.kinds import Handled, JobKind, Nothing, Periodic, Run, backoff, in_one, in_portions, in_several
 from tocsin.jobs.queue import Job, NewJob
-from tocsin.jobs.worker import Kind, Periodic, backoff, ensure_schedules
+from tocsin.jobs.worker import ensure_schedules
 
 
 async def test_two_workers_run_each_job_exactly_once(bench: Bench) -> None:
@@ -50,7 +51,7 @@ async def test_a_failed_job_comes_back_after_its_wait_and_counts_its_attempts(be
             if job.attempt < 3:
                 raise ValueError(f"no luck {job.attempt}")
 
-    await bench.worker(Kind("shaky", shaky, wait))
+    await bench.worker(doing("shaky", shaky, wait))
     await bench.put("shaky", kind="shaky")
     await bench.have_happened("shaky")
     assert attempts == [1, 2, 3]
@@ -79,17 +80,14 @@ async def _forgets(_: Job) -> None:
     [
         ("fails", _fails, "ValueError: never"),
         ("forgets", _forgets, "RuntimeError: the handler of forgets returned without finishing its job"),
-        ("unknown", None, "LookupError: no handler for jobs of kind unknown"),
     ],
 )
 async def test_a_job_that_never_works_is_given_up_and_kept_with_its_error(
-    bench: Bench, kind: str, handler: Callable[[Job], Awaitable[None]] | None, words: str
+    bench: Bench, kind: str, handler: Callable[[Job], Awaitable[None]], words: str
 ) -> None:
     """G04, G13: nothing disappears silently."""
-    kinds = [Kind(kind, handler, lambda _: AT_ONCE)] if handler else []
-    await bench.worker(*kinds)
-    # The one of an unknown kind waits as long as any other would.
-    await bench.put("x", kind=kind, key="about:x", max_attempts=2 if handler else 1)
+    await bench.worker(doing(kind, handler, lambda _: AT_ONCE))
+    await bench.put("x", kind=kind, key="about:x", max_attempts=2)
 
     async def given_up() -> bool:
         return bool(await bench.ask("SELECT count(*) FROM job_dead") == 1)
@@ -99,7 +97,111 @@ async def test_a_job_that_never_works_is_given_up_and_kept_with_its_error(
     async with bench.db.begin() as tx:
         dead = (await queue.dead(tx))[0]
     assert (dead.kind, dead.lane, dead.key, dead.payload) == (kind, "page", "about:x", {"what": "x"})
-    assert (dead.attempt, dead.last_error) == (2 if handler else 1, words)
+    assert (dead.attempt, dead.last_error) == (2, words)
+
+
+async def test_a_job_of_a_later_version_waits_for_it_and_uses_up_no_attempt(bench: Bench) -> None:
+    """G04: while versions run side by side, and after a way back, nothing that the later one wanted is lost."""
+    earlier = await bench.worker(start=False)
+    await bench.put("x", kind="later", max_attempts=1)
+    for looks in range(1, 4):
+        assert await earlier.run_due() == 1, f"look {looks}"
+        row = await bench.db.pool.fetchrow(
+            "SELECT attempt, owner, last_error, due > tocsin_now(), due <= tocsin_now() + interval '5 minutes' FROM job"
+        )
+        assert row is not None
+        words = "UnknownJob: nothing is done here for jobs of kind later"
+        assert tuple(row.values()) == (0, None, words, True, True)
+        await bench.db.pool.execute("UPDATE job SET due = tocsin_now(), created_at = created_at - interval '1 day'")
+    assert await bench.ask("SELECT count(*) FROM job_dead") == 0
+    later = await bench.worker(doing("later", bench.work_on(bench.db), backoff), start=False)
+    await later.run_due()
+    assert await bench.effects() == ["x"]
+    assert await bench.jobs() == 0
+
+
+async def test_what_a_job_carries_and_cannot_be_read_is_kept_with_what_is_wrong(bench: Bench) -> None:
+    """G13: a payload that is no such one is not done, and not forgotten."""
+
+    async def never(tx: Tx, _: Told) -> None:
+        raise AssertionError
+
+    worker = await bench.worker(in_one(JobKind("typed", Told, retry_after=lambda _: AT_ONCE), never), start=False)
+    await bench.put("x", kind="typed", payload={"what": 5}, max_attempts=1)
+    await worker.run_due()
+    async with bench.db.begin() as tx:
+        dead = (await queue.dead(tx))[0]
+    assert dead.last_error.startswith("ValidationError: ") and "$.what" in dead.last_error
+
+
+@pytest.mark.parametrize("comes_again", [False, True], ids=["ends", "comes again"])
+async def test_work_in_one_transaction_ends_with_its_effect_or_not_at_all(bench: Bench, comes_again: bool) -> None:
+    """G04: effect and end are one commit; whoever was overtaken has done nothing."""
+
+    async def work(tx: Tx, payload: Told, job: Job) -> datetime | None:
+        await bench.note(tx, job)
+        if payload.what == "overtaken":
+            await bench.db.pool.execute(f"UPDATE job SET owner = {NOBODY}")
+        return tx.now + timedelta(hours=1) if comes_again else None
+
+    worker = await bench.worker(in_one(JobKind("one", Told), work, needs=Job), start=False)
+    await bench.put("overtaken", kind="one")
+    await worker.run_due()
+    assert await bench.effects() == []
+    assert await bench.ask("SELECT owner FROM job") == NOBODY
+    await bench.db.pool.execute("DELETE FROM job")
+    await bench.put("x", kind="one")
+    await worker.run_due()
+    assert await bench.effects() == ["x"]
+    assert await bench.jobs() == comes_again
+
+
+async def test_work_in_portions_ends_with_the_last(bench: Bench) -> None:
+    """G04: what is committed before stands, and the job is there until all of it is done."""
+    left: list[int] = []
+
+    async def work(tx: Tx, _: Told, job: Job) -> bool:
+        left.append(await bench.jobs())
+        await bench.note(tx, job)
+        if len(left) == 3:
+            raise ValueError("half way")
+        return len(left) < 5
+
+    kind = JobKind("portions", Told, retry_after=lambda _: timedelta())
+    worker = await bench.worker(in_portions(kind, work, needs=Job), start=False)
+    await bench.put("x", kind="portions")
+    await worker.run_due()
+    assert left == [1] * 5
+    assert await bench.effects() == ["x"] * 4
+    assert await bench.jobs() == 0
+
+
+async def test_work_in_several_transactions_ends_behind_them(bench: Bench) -> None:
+    """G04: whoever is overtaken on the way does not end what is another's by then."""
+
+    async def work(run: Run, payload: Told) -> None:
+        for _ in range(2):
+            async with run.begin() as tx:
+                await bench.note(tx, run.job)
+        if payload.what == "overtaken":
+            await bench.db.pool.execute(f"UPDATE job SET owner = {NOBODY}")
+
+    worker = await bench.worker(in_several(JobKind("several", Told), work), start=False)
+    await bench.put("overtaken", kind="several")
+    await worker.run_due()
+    assert await bench.ask("SELECT owner FROM job") == NOBODY
+    await bench.db.pool.execute("DELETE FROM job")
+    await bench.put("x", kind="several")
+    await worker.run_due()
+    assert await bench.effects() == ["overtaken", "overtaken", "x", "x"]
+    assert await bench.jobs() == 0
+
+
+async def test_a_worker_that_lacks_what_a_job_needs_is_not_made(bench: Bench) -> None:
+    async def work(tx: Tx, _: Nothing, number: int) -> None: ...
+
+    with pytest.raises(LookupError, match="int"):
+        await bench.worker(in_one(JobKind("needs", Nothing), work, needs=int), start=False)
 
 
 async def test_one_job_waits_per_dedup_and_another_may_follow_it(bench: Bench) -> None:
@@ -159,7 +261,7 @@ async def test_a_full_bulk_lane_does_not_delay_a_page(bench: Bench) -> None:
         async with bench.db.begin() as tx:
             await queue.finish(tx, job)
 
-    worker = await bench.worker(Kind("stuck", stuck, backoff))
+    worker = await bench.worker(doing("stuck", stuck, backoff))
     await bench.put(*(f"{number}" for number in range(100)), kind="stuck", lane="bulk")
 
     async def full() -> bool:
@@ -191,7 +293,7 @@ async def test_a_timer_runs_when_it_is_due_and_not_before(bench: Bench) -> None:
             await bench.note(tx, job)
             await queue.finish(tx, job)
 
-    await bench.worker(Kind("look", look, backoff))
+    await bench.worker(doing("look", look, backoff))
     async with bench.db.begin() as tx:
         due = tx.now + timedelta(milliseconds=300)
     await bench.put("timer", kind="look", due=due)
@@ -203,15 +305,15 @@ async def test_a_slot_of_a_schedule_fires_once_over_two_workers(bench: Bench) ->
     """G04: periodic work."""
     fired: list[str] = []
 
-    def kinds(db: Database) -> Sequence[Kind]:
+    def kinds(db: Database) -> Sequence[Handled]:
         async def tick(job: Job) -> None:
             fired.append(job.lane)
             async with db.begin() as tx:
                 await queue.finish(tx, job)
 
-        return [Kind("tick", tick, backoff)]
+        return [doing("tick", tick, backoff)]
 
-    every = [Periodic("tick", "tick", timedelta(hours=1))]
+    every = [Periodic(JobKind("tick", Nothing, lane="bulk"), timedelta(hours=1))]
     await ensure_schedules(bench.db, every)
     await ensure_schedules(bench.db, every)
     workers = [await bench.worker(*kinds(bench.db), start=False, periodic=every) for _ in range(4)]

@@ -126,7 +126,7 @@ async def test_what_waits_counts_for_its_new_origin(world: World) -> None:
     world.hook.down = Transient("away")
     await world.alert()
     await correct(world, method, "https://new.example/a")
-    shares = await world.db.pool.fetchval("SELECT shares FROM job WHERE kind = $1", notifications.SEND)
+    shares = await world.db.pool.fetchval("SELECT shares FROM job WHERE kind = $1", notifications.SEND.name)
     assert any("new.example" in share for share in shares)
     assert not any("old.example" in share for share in shares)
 

@@ -41,7 +41,7 @@ async def decided(world: World) -> tuple[list[str], int]:
     waiting = (
         "SELECT coalesce(sum(jsonb_array_length(payload->'alert_ids')), 0)::int AS number FROM job WHERE kind = $1"
     )
-    return [row["dedup_key"] for row in found], (await rows(world, waiting, alerts.ROUTE))[0]["number"]
+    return [row["dedup_key"] for row in found], (await rows(world, waiting, alerts.ROUTE.name))[0]["number"]
 
 
 AT_ONCE, BY_A_JOB = (["disk"], 0), ([], 1)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.use_cases.job_bench import Bench, until
+from tests.use_cases.job_bench import Bench, doing, told, until
 from tests.world import World, minutes
 from tocsin.jobs import queue
+from tocsin.jobs.kinds import Handled, backoff
 from tocsin.jobs.queue import Job
-from tocsin.jobs.worker import SLOTS, Kind, Worker, backoff
+from tocsin.jobs.worker import SLOTS, Worker
 from tocsin.kit.errors import Transient
 from tocsin.notifications import service as notifications
 from tocsin.notifications.origins import AT_ONCE, TROUBLE, Origins
@@ -19,17 +20,17 @@ from tocsin.notifications.origins import AT_ONCE, TROUBLE, Origins
 FEW_SLOTS = {"send": 16, "page": 4}
 
 
-def hanging(bench: Bench, go: asyncio.Event) -> Kind:
+def hanging(bench: Bench, go: asyncio.Event) -> Handled:
     """Jobs that hang until they are let go."""
 
     async def hang(job: Job) -> None:
-        bench.started.append((job.payload["what"], job.owner, job.attempt))
+        bench.started.append((told(job), job.owner, job.attempt))
         await go.wait()
         async with bench.db.begin() as tx:
             await bench.note(tx, job)
             await queue.finish(tx, job)
 
-    return Kind("hang", hang, backoff)
+    return doing("hang", hang, backoff)
 
 
 async def limited(bench: Bench, go: asyncio.Event, limits: dict[str, int]) -> Worker:
@@ -70,14 +71,14 @@ async def test_a_share_that_gets_more_places_fills_them_at_once(bench: Bench) ->
 
     async def grow(job: Job) -> None:
         nonlocal most
-        bench.started.append((job.payload["what"], job.owner, job.attempt))
+        bench.started.append((told(job), job.owner, job.attempt))
         await (first if len(bench.started) == 1 else others).wait()
         most = 8
         async with bench.db.begin() as tx:
             await bench.note(tx, job)
             await queue.finish(tx, job)
 
-    worker = await bench.worker(Kind("grow", grow, backoff), start=False, slots=FEW_SLOTS)
+    worker = await bench.worker(doing("grow", grow, backoff), start=False, slots=FEW_SLOTS)
     worker.limit = lambda _share: most
     await bench.put(*(f"call {n}" for n in range(8)), kind="grow", lane="send", shares=("origin:new",))
     await worker.start()

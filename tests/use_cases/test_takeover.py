@@ -10,11 +10,12 @@ import asyncpg
 import pytest
 
 from tests.processes import PATIENCE
-from tests.use_cases.job_bench import HOLDS, NOBODY, Bench, until
+from tests.use_cases.job_bench import HOLDS, NOBODY, Bench, doing, until
 from tocsin.jobs import queue
 from tocsin.jobs import worker as engine
+from tocsin.jobs.kinds import backoff
 from tocsin.jobs.queue import Fenced, Job
-from tocsin.jobs.worker import LOCK_SPACE, Kind, backoff
+from tocsin.jobs.worker import LOCK_SPACE
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ async def test_what_a_job_did_rolls_back_when_it_was_taken_over(bench: Bench, ta
             fenced.append(str(error))
             raise
 
-    worker = await bench.worker(Kind("late", late, backoff), start=False)
+    worker = await bench.worker(doing("late", late, backoff), start=False)
     await bench.put("late", kind="late")
     await worker.run_due()
     assert len(fenced) == 1
@@ -182,8 +183,8 @@ async def test_the_lease_of_a_running_job_is_renewed(bench: Bench, monkeypatch: 
             await bench.note(tx, job)
             await queue.finish(tx, job)
 
-    await bench.worker(Kind("long", long, backoff))
-    await bench.worker(Kind("long", long, backoff))
+    await bench.worker(doing("long", long, backoff))
+    await bench.worker(doing("long", long, backoff))
     await bench.put("long", kind="long")
     await bench.have_happened("long")
     assert len(bench.started) == 1

@@ -9,12 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.use_cases.job_bench import AT_ONCE, HOLDS, Bench, until
+from tests.use_cases.job_bench import AT_ONCE, HOLDS, Bench, doing, told, until
 from tocsin.db.bell import Bell
 from tocsin.jobs import queue
 from tocsin.jobs import worker as engine
+from tocsin.jobs.kinds import backoff
 from tocsin.jobs.queue import Job
-from tocsin.jobs.worker import LOCK_SPACE, Kind, backoff
+from tocsin.jobs.worker import LOCK_SPACE
 
 
 async def test_stopping_waits_for_what_runs(bench: Bench) -> None:
@@ -50,7 +51,7 @@ async def test_stopping_hands_back_what_takes_too_long(bench: Bench, monkeypatch
             await bench.note(tx, job)
             await queue.finish(tx, job)
 
-    worker = await bench.worker(Kind("endless", endless, backoff))
+    worker = await bench.worker(doing("endless", endless, backoff))
     await bench.put("endless", kind="endless")
 
     async def running() -> bool:
@@ -60,7 +61,7 @@ async def test_stopping_hands_back_what_takes_too_long(bench: Bench, monkeypatch
     await worker.stop()
     bench.workers.clear()
     assert await bench.ask("SELECT owner IS NULL AND lease_until IS NULL FROM job")
-    other = await bench.worker(Kind("endless", endless, backoff))
+    other = await bench.worker(doing("endless", endless, backoff))
     await bench.have_happened("endless")
     assert bench.started[-1] == ("endless", other.number, 2)
 
@@ -82,13 +83,13 @@ async def test_a_worker_survives_the_end_of_all_its_connections(bench: Bench) ->
     go = asyncio.Event()
 
     async def slow(job: Job) -> None:
-        bench.started.append((f"slow {job.payload['what']}", job.owner, job.attempt))
+        bench.started.append((f"slow {told(job)}", job.owner, job.attempt))
         await go.wait()
         async with bench.db.begin() as tx:
             await bench.note(tx, job)
             await queue.finish(tx, job)
 
-    worker = await bench.worker(Kind("slow", slow, lambda _: AT_ONCE))
+    worker = await bench.worker(doing("slow", slow, lambda _: AT_ONCE))
     names: list[str] = []
     for round in range(3):
         go.clear()
@@ -180,7 +181,7 @@ async def test_a_retry_is_handed_back_before_the_stop_has_ended(bench: Bench) ->
         await go.wait()
         raise ValueError("not today")
 
-    worker = await bench.worker(Kind("fails", fails, lambda _: timedelta(hours=1)))
+    worker = await bench.worker(doing("fails", fails, lambda _: timedelta(hours=1)))
     await bench.put("fails", kind="fails")
 
     async def running() -> bool:
@@ -207,7 +208,7 @@ async def test_a_retry_that_cannot_be_written_does_not_outlive_the_stop(
         bench.started.append(("fails", job.owner, job.attempt))
         raise ValueError("not today")
 
-    worker = await bench.worker(Kind("fails", fails, backoff))
+    worker = await bench.worker(doing("fails", fails, backoff))
     await bench.put("fails", kind="fails")
 
     async def running() -> bool:

@@ -117,9 +117,8 @@ async def beside(settings: Settings) -> AsyncGenerator[str]:
 async def database(settings: Settings) -> AsyncGenerator[Database]:
     """Open the database as `beside` finds or starts it, for the length of one command."""
     async with beside(settings) as dsn:
-        db = Database(dsn, bell=False, pool_size=2, application="tocsin-cli")
         # What a command does has the same consequences as what people do on the pages.
-        db.listeners = LISTENERS
+        db = Database(dsn, bell=False, pool_size=2, application="tocsin-cli", listeners=LISTENERS)
         try:
             await db.open()
             if settings.database_url is None:

@@ -26,17 +26,14 @@ from tocsin.db.link import ANSWERS_WITHIN, Connection, Link, Pool
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A reaction: the job that is put into a lane when an event is written.
-
-    Or only when it is about an incident, or about a part of the configuration of these kinds.
-    """
+    """A reaction: the job that is put into a lane when an event is written, or when one is of which `when` holds."""
 
     lane: str
     kind: str
-    only_of_incidents: bool = False
-    only_kinds: frozenset[str] = frozenset()
+    when: Callable[[Any], bool] | None = None
 
 
+# Event name → the reactions to it.
 Listeners = Mapping[str, Sequence[Listener]]
 
 T = TypeVar("T")
@@ -91,7 +88,6 @@ class Tx:
         self._versions: Versions | None = None
         self._rings: set[str] = set()
         self.now = now
-        # Event name → the reactions to it.
         self.listeners = db.listeners
         # How many reactions led to this transaction; `emit` stops a chain that has become too long.
         self.depth = depth
@@ -171,11 +167,13 @@ class Database:
         pool_size: int = 10,
         application: str = "tocsin",
         writes: bool = True,
+        listeners: Listeners | None = None,
     ) -> None:
         self.dsn = dsn
         self.condition = Condition()
         self.bell = Bell(dsn, remote=bell)
-        self.listeners: Listeners = {}
+        # Who reacts to what happens here. A command that only looks, or mends the database itself, has nobody.
+        self.listeners: Listeners = listeners or {}
         # Each part with the version that it was read at, and what was read.
         self._snapshots: dict[Part, tuple[int, Any]] = {}
         self._reading = asyncio.Lock()

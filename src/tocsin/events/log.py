@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from msgspec import to_builtins
 from sqlalchemy import Identity, Index, Select, func, inspect, select, text, union
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
@@ -119,11 +118,10 @@ def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:
             log.error("events.chain_too_long", event_name=event.name, depth=tx.depth)
             continue
         for listener in listeners:
-            if listener.only_of_incidents and event.incident_id is None:
+            if listener.when is not None and not listener.when(event):
                 continue
-            if listener.only_kinds and getattr(event, "kind", "") not in listener.only_kinds:
-                continue
-            payload = {"event": event.name, "depth": tx.depth + 1, "fields": to_builtins(event)}
+            # As `Reaction` reads it back.
+            payload = {"event": event.name, "depth": tx.depth + 1, "fields": event}
             jobs.append(NewJob(kind=listener.kind, lane=listener.lane, payload=payload, dedup=f"{listener.kind}:{id}"))
     return jobs
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from tocsin.db.engine import Database
+from datetime import timedelta
+
+from tocsin.db.engine import Tx
 from tocsin.identity import service
-from tocsin.jobs import queue
-from tocsin.jobs.queue import Job
+from tocsin.jobs.kinds import JobKind, Nothing, Periodic, in_one
+
+SWEEP = JobKind("identity.sweep", Nothing, lane="bulk")
 
 
-async def sweep(db: Database, job: Job) -> None:
+async def sweep(tx: Tx, _: Nothing) -> None:
     """Delete expired sessions, links, throttles and idempotency keys."""
-    async with db.begin() as tx:
-        await service.sweep(tx)
-        await queue.finish(tx, job)
+    await service.sweep(tx)
+
+
+JOBS = (in_one(SWEEP, sweep),)
+PERIODIC = (Periodic(SWEEP, timedelta(minutes=15)),)

@@ -86,7 +86,7 @@ class NewJob:
     """
 
     kind: str
-    payload: dict[str, Any]
+    payload: object
     lane: str = "default"
     due: datetime | None = None
     key: str | None = None
@@ -97,7 +97,10 @@ class NewJob:
 
 @dataclass(slots=True)
 class Job:
-    """A job that this worker has claimed, at a time of the database. `finished` is set once its row is gone."""
+    """A job that this worker has claimed, at a time of the database; its kind reads the payload.
+
+    `finished` is set once its row is gone, or waits again.
+    """
 
     id: int
     lane: str
@@ -107,7 +110,7 @@ class Job:
     attempt: int
     max_attempts: int
     owner: int
-    payload: dict[str, Any]
+    payload: str
     claimed_at: datetime
     shares: Sequence[str] = ()
     finished: bool = field(default=False)

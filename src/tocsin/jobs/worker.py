@@ -10,28 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import structlog
 
 from tocsin.db import link
-from tocsin.db.engine import Database, decode_json
+from tocsin.db.engine import Database
 from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.db.link import CLAIMS_WITHIN, Connection, Link, Pool
 from tocsin.jobs import clockwatch
 from tocsin.jobs.clockwatch import ClockWatch, Waits
+from tocsin.jobs.kinds import Handled, Periodic, Run, UnknownJob, backoff
 from tocsin.jobs.queue import LANES, Fenced, Job
 from tocsin.kit.clock import monotonic
 
 log = structlog.stdlib.get_logger(__name__)
-
-Handler = Callable[[Job], Awaitable[None]]
 
 LEASE = timedelta(seconds=30)
 RENEW_EVERY = 10.0
@@ -49,30 +47,6 @@ SILENT_IN_TRANSACTION = timedelta(seconds=8)
 LOCK_WITHIN = 5.0
 # First half of the advisory lock's key: "tocs" as a number.
 LOCK_SPACE = 0x746F6373
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of job: its name, what runs it, and how long to wait after a failed attempt (1, 2, …)."""
-
-    name: str
-    handler: Handler
-    retry_after: Callable[[int], timedelta]
-
-
-def backoff(attempt: int) -> timedelta:
-    """Wait 1, 2, 4 … seconds, at most 5 minutes, spread by a quarter so that failures do not come back together."""
-    return timedelta(seconds=min(2 ** (attempt - 1), 300) * random.uniform(0.75, 1.25))  # noqa: S311
-
-
-@dataclass(frozen=True, slots=True)
-class Periodic:
-    """Work that is due again and again; each slot fires exactly once over all workers."""
-
-    name: str
-    kind: str
-    every: timedelta
-    lane: str = "bulk"
 
 
 # A job that waits for the outside this long gives its place to another; so many of a lane may run beside its places.
@@ -109,6 +83,12 @@ UPDATE job SET owner = NULL, lease_until = NULL, attempt = attempt - 1 WHERE own
 _RENEW = "UPDATE job SET lease_until = tocsin_now() + $2 WHERE owner = $1 AND id = ANY($3::bigint[])"
 _RETRY = """
 UPDATE job SET owner = NULL, lease_until = NULL, due = tocsin_now() + $4, last_error = $5
+WHERE id = $1 AND attempt = $2 AND owner = $3
+"""
+# Of a later version: left for it, however long that takes. This is no attempt, and it is looked at less and less often.
+_LEAVE = """
+UPDATE job SET owner = NULL, lease_until = NULL, attempt = attempt - 1, last_error = $4,
+       due = tocsin_now() + least(greatest((tocsin_now() - created_at) / 4, interval '1 s'), interval '5 minutes')
 WHERE id = $1 AND attempt = $2 AND owner = $3
 """
 _GIVE_UP = """
@@ -178,9 +158,10 @@ class Worker:
     def __init__(
         self,
         db: Database,
-        kinds: Sequence[Kind],
+        handled: Iterable[Handled],
         periodic: Sequence[Periodic] = (),
         *,
+        parts: Iterable[object] = (),
         locks: bool = True,
         slots: Mapping[str, int] = SLOTS,
         aside: Mapping[str, int] = ASIDE,
@@ -191,7 +172,11 @@ class Worker:
         # How many jobs of one share may run here at once.
         self.limit: Callable[[str], int] = lambda _share: sys.maxsize
         self._db = db
-        self._kinds = {kind.name: kind for kind in kinds}
+        self._handled = {each.kind.name: each for each in handled}
+        # What jobs are given, each by its type.
+        self._parts: dict[type[Any], object] = {type(part): part for part in parts}
+        if missing := {each.needs for each in self._handled.values()} - {None, Job, *self._parts}:
+            raise LookupError(f"Jobs need what this worker does not have: {missing}.")
         self._periodic = periodic
         self._locks = locks
         self._free = {lane: slots.get(lane, 1) for lane in LANES}
@@ -351,7 +336,7 @@ class Worker:
             attempt=row["attempt"],
             max_attempts=row["max_attempts"],
             owner=self.number,
-            payload=decode_json(row["payload"]),
+            payload=row["payload"],
             claimed_at=row["due"] + timedelta(seconds=row["late"]),
             shares=row["shares"],
         )
@@ -396,32 +381,46 @@ class Worker:
 
     async def run(self, job: Job) -> None:
         """Run one claimed job to its end: finished, put back for another attempt, or given up."""
-        kind = self._kinds.get(job.kind)
+        handled = self._handled.get(job.kind)
         try:
-            if kind is None:
-                raise LookupError(f"no handler for jobs of kind {job.kind}")
-            await kind.handler(job)
+            if handled is None:
+                raise UnknownJob(f"nothing is done here for jobs of kind {job.kind}")
+            await self._do(handled, job)
             if not job.finished:
                 raise RuntimeError(f"the handler of {job.kind} returned without finishing its job")
         except Fenced:
             log.warning("job.taken_over", kind=job.kind, job=job.id, worker=self.number)
         except Exception as error:  # noqa: BLE001  Whatever a handler raises must end in a retry, not in silence.
-            await self._failed(job, kind, error)
+            await self._failed(job, handled, error)
 
-    async def _failed(self, job: Job, kind: Kind | None, error: Exception) -> None:
+    async def _do(self, handled: Handled, job: Job) -> None:
+        carried = handled.kind.read(job.payload)
+        run = Run(self._db, job, carried.depth)
+        if handled.needs is None:
+            await handled.run(run, carried.payload)
+        else:
+            await handled.run(run, carried.payload, job if handled.needs is Job else self._parts[handled.needs])
+
+    async def _failed(self, job: Job, handled: Handled | None, error: Exception) -> None:
         if job.finished:
             # It ended in a transaction that then failed to commit, so the row is still there.
             job.finished = False
         hide_values(error)
         words = f"{type(error).__name__}: {error}"[:2000]
-        log.warning("job.failed", kind=job.kind, job=job.id, attempt=job.attempt, exc_info=error)
+        is_unknown = isinstance(error, UnknownJob)
+        if is_unknown:
+            log.warning("job.unknown", kind=job.kind, job=job.id, error=words)
+        else:
+            log.warning("job.failed", kind=job.kind, job=job.id, attempt=job.attempt, exc_info=error)
         while True:
             try:
-                if job.attempt >= job.max_attempts:
+                if is_unknown:
+                    await self._db.pool.execute(_LEAVE, job.id, job.attempt, job.owner, words)
+                elif job.attempt >= job.max_attempts:
                     await self._db.pool.execute(_GIVE_UP, job.id, job.attempt, job.owner, words)
                     log.error("job.given_up", kind=job.kind, job=job.id, attempt=job.attempt)
                 else:
-                    wait = (kind.retry_after if kind else backoff)(job.attempt)
+                    wait = (handled.kind.retry_after if handled else backoff)(job.attempt)
                     await self._db.pool.execute(_RETRY, job.id, job.attempt, job.owner, wait, words)
             except STORE_ERRORS:
                 if self._stopping.is_set():
@@ -452,10 +451,10 @@ class Worker:
 
     async def _fire(self) -> None:
         for work in self._periodic:
-            values = (work.name, work.every, work.lane, work.kind)
+            values = (work.name, work.every, work.kind.lane, work.kind.name)
             done = await self._db.pool.execute(_FIRE, *values, timeout=CLAIMS_WITHIN)
             if done != "INSERT 0 0":
-                self._wake[work.lane].set()
+                self._wake[work.kind.lane].set()
 
     async def _watch_clock(self) -> None:
         if await self._clock.look():

@@ -17,11 +17,13 @@ from uuid import UUID
 
 import structlog
 
-from tocsin.db.engine import Database, decode_json, encode_json
+from tocsin.db.engine import Database, Tx, decode_json, encode_json
 from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.events import vocabulary
 from tocsin.identity import service as identity
 from tocsin.jobs import queue
+from tocsin.jobs.clockwatch import Waits
+from tocsin.jobs.kinds import by_hand, in_one
 from tocsin.jobs.queue import Job
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import monotonic
@@ -34,8 +36,8 @@ from tocsin.notifications.model import DELIVERY_ID, SubjectKind, read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
 from tocsin.notifications.outcomes import Started, emit_failure, failed, set_aside, succeeded, wake
 from tocsin.notifications.patience import CALL_WITHIN, NEWS_TRIED_FOR, SLOW_CALL_WITHIN
-from tocsin.notifications.service import NEWS_LANE
-from tocsin.notifications.telling import Reader, take_back_if_untrue
+from tocsin.notifications.service import NEWS_LANE, SEND, ToSend
+from tocsin.notifications.telling import TELL, Reader, ToTell, take_back_if_untrue, tell_person
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -112,10 +114,10 @@ _NOBODY_KNOWS = "The process that sent it ended before the outcome was written d
 _UNSURE_UNTIL = "SELECT unsure_until FROM delivery WHERE id = $1 AND state = 'sending'"
 
 
-async def send(sender: Sender, job: Job) -> None:
+async def send(job: Job, message: ToSend, sender: Sender) -> None:
     """Send one message, put it aside while its origin leaves calls unanswered, or find that it is no longer wanted."""
     if job.lane == NEWS_LANE:
-        await _send_news(sender, job)
+        await _send_news(sender, job, message.delivery_id)
         return
     origin = origin_in(job.shares)
     if (wait := sender.origins.wait(origin, job.claimed_at)) is not None:
@@ -125,9 +127,9 @@ async def send(sender: Sender, job: Job) -> None:
         return
     is_called = False
     try:
-        begun = await _begin(sender, UUID(job.payload["delivery_id"]))
+        begun = await _begin(sender, message.delivery_id)
         if begun is None:
-            await _leave(sender, job)
+            await _leave(sender, job, message.delivery_id)
             return
         is_called = True
         await _send(sender, job, *begun)
@@ -152,9 +154,8 @@ _NEWS_WAIT = timedelta(seconds=30)
 _NEWS_CHANGE = timedelta(seconds=1)
 
 
-async def _send_news(sender: Sender, job: Job) -> None:
+async def _send_news(sender: Sender, job: Job, id: UUID) -> None:
     """Send one message of news. It never is the probe of an origin in trouble, nor evidence for or against one."""
-    id = UUID(job.payload["delivery_id"])
     where = await sender.db.pool.fetchrow(_WHERE, id)
     if not await sender.db.pool.fetchrow(_DROP, id, NEWS_TRIED_FOR, _NO_NEWS) and where is not None:
         if sender.origins.is_probed_only(origin_of(where["channel"], where["address"])):
@@ -168,7 +169,7 @@ async def _send_news(sender: Sender, job: Job) -> None:
         if begun := await _begin(sender, id):
             await _call_and_record(sender, job, begun[0])
             return
-    await _leave(sender, job)
+    await _leave(sender, job, id)
 
 
 async def _call_and_record(sender: Sender, job: Job, started: Started) -> None:
@@ -244,13 +245,12 @@ async def _begin(sender: Sender, id: UUID) -> tuple[Started, KeyRing] | None:
     return _read(row), identity.link_keys_in(row["key_names"], row["key_values"], sender.link_valid_for)
 
 
-async def _leave(sender: Sender, job: Job) -> None:
+async def _leave(sender: Sender, job: Job, id: UUID) -> None:
     """End the job of a delivery that is at its end, or look again when another worker may still be sending it.
 
     When its person has been switched off, its contact method removed, or its sender has died and nobody needs it any
     more, or it was tried often enough, this is its end.
     """
-    id = UUID(job.payload["delivery_id"])
     async with sender.db.begin_hot() as tx:
         connection = await tx.raw()
         ended = await connection.fetchrow(_NOWHERE, id, _SWITCHED_OFF, _REMOVED)
@@ -349,3 +349,20 @@ def _minutes_late(started: Started) -> int:
     """Say how late a page is, in whole minutes; a minute or less is in time."""
     late = (started.sending_at - started.wanted_at) // timedelta(minutes=1)
     return late if late > 1 else 0
+
+
+async def tell(tx: Tx, who: ToTell, sender: Sender) -> datetime | None:
+    """Tell one person what is news to them. Changes nothing outside its transaction, so it may run again."""
+    return await tell_person(tx, sender.readers, who.user_id)
+
+
+JOBS = (by_hand(SEND, send, needs=Sender), in_one(TELL, tell, needs=Sender))
+WAITS = (
+    Waits(
+        "delivery",
+        ("wanted_at", "due_at", "sending_at", "unsure_until", "refused_since"),
+        "state IN ('queued', 'sending')",
+    ),
+    Waits("news_item", ("waits_since",), "waits_since IS NOT NULL"),
+    Waits("contact_method_health", ("failing_since", "last_failed_at")),
+)

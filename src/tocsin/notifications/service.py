@@ -19,6 +19,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
 from tocsin.jobs import queue
+from tocsin.jobs.kinds import JobKind, Payload, soon
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
@@ -50,9 +51,17 @@ from tocsin.notifications.redirecting import let_go, redirect
 
 MOST_METHODS = 20
 MOST_RULES = 40
-SEND = "notifications.send"
-LANE = "send"
 NEWS_LANE = "news"
+
+
+class ToSend(Payload, frozen=True):
+    """The delivery that is to be sent."""
+
+    delivery_id: UUID
+
+
+# The delivery counts its attempts itself, so the job may be claimed as often as it takes.
+SEND = JobKind("notifications.send", ToSend, lane="send", retry_after=soon, max_attempts=1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +137,12 @@ def row_of(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, A
 
 def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
     name = queue.subject("delivery", row["id"])
-    # The delivery counts its attempts itself, so the job may be claimed as often as it takes.
-    return NewJob(
-        kind=SEND,
-        lane=NEWS_LANE if row["kind"] == DeliveryKind.NEWS else LANE,
-        payload={"delivery_id": str(row["id"])},
+    return SEND.job(
+        ToSend(row["id"]),
+        lane=NEWS_LANE if row["kind"] == DeliveryKind.NEWS else None,
         due=row["due_at"] if row["due_at"] > tx.now else None,
         key=name,
         dedup=name,
-        max_attempts=1_000_000,
         shares=shares_of(row["kind"], channel=row["channel"], address=row["address"], user_id=row["user_id"]),
     )
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import case, func, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 
-from tocsin.db.engine import Database, Tx
+from tocsin.db.engine import Tx
 from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged
 from tocsin.events.log import emit
@@ -20,14 +20,22 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
 from tocsin.jobs import queue
-from tocsin.jobs.queue import Job, NewJob
+from tocsin.jobs.kinds import JobKind, Payload
+from tocsin.jobs.queue import NewJob
 from tocsin.kit.errors import Invalid
 from tocsin.notifications import news, queries
 from tocsin.notifications.model import DeliveryKind, NewsItem, NewsPreference, Planned, SubjectKind, Tell
 from tocsin.notifications.news import WINDOW, Reached, Subject, Wish
 from tocsin.notifications.service import cancel_news, queue_rows, row_of
 
-TELL = "notifications.tell"
+
+class ToTell(Payload, frozen=True):
+    """Whom there is news for."""
+
+    user_id: UUID
+
+
+TELL = JobKind("notifications.tell", ToTell, lane="bulk")
 
 # How an alert or incident stands now; None when there is nothing to say of it.
 Reader = Callable[[Tx, UUID], Awaitable[Subject | None]]
@@ -110,17 +118,7 @@ def _tell_later(tx: Tx, user_id: UUID) -> NewJob:
     # One for each change and not one for each person: what is noted while a job runs must not wait for the next change.
     due = tx.now + WINDOW
     name = queue.subject("news", user_id)
-    return NewJob(kind=TELL, lane="bulk", payload={"user_id": str(user_id)}, due=due, key=name, dedup=f"{name}:{due}")
-
-
-async def tell(db: Database, readers: Mapping[SubjectKind, Reader], job: Job) -> None:
-    """Tell one person what is news to them. Changes nothing outside its transaction, so it may run again."""
-    async with db.begin() as tx:
-        again = await tell_person(tx, readers, UUID(job.payload["user_id"]))
-        if again is not None:
-            await queue.postpone(tx, job, again)
-        else:
-            await queue.finish(tx, job)
+    return TELL.job(ToTell(user_id), due=due, key=name, dedup=f"{name}:{due}")
 
 
 async def tell_person(tx: Tx, readers: Mapping[SubjectKind, Reader], user_id: UUID) -> datetime | None:

@@ -65,10 +65,9 @@ SELECT EXISTS (SELECT FROM job WHERE kind = $1 AND id > $2 AND owner IS NULL AND
 """
 
 
-async def comes_again(tx: Tx, job: Job) -> bool:
+async def comes_again(tx: Tx, job: Job, event: str, kind: str, id: UUID) -> bool:
     """Say whether the same has happened again to the same thing, and that is still to be looked at."""
-    event, fields = job.payload["event"], job.payload["fields"]
-    found: bool = await (await tx.raw()).fetchval(_COMES_AGAIN, job.kind, job.id, event, fields["kind"], fields["id"])
+    found: bool = await (await tx.raw()).fetchval(_COMES_AGAIN, job.kind, job.id, event, kind, str(id))
     return found
 
 

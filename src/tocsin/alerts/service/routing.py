@@ -21,6 +21,7 @@ from tocsin.events.log import emit
 from tocsin.events.words import too_late
 from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import queue
+from tocsin.jobs.kinds import JobKind, Payload, soon
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.clock import monotonic
 from tocsin.notifications.model import Urgency
@@ -30,8 +31,22 @@ from tocsin.oncall.escalation import PageContent
 
 log = structlog.stdlib.get_logger(__name__)
 
-ROUTE = "alerts.route"
-PAGE_ANEW = "alerts.page_anew"
+
+class ToRoute(Payload, frozen=True):
+    """Alerts that are to be routed; `anew`: because they have got worse."""
+
+    alert_ids: Sequence[UUID]
+    anew: bool
+
+
+class ToPageAnew(Payload, frozen=True):
+    """Alerts that are to be paged for again, because their escalation has reached nobody."""
+
+    alert_ids: Sequence[UUID]
+
+
+ROUTE = JobKind("alerts.route", ToRoute, lane="page", retry_after=soon, max_attempts=1000)
+PAGE_ANEW = JobKind("alerts.page_anew", ToPageAnew, lane="page", retry_after=soon)
 # One routing job carries at most so many alerts: enough to make it cheap, few enough to keep a lock short.
 _ROUTED_AT_ONCE = 64
 # Seconds that intake may spend on the conditions of routes within one batch; what they do not suffice for gets a job.
@@ -40,22 +55,16 @@ AT_ONCE_WITHIN = 0.02
 
 def routing_jobs(alert_ids: Sequence[UUID], *, anew: bool = False, due: datetime | None = None) -> list[NewJob]:
     """Return the jobs that route these alerts, at once or later, or that route them anew because they got worse."""
-    return [
-        NewJob(
-            kind=ROUTE,
-            lane="page",
-            payload={"alert_ids": [str(id) for id in alert_ids[at : at + _ROUTED_AT_ONCE]], "anew": anew},
-            max_attempts=1000,
-            due=due,
-        )
-        for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)
-    ]
+    return [ROUTE.job(ToRoute(some, anew), due=due) for some in _portions(alert_ids)]
 
 
 def paging_anew_jobs(alert_ids: Sequence[UUID]) -> list[NewJob]:
     """Return the jobs that page anew for these alerts, whose escalation has reached nobody so far."""
-    portions = [alert_ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)]
-    return [NewJob(kind=PAGE_ANEW, lane="page", payload={"alert_ids": [str(id) for id in some]}) for some in portions]
+    return [PAGE_ANEW.job(ToPageAnew(some)) for some in _portions(alert_ids)]
+
+
+def _portions(alert_ids: Sequence[UUID]) -> list[Sequence[UUID]]:
+    return [alert_ids[at : at + _ROUTED_AT_ONCE] for at in range(0, len(alert_ids), _ROUTED_AT_ONCE)]
 
 
 async def page_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:

@@ -25,6 +25,7 @@ from tocsin.events.oncall import (
     PageStarted,
 )
 from tocsin.jobs import queue
+from tocsin.jobs.kinds import JobKind, Payload, soon
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.ids import new_id
 from tocsin.notifications import service as notifications
@@ -47,7 +48,16 @@ from tocsin.oncall.escalation import (
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.oncall.queries import Directory
 
-ADVANCE = "oncall.advance"
+
+class StepIsOver(Payload, frozen=True):
+    """The timer of a step: the run goes on, if it still is where it was when the timer was set."""
+
+    run_id: UUID
+    step: int
+    round: int
+
+
+ADVANCE = JobKind("oncall.advance", StepIsOver, lane="page", retry_after=soon, max_attempts=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,14 +425,11 @@ def _request(run: EscalationRun, page: Mapping[str, Any]) -> notifications.Reque
 
 
 def _timer(run: EscalationRun) -> NewJob:
-    return NewJob(
-        kind=ADVANCE,
-        lane="page",
-        payload={"run_id": str(run.id), "step": run.step, "round": run.round},
+    return ADVANCE.job(
+        StepIsOver(run.id, run.step, run.round),
         due=run.next_step_at,
         key=queue.subject("run", run.id),
         dedup=f"run:{run.id}:{run.round}:{run.step}",
-        max_attempts=1000,
     )
 
 
