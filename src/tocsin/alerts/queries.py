@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_, update
 
 from tocsin.alerts.list_queries import Filter as Filter
 from tocsin.alerts.list_queries import in_trouble, is_paged_for, number_in
@@ -446,3 +446,9 @@ async def signals_of_alert(
     if before is not None:
         query = query.where(tuple_(Signal.received_at, Signal.id) < tuple_(*before))
     return [(signal, effect) for signal, effect in (await tx.session.execute(query)).all()]
+
+
+async def set_incident(tx: Tx, alert_ids: Sequence[UUID], incident_id: UUID | None) -> None:
+    """Let alerts belong to an incident, or to none. The caller has locked them."""
+    changed = update(Alert).where(Alert.id.in_(alert_ids))
+    await tx.session.execute(changed.values(incident_id=incident_id, updated_at=tx.now))

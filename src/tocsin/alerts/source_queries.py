@@ -1,4 +1,4 @@
-"""Reading alert sources: how busy they are, and what their signals did."""
+"""Alert sources: how busy they are, what their signals did, and clearing signals away."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
-from tocsin.alerts.model import AlertSource
+from tocsin.alerts.model import AlertSignal, AlertSource, Signal
 from tocsin.alerts.queries import MOST_COUNTED
 from tocsin.alerts.visibility import visible_sources
 from tocsin.db.arrays import overlaps
@@ -91,3 +91,18 @@ async def touched_by(tx: Tx, signal_ids: Collection[UUID], *, most: int) -> dict
     for signal_id, *what in rows:
         touched.setdefault(signal_id, []).append(Touched(*what))
     return touched
+
+
+async def delete_signals_of(tx: Tx, source_id: UUID) -> None:
+    """Delete what a source sent. The caller has made sure that no alert needs it."""
+    await tx.session.execute(delete(Signal).where(Signal.source_id == source_id))
+
+
+async def delete_old_signals(tx: Tx, before: datetime, *, limit: int) -> int:
+    """Delete the oldest signals that came before this time; returns how many."""
+    old = select(Signal.id).where(Signal.received_at < before).order_by(Signal.received_at).limit(limit)
+    ids = list((await tx.session.scalars(old)).all())
+    if ids:
+        await tx.session.execute(delete(AlertSignal).where(AlertSignal.signal_id.in_(ids)))
+        await tx.session.execute(delete(Signal).where(Signal.id.in_(ids)))
+    return len(ids)

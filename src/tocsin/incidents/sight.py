@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import or_, select
-
-from tocsin.db.arrays import overlaps
 from tocsin.db.engine import Tx
 from tocsin.events.live import Seen
 from tocsin.events.log import is_of_incident, unlinked
 from tocsin.identity.access import Access, Owned, P
-from tocsin.incidents.model import Incident
-from tocsin.incidents.visibility import seen_by_itself
+from tocsin.incidents.sharing_queries import seen_by_itself_only
 
 # Of what is not open to the reader anyway, so many of the newest are known from the beginning.
 _MOST = 5000
@@ -67,8 +63,4 @@ async def sight(tx: Tx, access: Access) -> Sight:
     """Return what a reader may see of the log from now on."""
     if access.sees_all(P.INCIDENT_VIEW):
         return Sight(access, set())
-    # The others are seen by what they are themselves, and whose.
-    query = select(Incident.id).where(seen_by_itself(access)).order_by(Incident.id.desc()).limit(_MOST)
-    if P.INCIDENT_VIEW in access.organisation:
-        query = query.where(or_(Incident.is_private, overlaps(Incident.team_ids, access.closed)))
-    return Sight(access, set((await tx.session.scalars(query)).all()))
+    return Sight(access, await seen_by_itself_only(tx, access, limit=_MOST))

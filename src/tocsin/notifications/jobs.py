@@ -12,12 +12,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
 
-from tocsin.db.engine import Database, Tx, decode_json, encode_json
+from tocsin.db.engine import Database, Tx
 from tocsin.db.errors import STORE_ERRORS, sqlstate
 from tocsin.events import vocabulary
 from tocsin.identity import service as identity
@@ -31,11 +30,12 @@ from tocsin.kit.crypto import KeyRing
 from tocsin.kit.errors import OutsideFailure, Patience, Refused, Transient
 from tocsin.kit.ids import ids_of
 from tocsin.kit.text import clean, storable
+from tocsin.notifications import sending_queries
 from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Trace
 from tocsin.notifications.model import DELIVERY_ID, SubjectKind, read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
-from tocsin.notifications.outcomes import Started, emit_failure, failed, set_aside, succeeded, wake
-from tocsin.notifications.patience import CALL_WITHIN, NEWS_TRIED_FOR, SLOW_CALL_WITHIN
+from tocsin.notifications.outcomes import emit_failure, failed, set_aside, succeeded, wake
+from tocsin.notifications.sending_queries import Started
 from tocsin.notifications.service import NEWS_LANE, SEND, ToSend
 from tocsin.notifications.telling import TELL, Reader, ToTell, take_back_if_untrue, tell_person
 
@@ -66,52 +66,9 @@ class Sender:
     readers: Mapping[SubjectKind, Reader] = field(default_factory=dict[SubjectKind, Reader])
 
 
-_STARTED = """
-delivery.id, delivery.kind, delivery.page_id, delivery.alert_id, delivery.incident_id, delivery.user_id,
-delivery.contact_method_id, delivery.channel, delivery.address, delivery.content, delivery.shape, delivery.wanted_at,
-delivery.attempt, delivery.possible_duplicate, delivery.sending_at, delivery.unsure_until, delivery.refusals,
-delivery.refused_since, delivery.unanswered, user_account.name AS user_name
-"""
-_BEGIN = f"""
-WITH instant AS MATERIALIZED (SELECT tocsin_now() AS now)
-UPDATE delivery SET state = 'sending', attempt = delivery.attempt + 1, sending_at = instant.now,
-       unsure_until = instant.now + $2::interval + CASE
-           WHEN delivery.unanswered > 0 OR delivery.contact_method_id IN (
-               SELECT contact_method_id FROM contact_method_health WHERE answers_after IS NOT NULL)
-           THEN $5::interval ELSE $4::interval END,
-       outcomes_lost = delivery.outcomes_lost + (delivery.state = 'sending')::int,
-       possible_duplicate = delivery.possible_duplicate OR delivery.state = 'sending'
-FROM user_account, instant
-WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND user_account.is_active
-  AND delivery.contact_method_id IS NOT NULL AND (delivery.state = 'queued' OR (
-    delivery.state = 'sending' AND delivery.unsure_until < instant.now
-    AND delivery.recalled_at IS NULL AND delivery.outcomes_lost < $3))
-RETURNING {_STARTED}, {identity.LINK_KEYS}
-"""  # noqa: S608
-_ABANDON = f"""
-UPDATE delivery SET state = 'unknown', ended_at = tocsin_now(), last_error = $2
-FROM user_account
-WHERE delivery.id = $1 AND user_account.id = delivery.user_id
-  AND delivery.state = 'sending' AND delivery.unsure_until < tocsin_now()
-  AND (delivery.recalled_at IS NOT NULL OR delivery.outcomes_lost >= $3)
-RETURNING {_STARTED}, delivery.state, delivery.last_error
-"""  # noqa: S608
-# Also for a page that began in the moment in which its person was switched off, or their contact method removed:
-# nothing is sent there any more.
-_NOWHERE = f"""
-UPDATE delivery SET ended_at = tocsin_now(),
-       last_error = CASE WHEN user_account.is_active THEN $3 ELSE $2 END, state = CASE
-           WHEN delivery.state = 'queued' AND NOT delivery.possible_duplicate THEN 'failed' ELSE 'unknown' END
-FROM user_account
-WHERE delivery.id = $1 AND user_account.id = delivery.user_id
-  AND (NOT user_account.is_active OR delivery.contact_method_id IS NULL)
-  AND (delivery.state = 'queued' OR (delivery.state = 'sending' AND delivery.unsure_until < tocsin_now()))
-RETURNING {_STARTED}, delivery.state, delivery.last_error
-"""  # noqa: S608
 _SWITCHED_OFF = "The account was switched off before it was sent."
 _REMOVED = "The contact method was removed before it was sent."
 _NOBODY_KNOWS = "The process that sent it ended before the outcome was written down, and it is not sent again."
-_UNSURE_UNTIL = "SELECT unsure_until FROM delivery WHERE id = $1 AND state = 'sending'"
 
 
 async def send(job: Job, message: ToSend, sender: Sender) -> None:
@@ -138,16 +95,6 @@ async def send(job: Job, message: ToSend, sender: Sender) -> None:
             sender.origins.not_called(origin)
 
 
-# News of which nobody is to hear any more: too old, or for somebody whose account has been switched off.
-_DROP = """
-UPDATE delivery SET state = CASE WHEN delivery.last_error IS NULL THEN 'cancelled' ELSE 'failed' END,
-       ended_at = tocsin_now(), last_error = coalesce(delivery.last_error, $3)
-FROM user_account
-WHERE delivery.id = $1 AND user_account.id = delivery.user_id AND delivery.kind = 'news' AND delivery.state = 'queued'
-  AND (NOT user_account.is_active OR delivery.wanted_at < tocsin_now() - $2::interval)
-RETURNING delivery.channel, delivery.address
-"""
-_WHERE = "SELECT channel, address FROM delivery WHERE id = $1"
 _NO_NEWS = "It could not be sent while it was news, or its person is not to get any more."
 _NEWS_WAIT = timedelta(seconds=30)
 # Until whoever changes what is in a message has done so.
@@ -156,9 +103,9 @@ _NEWS_CHANGE = timedelta(seconds=1)
 
 async def _send_news(sender: Sender, job: Job, id: UUID) -> None:
     """Send one message of news. It never is the probe of an origin in trouble, nor evidence for or against one."""
-    where = await sender.db.pool.fetchrow(_WHERE, id)
-    if not await sender.db.pool.fetchrow(_DROP, id, NEWS_TRIED_FOR, _NO_NEWS) and where is not None:
-        if sender.origins.is_probed_only(origin_of(where["channel"], where["address"])):
+    where = await sending_queries.where_to(sender.db, id)
+    if not await sending_queries.drop_news(sender.db, id, _NO_NEWS) and where is not None:
+        if sender.origins.is_probed_only(origin_of(*where)):
             async with sender.db.begin_hot() as tx:
                 await queue.postpone(tx, job, tx.now + _NEWS_WAIT)
             return
@@ -231,18 +178,10 @@ def _passes(error: BaseException) -> bool:
     return not state or state.startswith(_PASSING)
 
 
-def _read(row: Any) -> Started:
-    shape: Any = decode_json(row["shape"]) if row["shape"] is not None else None
-    fields = {name: value for name, value in row.items() if name in Started.__dataclass_fields__}
-    return Started(**{**fields, "content": decode_json(row["content"]), "shape": shape})
-
-
 async def _begin(sender: Sender, id: UUID) -> tuple[Started, KeyRing] | None:
     """Say that a message is on its way; returns it with the keys of links as they are at that moment."""
-    row = await sender.db.pool.fetchrow(_BEGIN, id, UNSURE_FOR, MOST_LOST, CALL_WITHIN, SLOW_CALL_WITHIN)
-    if row is None:
-        return None
-    return _read(row), identity.link_keys_in(row["key_names"], row["key_values"], sender.link_valid_for)
+    begun = await sending_queries.begin_call(sender.db, id, unsure_for=UNSURE_FOR, most_lost=MOST_LOST)
+    return (begun[0], identity.link_keys_in(begun[1], sender.link_valid_for)) if begun else None
 
 
 async def _leave(sender: Sender, job: Job, id: UUID) -> None:
@@ -252,22 +191,17 @@ async def _leave(sender: Sender, job: Job, id: UUID) -> None:
     more, or it was tried often enough, this is its end.
     """
     async with sender.db.begin_hot() as tx:
-        connection = await tx.raw()
-        ended = await connection.fetchrow(_NOWHERE, id, _SWITCHED_OFF, _REMOVED)
-        if ended is None:
-            ended = await connection.fetchrow(_ABANDON, id, _NOBODY_KNOWS, MOST_LOST)
+        ended = await sending_queries.end_unsent(
+            tx, id, switched_off=_SWITCHED_OFF, removed=_REMOVED, lost=_NOBODY_KNOWS, most_lost=MOST_LOST
+        )
         if ended:
-            await emit_failure(tx, _read(ended), ended["last_error"])
-        unsure_until: datetime | None = await connection.fetchval(_UNSURE_UNTIL, id)
-        if unsure_until is not None:
-            await queue.postpone(tx, job, unsure_until + timedelta(milliseconds=50))
+            await emit_failure(tx, ended.started, ended.error)
+        if (until := await sending_queries.unsure_until(tx, id)) is not None:
+            await queue.postpone(tx, job, until + timedelta(milliseconds=50))
         else:
             await queue.finish(tx, job)
     if ended:
-        sender.measure(ended["channel"], ended["state"])
-
-
-_EXCHANGE = "UPDATE delivery SET exchange = $3 WHERE id = $1 AND attempt = $2 AND kind = 'test'"
+        sender.measure(ended.started.channel, ended.state)
 
 
 async def _keep_exchange(db: Database, started: Started, trace: Trace | None) -> None:
@@ -279,7 +213,7 @@ async def _keep_exchange(db: Database, started: Started, trace: Trace | None) ->
     if exchange is None:
         return
     try:
-        await db.pool.execute(_EXCHANGE, started.id, started.attempt, encode_json(exchange))
+        await sending_queries.keep_exchange(db, started, exchange)
     except STORE_ERRORS as error:
         log.warning("page.exchange_not_kept", error=type(error).__name__)
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, false, func, or_, select, tuple_
+from sqlalchemy import and_, case, delete, false, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
 from tocsin.db.records import get_record, lock_record
@@ -88,6 +89,16 @@ async def rules(
     if after is not None:
         query = query.where(tuple_(*place) > tuple_(*after))
     return list((await tx.session.scalars(query)).all())
+
+
+async def delete_rules(tx: Tx, user_id: UUID) -> None:
+    """Remove one person's rules."""
+    await tx.session.execute(delete(NotificationRule).where(NotificationRule.user_id == user_id))
+
+
+async def forget_health(tx: Tx, method_id: UUID) -> None:
+    """Forget what is known of how a contact method works."""
+    await tx.session.execute(delete(ContactMethodHealth).where(ContactMethodHealth.contact_method_id == method_id))
 
 
 async def ways_to_reach(tx: Tx, user_ids: Collection[UUID]) -> tuple[dict[UUID, list[Method]], dict[UUID, list[Rule]]]:
@@ -280,6 +291,44 @@ async def count_by_state(tx: Tx) -> dict[str, int]:
 async def news_preference(tx: Tx, user_id: UUID) -> NewsPreference | None:
     """Return what this person wants to be told, None where they have not said."""
     return await tx.session.get(NewsPreference, user_id, populate_existing=True)
+
+
+async def let_news_wait(tx: Tx, kind: SubjectKind, subject_id: UUID, *, round: int, user_ids: Sequence[UUID]) -> None:
+    """Note for these people that a subject has changed; a later round makes them forget what they were told."""
+    rows = [
+        {"user_id": id, "kind": kind, "subject_id": subject_id, "round": round, "waits_since": tx.now}
+        for id in user_ids
+    ]
+    if not rows:
+        return
+    new = insert(NewsItem).values(rows)
+    is_later = new.excluded.round > NewsItem.round
+    wait = new.on_conflict_do_update(
+        index_elements=[NewsItem.user_id, NewsItem.kind, NewsItem.subject_id],
+        set_={
+            "round": func.greatest(NewsItem.round, new.excluded.round),
+            "waits_since": func.coalesce(case((is_later, None), else_=NewsItem.waits_since), new.excluded.waits_since),
+            "told": case((is_later, None), else_=NewsItem.told),
+            "told_before": case((is_later, None), else_=NewsItem.told_before),
+        },
+    )
+    await tx.session.execute(wait)
+
+
+async def let_untold_news_wait(tx: Tx, delivery_ids: Sequence[UUID]) -> set[UUID]:
+    """Let what these messages would have told wait again; returns for whom."""
+    untold = (
+        update(NewsItem)
+        .where(NewsItem.delivery_id.in_(delivery_ids))
+        .values(
+            told=NewsItem.told_before,
+            delivery_id=None,
+            waits_since=func.coalesce(NewsItem.waits_since, tx.now),
+        )
+        .returning(NewsItem.user_id)
+        .execution_options(synchronize_session=False)
+    )
+    return set((await tx.session.scalars(untold)).all())
 
 
 async def lock_waiting_news(tx: Tx, user_id: UUID) -> list[NewsItem]:

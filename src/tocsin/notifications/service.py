@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, delete, update
+from sqlalchemy import ColumnElement, and_
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
@@ -23,16 +23,14 @@ from tocsin.jobs.kinds import JobKind, Payload, soon
 from tocsin.jobs.queue import NewJob
 from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.ids import new_id
-from tocsin.notifications import queries
+from tocsin.notifications import queries, sending_queries
 from tocsin.notifications.channels.base import Channel
 from tocsin.notifications.channels.webhook import bodies
 from tocsin.notifications.channels.webhook.bodies import Body
 from tocsin.notifications.model import (
-    UNDER_WAY,
     WEBHOOK,
     BodyFormat,
     ContactMethod,
-    ContactMethodHealth,
     Delivery,
     DeliveryKind,
     DeliveryState,
@@ -151,16 +149,7 @@ async def cancel_for_pages(tx: Tx, page_ids: Sequence[UUID]) -> None:
     """Take back what has not gone out yet for these pages; what is being sent is not tried again. Needs no session."""
     if page_ids:
         await tx.flush()
-        rows = await (await tx.raw()).fetch(_CANCEL_FOR_PAGES, list(page_ids), tx.now)
-        await queue.cancel(tx, *(queue.subject("delivery", row["id"]) for row in rows if row["state"] == "cancelled"))
-
-
-# As `_cancel` says it.
-_CANCEL_FOR_PAGES = """
-UPDATE delivery SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END,
-       ended_at = CASE WHEN state = 'queued' THEN $2::timestamptz END, recalled_at = $2::timestamptz
-WHERE page_id = ANY($1::uuid[]) AND state IN ('queued', 'sending') RETURNING id, state
-"""
+        await _cancel_jobs(tx, await sending_queries.recall_pages(tx, page_ids))
 
 
 async def cancel_about(tx: Tx, *, alert_ids: Sequence[UUID] = (), incident_id: UUID | None = None) -> None:
@@ -189,23 +178,14 @@ async def cancel_news(tx: Tx, delivery_ids: Sequence[UUID]) -> list[UUID]:
 
 
 async def _cancel(tx: Tx, which: ColumnElement[bool]) -> list[UUID]:
-    # One statement: between two, the outcome of a call may turn `sending` into `queued` and be missed by both.
-    # What is being sent keeps its job, for whoever finds that the sender has died.
-    is_queued = Delivery.state == DeliveryState.QUEUED
-    taken_back = await tx.session.execute(
-        update(Delivery)
-        .where(which, Delivery.state.in_(UNDER_WAY))
-        .values(
-            state=case((is_queued, DeliveryState.CANCELLED), else_=Delivery.state),
-            ended_at=case((is_queued, tx.now)),
-            recalled_at=tx.now,
-        )
-        .returning(Delivery.id, Delivery.state)
-        .execution_options(synchronize_session=False)
-    )
-    gone = [id for id, state in taken_back if state == DeliveryState.CANCELLED]
-    await queue.cancel(tx, *(queue.subject("delivery", id) for id in gone))
+    gone = await sending_queries.recall(tx, which)
+    await _cancel_jobs(tx, gone)
     return gone
+
+
+async def _cancel_jobs(tx: Tx, gone: Sequence[UUID]) -> None:
+    # What is being sent keeps its job, for whoever finds that the sender has died.
+    await queue.cancel(tx, *(queue.subject("delivery", id) for id in gone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +325,7 @@ async def _start_afresh(tx: Tx, method: ContactMethod) -> None:
     await tx.session.flush()
     # Deliveries before health, as whoever writes down an outcome locks them.
     await redirect(tx, method.id)
-    await tx.session.execute(delete(ContactMethodHealth).where(ContactMethodHealth.contact_method_id == method.id))
+    await queries.forget_health(tx, method.id)
 
 
 def _changed_shape(method: ContactMethod, changes: MethodChanges) -> Shape | None:
@@ -422,7 +402,7 @@ async def set_rules(tx: Tx, who: Actor, *, user_id: UUID, rules: Sequence[RuleDr
             raise Invalid(f"rules/{index}/contact_method_id", "Choose one of this person's contact methods.")
         if not 0 <= rule.delay_minutes <= 1440:
             raise Invalid(f"rules/{index}/delay_minutes", "Wait between 0 and 1440 minutes.")
-    await tx.session.execute(delete(NotificationRule).where(NotificationRule.user_id == user_id))
+    await queries.delete_rules(tx, user_id)
     rows = [
         NotificationRule(
             id=new_id(),
@@ -465,16 +445,3 @@ async def send_test_page(tx: Tx, who: Actor, *, user_id: UUID, method_id: UUID |
     await tx.session.flush()
     await queue.enqueue(tx, *(_job(tx, row) for row in rows))
     return deliveries
-
-
-_REWORD = """
-UPDATE delivery SET content = delivery.content || words.content
-FROM unnest($1::uuid[], $2::jsonb[]) AS words (alert_id, content)
-WHERE delivery.alert_id = words.alert_id AND delivery.kind = 'page' AND delivery.state IN ('queued', 'sending')
-"""
-
-
-async def reword_deliveries(tx: Tx, contents: Mapping[UUID, str]) -> None:
-    """Let messages about these alerts that have not gone out, or are tried again, say this (alert → JSON object)."""
-    connection = await tx.raw()
-    await connection.execute(_REWORD, list(contents), list(contents.values()))

@@ -9,9 +9,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import case, func, update
-from sqlalchemy.dialects.postgresql import Insert, insert
-
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged
@@ -47,29 +44,10 @@ async def note(tx: Tx, kind: SubjectKind, subject_id: UUID, *, round: int, user_
     What has not gone out of earlier news about it is taken back, because it may not be true any more. May be called
     again: what somebody knows already is not told again.
     """
-    rows = [
-        {"user_id": id, "kind": kind, "subject_id": subject_id, "round": round, "waits_since": tx.now}
-        for id in sorted(user_ids)
-    ]
-    if rows:
-        await tx.session.execute(_wait(rows))
+    await queries.let_news_wait(tx, kind, subject_id, round=round, user_ids=sorted(user_ids))
     # Behind the lock of the rows above: a message that was being queued is seen by now.
     told_again = await _take_back(tx, await queries.messages_about(tx, kind, subject_id))
     await queue.enqueue(tx, *(_tell_later(tx, id) for id in sorted({*user_ids, *told_again})))
-
-
-def _wait(rows: Sequence[Mapping[str, object]]) -> Insert:
-    new = insert(NewsItem).values(list(rows))
-    is_later = new.excluded.round > NewsItem.round
-    return new.on_conflict_do_update(
-        index_elements=[NewsItem.user_id, NewsItem.kind, NewsItem.subject_id],
-        set_={
-            "round": func.greatest(NewsItem.round, new.excluded.round),
-            "waits_since": func.coalesce(case((is_later, None), else_=NewsItem.waits_since), new.excluded.waits_since),
-            "told": case((is_later, None), else_=NewsItem.told),
-            "told_before": case((is_later, None), else_=NewsItem.told_before),
-        },
-    )
 
 
 async def take_back_if_untrue(tx: Tx, readers: Mapping[SubjectKind, Reader], delivery_id: UUID) -> bool:
@@ -98,20 +76,7 @@ async def take_back_if_untrue(tx: Tx, readers: Mapping[SubjectKind, Reader], del
 async def _take_back(tx: Tx, delivery_ids: Sequence[UUID]) -> set[UUID]:
     """Take back messages that have not gone out; returns who is to be told anew of all that was in them."""
     gone = await cancel_news(tx, delivery_ids)
-    if not gone:
-        return set()
-    untold = (
-        update(NewsItem)
-        .where(NewsItem.delivery_id.in_(gone))
-        .values(
-            told=NewsItem.told_before,
-            delivery_id=None,
-            waits_since=func.coalesce(NewsItem.waits_since, tx.now),
-        )
-        .returning(NewsItem.user_id)
-        .execution_options(synchronize_session=False)
-    )
-    return set((await tx.session.scalars(untold)).all())
+    return await queries.let_untold_news_wait(tx, gone) if gone else set()
 
 
 def _tell_later(tx: Tx, user_id: UUID) -> NewJob:

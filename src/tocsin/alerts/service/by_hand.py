@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import update
-
 from tocsin.alerts import queries
 from tocsin.alerts.model import BY_HAND, Alert, AlertStatus
 from tocsin.alerts.service.routing import enqueue_routing
@@ -136,9 +134,7 @@ async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] 
 async def link(tx: Tx, alert_ids: Sequence[UUID], incident_id: UUID | None) -> None:
     """Let alerts belong to an incident, or to none. The caller has locked them and checked the permission."""
     if alert_ids:
-        await tx.session.execute(
-            update(Alert).where(Alert.id.in_(alert_ids)).values(incident_id=incident_id, updated_at=tx.now)
-        )
+        await queries.set_incident(tx, alert_ids, incident_id)
         await oncall.link_runs(tx, alert_ids, incident_id)
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select
-
-from tocsin.alerts import queries
-from tocsin.alerts.model import AlertSignal, AlertSource, Signal, SourceKind
+from tocsin.alerts import queries, source_queries
+from tocsin.alerts.holding_queries import shorten
+from tocsin.alerts.model import AlertSource, SourceKind
 from tocsin.alerts.service.by_hand import end
-from tocsin.alerts.service.holding import lets_go, shorten
+from tocsin.alerts.service.holding import lets_go
 from tocsin.alerts.service.returning import may_come_back
 from tocsin.alerts.service.routing import routing_jobs
 from tocsin.db.engine import Tx
@@ -187,7 +186,7 @@ async def delete_source(tx: Tx, who: Actor, id: UUID) -> None:
             code="source.in_route",
             hint="Change the condition, or delete the route, first.",
         )
-    await tx.session.execute(delete(Signal).where(Signal.source_id == id))
+    await source_queries.delete_signals_of(tx, id)
     await tx.session.delete(source)
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind="alert_source", id=id, title=source.name))
     tx.ring(SOURCES_TOPIC)
@@ -231,14 +230,4 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
 
 async def sweep_signals(tx: Tx, *, older_than_days: int, limit: int = 20_000) -> int:
     """Delete raw signals that are older than the retention; alerts and the record stay."""
-    old = (
-        select(Signal.id)
-        .where(Signal.received_at < tx.now - timedelta(days=older_than_days))
-        .order_by(Signal.received_at)
-        .limit(limit)
-    )
-    ids = list((await tx.session.scalars(old)).all())
-    if ids:
-        await tx.session.execute(delete(AlertSignal).where(AlertSignal.signal_id.in_(ids)))
-        await tx.session.execute(delete(Signal).where(Signal.id.in_(ids)))
-    return len(ids)
+    return await source_queries.delete_old_signals(tx, tx.now - timedelta(days=older_than_days), limit=limit)

@@ -44,9 +44,9 @@ LINK_KEYS = f"""
 """  # noqa: S608
 
 
-def link_keys_in(names: Iterable[str], values: Iterable[bytes], valid_for: timedelta) -> KeyRing:
+def link_keys_in(secrets: Mapping[str, bytes], valid_for: timedelta) -> KeyRing:
     """Return the keys of acknowledge links that a statement has read as `LINK_KEYS`."""
-    return KeyRing(_by_second(zip(names, values, strict=True)), valid_for)
+    return KeyRing(_by_second(secrets.items()), valid_for)
 
 
 async def link_keys(tx: Tx, valid_for: timedelta) -> KeyRing:

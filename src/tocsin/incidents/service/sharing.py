@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
-
-from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import SOURCE_ID, AlertSource
 from tocsin.alerts.service import update_source
-from tocsin.alerts.visibility import visible_sources
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import (
@@ -23,27 +18,18 @@ from tocsin.events.configuration import (
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
-from tocsin.identity.access import SCOPED, Access, P, Permission, ResourceKind, Thing
-from tocsin.identity.access_queries import grants, hold_role, lock_grant, people_of_grant, visible_teams
-from tocsin.identity.model import AccessGrant, Actor, Team
+from tocsin.identity.access import SCOPED, P, Permission, ResourceKind, Thing
+from tocsin.identity.access_queries import grants, hold_role, lock_grant, people_of_grant
+from tocsin.identity.model import AccessGrant, Actor
 from tocsin.identity.service.owners import Owners
-from tocsin.incidents import queries
+from tocsin.incidents import queries, sharing_queries
 from tocsin.incidents.model import INCIDENT_ID, Incident
 from tocsin.incidents.service.editing import update
-from tocsin.incidents.visibility import visible
+from tocsin.incidents.sharing_queries import Holder, visible_grants
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
-from tocsin.kit.ids import new_id
 
 # All of one holder's are read with each of their requests.
 MOST_OF_ONE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who is granted something: a person, or whoever is in a team."""
-
-    kind: Literal["user", "team"]
-    id: UUID
 
 
 async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, role: str, holder: Holder) -> AccessGrant:
@@ -58,22 +44,12 @@ async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, ro
     if beyond := sorted(permission for permission in allowed if not who.may(permission, on=thing)):
         raise Denied(f"You cannot grant “{beyond[0]}” for this, as you may not do it yourself.")
     name = await _holder_name(tx, who, holder)
-    by_user, by_team = (holder.id, None) if holder.kind == "user" else (None, holder.id)
-    held = AccessGrant.user_id == by_user if by_user is not None else AccessGrant.team_id == by_team
-    same = select(AccessGrant.role).where(AccessGrant.kind == kind, AccessGrant.resource_id == resource_id, held)
-    old = (await tx.session.scalars(same)).one_or_none()
-    count = select(func.count()).select_from(AccessGrant).where(held)
-    if old is None and (await tx.session.scalar(count) or 0) >= MOST_OF_ONE:
+    old = await sharing_queries.granted_role(tx, holder, (kind, resource_id))
+    if old is None and await sharing_queries.count_grants(tx, holder) >= MOST_OF_ONE:
         raise Conflict(
             f"{name} has {MOST_OF_ONE:,} grants. Put them into a team that owns these things.", code="grant.many"
         )
-    row = {"id": new_id(), "user_id": by_user, "team_id": by_team, "role": role, "kind": kind.value}
-    statement = insert(AccessGrant).values(row | {"resource_id": resource_id, "created_at": tx.now})
-    statement = statement.on_conflict_do_update(constraint="access_grant_key", set_={"role": role})
-    stored = await tx.session.scalars(
-        statement.returning(AccessGrant).execution_options(populate_existing=True),
-    )
-    made = stored.one()
+    made = await sharing_queries.store_grant(tx, holder, (kind, resource_id), role)
     title = _title(name, thing)
     if old is None:
         await emit(tx, ConfigurationCreated(actor=who.ref, kind="access_grant", id=made.id, title=f"{title} ({role})"))
@@ -121,7 +97,7 @@ async def change_owners(
 
 async def revoke_grant(tx: Tx, who: Actor, grant_id: UUID) -> None:
     """Take a grant back. For whoever could give it; raises `NotFound` for one that the actor may not see."""
-    held = await lock_grant(tx, grant_id, _visible(who.access.reach))
+    held = await lock_grant(tx, grant_id, visible_grants(who.access.reach))
     kind = ResourceKind(held.kind)
     thing = await _thing(tx, who, kind, held.resource_id)
     _must_share(who, kind, thing)
@@ -143,21 +119,7 @@ async def list_grants(
         who.must(P.ACCESS_MANAGE)
     else:
         _must_share(who, thing[0], await _thing(tx, who, *thing))
-    return await grants(tx, _visible(who.access.reach), thing=thing, after=after, limit=limit)
-
-
-def _visible(access: Access) -> ColumnElement[bool]:
-    """Say in SQL that the thing of a grant may be seen, and the team that has it."""
-    things = {
-        ResourceKind.INCIDENT: select(Incident.id).where(visible(access)),
-        ResourceKind.ALERT_SOURCE: select(AlertSource.id).where(visible_sources(access)),
-    }
-    of_kind = [
-        and_(AccessGrant.kind == kind, AccessGrant.resource_id.in_(select(seen.subquery().c.id)))
-        for kind, seen in things.items()
-    ]
-    teams = select(Team.id).where(visible_teams(access))
-    return and_(or_(*of_kind), or_(AccessGrant.team_id.is_(None), AccessGrant.team_id.in_(teams)))
+    return await grants(tx, visible_grants(who.access.reach), thing=thing, after=after, limit=limit)
 
 
 async def _note_lost(tx: Tx, who: Actor, held: AccessGrant) -> None:

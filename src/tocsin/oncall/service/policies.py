@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
@@ -19,7 +17,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid, Stale
 from tocsin.kit.ids import new_id
-from tocsin.oncall import queries
+from tocsin.oncall import policy_queries, queries
 from tocsin.oncall.model import (
     EscalationPolicy,
     EscalationStep,
@@ -42,17 +40,7 @@ async def create_policy(
     """Write a new policy; names are unique."""
     who.must(P.ONCALL_MANAGE)
     title = await _check_policy(tx, name, steps, repeat)
-    new = insert(EscalationPolicy).values(
-        id=new_id(),
-        name=title,
-        description=description.strip()[:2000],
-        repeat=repeat,
-        created_at=tx.now,
-        updated_at=tx.now,
-        version=1,
-    )
-    # Somebody may have taken the name since it was looked for.
-    policy = (await tx.session.scalars(new.on_conflict_do_nothing().returning(EscalationPolicy))).one_or_none()
+    policy = await policy_queries.insert(tx, name=title, description=description.strip()[:2000], repeat=repeat)
     if policy is None:
         raise _taken()
     await _write_steps(tx, policy.id, steps)
@@ -91,7 +79,7 @@ async def update_policy(
         # The name is the only thing that can clash; the transaction is lost and rolls back at the edge.
         raise _taken() from error
     if steps is not None:
-        await tx.session.execute(delete(EscalationStep).where(EscalationStep.policy_id == id))
+        await policy_queries.delete_steps(tx, id)
         await _write_steps(tx, id, steps)
     await tx.session.flush()
     after = await _in_words(tx, policy)
