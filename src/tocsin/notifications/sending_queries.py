@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, update
 
 from tocsin.db.engine import Database, Tx, decode_json, encode_json
-from tocsin.identity.service import LINK_KEYS
+from tocsin.identity.credential_queries import LINK_KEYS
 from tocsin.notifications.channels.base import Receipt
 from tocsin.notifications.model import UNDER_WAY, Delivery, DeliveryState
 from tocsin.notifications.origins import share_of
@@ -220,7 +220,7 @@ async def begin_call(
     None when it is not to be sent, or may still be in somebody's hands.
     """
     row = await db.pool.fetchrow(_BEGIN, id, unsure_for, most_lost, CALL_WITHIN, SLOW_CALL_WITHIN)
-    return (_read(row), dict(zip(row["key_names"], row["key_values"], strict=True))) if row else None
+    return (_read(row), dict(zip(row["key_names"] or (), row["key_values"] or (), strict=True))) if row else None
 
 
 async def end_unsent(tx: Tx, id: UUID, *, switched_off: str, removed: str, lost: str, most_lost: int) -> Ended | None:

@@ -6,7 +6,7 @@ from tocsin.identity.service.idempotency import (
     complete_idempotency,
     forget_idempotency,
 )
-from tocsin.identity.service.keys import LINK_KEYS, link_keys, link_keys_in, rotate_link_key, secret
+from tocsin.identity.service.keys import link_keys, link_keys_in, rotate_link_key, secret
 from tocsin.identity.service.organisation import (
     MOST_HOURS,
     Patience,
@@ -37,7 +37,6 @@ from tocsin.identity.service.tokens import authenticate_token, create_token, rev
 
 __all__ = [
     "INVITATION_VALID_FOR",
-    "LINK_KEYS",
     "MOST_HOURS",
     "MOST_OWNERS",
     "Owners",

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
-
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.identity import credential_queries
 from tocsin.identity.access import P
+from tocsin.identity.credential_queries import LINK
 from tocsin.identity.model import Actor, Secret
 from tocsin.kit.clock import in_utc
 from tocsin.kit.crypto import KeyRing, digest, new_secret
 
-# The first key of links; a later one has the second in which it was made behind this.
-_LINK = "link"
 _KIND = "acknowledge_key"
 
 
@@ -27,26 +24,16 @@ async def secret(tx: Tx, name: str) -> bytes:
 
     A key that was made in this transaction counts once it commits: do not sign with it before.
     """
-    query = select(Secret.value).where(Secret.name == name)
-    value = (await tx.session.scalars(query)).one_or_none()
+    value = await credential_queries.secret(tx, name)
     if value is not None:
         return value
     # The hash of 256 random bits is 32 bytes that are as random.
-    new = insert(Secret).values(name=name, value=digest(new_secret())).on_conflict_do_nothing()
-    await tx.session.execute(new)
-    return (await tx.session.scalars(query)).one()
-
-
-# The keys of acknowledge links as two columns, `key_names` and `key_values`, for a statement that runs anyway.
-LINK_KEYS = f"""
-(SELECT array_agg(name ORDER BY name) FROM secret WHERE name ~ '^{_LINK}(:|$)') AS key_names,
-(SELECT array_agg(value ORDER BY name) FROM secret WHERE name ~ '^{_LINK}(:|$)') AS key_values
-"""  # noqa: S608
+    return await credential_queries.keep_secret(tx, name, digest(new_secret()))
 
 
 def link_keys_in(secrets: Mapping[str, bytes], valid_for: timedelta) -> KeyRing:
     """Return the keys of acknowledge links that a statement has read as `LINK_KEYS`."""
-    return KeyRing(_by_second(secrets.items()), valid_for)
+    return KeyRing(_by_second(secrets), valid_for)
 
 
 async def link_keys(tx: Tx, valid_for: timedelta) -> KeyRing:
@@ -61,12 +48,12 @@ async def rotate_link_key(tx: Tx, who: Actor, valid_for: timedelta, *, at_once: 
     Needs `user.manage`.
     """
     who.must(P.USER_MANAGE)
-    await secret(tx, _LINK)
+    await secret(tx, LINK)
     # The first key is always locked first, so that of two at once the second sees what the first has made.
-    await tx.session.execute(select(Secret.name).where(Secret.name == _LINK).with_for_update())
+    await credential_queries.lock_secret(tx, LINK)
     keys = await _link_keys(tx)
     made = max(int(tx.now.timestamp()), max(keys) + 1)
-    tx.session.add(Secret(name=f"{_LINK}:{made}", value=digest(new_secret())))
+    tx.session.add(Secret(name=f"{LINK}:{made}", value=digest(new_secret())))
     await tx.session.flush()
     ring = KeyRing(await _link_keys(tx), valid_for)
     over = [each for each in keys if at_once or not ring.is_good(each, tx.now)]
@@ -79,23 +66,20 @@ async def rotate_link_key(tx: Tx, who: Actor, valid_for: timedelta, *, at_once: 
 async def _forget(tx: Tx, who: Actor, made: int) -> None:
     if made == 0:
         # Its row stays to be locked, and so that no start makes it anew; what is in it signs nothing.
-        (await tx.session.get_one(Secret, _LINK)).value = b""
+        (await tx.session.get_one(Secret, LINK)).value = b""
     else:
-        gone = delete(Secret).where(Secret.name == f"{_LINK}:{made}")
-        await tx.session.execute(gone.execution_options(synchronize_session=False))
+        await credential_queries.delete_secret(tx, f"{LINK}:{made}")
     await tx.session.flush()
     await emit(tx, ConfigurationDeleted(actor=who.ref, kind=_KIND, id=UUID(int=made), title=_title(made)))
 
 
 async def _link_keys(tx: Tx) -> Mapping[int, bytes]:
     """Return the keys by the second in which each was made, 0 for the first."""
-    query = select(Secret.name, Secret.value).where((Secret.name == _LINK) | Secret.name.startswith(f"{_LINK}:"))
-    rows = (await tx.session.execute(query)).all()
-    return _by_second((name, value) for name, value in rows)
+    return _by_second(await credential_queries.secrets_of(tx, LINK))
 
 
-def _by_second(rows: Iterable[tuple[str, bytes]]) -> Mapping[int, bytes]:
-    return {int(name.partition(":")[2] or 0): value for name, value in rows if value}
+def _by_second(secrets: Mapping[str, bytes]) -> Mapping[int, bytes]:
+    return {int(name.partition(":")[2] or 0): value for name, value in secrets.items() if value}
 
 
 def _title(made: int) -> str:

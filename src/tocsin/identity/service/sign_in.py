@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete
-
 from tocsin.db.engine import Database, Tx
 from tocsin.events.base import ActorRef
 from tocsin.events.configuration import ConfigurationCreated, SignInFailed
 from tocsin.events.log import emit
-from tocsin.identity import queries
+from tocsin.identity import credential_queries, queries
 from tocsin.identity.access import P
 from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import is_password
@@ -125,9 +123,7 @@ async def sign_in_with_link(
         raise _bad_link()
     # The person before the link, as in a deactivation, which deletes the links of the person it has locked.
     user = await queries.lock_user(tx, found.user_id)
-    used = delete(OneTimeLink).where(OneTimeLink.token_digest == found.token_digest).returning(OneTimeLink.user_id)
-    gone = (await tx.session.execute(used.execution_options(synchronize_session=False))).first()
-    if gone is None or not user.is_active:
+    if not await credential_queries.use_link_up(tx, found.token_digest) or not user.is_active:
         raise _bad_link()
     cookie = await open_session(
         tx,
@@ -144,9 +140,7 @@ async def sign_in_with_link(
 
 async def delete_links(tx: Tx, user_id: UUID) -> None:
     """Make the person's unused links worthless. The caller holds the person's lock."""
-    await tx.session.execute(
-        delete(OneTimeLink).where(OneTimeLink.user_id == user_id).execution_options(synchronize_session=False)
-    )
+    await credential_queries.delete_links_of(tx, user_id)
 
 
 def _bad_link() -> Unauthenticated:

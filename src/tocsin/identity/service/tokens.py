@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import select, update
-
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
-from tocsin.identity import queries
+from tocsin.identity import credential_queries, queries
 from tocsin.identity.access import Access, P, Permission, implied
 from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import clean_name
@@ -72,14 +70,10 @@ async def revoke_token(tx: Tx, who: Actor, token_id: UUID) -> ApiToken:
 
 async def revoke_tokens(tx: Tx, who: Actor, user_id: UUID) -> None:
     """End every token of the person. The caller holds the person's lock."""
-    ended = await tx.session.execute(
-        update(ApiToken)
-        .where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
-        .values(revoked_at=tx.now)
-        .returning(ApiToken.id, ApiToken.name)
-        .execution_options(synchronize_session=False)
+    ended = await credential_queries.revoke_tokens(tx, user_id)
+    await emit(
+        tx, *(ConfigurationDeleted(actor=who.ref, kind="token", id=id, title=name) for id, name in ended.items())
     )
-    await emit(tx, *(ConfigurationDeleted(actor=who.ref, kind="token", id=id, title=name) for id, name in ended))
 
 
 async def authenticate_token(tx: Tx, secret: str) -> Actor | None:
@@ -94,19 +88,7 @@ async def authenticate_token(tx: Tx, secret: str) -> Actor | None:
         return None
     token, user, access = found
     if token.last_used_at is None or token.last_used_at <= tx.now - SEEN_EVERY:
-        # A row that another request is just writing is left to it: a busy program must not queue up here.
-        free = (
-            select(ApiToken.id)
-            .where(ApiToken.id == token.id)
-            .with_for_update(skip_locked=True, key_share=True)
-            .scalar_subquery()
-        )
-        await tx.session.execute(
-            update(ApiToken)
-            .where(ApiToken.id == free)
-            .values(last_used_at=tx.now)
-            .execution_options(synchronize_session=False)
-        )
+        await credential_queries.note_token_used(tx, token.id)
     return Actor.person(user, access, token_id=token.id, scopes=token.scopes)
 
 
