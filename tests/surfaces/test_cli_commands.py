@@ -16,6 +16,8 @@ from tests.processes import data_directory, tocsin
 from tests.world import World
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
+from tocsin.jobs import queue
+from tocsin.jobs.queue import NewJob
 
 ADA = ("user", "create", "--email=ada@example.org", "--name=Ada Park", "--role=admin")
 
@@ -70,6 +72,15 @@ async def test_the_doctor_fails_where_nobody_would_be_paged(dsn: str) -> None:
     assert found["durability"]["verdict"] == "FAIL"
     _, text, _ = await tocsin("doctor", database_url=dsn)
     assert "FAIL  worker: None is alive, so nobody is paged. Run `tocsin serve` or `tocsin worker`." in text
+
+
+async def test_the_doctor_names_jobs_of_another_version(dsn: str, db: Database) -> None:
+    """G13: after a way back to the version before, what only the later one does is not forgotten."""
+    async with db.begin() as tx:
+        await queue.enqueue(tx, *(NewJob("later.do", {}) for _ in range(2)), NewJob("identity.sweep", {}))
+    _, out, _ = await tocsin("doctor", "--json", database_url=dsn)
+    found = {each["check"]: each for each in json.loads(out)}["unknown jobs"]
+    assert (found["verdict"], found["words"].rpartition(": ")[2]) == ("warn", "2 of later.do.")
 
 
 async def reach(dsn: str, **settings: str) -> tuple[str, str]:

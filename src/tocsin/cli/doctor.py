@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from tocsin.alerts import queries as alerts
 from tocsin.alerts.model import AlertRoute
+from tocsin.app import JOBS
 from tocsin.cli import runtime, serving
 from tocsin.db import migrate
 from tocsin.db.condition import READ_ONLY
@@ -239,6 +240,9 @@ async def _work(tx: Tx) -> list[Finding]:
             found.append(_fail(f"lane {lane}", f"{words} Jobs are late: run more workers and look at the log."))
         else:
             found.append(_ok(f"lane {lane}", words))
+    if unknown := await queue.unknown(tx, [each.kind.name for each in JOBS]):
+        names = ", ".join(f"{number} of {kind}" for kind, number in unknown.items())
+        found.append(_warn("unknown jobs", f"They wait for the version of Tocsin that knows them: {names}."))
     dead = await queue.dead(tx, limit=_MOST)
     if dead:
         last = f"{dead[0].kind}: {dead[0].last_error[:200]}"

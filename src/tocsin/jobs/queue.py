@@ -7,7 +7,7 @@ completed twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -231,6 +231,12 @@ async def waiting(tx: Tx) -> dict[str, tuple[int, float]]:
     )
     found = {lane: (number, float(seconds)) for lane, number, seconds in (await tx.session.execute(query)).all()}
     return {lane: found.get(lane, (0, 0.0)) for lane in LANES}
+
+
+async def unknown(tx: Tx, known: Collection[str]) -> dict[str, int]:
+    """Count the jobs that a later version has enqueued, or an earlier one long ago: all whose kind is none of these."""
+    query = select(JobRow.kind, func.count()).where(JobRow.kind.not_in(known)).group_by(JobRow.kind)
+    return {kind: number for kind, number in (await tx.session.execute(query.order_by(JobRow.kind))).all()}
 
 
 async def dead(tx: Tx, *, limit: int = 50) -> list[DeadJob]:
