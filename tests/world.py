@@ -155,7 +155,7 @@ class World:
         await self.signal({"title": title, "status": "firing", "severity": "critical", "key": title, **fields})
         await self.settle()
         async with self.db.begin() as tx:
-            return (await alert_queries.page(tx, EVERYTHING, alert_queries.Filter(q=title), limit=1))[0][0]
+            return (await alert_queries.listed(tx, EVERYTHING, alert_queries.Filter(q=title), limit=1))[0][0]
 
     async def again(self, alert: Alert) -> Alert:
         """Read an alert anew."""

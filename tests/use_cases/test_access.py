@@ -73,7 +73,7 @@ async def house(world: World) -> House:
     await world.signal({"key": "a", "title": "Somebody is in", "severity": "critical"}, source)
     await world.settle()
     async with world.db.begin() as tx:
-        (alert,) = [row[0] for row in await alert_queries.page(tx, world.root.access, Filter())]
+        (alert,) = [row[0] for row in await alert_queries.listed(tx, world.root.access, Filter())]
         secret = await incidents.declare(tx, world.root, alert_id=alert.id, page_others=True)
         shared = await incidents.declare(tx, world.root, title="Refunds", owners=Owners([payments.id]))
         public = await incidents.declare(tx, world.root, title="Checkout is down")
@@ -97,12 +97,12 @@ async def test_people_see_what_is_theirs_to_see_and_nothing_else(house: House, n
     """F117, F119, C8: in lists, searches, counts and by name, what is hidden does not exist."""
     who, (theirs, alerts_seen) = await house.who(name), _SEES[name]
     async with house.world.db.begin() as tx:
-        listed = {row.title for row in await incident_queries.list_page(tx, who.access)}
+        listed = {row.title for row in await incident_queries.listed(tx, who.access)}
         assert listed == theirs
-        found = {row.title for row in await incident_queries.list_page(tx, who.access, q="in")}
+        found = {row.title for row in await incident_queries.listed(tx, who.access, q="in")}
         assert found == {title for title in theirs if "in" in title.lower()}
-        assert {row[0].title for row in await alert_queries.page(tx, who.access, Filter())} == alerts_seen
-        assert {row[0].title for row in await alert_queries.page(tx, who.access, Filter(q="some"))} == alerts_seen
+        assert {row[0].title for row in await alert_queries.listed(tx, who.access, Filter())} == alerts_seen
+        assert {row[0].title for row in await alert_queries.listed(tx, who.access, Filter(q="some"))} == alerts_seen
         assert (await alert_queries.counts(tx, who.access))["open"] == len(alerts_seen)
         assert sum((await alert_queries.linked_counts(tx, who.access, [house.secret.id])).values()) == len(alerts_seen)
         around = await surroundings(tx, who.access, house.people[name].id)
@@ -195,7 +195,7 @@ async def test_a_grant_for_a_source_shows_its_alerts_and_the_incidents_that_they
     gil = await house.who("gil")
     async with house.world.db.begin() as tx:
         assert (await alerts.acknowledge(tx, gil, house.alert.id)).status == "acknowledged"
-        assert {row.title for row in await incident_queries.list_page(tx, gil.access)} == {"Somebody is in", "Refunds"}
+        assert {row.title for row in await incident_queries.listed(tx, gil.access)} == {"Somebody is in", "Refunds"}
 
 
 async def test_whoever_is_asked_sees_and_answers_whatever_their_role(house: House) -> None:
@@ -212,7 +212,7 @@ async def test_whoever_is_asked_sees_and_answers_whatever_their_role(house: Hous
         await incidents.acknowledge(tx, gil, house.secret.id)
         with pytest.raises(Denied):
             await incidents.update(tx, gil, house.secret.id, title="Not theirs to change")
-        assert len(await incident_queries.list_page(tx, gil.access)) == 2
+        assert len(await incident_queries.listed(tx, gil.access)) == 2
 
 
 async def test_nobody_hides_something_from_themselves(house: House) -> None:
@@ -243,4 +243,4 @@ async def test_scopes_hide_what_they_do_not_name(house: House) -> None:
     for scopes, seen in ((("alert.view",), 0), (("incident.view",), 2), (("incident.view", "private.view"), 3)):
         who = await house.who("ada", *scopes)
         async with house.world.db.begin() as tx:
-            assert len(await incident_queries.list_page(tx, who.access)) == seen
+            assert len(await incident_queries.listed(tx, who.access)) == seen

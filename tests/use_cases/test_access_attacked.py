@@ -144,7 +144,7 @@ async def test_a_token_acts_on_what_it_has_no_scope_to_read(house: House, scope:
             case _:
                 await incidents.page(tx, who, house.shared.id, [PageTarget("user", house.people["bob"].id)])
     async with world.db.begin() as tx:
-        assert await incident_queries.list_page(tx, who.access) == []
+        assert await incident_queries.listed(tx, who.access) == []
 
 
 async def test_a_token_for_oneself_alone_answers_ones_own_pages(house: House) -> None:

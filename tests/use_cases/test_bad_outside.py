@@ -245,7 +245,7 @@ async def test_what_should_have_gone_out_is_sent_though_the_next_step_was_taken(
     await world.route(await world.policy([ada, bob], wait=minutes(5)))
     await world.signal({"title": "Disk", "status": "firing", "severity": "critical", "key": "Disk"})
     async with world.db.begin() as tx:
-        alert = (await alert_queries.page(tx, EVERYTHING, alert_queries.Filter(), limit=1))[0][0]
+        alert = (await alert_queries.listed(tx, EVERYTHING, alert_queries.Filter(), limit=1))[0][0]
         await alerts.route(tx, [alert.id])
         await (await tx.raw()).execute(
             "UPDATE job SET due = tocsin_now() + interval '10 minutes' WHERE kind = $1 AND due <= $2",

@@ -134,7 +134,7 @@ async def test_an_answer_during_the_call_ends_the_retries(world: World) -> None:
     async def answer() -> None:
         nonlocal alert_id
         async with world.db.begin() as tx:
-            alert_id = (await queries.page(tx, EVERYTHING, queries.Filter(), limit=1))[0][0].id
+            alert_id = (await queries.listed(tx, EVERYTHING, queries.Filter(), limit=1))[0][0].id
             await alerts.acknowledge(tx, world.actor(ada), alert_id)
 
     world.mail.meanwhile = answer
@@ -166,7 +166,7 @@ async def test_an_answer_meets_a_failure_that_is_being_written_down(
 
     async def acknowledge() -> None:
         async with world.db.begin() as tx:
-            found = (await queries.page(tx, EVERYTHING, queries.Filter(), limit=1))[0][0]
+            found = (await queries.listed(tx, EVERYTHING, queries.Filter(), limit=1))[0][0]
             await alerts.acknowledge(tx, world.actor(ada), found.id)
 
     monkeypatch.setattr(outcomes, "emit", slowly)

@@ -130,7 +130,7 @@ async def test_the_open_alerts_of_a_duplicate_stay_free_when_the_other_incident_
         assert (free.status, free.incident_id) == ("triggered", None)
         assert kept.incident_id == double.id
         assert [
-            a.id for a, _, _ in await alert_queries.page(tx, EVERYTHING, alert_queries.Filter(needs_action=True))
+            a.id for a, _, _ in await alert_queries.listed(tx, EVERYTHING, alert_queries.Filter(needs_action=True))
         ] == [alert_id]
     assert await team.run_states() == ["running"]
     assert "Ada unlinked the alert “Disk is full”" in await team.record(double)

@@ -47,8 +47,8 @@ async def test_the_list_pages_without_gaps_or_repeats(db: Database, sort: querie
     await _many(db, 50)
     seen: list[Incident] = []
     async with db.begin() as tx:
-        whole = await queries.list_page(tx, EVERYTHING, sort=sort, limit=100)
-        while page := await queries.list_page(
+        whole = await queries.listed(tx, EVERYTHING, sort=sort, limit=100)
+        while page := await queries.listed(
             tx, EVERYTHING, sort=sort, after=Place.of(seen[-1]) if seen else None, limit=7
         ):
             seen += page
@@ -78,7 +78,7 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
         async with team.db.begin() as tx:
             q = str(filters.pop("q", ""))
             narrowed = queries.Filters(**filters)  # pyright: ignore[reportArgumentType]
-            rows = await queries.list_page(tx, EVERYTHING, narrowed, q=q)
+            rows = await queries.listed(tx, EVERYTHING, narrowed, q=q)
             return [row.reference for row in rows]
 
     assert await found() == ["INC-2", "INC-1"]
@@ -105,15 +105,15 @@ async def test_twenty_thousand_incidents_are_listed_from_the_index(db: Database,
     await _many(db, 20_000)
     await db.pool.execute("ANALYZE incident")
     async with db.begin() as tx:
-        open_ones = await queries.list_page(
+        open_ones = await queries.listed(
             tx, EVERYTHING, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25
         )
         assert len(open_ones) == 25
         place = Place.of(open_ones[-1])
-        plan = await plan_of(tx, queries.list_page(tx, EVERYTHING, sort=sort, after=place, limit=25))
+        plan = await plan_of(tx, queries.listed(tx, EVERYTHING, sort=sort, after=place, limit=25))
         assert f"Index {turn} incident_declared_at_idx" in plan, plan
         assert "Sort" not in plan, plan
         plan = await plan_of(
-            tx, queries.list_page(tx, EVERYTHING, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25)
+            tx, queries.listed(tx, EVERYTHING, queries.Filters(statuses=[Status.INVESTIGATING]), sort=sort, limit=25)
         )
     assert "Sort" not in plan, plan

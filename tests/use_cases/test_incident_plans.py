@@ -40,7 +40,7 @@ async def test_the_incidents_of_somebody_come_from_the_index(world: World, ada: 
     async with world.db.begin() as tx:
         for who in (ada, bob.id):
             filters: dict[str, Any] = {f"{role}_ids": [who]}
-            plan = await plan_of(tx, queries.list_page(tx, EVERYTHING, queries.Filters(**filters)))
+            plan = await plan_of(tx, queries.listed(tx, EVERYTHING, queries.Filters(**filters)))
             assert "Seq Scan" not in plan, plan
             assert "incident_declared_at_idx" in plan or f"incident_{role}_id_idx" in plan, plan
         assert f"incident_{role}_id_idx" in plan, plan
@@ -50,11 +50,11 @@ async def test_the_incidents_of_somebody_come_from_the_index(world: World, ada: 
 async def test_sorting_by_severity_follows_the_index(world: World, ada: UUID) -> None:
     """F113: SEV1 first and then the newest, without sorting anything."""
     async with world.db.begin() as tx:
-        plan = await plan_of(tx, queries.list_page(tx, EVERYTHING, sort="severity"))
+        plan = await plan_of(tx, queries.listed(tx, EVERYTHING, sort="severity"))
         assert "incident_severity_idx" in plan, plan
         assert "Sort" not in plan, plan
         # The other way round it sorts within a severity.
-        plan = await plan_of(tx, queries.list_page(tx, EVERYTHING, sort="-severity"))
+        plan = await plan_of(tx, queries.listed(tx, EVERYTHING, sort="-severity"))
     assert "Seq Scan" not in plan, plan
 
 
@@ -63,10 +63,8 @@ async def test_the_open_ones_of_a_severity_come_from_their_own_index(world: Worl
     """F113: a hundred are open, whatever the table has grown to."""
     async with world.db.begin() as tx:
         plan = await plan_of(
-            tx, queries.list_page(tx, EVERYTHING, queries.Filters(statuses=list(OPEN), severities=[2]), sort="severity")
+            tx, queries.listed(tx, EVERYTHING, queries.Filters(statuses=list(OPEN), severities=[2]), sort="severity")
         )
         assert "incident_open_idx" in plan, plan
-        plan = await plan_of(
-            tx, queries.list_page(tx, EVERYTHING, queries.Filters(statuses=list(OPEN)), sort="severity")
-        )
+        plan = await plan_of(tx, queries.listed(tx, EVERYTHING, queries.Filters(statuses=list(OPEN)), sort="severity"))
     assert "incident_open_idx" in plan, plan

@@ -47,7 +47,7 @@ async def help_trouble(world: World, incident: Incident) -> str | None:
         for kind in PagingTrouble:
             listed = {
                 row.id
-                for row in await incident_queries.list_page(tx, EVERYTHING, incident_queries.Filters(troubles=[kind]))
+                for row in await incident_queries.listed(tx, EVERYTHING, incident_queries.Filters(troubles=[kind]))
             }
             assert (incident.id in listed) == (found is kind)
     return found.value if found else None

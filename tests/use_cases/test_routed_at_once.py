@@ -298,7 +298,7 @@ async def outcome(world: World, source: AlertSource) -> list[Any]:
     """All that is left of what a source sent, without what differs between any two alerts."""
     found: list[Any] = [len(await rows(world, "SELECT FROM job"))]
     async with world.db.begin() as tx:
-        mine = await queries.page(tx, EVERYTHING, queries.Filter(source_ids=[source.id]))
+        mine = await queries.listed(tx, EVERYTHING, queries.Filter(source_ids=[source.id]))
         for row in sorted(mine, key=lambda row: row[0].id):
             alert = row[0]
             chain = await log.chain_of(tx, alert_id=alert.id)

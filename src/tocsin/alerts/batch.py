@@ -1,7 +1,7 @@
 """Writing a batch of requests in one transaction: merging equal signals, opening and changing alerts, keeping the raw.
 
 Within a batch equal signals are merged and rows are written in the order of their keys, so that several writers cannot
-deadlock. Signals of one key keep their order: a trigger, a resolve and another trigger in one batch are three rounds
+deadlock. Signals of one key keep their order: a trigger, a resolve and another trigger in one batch are three waves
 of the same transaction. What pages nobody is routed on the way; the rest is left to a job.
 """
 
@@ -67,7 +67,7 @@ class Item:
 
 @dataclass(slots=True)
 class _Merged:
-    """All signals of one key and one action in one round: `signal` is the worst of them, `newest` says what counts."""
+    """All signals of one key and one action in one wave: `signal` is the worst of them, `newest` says what counts."""
 
     source: Source
     signal: Signal
@@ -103,23 +103,23 @@ def only_triggers(batch: Sequence[Item]) -> bool:
     return all(signal.action is Action.TRIGGER for item in batch for signal in item.signals)
 
 
-def _rounds(batch: Sequence[Item]) -> list[dict[Key, _Merged]]:
-    """Merge equal signals and keep the order of different ones: a key stands at most once in a round."""
-    rounds: list[dict[Key, _Merged]] = []
+def _waves(batch: Sequence[Item]) -> list[dict[Key, _Merged]]:
+    """Merge equal signals and keep the order of different ones: a key stands at most once in a wave."""
+    waves: list[dict[Key, _Merged]] = []
     latest: dict[Key, int] = {}
     for item in batch:
         for signal in item.signals:
             key = (item.source.id, signal.dedup_key)
             at = latest.get(key)
-            if at is not None and rounds[at][key].signal.action is signal.action:
-                rounds[at][key].add(signal, item)
+            if at is not None and waves[at][key].signal.action is signal.action:
+                waves[at][key].add(signal, item)
                 continue
             at = 0 if at is None else at + 1
-            if at == len(rounds):
-                rounds.append({})
-            rounds[at][key] = _Merged(item.source, signal, signal, 1, [item])
+            if at == len(waves):
+                waves.append({})
+            waves[at][key] = _Merged(item.source, signal, signal, 1, [item])
             latest[key] = at
-    return rounds
+    return waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +166,10 @@ class _Written:
 async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
     connection = await tx.raw()
     written = _Written()
-    for round in _rounds(batch):
-        await _trigger(tx, connection, round, written)
-        await _change(tx, connection, round, AlertStatus.ACKNOWLEDGED, written)
-        await _change(tx, connection, round, AlertStatus.RESOLVED, written)
+    for wave in _waves(batch):
+        await _trigger(tx, connection, wave, written)
+        await _change(tx, connection, wave, AlertStatus.ACKNOWLEDGED, written)
+        await _change(tx, connection, wave, AlertStatus.RESOLVED, written)
     await _close_late(tx, written)
     await reword_pages(tx, written.reworded)
     await tx.flush()
@@ -190,8 +190,8 @@ async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
     )
 
 
-async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], written: _Written) -> None:
-    wanted = sorted(((k, m) for k, m in round.items() if m.signal.action is Action.TRIGGER), key=_by_key)
+async def _trigger(tx: Tx, connection: Connection, wave: dict[Key, _Merged], written: _Written) -> None:
+    wanted = sorted(((k, m) for k, m in wave.items() if m.signal.action is Action.TRIGGER), key=_by_key)
     if not wanted:
         return
     ids = {key: new_id() for key, _ in wanted}
@@ -218,7 +218,7 @@ async def _trigger(tx: Tx, connection: Connection, round: dict[Key, _Merged], wr
     )
     for row in rows:
         key = (row["source_id"], row["dedup_key"])
-        merged = round[key]
+        merged = wave[key]
         if row["id"] != ids[key]:
             written.note(row["id"], merged, SignalEffect.REPEATED)
             if row["is_unreached"]:
@@ -305,10 +305,8 @@ async def _close_late(tx: Tx, written: _Written) -> None:
 _ACTION = {AlertStatus.ACKNOWLEDGED: Action.ACKNOWLEDGE, AlertStatus.RESOLVED: Action.RESOLVE}
 
 
-async def _change(
-    tx: Tx, connection: Connection, round: dict[Key, _Merged], to: AlertStatus, written: _Written
-) -> None:
-    wanted = sorted(((k, m) for k, m in round.items() if m.signal.action is _ACTION[to]), key=_by_key)
+async def _change(tx: Tx, connection: Connection, wave: dict[Key, _Merged], to: AlertStatus, written: _Written) -> None:
+    wanted = sorted(((k, m) for k, m in wave.items() if m.signal.action is _ACTION[to]), key=_by_key)
     if not wanted:
         return
     rows = await connection.fetch(
@@ -323,10 +321,10 @@ async def _change(
     )
     if to is AlertStatus.RESOLVED and len(rows) < len(wanted):
         missed = dict(wanted).keys() - {(row["source_id"], row["dedup_key"]) for row in rows}
-        for key, alert_id in (await note_missed(tx, {key: round[key].newest.said_at for key in missed})).items():
-            written.note(alert_id, round[key], SignalEffect.OUTDATED)
+        for key, alert_id in (await note_missed(tx, {key: wave[key].newest.said_at for key in missed})).items():
+            written.note(alert_id, wave[key], SignalEffect.OUTDATED)
     for row in rows:
-        merged = round[(row["source_id"], row["dedup_key"])]
+        merged = wave[(row["source_id"], row["dedup_key"])]
         written.note(row["id"], merged, SignalEffect(to.value))
         common: dict[str, Any] = {
             "actor": _ref(merged.source),

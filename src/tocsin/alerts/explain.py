@@ -17,7 +17,7 @@ from tocsin.oncall.escalation import row_for
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Entry:
     """One thing that happened. `is_said` when another step says the same in better words.
 
     The failed attempts of one message are one step: so many `times`, until `last_at`.
@@ -40,11 +40,11 @@ class Explanation:
     """
 
     summary: str
-    steps: tuple[Step, ...]
+    steps: tuple[Entry, ...]
     left_out: int = 0
 
     @property
-    def told(self) -> list[Step]:
+    def told(self) -> list[Entry]:
         """Return the steps that say something new: one act is often several events."""
         return [step for step in self.steps if not step.is_said]
 
@@ -70,10 +70,10 @@ _ATTEMPT_FAILED = "page.attempt_failed"
 
 def explain(chain: Chain, zone: tzinfo = UTC) -> Explanation:
     """Tell what happened to one alert. Times in it are told in this zone."""
-    return Explanation(summary(chain.events), tuple(_steps(chain, zone)), chain.left_out)
+    return Explanation(summary(chain.events), tuple(_entries(chain, zone)), chain.left_out)
 
 
-def _steps(chain: Chain, zone: tzinfo) -> Iterable[Step]:
+def _entries(chain: Chain, zone: tzinfo) -> Iterable[Entry]:
     # One use case is one transaction, and all its events have the same time.
     acts: dict[datetime, list[LoggedEvent]] = {}
     for event in chain.events:
@@ -85,7 +85,7 @@ def _steps(chain: Chain, zone: tzinfo) -> Iterable[Step]:
         failed = attempts.get(event.data.get("delivery_id"), []) if event.name == _ATTEMPT_FAILED else []
         if len(failed) < 2:
             line = _line(event, act, runs.get(event.data.get("run_id")), zone)
-            yield Step(event.at, event.name, event.actor_name, line, _is_said(event, act, line))
+            yield Entry(event.at, event.name, event.actor_name, line, _is_said(event, act, line))
         elif event is failed[0]:
             yield _folded(failed)
         if chain.left_out and event.position == chain.after:
@@ -101,19 +101,19 @@ def _attempts(events: Iterable[LoggedEvent]) -> Mapping[object, list[LoggedEvent
     return found
 
 
-def _folded(failed: Sequence[LoggedEvent]) -> Step:
+def _folded(failed: Sequence[LoggedEvent]) -> Entry:
     """Tell the failed attempts of one message in one step, with what the other side said last."""
     first, last = failed[0], failed[-1]
     # Not every attempt stands in the record, but all between two that failed did.
     times = max(len(failed), int(last.data.get("attempt", 0)) - int(first.data.get("attempt", 0)) + 1)
     line = failed_often(last.data, times=times, within=spoken(last.at - first.at))
-    return Step(first.at, first.name, first.actor_name, line, times=times, last_at=last.at)
+    return Entry(first.at, first.name, first.actor_name, line, times=times, last_at=last.at)
 
 
-def _gap(left_out: int, at: datetime) -> Step:
+def _gap(left_out: int, at: datetime) -> Entry:
     text = "One event after this is left out" if left_out == 1 else f"{left_out:,} events after this are left out"
     detail = "What happened to the alert itself is told below all the same, and so is the end of the story."
-    return Step(at, LEFT_OUT, "", Line("circle-dot", text, "slate", "system", detail))
+    return Entry(at, LEFT_OUT, "", Line("circle-dot", text, "slate", "system", detail))
 
 
 def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | None, zone: tzinfo) -> Line:

@@ -56,7 +56,7 @@ def number_in(said: str) -> int | None:
     return int(found[1]) if found is not None else None
 
 
-async def page(
+async def listed(
     tx: Tx, access: Access, wanted: Filter, *, before: Before | None = None, limit: int = 25
 ) -> list[tuple[Alert, str, str]]:
     """Return alerts with the name and the kind of their source, the newest first, older than `before`."""

@@ -196,8 +196,8 @@ class Alert(Record):
     incident_id: Mapped[UUID | None]
 
 
-class Signal(Record):
-    """One request that a source sent, as it came, and what became of it."""
+class RawSignal(Record):
+    """One request that a source sent, as it came, and what became of it. Its signals are in the body."""
 
     __tablename__ = "signal"
     __table_args__ = (

@@ -13,7 +13,7 @@ from tocsin.alerts.sources.base import Action, Signal
 
 # Rows that are written in some 50 ms.
 MOST_SIGNALS = 512
-# How often a key may change its mind in one portion: each time is a round of statements of its own, about 1 ms.
+# How often a key may change its mind in one portion: each time is a wave of statements of its own, about 1 ms.
 MOST_TURNS = 32
 
 

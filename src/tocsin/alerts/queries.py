@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, o
 from tocsin.alerts.list_queries import Filter as Filter
 from tocsin.alerts.list_queries import in_trouble, is_paged_for, number_in
 from tocsin.alerts.list_queries import is_searched_in_part as is_searched_in_part
-from tocsin.alerts.list_queries import page as page
+from tocsin.alerts.list_queries import listed as listed
 from tocsin.alerts.model import (
     ALERT_ID,
     BY_HAND,
@@ -23,7 +23,7 @@ from tocsin.alerts.model import (
     AlertSource,
     AlertStatus,
     EarlyResolve,
-    Signal,
+    RawSignal,
     SignalEffect,
 )
 from tocsin.alerts.routing import Route
@@ -412,12 +412,12 @@ async def route(tx: Tx, id: UUID) -> AlertRoute:
 
 async def signals_of_source(
     tx: Tx, source_id: UUID, *, before: tuple[datetime, UUID] | None = None, limit: int = 25
-) -> list[Signal]:
+) -> list[RawSignal]:
     """Return what a source sent, the newest first."""
-    query = select(Signal).where(Signal.source_id == source_id)
+    query = select(RawSignal).where(RawSignal.source_id == source_id)
     if before is not None:
-        query = query.where(tuple_(Signal.received_at, Signal.id) < tuple_(*before))
-    query = query.order_by(Signal.received_at.desc(), Signal.id.desc()).limit(limit)
+        query = query.where(tuple_(RawSignal.received_at, RawSignal.id) < tuple_(*before))
+    query = query.order_by(RawSignal.received_at.desc(), RawSignal.id.desc()).limit(limit)
     return list((await tx.session.scalars(query)).all())
 
 
@@ -434,17 +434,17 @@ async def effects_of(tx: Tx, signal_ids: Collection[UUID]) -> dict[UUID, list[tu
 
 async def signals_of_alert(
     tx: Tx, alert_id: UUID, *, before: tuple[datetime, UUID] | None = None, limit: int = 25
-) -> list[tuple[Signal, str]]:
+) -> list[tuple[RawSignal, str]]:
     """Return the signals that touched an alert and how, the newest first, older than `before`."""
     query = (
-        select(Signal, AlertSignal.effect)
-        .join(AlertSignal, AlertSignal.signal_id == Signal.id)
+        select(RawSignal, AlertSignal.effect)
+        .join(AlertSignal, AlertSignal.signal_id == RawSignal.id)
         .where(AlertSignal.alert_id == alert_id)
-        .order_by(Signal.received_at.desc(), Signal.id.desc())
+        .order_by(RawSignal.received_at.desc(), RawSignal.id.desc())
         .limit(limit)
     )
     if before is not None:
-        query = query.where(tuple_(Signal.received_at, Signal.id) < tuple_(*before))
+        query = query.where(tuple_(RawSignal.received_at, RawSignal.id) < tuple_(*before))
     return [(signal, effect) for signal, effect in (await tx.session.execute(query)).all()]
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select, text
 
-from tocsin.alerts.model import AlertSignal, AlertSource, Signal
+from tocsin.alerts.model import AlertSignal, AlertSource, RawSignal
 from tocsin.alerts.queries import MOST_COUNTED
 from tocsin.alerts.visibility import visible_sources
 from tocsin.db.arrays import overlaps
@@ -95,14 +95,14 @@ async def touched_by(tx: Tx, signal_ids: Collection[UUID], *, most: int) -> dict
 
 async def delete_signals_of(tx: Tx, source_id: UUID) -> None:
     """Delete what a source sent. The caller has made sure that no alert needs it."""
-    await tx.session.execute(delete(Signal).where(Signal.source_id == source_id))
+    await tx.session.execute(delete(RawSignal).where(RawSignal.source_id == source_id))
 
 
 async def delete_old_signals(tx: Tx, before: datetime, *, limit: int) -> int:
     """Delete the oldest signals that came before this time; returns how many."""
-    old = select(Signal.id).where(Signal.received_at < before).order_by(Signal.received_at).limit(limit)
+    old = select(RawSignal.id).where(RawSignal.received_at < before).order_by(RawSignal.received_at).limit(limit)
     ids = list((await tx.session.scalars(old)).all())
     if ids:
         await tx.session.execute(delete(AlertSignal).where(AlertSignal.signal_id.in_(ids)))
-        await tx.session.execute(delete(Signal).where(Signal.id.in_(ids)))
+        await tx.session.execute(delete(RawSignal).where(RawSignal.id.in_(ids)))
     return len(ids)

@@ -13,7 +13,7 @@ from litestar import Response, Router, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.alerts import queries, service
-from tocsin.alerts.explain import Step
+from tocsin.alerts.explain import Entry
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID, Alert, AlertStatus
 from tocsin.api.base.body import Body, NoBody, ids_in, naming
 from tocsin.api.base.http import (
@@ -179,7 +179,7 @@ async def list_alerts(
             created_from=moment("created_at[gte]", created_from),
             created_to=moment("created_at[lt]", created_to),
         )
-        rows = await queries.page(tx, who.access, wanted, before=before, limit=limit + 1)
+        rows = await queries.listed(tx, who.access, wanted, before=before, limit=limit + 1)
         notice = NARROWED if await queries.is_searched_in_part(tx, who.access, wanted) else ""
         paged = await pagings(tx, [alert for alert, _, _ in rows])
         numbers = await incidents.by_id(
@@ -342,7 +342,7 @@ async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     return ExplanationOut(ALERT_ID.write(alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
 
 
-def _step(step: Step) -> StepOut:
+def _step(step: Entry) -> StepOut:
     line = step.line
     return StepOut(
         at=stamp(step.at),

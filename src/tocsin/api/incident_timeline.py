@@ -140,7 +140,7 @@ async def list_incident_alerts(
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))
         wanted = alert_queries.Filter(incident_id=incident.id)
-        rows = await alert_queries.page(tx, who.access, wanted, before=before, limit=limit + 1)
+        rows = await alert_queries.listed(tx, who.access, wanted, before=before, limit=limit + 1)
         paged = await pagings(tx, [alert for alert, _, _ in rows])
     base_url, number = context.settings.base_url, incident.reference
     return listing(

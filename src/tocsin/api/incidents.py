@@ -118,7 +118,7 @@ async def list_incidents(
             troubles=paging or (),
         )
         words = searchable(q)
-        rows = await queries.list_page(tx, who.access, narrowed, q=words, sort=sort, after=after, limit=limit + 1)
+        rows = await queries.listed(tx, who.access, narrowed, q=words, sort=sort, after=after, limit=limit + 1)
         notice = NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, words) else ""
         shaped = await shape_all(tx, context, who, rows)
     pairs = list(zip(rows, shaped, strict=True))

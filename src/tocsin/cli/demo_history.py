@@ -60,7 +60,7 @@ class Cast:
         problem = Problem(title, severity, description, {"team": team, **labels})
         await self._send(source, problem, since=self.tx.now)
         wanted = Filter(source_ids=[self.sources[source].id])
-        alert = (await alert_queries.page(self.tx, EVERYTHING, wanted, limit=1))[0][0]
+        alert = (await alert_queries.listed(self.tx, EVERYTHING, wanted, limit=1))[0][0]
         self._watched[alert.id] = (source, problem, self.tx.now)
         await alerts.route(self.tx, [alert.id])
         return alert
@@ -111,8 +111,8 @@ async def tell(db: Database, users: dict[str, User], sources: dict[str, AlertSou
 
 
 async def _has_happened(tx: Tx) -> bool:
-    any_incident = await incident_queries.list_page(tx, EVERYTHING, limit=1)
-    return bool(any_incident) or bool(await alert_queries.page(tx, EVERYTHING, Filter(), limit=1))
+    any_incident = await incident_queries.listed(tx, EVERYTHING, limit=1)
+    return bool(any_incident) or bool(await alert_queries.listed(tx, EVERYTHING, Filter(), limit=1))
 
 
 async def _take_turns(cast: Cast, *, present: datetime) -> None:

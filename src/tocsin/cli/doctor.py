@@ -308,7 +308,7 @@ async def _fallback(tx: Tx, channels: Collection[str]) -> Finding:
 async def _in_vain(tx: Tx, settings: Settings) -> Finding:
     """Name the alerts that are in nobody's hands now."""
     check = "unanswered alerts"
-    found = await alerts.page(tx, EVERYTHING, alerts.Filter(troubles=tuple(PagingTrouble)), limit=_NAMED + 1)
+    found = await alerts.listed(tx, EVERYTHING, alerts.Filter(troubles=tuple(PagingTrouble)), limit=_NAMED + 1)
     if not found:
         return _ok(check, "None: every page reached somebody, and none went by without an answer.")
     names = ", ".join(f"{called_alert(alert.number)} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])

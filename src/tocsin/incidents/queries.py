@@ -210,7 +210,7 @@ class Filters:
         return found + (_in_trouble(self.troubles) if self.troubles else [])
 
 
-async def list_page(
+async def listed(
     tx: Tx,
     access: Access,
     narrowed: Filters = Filters(),
@@ -242,7 +242,7 @@ async def list_page(
 
 
 async def is_searched_in_part(tx: Tx, access: Access, narrowed: Filters, q: str) -> bool:
-    """Say whether `list_page` looks for `q` in the beginning of the list only, as it is short and the list is long."""
+    """Say whether `listed` looks for `q` in the beginning of the list only, as it is short and the list is long."""
     wanted = storable(q).strip()
     if not wanted or not is_short(wanted):
         return False

@@ -63,7 +63,7 @@ SEND = JobKind("notifications.send", ToSend, lane="send", retry_after=soon, max_
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ToReach:
     """One person who is to be reached for one page. `wait`: how long until others are asked; None when it is not."""
 
     page_id: UUID
@@ -86,21 +86,21 @@ class RuleDraft:
 
 async def queue_deliveries(
     tx: Tx,
-    requests: Sequence[Request],
+    wanted: Sequence[ToReach],
     methods: Mapping[UUID, Sequence[Method]],
     rules: Mapping[UUID, Sequence[Rule]],
 ) -> dict[UUID, list[str]]:
-    """Queue what each request's person wants to get and when; returns the channels by page."""
+    """Queue what each of these people wants to get and when; returns the channels by page."""
     rows: list[dict[str, Any]] = []
     channels: dict[UUID, list[str]] = {}
-    failing = await queries.failing_methods(tx) if requests else set[UUID]()
-    for request in requests:
-        wished = plan(methods.get(request.user_id, ()), rules.get(request.user_id, ()), request.urgency, failing)
-        planned = in_time(wished, request.wait)
-        channels[request.page_id] = [step.method.kind for step in planned]
+    failing = await queries.failing_methods(tx) if wanted else set[UUID]()
+    for each in wanted:
+        wished = plan(methods.get(each.user_id, ()), rules.get(each.user_id, ()), each.urgency, failing)
+        planned = in_time(wished, each.wait)
+        channels[each.page_id] = [step.method.kind for step in planned]
         for step in planned:
-            row = row_of(tx, step, kind=DeliveryKind.PAGE, content=request.content, user_id=request.user_id)
-            row |= {"page_id": request.page_id, "alert_id": request.alert_id, "incident_id": request.incident_id}
+            row = row_of(tx, step, kind=DeliveryKind.PAGE, content=each.content, user_id=each.user_id)
+            row |= {"page_id": each.page_id, "alert_id": each.alert_id, "incident_id": each.incident_id}
             rows.append(row)
     await queue_rows(tx, rows)
     return channels

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, Signal
+from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, RawSignal
 from tocsin.api.base.http import (
     Time,
 )
@@ -34,7 +34,7 @@ class SignalOut(msgspec.Struct):
     alerts: list[AlertTouched]
 
 
-def write_signal(signal: Signal, effects: list[tuple[UUID, str]]) -> SignalOut:
+def write_signal(signal: RawSignal, effects: list[tuple[UUID, str]]) -> SignalOut:
     """Write a signal with the alerts that it touched."""
     return SignalOut(
         id=SIGNAL_ID.write(signal.id),

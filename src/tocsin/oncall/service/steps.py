@@ -155,7 +155,7 @@ async def take_steps(
     await _supersede(tx, paged, are_new=are_new)
     await insert_rows(tx, Page, [page for _, page in paged])
     channels = await notifications.queue_deliveries(
-        tx, [_request(run, page) for run, page in paged], directory.methods, directory.rules
+        tx, [_to_reach(run, page) for run, page in paged], directory.methods, directory.rules
     )
     events += [_page_started(run, page, directory, channels[page["id"]]) for run, page in paged]
     await queue.enqueue(tx, *(_timer(run) for run in runs if run.next_step_at is not None))
@@ -412,8 +412,8 @@ def _page_row(tx: Tx, run: EscalationRun, user_id: UUID) -> dict[str, Any]:
     }
 
 
-def _request(run: EscalationRun, page: Mapping[str, Any]) -> notifications.Request:
-    return notifications.Request(
+def _to_reach(run: EscalationRun, page: Mapping[str, Any]) -> notifications.ToReach:
+    return notifications.ToReach(
         page_id=page["id"],
         user_id=page["user_id"],
         urgency=Urgency(run.urgency),

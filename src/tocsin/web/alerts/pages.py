@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import ALERT_ID, OPEN, SIGNAL_ID, SOURCE_ID, Alert, AlertStatus, Signal
+from tocsin.alerts.model import ALERT_ID, OPEN, SIGNAL_ID, SOURCE_ID, Alert, AlertStatus, RawSignal
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -117,7 +117,7 @@ class AlertView:
 
 
 @dataclass(frozen=True, slots=True)
-class RawSignal:
+class SignalView:
     """A request as it came."""
 
     id: str
@@ -148,7 +148,7 @@ async def _list(tx: Tx, who: Actor, tab: str, q: str, before: str) -> pages.Valu
     of_tab = _TABS[tab]
     wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, troubles=of_tab.troubles, q=q)
     place = pages.place(before)
-    found = await queries.page(tx, who.access, wanted, before=place, limit=pages.PAGE_SIZE + 1)
+    found = await queries.listed(tx, who.access, wanted, before=place, limit=pages.PAGE_SIZE + 1)
     shown = found[: pages.PAGE_SIZE]
     last = shown[-1][0] if len(found) > len(shown) else None
     counts = await queries.counts(tx, who.access)
@@ -323,8 +323,8 @@ def links(alert: Alert) -> list[tuple[str, str]]:
 _act = partial(pages.act, "/alerts", _show)
 
 
-def _raw(signal: Signal, effect: str) -> RawSignal:
-    return RawSignal(SIGNAL_ID.write(signal.id), signal.received_at, effect, body_text(signal))
+def _raw(signal: RawSignal, effect: str) -> SignalView:
+    return SignalView(SIGNAL_ID.write(signal.id), signal.received_at, effect, body_text(signal))
 
 
 @post("/alerts/{id:str}/acknowledge", needs=P.ALERT_EDIT)

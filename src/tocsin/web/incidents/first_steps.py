@@ -16,7 +16,7 @@ _NEEDED = (P.USER_MANAGE, P.ONCALL_MANAGE, P.SOURCE_MANAGE)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FirstStep:
     """One thing to do, and the page where it is done. The next one is the first that is not done."""
 
     title: str
@@ -26,7 +26,7 @@ class Step:
     is_next: bool = False
 
 
-async def first_steps(tx: Tx, who: Actor) -> Sequence[Step]:
+async def first_steps(tx: Tx, who: Actor) -> Sequence[FirstStep]:
     """Return all steps in their order; none when everything is done or the reader may not configure.
 
     A step is done whoever did it: contact methods, too, may be somebody else's.
@@ -46,4 +46,4 @@ async def first_steps(tx: Tx, who: Actor) -> Sequence[Step]:
         ("Send the first signal", "The page of a source has a command to try.", source, found.has_signal),
     )
     left = [title for title, _, _, is_done in todo if not is_done]
-    return [Step(*step, is_next=step[0] == left[0]) for step in todo] if left else ()
+    return [FirstStep(*step, is_next=step[0] == left[0]) for step in todo] if left else ()

@@ -404,7 +404,7 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
 
 async def _linkable(tx: Tx, who: Actor) -> list[Choice]:
     wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
-    found = await alert_queries.page(tx, who.access, wanted, limit=_LINKABLE)
+    found = await alert_queries.listed(tx, who.access, wanted, limit=_LINKABLE)
     return [(ALERT_ID.write(alert.id), f"{called_alert(alert.number)} {alert.title[:80]}") for alert, _, _ in found]
 
 

@@ -106,7 +106,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     # All of them is no filter; the list then is in the order of an index.
     statuses = wanted.statuses or (() if wanted.tab == "all" else _TABS[wanted.tab])
     narrowed = queries.Filters(statuses=statuses, severities=wanted.severities, troubles=wanted.troubles)
-    found = await queries.list_page(
+    found = await queries.listed(
         tx,
         who.access,
         narrowed,
@@ -236,7 +236,7 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
 
 async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
     """Return what this person declared last: where the first of two equal forms has led."""
-    return await queries.list_page(tx, who.access, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
+    return await queries.listed(tx, who.access, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
 
 
 HANDLERS = [incident_list, declare_page, declare]

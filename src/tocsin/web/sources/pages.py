@@ -14,7 +14,7 @@ from litestar.params import FromPath
 
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, AlertSource, Signal, SignalOutcome, SourceKind
+from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, AlertSource, RawSignal, SignalOutcome, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -230,12 +230,12 @@ def _view(context: Context, row: AlertSource, busy: source_queries.SourceFigures
     )
 
 
-async def _signals(tx: Tx, shown: Sequence[Signal]) -> list[SignalRow]:
+async def _signals(tx: Tx, shown: Sequence[RawSignal]) -> list[SignalRow]:
     touched = await source_queries.touched_by(tx, [signal.id for signal in shown], most=_ALERTS_SHOWN)
     return [_signal(signal, touched.get(signal.id, [])) for signal in shown]
 
 
-def _signal(signal: Signal, touched: Sequence[source_queries.Touched]) -> SignalRow:
+def _signal(signal: RawSignal, touched: Sequence[source_queries.Touched]) -> SignalRow:
     rows = [
         TouchedRow(each.effect, ALERT_ID.write(each.alert_id), called_alert(each.number), each.title)
         for each in touched
