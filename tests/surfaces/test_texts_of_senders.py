@@ -26,7 +26,7 @@ async def an_alert(world: World, title: str = TURNED, **fields: object) -> tuple
     await world.signal({"title": title, "key": "k", "severity": "critical", **fields})
     await world.settle()
     async with world.db.begin() as tx:
-        return ada, (await queries.page(tx, EVERYTHING, queries.Filter(), limit=1))[0][0]
+        return ada, (await queries.listed(tx, EVERYTHING, queries.Filter(), limit=1))[0][0]
 
 
 async def test_what_turns_its_direction_is_shown_in_reading_order(world: World) -> None:

@@ -43,5 +43,5 @@ async def test_what_is_unanswered_needs_action_whatever_it_is_linked_to(world: W
         await alerts.acknowledge(tx, world.actor(ada), taken.id)
         await alerts.resolve(tx, world.actor(ada), over.id)
     async with world.db.begin() as tx:
-        found = await queries.page(tx, EVERYTHING, queries.Filter(needs_action=True))
+        found = await queries.listed(tx, EVERYTHING, queries.Filter(needs_action=True))
     assert {alert.id for alert, _, _ in found} == {linked.id, free.id}

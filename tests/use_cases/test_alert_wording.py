@@ -54,8 +54,8 @@ async def test_a_repeat_says_what_the_alert_is_by_now(world: World) -> None:
     assert [link["href"] for link in now.links] == [NEW["url"]]
     assert now.worded_at > alert.worded_at
     async with world.db.begin() as tx:
-        assert [row[0].id for row in await queries.page(tx, EVERYTHING, queries.Filter(q="99 %"))] == [alert.id]
-        assert await queries.page(tx, EVERYTHING, queries.Filter(q="90 %")) == []
+        assert [row[0].id for row in await queries.listed(tx, EVERYTHING, queries.Filter(q="99 %"))] == [alert.id]
+        assert await queries.listed(tx, EVERYTHING, queries.Filter(q="90 %")) == []
 
 
 async def test_severity_never_falls_and_the_sources_word_is_that_of_now(world: World) -> None:
@@ -129,7 +129,7 @@ async def test_of_equal_signals_in_one_batch_the_newest_words_and_the_worst_seve
     ]
     await world.signal(batch, source)  # pyright: ignore[reportArgumentType]
     async with world.db.begin() as tx:
-        alert = (await queries.page(tx, EVERYTHING, queries.Filter()))[0][0]
+        alert = (await queries.listed(tx, EVERYTHING, queries.Filter()))[0][0]
     assert (alert.title, alert.severity, alert.native_severity, alert.count) == ("Third", 1, "warning", 3)
 
 

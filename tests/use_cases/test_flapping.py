@@ -34,7 +34,7 @@ class Stage:
 
     async def newest(self) -> Alert:
         async with self.world.db.begin() as tx:
-            return (await queries.page(tx, EVERYTHING, queries.Filter(), limit=1))[0][0]
+            return (await queries.listed(tx, EVERYTHING, queries.Filter(), limit=1))[0][0]
 
     @property
     def pages(self) -> int:

@@ -314,7 +314,7 @@ async def test_a_repeat_that_comes_while_an_alert_is_closed_opens_a_new_one(worl
     await waiting
     await world.settle()
     async with world.db.begin() as tx:
-        found = [row[0].status for row in await queries.page(tx, EVERYTHING, queries.Filter())]
+        found = [row[0].status for row in await queries.listed(tx, EVERYTHING, queries.Filter())]
     assert found == ["triggered", "resolved"]
     assert len(world.mail.to(ada)) == 2
 

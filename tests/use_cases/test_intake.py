@@ -284,7 +284,7 @@ async def test_an_alert_shows_the_signals_that_made_it(world: World) -> None:
     for _ in range(2):
         await world.app.intake.submit(known(source), body, "application/json", parsed)
     async with world.db.begin() as tx:
-        alert = (await queries.page(tx, EVERYTHING, queries.Filter()))[0][0]
+        alert = (await queries.listed(tx, EVERYTHING, queries.Filter()))[0][0]
         seen = await queries.signals_of_alert(tx, alert.id)
     assert [(kept.body, effect) for kept, effect in seen] == [(body, "repeated"), (body, "opened")]
 

@@ -32,11 +32,11 @@ async def trouble(world: World, alert: Alert) -> str | None:
     async with world.db.begin() as tx:
         found = (await queries.troubles(tx, [alert.id])).get(alert.id)
         for kind in PagingTrouble:
-            listed = {row[0].id for row in await queries.page(tx, EVERYTHING, queries.Filter(troubles=[kind]))}
+            listed = {row[0].id for row in await queries.listed(tx, EVERYTHING, queries.Filter(troubles=[kind]))}
             assert (alert.id in listed) == (found is kind)
         numbers = await queries.count_troubles(tx, EVERYTHING)
         assert sum(numbers.values()) == len(
-            await queries.page(tx, EVERYTHING, queries.Filter(troubles=list(PagingTrouble)))
+            await queries.listed(tx, EVERYTHING, queries.Filter(troubles=list(PagingTrouble)))
         )
     return found.value if found else None
 
@@ -263,8 +263,8 @@ async def test_what_nobody_answers_is_found_by_its_runs(db: Database) -> None:
     await db.pool.execute("ANALYZE alert; ANALYZE escalation_run; ANALYZE page; ANALYZE delivery")
     async with db.begin() as tx:
         wanted = queries.Filter(troubles=[PagingTrouble.UNANSWERED])
-        assert len(await queries.page(tx, EVERYTHING, wanted)) == 20
-        for ask in (queries.page(tx, EVERYTHING, wanted), queries.count_troubles(tx, EVERYTHING)):
+        assert len(await queries.listed(tx, EVERYTHING, wanted)) == 20
+        for ask in (queries.listed(tx, EVERYTHING, wanted), queries.count_troubles(tx, EVERYTHING)):
             plan = await plan_of(tx, ask)
             assert "escalation_run_trouble_idx" in plan, plan
             assert "Seq Scan on escalation_run" not in plan, plan

@@ -30,7 +30,7 @@ async def send(world: World, source: AlertSource, body: bytes | dict[str, Any], 
 
 async def all_alerts(world: World) -> list[Alert]:
     async with world.db.begin() as tx:
-        return [row[0] for row in await queries.page(tx, EVERYTHING, queries.Filter(), limit=100)]
+        return [row[0] for row in await queries.listed(tx, EVERYTHING, queries.Filter(), limit=100)]
 
 
 async def kept(world: World, source: AlertSource) -> list[tuple[str, str, bytes]]:

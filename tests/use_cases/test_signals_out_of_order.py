@@ -47,7 +47,7 @@ def body(kind: str, status: str, at: datetime | None, severity: str = "critical"
 
 async def statuses(world: World) -> list[str]:
     async with world.db.begin() as tx:
-        return [row[0].status for row in await queries.page(tx, EVERYTHING, queries.Filter())]
+        return [row[0].status for row in await queries.listed(tx, EVERYTHING, queries.Filter())]
 
 
 async def ready(world: World, kind: str) -> AlertSource:
@@ -66,7 +66,7 @@ async def test_a_trigger_that_is_older_than_a_resolve_before_it_pages_nobody(wor
     assert await statuses(world) == ["resolved", "resolved"]
     assert world.mail.sent == []
     async with world.db.begin() as tx:
-        alert = (await queries.page(tx, EVERYTHING, queries.Filter()))[0][0]
+        alert = (await queries.listed(tx, EVERYTHING, queries.Filter()))[0][0]
         chain = await log.chain_of(tx, alert_id=alert.id)
     [resolved] = [event for event in chain.events if event.name == "alert.resolved"]
     said = "It came late: the source had said before that it was over at"
@@ -124,7 +124,7 @@ async def test_an_early_resolve_is_remembered_for_minutes_only_and_for_its_key_a
     await world.signal(body("generic", "firing", at - minutes(1)), source)
     async with world.db.begin() as tx:
         await alerts.route(
-            tx, [row[0].id for row in await queries.page(tx, EVERYTHING, queries.Filter(source_ids=[source.id]))]
+            tx, [row[0].id for row in await queries.listed(tx, EVERYTHING, queries.Filter(source_ids=[source.id]))]
         )
     assert await statuses(world) == ["triggered", "triggered", "triggered"]
     # The sweep has forgotten it, too.
@@ -150,7 +150,7 @@ async def test_a_resolve_that_is_older_than_the_problem_ends_nothing(world: Worl
     await world.settle()
     assert await statuses(world) == ["triggered"]
     async with world.db.begin() as tx:
-        alert = (await queries.page(tx, EVERYTHING, queries.Filter()))[0][0]
+        alert = (await queries.listed(tx, EVERYTHING, queries.Filter()))[0][0]
         effects = [effect for _, effect in await queries.signals_of_alert(tx, alert.id)]
     assert effects == ["outdated", "opened"]
     await world.pass_time(minutes(5))

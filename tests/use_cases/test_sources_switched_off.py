@@ -27,7 +27,7 @@ async def switch_off(world: World, source: AlertSource) -> None:
 
 async def statuses(world: World) -> list[str]:
     async with world.db.begin() as tx:
-        return [row[0].status for row in reversed(await queries.page(tx, EVERYTHING, queries.Filter()))]
+        return [row[0].status for row in reversed(await queries.listed(tx, EVERYTHING, queries.Filter()))]
 
 
 async def newest_signal(world: World, source: AlertSource) -> tuple[str, str]:
@@ -61,7 +61,7 @@ async def test_a_trigger_of_a_source_that_is_off_is_refused_and_kept(world: Worl
     assert await statuses(world) == ["triggered"]
     assert await newest_signal(world, source) == ("rejected", "The source is switched off, so nothing was opened.")
     async with world.db.begin() as tx:
-        assert (await queries.page(tx, EVERYTHING, queries.Filter()))[0][0].count == 1
+        assert (await queries.listed(tx, EVERYTHING, queries.Filter()))[0][0].count == 1
 
 
 async def test_of_a_mixed_body_the_ends_are_taken_and_the_answer_is_no(world: World) -> None:
@@ -111,7 +111,7 @@ async def test_what_a_source_left_open_is_ended_at_once(world: World, monkeypatc
     assert [(e.resolved, e.still_open) for e in (first, second, third)] == [(2, 1), (1, 0), (0, 0)]
     assert await statuses(world) == ["resolved", "resolved", "resolved", "triggered"]
     async with world.db.begin() as tx:
-        found = {row[0].title: row[0] for row in await queries.page(tx, EVERYTHING, queries.Filter())}
+        found = {row[0].title: row[0] for row in await queries.listed(tx, EVERYTHING, queries.Filter())}
     assert found["a"].resolved_by == "Ada"
     assert "Ada ended what “Generic” had left open." in await world.reasons(found["a"])
     assert "Taken down." in await world.reasons(found["c"])
