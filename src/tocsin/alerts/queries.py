@@ -28,7 +28,8 @@ from tocsin.alerts.model import (
 )
 from tocsin.alerts.routing import Route
 from tocsin.alerts.visibility import visible, visible_sources
-from tocsin.db.engine import LOCK, Tx, decode_json
+from tocsin.db.engine import Tx, decode_json
+from tocsin.db.locks import for_change
 from tocsin.db.records import get_record, lock_records
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import EVERYTHING, Access
@@ -84,8 +85,7 @@ async def lock_many(tx: Tx, access: Access, ids: Collection[UUID]) -> list[Alert
 
 async def lock_known(tx: Tx, ids: Collection[UUID]) -> None:
     """Lock those of these alerts that there are, in the order of their ids."""
-    query = select(Alert.id).where(Alert.id.in_(ids)).order_by(Alert.id).with_for_update(**LOCK)
-    await tx.session.execute(query)
+    await tx.session.execute(for_change(select(Alert.id).where(Alert.id.in_(ids)), Alert))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ def _nothing_done(since: ColumnElement[datetime] | datetime) -> ColumnElement[bo
 async def _hold(tx: Tx, wanted: Select[UUID], limit: int) -> list[UUID]:
     """Lock what is found, in the order of the ids. Whoever calls looks again: it may have changed before the lock."""
     ids = (await tx.session.scalars(wanted.order_by(Alert.id).limit(limit))).all()
-    query = select(Alert.id).where(Alert.id.in_(ids)).order_by(Alert.id).with_for_update(**LOCK, skip_locked=True)
+    query = for_change(select(Alert.id).where(Alert.id.in_(ids)), Alert, skip_locked=True)
     return list((await tx.session.scalars(query)).all()) if ids else []
 
 

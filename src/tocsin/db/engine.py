@@ -38,10 +38,6 @@ Listeners = Mapping[str, Sequence[Listener]]
 
 T = TypeVar("T")
 
-# How a row is locked for changing: rows elsewhere that refer to it can still be written meanwhile, so that nobody who
-# edits a policy or a person holds up a page.
-LOCK: dict[str, Any] = {"key_share": True}
-
 _NOW = text("SELECT tocsin_now()")
 # Parts of the configuration that are kept in memory, and the columns that count their changes.
 Part = Literal["routing", "paging"]

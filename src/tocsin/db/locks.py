@@ -9,6 +9,18 @@ Tests watch every transaction and fail where one goes up (`tests/lock_order.py`)
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
+from sqlalchemy import Select
+
+from tocsin.kit.record import Record
+
+Q = TypeVar("Q", bound=Select[Any])
+
+# How a row is locked for changing: rows elsewhere that refer to it can still be written meanwhile, so that nobody who
+# edits a policy or a person holds up a page.
+LOCK: dict[str, Any] = {"key_share": True}
+
 ORDER: tuple[str, ...] = (
     "organisation",
     "custom_role",
@@ -28,3 +40,13 @@ ORDER: tuple[str, ...] = (
     "news_item",
     "job",
 )
+
+
+def for_change(query: Q, kind: type[Record], *, skip_locked: bool = False) -> Q:
+    """Have a query lock what it finds of this kind, in the order of the ids, and return it as it is then.
+
+    `skip_locked`: without what somebody else has locked.
+    """
+    ordered = query.order_by(kind.__table__.c.id)
+    locking = ordered.with_for_update(**LOCK, of=kind, skip_locked=skip_locked)
+    return locking.execution_options(populate_existing=True)

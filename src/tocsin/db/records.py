@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
-from tocsin.db.engine import LOCK, Tx
+from tocsin.db.engine import Tx
+from tocsin.db.locks import LOCK, for_change
 from tocsin.kit.errors import NotFound
 from tocsin.kit.record import Record
 
@@ -27,9 +28,9 @@ async def lock_record(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
 
 async def lock_records(tx: Tx, kind: type[R], ids: Iterable[UUID], what: str, *only: ColumnElement[bool]) -> list[R]:
     """Lock several records in the order of their ids; raises `NotFound` when one is missing, or is none of `only`."""
-    wanted, id = set(ids), kind.__table__.c.id
-    query = select(kind).where(id.in_(wanted), *only).order_by(id).with_for_update(**LOCK, of=kind)
-    found = list((await tx.session.scalars(query.execution_options(populate_existing=True))).all())
+    wanted = set(ids)
+    query = for_change(select(kind).where(kind.__table__.c.id.in_(wanted), *only), kind)
+    found = list((await tx.session.scalars(query)).all())
     if len(found) < len(wanted):
         raise _missing(what)
     return found

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
 from tocsin.db.arrays import among
-from tocsin.db.engine import LOCK, Tx
+from tocsin.db.engine import Tx
+from tocsin.db.locks import LOCK, for_change
 from tocsin.db.records import get_record, lock_record, lock_records
 from tocsin.identity.access import Access, Permission, Role
 from tocsin.identity.access_queries import GRANTED, access_of, has_permission, visible_teams
@@ -59,14 +60,8 @@ async def lock_active_user(tx: Tx, user_id: UUID) -> User:
 
 async def lock_user_and_admins(tx: Tx, user_id: UUID) -> tuple[User, list[User]]:
     """Lock the person and every active administrator, in the order of their ids; the person stands apart."""
-    query = (
-        select(User)
-        .where(or_(User.id == user_id, (User.known_role == Role.ADMIN) & User.is_active))
-        .order_by(User.id)
-        .with_for_update(**LOCK)
-        .execution_options(populate_existing=True)
-    )
-    rows = list((await tx.session.scalars(query)).all())
+    wanted = or_(User.id == user_id, (User.known_role == Role.ADMIN) & User.is_active)
+    rows = list((await tx.session.scalars(for_change(select(User).where(wanted), User))).all())
     found = next((row for row in rows if row.id == user_id), None)
     if found is None:
         raise NotFound("There is no such person.")

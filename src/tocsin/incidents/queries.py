@@ -26,7 +26,8 @@ from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.arrays import overlaps
-from tocsin.db.engine import LOCK, Tx
+from tocsin.db.engine import Tx
+from tocsin.db.locks import for_change
 from tocsin.db.records import lock_records
 from tocsin.events import log, words
 from tocsin.events.incidents import IncidentDuplicated, IncidentReopened
@@ -132,8 +133,7 @@ async def lock(tx: Tx, access: Access, ref: Ref) -> Incident:
 
     Raises `NotFound`, also for one that may not be seen.
     """
-    query = _by_ref(ref).where(visible(access)).with_for_update(**LOCK, of=Incident)
-    return await _only(tx, query.execution_options(populate_existing=True), ref)
+    return await _only(tx, for_change(_by_ref(ref).where(visible(access)), Incident), ref)
 
 
 async def _only(tx: Tx, query: Select[Incident], ref: Ref) -> Incident:

@@ -24,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import aliased
 
-from tocsin.db.engine import LOCK, Tx
+from tocsin.db.engine import Tx
+from tocsin.db.locks import for_change
 from tocsin.db.records import get_record, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
@@ -92,8 +93,7 @@ async def fallback_target(tx: Tx) -> FallbackTarget | None:
 async def lock_fallback(tx: Tx) -> FallbackTarget:
     """Return the row that says whom to ask, for changing; it is made when nobody was chosen before."""
     await tx.session.execute(insert(FallbackTarget).values(id=1).on_conflict_do_nothing())
-    query = select(FallbackTarget).with_for_update(**LOCK).execution_options(populate_existing=True)
-    return (await tx.session.scalars(query)).one()
+    return (await tx.session.scalars(for_change(select(FallbackTarget), FallbackTarget))).one()
 
 
 def target_of(fallback: FallbackTarget | None) -> PageTarget | None:
@@ -361,13 +361,8 @@ async def lock_running(
 
     Whoever takes a step holds its run, and may ask the fallback meanwhile: what began while this waited is found, too.
     """
-    query = (
-        select(EscalationRun)
-        .where(EscalationRun.state == RunState.RUNNING, _about(EscalationRun, alert_ids, incident_id))
-        .order_by(EscalationRun.id)
-        .with_for_update(**LOCK)
-        .execution_options(populate_existing=True)
-    )
+    running = EscalationRun.state == RunState.RUNNING, _about(EscalationRun, alert_ids, incident_id)
+    query = for_change(select(EscalationRun).where(*running), EscalationRun)
     # A statement does not see what was committed after it had begun, be it that it waited for that very commit. Also
     # when it finds nothing: what it waited for may have ended.
     await tx.session.execute(query.with_only_columns(EscalationRun.id))
