@@ -19,7 +19,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests import postgres
-from tocsin.db.engine import Database
+from tocsin.db.engine import Database, Listeners
 from tocsin.db.errors import STORE_ERRORS
 
 # The clock of a world stands still but for a microsecond per look: a slow machine tells the same story, and no two
@@ -105,9 +105,9 @@ async def _prepare(keeper: asyncpg.Connection[Any], *, with_clock: bool) -> None
 class Lent(Database):
     """A database as the application makes it, but on connections that are open already and stay open."""
 
-    def __init__(self, lender: Database, *, bell: bool) -> None:
+    def __init__(self, lender: Database, *, bell: bool, listeners: Listeners | None = None) -> None:
         self._lender = lender
-        super().__init__(lender.dsn, bell=bell, pool_size=lender._pool_size)
+        super().__init__(lender.dsn, bell=bell, pool_size=lender._pool_size, listeners=listeners)
         self._looking, self._snapshot_engine = lender._looking, lender._snapshot_engine
         self.condition, self._links = lender.condition, lender._links
 

@@ -24,7 +24,7 @@ from tocsin.alerts.intake import Source
 from tocsin.alerts.model import Alert, AlertSource
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.app import App
-from tocsin.db.engine import Database
+from tocsin.db.engine import Database, Listeners
 from tocsin.events import log
 from tocsin.identity import service as identity
 from tocsin.identity.access import EVERYTHING
@@ -210,7 +210,11 @@ async def make_world(dsn: str, lender: Database | None = None) -> AsyncIterator[
     settings = settings_module.load({"TOCSIN_BELL": "off", "TOCSIN_PORT": "8700"}, {"data_dir": "/nonexistent"})
     with pytest.MonkeyPatch.context() as patch:
         if lender is not None:
-            patch.setattr(app_module, "Database", lambda _, *, bell, pool_size: Lent(lender, bell=bell))
+
+            def lent(_: str, *, bell: bool, pool_size: int, listeners: Listeners) -> Database:
+                return Lent(lender, bell=bell, listeners=listeners)
+
+            patch.setattr(app_module, "Database", lent)
             await lender.pool.execute(SET_CLOCK)
         app = App(settings, dsn, pool_size=5)
     world = World(app)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.use_cases.paged_pair import MOMENT, news_deliveries, two_paged
 from tests.world import World, minutes
 from tocsin.alerts.model import Alert
-from tocsin.app import NEWS_OF_INCIDENT
 from tocsin.identity.model import User
 from tocsin.incidents import service as incidents
+from tocsin.incidents.jobs import NOTE_NEWS
 from tocsin.incidents.model import CancelReason, Incident
 from tocsin.kit.errors import Transient
 from tocsin.notifications.news import WINDOW
@@ -136,7 +136,7 @@ async def resolve(world: World, who: User, incident: Incident) -> None:
 async def put_off_reactions(world: World, by: str = "1 hour") -> None:
     """What has just happened is noted for those whom it concerns only much later, as when a worker has died."""
     await world.db.pool.execute(
-        "UPDATE job SET due = tocsin_now() + $2::text::interval WHERE kind = $1", NEWS_OF_INCIDENT, by
+        "UPDATE job SET due = tocsin_now() + $2::text::interval WHERE kind = $1", NOTE_NEWS.name, by
     )
 
 
