@@ -43,6 +43,7 @@ format: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check src tests bench tools
 	$(BIN)/djlint --lint --quiet src/tocsin/web/templates
+	$(BIN)/python -m tools.dead_code
 	$(BIN)/codespell src tests docs README.md CHANGELOG.md
 
 types: $(VENV)/dev.stamp

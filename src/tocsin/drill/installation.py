@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import socket
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -310,17 +310,6 @@ class Installation:
             error.add_note(str(await self.ask(_LEFT)))
             raise
         return clock.monotonic() - began
-
-    def complaints(self) -> Counter[str]:
-        """What the processes logged as gone wrong, and how often."""
-        found: Counter[str] = Counter()
-        for line in (line for process in self.processes for line in process.last_words(2_000_000).splitlines()):
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if entry.get("level") != "info":
-                    end = (entry.get("exception") or "").strip().splitlines()[-1:]
-                    found[" ".join(str(w) for w in (entry["event"], entry.get("kind"), entry.get("error"), *end))] += 1
-        return found
 
     async def close(self) -> None:
         """Stop all processes in good order, and the receivers."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from statistics import quantiles
 from typing import Any
 
 import asyncpg
@@ -33,7 +32,6 @@ class Count:
     marked: int = 0
     longest: float = 0.0
     innocent: float | None = None
-    innocent_p99: float | None = None
     wrong: list[str] = field(default_factory=list[str])
     note: str = ""
 
@@ -73,9 +71,7 @@ async def count(
         wrong=[words for key in accepted.keys() & stored.keys() for words in _faulty(key, stored[key])],
     )
     if innocent is not None:
-        theirs = sorted(delay for key, delay in delays.items() if key.startswith(innocent))
-        found.innocent = max(theirs, default=None)
-        found.innocent_p99 = quantiles(theirs, n=100, method="inclusive")[98] if len(theirs) > 1 else found.innocent
+        found.innocent = max((delay for key, delay in delays.items() if key.startswith(innocent)), default=None)
     return found
 
 

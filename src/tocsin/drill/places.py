@@ -16,7 +16,6 @@ from pathlib import Path
 
 from tocsin.db.embedded import EmbeddedServer, files
 from tocsin.drill.processes import descendants, send_to_all
-from tocsin.drill.waiting import until
 from tocsin.kit import clock
 
 _ENDS_WITHIN = 10.0
@@ -169,12 +168,3 @@ def _limit(pid: int, most: int | None) -> None:
     with contextlib.suppress(ProcessLookupError):
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
-
-
-async def runs_again(data_dir: Path, within: float = 60.0) -> None:
-    """Wait until a PostgreSQL runs on this data directory."""
-
-    async def runs() -> bool:
-        return postmaster(data_dir) > 0
-
-    await until(runs, within, "PostgreSQL runs")

@@ -112,10 +112,6 @@ class Condition:
         """
         return _compile(text, vocabulary)
 
-    def matches(self, context: Mapping[str, object] | Facts) -> bool:
-        """Say whether the condition holds. What cannot be decided (a missing label) does not hold."""
-        return self._run(context) is True
-
     def explain(self, context: Mapping[str, object] | Facts) -> Outcome:
         """Say whether the condition holds, and why it does not when a value is missing or of a wrong type."""
         value = self._run(context)

@@ -56,11 +56,6 @@ class Condition:
     error: str | None = None
     answers_after: int | None = None
 
-    @property
-    def is_well(self) -> bool:
-        """Say whether nothing speaks against it."""
-        return self.state in (MethodState.UNUSED, MethodState.ACCEPTED, MethodState.CONFIRMED, MethodState.SLOW)
-
 
 @dataclass(frozen=True, slots=True)
 class Known:
