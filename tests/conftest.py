@@ -11,7 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
-from tests import figures, lanes, needs, postgres
+from tests import figures, lanes, lock_order, needs, postgres
 from tests.databases import Databases, Handed, Lent
 from tests.processes import PATIENCE
 from tests.world import World, make_world
@@ -44,7 +44,11 @@ def _hash_passwords_fast() -> None:
     crypto._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
+LOCKS = lock_order.Watch()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    LOCKS.begin()
     _wait_for_slow_machines()
     _hash_passwords_fast()
     config.addinivalue_line("markers", needs.MARKER)
@@ -114,3 +118,12 @@ async def world(handed: Handed) -> AsyncIterator[World]:
     """An installation to tell stories in."""
     async with make_world(handed.dsn, await handed.lender("world")) as world:
         yield world
+
+
+@pytest.fixture(autouse=True)
+def locks_in_order() -> Iterator[None]:
+    """Fails the test in which the product locked rows against the order (`tocsin.db.locks`)."""
+    LOCKS.wrong.clear()
+    yield
+    wrong = "\n".join(LOCKS.wrong)
+    assert not wrong, wrong

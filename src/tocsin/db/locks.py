@@ -1,8 +1,20 @@
 """The one order in which rows are locked, and locking them.
 
 Two transactions that lock the same rows in another order may wait for each other for ever. So every transaction goes
-down this list and never up again, and takes several rows of a table in the order of their ids. It may skip as much as
-it likes. A row that it holds already it may change and look at again at any time.
+down this list and never up again, and takes several rows of a table in the order of their ids (`for_change`). It may
+skip as much as it likes. A row that it holds already it may change and look at again at any time.
+
+Three kinds of rows are in no order, because nobody waits in a circle for them:
+
+- What is locked only by whoever holds the row that it belongs to: pages and timers by their run, responders by their
+  incident, the job of a delivery by that.
+- A person who is only to stay as they are (`keep_active`, FOR SHARE), as long as no message is locked before. Whoever
+  changes a person locks none of `WORK` in that transaction; what follows from the change is a reaction's, in
+  transactions of its own.
+- What somebody else has locked and is passed over (SKIP LOCKED).
+
+And whoever holds an alert or an incident may lock its runs one after the other, and end one before the next: all that
+need two of them hold that, too.
 
 Tests watch every transaction and fail where one goes up (`tests/lock_order.py`).
 """
@@ -21,24 +33,25 @@ Q = TypeVar("Q", bound=Select[Any])
 # edits a policy or a person holds up a page.
 LOCK: dict[str, Any] = {"key_share": True}
 
+# What people are paged for.
+WORK: tuple[str, ...] = ("incident", "alert", "escalation_run")
 ORDER: tuple[str, ...] = (
-    "organisation",
-    "custom_role",
     "team",
-    "user_account",
     "alert_source",
     "escalation_policy",
     "alert_route",
+    "fallback_target",
+    "role",
+    "user_account",
     "incident",
     "alert",
-    "fallback_target",
+    # Declaring takes the next number; the runs of the alerts are linked after that.
+    "organisation",
     "escalation_run",
-    "page",
     "contact_method",
+    "news_item",
     "delivery",
     "contact_method_health",
-    "news_item",
-    "job",
 )
 
 

@@ -1,12 +1,13 @@
-"""Records by their ids, for reading or for changing; `what` is what people call such a record."""
+"""Records by their ids, for reading or for changing, and new ones; `what` is what people call such a record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
 from tocsin.db.locks import LOCK, for_change
@@ -34,6 +35,12 @@ async def lock_records(tx: Tx, kind: type[R], ids: Iterable[UUID], what: str, *o
     if len(found) < len(wanted):
         raise _missing(what)
     return found
+
+
+async def insert_record(tx: Tx, kind: type[R], values: Mapping[str, Any]) -> R | None:
+    """Insert one record and return it; None when another has taken what must be unique, be it a moment ago."""
+    new = insert(kind).values(dict(values)).on_conflict_do_nothing().returning(kind)
+    return (await tx.session.scalars(new)).one_or_none()
 
 
 def _found(record: R | None, what: str) -> R:

@@ -184,6 +184,11 @@ async def roles(tx: Tx) -> list[CustomRole]:
     return list((await tx.session.scalars(select(CustomRole).order_by(CustomRole.name))).all())
 
 
+async def count_roles(tx: Tx) -> int:
+    """Count the roles that the organisation has made."""
+    return await tx.session.scalar(select(func.count()).select_from(CustomRole)) or 0
+
+
 async def role(tx: Tx, key: str) -> CustomRole:
     """Return a role of the organisation's own; raises `NotFound`, also for a built-in one."""
     return _there((await tx.session.scalars(select(CustomRole).where(CustomRole.key == storable(key)))).one_or_none())

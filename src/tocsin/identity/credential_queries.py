@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
 from tocsin.identity.guessing import Tally
-from tocsin.identity.model import ApiToken, OneTimeLink, Secret, SignInThrottle
+from tocsin.identity.model import ApiToken, OneTimeLink, Secret, Session, SignInThrottle
+from tocsin.kit.record import Record
 
 # The first key of links; a later one has the second in which it was made behind this.
 LINK = "link"
@@ -66,6 +67,11 @@ async def secrets_of(tx: Tx, name: str) -> dict[str, bytes]:
     return {found: value for found, value in (await tx.session.execute(query)).all()}
 
 
+async def empty_secret(tx: Tx, name: str) -> None:
+    """Take what is in the key of this name out of it; its row stays."""
+    (await tx.session.get_one(Secret, name)).value = b""
+
+
 async def delete_secret(tx: Tx, name: str) -> None:
     """Delete the key of this name."""
     gone = delete(Secret).where(Secret.name == name)
@@ -111,3 +117,49 @@ async def note_token_used(tx: Tx, token_id: UUID) -> None:
         .values(last_used_at=tx.now)
         .execution_options(synchronize_session=False)
     )
+
+
+async def session(tx: Tx, id: UUID) -> Session | None:
+    """Return the session of a browser."""
+    return await tx.session.get(Session, id)
+
+
+async def note_session_seen(tx: Tx, id: UUID, *, expires_at: datetime) -> None:
+    """Note that a session is used now, and lasts until then."""
+    # A row that another request is just writing is left to it: requests of one browser must not queue up here.
+    free = (
+        select(Session.id).where(Session.id == id).with_for_update(skip_locked=True, key_share=True).scalar_subquery()
+    )
+    await tx.session.execute(
+        update(Session)
+        .where(Session.id == free)
+        .values(last_seen_at=tx.now, expires_at=expires_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def forget_new_password(tx: Tx, user_id: UUID) -> None:
+    """Let no session of a person replace a forgotten password any more."""
+    await tx.session.execute(
+        update(Session)
+        .where(Session.user_id == user_id, Session.new_password_until.is_not(None))
+        .values(new_password_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def end_sessions(tx: Tx, which: ColumnElement[bool]) -> list[UUID]:
+    """Delete these sessions; returns which there were."""
+    ended = delete(Session).where(which).returning(Session.id)
+    return list((await tx.session.scalars(ended.execution_options(synchronize_session=False))).all())
+
+
+async def delete_what_is_over(tx: Tx) -> None:
+    """Delete sessions, links and counters of wrong passwords that are worth nothing any more."""
+    over: list[tuple[type[Record], ColumnElement[bool]]] = [
+        (Session, Session.expires_at <= tx.now),
+        (OneTimeLink, OneTimeLink.expires_at <= tx.now),
+        (SignInThrottle, SignInThrottle.over_at <= tx.now),
+    ]
+    for record, condition in over:
+        await tx.session.execute(delete(record).where(condition).execution_options(synchronize_session=False))

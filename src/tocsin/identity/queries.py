@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.arrays import among
 from tocsin.db.engine import Tx
@@ -238,3 +239,16 @@ async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dic
     for team_id, person, role in await tx.session.execute(query):
         result[team_id].append((person, role))
     return result
+
+
+async def add_members(tx: Tx, team_id: UUID, members: Mapping[UUID, str | None]) -> None:
+    """Put people into a team, each with the key of their role in it; who is in it already stays as they are."""
+    if members:
+        rows = [{"team_id": team_id, "user_id": user_id, "role": members[user_id]} for user_id in sorted(members)]
+        await tx.session.execute(insert(TeamMember).values(rows).on_conflict_do_nothing())
+
+
+async def remove_members(tx: Tx, team_id: UUID, user_ids: Collection[UUID]) -> None:
+    """Put people out of a team."""
+    gone = delete(TeamMember).where(TeamMember.team_id == team_id, TeamMember.user_id.in_(user_ids))
+    await tx.session.execute(gone.execution_options(synchronize_session=False))

@@ -93,11 +93,11 @@ async def failed(db: Database, measure: Measure, job: Job, started: Started, fai
             await queue.finish(tx, job, fenced=False)
         outcome = Failure(state, error, retry_at, refusals, refused_since, is_unanswered, failure.may_have_arrived)
         await sending_queries.write_failure(tx, started, outcome)
+        if retry_at is not None and started.contact_method_id is not None:
+            await redirect(tx, started.contact_method_id, delivery_id=started.id)
         # News must not keep the next page from going where its person wants it.
         if started.contact_method_id is not None and started.kind != "news":
             await sending_queries.note_unwell(tx, started, error)
-        if retry_at is not None and started.contact_method_id is not None:
-            await redirect(tx, started.contact_method_id, delivery_id=started.id)
         if retry_at is None or is_worth_a_line(started.attempt):
             await emit_failure(tx, started, error, wait=wait, refused=isinstance(failure, Refused))
     measure(started.channel, "retried" if retry_at else str(state))

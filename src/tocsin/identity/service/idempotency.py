@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
-
 from tocsin.db.engine import Tx
-from tocsin.identity.model import IdempotencyKey
+from tocsin.identity import idempotency_queries
 from tocsin.kit.errors import Conflict, Invalid
 
 KEPT_FOR = timedelta(hours=24)
@@ -37,29 +34,13 @@ async def claim_idempotency(tx: Tx, caller: UUID, key: str, request_digest: byte
     Raises `Invalid` (`idempotency.mismatch`) when the key was used for another request and `Conflict`
     (`idempotency.in_progress`) while the first request runs; after 60 s without an answer it is taken over.
     """
-    new = insert(IdempotencyKey).values(caller=caller, key=key, request_digest=request_digest, created_at=tx.now)
-    abandoned = and_(
-        IdempotencyKey.status.is_(None),
-        IdempotencyKey.created_at < tx.now - ABANDONED_AFTER,
-        IdempotencyKey.request_digest == new.excluded.request_digest,
+    claimed = await idempotency_queries.claim(
+        tx, caller, key, request_digest, abandoned_before=tx.now - ABANDONED_AFTER, kept_since=tx.now - KEPT_FOR
     )
-    claim = new.on_conflict_do_update(
-        index_elements=[IdempotencyKey.caller, IdempotencyKey.key],
-        set_={
-            "request_digest": new.excluded.request_digest,
-            "created_at": new.excluded.created_at,
-            "status": None,
-            "headers": None,
-            "body": None,
-        },
-        where=or_(abandoned, IdempotencyKey.created_at < tx.now - KEPT_FOR),
-    ).returning(IdempotencyKey.key)
-    if (await tx.session.execute(claim)).first() is not None:
+    if claimed:
         return None
-
     # The refused upsert has locked the row, so it is still there.
-    query = select(IdempotencyKey).where(IdempotencyKey.caller == caller, IdempotencyKey.key == key)
-    row = (await tx.session.scalars(query.execution_options(populate_existing=True))).one()
+    row = await idempotency_queries.get(tx, caller, key)
     if row.request_digest != request_digest:
         problem = Invalid(
             "", "This Idempotency-Key was used for another request or with other permissions. Use a new one."
@@ -90,14 +71,7 @@ async def complete_idempotency(
     that a repetition has taken the key over: roll back, or the request is carried out twice. Without it the first
     answer stays.
     """
-    kept = await tx.session.execute(
-        update(IdempotencyKey)
-        .where(_claim(caller, key, claimed_at))
-        .values(status=status, headers=dict(headers), body=body)
-        .returning(IdempotencyKey.key)
-        .execution_options(synchronize_session=False)
-    )
-    return kept.first() is not None
+    return await idempotency_queries.keep(tx, caller, key, status, headers, body, claimed_at=claimed_at)
 
 
 async def forget_idempotency(
@@ -108,17 +82,4 @@ async def forget_idempotency(
     An answer that is kept stays, unless `answered` says that this claim has kept one for the meantime only. Whoever
     still commits one is waited for.
     """
-    open_only = () if answered else (IdempotencyKey.status.is_(None),)
-    await tx.session.execute(
-        delete(IdempotencyKey)
-        .where(_claim(caller, key, claimed_at), *open_only)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _claim(caller: UUID, key: str, claimed_at: datetime | None) -> ColumnElement[bool]:
-    mine = and_(IdempotencyKey.caller == caller, IdempotencyKey.key == key)
-    # A claim that is taken over has another time.
-    return and_(
-        mine, IdempotencyKey.status.is_(None) if claimed_at is None else IdempotencyKey.created_at == claimed_at
-    )
+    await idempotency_queries.forget(tx, caller, key, claimed_at=claimed_at, is_open_only=not answered)

@@ -66,7 +66,7 @@ async def rotate_link_key(tx: Tx, who: Actor, valid_for: timedelta, *, at_once: 
 async def _forget(tx: Tx, who: Actor, made: int) -> None:
     if made == 0:
         # Its row stays to be locked, and so that no start makes it anew; what is in it signs nothing.
-        (await tx.session.get_one(Secret, LINK)).value = b""
+        await credential_queries.empty_secret(tx, LINK)
     else:
         await credential_queries.delete_secret(tx, f"{LINK}:{made}")
     await tx.session.flush()

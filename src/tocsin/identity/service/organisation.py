@@ -7,30 +7,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.dialects.postgresql import insert
-
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
-from tocsin.identity import queries
+from tocsin.identity import credential_queries, idempotency_queries, organisation_queries, queries
 from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import clean_name
-from tocsin.identity.model import (
-    Actor,
-    IdempotencyKey,
-    OneTimeLink,
-    Organisation,
-    Session,
-    SignInThrottle,
-    User,
-)
+from tocsin.identity.model import Actor, OneTimeLink, Organisation, User
 from tocsin.identity.service.idempotency import KEPT_FOR
 from tocsin.identity.service.people import check_user, store_user
 from tocsin.kit.crypto import digest, new_secret
 from tocsin.kit.errors import Conflict, Invalid, Stale, Unauthenticated
-from tocsin.kit.record import Record
 
 SET_UP_LINK_VALID_FOR = timedelta(hours=24)
 # How long an alert may lie at most: a month.
@@ -46,9 +34,7 @@ async def make_set_up_link(tx: Tx) -> str:
     """Return the token of the link that makes the first administrator; earlier ones stop working. Valid for 24 h."""
     if not await needs_set_up(tx):
         raise _already_set_up()
-    await tx.session.execute(
-        delete(OneTimeLink).where(OneTimeLink.user_id.is_(None)).execution_options(synchronize_session=False)
-    )
+    await credential_queries.delete_links_of(tx, None)
     token = new_secret()
     expires_at = tx.now + SET_UP_LINK_VALID_FOR
     tx.session.add(OneTimeLink(token_digest=digest(token), user_id=None, created_at=tx.now, expires_at=expires_at))
@@ -69,12 +55,10 @@ async def set_up(tx: Tx, token: str, *, organisation: str, name: str, email: str
     new = await check_user(email=email, name=name, role=Role.ADMIN, password=password, time_zone="UTC")
 
     # The one row that everybody who sets up must write: the second waits here until the first is done.
-    named = insert(Organisation).values(id=1, name=title, created_at=tx.now)
-    await tx.session.execute(named.on_conflict_do_update(index_elements=[Organisation.id], set_={"name": title}))
+    await organisation_queries.name(tx, title)
     if not await needs_set_up(tx):
         raise _already_set_up()
-    used = delete(OneTimeLink).where(OneTimeLink.token_digest == digest(token)).returning(OneTimeLink.created_at)
-    if (await tx.session.execute(used.execution_options(synchronize_session=False))).first() is None:
+    if not await credential_queries.use_link_up(tx, digest(token)):
         raise _bad_link()
     user = await store_user(tx, new)
     await emit(tx, ConfigurationCreated(actor=Actor.person(user).ref, kind="user", id=user.id, title=user.name))
@@ -83,9 +67,7 @@ async def set_up(tx: Tx, token: str, *, organisation: str, name: str, email: str
 
 async def ensure_organisation(tx: Tx, name: str) -> Organisation:
     """Return the organisation; give it this name if there is none yet."""
-    new = insert(Organisation).values(id=1, name=clean_name(name), created_at=tx.now).on_conflict_do_nothing()
-    await tx.session.execute(new)
-    return (await tx.session.scalars(select(Organisation).where(Organisation.id == 1))).one()
+    return await organisation_queries.make_sure_of(tx, clean_name(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,30 +128,17 @@ async def next_incident_number(tx: Tx) -> tuple[int, str]:
     Numbers have no gaps: a roll-back gives the number back. So the row stays locked until the commit; take the
     number as late in the transaction as possible.
     """
-    statement = (
-        update(Organisation)
-        .where(Organisation.id == 1)
-        .values(last_incident_number=Organisation.last_incident_number + 1)
-        .returning(Organisation.last_incident_number, Organisation.incident_prefix)
-        .execution_options(synchronize_session=False)
-    )
-    row = (await tx.session.execute(statement)).one_or_none()
-    if row is None:
+    taken = await organisation_queries.take_incident_number(tx)
+    if taken is None:
         raise _not_set_up()
-    number, prefix = row
+    number, prefix = taken
     return number, f"{prefix}-{number}"
 
 
 async def sweep(tx: Tx) -> None:
     """Delete what time has made worthless: sessions, links, counters of failed sign-ins, idempotency keys."""
-    dead: list[tuple[type[Record], ColumnElement[bool]]] = [
-        (Session, Session.expires_at <= tx.now),
-        (OneTimeLink, OneTimeLink.expires_at <= tx.now),
-        (SignInThrottle, SignInThrottle.over_at <= tx.now),
-        (IdempotencyKey, IdempotencyKey.created_at <= tx.now - KEPT_FOR),
-    ]
-    for record, condition in dead:
-        await tx.session.execute(delete(record).where(condition).execution_options(synchronize_session=False))
+    await credential_queries.delete_what_is_over(tx)
+    await idempotency_queries.delete_older_than(tx, tx.now - KEPT_FOR)
 
 
 def _not_set_up() -> Conflict:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Database, Tx
+from tocsin.db.records import insert_record
 from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserDeactivated, UserLostRights
 from tocsin.events.log import emit
@@ -93,23 +93,18 @@ async def check_user(*, email: str, name: str, role: str, password: str | None, 
 async def store_user(tx: Tx, new: NewUser) -> User:
     """Insert the person; raises `Invalid` when the address belongs to somebody, also when they came first just now."""
     known, given = told_as(new.role)
-    statement = (
-        insert(User)
-        .values(
-            id=new_id(),
-            email=new.email,
-            name=new.name,
-            known_role=known,
-            given_role=given,
-            password_hash=new.password_hash,
-            time_zone=new.time_zone,
-            created_at=tx.now,
-            updated_at=tx.now,
-        )
-        .on_conflict_do_nothing()
-        .returning(User)
-    )
-    user = (await tx.session.scalars(statement)).one_or_none()
+    values = {
+        "id": new_id(),
+        "email": new.email,
+        "name": new.name,
+        "known_role": known,
+        "given_role": given,
+        "password_hash": new.password_hash,
+        "time_zone": new.time_zone,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+    }
+    user = await insert_record(tx, User, values)
     if user is None:
         raise _taken()
     return user

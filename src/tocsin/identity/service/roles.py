@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
+from tocsin.db.records import insert_record
 from tocsin.events.base import Change
 from tocsin.events.configuration import (
     ConfigurationChanged,
@@ -20,7 +19,7 @@ from tocsin.events.configuration import (
 )
 from tocsin.events.log import emit
 from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied, loses_roles
-from tocsin.identity.access_queries import anew, lock_role, people_with_role, permissions_of, uses_of_role
+from tocsin.identity.access_queries import anew, count_roles, lock_role, people_with_role, permissions_of, uses_of_role
 from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, CustomRole
 from tocsin.identity.permission import must_not_exceed
@@ -52,7 +51,7 @@ async def create_role(
     title, allowed = clean_name(name), clean_permissions(permissions)
     must_not_exceed(who, implied(allowed))
     key = _key_of(title)
-    if (await tx.session.scalar(select(func.count()).select_from(CustomRole)) or 0) >= MOST_ROLES:
+    if await count_roles(tx) >= MOST_ROLES:
         raise Conflict(f"There are {MOST_ROLES} roles already. Delete one that nobody has.", code="role.many")
     row = {
         "id": new_id(),
@@ -63,8 +62,7 @@ async def create_role(
         "created_at": tx.now,
         "updated_at": tx.now,
     }
-    statement = insert(CustomRole).values(row).on_conflict_do_nothing().returning(CustomRole)
-    role = (await tx.session.scalars(statement)).one_or_none()
+    role = await insert_record(tx, CustomRole, row)
     if role is None or key in BUILT_IN:
         raise _taken()
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="role", id=role.id, title=title))

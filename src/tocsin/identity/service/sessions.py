@@ -6,12 +6,12 @@ from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement
 
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import SessionRevoked, SignedIn
 from tocsin.events.log import emit
-from tocsin.identity import queries
+from tocsin.identity import credential_queries, queries
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor, Session, User
 from tocsin.identity.permission import must_manage
@@ -84,18 +84,8 @@ async def authenticate_session(tx: Tx, cookie: str, *, days: int, most_days: int
     if latest <= tx.now:
         return None
     if session.last_seen_at <= tx.now - SEEN_EVERY:
-        # A row that another request is just writing is left to it: requests of one browser must not queue up here.
-        free = (
-            select(Session.id)
-            .where(Session.id == session.id)
-            .with_for_update(skip_locked=True, key_share=True)
-            .scalar_subquery()
-        )
-        await tx.session.execute(
-            update(Session)
-            .where(Session.id == free)
-            .values(last_seen_at=tx.now, expires_at=min(latest, tx.now + timedelta(days=days)))
-            .execution_options(synchronize_session=False)
+        await credential_queries.note_session_seen(
+            tx, session.id, expires_at=min(latest, tx.now + timedelta(days=days))
         )
     return Actor.person(user, access, session_id=session.id)
 
@@ -117,7 +107,7 @@ async def sign_out(tx: Tx, who: Actor) -> None:
 
 async def revoke_session(tx: Tx, who: Actor, session_id: UUID) -> None:
     """End one's own session, or anybody's with `user.manage`. Raises `NotFound`, also for what one may not see."""
-    session = await tx.session.get(Session, session_id)
+    session = await credential_queries.session(tx, session_id)
     if session is None or not (who.may(P.USER_MANAGE) or who.user_id == session.user_id):
         raise NotFound("There is no such session. It may have ended already.")
     must_manage(who, session.user_id)
@@ -132,19 +122,12 @@ async def end_sessions(tx: Tx, who: Actor, user_id: UUID, *, keep: UUID | None =
 
 async def forget_new_password(tx: Tx, user_id: UUID) -> None:
     """Let what a one-time link allowed be over in every session of the person. The caller holds the person's lock."""
-    await tx.session.execute(
-        update(Session)
-        .where(Session.user_id == user_id, Session.new_password_until.is_not(None))
-        .values(new_password_until=None)
-        .execution_options(synchronize_session=False)
-    )
+    await credential_queries.forget_new_password(tx, user_id)
 
 
 async def _end(tx: Tx, who: Actor, condition: ColumnElement[bool]) -> None:
-    ended = await tx.session.scalars(
-        delete(Session).where(condition).returning(Session.id).execution_options(synchronize_session=False)
-    )
-    await emit(tx, *(SessionRevoked(actor=who.ref, session_id=id) for id in ended.all()))
+    ended = await credential_queries.end_sessions(tx, condition)
+    await emit(tx, *(SessionRevoked(actor=who.ref, session_id=id) for id in ended))
 
 
 def _printable(text: str, longest: int) -> str:

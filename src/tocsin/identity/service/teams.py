@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import delete
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
+from tocsin.db.records import insert_record
 from tocsin.events.base import Change, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserLostRights
 from tocsin.events.log import emit
@@ -19,7 +18,7 @@ from tocsin.identity import queries
 from tocsin.identity.access import MEMBERS, SCOPED, P, loses_roles
 from tocsin.identity.access_queries import accesses, anew, hold_role
 from tocsin.identity.accounts import clean_description, clean_name
-from tocsin.identity.model import Actor, Team, TeamMember, User
+from tocsin.identity.model import Actor, Team, User
 from tocsin.kit.errors import Denied, Invalid, Stale
 from tocsin.kit.ids import new_id
 
@@ -58,11 +57,10 @@ async def create_team(
         "is_private": is_private,
         "created_at": tx.now,
     }
-    statement = insert(Team).values(values).on_conflict_do_nothing().returning(Team)
-    team = (await tx.session.scalars(statement)).one_or_none()
+    team = await insert_record(tx, Team, values)
     if team is None:
         raise _taken()
-    await _add(tx, team.id, {id: wanted[id] for id in people})
+    await queries.add_members(tx, team.id, {id: wanted[id] for id in people})
     await emit(tx, ConfigurationCreated(actor=who.ref, kind="team", id=team.id, title=team.name))
     return team
 
@@ -157,12 +155,8 @@ async def _replace(
         return team
     await _must_allow(tx, who, [wanted[id] for id in changed & wanted.keys()], who.access.of_team(team.id))
     could = await accesses(tx, changed)
-    await tx.session.execute(
-        delete(TeamMember)
-        .where(TeamMember.team_id == team.id, TeamMember.user_id.in_(changed))
-        .execution_options(synchronize_session=False)
-    )
-    await _add(tx, team.id, {id: role for id, role in wanted.items() if id in changed})
+    await queries.remove_members(tx, team.id, changed)
+    await queries.add_members(tx, team.id, {id: role for id, role in wanted.items() if id in changed})
     change = Change(field="members", old=_names(before.values()), new=_names((people[id], wanted[id]) for id in wanted))
     await _changed(tx, who, team, [change])
     can = await accesses(tx, changed)
@@ -208,12 +202,6 @@ async def _people(tx: Tx, ids: Iterable[UUID], members: Collection[UUID]) -> dic
     if gone:
         raise Invalid("member_ids", f"The account of {gone[0]} is switched off.", code="inactive")
     return found
-
-
-async def _add(tx: Tx, team_id: UUID, members: Members) -> None:
-    if members:
-        rows = [{"team_id": team_id, "user_id": user_id, "role": members[user_id]} for user_id in sorted(members)]
-        await tx.session.execute(insert(TeamMember).values(rows).on_conflict_do_nothing())
 
 
 def _by_name(people: Iterable[User]) -> list[User]:

@@ -18,7 +18,7 @@ from tocsin.events.incidents import (
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
 from tocsin.incidents.queries import Ref
@@ -118,6 +118,8 @@ async def cancel(
         await _resolve_alerts(tx, who, incident, f"{incident.reference} was a false alarm")
     else:
         await _let_go(tx, who, incident, other)
+    # Before any message is locked, as it has to be.
+    goes_over = await _who_goes_over(tx, incident) if other is not None and lifecycle.is_open(other) else []
     await _stop_paging(tx, who, incident, f"{incident.reference} was cancelled.")
     cancelled = IncidentCancelled(
         actor=who.ref,
@@ -130,7 +132,16 @@ async def cancel(
     await emit(tx, cancelled)
     if other is not None:
         await _tell_survivor(tx, who, incident, other)
+        for person in goes_over:
+            await add_joined(tx, who, other, person.id, person.name, ResponderSource.SELF)
     return incident
+
+
+async def _who_goes_over(tx: Tx, incident: Incident) -> list[User]:
+    """Return who has joined a duplicate and is to be on the incident that goes on; they keep their accounts."""
+    joined = await queries.joined_people(tx, incident.id)
+    active = await identity.keep_active(tx, [person.id for person in joined])
+    return [person for person in joined if person.id in active]
 
 
 async def _must_be_said_before(
@@ -148,17 +159,11 @@ async def _must_be_said_before(
 
 
 async def _tell_survivor(tx: Tx, who: Actor, incident: Incident, other: Incident, *, again: bool = False) -> None:
-    """Let the incident that goes on say which one was its duplicate; who had joined that is on this one now."""
+    """Let the incident that goes on say which one was its duplicate."""
     noted = IncidentDuplicated(
         actor=who.ref, incident_id=other.id, reference=incident.reference, title=incident.title, again=again
     )
     await emit(tx, noted)
-    if lifecycle.is_open(other) and not again:
-        joined = await queries.joined_people(tx, incident.id)
-        active = await identity.keep_active(tx, [person.id for person in joined])
-        for person in joined:
-            if person.id in active:
-                await add_joined(tx, who, other, person.id, person.name, ResponderSource.SELF)
 
 
 async def _let_go(tx: Tx, who: Actor, incident: Incident, other: Incident | None) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
+from tocsin.db.records import insert_record
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
@@ -17,7 +18,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid, Stale
 from tocsin.kit.ids import new_id
-from tocsin.oncall import policy_queries, queries
+from tocsin.oncall import bulk_queries, queries
 from tocsin.oncall.model import (
     EscalationPolicy,
     EscalationStep,
@@ -40,7 +41,17 @@ async def create_policy(
     """Write a new policy; names are unique."""
     who.must(P.ONCALL_MANAGE)
     title = await _check_policy(tx, name, steps, repeat)
-    policy = await policy_queries.insert(tx, name=title, description=description.strip()[:2000], repeat=repeat)
+    values = {
+        "id": new_id(),
+        "name": title,
+        "description": description.strip()[:2000],
+        "repeat": repeat,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "version": 1,
+    }
+    # Somebody may have taken the name since it was looked for.
+    policy = await insert_record(tx, EscalationPolicy, values)
     if policy is None:
         raise _taken()
     await _write_steps(tx, policy.id, steps)
@@ -79,7 +90,7 @@ async def update_policy(
         # The name is the only thing that can clash; the transaction is lost and rolls back at the edge.
         raise _taken() from error
     if steps is not None:
-        await policy_queries.delete_steps(tx, id)
+        await bulk_queries.delete_steps(tx, id)
         await _write_steps(tx, id, steps)
     await tx.session.flush()
     after = await _in_words(tx, policy)

@@ -19,7 +19,7 @@ from tocsin.jobs import queue
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import Urgency
-from tocsin.oncall import queries, run_queries
+from tocsin.oncall import bulk_queries, queries
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.oncall.service.steps import end_run, event_of, plan_of, take_steps
 
@@ -194,6 +194,6 @@ async def _close_pages(tx: Tx, runs: Sequence[EscalationRun], state: PageState, 
     run_ids = [run.id for run in runs]
     # What earlier steps planned for later was taken back when they were passed.
     states = {PageState.PAGING} if keep_trying else {PageState.PAGING, PageState.ACKNOWLEDGED, PageState.NO_ANSWER}
-    closed = await run_queries.close_pages(tx, run_ids, state, were=states)
+    closed = await bulk_queries.close_pages(tx, run_ids, state, were=states)
     cancel = notifications.cancel_planned if keep_trying else notifications.cancel_for_pages
     await cancel(tx, closed)

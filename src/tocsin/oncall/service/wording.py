@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tocsin.db.engine import Tx, encode_json
 from tocsin.notifications import sending_queries
-from tocsin.oncall import run_queries
+from tocsin.oncall import bulk_queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,6 @@ async def reword(tx: Tx, words: Mapping[UUID, PageWords]) -> None:
     Needs no session: intake calls it, with many alerts at once.
     """
     contents = {id: encode_json(asdict(said)) for id, said in words.items()}
-    await run_queries.reword(tx, contents)
+    await bulk_queries.reword(tx, contents)
     # A statement of its own, and after the lock: a step that was being taken has written its messages by now.
     await sending_queries.reword(tx, contents)

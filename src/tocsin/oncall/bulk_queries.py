@@ -1,14 +1,14 @@
-"""What is written about many runs and pages at once."""
+"""What is written about many rows at once: runs, pages, the steps of a policy."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import case, update
+from sqlalchemy import case, delete, update
 
 from tocsin.db.engine import Tx
-from tocsin.oncall.model import Page, PageState
+from tocsin.oncall.model import EscalationStep, Page, PageState
 
 # Runs are locked in the order of their ids, as everywhere.
 _REWORD = """
@@ -37,3 +37,8 @@ async def close_pages(tx: Tx, run_ids: Sequence[UUID], state: PageState, *, were
         .execution_options(synchronize_session=False)
     )
     return list(closed.scalars())
+
+
+async def delete_steps(tx: Tx, policy_id: UUID) -> None:
+    """Remove the steps of a policy, with whom they ask."""
+    await tx.session.execute(delete(EscalationStep).where(EscalationStep.policy_id == policy_id))
