@@ -100,7 +100,7 @@ def _rows(access: Access, wanted: Filter, before: Before | None, limit: int) -> 
     return select(together).order_by(together.c.created_at.desc(), together.c.id.desc()).limit(limit)
 
 
-def _newest(conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
+def _newest(conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Alert]:
     return select(Alert).where(*conditions).order_by(Alert.created_at.desc(), Alert.id.desc()).limit(limit)
 
 

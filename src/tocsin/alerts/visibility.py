@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, false, not_, or_, select, true, union
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -50,7 +50,7 @@ def _sees_every(access: Access, permission: Permission) -> bool:
     return access.sees_all(permission) or (permission in access.organisation and not access.hidden_sources)
 
 
-def _of_source(access: Access, permission: Permission, id: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+def _of_source(access: Access, permission: Permission, id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
     if permission in access.organisation:
         given = access.granted(ResourceKind.ALERT_SOURCE, permission)
         return not_(among(id, access.hidden_sources.difference(given)))

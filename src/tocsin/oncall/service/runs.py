@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from tocsin.db.engine import Tx
-from tocsin.events.base import SYSTEM, ActorRef
+from tocsin.events.base import SYSTEM, ActorRef, Event
 from tocsin.events.log import emit
 from tocsin.events.oncall import EscalationEnded, PageAcknowledged, PageEscalated
 from tocsin.identity.model import Actor
@@ -90,7 +89,7 @@ async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> N
     """
     await _close_pages(tx, [run], PageState.NO_ANSWER, keep_trying=True)
     await queue.cancel(tx, queue.subject("run", run.id))
-    events: list[Any] = []
+    events: list[Event] = []
     if run.step:
         asked = actor != SYSTEM
         events.append(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
-from tocsin.events.base import SYSTEM, ActorRef
+from tocsin.events.base import SYSTEM, ActorRef, Event
 from tocsin.events.log import emit
 from tocsin.events.oncall import (
     EscalationExhausted,
@@ -47,6 +47,8 @@ from tocsin.oncall.escalation import (
 )
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.oncall.queries import Directory
+
+E = TypeVar("E", bound=Event)
 
 
 class StepIsOver(Payload, frozen=True):
@@ -85,7 +87,7 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
     directory = await queries.known_directory(tx)
     for run in runs:
         run.policy_name = plan_of(directory, run).name
-    events = [
+    events: list[Event] = [
         EscalationStarted(
             actor=s.actor,
             alert_id=run.alert_id,
@@ -124,7 +126,7 @@ def _new_run(tx: Tx, wanted: Start) -> EscalationRun:
 
 
 async def take_steps(
-    tx: Tx, runs: Sequence[EscalationRun], directory: Directory, *, events: list[Any], are_new: bool = False
+    tx: Tx, runs: Sequence[EscalationRun], directory: Directory, *, events: list[Event], are_new: bool = False
 ) -> None:
     """Take the next step of each run: page its people and set the timer, wait and look again, or end the run.
 
@@ -163,7 +165,7 @@ async def take_steps(
     await _ask_fallback(tx, directory, loud)
 
 
-def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, events: list[Any]) -> str:
+def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, events: list[Event]) -> str:
     """Put the run where the decision leads; returns why the fallback is to be asked, if it is."""
     if decision.step > 0 and (run.step == 0 or decision.round != run.round):
         run.round_started_at = tx.now
@@ -372,11 +374,11 @@ def plan_of(directory: Directory, run: EscalationRun) -> Plan:
     return Plan(name=run.policy_name, repeat=0, steps=())
 
 
-def _about(run: EscalationRun, decision: Decision, *, has_reached: bool) -> list[Any]:
+def _about(run: EscalationRun, decision: Decision, *, has_reached: bool) -> list[Event]:
     # What was found once is not told again with every look: the run goes on as long as nobody was reached.
     if decision.nobody and run.unreached_since is not None:
         return []
-    events: list[Any] = []
+    events: list[Event] = []
     for skipped in decision.skipped:
         if skipped.round > run.round and not any(isinstance(e, EscalationRepeated) for e in events):
             events.append(
@@ -390,7 +392,7 @@ def _about(run: EscalationRun, decision: Decision, *, has_reached: bool) -> list
     return events
 
 
-def event_of(run: EscalationRun, kind: Any, *, actor: ActorRef = SYSTEM, **fields: Any) -> Any:
+def event_of(run: EscalationRun, kind: type[E], *, actor: ActorRef = SYSTEM, **fields: Any) -> E:
     return kind(actor=actor, alert_id=run.alert_id, incident_id=run.incident_id or run.linked_incident_id, **fields)
 
 
