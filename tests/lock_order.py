@@ -82,31 +82,29 @@ class Transaction:
     # Table → the ids that were named when its rows were locked; the same of those that are only kept as they are.
     held: dict[str, set[UUID]] = field(default_factory=dict)
     kept: dict[str, set[UUID]] = field(default_factory=dict)
-    # Tables with rows that nobody else can see yet.
-    new: set[str] = field(default_factory=set)
+    # The same of rows that nobody else can see yet.
+    new: dict[str, set[UUID]] = field(default_factory=dict)
     statements: list[str] = field(default_factory=list)
 
     def take(self, statement: str, ids: set[UUID], call: object) -> str | None:
         """Note what a statement locks; says what is wrong with that."""
         if call is not self.call:
             # A test that makes several calls in one transaction has an order of its own.
-            self.call, self.held, self.kept, self.new, self.statements = call, {}, {}, set(), []
+            self.call, self.held, self.kept, self.new, self.statements = call, {}, {}, {}, []
         wrong = None
         self.statements.append(" ".join(statement.split()))
         for taken in locks_of(statement):
             wrong = wrong or self._wrong(taken, ids)
-            if taken.is_new:
-                self.new.add(taken.table)
-            else:
-                held = self.kept if taken.is_shared and taken.table in _SHARED else self.held
-                held.setdefault(taken.table, set()).update(ids)
+            is_kept = taken.is_shared and taken.table in _SHARED
+            noted = self.new if taken.is_new else self.kept if is_kept else self.held
+            noted.setdefault(taken.table, set()).update(ids)
         return wrong and wrong + ":\n  " + "\n  ".join(self.statements)
 
     def _wrong(self, taken: Taken, ids: set[UUID]) -> str | None:
-        before = self.held.get(taken.table)
         # A row that is held is changed and looked at again whenever one likes.
-        is_held = before is not None and (not taken.is_explicit or ids <= before)
-        if not taken.waits or taken.is_new or is_held or (taken.table in self.new and not taken.is_explicit):
+        ours = [noted[taken.table] for noted in (self.held, self.new) if taken.table in noted]
+        is_held = bool(ours) and (not taken.is_explicit or ids <= set().union(*ours))
+        if not taken.waits or taken.is_new or is_held:
             return None
         if taken.is_shared and taken.table in _SHARED:
             is_late = not self.held.keys().isdisjoint(_BEHIND_SHARED) and not ids <= self.kept.get(taken.table, set())
