@@ -36,6 +36,8 @@ ALIVE = {
     "backend_cls": "litestar gives it",
     "handler_id": "litestar gives it",
     "send_body": "litestar calls it",
+    "__qualname__": "litestar reads it",
+    "__annotations__": "litestar reads it",
     "to_asgi_response": "litestar calls it",
     "_cancel_current_command": "asyncpg calls it",
     "get_col_spec": "SQLAlchemy calls it",
@@ -54,8 +56,8 @@ ALIVE = {
     "ScheduleRow": "a table",
     # Words of a closed set that only people choose.
     "OTHER": "a reason for which an incident is cancelled",
-    "MEANINGS": "what each permission is for, in words; pages and API are to say it",
     # For tests, from beside the code that they are about.
+    "WORK": "what the watch of the tests compares locks with (`tests/lock_order.py`)",
     "run_due": "runs what is due, one after the other",
     "until_paged": "the drill’s, for `tests/faults`",
     "swallow_answers": "the drill’s, for `tests/use_cases/test_silent_store.py`",

@@ -153,7 +153,7 @@ async def _show(
             "team": _view(team, members, dict(roles)),
             "incidents": [
                 _incident(each)
-                for each in await incidents.list_page(
+                for each in await incidents.listed(
                     tx, who.access, incidents.Filters(statuses=OPEN, team_ids=[team.id]), limit=_OWNED_SHOWN
                 )
             ],

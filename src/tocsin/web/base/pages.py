@@ -25,7 +25,6 @@ from tocsin.edge.cursors import read_moment
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
 from tocsin.events import vocabulary
-from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
@@ -128,7 +127,6 @@ class Me:
     name: str
     email: str
     role: str
-    may_manage: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Va
     around = await queries.surroundings(tx, who.access, me)
     return {
         **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
-        "me": Me(USER_ID.write(me), who.name, who.email, str(who.role), who.may(P.USER_MANAGE)),
+        "me": Me(USER_ID.write(me), who.name, who.email, str(who.role)),
         "org_name": around.org_name,
         "live_after": around.place,
         "navigation": navigation.entries_of(who),
