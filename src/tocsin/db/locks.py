@@ -55,6 +55,11 @@ ORDER: tuple[str, ...] = (
 )
 
 
+def place_of(table: str) -> int:
+    """Return where in the order a table stands; what is in no order comes behind all that is."""
+    return ORDER.index(table) if table in ORDER else len(ORDER)
+
+
 def for_change(query: Q, kind: type[Record], *, skip_locked: bool = False) -> Q:
     """Have a query lock what it finds of this kind, in the order of the ids, and return it as it is then.
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.db.engine import Database, Tx
 from tocsin.db.link import CLAIMS_WITHIN, Connection
+from tocsin.db.locks import place_of
 from tocsin.kit.clock import elapsed
 from tocsin.kit.record import Record
 
@@ -105,7 +106,7 @@ class ClockWatch:
 
     def __init__(self, db: Database, waits: Sequence[Waits] = OF_JOBS, *, count: Callable[[], float] = elapsed) -> None:
         self._db = db
-        self._waits = waits
+        self._waits = sorted(waits, key=lambda each: place_of(each.table))
         self._count = count
         self._last: _Look | None = None
 
