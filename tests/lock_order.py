@@ -107,7 +107,9 @@ class Transaction:
         if not taken.waits or taken.is_new or is_held:
             return None
         if taken.is_shared and taken.table in _SHARED:
-            is_late = not self.held.keys().isdisjoint(_BEHIND_SHARED) and not ids <= self.kept.get(taken.table, set())
+            is_behind = not self.held.keys().isdisjoint(_BEHIND_SHARED)
+            is_declared = "incident" in self.new
+            is_late = is_behind and not is_declared and not ids <= self.kept.get(taken.table, set())
             return f"{taken.table} is kept too late" if is_late else None
         if taken.table == "escalation_run" and self.held.keys() & {"incident", "alert"}:
             return None

@@ -10,7 +10,8 @@ Three kinds of rows are in no order, because nobody waits in a circle for them:
   incident, the job of a delivery by that.
 - A person who is only to stay as they are (`keep_active`, FOR SHARE), as long as no message is locked before. Whoever
   changes a person locks none of `WORK` in that transaction; what follows from the change is a reaction's, in
-  transactions of its own.
+  transactions of its own. One case is left: declaring from an alert takes back what that was still to send, and brings
+  a lead and others in behind it, so it may meet somebody who corrects one of their contact methods just then.
 - What somebody else has locked and is passed over (SKIP LOCKED).
 
 And whoever holds an alert or an incident may lock its runs one after the other, and end one before the next: all that
