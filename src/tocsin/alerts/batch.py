@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from tocsin.alerts import masking, statements
+from tocsin.alerts.lifecycle import RUNS_END, Act
 from tocsin.alerts.model import AlertStatus, SignalEffect, SignalOutcome
 from tocsin.alerts.queries import Unrouted
 from tocsin.alerts.service import (
@@ -37,7 +38,6 @@ from tocsin.events.log import to_write
 from tocsin.jobs.queue import NewJob, to_enqueue
 from tocsin.kit.ids import new_id
 from tocsin.oncall import service as oncall
-from tocsin.oncall.model import RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,8 @@ async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
     written = _Written()
     for wave in _waves(batch):
         await _trigger(tx, connection, wave, written)
-        await _change(tx, connection, wave, AlertStatus.ACKNOWLEDGED, written)
-        await _change(tx, connection, wave, AlertStatus.RESOLVED, written)
+        await _change(tx, connection, wave, Act.ACKNOWLEDGE, written)
+        await _change(tx, connection, wave, Act.RESOLVE, written)
     await _close_late(tx, written)
     await reword_pages(tx, written.reworded)
     await tx.flush()
@@ -302,43 +302,41 @@ async def _close_late(tx: Tx, written: _Written) -> None:
             _routed(id, late.merged, written, late.routed)
 
 
-_ACTION = {AlertStatus.ACKNOWLEDGED: Action.ACKNOWLEDGE, AlertStatus.RESOLVED: Action.RESOLVE}
+_ACTION = {Act.ACKNOWLEDGE: Action.ACKNOWLEDGE, Act.RESOLVE: Action.RESOLVE}
+_EFFECT = {Act.ACKNOWLEDGE: SignalEffect.ACKNOWLEDGED, Act.RESOLVE: SignalEffect.RESOLVED}
 
 
-async def _change(tx: Tx, connection: Connection, wave: dict[Key, _Merged], to: AlertStatus, written: _Written) -> None:
-    wanted = sorted(((k, m) for k, m in wave.items() if m.signal.action is _ACTION[to]), key=_by_key)
+async def _change(tx: Tx, connection: Connection, wave: dict[Key, _Merged], act: Act, written: _Written) -> None:
+    wanted = sorted(((k, m) for k, m in wave.items() if m.signal.action is _ACTION[act]), key=_by_key)
     if not wanted:
         return
     rows = await connection.fetch(
-        statements.CHANGE,
+        statements.CHANGE[act],
         [key[0] for key, _ in wanted],
         [key[1] for key, _ in wanted],
-        to.value,
         tx.now,
         [m.source.name for _, m in wanted],
-        statements.BEFORE[to],
         [m.newest.said_at for _, m in wanted],
     )
-    if to is AlertStatus.RESOLVED and len(rows) < len(wanted):
+    resolved = act is Act.RESOLVE
+    if resolved and len(rows) < len(wanted):
         missed = dict(wanted).keys() - {(row["source_id"], row["dedup_key"]) for row in rows}
         for key, alert_id in (await note_missed(tx, {key: wave[key].newest.said_at for key in missed})).items():
             written.note(alert_id, wave[key], SignalEffect.OUTDATED)
     for row in rows:
         merged = wave[(row["source_id"], row["dedup_key"])]
-        written.note(row["id"], merged, SignalEffect(to.value))
+        written.note(row["id"], merged, _EFFECT[act])
         common: dict[str, Any] = {
             "actor": _ref(merged.source),
             "alert_id": row["id"],
             "incident_id": row["incident_id"],
         }
-        resolved = to is AlertStatus.RESOLVED
         written.events.append(AlertResolved(**common) if resolved else AlertAcknowledged(**common))
     # Nobody is paged yet for what this very batch has opened, as nobody else has seen it.
     if paged := [row["id"] for row in rows if row["id"] not in written.opened]:
-        resolved = to is AlertStatus.RESOLVED
         await oncall.end_runs(
             tx,
             alert_ids=paged,
-            state=RunState.CANCELLED if resolved else RunState.ANSWERED,
+            state=RUNS_END[act],
             reason="The alert is resolved." if resolved else "The alert was acknowledged at its source.",
         )

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
+from tocsin.alerts.lifecycle import Act
 from tocsin.alerts.model import EarlyResolve
+from tocsin.alerts.statements import is_moved_by, moving
 from tocsin.db.engine import Tx
 
 _OPEN = """
@@ -24,23 +26,23 @@ FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS named (source_id, dedu
 ON CONFLICT (source_id, dedup_key)
 DO UPDATE SET said_at = greatest(known.said_at, EXCLUDED.said_at), received_at = EXCLUDED.received_at
 """
-_CLOSE = """
-UPDATE alert SET status = 'resolved', resolved_at = $2::timestamptz, updated_at = $2::timestamptz,
-       routed_at = coalesce(routed_at, $2::timestamptz), resolved_by = source.name
+_CLOSE = f"""
+UPDATE alert SET {moving(Act.RESOLVE, at="$2::timestamptz", name="source.name")},
+       routed_at = coalesce(routed_at, $2::timestamptz)
 FROM alert_early_resolve AS early JOIN alert_source AS source ON source.id = early.source_id
-WHERE alert.id = ANY($1::uuid[]) AND alert.status <> 'resolved'
+WHERE alert.id = ANY($1::uuid[]) AND {is_moved_by(Act.RESOLVE)}
   AND early.source_id = alert.source_id AND early.dedup_key = alert.dedup_key
   AND alert.said_at <= early.said_at AND early.received_at > $3::timestamptz
 RETURNING alert.id, alert.incident_id, early.said_at, source.id AS source_id, source.name
-"""
+"""  # noqa: S608
 # Of new alerts, `$2` is when each was over; one that its source has said more of since is left as it is.
-_CLOSE_NEW = """
-UPDATE alert SET status = 'resolved', resolved_at = $4::timestamptz, updated_at = $4::timestamptz,
-       routed_at = $4::timestamptz, route_id = NULL, resolved_by = over.source_name
+_CLOSE_NEW = f"""
+UPDATE alert SET {moving(Act.RESOLVE, at="$4::timestamptz", name="over.source_name")},
+       routed_at = $4::timestamptz, route_id = NULL
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS over (id, at, source_name)
-WHERE alert.id = over.id AND alert.status <> 'resolved' AND alert.said_at <= over.at
+WHERE alert.id = over.id AND {is_moved_by(Act.RESOLVE)} AND alert.said_at <= over.at
 RETURNING alert.id
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from tocsin.alerts.lifecycle import STAMPS, Act, Stamp, after, brings, moved_by
 from tocsin.alerts.model import AlertStatus
 from tocsin.db.compose import as_one
 from tocsin.events.log import INSERT_EVENTS
 from tocsin.jobs.queue import INSERT_JOBS
 from tocsin.oncall.queries import HAS_UNREACHED_RUN
+
+
+def moving(act: Act, *, at: str, name: str) -> str:
+    """Write what this act of a source sets in the row of an alert that it moves; a source has no account."""
+    values = {Stamp.NOW: at, Stamp.NAME: name, Stamp.PERSON: "NULL", Stamp.NOTHING: "NULL"}
+    columns = {"status": f"'{brings(act)}'", "updated_at": at} | {
+        column: values[stamp] for column, stamp in STAMPS[act].items()
+    }
+    return ", ".join(f"{column} = {value}" for column, value in columns.items())
+
+
+def is_moved_by(act: Act) -> str:
+    """Write the condition that this act moves an alert."""
+    return _is_one_of(moved_by(act))
+
+
+def can(act: Act) -> str:
+    """Write the condition that this act can happen to an alert."""
+    return _is_one_of([status for status in AlertStatus if after(status, act) is not None])
+
+
+def _is_one_of(states: Iterable[AlertStatus]) -> str:
+    words = ", ".join(f"'{status}'" for status in states)
+    return f"alert.status IN ({words})"
+
 
 _SIGNALS = """
 INSERT INTO signal (id, source_id, received_at, content_type, body, outcome, detail)
@@ -55,7 +83,7 @@ DO UPDATE SET count = alert.count + EXCLUDED.count, last_seen_at = EXCLUDED.last
               severity = least(alert.severity, EXCLUDED.severity),
               urgency = CASE WHEN EXCLUDED.urgency = 'high' AND EXCLUDED.severity < alert.severity
                              THEN 'high' ELSE alert.urgency END,
-              updated_at = CASE WHEN alert.status = 'triggered' AND EXCLUDED.severity < alert.severity
+              updated_at = CASE WHEN {can(Act.PAGE)} AND EXCLUDED.severity < alert.severity
                                 THEN EXCLUDED.updated_at ELSE alert.updated_at END
 RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severity, urgency,
           updated_at = $13::timestamptz AS got_worse,
@@ -70,20 +98,17 @@ RETURNING id, source_id, dedup_key, incident_id, title, severity, native_severit
                        AND early.received_at > $16::timestamptz) END AS over_at,
           created_at <> $13::timestamptz AND {HAS_UNREACHED_RUN} AS is_unreached
 """  # noqa: S608
-CHANGE = """
-UPDATE alert SET status = $3::text, updated_at = $4::timestamptz,
-       acknowledged_at = CASE WHEN $3::text = 'acknowledged' THEN $4::timestamptz ELSE acknowledged_at END,
-       acknowledged_by = CASE WHEN $3::text = 'acknowledged' THEN named.name ELSE acknowledged_by END,
-       acknowledged_by_id = CASE WHEN $3::text = 'resolved' THEN acknowledged_by_id END,
-       resolved_at = CASE WHEN $3::text = 'resolved' THEN $4::timestamptz ELSE resolved_at END,
-       resolved_by = CASE WHEN $3::text = 'resolved' THEN named.name ELSE resolved_by END
-FROM unnest($1::uuid[], $2::text[], $5::text[], $7::timestamptz[]) AS named (source_id, dedup_key, name, said_at)
+
+
+def _changing(act: Act) -> str:
+    return f"""
+UPDATE alert SET {moving(act, at="$3::timestamptz", name="named.name")}
+FROM unnest($1::uuid[], $2::text[], $4::text[], $5::timestamptz[]) AS named (source_id, dedup_key, name, said_at)
 WHERE alert.source_id = named.source_id AND alert.dedup_key = named.dedup_key
-  AND alert.status = ANY($6::text[]) AND (named.said_at < alert.said_at) IS NOT TRUE
+  AND {is_moved_by(act)} AND (named.said_at < alert.said_at) IS NOT TRUE
 RETURNING alert.id, alert.source_id, alert.dedup_key, alert.incident_id
-"""
-# What a status may be before each change.
-BEFORE = {
-    AlertStatus.ACKNOWLEDGED: ["triggered"],
-    AlertStatus.RESOLVED: ["triggered", "acknowledged"],
-}
+"""  # noqa: S608
+
+
+# Source and key, the instant, the name of each source, and the sender's own time.
+CHANGE: Mapping[Act, str] = {act: _changing(act) for act in (Act.ACKNOWLEDGE, Act.RESOLVE)}

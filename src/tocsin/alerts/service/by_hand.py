@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from tocsin.alerts import queries
+from tocsin.alerts import lifecycle, queries
+from tocsin.alerts.lifecycle import RUNS_END, Act
 from tocsin.alerts.model import BY_HAND, Alert, AlertStatus
 from tocsin.alerts.service.routing import enqueue_routing
 from tocsin.db.engine import Tx
@@ -14,13 +15,12 @@ from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.kit.text import is_blank, storable, truncate
 from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
-from tocsin.oncall.model import RunState
 
 
 async def acknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
@@ -40,17 +40,11 @@ async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
     """Acknowledge an alert for somebody whose right to do so the caller has checked, such as whoever was paged."""
     alert = await queries.lock(tx, EVERYTHING, alert_id)
     await identity.must_stay_active(tx, who.user_id)
-    if alert.status == AlertStatus.RESOLVED:
-        raise Conflict("This alert is resolved, so there is nothing left to acknowledge.", code="alert.resolved")
-    if alert.status == AlertStatus.ACKNOWLEDGED:
+    if not lifecycle.move(alert, Act.ACKNOWLEDGE, at=tx.now, name=who.name, person_id=who.user_id):
         return alert
-    alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.ACKNOWLEDGED, tx.now, who.name
-    alert.acknowledged_by_id, alert.reminded_at = who.user_id, None
-    alert.updated_at = tx.now
     await emit(tx, AlertAcknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
-    await oncall.end_runs(
-        tx, alert_ids=[alert.id], state=RunState.ANSWERED, reason=f"{who.name} acknowledged the alert.", who=who
-    )
+    why = f"{who.name} acknowledged the alert."
+    await oncall.end_runs(tx, alert_ids=[alert.id], state=RUNS_END[Act.ACKNOWLEDGE], reason=why, who=who)
     return alert
 
 
@@ -58,10 +52,7 @@ async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "")
     """Give an alert back; it is routed anew, so somebody is paged again."""
     alert = await queries.lock(tx, who.access.reach, alert_id)
     await must_edit(tx, who, [alert])
-    if alert.status == AlertStatus.RESOLVED:
-        raise Conflict("This alert is resolved.", code="alert.resolved")
-    if alert.status == AlertStatus.TRIGGERED:
-        return alert
+    lifecycle.must(alert, Act.GIVE_BACK)
     await give_back(tx, who, alert, reason)
     return alert
 
@@ -71,15 +62,11 @@ async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
 
     The caller has locked it and checked the permission. A reminder to its owner ends, as an alert has one run at most.
     """
-    alert.status, alert.acknowledged_at, alert.acknowledged_by = AlertStatus.TRIGGERED, None, None
-    alert.acknowledged_by_id, alert.reminded_at = None, None
-    alert.updated_at, alert.routed_at, alert.route_id = tx.now, None, None
-    # Whoever gives it back wants it paged, however soon it came again.
-    alert.held_until = tx.now
+    if not lifecycle.move(alert, Act.GIVE_BACK, at=tx.now):
+        return
     await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
-    await oncall.end_runs(
-        tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="The alert was given back.", who=who
-    )
+    why = "The alert was given back."
+    await oncall.end_runs(tx, alert_ids=[alert.id], state=RUNS_END[Act.GIVE_BACK], reason=why, who=who)
     await enqueue_routing(tx, [alert.id])
 
 
@@ -101,22 +88,19 @@ async def resolve_many(tx: Tx, who: Actor, alert_ids: Sequence[UUID], *, reason:
 
 async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
     """Resolve those of these alerts that are open; returns how many. The caller has locked them."""
-    still_open = [alert for alert in alerts if alert.status != AlertStatus.RESOLVED]
-    for alert in still_open:
-        alert.status, alert.resolved_at, alert.resolved_by = AlertStatus.RESOLVED, tx.now, who.name
-        alert.updated_at = tx.now
-    if still_open:
+    ended = [alert for alert in alerts if lifecycle.move(alert, Act.RESOLVE, at=tx.now, name=who.name)]
+    if ended:
         await emit(
             tx,
             *(
                 AlertResolved(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason)
-                for alert in still_open
+                for alert in ended
             ),
         )
-        ids = [alert.id for alert in still_open]
+        ids = [alert.id for alert in ended]
         why = "The alert is resolved."
-        await oncall.end_runs(tx, alert_ids=ids, state=RunState.CANCELLED, reason=why, who=who)
-    return len(still_open)
+        await oncall.end_runs(tx, alert_ids=ids, state=RUNS_END[Act.RESOLVE], reason=why, who=who)
+    return len(ended)
 
 
 async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] | None = None) -> Alert:
@@ -124,9 +108,9 @@ async def escalate(tx: Tx, who: Actor, alert_id: UUID, *, seen: tuple[int, int] 
     alert = await queries.lock(tx, who.access.reach, alert_id)
     await must_edit(tx, who, [alert])
     runs = await oncall_queries.lock_running(tx, alert_ids=[alert.id])
-    # What runs for an acknowledged alert is a reminder to its owner, and that goes no further.
-    if not runs or alert.status != AlertStatus.TRIGGERED:
-        raise Conflict("Nobody is being paged for this alert now.", code="alert.not_escalating")
+    lifecycle.must(alert, Act.ESCALATE)
+    if not runs:
+        raise lifecycle.cannot(Act.ESCALATE)
     await oncall.escalate_run(tx, who, runs[0].id, seen=seen)
     return alert
 

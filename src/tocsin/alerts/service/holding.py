@@ -12,7 +12,8 @@ from uuid import UUID
 
 from tocsin.alerts import holding_queries, queries
 from tocsin.alerts.holding_queries import Before, Held
-from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.lifecycle import Act, may
+from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertHeld
 from tocsin.events.base import SYSTEM
@@ -27,7 +28,7 @@ async def hold_back(
     Not held back: what is worse than the alert before it, what somebody gave back, what follows on an end by hand, and
     what nobody was told of last time. The caller has locked them, and routes those whose wait begins anew at its end.
     """
-    asked = [each for each in alerts if each.status == AlertStatus.TRIGGERED and each.source_id in table.hold_downs]
+    asked = [each for each in alerts if may(each.status, Act.PAGE) and each.source_id in table.hold_downs]
     if not asked:
         return set(), []
     earliest = {each.id: tx.now - table.hold_downs[each.source_id] for each in asked}
@@ -70,7 +71,7 @@ def held_until(alert: Alert) -> datetime | None:
     until = alert.held_until
     if until is None or until <= alert.updated_at:
         return None
-    return until if alert.status == AlertStatus.TRIGGERED and alert.routed_at is None else None
+    return until if may(alert.status, Act.PAGE) and alert.routed_at is None else None
 
 
 def lets_go(held: Collection[Held]) -> dict[datetime, list[UUID]]:

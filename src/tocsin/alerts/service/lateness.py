@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from tocsin.alerts import lateness_queries, queries
+from tocsin.alerts.lifecycle import RUNS_END, Act
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertResolved
 from tocsin.events.base import ActorRef
 from tocsin.events.log import emit
 from tocsin.oncall import service as oncall
-from tocsin.oncall.model import RunState
 
 # So long a resolve that ended nothing is remembered. Messages overtake one another by seconds. Longer would be a risk:
 # a tool that lost sight of a problem, said that it was over and finds it again sends the same start once more.
@@ -88,7 +88,7 @@ async def close_missed(tx: Tx, *, limit: int) -> int:
     closed = await close_if_over(tx, await queries.lock_over_at_source(tx, since=tx.now - REMEMBERED_FOR, limit=limit))
     if closed:
         reason = "The alert is resolved."
-        await oncall.end_runs(tx, alert_ids=sorted(closed), state=RunState.CANCELLED, reason=reason)
+        await oncall.end_runs(tx, alert_ids=sorted(closed), state=RUNS_END[Act.RESOLVE], reason=reason)
     return len(closed)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from tocsin.alerts import queries, routing
-from tocsin.alerts.model import AlertStatus
+from tocsin.alerts.lifecycle import Act, may
 from tocsin.alerts.service.holding import hold_back, lets_go
 from tocsin.alerts.service.lateness import close_if_over
 from tocsin.alerts.service.wording import page_words
@@ -70,7 +70,7 @@ def _portions(alert_ids: Sequence[UUID]) -> list[Sequence[UUID]]:
 async def page_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     """Begin again what has reached nobody, because the signal came again; nobody has taken the alerts by now."""
     alerts = await queries.lock_many(tx, EVERYTHING, alert_ids)
-    await oncall.start_anew(tx, [alert.id for alert in alerts if alert.status == AlertStatus.TRIGGERED])
+    await oncall.start_anew(tx, [alert.id for alert in alerts if may(alert.status, Act.PAGE)])
 
 
 async def enqueue_routing(tx: Tx, alert_ids: Sequence[UUID]) -> None:
@@ -103,7 +103,7 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
         routed = _decide(alert, table)
         decided[alert.id] = routed.route_id
         events.append(routed.event)
-        if routed.policy_id is not None and alert.status == AlertStatus.TRIGGERED:
+        if routed.policy_id is not None and may(alert.status, Act.PAGE):
             source_name, _ = table.sources[alert.source_id]
             starts.append(
                 oncall.Start(
@@ -171,7 +171,7 @@ def _routed(
     reason = decision.reason
     if taken.policy_id is None:
         reason += " It pages nobody; the alert is only recorded."
-    elif alert.status != AlertStatus.TRIGGERED:
+    elif not may(alert.status, Act.PAGE):
         reason += f" {too_late(alert.status)}"
     return AlertRouted(
         actor=SYSTEM,
@@ -194,9 +194,7 @@ async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     An escalation that climbs already goes on. One that only notified gives way to an urgent alert; who was told of a
     mild one is not told twice.
     """
-    alerts = [
-        alert for alert in await queries.lock_many(tx, EVERYTHING, alert_ids) if alert.status == AlertStatus.TRIGGERED
-    ]
+    alerts = [alert for alert in await queries.lock_many(tx, EVERYTHING, alert_ids) if may(alert.status, Act.PAGE)]
     mild = [alert.id for alert in alerts if alert.urgency == Urgency.LOW]
     cared_for = {run.alert_id for run in await oncall_queries.lock_running(tx, alert_ids=mild)}
     cared_for |= await oncall.end_calm_runs(tx, [alert.id for alert in alerts if alert.urgency == Urgency.HIGH])
