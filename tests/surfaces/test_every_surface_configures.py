@@ -137,11 +137,11 @@ async def with_bob_off(s: Scene, tx: Tx) -> None:
 
 
 async def with_the_source_off(s: Scene, tx: Tx) -> None:
-    await alerts.update_source(tx, s.world.root, s.source.id, is_enabled=False)
+    await alerts.update_source(tx, s.world.root, s.source.id, alerts.SourceChanges(is_enabled=False))
 
 
 async def with_a_hold_down(s: Scene, tx: Tx) -> None:
-    await alerts.update_source(tx, s.world.root, s.source.id, hold_down=alerts.HoldDown(60))
+    await alerts.update_source(tx, s.world.root, s.source.id, alerts.SourceChanges(hold_down_minutes=60))
 
 
 def on_method(verb: str = "", **fields: str) -> Do:

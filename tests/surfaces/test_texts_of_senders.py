@@ -118,7 +118,7 @@ async def test_what_its_source_ended_and_what_a_person_opened_do_not_come_back(
 async def test_a_source_that_is_off_brings_nothing_back_until_it_is_on(world: World, admin: httpx.AsyncClient) -> None:
     _, alert = await an_alert(world, "Disk")
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, world.root, alert.source_id, is_enabled=False)
+        await alerts.update_source(tx, world.root, alert.source_id, alerts.SourceChanges(is_enabled=False))
     answer = (await admin.post(f"/alerts/{ALERT_ID.write(alert.id)}/actions/resolve")).json()
     assert answer["warnings"][0]["detail"].endswith("it opens a new alert once the source is switched on again.")
 
@@ -148,7 +148,7 @@ async def test_a_hold_down_is_set_on_the_page_and_by_the_api(world: World, api: 
 async def test_an_alert_that_is_held_back_says_so(world: World, admin: httpx.AsyncClient) -> None:
     ada, alert = await an_alert(world, "Link")
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, world.root, alert.source_id, hold_down=alerts.HoldDown(5))
+        await alerts.update_source(tx, world.root, alert.source_id, alerts.SourceChanges(hold_down_minutes=5))
     await world.signal({"key": "k", "status": "resolved"})
     await world.signal({"title": "Link", "key": "k", "severity": "critical"})
     await world.settle()

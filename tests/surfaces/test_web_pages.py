@@ -39,7 +39,7 @@ async def scene(world: World) -> Scene:
     await world.route(policy, 'severity <= 2 && title != "<b>"', name=HOSTILE)
     alert = await world.alert(HOSTILE, description=HOSTILE, labels={"team": HOSTILE})
     async with world.db.begin() as tx:
-        await identity.update_organisation(tx, Actor.person(admin), name=HOSTILE)
+        await identity.update_organisation(tx, Actor.person(admin), identity.OrganisationChanges(name=HOSTILE))
         await identity.update_user(tx, Actor.person(admin), responder.id, UserChanges(name=HOSTILE))
         incident = await incidents.declare(tx, Actor.person(admin), alert_id=alert.id, summary=HOSTILE)
         await incidents.comment(tx, Actor.person(responder), incident.id, f"**bold** {HOSTILE}")

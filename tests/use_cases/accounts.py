@@ -70,7 +70,7 @@ async def actor_of_token(db: Database, secret: str) -> Actor | None:
 
 async def change(db: Database, who: Actor, user: User, changes: UserChanges, if_version: int | None = None) -> User:
     async with db.begin() as tx:
-        return await identity.update_user(tx, who, user.id, changes, if_version)
+        return await identity.update_user(tx, who, user.id, changes, if_version=if_version)
 
 
 async def by_link(db: Database, token: str) -> tuple[User, str]:

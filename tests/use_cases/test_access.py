@@ -69,7 +69,7 @@ async def house(world: World) -> House:
             tx, world.root, name="Payments", members={people["tea"].id: "responder", people["gil"].id: None}
         )
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, world.root, source.id, owners=Owners([security.id]))
+        await alerts.update_source(tx, world.root, source.id, alerts.SourceChanges(owners=Owners([security.id])))
     await world.signal({"key": "a", "title": "Somebody is in", "severity": "critical"}, source)
     await world.settle()
     async with world.db.begin() as tx:
@@ -125,10 +125,12 @@ async def test_people_see_what_is_theirs_to_see_and_nothing_else(house: House, n
 Act = Callable[[Tx, Actor, House], Awaitable[object]]
 _ACTS: dict[str, Act] = {
     "comment": lambda tx, who, h: incidents.comment(tx, who, h.shared.id, "Seen."),
-    "edit": lambda tx, who, h: incidents.update(tx, who, h.shared.id, title="Refunds fail"),
+    "edit": lambda tx, who, h: incidents.update(tx, who, h.shared.id, incidents.IncidentChanges(title="Refunds fail")),
     "join": lambda tx, who, h: incidents.join(tx, who, h.shared.id),
     "resolve": lambda tx, who, h: incidents.resolve(tx, who, h.shared.id, "Done."),
-    "edit elsewhere": lambda tx, who, h: incidents.update(tx, who, h.public.id, title="Checkout"),
+    "edit elsewhere": lambda tx, who, h: incidents.update(
+        tx, who, h.public.id, incidents.IncidentChanges(title="Checkout")
+    ),
     "comment elsewhere": lambda tx, who, h: incidents.comment(tx, who, h.public.id, "Seen."),
     "declare": lambda tx, who, h: incidents.declare(tx, who, title="More"),
 }
@@ -169,16 +171,18 @@ async def test_a_grant_shows_one_thing_and_lets_act_on_it(house: House) -> None:
             )
         who = await house.who(name)
         async with house.world.db.begin() as tx:
-            assert (await incidents.update(tx, who, house.secret.id, title=f"By {name}")).title == f"By {name}"
+            assert (
+                await incidents.update(tx, who, house.secret.id, incidents.IncidentChanges(title=f"By {name}"))
+            ).title == f"By {name}"
             assert not who.may(P.INCIDENT_EDIT)
             with pytest.raises(Denied):
-                await incidents.update(tx, who, house.public.id, title="x")
+                await incidents.update(tx, who, house.public.id, incidents.IncidentChanges(title="x"))
         async with house.world.db.begin() as tx:
             await incidents.revoke_grant(tx, ada, made.id)
         who = await house.who(name)
         with pytest.raises(NotFound):
             async with house.world.db.begin() as tx:
-                await incidents.update(tx, who, house.secret.id, title="x")
+                await incidents.update(tx, who, house.secret.id, incidents.IncidentChanges(title="x"))
 
 
 async def test_a_grant_for_a_source_shows_its_alerts_and_the_incidents_that_they_are_in(house: House) -> None:
@@ -211,7 +215,7 @@ async def test_whoever_is_asked_sees_and_answers_whatever_their_role(house: Hous
         assert [a.title for a in await alert_queries.of_incident(tx, gil.access, house.secret.id)] == ["Somebody is in"]
         await incidents.acknowledge(tx, gil, house.secret.id)
         with pytest.raises(Denied):
-            await incidents.update(tx, gil, house.secret.id, title="Not theirs to change")
+            await incidents.update(tx, gil, house.secret.id, incidents.IncidentChanges(title="Not theirs to change"))
         assert len(await incident_queries.listed(tx, gil.access)) == 2
 
 
@@ -221,20 +225,24 @@ async def test_nobody_hides_something_from_themselves(house: House) -> None:
     for owners in (Owners(is_private=True), Owners([house.teams["payments"]], is_private=True)):
         with pytest.raises(Invalid, match="see it yourself"):
             async with house.world.db.begin() as tx:
-                await incidents.update(tx, bob, house.shared.id, owners=owners)
+                await incidents.update(tx, bob, house.shared.id, incidents.IncidentChanges(owners=owners))
     with pytest.raises(Invalid, match="does not exist"):
         async with house.world.db.begin() as tx:
-            await incidents.update(tx, bob, house.shared.id, owners=Owners([house.teams["security"]]))
+            await incidents.update(
+                tx, bob, house.shared.id, incidents.IncidentChanges(owners=Owners([house.teams["security"]]))
+            )
 
 
 async def test_what_one_does_not_see_stays_with_its_team(house: House) -> None:
     """Whoever names other owners takes nothing from a team that they do not know of."""
     async with house.world.db.begin() as tx:
         both = Owners([house.teams["payments"], house.teams["security"]])
-        await incidents.update(tx, house.world.root, house.shared.id, owners=both)
+        await incidents.update(tx, house.world.root, house.shared.id, incidents.IncidentChanges(owners=both))
     tea = await house.who("tea")
     async with house.world.db.begin() as tx:
-        after = await incidents.update(tx, tea, house.shared.id, owners=Owners([house.teams["payments"]]))
+        after = await incidents.update(
+            tx, tea, house.shared.id, incidents.IncidentChanges(owners=Owners([house.teams["payments"]]))
+        )
         assert set(after.team_ids) == {house.teams["payments"], house.teams["security"]}
 
 

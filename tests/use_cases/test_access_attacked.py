@@ -122,8 +122,8 @@ async def test_a_token_acts_on_what_it_has_no_scope_to_read(house: House, scope:
     world = house.world
     ada = await house.who("ada")
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, ada, house.source.id, owners=Owners([]))
-        await incidents.update(tx, ada, house.secret.id, owners=Owners([]))
+        await alerts.update_source(tx, ada, house.source.id, alerts.SourceChanges(owners=Owners([])))
+        await incidents.update(tx, ada, house.secret.id, incidents.IncidentChanges(owners=Owners([])))
     who = await house.who("ada", scope)
     async with world.db.begin() as tx:
         match scope:
@@ -140,7 +140,7 @@ async def test_a_token_acts_on_what_it_has_no_scope_to_read(house: House, scope:
                 await alerts.open_by_hand(tx, who, source_id=house.source.id, title="By hand")
                 await alerts.resolve_source_alerts(tx, who, house.source.id)
             case P.SOURCE_MANAGE:
-                await alerts.update_source(tx, who, house.source.id, name="Renamed")
+                await alerts.update_source(tx, who, house.source.id, alerts.SourceChanges(name="Renamed"))
             case _:
                 await incidents.page(tx, who, house.shared.id, [PageTarget("user", house.people["bob"].id)])
     async with world.db.begin() as tx:
@@ -206,7 +206,7 @@ async def test_the_story_of_an_alert_does_not_tell_of_an_incident_that_is_hidden
     """C8, F020: neither its number nor its title, in the explanation and in the live stream."""
     world = house.world
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, world.root, house.source.id, owners=Owners([]))
+        await alerts.update_source(tx, world.root, house.source.id, alerts.SourceChanges(owners=Owners([])))
     ada, bob = await house.who("ada"), await house.who("bob")
     async with world.db.begin() as tx:
         await incidents.join(tx, ada, house.secret.id)
@@ -227,7 +227,9 @@ async def test_what_a_guest_of_a_team_may_see_reaches_their_stream(house: House)
     """C8: what a source of their team sends comes live, and what is taken from the team stops to."""
     world = house.world
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, world.root, house.source.id, owners=Owners([house.teams["payments"]]))
+        await alerts.update_source(
+            tx, world.root, house.source.id, alerts.SourceChanges(owners=Owners([house.teams["payments"]]))
+        )
     gil = await house.who("gil")
     async with world.db.begin() as tx:
         seen = await sight(tx, gil.access)
@@ -240,7 +242,7 @@ async def test_what_a_guest_of_a_team_may_see_reaches_their_stream(house: House)
 
     assert all(of_shared(events))
     async with world.db.begin() as tx:
-        await incidents.update(tx, world.root, house.shared.id, owners=Owners([]))
+        await incidents.update(tx, world.root, house.shared.id, incidents.IncidentChanges(owners=Owners([])))
     assert not any(of_shared(await world.app.live.since((0, 0))))
 
 
@@ -248,7 +250,9 @@ async def test_an_incident_with_a_hidden_alert_ends_as_any_other(house: House) -
     """C8: who may cancel it may, whether or not they see each alert that is in it."""
     bob = await house.who("bob")
     async with house.world.db.begin() as tx:
-        await incidents.update(tx, house.world.root, house.secret.id, owners=Owners([], is_private=False))
+        await incidents.update(
+            tx, house.world.root, house.secret.id, incidents.IncidentChanges(owners=Owners([], is_private=False))
+        )
         await incidents.join(tx, await house.who("ada"), house.secret.id)
     async with house.world.db.begin() as tx:
         done = await incidents.cancel(tx, bob, house.secret.id, CancelReason.DUPLICATE, duplicate_of=house.public.id)
@@ -334,7 +338,7 @@ async def test_whoever_may_act_on_less_hands_over_what_they_had_by_it(house: Hou
                 )  # fmt: skip
             case _:
                 pass
-        await incidents.assign_role(tx, world.root, incident.id, held, id)
+        await incidents.assign_roles(tx, world.root, incident.id, {held: id})
     await world.settle()
     async with world.db.begin() as tx:
         match how:
@@ -361,11 +365,11 @@ async def test_nobody_gives_away_a_source_that_they_see_by_its_team_alone(house:
         await identity.create_role(tx, world.root, name="Keeper", permissions=[P.SOURCE_MANAGE])
         payments, gil = house.teams["payments"], house.people["gil"].id
         await identity.update_members(tx, world.root, payments, {gil: "keeper"})
-        await alerts.update_source(tx, world.root, house.source.id, owners=Owners([payments]))
+        await alerts.update_source(tx, world.root, house.source.id, alerts.SourceChanges(owners=Owners([payments])))
     who = await house.who("gil")
     with pytest.raises(Invalid, match="see it yourself"):
         async with world.db.begin() as tx:
-            await alerts.update_source(tx, who, house.source.id, owners=Owners([]))
+            await alerts.update_source(tx, who, house.source.id, alerts.SourceChanges(owners=Owners([])))
     async with world.db.begin() as tx:
         assert (await access(tx, who.must_be_someone())).own_sources == {house.source.id}
 

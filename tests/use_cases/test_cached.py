@@ -16,7 +16,9 @@ async def test_a_change_is_seen_by_the_next_alert(world: World) -> None:
     await world.route(policy)
     await world.alert("first")
     async with world.db.begin() as tx:
-        await oncall.update_policy(tx, world.root, policy.id, steps=[oncall.StepDraft([bob.id], 5)])
+        await oncall.update_policy(
+            tx, world.root, policy.id, oncall.PolicyChanges(steps=[oncall.StepDraft([bob.id], 5)])
+        )
     await world.alert("second")
     assert (world.mail.subjects(ada), world.mail.subjects(bob)) == (["first"], ["second"])
 
@@ -27,7 +29,9 @@ async def test_a_change_that_is_rolled_back_is_never_seen(world: World) -> None:
     policy = await world.policy([ada])
     await world.route(policy)
     async with world.db.begin() as tx:
-        await oncall.update_policy(tx, world.root, policy.id, steps=[oncall.StepDraft([bob.id], 5)])
+        await oncall.update_policy(
+            tx, world.root, policy.id, oncall.PolicyChanges(steps=[oncall.StepDraft([bob.id], 5)])
+        )
         await tx.flush()
         await world.alert("in between")
         await tx.session.rollback()

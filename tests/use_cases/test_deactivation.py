@@ -176,8 +176,8 @@ async def test_the_lead_falls_to_the_commander(world: World) -> None:
     ada, bob, cyd = await world.people("ada", "bob", "cyd")
     incident = await incident_of(world, ada, joined=(cyd, bob))
     async with world.db.begin() as tx:
-        await service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.COMMANDER, bob.id)
-        await service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.COMMUNICATOR, ada.id)
+        await service.assign_roles(tx, world.actor(ada), incident.id, {IncidentRole.COMMANDER: bob.id})
+        await service.assign_roles(tx, world.actor(ada), incident.id, {IncidentRole.COMMUNICATOR: ada.id})
     await switch_off(world, ada)
     found = await again(world, incident)
     assert (found.lead_id, found.commander_id, found.communicator_id) == (bob.id, bob.id, None)
@@ -203,7 +203,7 @@ async def test_a_commander_who_led_alone_is_followed_by_a_lead(world: World) -> 
     ada, bob = await world.people("ada", "bob")
     incident = await incident_of(world, ada, joined=(bob,))
     async with world.db.begin() as tx:
-        await service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.COMMANDER, ada.id)
+        await service.assign_roles(tx, world.actor(ada), incident.id, {IncidentRole.COMMANDER: ada.id})
         await tx.session.execute(Incident.__table__.update().values(lead_id=None))
     await switch_off(world, ada)
     found = await again(world, incident)
@@ -268,9 +268,9 @@ async def test_what_names_somebody_is_told_before_they_are_switched_off(world: W
         assert (await tx.session.get_one(User, ada.id)).is_active
         # What has come since it was looked at is asked about again.
         with pytest.raises(InUse):
-            await service.update_person(tx, world.root, ada.id, OFF, confirmed=seen[:2])
+            await service.update_person(tx, world.root, ada.id, OFF, confirmed=service.mark_of(seen[:2]))
     async with world.db.begin() as tx:
-        assert not (await service.update_person(tx, world.root, ada.id, OFF, confirmed=seen)).is_active
+        assert not (await service.update_person(tx, world.root, ada.id, OFF, confirmed=service.mark_of(seen))).is_active
 
 
 async def test_somebody_whom_nothing_names_goes_without_a_question(world: World) -> None:

@@ -50,7 +50,9 @@ async def stage(world: World, *, hold_down: int | None = 5) -> Stage:
     await world.route(await world.policy([ada], wait=minutes(60)))
     source = await world.source()
     async with world.db.begin() as tx:
-        source = await alerts.update_source(tx, world.root, source.id, hold_down=alerts.HoldDown(hold_down))
+        source = await alerts.update_source(
+            tx, world.root, source.id, alerts.SourceChanges(hold_down_minutes=hold_down)
+        )
     return Stage(world, source, ada)
 
 
@@ -217,11 +219,11 @@ async def test_a_hold_down_has_its_bounds(world: World, minutes_given: int) -> N
     source = await world.source()
     async with world.db.begin() as tx:
         with pytest.raises(Invalid, match=r"1,440"):
-            await alerts.update_source(tx, world.root, source.id, hold_down=alerts.HoldDown(minutes_given))
+            await alerts.update_source(tx, world.root, source.id, alerts.SourceChanges(hold_down_minutes=minutes_given))
 
 
 async def test_only_who_manages_sources_sets_it(world: World) -> None:
     source, ada = await world.source(), await world.person("ada")
     async with world.db.begin() as tx:
         with pytest.raises(Denied):
-            await alerts.update_source(tx, world.actor(ada), source.id, hold_down=alerts.HoldDown(5))
+            await alerts.update_source(tx, world.actor(ada), source.id, alerts.SourceChanges(hold_down_minutes=5))

@@ -28,12 +28,14 @@ FOUR_HOURS = timedelta(hours=4)
 
 async def patience(world: World, *, remind: int | None = None, give_back: int | None = None) -> None:
     async with world.db.begin() as tx:
-        await identity.update_organisation(tx, world.root, patience=identity.Patience(remind, give_back))
+        await identity.update_organisation(
+            tx, world.root, identity.OrganisationChanges(remind_after_hours=remind, give_back_after_hours=give_back)
+        )
 
 
 async def close_after(world: World, alert: Alert, hours: int | None) -> None:
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, world.root, alert.source_id, stale=alerts.Staleness(hours))
+        await alerts.update_source(tx, world.root, alert.source_id, alerts.SourceChanges(close_after_hours=hours))
 
 
 async def taken(world: World, *, severity: str = "critical") -> tuple[Alert, User, User]:

@@ -72,7 +72,7 @@ async def test_the_list_is_filtered_and_searched(team: Team) -> None:
     two = await team.incident(team.bob, title="Search is slow", summary="Since the disk_move")
     async with team.db.begin() as tx:
         await service.resolve(tx, person(team.ada), one.id, "Done.")
-        await service.assign_role(tx, person(team.ada), two.id, IncidentRole.COMMANDER, team.ada.id)
+        await service.assign_roles(tx, person(team.ada), two.id, {IncidentRole.COMMANDER: team.ada.id})
 
     async def found(**filters: object) -> list[str]:
         async with team.db.begin() as tx:

@@ -22,12 +22,16 @@ async def test_fields_change_with_their_old_and_new_value(team: Team) -> None:
     async with team.db.begin() as tx:
         start = tx.now - timedelta(hours=1)
         changed = await service.update(
-            tx, person(team.bob), "INC-1", title="Checkout is slow", summary="", started_at=start, if_version=1
+            tx,
+            person(team.bob),
+            "INC-1",
+            service.IncidentChanges(title="Checkout is slow", summary="", started_at=start),
+            if_version=1,
         )
         assert (changed.title, changed.started_at, changed.version) == ("Checkout is slow", start, 2)
-        await service.update(tx, person(team.bob), "INC-1", title="Checkout is slow")
-        await service.change_severity(tx, person(team.bob), "INC-1", 1)
-        same = await service.change_severity(tx, person(team.bob), "INC-1", 1)
+        await service.update(tx, person(team.bob), "INC-1", service.IncidentChanges(title="Checkout is slow"))
+        await service.update(tx, person(team.bob), "INC-1", service.IncidentChanges(severity=1))
+        same = await service.update(tx, person(team.bob), "INC-1", service.IncidentChanges(severity=1))
         assert same.version == 3
         event = (await queries.timeline(tx, incident.id, limit=2))[1]
     assert event.data["changes"][0] == {"field": "title", "old": "Checkout is down", "new": "Checkout is slow"}
@@ -41,17 +45,19 @@ async def test_an_old_copy_is_refused_and_nothing_is_lost(team: Team) -> None:
     """F040."""
     incident = await team.incident()
     async with team.db.begin() as tx:
-        await service.update(tx, person(team.ada), incident.id, summary="It is the disk.", if_version=1)
+        await service.update(
+            tx, person(team.ada), incident.id, service.IncidentChanges(summary="It is the disk."), if_version=1
+        )
     async with team.db.begin() as tx:
         who = person(team.bob)
         for attempt in (
-            service.update(tx, who, incident.id, summary="x", if_version=1),
-            service.change_severity(tx, who, incident.id, 1, if_version=1),
+            service.update(tx, who, incident.id, service.IncidentChanges(summary="x"), if_version=1),
+            service.update(tx, who, incident.id, service.IncidentChanges(severity=1), if_version=1),
             service.update_status(tx, who, incident.id, Status.IDENTIFIED, if_version=1),
             service.resolve(tx, who, incident.id, "x", if_version=1),
             service.close(tx, who, incident.id, "x", if_version=1),
             service.cancel(tx, who, incident.id, CancelReason.OTHER, if_version=1),
-            service.assign_role(tx, who, incident.id, IncidentRole.LEAD, None, if_version=1),
+            service.assign_roles(tx, who, incident.id, {IncidentRole.LEAD: None}, if_version=1),
             service.acknowledge(tx, who, incident.id, if_version=1),
         ):
             with pytest.raises(Stale, match="Nothing was saved"):
@@ -66,7 +72,9 @@ async def test_of_two_edits_at_once_one_wins(team: Team) -> None:
 
     async def edit(user: User) -> None:
         async with team.db.begin() as tx:
-            await service.update(tx, person(user), incident.id, title=f"By {user.name}", if_version=1)
+            await service.update(
+                tx, person(user), incident.id, service.IncidentChanges(title=f"By {user.name}"), if_version=1
+            )
 
     results = await asyncio.gather(edit(team.ada), edit(team.bob), return_exceptions=True)
     assert sorted(str(type(result).__name__) for result in results) == ["NoneType", "Stale"]
@@ -145,9 +153,9 @@ async def test_a_role_is_given_passed_on_and_given_up(team: Team) -> None:
     incident = await team.incident()
     async with team.db.begin() as tx:
         for user_id in (team.bob.id, team.bob.id, team.ada.id, None):
-            await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.COMMANDER, user_id)
+            await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.COMMANDER: user_id})
         with pytest.raises(Invalid, match="who can sign in"):
-            await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.COMMUNICATOR, uuid4())
+            await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.COMMUNICATOR: uuid4()})
     assert await team.responders(incident) == {"Ada": ("joined", "self"), "Bob": ("joined", "role")}
     assert (await team.record(incident))[-4:] == [
         "Bob joined",

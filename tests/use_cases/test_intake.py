@@ -297,7 +297,7 @@ async def test_a_source_that_opened_alerts_cannot_be_deleted_but_switched_off(wo
         with pytest.raises(Exception, match="Switch it off instead"):
             await alerts.delete_source(tx, world.root, source.id)
     async with world.db.begin() as tx:
-        changed = await alerts.update_source(tx, world.root, source.id, is_enabled=False)
+        changed = await alerts.update_source(tx, world.root, source.id, alerts.SourceChanges(is_enabled=False))
     assert changed.is_enabled is False
 
 

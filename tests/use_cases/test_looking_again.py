@@ -36,7 +36,7 @@ async def add_mail(world: World, person: User) -> None:
 async def write(world: World, policy_id: object, *steps: tuple[User, int]) -> None:
     drafts = [oncall.StepDraft([person.id], wait) for person, wait in steps]
     async with world.db.begin() as tx:
-        await oncall.update_policy(tx, world.root, policy_id, steps=drafts)  # pyright: ignore[reportArgumentType]
+        await oncall.update_policy(tx, world.root, policy_id, oncall.PolicyChanges(steps=drafts))  # pyright: ignore[reportArgumentType]
     await world.settle()
 
 
@@ -230,7 +230,7 @@ async def test_a_hold_down_that_is_taken_back_lets_go_of_what_it_holds(
 
     async def hold_down(for_minutes: int | None) -> None:
         async with world.db.begin() as tx:
-            await alerts.update_source(tx, world.root, source.id, hold_down=alerts.HoldDown(for_minutes))
+            await alerts.update_source(tx, world.root, source.id, alerts.SourceChanges(hold_down_minutes=for_minutes))
         await world.settle()
 
     async def says(status: str) -> None:

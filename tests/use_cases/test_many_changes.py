@@ -57,7 +57,7 @@ async def test_changes_of_the_same_thing_are_looked_at_once(world: World, monkey
     for wait in (50, 40, 30, 20, 10):
         async with world.db.begin() as tx:
             drafts = [oncall.StepDraft([person.id], wait) for person in (ada, bob)]
-            await oncall.update_policy(tx, world.root, policy.id, steps=drafts)
+            await oncall.update_policy(tx, world.root, policy.id, oncall.PolicyChanges(steps=drafts))
     await world.settle()
     assert len(looks.at) == 5
     await world.let_pass(minutes(11))
@@ -74,7 +74,7 @@ async def test_a_later_change_that_does_not_wait_stands_for_nothing(world: World
     for wait in (20, 10):
         async with world.db.begin() as tx:
             drafts = [oncall.StepDraft([person.id], wait) for person in (ada, bob)]
-            await oncall.update_policy(tx, world.root, policy.id, steps=drafts)
+            await oncall.update_policy(tx, world.root, policy.id, oncall.PolicyChanges(steps=drafts))
     held = "owner = 999, lease_until = tocsin_now() + interval '1 h'" if it == "has begun" else "due = due + '1 min'"
     newest = "SELECT max(id) FROM job WHERE kind = $1"
     await world.db.pool.execute(f"UPDATE job SET {held} WHERE id = ({newest})", app.LOOK_AGAIN)

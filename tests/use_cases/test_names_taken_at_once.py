@@ -29,7 +29,7 @@ async def test_a_name_that_is_taken_in_this_instant_is_taken(world: World, what:
                 steps = [oncall.StepDraft([ada.id], 5)]
                 return await oncall.create_policy(tx, world.root, name="Duty", steps=steps)
             case "policy renamed":
-                return await oncall.update_policy(tx, world.root, policy.id, name="Duty")
+                return await oncall.update_policy(tx, world.root, policy.id, oncall.PolicyChanges(name="Duty"))
             case "team":
                 return await identity.create_team(tx, world.root, name="Duty")
             case "person":

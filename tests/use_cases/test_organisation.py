@@ -34,7 +34,9 @@ async def test_incident_numbers_have_no_gaps_and_no_doubles(db: Database) -> Non
 
 async def rename(db: Database, who: Actor, name: str, if_version: int | None = None) -> Organisation:
     async with db.begin() as tx:
-        return await identity.update_organisation(tx, who, name=name, if_version=if_version)
+        return await identity.update_organisation(
+            tx, who, identity.OrganisationChanges(name=name), if_version=if_version
+        )
 
 
 async def test_an_administrator_renames_the_organisation(db: Database) -> None:

@@ -33,7 +33,7 @@ async def page_of(tx: Tx, alert_id: UUID, name: str = "Bob") -> UUID:
 
 
 async def take_lead(tx: Tx, who: Actor, id: UUID) -> object:
-    return await service.assign_role(tx, who, id, IncidentRole.LEAD, who.user_id)
+    return await service.assign_roles(tx, who, id, {IncidentRole.LEAD: who.user_id})
 
 
 @pytest.mark.parametrize("act", [service.acknowledge, service.join, take_lead])
@@ -59,7 +59,7 @@ async def test_a_role_that_somebody_else_gives_silences_nobody(team: Team) -> No
     alert_id = await team.alert(paging=team.bob)
     incident = await team.incident(alert_id=alert_id, page_others=True)
     async with team.db.begin() as tx:
-        await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.LEAD, team.bob.id)
+        await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.LEAD: team.bob.id})
     assert await team.run_states() == ["running"]
 
 

@@ -127,6 +127,6 @@ async def test_who_was_switched_off_is_named_by_nothing_new(world: World) -> Non
         await incidents.update_person(tx, world.root, ada.id, UserChanges(is_active=False), confirmed=True)
     async with world.db.begin() as tx:
         steps = [service.StepDraft([ada.id], 5), service.StepDraft([bob.id], 5)]
-        await service.update_policy(tx, world.root, policy.id, steps=steps)
+        await service.update_policy(tx, world.root, policy.id, service.PolicyChanges(steps=steps))
     with pytest.raises(Invalid, match="Ada cannot be paged"):
         await world.policy([ada], name="Night")

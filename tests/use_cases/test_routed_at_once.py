@@ -164,7 +164,7 @@ async def test_a_configuration_that_changed_meanwhile_is_not_decided_by(world: W
     policy = await world.policy([ada])
     async with world.db.begin() as tx:
         [row] = await queries.routes(tx)
-        changes = alerts.RouteChanges(changes_policy=True, escalation_policy_id=policy.id)
+        changes = alerts.RouteChanges(escalation_policy_id=policy.id)
         await alerts.update_route(tx, world.root, row.id, changes)
     await submit(world, source, "door")
     assert await decided(world) == (["disk"], 1)

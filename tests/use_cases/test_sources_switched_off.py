@@ -22,7 +22,7 @@ async def send(world: World, source: AlertSource, body: object) -> httpx.Respons
 
 async def switch_off(world: World, source: AlertSource) -> None:
     async with world.db.begin() as tx:
-        await alerts.update_source(tx, world.root, source.id, is_enabled=False)
+        await alerts.update_source(tx, world.root, source.id, alerts.SourceChanges(is_enabled=False))
 
 
 async def statuses(world: World) -> list[str]:

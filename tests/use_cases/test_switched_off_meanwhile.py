@@ -116,7 +116,7 @@ async def test_nobody_is_given_a_role(world: World) -> None:
         await behind(
             world.db,
             going_off(world, bob),
-            act(world, lambda tx: service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.LEAD, bob.id)),
+            act(world, lambda tx: service.assign_roles(tx, world.actor(ada), incident.id, {IncidentRole.LEAD: bob.id})),
         )
     async with world.db.begin() as tx:
         assert (await queries.get(tx, EVERYTHING, incident.id)).lead_id == ada.id
@@ -146,7 +146,7 @@ async def test_the_lead_does_not_fall_to_a_commander_who_leaves_too(world: World
         async with world.db.begin() as tx:
             await service.join(tx, world.actor(person), incident.id)
     async with world.db.begin() as tx:
-        await service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.COMMANDER, bob.id)
+        await service.assign_roles(tx, world.actor(ada), incident.id, {IncidentRole.COMMANDER: bob.id})
     async with world.db.begin() as tx:
         await going_off(world, ada)(tx)
     await behind(

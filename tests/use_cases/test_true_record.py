@@ -46,7 +46,7 @@ async def test_whoever_leads_by_what_another_did_is_said_why(team: Team) -> None
     alert_id, brought, own = await team.alert(), await team.incident(), await team.incident(title="Disk is full")
     async with team.db.begin() as tx:
         for incident in (brought, own):
-            await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.LEAD, None)
+            await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.LEAD: None})
     async with team.db.begin() as tx:
         await alerts.acknowledge(tx, person(team.bob), alert_id)
         await service.link_alerts(tx, person(team.ada), brought.id, [alert_id])
@@ -73,11 +73,11 @@ async def test_the_lead_of_an_incident_that_is_worked_on_is_handed_over_and_not_
     """F033: nor can the commander go who leads it for want of a lead; before work begins it may be empty."""
     incident = await team.incident()
     async with team.db.begin() as tx:
-        await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.LEAD, None)
-        await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.COMMANDER, team.bob.id)
+        await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.LEAD: None})
+        await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.COMMANDER: team.bob.id})
         await service.update_status(tx, person(team.ada), incident.id, Status.IDENTIFIED)
         with pytest.raises(Conflict, match="Somebody has to lead INC-1"):
-            await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.COMMANDER, None)
+            await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.COMMANDER: None})
         await service.assign_roles(
             tx,
             person(team.ada),
@@ -85,7 +85,7 @@ async def test_the_lead_of_an_incident_that_is_worked_on_is_handed_over_and_not_
             {IncidentRole.COMMANDER: None, IncidentRole.LEAD: team.ada.id},
         )
         with pytest.raises(Conflict, match="Give the lead to somebody else") as refused:
-            await service.assign_role(tx, person(team.ada), incident.id, IncidentRole.LEAD, None)
+            await service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.LEAD: None})
         assert refused.value.code == "incident.lead_required"
         assert (await queries.get(tx, EVERYTHING, incident.id)).lead_id == team.ada.id
 
@@ -113,8 +113,8 @@ async def test_nothing_but_the_note_changes_about_people_once_it_is_over(team: T
         await service.resolve(tx, person(team.ada), incident.id, "Done.")
     async with team.db.begin() as tx:
         for refused in (
-            service.assign_role(tx, person(team.ada), incident.id, IncidentRole.COMMANDER, team.bob.id),
-            service.assign_role(tx, person(team.ada), incident.id, IncidentRole.LEAD, None),
+            service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.COMMANDER: team.bob.id}),
+            service.assign_roles(tx, person(team.ada), incident.id, {IncidentRole.LEAD: None}),
             service.leave(tx, person(team.bob), incident.id),
         ):
             with pytest.raises(Conflict, match="Reopen it first"):
@@ -127,7 +127,7 @@ async def test_an_incident_that_begins_again_has_a_lead_who_may_act(world: World
     ada, bob, cyd = await world.people("ada", "bob", "cyd")
     async with world.db.begin() as tx:
         incident = await service.declare(tx, world.actor(ada), title="Checkout is down")
-        await service.assign_role(tx, world.actor(ada), incident.id, IncidentRole.COMMANDER, bob.id)
+        await service.assign_roles(tx, world.actor(ada), incident.id, {IncidentRole.COMMANDER: bob.id})
         await service.resolve(tx, world.actor(ada), incident.id, "Done.")
     for gone in (ada, bob):
         async with world.db.begin() as tx:
@@ -149,18 +149,22 @@ async def test_another_note_is_refused_and_the_first_can_be_corrected(team: Team
     incident = await team.incident()
     async with team.db.begin() as tx:
         with pytest.raises(Conflict, match="no resolution note"):
-            await service.update(tx, person(team.ada), incident.id, resolution_note="Too early.")
+            await service.update(
+                tx, person(team.ada), incident.id, service.IncidentChanges(resolution_note="Too early.")
+            )
         await service.resolve(tx, person(team.ada), incident.id, "Restarted it.")
         for verb in (service.resolve, service.close):
             with pytest.raises(Conflict, match="already, with another note") as refused:
                 await verb(tx, person(team.bob), incident.id, "Rolled back.")
             assert refused.value.code == "incident.resolved"
         with pytest.raises(Invalid):
-            await service.update(tx, person(team.bob), incident.id, resolution_note="  ")
+            await service.update(tx, person(team.bob), incident.id, service.IncidentChanges(resolution_note="  "))
         await service.close(tx, person(team.bob), incident.id, "Restarted it.")
         with pytest.raises(Conflict, match="is closed already"):
             await service.close(tx, person(team.bob), incident.id, "Rolled back.")
-        corrected = await service.update(tx, person(team.bob), incident.id, resolution_note="Rolled back.")
+        corrected = await service.update(
+            tx, person(team.bob), incident.id, service.IncidentChanges(resolution_note="Rolled back.")
+        )
         assert (corrected.resolution_note, corrected.status) == ("Rolled back.", "closed")
     last = (await events(team, incident, "incident.updated"))[-1]
     line = describe(last.name, last.actor_name, last.data)
@@ -217,10 +221,12 @@ async def test_a_start_lies_before_the_declaration_and_not_ages_ago(team: Team) 
             (datetime(26, 11, 28, tzinfo=UTC), "ten years ago"),
         ):
             with pytest.raises(Invalid, match=why):
-                await service.update(tx, person(team.ada), incident.id, started_at=wrong)
+                await service.update(tx, person(team.ada), incident.id, service.IncidentChanges(started_at=wrong))
         with pytest.raises(Invalid, match="ten years ago"):
             await service.declare(tx, person(team.ada), title="x", started_at=datetime(26, 11, 28, tzinfo=UTC))
-        same = await service.update(tx, person(team.ada), incident.id, started_at=incident.declared_at)
+        same = await service.update(
+            tx, person(team.ada), incident.id, service.IncidentChanges(started_at=incident.declared_at)
+        )
         assert same.started_at == same.declared_at
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -21,7 +21,6 @@ from tocsin.api.base.http import (
     Listing,
     Time,
     answer,
-    given,
     listing,
     read_if_match,
 )
@@ -31,6 +30,7 @@ from tocsin.identity.access import P
 from tocsin.kit.clock import stamp
 from tocsin.oncall.model import POLICY_ID
 
+T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Position = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
 Condition = Annotated[str, msgspec.Meta(max_length=2000, description="CEL over the fields of an alert.")]
@@ -138,14 +138,12 @@ async def edit_alert_route(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditRoute], if_match: IfMatch = None
 ) -> Response[RouteOut]:
     """Change a route (JSON merge patch); alerts that were routed before keep their decision."""
-    policy = data.escalation_policy_id
     changes = service.RouteChanges(
-        name=given(data.name),
-        condition=given(data.condition),
-        is_catch_all=given(data.is_catch_all),
-        is_enabled=given(data.is_enabled),
-        changes_policy=not isinstance(policy, msgspec.UnsetType),
-        escalation_policy_id=None if isinstance(policy, msgspec.UnsetType) else _policy(policy),
+        name=data.name,
+        condition=data.condition,
+        escalation_policy_id=_policy(data.escalation_policy_id),
+        is_catch_all=data.is_catch_all,
+        is_enabled=data.is_enabled,
     )
     async with context.begin() as tx:
         route = await service.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=read_if_match(if_match))
@@ -162,16 +160,14 @@ async def delete_alert_route(context: Ctx, who: Who, id: Id) -> None:
 @post("/{id:str}/actions/move", status_code=200, needs=P.ONCALL_MANAGE)
 async def move_alert_route(context: Ctx, who: Who, id: Id, data: JSONBody[MoveRoute]) -> Response[RouteOut]:
     """Try a route one place earlier or later; answers with the route in its new place."""
-    route_id = ROUTE_ID.read(id)
     async with context.begin() as tx:
-        await service.move_route(tx, who, route_id, up=data.direction == "up")
-        route = await queries.route(tx, route_id)
+        route = await service.move_route(tx, who, ROUTE_ID.read(id), up=data.direction == "up")
     return answer(_write(route), version=route.version)
 
 
-def _policy(id: str | None) -> UUID | None:
+def _policy(id: str | T) -> UUID | T:
     with naming("escalation_policy_id"):
-        return POLICY_ID.read(id) if id is not None else None
+        return POLICY_ID.read(id) if isinstance(id, str) else id
 
 
 ROUTER = Router(

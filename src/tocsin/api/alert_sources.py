@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -39,8 +38,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, Actor
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.kit.addresses import at
-from tocsin.kit.clock import stamp, utc_now
-from tocsin.kit.errors import Conflict
+from tocsin.kit.clock import stamp
 
 _JSON = "application/json"
 CloseAfter = Annotated[int, msgspec.Meta(ge=1, le=service.MOST_HOURS)]
@@ -170,18 +168,15 @@ async def edit_alert_source(
 
     A source that is off opens nothing (403); what ends or answers its open alerts is taken all the same.
     """
+    changes = service.SourceChanges(
+        name=data.name,
+        is_enabled=data.is_enabled,
+        close_after_hours=data.close_after_hours,
+        hold_down_minutes=data.hold_down_minutes,
+        owners=read_owners(given(data.team_ids), given(data.is_private)),
+    )
     async with context.begin() as tx:
-        source = await service.update_source(
-            tx,
-            who,
-            SOURCE_ID.read(id),
-            name=given(data.name),
-            is_enabled=given(data.is_enabled),
-            stale=None if data.close_after_hours is msgspec.UNSET else service.Staleness(data.close_after_hours),
-            hold_down=None if data.hold_down_minutes is msgspec.UNSET else service.HoldDown(data.hold_down_minutes),
-            owners=read_owners(given(data.team_ids), given(data.is_private)),
-            if_version=read_if_match(if_match),
-        )
+        source = await service.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=read_if_match(if_match))
     return answer(_write(context, who, source), version=source.version)
 
 
@@ -223,11 +218,7 @@ async def resolve_source_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[E
 async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> SignalOut:
     """Send a sample signal the way the tool would; it opens an alert and is routed, so people may be paged."""
     async with context.begin() as tx:
-        source = await queries.source(tx, who.access, SOURCE_ID.read(id))
-        who.must(P.SOURCE_MANAGE, on=source)
-    if not source.is_enabled:
-        raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
-    body = msgspec.json.encode(_sample(source, utc_now()))
+        source, body = await service.sample_signal(tx, who, SOURCE_ID.read(id))
     parsed = ADAPTERS[source.kind].parse(body, {"content-type": _JSON})
 
     # No transaction is open here, not even with an Idempotency-Key: intake commits in its own, together with what
@@ -238,26 +229,6 @@ async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBod
         mine = next((signal for signal in newest if signal.body == body), newest[0])
         effects = await queries.effects_of(tx, [mine.id])
     return write_signal(mine, effects.get(mine.id, []))
-
-
-def _sample(source: AlertSource, now: datetime) -> dict[str, Any]:
-    """Write what the tool would send: a mild problem with a key of its own."""
-    title, key = f"Test alert from {source.name}", f"tocsin-test-{int(now.timestamp() * 1000)}"
-    match SourceKind(source.kind):
-        case SourceKind.PAGERDUTY:
-            payload = {"summary": title, "source": "tocsin", "severity": "warning"}
-            return {"routing_key": source.token, "event_action": "trigger", "dedup_key": key, "payload": payload}
-        case SourceKind.ALERTMANAGER | SourceKind.GRAFANA:
-            alert = {
-                "status": "firing",
-                "labels": {"alertname": "TocsinTest", "severity": "warning"},
-                "annotations": {"summary": title},
-                "startsAt": stamp(now),
-                "fingerprint": key,
-            }
-            return {"version": "4", "status": "firing", "receiver": "tocsin", "alerts": [alert]}
-        case SourceKind.GENERIC:
-            return {"title": title, "status": "firing", "key": key, "severity": "warning"}
 
 
 @get("/{id:str}/signals", needs=P.SOURCE_VIEW)

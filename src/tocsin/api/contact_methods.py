@@ -20,7 +20,6 @@ from tocsin.api.base.http import (
     Listing,
     Time,
     answer,
-    given,
     listing,
     read_if_match,
     when,
@@ -209,11 +208,11 @@ async def edit_contact_method(
     Another address or format is used at once, also by messages that wait, and begins with a clean record.
     """
     changes = notifications.MethodChanges(
-        address=given(data.address),
-        name=given(data.name),
-        format=given(data.format),
-        template=given(data.template),
-        content_type=given(data.content_type),
+        address=data.address,
+        name=data.name,
+        format=data.format,
+        template=data.template,
+        content_type=data.content_type,
     )
     async with context.begin() as tx:
         method = await notifications.update_contact_method(

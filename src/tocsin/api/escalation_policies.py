@@ -20,7 +20,6 @@ from tocsin.api.base.http import (
     Listing,
     Time,
     answer,
-    given,
     listing,
     read_if_match,
 )
@@ -204,19 +203,15 @@ async def edit_escalation_policy(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditPolicy], if_match: IfMatch = None
 ) -> Response[PolicyOut]:
     """Change a policy (JSON merge patch). Escalations under way follow the new steps from their next one on."""
-    steps: list[PolicyStep] | None = given(data.steps)
-    policy_id: UUID = POLICY_ID.read(id)
+    policy_id = POLICY_ID.read(id)
+    changes = service.PolicyChanges(
+        name=data.name,
+        description=data.description,
+        steps=msgspec.UNSET if isinstance(data.steps, msgspec.UnsetType) else _drafts(data.steps),
+        repeat=data.repeat,
+    )
     async with context.begin() as tx:
-        policy = await service.update_policy(
-            tx,
-            who,
-            policy_id,
-            name=given(data.name),
-            description=given(data.description),
-            steps=_drafts(steps) if steps is not None else None,
-            repeat=given(data.repeat),
-            if_version=read_if_match(if_match),
-        )
+        policy = await service.update_policy(tx, who, policy_id, changes, if_version=read_if_match(if_match))
         shaped = (await _write(tx, context, [policy]))[0]
     return answer(shaped, version=shaped.version)
 

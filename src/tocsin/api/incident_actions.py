@@ -14,7 +14,6 @@ from tocsin.api.base.http import Id, IfMatch, answer, read_if_match, reference
 from tocsin.api.shapes.incidents import IncidentOut, Severity, shape
 from tocsin.api.shapes.pages import PageOut, write_page
 from tocsin.api.shapes.targets import Target, read_targets
-from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity.access import P
@@ -22,9 +21,8 @@ from tocsin.identity.model import USER_ID
 from tocsin.incidents import lifecycle, service
 from tocsin.incidents.model import CancelReason, Status
 from tocsin.incidents.service import ending, paging
-from tocsin.oncall import queries as oncall
-from tocsin.oncall import service as escalations
-from tocsin.oncall.model import POLICY_ID, EscalationRun
+from tocsin.oncall.escalation import PageTarget
+from tocsin.oncall.model import POLICY_ID
 
 Note = Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT, description="Markdown.")]
 
@@ -138,8 +136,8 @@ async def change_incident_severity(
 ) -> Response[IncidentOut]:
     """Judge the incident to be worse or better; also afterwards, to set the record right."""
     async with context.begin() as tx:
-        version = read_if_match(if_match)
-        incident = await service.change_severity(tx, who, reference(id), data.severity, if_version=version)
+        changes = service.IncidentChanges(severity=data.severity)
+        incident = await service.update(tx, who, reference(id), changes, if_version=read_if_match(if_match))
         shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 
@@ -213,24 +211,14 @@ async def page_for_incident(context: Ctx, who: Who, id: Id, data: JSONBody[PageF
     targets = read_targets("targets", data.targets)
     async with context.begin() as tx:
         asked = await service.page(tx, who, reference(id), targets, data.message)
-        rows = await oncall.pages_of_runs(tx, asked.runs)
-        paged = {page.run_id for page, _ in rows}
-        missed = [await _missed(tx, run) for run in asked.runs if run.id not in paged]
-    return PagesSent([write_page(page, name) for page, name in rows], missed, [_known(each) for each in asked.already])
+    missed = [_not_reached(each.target, each.name, each.why) for each in asked.missed]
+    already = [_not_reached(each.target, each.name, each.words) for each in asked.already]
+    return PagesSent([write_page(page, name) for page, name in asked.pages], missed, already)
 
 
-def _known(already: service.Already) -> NotReached:
-    kind = USER_ID if already.target.kind == "user" else POLICY_ID
-    return NotReached(already.target.kind, kind.write(already.target.id), already.name, already.words)
-
-
-async def _missed(tx: Tx, run: EscalationRun) -> NotReached:
-    # A run that has reached nobody goes on, so it may have no reason to have ended.
-    follows = await escalations.what_follows(tx, run)
-    reason = run.end_reason or follows.nobody or follows.end
-    if run.direct_user_id is not None:
-        return NotReached("user", USER_ID.write(run.direct_user_id), run.policy_name, reason)
-    return NotReached("escalation_policy", POLICY_ID.write_or_none(run.policy_id) or "", run.policy_name, reason)
+def _not_reached(target: PageTarget, name: str, reason: str) -> NotReached:
+    kind = USER_ID if target.kind == "user" else POLICY_ID
+    return NotReached(target.kind, kind.write(target.id), name, reason)
 
 
 ROUTER = Router(

@@ -157,14 +157,11 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
     ids = ids_in("alert_ids", ALERT_ID, data.alert_ids)
     async with context.begin() as tx:
-        incident = await service.link_alerts(tx, who, reference(id), ids)
-        linked = [await alert_queries.get(tx, who.access.reach, alert_id) for alert_id in dict.fromkeys(ids)]
-        for alert in linked:
-            await tx.session.refresh(alert)
-        sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked})
-        paged = await pagings(tx, linked)
-    base_url = context.settings.base_url
-    return Listing([write_alert(a, *sources[a.source_id], incident.reference, base_url, paged) for a in linked])
+        linked = await service.link_alerts(tx, who, reference(id), ids)
+        sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked.alerts})
+        paged = await pagings(tx, linked.alerts)
+    base_url, number = context.settings.base_url, linked.incident.reference
+    return Listing([write_alert(a, *sources[a.source_id], number, base_url, paged) for a in linked.alerts])
 
 
 @delete("/{id:str}/alerts/{alert_id:str}", needs=P.INCIDENT_EDIT)

@@ -172,19 +172,16 @@ async def edit_incident(
 
     `resolution_note` corrects the note of an incident that is resolved or closed; the old one stays in the record.
     """
+    changes = service.IncidentChanges(
+        title=data.title,
+        summary=data.summary,
+        started_at=moment("started_at", data.started_at),
+        severity=data.severity,
+        resolution_note=data.resolution_note,
+        owners=read_owners(given(data.team_ids), given(data.is_private)),
+    )
     async with context.begin() as tx:
-        incident = await service.update(
-            tx,
-            who,
-            reference(id),
-            title=given(data.title),
-            summary=given(data.summary),
-            started_at=moment("started_at", given(data.started_at)),
-            severity=given(data.severity),
-            resolution_note=given(data.resolution_note),
-            owners=read_owners(given(data.team_ids), given(data.is_private)),
-            if_version=read_if_match(if_match),
-        )
+        incident = await service.update(tx, who, reference(id), changes, if_version=read_if_match(if_match))
         shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version)
 

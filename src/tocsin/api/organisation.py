@@ -10,7 +10,7 @@ from litestar import Response, Router, get, patch
 from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body
-from tocsin.api.base.http import IfMatch, Time, answer, given, read_if_match
+from tocsin.api.base.http import IfMatch, Time, answer, read_if_match
 from tocsin.edge.context import Ctx, Who
 from tocsin.identity import queries
 from tocsin.identity import service as identity
@@ -77,17 +77,9 @@ async def edit_organisation(
     context: Ctx, who: Who, data: JSONBody[EditOrganisation], if_match: IfMatch = None
 ) -> Response[OrganisationOut]:
     """Rename the organisation, or say how long alerts may lie (JSON merge patch); needs `user.manage`."""
+    changes = identity.OrganisationChanges(data.name, data.remind_after_hours, data.give_back_after_hours)
     async with context.begin() as tx:
-        found = _there(await queries.lock_organisation(tx))
-        remind, give_back = data.remind_after_hours, data.give_back_after_hours
-        patience = identity.Patience(
-            found.remind_after_hours if remind is msgspec.UNSET else remind,
-            found.give_back_after_hours if give_back is msgspec.UNSET else give_back,
-        )
-        changed = await identity.update_organisation(
-            tx, who, name=given(data.name), patience=patience, if_version=read_if_match(if_match)
-        )
-        return _answer(changed)
+        return _answer(await identity.update_organisation(tx, who, changes, if_version=read_if_match(if_match)))
 
 
 ROUTER = Router("/", route_handlers=[get_organisation, edit_organisation], tags=["people"])

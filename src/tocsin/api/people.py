@@ -20,7 +20,6 @@ from tocsin.api.base.http import (
     Listing,
     Time,
     answer,
-    given,
     listing,
     read_if_match,
 )
@@ -35,7 +34,6 @@ from tocsin.identity import service as identity
 from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import USER_ID, User
-from tocsin.identity.permission import must_manage
 from tocsin.incidents import service as incidents
 from tocsin.kit.clock import stamp
 from tocsin.notifications import queries as contact
@@ -200,17 +198,10 @@ async def edit_user(
     led. Somebody who is needed goes only with `confirm=true`; else 409, with what names them in `uses`, as when a role
     takes the lead of open incidents from them. The last administrator cannot be lost (409).
     """
-    changes = UserChanges(
-        email=given(data.email),
-        name=given(data.name),
-        role=given(data.role),
-        time_zone=given(data.time_zone),
-        is_active=given(data.is_active),
-    )
+    changes = UserChanges(data.email, data.name, data.role, data.time_zone, data.is_active)
+    version = read_if_match(if_match)
     async with context.begin() as tx:
-        user = await incidents.update_person(
-            tx, who, USER_ID.read(id), changes, read_if_match(if_match), confirmed=confirm
-        )
+        user = await incidents.update_person(tx, who, USER_ID.read(id), changes, if_version=version, confirmed=confirm)
     return answer(write_user(user), version=user.version)
 
 
@@ -246,10 +237,9 @@ async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[
 @post("/{id:str}/actions/send_test_page", status_code=200, needs=Right.OWN)
 async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTestPage]) -> Listing[DeliveryOut]:
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
-    user_id = USER_ID.read(id)
+    user_id = theirs(who, id)
     with naming("contact_method_id"):
         method_id = METHOD_ID.read(data.contact_method_id) if data.contact_method_id is not None else None
-    must_manage(who, user_id)
     async with context.begin() as tx:
         name = (await queries.user(tx, user_id)).name
         with naming("contact_method_id"):

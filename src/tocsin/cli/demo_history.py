@@ -94,7 +94,7 @@ class Cast:
         await incidents.update_status(self.tx, self.person(key), incident.id, to)
 
     async def give(self, key: str, incident: Incident, role: IncidentRole, to: str) -> None:
-        await incidents.assign_role(self.tx, self.person(key), incident.id, role, self.id_of(to))
+        await incidents.assign_roles(self.tx, self.person(key), incident.id, {role: self.id_of(to)})
 
 
 async def tell(db: Database, users: dict[str, User], sources: dict[str, AlertSource]) -> bool:
@@ -282,7 +282,7 @@ async def _booking_form(cast: Cast) -> Story:
     await cast.move("tomas", incident, Status.MITIGATED)
     await cast.over(second.id)
     yield 30
-    await incidents.change_severity(cast.tx, cast.person("maren"), incident.id, 2)
+    await incidents.update(cast.tx, cast.person("maren"), incident.id, incidents.IncidentChanges(severity=2))
     await cast.say("maren", incident, "Rolled back everywhere. Next: find the customers whose sign-up failed.")
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from tocsin.kit.changes import UNSET, UnsetType
 from tocsin.kit.errors import Invalid
 from tocsin.kit.text import storable
 
@@ -22,13 +23,18 @@ _EMAIL = re.compile(r'[^\s@"(),:;<>\[\\\]]{1,64}@[^\s@"(),:;<>\[\\\]]+')
 
 @dataclass(frozen=True, slots=True)
 class UserChanges:
-    """What to change about a person; None leaves a field as it is."""
+    """What to change about a person."""
 
-    email: str | None = None
-    name: str | None = None
-    role: str | None = None
-    time_zone: str | None = None
-    is_active: bool | None = None
+    email: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    role: str | UnsetType = UNSET
+    time_zone: str | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+
+    @property
+    def are_of_the_account(self) -> bool:
+        """Say whether more is to change than what everybody says of themselves."""
+        return any(value is not UNSET for value in (self.email, self.role, self.is_active))
 
 
 def is_email(text: str) -> bool:
@@ -74,6 +80,17 @@ def clean_time_zone(text: str) -> str:
     except (KeyError, ValueError, OSError):
         # OSError: the name of a folder of zones, such as “Europe”.
         raise Invalid("time_zone", "Give a time zone such as Europe/Vienna or UTC.") from None
+
+
+_LONGEST_ZONE = 64
+
+
+def zone_or_none(text: str) -> str | None:
+    """Return the zone that a browser names, or None for what this machine takes for none."""
+    try:
+        return clean_time_zone(text) if 0 < len(text) <= _LONGEST_ZONE else None
+    except Invalid:
+        return None
 
 
 def is_password(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from tocsin.identity.access import Access, P, Permissions
@@ -21,6 +22,16 @@ def must_not_take_over(who: Actor, theirs: Access) -> None:
             "This would give or take over an account that may do more than you may.",
             hint="Ask an administrator, or use a credential that may do as much.",
         )
+
+
+def to_look(who: Actor) -> list[str]:
+    """Return the scopes of a token that sees what its maker sees in the whole organisation, and changes nothing."""
+    return sorted(scope for scope in who.access.organisation if only_looks([scope]))
+
+
+def only_looks(scopes: Iterable[str]) -> bool:
+    """Say whether a token of these scopes changes nothing."""
+    return all(scope.endswith(".view") for scope in scopes)
 
 
 def must_manage(who: Actor, user_id: UUID) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from tocsin.incidents.model import OPEN, CancelReason, Incident, IncidentRole, Status
+from tocsin.kit.changes import is_current
 from tocsin.kit.errors import Conflict, Invalid, Stale
 from tocsin.kit.text import storable
 
@@ -111,7 +112,7 @@ def touch(incident: Incident, *, at: datetime) -> None:
 
 def must_be_current(incident: Incident, if_version: int | None) -> None:
     """Raise `Stale` when the caller has seen another version than the stored one; None does not ask."""
-    if if_version is not None and if_version != incident.version:
+    if not is_current(incident.version, if_version):
         raise Stale(
             f"Somebody changed {incident.reference} after you opened it. Nothing was saved.",
             code="incident.stale",

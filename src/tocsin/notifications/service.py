@@ -21,7 +21,8 @@ from tocsin.identity.permission import must_manage
 from tocsin.jobs import queue
 from tocsin.jobs.kinds import JobKind, Payload, soon
 from tocsin.jobs.queue import NewJob
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
 from tocsin.notifications import queries, sending_queries
 from tocsin.notifications.channels.base import Channel
@@ -190,16 +191,16 @@ async def _cancel_jobs(tx: Tx, gone: Sequence[UUID]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class MethodChanges:
-    """What changes of a contact method; None leaves it as it is.
+    """What to change about a contact method.
 
-    Another format drops the template; a template that is left out then is the one there was, or an example.
+    Another format drops the template; a template that is not set then is the one there was, or an example.
     """
 
-    address: str | None = None
-    name: str | None = None
-    format: str | None = None
-    template: str | None = None
-    content_type: str | None = None
+    address: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    format: str | UnsetType = UNSET
+    template: str | UnsetType = UNSET
+    content_type: str | UnsetType = UNSET
 
 
 async def add_contact_method(
@@ -291,11 +292,10 @@ async def update_contact_method(
     must_manage(who, user_id)
     await identity.lock_active_user(tx, user_id)
     method = await queries.lock_contact_method(tx, method_id, user_id=user_id)
-    if if_version is not None and if_version != method.version:
-        raise Stale("Somebody changed this contact method in the meantime. Look at it again before you save.")
+    must_be_current(method.version, if_version, "changed this contact method")
     channel = channels.get(method.kind)
     address = method.address
-    if changes.address is not None and changes.address != method.address:
+    if changes.address is not UNSET and changes.address != method.address:
         if channel is None:
             raise Invalid("address", f"The channel “{method.kind}” is not set up on this installation.")
         address = channel.check_address(changes.address)
@@ -304,7 +304,7 @@ async def update_contact_method(
             raise _is_there()
     shape = _changed_shape(method, changes)
     name = method.name
-    if changes.name is not None:
+    if changes.name is not UNSET:
         name = changes.name.strip()[:100] or (channel.label if channel else method.kind)
     said = _changes(method, address, name, shape)
     if said:
@@ -329,13 +329,12 @@ async def _start_afresh(tx: Tx, method: ContactMethod) -> None:
 
 
 def _changed_shape(method: ContactMethod, changes: MethodChanges) -> Shape | None:
-    if changes.format is None and changes.template is None and changes.content_type is None:
+    if changes.format is UNSET and changes.template is UNSET and changes.content_type is UNSET:
         return method.shape if method.kind == WEBHOOK else None
-    format = changes.format or (method.format if method.kind == WEBHOOK else None)
-    template, content_type = changes.template, changes.content_type
-    if format == BodyFormat.TEMPLATE:
-        template = method.template if template is None else template
-        content_type = method.content_type if content_type is None else content_type
+    format = set_or(changes.format, method.format if method.kind == WEBHOOK else None)
+    is_own = format == BodyFormat.TEMPLATE
+    template = set_or(changes.template, method.template if is_own else None)
+    content_type = set_or(changes.content_type, method.content_type if is_own else None)
     return _shape(method.kind, format, template, content_type)
 
 

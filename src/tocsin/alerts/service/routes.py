@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
 from tocsin.alerts import queries, routing
@@ -15,7 +14,8 @@ from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreat
 from tocsin.events.log import emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Conflict, Invalid, NotFound, Stale
+from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.ids import new_id
 from tocsin.oncall import queries as oncall_queries
 
@@ -33,26 +33,23 @@ class RouteDraft:
 
 @dataclass(frozen=True, slots=True)
 class RouteChanges:
-    """What is to be different about a route. None leaves a field; so does a policy that is not `changes_policy`."""
+    """What to change about a route; without a policy, which is None, alerts are only recorded."""
 
-    name: str | None = None
-    condition: str | None = None
-    is_catch_all: bool | None = None
-    is_enabled: bool | None = None
-    changes_policy: bool = False
-    escalation_policy_id: UUID | None = None
+    name: str | UnsetType = UNSET
+    condition: str | UnsetType = UNSET
+    escalation_policy_id: UUID | UnsetType | None = UNSET
+    is_catch_all: bool | UnsetType = UNSET
+    is_enabled: bool | UnsetType = UNSET
 
     def applied_to(self, row: AlertRoute) -> RouteDraft:
         """Return the route as it is to be."""
-        policy = self.escalation_policy_id if self.changes_policy else row.escalation_policy_id
-        was = RouteDraft(row.name, row.condition, policy, row.is_catch_all, row.is_enabled)
-        wanted: dict[str, Any] = {
-            "name": self.name,
-            "condition": self.condition,
-            "is_catch_all": self.is_catch_all,
-            "is_enabled": self.is_enabled,
-        }
-        return replace(was, **{field: value for field, value in wanted.items() if value is not None})
+        return RouteDraft(
+            name=set_or(self.name, row.name),
+            condition=set_or(self.condition, row.condition),
+            escalation_policy_id=set_or(self.escalation_policy_id, row.escalation_policy_id),
+            is_catch_all=set_or(self.is_catch_all, row.is_catch_all),
+            is_enabled=set_or(self.is_enabled, row.is_enabled),
+        )
 
 
 async def create_route(tx: Tx, who: Actor, draft: RouteDraft) -> AlertRoute:
@@ -85,8 +82,7 @@ async def update_route(
     who.must(P.ONCALL_MANAGE)
     existing = await queries.lock_routes(tx)
     row = await queries.route(tx, id)
-    if if_version is not None and if_version != row.version:
-        raise Stale("Somebody changed this route in the meantime. Look at it again before you save.")
+    must_be_current(row.version, if_version, "changed this route")
     draft = changes.applied_to(row)
     await _check_route(tx, draft, [r for r in existing if r.id != id])
     new = {
@@ -115,17 +111,17 @@ async def lead_to(tx: Tx, who: Actor, route: AlertRoute, policy_id: UUID) -> Non
     )
 
 
-async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> None:
+async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> AlertRoute:
     """Try a route one place earlier or later. At the end of the list nothing happens."""
     who.must(P.ONCALL_MANAGE)
     ordered = [r for r in await queries.lock_routes(tx) if not r.is_catch_all]
     row = await queries.route(tx, id)
     if row not in ordered:
-        return
+        return row
     at = ordered.index(row)
     to = at - 1 if up else at + 1
     if not 0 <= to < len(ordered):
-        return
+        return row
     ordered[at], ordered[to] = ordered[to], ordered[at]
     for position, each in enumerate(ordered, start=1):
         each.position = position
@@ -139,6 +135,7 @@ async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> None:
             changes=[Change(field="position", old=str(at + 1), new=str(to + 1))],
         ),
     )
+    return row
 
 
 async def delete_route(tx: Tx, who: Actor, id: UUID) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
+
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts.holding_queries import shorten
 from tocsin.alerts.model import AlertSource, SourceKind
@@ -13,6 +15,7 @@ from tocsin.alerts.service.by_hand import end
 from tocsin.alerts.service.holding import lets_go
 from tocsin.alerts.service.returning import may_come_back
 from tocsin.alerts.service.routing import routing_jobs
+from tocsin.alerts.sources.samples import sample
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
@@ -21,8 +24,9 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
 from tocsin.jobs import queue
+from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
 from tocsin.kit.crypto import new_intake_token
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
 
 SOURCES_TOPIC = "sources"
@@ -64,17 +68,19 @@ MOST_HELD_MINUTES = 1440
 
 
 @dataclass(frozen=True, slots=True)
-class Staleness:
-    """After how many hours without a signal an open alert is closed (1 to 8,760); None never closes any."""
+class SourceChanges:
+    """What to change about a source.
 
-    after_hours: int | None
+    `close_after_hours` (1 to 8,760): after so long without a signal an open alert is closed; None never closes any.
+    `hold_down_minutes` (1 to 1,440): so long after its end a problem that comes again pages nobody; None holds nothing
+    back.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class HoldDown:
-    """So many minutes after its end (1 to 1,440) a problem that comes again pages nobody; None holds nothing back."""
-
-    minutes: int | None
+    name: str | UnsetType = UNSET
+    is_enabled: bool | UnsetType = UNSET
+    close_after_hours: int | UnsetType | None = UNSET
+    hold_down_minutes: int | UnsetType | None = UNSET
+    owners: Owners = AS_THEY_ARE
 
 
 def _hold_down_change(old: int | None, new: int | None) -> Change:
@@ -93,42 +99,33 @@ def _stale_change(old: int | None, new: int | None) -> Change:
 
 
 async def update_source(
-    tx: Tx,
-    who: Actor,
-    id: UUID,
-    *,
-    name: str | None = None,
-    is_enabled: bool | None = None,
-    stale: Staleness | None = None,
-    hold_down: HoldDown | None = None,
-    owners: Owners = AS_THEY_ARE,
-    if_version: int | None = None,
+    tx: Tx, who: Actor, id: UUID, changes: SourceChanges, *, if_version: int | None = None
 ) -> AlertSource:
-    """Rename a source, switch it off and on, say when its alerts are stale or held back; None leaves it as it is.
+    """Rename a source, switch it off and on, say when its alerts are stale or held back, or who owns it.
 
     A source that is off opens no alerts (403). What ends or answers its open ones is taken all the same.
     """
     who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
-    _must_be_current(source, if_version)
-    changes: list[Change] = []
-    if name is not None and (title := _source_name(name)) != source.name:
-        changes.append(Change(field="name", old=source.name, new=title))
+    must_be_current(source.version, if_version, "changed this source")
+    told: list[Change] = []
+    if changes.name is not UNSET and (title := _source_name(changes.name)) != source.name:
+        told.append(Change(field="name", old=source.name, new=title))
         source.name = title
-    if is_enabled is not None and is_enabled != source.is_enabled:
-        changes.append(Change(field="is_enabled", old=str(source.is_enabled), new=str(is_enabled)))
+    if (is_enabled := set_or(changes.is_enabled, source.is_enabled)) != source.is_enabled:
+        told.append(Change(field="is_enabled", old=str(source.is_enabled), new=str(is_enabled)))
         source.is_enabled = is_enabled
-    if stale is not None and stale.after_hours != source.close_after_hours:
-        changes.append(_stale_change(source.close_after_hours, stale.after_hours))
-        source.close_after_hours = stale.after_hours
-    if hold_down is not None and hold_down.minutes != source.hold_down_minutes:
-        changes.append(_hold_down_change(source.hold_down_minutes, hold_down.minutes))
-        before, source.hold_down_minutes = source.hold_down_minutes, hold_down.minutes
-        await _let_go_earlier(tx, source.id, before or 0, hold_down.minutes or 0)
-    changes += await set_owners(tx, who, source, owners)
-    if changes:
-        await _source_changed(tx, who, source, changes)
+    if (hours := set_or(changes.close_after_hours, source.close_after_hours)) != source.close_after_hours:
+        told.append(_stale_change(source.close_after_hours, hours))
+        source.close_after_hours = hours
+    if (minutes := set_or(changes.hold_down_minutes, source.hold_down_minutes)) != source.hold_down_minutes:
+        told.append(_hold_down_change(source.hold_down_minutes, minutes))
+        before, source.hold_down_minutes = source.hold_down_minutes, minutes
+        await _let_go_earlier(tx, source.id, before or 0, minutes or 0)
+    told += await set_owners(tx, who, source, changes.owners)
+    if told:
+        await _source_changed(tx, who, source, told)
         must_still_see(who.access.reach.sees(P.SOURCE_VIEW, source.owned, is_private=source.is_private))
     return source
 
@@ -146,15 +143,24 @@ async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None =
     who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
-    _must_be_current(source, if_version)
+    must_be_current(source.version, if_version, "changed this source")
     source.token, source.rotated_at = new_intake_token(), tx.now
     await _source_changed(tx, who, source, [Change(field="token", old=None, new="rotated")])
     return source
 
 
-def _must_be_current(source: AlertSource, if_version: int | None) -> None:
-    if if_version is not None and if_version != source.version:
-        raise Stale("Somebody changed this source in the meantime. Look at it again before you save.")
+async def sample_signal(tx: Tx, who: Actor, id: UUID) -> tuple[AlertSource, bytes]:
+    """Return a source and what its tool would send of a mild problem; `Conflict` when nothing of it is taken.
+
+    Whoever calls sends it in the way of all signals, once this transaction is over.
+    """
+    source = await queries.source(tx, who.access.reach, id)
+    who.must(P.SOURCE_MANAGE, on=source)
+    if not source.is_enabled:
+        raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
+    title, key = f"Test alert from {source.name}", f"tocsin-test-{new_id().hex}"
+    body = sample(SourceKind(source.kind), title=title, token=source.token, key=key, at=tx.now)
+    return source, msgspec.json.encode(body)
 
 
 async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list[Change]) -> None:

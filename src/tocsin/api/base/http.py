@@ -92,10 +92,13 @@ def given(value: T | msgspec.UnsetType) -> T | None:
 _EARLIEST, _LATEST = 1970, 2200
 
 
-def moment(field: str, at: datetime | None) -> datetime | None:
-    """Return the time in UTC, which is also what a time without a zone is taken for; raises `Invalid`."""
-    if at is None:
-        return None
+def moment(field: str, at: datetime | T) -> datetime | T:
+    """Return the time in UTC, which is also what a time without a zone is taken for; raises `Invalid`.
+
+    What is no time, as it was not given, stays what it is.
+    """
+    if not isinstance(at, datetime):
+        return at
     if not _EARLIEST <= at.year <= _LATEST:
         raise Invalid(field, f"Give a time between the years {_EARLIEST} and {_LATEST}.")
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

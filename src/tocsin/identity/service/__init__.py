@@ -9,7 +9,7 @@ from tocsin.identity.service.idempotency import (
 from tocsin.identity.service.keys import link_keys, link_keys_in, rotate_link_key, secret
 from tocsin.identity.service.organisation import (
     MOST_HOURS,
-    Patience,
+    OrganisationChanges,
     ensure_organisation,
     make_set_up_link,
     needs_set_up,
@@ -19,9 +19,24 @@ from tocsin.identity.service.organisation import (
     update_organisation,
 )
 from tocsin.identity.service.owners import MOST_OWNERS, Owners
-from tocsin.identity.service.people import INVITATION_VALID_FOR, create_user, invite, set_password, update_user
+from tocsin.identity.service.people import (
+    INVITATION_VALID_FOR,
+    create_user,
+    invite,
+    set_password,
+    take_zone,
+    update_user,
+)
 from tocsin.identity.service.roles import RoleChanges, create_role, delete_role, update_role
-from tocsin.identity.service.sessions import authenticate_session, open_session, revoke_session, sign_out, still_good
+from tocsin.identity.service.sessions import (
+    Browser,
+    authenticate_session,
+    open_session,
+    revoke_other_sessions,
+    revoke_session,
+    sign_out,
+    still_good,
+)
 from tocsin.identity.service.sign_in import make_sign_in_link, sign_in, sign_in_with_link
 from tocsin.identity.service.teams import (
     TeamChanges,
@@ -39,8 +54,9 @@ __all__ = [
     "INVITATION_VALID_FOR",
     "MOST_HOURS",
     "MOST_OWNERS",
+    "Browser",
+    "OrganisationChanges",
     "Owners",
-    "Patience",
     "RoleChanges",
     "Stored",
     "TeamChanges",
@@ -66,6 +82,7 @@ __all__ = [
     "next_incident_number",
     "open_session",
     "remove_member",
+    "revoke_other_sessions",
     "revoke_session",
     "revoke_token",
     "rotate_link_key",
@@ -77,6 +94,7 @@ __all__ = [
     "sign_out",
     "still_good",
     "sweep",
+    "take_zone",
     "unarchive_team",
     "update_members",
     "update_organisation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,9 +16,10 @@ from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import clean_name
 from tocsin.identity.model import Actor, OneTimeLink, Organisation, User
 from tocsin.identity.service.idempotency import KEPT_FOR
-from tocsin.identity.service.people import check_user, store_user
+from tocsin.identity.service.people import check_user, store_user, take_zone
+from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
 from tocsin.kit.crypto import digest, new_secret
-from tocsin.kit.errors import Conflict, Invalid, Stale, Unauthenticated
+from tocsin.kit.errors import Conflict, Invalid, Unauthenticated
 
 SET_UP_LINK_VALID_FOR = timedelta(hours=24)
 # How long an alert may lie at most: a month.
@@ -42,7 +43,9 @@ async def make_set_up_link(tx: Tx) -> str:
     return token
 
 
-async def set_up(tx: Tx, token: str, *, organisation: str, name: str, email: str, password: str) -> User:
+async def set_up(
+    tx: Tx, token: str, *, organisation: str, name: str, email: str, password: str, time_zone: str = ""
+) -> User:
     """Name the organisation and make its first administrator, once; uses the set-up link up.
 
     Raises `Unauthenticated` for a link that is not good and `Conflict` when somebody was faster. Of two at once,
@@ -62,6 +65,7 @@ async def set_up(tx: Tx, token: str, *, organisation: str, name: str, email: str
         raise _bad_link()
     user = await store_user(tx, new)
     await emit(tx, ConfigurationCreated(actor=Actor.person(user).ref, kind="user", id=user.id, title=user.name))
+    await take_zone(tx, user, time_zone)
     return user
 
 
@@ -71,17 +75,21 @@ async def ensure_organisation(tx: Tx, name: str) -> Organisation:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long an acknowledged alert may stay without progress, in hours (1 to 720); None means for ever."""
+class OrganisationChanges:
+    """What to change about the organisation.
 
-    remind_after_hours: int | None
-    give_back_after_hours: int | None
+    The hours (1 to 720) are how long an acknowledged alert may stay without progress; None means for ever.
+    """
+
+    name: str | UnsetType = UNSET
+    remind_after_hours: int | UnsetType | None = UNSET
+    give_back_after_hours: int | UnsetType | None = UNSET
 
 
 async def update_organisation(
-    tx: Tx, who: Actor, *, name: str | None = None, patience: Patience | None = None, if_version: int | None = None
+    tx: Tx, who: Actor, changes: OrganisationChanges, *, if_version: int | None = None
 ) -> Organisation:
-    """Change the name, or how long alerts may lie; None leaves it as it is.
+    """Change the name, or how long alerts may lie.
 
     Raises `Invalid`, and `Stale` when `if_version` is not the stored version.
     """
@@ -89,33 +97,38 @@ async def update_organisation(
     organisation = await queries.lock_organisation(tx)
     if organisation is None:
         raise _not_set_up()
-    if if_version is not None and organisation.version != if_version:
-        raise Stale("Somebody changed the organisation in the meantime. Look at it again before you save.")
-    changes: list[Change] = []
-    if name is not None and (title := clean_name(name)) != organisation.name:
-        changes.append(Change(field="name", old=organisation.name, new=title))
+    must_be_current(organisation.version, if_version, "changed the organisation")
+    told: list[Change] = []
+    if changes.name is not UNSET and (title := clean_name(changes.name)) != organisation.name:
+        told.append(Change(field="name", old=organisation.name, new=title))
         organisation.name = title
-    if patience is not None:
-        changes += _set_patience(organisation, patience)
-    if changes:
+    told += _set_patience(organisation, changes)
+    if told:
         organisation.version += 1
         await tx.session.flush()
         # There is one organisation and it is row 1, so that is its id in the record.
         about: dict[str, Any] = {"kind": "organisation", "id": UUID(int=organisation.id), "title": organisation.name}
-        await emit(tx, ConfigurationChanged(actor=who.ref, **about, changes=changes))
+        await emit(tx, ConfigurationChanged(actor=who.ref, **about, changes=told))
     return organisation
 
 
-def _set_patience(organisation: Organisation, patience: Patience) -> list[Change]:
-    changes: list[Change] = []
-    for field, hours in asdict(patience).items():
-        if hours is not None and not 1 <= hours <= MOST_HOURS:
-            raise Invalid(field, f"Give between 1 and {MOST_HOURS} hours, or nothing for never.")
-        old: int | None = getattr(organisation, field)
-        if hours != old:
-            changes.append(Change(field=field, old=_never_or(old), new=_never_or(hours)))
-            setattr(organisation, field, hours)
-    return changes
+def _set_patience(organisation: Organisation, changes: OrganisationChanges) -> list[Change]:
+    before = (organisation.remind_after_hours, organisation.give_back_after_hours)
+    organisation.remind_after_hours = _hours("remind_after_hours", changes.remind_after_hours, before[0])
+    organisation.give_back_after_hours = _hours("give_back_after_hours", changes.give_back_after_hours, before[1])
+    after = (organisation.remind_after_hours, organisation.give_back_after_hours)
+    return [
+        Change(field=field, old=_never_or(old), new=_never_or(new))
+        for field, old, new in zip(("remind_after_hours", "give_back_after_hours"), before, after, strict=True)
+        if old != new
+    ]
+
+
+def _hours(field: str, wanted: int | UnsetType | None, old: int | None) -> int | None:
+    hours = set_or(wanted, old)
+    if hours is not None and not 1 <= hours <= MOST_HOURS:
+        raise Invalid(field, f"Give between 1 and {MOST_HOURS} hours, or nothing for never.")
+    return hours
 
 
 def _never_or(hours: int | None) -> str:

@@ -23,6 +23,7 @@ from tocsin.identity.accounts import (
     clean_name,
     clean_time_zone,
     is_password,
+    zone_or_none,
 )
 from tocsin.identity.guessing import judges_of_own_password
 from tocsin.identity.hashing import in_turn
@@ -32,8 +33,9 @@ from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links, make_sign_in_link
 from tocsin.identity.service.tokens import revoke_tokens
+from tocsin.kit.changes import UNSET, must_be_current, set_or
 from tocsin.kit.crypto import check_password, hash_password
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
 
 INVITATION_VALID_FOR = timedelta(days=7)
@@ -110,7 +112,9 @@ async def store_user(tx: Tx, new: NewUser) -> User:
     return user
 
 
-async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, if_version: int | None = None) -> User:
+async def update_user(
+    tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, *, if_version: int | None = None
+) -> User:
     """Change a person: name and time zone of oneself, everything of anybody with `user.manage`.
 
     A deactivation ends the person's sessions, tokens and links, and others take over what they were asked, held and
@@ -119,20 +123,19 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
     Nothing new: nothing happens. People call this through `incidents`, where what they are needed for is known.
     """
     must_manage(who, user_id)
-    if (changes.email, changes.role, changes.is_active) != (None, None, None):
+    if changes.are_of_the_account:
         who.must(P.USER_MANAGE)
     user, other_admins = await queries.lock_user_and_admins(tx, user_id)
-    if if_version is not None and user.version != if_version:
-        raise Stale("Somebody changed this person in the meantime. Look at them again before you save.")
+    must_be_current(user.version, if_version, "changed this person", it="them")
     theirs = await access(tx, user_id)
     allowed = before = theirs.organisation
-    if (changes.email, changes.role, changes.is_active) != (None, None, None):
+    if changes.are_of_the_account:
         # Whoever was waited for may have taken it from the actor.
         who = await anew(tx, who)
         who.must(P.USER_MANAGE)
         if who.user_id != user_id:
             must_not_take_over(who, theirs)
-    if changes.role is not None and changes.role != user.role:
+    if changes.role is not UNSET and changes.role != user.role:
         allowed = await hold_role(tx, changes.role)
         must_not_exceed(who, allowed)
     was_active = user.is_active
@@ -162,19 +165,25 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, i
     return user
 
 
+async def take_zone(tx: Tx, user: User, named: str) -> None:
+    """Give somebody new the zone that their browser named; what is no zone changes nothing."""
+    zone = zone_or_none(named)
+    if zone is not None and user.time_zone == "UTC":
+        await update_user(tx, Actor.person(user), user.id, UserChanges(time_zone=zone))
+
+
 def _apply(user: User, changes: UserChanges) -> list[Change]:
     """Change the fields that differ and return them with their old and new values."""
     before = (user.email, user.name, user.role, user.time_zone, user.is_active)
-    if changes.email is not None:
+    if changes.email is not UNSET:
         user.email = clean_email(changes.email)
-    if changes.name is not None:
+    if changes.name is not UNSET:
         user.name = clean_name(changes.name)
-    if changes.role is not None:
-        user.role = changes.role
-    if changes.time_zone is not None:
+    if changes.time_zone is not UNSET:
         user.time_zone = clean_time_zone(changes.time_zone)
-    if changes.is_active is not None:
-        user.is_active = changes.is_active
+    if changes.role is not UNSET:
+        user.role = changes.role
+    user.is_active = set_or(changes.is_active, user.is_active)
     after = (user.email, user.name, user.role, user.time_zone, user.is_active)
     fields = ("email", "name", "role", "time_zone", "is_active")
     return [

@@ -23,7 +23,8 @@ from tocsin.identity.access_queries import anew, count_roles, lock_role, people_
 from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, CustomRole
 from tocsin.identity.permission import must_not_exceed
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.changes import must_be_current
+from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
 
 LONGEST_DESCRIPTION = 500
@@ -78,8 +79,7 @@ async def update_role(
     """
     who.must(P.ACCESS_MANAGE)
     role = await lock_role(tx, key)
-    if if_version is not None and if_version != role.version:
-        raise Stale("Somebody changed this role in the meantime. Look at it again before you save.")
+    must_be_current(role.version, if_version, "changed this role")
     who = await anew(tx, who)
     who.must(P.ACCESS_MANAGE)
     before = permissions_of(role.key, role.permissions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -27,6 +28,17 @@ NEW_PASSWORD_WITHIN = timedelta(minutes=15)
 MOST_DAYS = 90
 _LONGEST_IP = 64
 _LONGEST_USER_AGENT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """A browser that signs in: where it is, what it calls itself, and how long it stays (see `open_session`)."""
+
+    ip: str
+    user_agent: str
+    days: int
+    most_days: int = MOST_DAYS
+    instead_of: str | None = None
 
 
 async def open_session(
@@ -112,6 +124,14 @@ async def revoke_session(tx: Tx, who: Actor, session_id: UUID) -> None:
         raise NotFound("There is no such session. It may have ended already.")
     must_manage(who, session.user_id)
     await _end(tx, who, Session.id == session_id)
+
+
+async def revoke_other_sessions(tx: Tx, who: Actor) -> None:
+    """End every session of one's own but the one that asks."""
+    me = who.must_be_someone()
+    must_manage(who, me)
+    await queries.lock_user(tx, me)
+    await end_sessions(tx, who, me, keep=who.session_id)
 
 
 async def end_sessions(tx: Tx, who: Actor, user_id: UUID, *, keep: UUID | None = None) -> None:

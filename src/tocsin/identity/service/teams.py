@@ -19,7 +19,8 @@ from tocsin.identity.access import MEMBERS, SCOPED, P, loses_roles
 from tocsin.identity.access_queries import accesses, anew, hold_role
 from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, Team, User
-from tocsin.kit.errors import Denied, Invalid, Stale
+from tocsin.kit.changes import must_be_current
+from tocsin.kit.errors import Denied, Invalid
 from tocsin.kit.ids import new_id
 
 LONGEST_DESCRIPTION = 2000
@@ -172,8 +173,7 @@ async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: int | None) -> tu
     # Whoever was waited for may have put the actor out of it.
     who = await anew(tx, who)
     who.must(P.TEAM_MANAGE, on=team)
-    if if_version is not None and if_version != team.version:
-        raise Stale("Somebody changed this team in the meantime. Look at it again before you save.")
+    must_be_current(team.version, if_version, "changed this team")
     return who, team
 
 

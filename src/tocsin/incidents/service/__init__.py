@@ -5,16 +5,17 @@ copies stale; people, comments and links do not, so that somebody joining never 
 """
 
 from tocsin.incidents.service.declaring import Draft, declare, prefill
-from tocsin.incidents.service.editing import change_severity, comment, update, update_status
+from tocsin.incidents.service.editing import IncidentChanges, comment, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.explaining import explain_alert
-from tocsin.incidents.service.leaving import free_alert, needs_of, stand_in, take_back_messages, update_person
-from tocsin.incidents.service.linking import link_alerts, unlink_alert
+from tocsin.incidents.service.leaving import free_alert, mark_of, needs_of, stand_in, take_back_messages, update_person
+from tocsin.incidents.service.linking import Linked, link_alerts, unlink_alert
 from tocsin.incidents.service.links import AnswerLink, LinkAct, answer_by_link, read_link
 from tocsin.incidents.service.news import note_news, read_news
 from tocsin.incidents.service.paging import (
     Already,
     Asked,
+    Missed,
     answer_page,
     decline_page,
     escalate_page,
@@ -22,7 +23,7 @@ from tocsin.incidents.service.paging import (
     page,
     read_page,
 )
-from tocsin.incidents.service.people import acknowledge, assign_role, assign_roles, join, leave
+from tocsin.incidents.service.people import acknowledge, assign_roles, join, leave
 from tocsin.incidents.service.sharing import Holder, change_owners, grant, list_grants, read_sharing, revoke_grant
 
 __all__ = [
@@ -31,15 +32,16 @@ __all__ = [
     "Asked",
     "Draft",
     "Holder",
+    "IncidentChanges",
     "LinkAct",
+    "Linked",
+    "Missed",
     "acknowledge",
     "answer_by_link",
     "answer_page",
-    "assign_role",
     "assign_roles",
     "cancel",
     "change_owners",
-    "change_severity",
     "close",
     "comment",
     "declare",
@@ -52,6 +54,7 @@ __all__ = [
     "leave",
     "link_alerts",
     "list_grants",
+    "mark_of",
     "needs_of",
     "note_news",
     "note_page",

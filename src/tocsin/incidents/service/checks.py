@@ -37,10 +37,8 @@ def severity(severity: int) -> int:
     return severity
 
 
-def started_at(tx: Tx, at: datetime | None, incident: Incident | None = None) -> datetime | None:
-    """Return a start that is not in the future, nor after the declaration or an end, nor ages ago; None stays None."""
-    if at is None:
-        return None
+def started_at(tx: Tx, at: datetime, incident: Incident | None = None) -> datetime:
+    """Return a start that is not in the future, nor after the declaration or an end, nor ages ago."""
     if at > tx.now:
         raise Invalid("started_at", "It cannot have started in the future.", code="range")
     if incident is not None:

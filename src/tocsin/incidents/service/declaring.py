@@ -82,7 +82,7 @@ async def declare(
         title=checks.title(title.strip() or (draft.title if draft else "")),
         summary=checks.summary(summary.strip() or (draft.summary if draft else "")),
         severity=checks.severity(severity) if severity is not None else draft.severity if draft else DEFAULT_SEVERITY,
-        started_at=checks.started_at(tx, started_at) or (alert.created_at if alert else tx.now),
+        started_at=checks.started_at(tx, started_at) if started_at else alert.created_at if alert else tx.now,
     )
     if alert is not None:
         # What is private to a source stays so in the incident, unless somebody decides otherwise.

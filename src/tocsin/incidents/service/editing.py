@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from tocsin.db.engine import Tx
@@ -21,66 +22,74 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import checks
+from tocsin.kit.changes import UNSET, UnsetType
 
 COMMENT_LIMIT = 10_000
 
 
-async def update(
-    tx: Tx,
-    who: Actor,
-    ref: Ref,
-    *,
-    title: str | None = None,
-    summary: str | None = None,
-    started_at: datetime | None = None,
-    severity: int | None = None,
-    resolution_note: str | None = None,
-    owners: Owners = AS_THEY_ARE,
-    if_version: int | None = None,
-) -> Incident:
-    """Change title, summary, severity or the time it started; None leaves a field as it is.
+@dataclass(frozen=True, slots=True)
+class IncidentChanges:
+    """What to change about an incident.
 
-    `owners` says which teams own it, and whether it is for them only; whoever says so goes on seeing it.
-    The note of an incident that is resolved or closed can be corrected, which needs the right to resolve it.
+    `severity` goes from 1 (critical) to 5 (info). `owners` says which teams own it, and whether it is for them only.
+    `resolution_note` corrects the note of one that is resolved or closed.
+    """
+
+    title: str | UnsetType = UNSET
+    summary: str | UnsetType = UNSET
+    started_at: datetime | UnsetType = UNSET
+    severity: int | UnsetType = UNSET
+    resolution_note: str | UnsetType = UNSET
+    owners: Owners = AS_THEY_ARE
+
+
+async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_version: int | None = None) -> Incident:
+    """Change what an incident says, who owns it, or how bad it is; also when it is over, to set the record right.
+
+    Whoever says who owns it goes on seeing it. To correct the note needs the right to resolve.
     """
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
-    if resolution_note is not None:
+    if changes.resolution_note is not UNSET:
         who.must(P.INCIDENT_RESOLVE, on=incident)
     lifecycle.must_be_current(incident, if_version)
-    changes: list[Change] = []
-    if title is not None and (new := checks.title(title)) != incident.title:
-        changes.append(Change("title", incident.title, new))
-        incident.title = new
-    if summary is not None and (new := checks.summary(summary)) != incident.summary:
-        changes.append(Change("summary", incident.summary, new))
-        incident.summary = new
-    if (start := checks.started_at(tx, started_at, incident)) is not None and start != incident.started_at:
-        changes.append(Change("started_at", incident.started_at.isoformat(), start.isoformat()))
-        incident.started_at = start
-    if resolution_note is not None:
-        old = incident.resolution_note
-        lifecycle.correct_note(incident, resolution_note)
-        if incident.resolution_note != old:
-            changes.append(Change("resolution_note", old, incident.resolution_note))
-    changes += await set_owners(tx, who, incident, owners)
-    if changes:
+    told = _apply(tx, incident, changes) + await set_owners(tx, who, incident, changes.owners)
+    if told:
         lifecycle.touch(incident, at=tx.now)
-        await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=changes))
+        await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=told))
         await tx.session.flush()
         must_still_see(await queries.by_id(tx, who.access.reach, [incident.id]))
-    if severity is not None:
-        await _judge(tx, who, incident, severity)
+    if changes.severity is not UNSET:
+        await _judge(tx, who, incident, changes.severity)
     return incident
 
 
-async def change_severity(tx: Tx, who: Actor, ref: Ref, severity: int, *, if_version: int | None = None) -> Incident:
-    """Judge the incident to be worse or better, 1 (critical) to 5 (info); also afterwards, to set the record right."""
-    incident = await queries.lock(tx, who.access.reach, ref)
-    who.must(P.INCIDENT_EDIT, on=incident)
-    lifecycle.must_be_current(incident, if_version)
-    await _judge(tx, who, incident, severity)
-    return incident
+def _apply(tx: Tx, incident: Incident, changes: IncidentChanges) -> list[Change]:
+    """Change what is written about the incident, and return what is new of it."""
+    before = _written(incident)
+    if changes.title is not UNSET:
+        incident.title = checks.title(changes.title)
+    if changes.summary is not UNSET:
+        incident.summary = checks.summary(changes.summary)
+    if changes.started_at is not UNSET:
+        incident.started_at = checks.started_at(tx, changes.started_at, incident)
+    if changes.resolution_note is not UNSET:
+        lifecycle.correct_note(incident, changes.resolution_note)
+    after = _written(incident)
+    return [Change(field, _told(old), _told(after[field])) for field, old in before.items() if old != after[field]]
+
+
+def _written(incident: Incident) -> dict[str, str | datetime]:
+    return {
+        "title": incident.title,
+        "summary": incident.summary,
+        "started_at": incident.started_at,
+        "resolution_note": incident.resolution_note,
+    }
+
+
+def _told(value: str | datetime) -> str:
+    return value if isinstance(value, str) else value.isoformat()
 
 
 async def _judge(tx: Tx, who: Actor, incident: Incident, severity: int) -> None:

@@ -26,6 +26,7 @@ from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole, ResponderState, Status
 from tocsin.incidents.service import leading
+from tocsin.kit.crypto import digest
 from tocsin.kit.errors import InUse, Use
 from tocsin.notifications import service as notifications
 from tocsin.oncall import queries as oncall_queries
@@ -40,18 +41,19 @@ async def update_person(
     who: Actor,
     user_id: UUID,
     changes: UserChanges,
-    if_version: int | None = None,
     *,
-    confirmed: Sequence[Use] | bool = False,
+    if_version: int | None = None,
+    confirmed: str | bool = False,
 ) -> User:
     """Change a person, see `identity.update_user`; one who is needed goes only when this is confirmed.
 
     Raises `InUse` with everything that names the person, when they are to be switched off, or with what they lead, when
-    they are to lose the right to edit. `confirmed` is what was seen: more than that is asked again; True takes it all.
+    they are to lose the right to edit. `confirmed` is the `mark_of` what was seen: anything else is asked again; True
+    takes it all.
     """
     before = await identity.user(tx, user_id)
     was_active, could_edit = before.is_active, await _may_edit(tx, user_id)
-    person = await accounts.update_user(tx, who, user_id, changes, if_version)
+    person = await accounts.update_user(tx, who, user_id, changes, if_version=if_version)
     if was_active and not person.is_active:
         uses = await needs_of(tx, who, user_id)
         _must_be_confirmed(uses, confirmed, f"{person.name} is needed", "Switch the account off all the same")
@@ -65,9 +67,14 @@ async def _may_edit(tx: Tx, user_id: UUID) -> bool:
     return P.INCIDENT_EDIT in (await access(tx, user_id)).organisation
 
 
-def _must_be_confirmed(uses: Sequence[Use], confirmed: Sequence[Use] | bool, what: str, offer: str) -> None:
-    seen = confirmed if not isinstance(confirmed, bool) else uses if confirmed else ()
-    if any(use not in seen for use in uses):
+def mark_of(uses: Sequence[Use]) -> str:
+    """Return a short text by which a surface says later that this, and nothing else, was seen."""
+    return digest("\n".join(f"{use.kind} {use.id} {use.as_what}" for use in uses)).hex()[:32]
+
+
+def _must_be_confirmed(uses: Sequence[Use], confirmed: str | bool, what: str, offer: str) -> None:
+    is_confirmed = confirmed == mark_of(uses) if isinstance(confirmed, str) else confirmed
+    if uses and not is_confirmed:
         hint = f"{offer} by confirming it. Others take over what they can; what still names the person is marked."
         raise InUse(what, uses, code="user.needed", hint=hint)
 

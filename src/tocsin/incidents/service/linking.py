@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
@@ -26,7 +27,15 @@ from tocsin.oncall import queries as oncall_queries
 MANY = 100
 
 
-async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -> Incident:
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """An incident and the alerts that were to be linked to it, in the order in which they were named."""
+
+    incident: Incident
+    alerts: Sequence[Alert]
+
+
+async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -> Linked:
     """Link alerts to an open incident; those linked already stay.
 
     One that belongs to another incident is a `Conflict` and links none. So is an incident that is over: what is linked
@@ -51,7 +60,9 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
         )
     await must_be_free(tx, who, wanted)
     await link(tx, who, incident, wanted)
-    return incident
+    await tx.session.flush()
+    now = {alert.id: alert for alert in await alert_queries.lock_many(tx, who.access.reach, alert_ids)}
+    return Linked(incident, [now[id] for id in dict.fromkeys(alert_ids)])
 
 
 async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident:

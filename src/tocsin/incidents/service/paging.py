@@ -42,11 +42,25 @@ class Already:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """Somebody who was asked and to whom no page went out at once, and why."""
+
+    target: PageTarget
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """What a call for help came to: the runs that it began, and who was there or being asked before."""
+    """What a call for help came to: the runs that it began, and who was there or being asked before.
+
+    `pages` went out at once, with whom each is for, the newest first; for `missed` there was none.
+    """
 
     runs: Sequence[EscalationRun]
     already: Sequence[Already]
+    pages: Sequence[tuple[Page, str]] = ()
+    missed: Sequence[Missed] = ()
 
 
 async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], message: str = "") -> Asked:
@@ -86,11 +100,21 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     )
     runs = await oncall.page(tx, who, incident_id=incident.id, content=content, targets=wanted, message=said)
     await tx.session.flush()
-    people = [sent.user_id for sent, _ in await oncall_queries.pages_of_runs(tx, runs)] + [
-        target.id for target in wanted if target.kind == "user"
-    ]
+    pages = await oncall_queries.pages_of_runs(tx, runs)
+    people = [sent.user_id for sent, _ in pages] + [target.id for target in wanted if target.kind == "user"]
     await add_paged(tx, incident, people, ResponderSource.PAGED)
-    return Asked(runs, already)
+    paged = {sent.run_id for sent, _ in pages}
+    return Asked(runs, already, pages, [await _missed(tx, run) for run in runs if run.id not in paged])
+
+
+async def _missed(tx: Tx, run: EscalationRun) -> Missed:
+    # A run that has reached nobody goes on, so it may have no reason to have ended.
+    follows = await oncall.what_follows(tx, run)
+    why = run.end_reason or follows.nobody or follows.end
+    if run.direct_user_id is not None:
+        return Missed(PageTarget("user", run.direct_user_id), run.policy_name, why)
+    assert run.policy_id is not None, "a run climbs a policy or pages one person"
+    return Missed(PageTarget("escalation_policy", run.policy_id), run.policy_name, why)
 
 
 async def _being_asked(tx: Tx, incident: Incident) -> tuple[set[PageTarget], dict[PageTarget, EscalationRun]]:

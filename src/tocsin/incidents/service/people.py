@@ -105,33 +105,19 @@ async def _hand_over(tx: Tx, who: Actor, incident: Incident, user_id: UUID) -> N
         await leading.pass_role(tx, who.ref, incident, IncidentRole.LEAD, who.name, successor, f"{who.name} left.")
 
 
-async def assign_role(
-    tx: Tx, who: Actor, ref: Ref, role: IncidentRole, user_id: UUID | None, *, if_version: int | None = None
-) -> Incident:
-    """Give a role to one person, who joins by this, or to nobody. What is wrong with the person is about `user_id`."""
-    return await _assign(tx, who, ref, {role: ("user_id", user_id)}, if_version)
-
-
 async def assign_roles(
     tx: Tx, who: Actor, ref: Ref, roles: Mapping[IncidentRole, UUID | None], *, if_version: int | None = None
 ) -> Incident:
-    """Give several roles at once, each to one person, who joins by this, or to nobody; all of them or none.
+    """Give roles, each to one person, who joins by this, or to nobody; all of them or none. What is not named stays.
 
     What is wrong with a person is about the field that has the name of the role.
     """
-    wanted = {role: (role.value, user_id) for role, user_id in roles.items()}
-    return await _assign(tx, who, ref, wanted, if_version)
-
-
-async def _assign(
-    tx: Tx, who: Actor, ref: Ref, wanted: Mapping[IncidentRole, tuple[str, UUID | None]], if_version: int | None
-) -> Incident:
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     lifecycle.must_be_current(incident, if_version)
     # Those that are given first: a lead who is named makes room for a commander who goes.
-    for role, (field, user_id) in sorted(wanted.items(), key=lambda each: each[1][1] is None):
-        await give_role(tx, who, incident, role, user_id, field=field)
+    for role, user_id in sorted(roles.items(), key=lambda each: each[1] is None):
+        await give_role(tx, who, incident, role, user_id, field=role.value)
     return incident
 
 

@@ -10,9 +10,10 @@ from tocsin.oncall.service.answers import (
     switched_off,
     try_other_ways,
 )
+from tocsin.oncall.service.beginning import begin
 from tocsin.oncall.service.contact import pages_them, remove_contact_method
 from tocsin.oncall.service.fallback import Fallback, describe_fallback, set_fallback
-from tocsin.oncall.service.policies import StepDraft, create_policy, delete_policy, update_policy
+from tocsin.oncall.service.policies import PolicyChanges, StepDraft, create_policy, delete_policy, update_policy
 from tocsin.oncall.service.runs import advance, begin_again, end_calm_runs, end_runs, link_runs, start_anew
 from tocsin.oncall.service.steps import ADVANCE, Start, StepIsOver, start, what_follows
 from tocsin.oncall.service.waking import MATTERS, look_again, use_new_way
@@ -23,11 +24,13 @@ __all__ = [
     "MATTERS",
     "Fallback",
     "PageWords",
+    "PolicyChanges",
     "Start",
     "StepDraft",
     "StepIsOver",
     "advance",
     "answer_page",
+    "begin",
     "begin_again",
     "create_policy",
     "decline_page",

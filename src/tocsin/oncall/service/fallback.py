@@ -13,7 +13,8 @@ from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Invalid, Stale
+from tocsin.kit.changes import must_be_current
+from tocsin.kit.errors import Invalid
 from tocsin.notifications import queries as contact
 from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
@@ -40,8 +41,7 @@ async def set_fallback(
     """
     who.must(P.ONCALL_MANAGE)
     chosen = await queries.lock_fallback(tx)
-    if if_version is not None and if_version != chosen.version:
-        raise Stale("Somebody chose another fallback in the meantime. Look at it again before you save.")
+    must_be_current(chosen.version, if_version, "chose another fallback")
     before = await _in_words(tx, queries.target_of(chosen))
     after = await _in_words(tx, target)
     if target is not None and target.kind == "user" and not (await identity.user(tx, target.id)).is_active:

@@ -16,7 +16,8 @@ from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Invalid, Stale
+from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.oncall import bulk_queries, queries
 from tocsin.oncall.model import (
@@ -33,6 +34,16 @@ class StepDraft:
 
     user_ids: Sequence[UUID]
     wait_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanges:
+    """What to change about a policy; steps are replaced as a whole."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    steps: Sequence[StepDraft] | UnsetType = UNSET
+    repeat: int | UnsetType = UNSET
 
 
 async def create_policy(
@@ -60,28 +71,18 @@ async def create_policy(
 
 
 async def update_policy(
-    tx: Tx,
-    who: Actor,
-    id: UUID,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    steps: Sequence[StepDraft] | None = None,
-    repeat: int | None = None,
-    if_version: int | None = None,
+    tx: Tx, who: Actor, id: UUID, changes: PolicyChanges, *, if_version: int | None = None
 ) -> EscalationPolicy:
     """Change a policy. Runs that are under way follow the new steps from their next one on (see `waking`)."""
     who.must(P.ONCALL_MANAGE)
     policy = await queries.lock_policy(tx, id)
-    if if_version is not None and if_version != policy.version:
-        raise Stale("Somebody changed this policy in the meantime. Look at it again before you save.")
+    must_be_current(policy.version, if_version, "changed this policy")
     before = await _in_words(tx, policy)
-    title = await _check_policy(
-        tx, policy.name if name is None else name, steps, policy.repeat if repeat is None else repeat, id=id
-    )
+    steps, repeat = set_or(changes.steps, None), set_or(changes.repeat, policy.repeat)
+    title = await _check_policy(tx, set_or(changes.name, policy.name), steps, repeat, id=id)
     policy.name = title
-    policy.description = policy.description if description is None else description.strip()[:2000]
-    policy.repeat = policy.repeat if repeat is None else repeat
+    policy.description = set_or(changes.description, policy.description).strip()[:2000]
+    policy.repeat = repeat
     policy.updated_at = tx.now
     policy.version += 1
     try:
@@ -94,8 +95,8 @@ async def update_policy(
         await _write_steps(tx, id, steps)
     await tx.session.flush()
     after = await _in_words(tx, policy)
-    changes = [Change(field=f, old=before[f], new=after[f]) for f in before if before[f] != after[f]]
-    await emit(tx, ConfigurationChanged(actor=who.ref, kind="escalation_policy", id=id, title=title, changes=changes))
+    told = [Change(field=f, old=before[f], new=after[f]) for f in before if before[f] != after[f]]
+    await emit(tx, ConfigurationChanged(actor=who.ref, kind="escalation_policy", id=id, title=title, changes=told))
     return policy
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from tocsin.edge.csrf import FIELD
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.kit.crypto import digest
-from tocsin.kit.errors import Conflict, Invalid, NotFound, Problem, Stale, TooMany, Unavailable
+from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, Stale, TooMany, Unavailable
 from tocsin.kit.ids import IdKind
 from tocsin.kit.text import storable
 
@@ -130,6 +131,20 @@ class Refused:
             name = error.pointer.removeprefix("#").removeprefix("/")
             found.setdefault(name if name in self.form.names else "", error.detail)
         return found
+
+
+@contextmanager
+def naming(fields: Mapping[str, str]) -> Generator[None]:
+    """Say what is wrong at the form's own fields: `fields` leads there from those of a use case."""
+    try:
+        yield
+    except Invalid as problem:
+        raise Invalid.of(tuple(_renamed(error, fields) for error in problem.errors)) from None
+
+
+def _renamed(error: FieldError, fields: Mapping[str, str]) -> FieldError:
+    field = error.pointer.removeprefix("#/")
+    return replace(error, pointer=f"#/{fields[field]}") if field in fields else error
 
 
 UseCase = Callable[[Tx], Awaitable[object]]

@@ -56,7 +56,8 @@ async def change_title(request: AppRequest, context: Ctx, who: Who, ref: FromPat
 
 
 async def _change_title(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    await incidents.update(tx, who, ref, title=form.text("title"), if_version=form.version())
+    changes = incidents.IncidentChanges(title=form.text("title"))
+    await incidents.update(tx, who, ref, changes, if_version=form.version())
 
 
 @post("/incidents/{ref:str}/summary", needs=P.INCIDENT_EDIT)
@@ -66,7 +67,8 @@ async def change_summary(request: AppRequest, context: Ctx, who: Who, ref: FromP
 
 
 async def _change_summary(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    await incidents.update(tx, who, ref, summary=form.text("summary"), if_version=form.version())
+    changes = incidents.IncidentChanges(summary=form.text("summary"))
+    await incidents.update(tx, who, ref, changes, if_version=form.version())
 
 
 @post("/incidents/{ref:str}/severity", needs=P.INCIDENT_EDIT)
@@ -78,7 +80,8 @@ async def change_severity(request: AppRequest, context: Ctx, who: Who, ref: From
 async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     if form.text("severity") not in map(str, SEVERITIES):
         raise _not_in_the_menu()
-    await incidents.change_severity(tx, who, ref, int(form.text("severity")), if_version=form.version())
+    changes = incidents.IncidentChanges(severity=int(form.text("severity")))
+    await incidents.update(tx, who, ref, changes, if_version=form.version())
 
 
 @post("/incidents/{ref:str}/status", needs=P.INCIDENT_EDIT)
@@ -103,8 +106,10 @@ async def assign_role(request: AppRequest, context: Ctx, who: Who, ref: FromPath
 async def _assign_role(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     if form.text("role") not in set(IncidentRole):
         raise _not_in_the_menu()
-    user_id = form.optional_id("user_id", USER_ID)
-    await incidents.assign_role(tx, who, ref, IncidentRole(form.text("role")), user_id, if_version=form.version())
+    role = IncidentRole(form.text("role"))
+    wanted = {role: form.optional_id("user_id", USER_ID)}
+    with forms.naming({role: "user_id"}):
+        await incidents.assign_roles(tx, who, ref, wanted, if_version=form.version())
 
 
 @post("/incidents/{ref:str}/comments", needs=P.INCIDENT_COMMENT)
@@ -179,7 +184,7 @@ async def _page(who: Actor, ref: str, form: Form, reached: list[str], already: l
     target = read_target(form, "target")
     if await forms.once(tx, who, form, "page", ref, form.text("target"), form.text("message")):
         asked = await incidents.page(tx, who, ref, [target], form.text("message"))
-        reached += [name for _, name in await oncall.pages_of_runs(tx, asked.runs)]
+        reached += [name for _, name in asked.pages]
         already += [each.words for each in asked.already]
     else:
         incident_id = (await queries.get(tx, who.access, ref)).id
@@ -221,7 +226,8 @@ async def correct_note(request: AppRequest, context: Ctx, who: Who, ref: FromPat
 
 
 async def _correct_note(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    await incidents.update(tx, who, ref, resolution_note=form.text("resolution_note"), if_version=form.version())
+    changes = incidents.IncidentChanges(resolution_note=form.text("resolution_note"))
+    await incidents.update(tx, who, ref, changes, if_version=form.version())
 
 
 @post("/incidents/{ref:str}/close", needs=P.INCIDENT_RESOLVE)

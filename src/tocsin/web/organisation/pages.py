@@ -79,11 +79,12 @@ async def change(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 async def _change(who: Actor, form: Form, tx: Tx) -> None:
-    patience = identity.Patience(
+    changes = identity.OrganisationChanges(
+        form.text("name"),
         form.optional_whole("remind_after_hours", least=1, most=identity.MOST_HOURS),
         form.optional_whole("give_back_after_hours", least=1, most=identity.MOST_HOURS),
     )
-    await identity.update_organisation(tx, who, name=form.text("name"), patience=patience, if_version=form.version())
+    await identity.update_organisation(tx, who, changes, if_version=form.version())
 
 
 HANDLERS = [organisation_page, change, choose_fallback]

@@ -14,6 +14,7 @@ from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.identity.permission import must_manage
+from tocsin.kit.changes import UNSET
 from tocsin.kit.errors import Invalid
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
@@ -189,9 +190,9 @@ async def _change(context: Context, who: Actor, id: str, method_id: str, form: F
     changes = notifications.MethodChanges(
         address=form.text("address"),
         name=form.text("method_name"),
-        format=form.text("format") or None,
-        template=form.text("template") if is_own else None,
-        content_type=form.text("content_type") if is_own else None,
+        format=form.text("format") or UNSET,
+        template=form.text("template") if is_own else UNSET,
+        content_type=form.text("content_type") if is_own else UNSET,
     )
     await notifications.update_contact_method(
         tx,

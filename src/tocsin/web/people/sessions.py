@@ -91,9 +91,7 @@ async def end(context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
 async def end_others(context: Ctx, who: Who) -> pages.Page:
     """End every session of one's own but this one. No fields."""
     async with context.db.begin() as tx:
-        for session in await queries.sessions_of(tx, who.must_be_someone()):
-            if session.id != who.session_id:
-                await identity.revoke_session(tx, who, session.id)
+        await identity.revoke_other_sessions(tx, who)
     return pages.go("/sessions", "All other sessions are ended.")
 
 

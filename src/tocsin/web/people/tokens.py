@@ -16,6 +16,7 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import TOKEN_ID, Actor, ApiToken
+from tocsin.identity.permission import only_looks, to_look
 from tocsin.kit.errors import Invalid
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
@@ -76,7 +77,7 @@ def _row(token: ApiToken, owner_name: str) -> TokenRow:
 def _scope_name(scopes: list[str]) -> str:
     if not scopes:
         return "Everything the person may do"
-    return "Read only" if all(scope.endswith(".view") for scope in scopes) else ", ".join(scopes)
+    return "Read only" if only_looks(scopes) else ", ".join(scopes)
 
 
 @post("/tokens", needs=Right.OWN)
@@ -93,8 +94,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
     if form.text("scope") not in (_ALL, _READ):
         raise Invalid("scope", "Choose one of the list.")
-    reading = sorted(scope for scope in who.access.organisation if scope.endswith(".view"))
-    scopes = reading if form.text("scope") == _READ else []
+    scopes = to_look(who) if form.text("scope") == _READ else []
     if await forms.once(tx, who, form, "token"):
         _, secret = await identity.create_token(
             tx, who, user_id=who.must_be_someone(), name=form.text("name"), scopes=scopes

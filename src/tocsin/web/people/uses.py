@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Use
-
-
-def mark_of(needs: Sequence[Use]) -> str:
-    """Return a mark of what was said to need somebody, by which is known whether more has come since."""
-    return digest("\n".join(f"{use.kind} {use.id} {use.as_what}" for use in needs)).hex()[:32]
 
 
 def listed(uses: Sequence[Use]) -> list[tuple[str, str]]:

@@ -302,10 +302,8 @@ async def _write(who: Actor, id: str | None, sketch: Sketch, form: Form, saved: 
     repeat = form.whole("repeat", most=9)
     try:
         if id is not None:
-            version = form.version()
-            policy = await oncall.update_policy(
-                tx, who, POLICY_ID.read(id), name=sketch.name, steps=steps, repeat=repeat, if_version=version
-            )
+            changes = oncall.PolicyChanges(name=sketch.name, steps=steps, repeat=repeat)
+            policy = await oncall.update_policy(tx, who, POLICY_ID.read(id), changes, if_version=form.version())
         elif await forms.once(tx, who, form, "policy"):
             policy = await oncall.create_policy(tx, who, name=sketch.name, steps=steps, repeat=repeat)
         else:

@@ -77,6 +77,10 @@ async def _after(request: AppRequest, context: Context, who: Actor, refused: Ref
     return await _show(request, context, who, refused) if refused is not None else pages.go("/routes", done)
 
 
+# What a use case calls a field, and what the form does.
+_FIELDS = {"escalation_policy_id": "policy_id"}
+
+
 def _draft(form: Form) -> RouteDraft:
     return RouteDraft(
         name=form.text("name"),
@@ -97,7 +101,8 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 async def _create(who: Actor, form: Form, tx: Tx) -> None:
     if await forms.once(tx, who, form, "route"):
-        await alerts.create_route(tx, who, _draft(form))
+        with forms.naming(_FIELDS):
+            await alerts.create_route(tx, who, _draft(form))
 
 
 @post("/routes/{id:str}", needs=P.ONCALL_MANAGE)
@@ -112,11 +117,11 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
     changes = RouteChanges(
         name=form.text("name"),
         condition=form.text("condition"),
-        is_enabled=form.text("is_enabled") == "1",
-        changes_policy=True,
         escalation_policy_id=form.optional_id("policy_id", POLICY_ID),
+        is_enabled=form.text("is_enabled") == "1",
     )
-    await alerts.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=form.version())
+    with forms.naming(_FIELDS):
+        await alerts.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=form.version())
 
 
 @post("/routes/{id:str}/move", needs=P.ONCALL_MANAGE)

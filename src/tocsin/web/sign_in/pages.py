@@ -19,15 +19,14 @@ from tocsin.edge.reading import cookie as cookie_of
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
-from tocsin.identity.accounts import SHORTEST_PASSWORD, UserChanges, clean_time_zone
+from tocsin.identity.accounts import SHORTEST_PASSWORD
 from tocsin.identity.guessing import DEVICE_KNOWN_FOR, new_device, read_device, slot
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.kit import clock
 from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Conflict, Invalid, TooMany, Unauthenticated, Unavailable
-from tocsin.notifications import queries as contact
+from tocsin.notifications.arriving import arrive
 from tocsin.oncall import service as oncall
-from tocsin.oncall.escalation import PageTarget
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused, safe_path
 
@@ -120,27 +119,18 @@ async def set_up(request: AppRequest, context: Ctx) -> pages.Page:
 
 
 async def _set_up(request: AppRequest, context: Context, form: Form, opened: list[tuple[User, str]], tx: Tx) -> None:
-    user = await identity.set_up(
+    first = await oncall.begin(
         tx,
         form.text("token"),
         organisation=form.text("organisation"),
         name=form.text("name"),
         email=form.text("email"),
         password=form.text("password"),
+        browser=_browser(request, context),
+        time_zone=form.text("time_zone"),
+        falls_back_on_them=bool(form.text("fall_back_on_me")),
     )
-    await _take_zone(tx, user, form)
-    if form.text("fall_back_on_me"):
-        await oncall.set_fallback(tx, Actor.person(user), PageTarget("user", user.id))
-    cookie = await identity.open_session(
-        tx,
-        user,
-        ip=ip_of(request),
-        user_agent=_user_agent(request),
-        how="set-up",
-        days=context.settings.session_days,
-        most_days=context.settings.session_max_days,
-    )
-    opened.append((user, cookie))
+    opened.append(first)
 
 
 async def _show_set_up(request: AppRequest, context: Context, token: str, refused: Refused | None = None) -> pages.Page:
@@ -183,39 +173,14 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
     form = await forms.read(request)
     try:
         async with context.db.begin() as tx:
-            user, cookie = await identity.sign_in_with_link(
-                tx,
-                token,
-                ip_of(request),
-                _user_agent(request),
-                days=context.settings.session_days,
-                most_days=context.settings.session_max_days,
-                instead_of=request.auth,
-            )
-            is_new = user.password_hash is None and not await contact.contact_methods(tx, user.id)
-            if is_new:
-                await _take_zone(tx, user, form)
+            came = await arrive(tx, token, _browser(request, context), time_zone=form.text("time_zone"))
     except Unauthenticated:
         return await _show_link(request, context, token)
-    if is_new:
+    user, cookie = came.person, came.cookie
+    if came.is_new:
         words = "Welcome. Set a password, and add a contact method so that you can be paged."
         return _signed_in(context, user, cookie, _profile(user.id), words)
     return _signed_in(context, user, cookie, "/new-password" if user.password_hash is not None else _START)
-
-
-async def _take_zone(tx: Tx, user: User, form: Form) -> None:
-    """Give somebody new the zone that the browser named; whoever has chosen one keeps it, and so does who sent none."""
-    named = form.text("time_zone")
-    if user.time_zone != "UTC" or not 0 < len(named) <= _LONGEST_ZONE:
-        return
-    try:
-        zone = clean_time_zone(named)
-    except Invalid:
-        return
-    await identity.update_user(tx, Actor.person(user), user.id, UserChanges(time_zone=zone))
-
-
-_LONGEST_ZONE = 64
 
 
 def _profile(user_id: UUID) -> str:
@@ -292,6 +257,11 @@ def _is_secure(context: Context) -> bool:
 
 def _device_cookie(email: str) -> str:
     return f"tocsin_device_{slot(email)}"
+
+
+def _browser(request: AppRequest, context: Context) -> identity.Browser:
+    days, most_days = context.settings.session_days, context.settings.session_max_days
+    return identity.Browser(ip_of(request), _user_agent(request), days, most_days, request.auth)
 
 
 def _user_agent(request: AppRequest) -> str:

@@ -262,7 +262,8 @@ async def rename(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 
 
 async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), name=form.text("name"), if_version=form.version())
+    changes = alerts.SourceChanges(name=form.text("name"))
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
 
 
 @post("/sources/{id:str}/rotate", needs=P.SOURCE_MANAGE)
@@ -287,7 +288,8 @@ async def close_stale(request: AppRequest, context: Ctx, who: Who, id: FromPath[
 
 async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
     hours = form.optional_whole("close_after_hours", least=1, most=alerts.MOST_HOURS)
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), stale=alerts.Staleness(hours), if_version=form.version())
+    changes = alerts.SourceChanges(close_after_hours=hours)
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
 
 
 @post("/sources/{id:str}/hold-down", needs=P.SOURCE_MANAGE)
@@ -299,9 +301,8 @@ async def hold_down(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 
 async def _hold_down(who: Actor, id: str, form: Form, tx: Tx) -> None:
     minutes = form.optional_whole("hold_down_minutes", least=1, most=alerts.MOST_HELD_MINUTES)
-    await alerts.update_source(
-        tx, who, SOURCE_ID.read(id), hold_down=alerts.HoldDown(minutes), if_version=form.version()
-    )
+    changes = alerts.SourceChanges(hold_down_minutes=minutes)
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
 
 
 @post("/sources/{id:str}/resolve-alerts", needs=P.ALERT_EDIT)
@@ -348,7 +349,7 @@ async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]
 
 
 async def _switch(who: Actor, id: str, is_enabled: bool, tx: Tx) -> None:
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), is_enabled=is_enabled)
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), alerts.SourceChanges(is_enabled=is_enabled))
 
 
 HANDLERS = [

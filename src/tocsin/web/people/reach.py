@@ -1,0 +1,140 @@
+"""How somebody is reached: their contact methods, rules and news, and trying whether it works."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from litestar import post
+from litestar.params import FromPath
+
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.rights import Right
+from tocsin.identity.model import USER_ID, Actor
+from tocsin.identity.permission import must_manage
+from tocsin.kit.errors import Invalid
+from tocsin.notifications import service as notifications
+from tocsin.notifications import telling
+from tocsin.notifications.model import (
+    METHOD_ID,
+    RULE_ID,
+    WEBHOOK,
+    BodyFormat,
+    Tell,
+    Urgency,
+)
+from tocsin.notifications.news import Wish
+from tocsin.notifications.service import RuleDraft
+from tocsin.oncall import service as oncall
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form
+from tocsin.web.people.person import QUIETEST, act, show
+
+
+@post("/people/{id:str}/contact-methods", needs=Right.OWN)
+async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Add a way to be reached. Form fields: kind, address, method_name, format. An own template is written next."""
+    form = await forms.read(request)
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "add-method", partial(_add_method, context, who, id, form, made))
+    if refused is not None:
+        return await show(request, context, who, id, refused)
+    if made and form.text("format") == BodyFormat.TEMPLATE:
+        return pages.go(f"/people/{id}/contact-methods/{made[0]}", "Contact method added. Write its template.")
+    return pages.go(f"/people/{id}", "Contact method added. Send a test page.")
+
+
+async def _add_method(context: Context, who: Actor, id: str, form: Form, made: list[str], tx: Tx) -> None:
+    kind = form.text("kind")
+    method = await notifications.add_contact_method(
+        tx,
+        who,
+        context.channels,
+        user_id=USER_ID.read(id),
+        kind=kind,
+        address=form.text("address"),
+        name=form.text("method_name"),
+        # The form always has the field; for another kind it means nothing.
+        format=form.text("format") or None if kind == WEBHOOK else None,
+    )
+    made += [METHOD_ID.write(method.id)] if kind == WEBHOOK else []
+
+
+@post("/people/{id:str}/contact-methods/{method_id:str}/delete", needs=Right.OWN)
+async def remove_method(
+    request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
+) -> pages.Page:
+    """Take a way to be reached away. Form field: confirm, for the last one of somebody whom policies page."""
+    form = await forms.read(request)
+    use_case = partial(_remove_method, who, id, method_id, form)
+    return await act(request, context, who, id, f"remove-{method_id}", form, use_case, "Contact method removed.")
+
+
+async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx) -> None:
+    is_confirmed = form.text("confirm") == "1"
+    await oncall.remove_contact_method(
+        tx, who, user_id=USER_ID.read(id), method_id=METHOD_ID.read(method_id), confirmed=is_confirmed
+    )
+
+
+@post("/people/{id:str}/rules", needs=Right.OWN)
+async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Add a rule (do=add, urgency, method_id, after_minutes) or remove one (do=remove, rule_id)."""
+    form = await forms.read(request)
+    form_id = f"rule-{form.text('urgency')}"
+    return await act(request, context, who, id, form_id, form, partial(_change_rules, who, id, form), "")
+
+
+async def _change_rules(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    user_id = USER_ID.read(id)
+    match form.text("do"):
+        case "add":
+            await notifications.add_rule(tx, who, user_id=user_id, rule=_read_rule(form))
+        case "remove":
+            await notifications.remove_rule(tx, who, user_id=user_id, rule_id=form.id("rule_id", RULE_ID))
+        case _:
+            must_manage(who, user_id)
+            raise Invalid("", "Choose one of the list.")
+
+
+def _read_rule(form: Form) -> RuleDraft:
+    if form.text("urgency") not in set(Urgency):
+        raise Invalid("urgency", "Choose one of the list.")
+    minutes = form.whole("after_minutes", most=1440)
+    return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", METHOD_ID))
+
+
+@post("/people/{id:str}/news", needs=Right.OWN)
+async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Say what the person wants to be told of their pages. Form fields: tell, method_id, low_urgency (1)."""
+    form = await forms.read(request)
+    return await act(request, context, who, id, "news", form, partial(_change_news, who, id, form), "Saved.")
+
+
+async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    user_id = USER_ID.read(id)
+    must_manage(who, user_id)
+    if form.text("tell") not in set(Tell):
+        raise Invalid("tell", "Choose one of the list.")
+    method_id = None if form.text("method_id") == QUIETEST else form.id("method_id", METHOD_ID)
+    wish = Wish(Tell(form.text("tell")), form.text("low_urgency") == "1", method_id)
+    with forms.naming({"contact_method_id": "method_id"}):
+        await telling.set_preference(tx, who, user_id=user_id, wish=wish)
+
+
+@post("/people/{id:str}/test", needs=Right.OWN)
+async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Send a page that changes nothing on every contact method, or on one. Form fields: form_id, method_id."""
+    form = await forms.read(request)
+    return await act(
+        request, context, who, id, "test-page", form, partial(_send_test, who, id, form), "Test page sent."
+    )
+
+
+async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
+    method_id = form.optional_id("method_id", METHOD_ID)
+    if await forms.once(tx, who, form, "test", form.text("method_id")):
+        await notifications.send_test_page(tx, who, user_id=USER_ID.read(id), method_id=method_id)
+
+
+HANDLERS = [add_method, remove_method, change_rules, change_news, send_test]
