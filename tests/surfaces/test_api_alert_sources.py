@@ -32,6 +32,17 @@ async def test_a_source_says_what_is_open_and_ends_it_when_asked(api: Api, admin
     assert (refused.status_code, refused.json()["code"]) == (409, "source.in_use")
 
 
+async def test_a_source_that_is_off_is_not_tried(api: Api, admin: httpx.AsyncClient) -> None:
+    """F064: nothing would come of it, and nothing does."""
+    path = f"/alert_sources/{SOURCE_ID.write((await api.world.source()).id)}"
+    assert (await admin.patch(path, json={"is_enabled": False})).status_code == 200
+    refused = await admin.post(f"{path}/actions/test")
+    assert (refused.status_code, refused.json()["code"]) == (409, "source.disabled")
+    assert (await admin.get(f"{path}/signals")).json()["data"] == []
+    ada = await api.as_(await api.world.person("ada"))
+    assert (await ada.post(f"{path}/actions/test")).status_code == 403
+
+
 async def test_when_a_source_closes_stale_alerts_is_set_and_unset(api: Api, admin: httpx.AsyncClient) -> None:
     """F139: null is never, what is left out stays, and nonsense is refused in its field."""
     path = f"/alert_sources/{SOURCE_ID.write((await api.world.source()).id)}"

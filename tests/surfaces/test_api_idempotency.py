@@ -341,7 +341,7 @@ def _past_the_transaction(name: str, text: str) -> set[str]:
 def test_every_handler_opens_its_transaction_where_a_request_can_be_held_together() -> None:
     """F120: otherwise its effect would not commit together with its answer."""
     folder = Path(surface.__file__).parent
-    found = [_past_the_transaction(path.stem, path.read_text()) for path in folder.glob("*.py")]
+    found = [_past_the_transaction(path.stem, path.read_text()) for path in folder.rglob("*.py")]
     assert set().union(*found) == HOLDS_TOGETHER
 
 

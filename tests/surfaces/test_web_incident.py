@@ -30,6 +30,21 @@ async def again(world: World, url: str) -> Incident:
         return await queries.get(tx, EVERYTHING, url.rpartition("/")[2])
 
 
+async def test_what_is_wrong_stands_at_the_field_that_the_form_has_for_it(world: World) -> None:
+    """F033, F069: a use case names the role, or the policy; the form has a menu for it."""
+    ada = await world.person("ada", role="admin")
+    cleo = await world.person("cleo", role="stakeholder")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        refused = await web.submit(await web.get(url), "role-commander", {"user_id": USER_ID.write(cleo.id)})
+        assert refused.status == 422
+        assert 'id="role-commander-user_id-err"' in refused.html and "Cleo may not edit incidents" in refused.html
+        route = {"name": "All", "condition": "severity == 1", "policy_id": POLICY_ID.write(ada.id)}
+        refused = await web.submit(await web.get("/routes"), "new-route", route)
+        assert refused.status == 422
+        assert 'id="new-route-policy_id-err"' in refused.html
+
+
 async def number_of(world: World, name: str) -> int:
     async with world.db.begin() as tx:
         query = select(func.count()).where(LoggedEvent.name == name)

@@ -167,6 +167,16 @@ async def test_signing_out_ends_the_session(world: World) -> None:
         assert (await web.fetch("/incidents")).location.startswith("/sign-in")
 
 
+async def test_ending_the_other_sessions_leaves_this_one_and_those_of_others(world: World) -> None:
+    """F118: all of one's own but the one that asks."""
+    ada, bob = await with_password(world), await world.person("bob")
+    async with browser(world, ada) as here, browser(world, ada) as there, browser(world, bob) as his:
+        await here.do(await here.get("/sessions"), "others-dialog-form")
+        assert (await here.get("/incidents")).path == "/incidents"
+        assert (await there.fetch("/incidents")).location.startswith("/sign-in")
+        assert (await his.get("/incidents")).path == "/incidents"
+
+
 async def test_a_form_without_its_token_is_refused(world: World) -> None:
     ada = await with_password(world)
     async with browser(world, ada) as web:

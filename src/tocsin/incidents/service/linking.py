@@ -60,7 +60,6 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
         )
     await must_be_free(tx, who, wanted)
     await link(tx, who, incident, wanted)
-    await tx.session.flush()
     now = {alert.id: alert for alert in await alert_queries.lock_many(tx, who.access.reach, alert_ids)}
     return Linked(incident, [now[id] for id in dict.fromkeys(alert_ids)])
 

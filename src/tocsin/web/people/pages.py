@@ -17,9 +17,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.notifications import queries as contact
 from tocsin.notifications.health import Condition, MethodState
-from tocsin.notifications.model import (
-    Method,
-)
+from tocsin.notifications.model import Method
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.parts.roles import role_choices
