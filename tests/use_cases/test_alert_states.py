@@ -65,17 +65,17 @@ class Scene:
         body = {"routing_key": "0" * 32, "event_action": action, "dedup_key": "disk", "payload": payload}
         await self.world.signal(body, self.source)
 
-    async def do(self, act: Act, by: By) -> bool:
-        """Let it happen; returns whether it was refused."""
+    async def do(self, act: Act, by: By) -> str:
+        """Let it happen; returns why it was refused, if it was."""
         if by is By.SIGNAL:
             await self.signal(*BY_SIGNAL[act])
-            return False
+            return ""
         try:
             async with self.world.db.begin() as tx:
                 await BY_HAND[act](tx, self.world.actor(self.ada), self.id)
-        except Conflict:
-            return True
-        return False
+        except Conflict as problem:
+            return problem.code
+        return ""
 
     async def row(self) -> dict[str, Any]:
         async with self.world.db.begin() as tx:
@@ -149,12 +149,13 @@ async def test_what_happens_to_an_alert_is_what_the_table_says(
         await remind(scene)
     before, runs, events = await scene.row(), await scene.runs(), await scene.events()
 
-    was_refused = await scene.do(act, by)
+    refused = await scene.do(act, by)
 
     after = await scene.row()
     assert after["status"] == (to or status)
     # What cannot be is said to a person, and passed over where signals want it.
-    assert was_refused is (by is By.HAND and to is None and act is not Act.PAGE)
+    is_told = by is By.HAND and to is None and act is not Act.PAGE
+    assert refused == (lifecycle.cannot(act).code if is_told else "")
     changed = {column for column in after if after[column] != before[column]}
     known = {"status", "updated_at", *STAMPS[act]} if moved else set[str]()
     if act in (Act.REPEAT, Act.PAGE) and by is By.SIGNAL and status is not AlertStatus.RESOLVED:
