@@ -19,7 +19,7 @@ from tocsin.identity.access import MEMBERS, SCOPED, P, loses_roles
 from tocsin.identity.access_queries import accesses, anew, hold_role
 from tocsin.identity.accounts import clean_description, clean_name
 from tocsin.identity.model import Actor, Team, User
-from tocsin.kit.changes import must_be_current
+from tocsin.kit.changes import UNSET, UnsetType, must_be_current
 from tocsin.kit.errors import Denied, Invalid
 from tocsin.kit.ids import new_id
 
@@ -30,11 +30,11 @@ Members = Mapping[UUID, str | None]
 
 @dataclass(frozen=True, slots=True)
 class TeamChanges:
-    """What to change about a team; None leaves a field as it is."""
+    """What to change about a team."""
 
-    name: str | None = None
-    description: str | None = None
-    is_private: bool | None = None
+    name: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    is_private: bool | UnsetType = UNSET
 
 
 async def create_team(
@@ -72,16 +72,16 @@ async def update_team(
     """Rename or describe a team, or make it private or open: what it owns is hidden or shown by that at once."""
     who, team = await _lock(tx, who, team_id, if_version)
     changed: list[Change] = []
-    if changes.name is not None and (name := clean_name(changes.name)) != team.name:
+    if changes.name is not UNSET and (name := clean_name(changes.name)) != team.name:
         changed.append(Change(field="name", old=team.name, new=name))
         team.name = name
     if (
-        changes.description is not None
+        changes.description is not UNSET
         and (told := clean_description(changes.description, LONGEST_DESCRIPTION)) != team.description
     ):
         changed.append(Change(field="description", old=team.description, new=told))
         team.description = told
-    if changes.is_private is not None and changes.is_private != team.is_private:
+    if changes.is_private is not UNSET and changes.is_private != team.is_private:
         changed.append(Change(field="is_private", old=yes_or_no(team.is_private), new=yes_or_no(changes.is_private)))
         team.is_private = changes.is_private
     try:

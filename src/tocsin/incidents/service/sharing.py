@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import SOURCE_ID, AlertSource
-from tocsin.alerts.service import update_source
+from tocsin.alerts.service import SourceChanges, update_source
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import (
@@ -24,7 +24,7 @@ from tocsin.identity.model import AccessGrant, Actor
 from tocsin.identity.service.owners import Owners
 from tocsin.incidents import queries, sharing_queries
 from tocsin.incidents.model import INCIDENT_ID, Incident
-from tocsin.incidents.service.editing import update
+from tocsin.incidents.service.editing import IncidentChanges, update
 from tocsin.incidents.sharing_queries import Holder, visible_grants
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
 
@@ -90,9 +90,9 @@ async def change_owners(
     kind, id = thing
     match kind:
         case ResourceKind.INCIDENT:
-            return await update(tx, who, id, owners=owners, if_version=if_version)
+            return await update(tx, who, id, IncidentChanges(owners=owners), if_version=if_version)
         case ResourceKind.ALERT_SOURCE:
-            return await update_source(tx, who, id, owners=owners, if_version=if_version)
+            return await update_source(tx, who, id, SourceChanges(owners=owners), if_version=if_version)
 
 
 async def revoke_grant(tx: Tx, who: Actor, grant_id: UUID) -> None:
