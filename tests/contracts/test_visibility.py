@@ -29,7 +29,7 @@ _OF_THE_ORGANISATION = {
     "tocsin.alerts.source_queries": {"any_source"},
     "tocsin.identity.access_queries": {"role", "roles", "uses_of_role"},
     "tocsin.identity.queries": {
-        "link", "lock_organisation", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
+        "link", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
         "user", "users", "users_by_id",
     },
     "tocsin.incidents.queries": {"any_incident"},
