@@ -115,7 +115,9 @@ async def test_the_page_of_a_team_shows_what_it_owns_and_the_reader_may_see(worl
         source = await alert_service.create_source(tx, world.root, name="Prometheus EU", kind=SourceKind.GENERIC)
         owners = identity.Owners([team], is_private=True)
         await incident_service.change_owners(tx, world.root, incident.owned.things[0], owners)
-        await alert_service.update_source(tx, world.root, source.id, owners=identity.Owners([team]))
+        await alert_service.update_source(
+            tx, world.root, source.id, alert_service.SourceChanges(owners=identity.Owners([team]))
+        )
     shown = await web.get(page.path)
     assert "Card data" in shown.html and "Prometheus EU" in shown.html
     async with browser(world, await world.person("bob")) as theirs:
