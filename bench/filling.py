@@ -136,7 +136,8 @@ async def fill(connection: asyncpg.Connection[Any], *, alerts: int, incidents: i
     for statement in _AROUND:
         await connection.execute(statement, *([known.people] if "$1" in statement else []))
     for index in indexes:
-        await connection.execute(index["text"])
+        # An index of the record is one of each of its parts.
+        await connection.execute(index["text"].replace(" ON ONLY ", " ON "))
     await connection.execute("SET session_replication_role = origin")
     await connection.execute("VACUUM ANALYZE")
     return known

@@ -29,6 +29,7 @@ from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
 from tocsin.edge.readers import Readers
 from tocsin.edge.wrong_tokens import WrongTokens
+from tocsin.events import jobs as event_jobs
 from tocsin.events.live import Live
 from tocsin.events.reactions import listeners
 from tocsin.identity import jobs as identity_jobs
@@ -50,9 +51,16 @@ from tocsin.oncall.jobs import InVain
 from tocsin.settings import Settings
 
 # What is done and when, and who reacts to what; a name that is not one fails here, at the import.
-JOBS = (*identity_jobs.JOBS, *notification_jobs.JOBS, *oncall_jobs.JOBS, *alert_jobs.JOBS, *incident_jobs.JOBS)
+JOBS = (
+    *event_jobs.JOBS,
+    *identity_jobs.JOBS,
+    *notification_jobs.JOBS,
+    *oncall_jobs.JOBS,
+    *alert_jobs.JOBS,
+    *incident_jobs.JOBS,
+)
 LISTENERS = listeners((*oncall_jobs.REACTIONS, *alert_jobs.REACTIONS, *incident_jobs.REACTIONS), JOBS)
-PERIODIC = (*identity_jobs.PERIODIC, *alert_jobs.PERIODIC)
+PERIODIC = (*event_jobs.PERIODIC, *identity_jobs.PERIODIC, *alert_jobs.PERIODIC)
 # What else waits for a time by the database's clock, or counts from one, beside jobs.
 WAITS = (*notification_jobs.WAITS, *oncall_jobs.WAITS, *alert_jobs.WAITS)
 # Whose news people are told: how it stands.

@@ -18,9 +18,11 @@ _SCHEMA = """
 SELECT 'column', attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull::text, attidentity,
        coalesce(pg_get_expr(adbin, adrelid), '')
 FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
-WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
 UNION ALL SELECT 'table', relname, relkind::text, coalesce(reloptions::text, ''), '', '', ''
 FROM pg_class WHERE relnamespace = 'public'::regnamespace
+UNION ALL SELECT 'part', relname, pg_get_expr(relpartbound, oid), '', '', '', ''
+FROM pg_class WHERE relispartition AND relkind = 'r'
 UNION ALL SELECT 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid::text, '', '', ''
 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE relnamespace = 'public'::regnamespace
 UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated::text, '', ''
@@ -123,6 +125,6 @@ async def test_a_filled_database_of_every_release_comes_to_the_schema_of_a_fresh
 
 async def rows(db: Database) -> dict[str, int]:
     """How many rows each table has."""
-    tables = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+    tables = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
     names = [row[0] for row in await db.pool.fetch(tables)]
     return {name: await db.pool.fetchval(f"SELECT count(*) FROM {name}") for name in names}

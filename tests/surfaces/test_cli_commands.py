@@ -14,6 +14,7 @@ import pytest
 from tests import postgres
 from tests.processes import data_directory, tocsin
 from tests.world import World
+from tocsin.db import migrate
 from tocsin.db.engine import Database
 from tocsin.identity import service as identity
 from tocsin.jobs import queue
@@ -162,6 +163,71 @@ async def test_what_is_backed_up_is_restored(
         await connection.close()
 
 
+async def test_a_backup_of_the_version_before_replaces_what_an_upgrade_has_made(
+    postgres_dsn: str, tmp_path: Path
+) -> None:
+    """G09: tables that the backup knows nothing of refer to those that it has."""
+    file = tmp_path / "before.dump"
+    async with postgres.fresh(postgres_dsn, "template0") as before:
+        old = Database(before, bell=False, pool_size=2)
+        await migrate.upgrade(old, to="0001")
+        await old.close()
+        assert (await tocsin("backup", str(file), database_url=before))[0] == 0
+    async with postgres.fresh(postgres_dsn) as dsn:
+        await tocsin(*ADA, database_url=dsn)
+        code, _, err = await tocsin("restore", str(file), "--replace", "--yes", database_url=dsn)
+        assert code == 0, err
+        assert f"from 0001 to {migrate.newest()}" in err
+        connection = await asyncpg.connect(dsn)
+        assert await connection.fetchval("SELECT count(*) FROM user_account") == 0
+        await connection.close()
+
+
+async def test_a_restore_that_fails_in_the_middle_changes_nothing(postgres_dsn: str, tmp_path: Path) -> None:
+    """G09: the file ends too early, which its list of contents does not show."""
+    async with postgres.fresh(postgres_dsn) as dsn:
+        await tocsin(*ADA, database_url=dsn)
+        file = tmp_path / "tocsin.dump"
+        assert (await tocsin("backup", str(file), database_url=dsn))[0] == 0
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE user_account SET name = 'Eve'")
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        code, _, err = await tocsin("restore", str(file), "--replace", "--yes", database_url=dsn)
+        assert code == 1 and "nothing was changed" in err
+        assert await connection.fetchval("SELECT name FROM user_account") == "Eve"
+        await connection.close()
+
+
+async def test_a_record_of_several_months_is_backed_up_and_restored_again_and_again(
+    dsn: str, db: Database, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """Also over a database that has other months, which go."""
+    await tocsin(*ADA, database_url=dsn)
+    for month in ("2099-01-01", "2099-03-01"):
+        await db.pool.execute("SELECT add_event_partition($1::text::date)", month)
+        assert await db.pool.fetchval("SELECT begin_event_month($1::text::date)", month)
+        await tocsin("user", "role", "--email=ada@example.org", "--role=admin", database_url=dsn)
+    record = "SELECT tableoid::regclass::text, position, name FROM event ORDER BY position"
+    parts = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'event'::regclass ORDER BY 1"
+    kept, kept_parts = await db.pool.fetch(record), await db.pool.fetch(parts)
+    file = tmp_path / "tocsin.dump"
+    assert (await tocsin("backup", str(file), database_url=dsn))[0] == 0
+    async with postgres.fresh(postgres_dsn) as other:
+        connection = await asyncpg.connect(other)
+        await connection.execute("SELECT add_event_partition('2098-01-01')")
+        for _ in range(2):
+            code, _, err = await tocsin("restore", str(file), "--replace", "--yes", database_url=other)
+            assert code == 0, err
+            assert await connection.fetch(record) == kept
+            assert await connection.fetch(parts) == kept_parts
+        await tocsin(*ADA[:2], "--email=b@example.org", "--name=Bob", database_url=other)
+        assert await connection.fetchval("SELECT tableoid::regclass::text FROM event WHERE data->>'title' = 'Bob'") == (
+            "event_2099_03"
+        )
+        await connection.close()
+
+
 async def test_a_backup_that_cannot_be_written_blames_the_place_and_not_the_database(dsn: str, tmp_path: Path) -> None:
     """G09: a directory that does not exist, one that takes no file, a disk that is full."""
     code, _, err = await tocsin("backup", str(tmp_path / "no" / "file.dump"), database_url=dsn)
@@ -174,7 +240,7 @@ async def test_a_backup_that_cannot_be_written_blames_the_place_and_not_the_data
     assert package and package.origin
     programs = tmp_path / "bin"
     programs.mkdir()
-    for program in ("postgres", "initdb", "pg_restore"):
+    for program in ("postgres", "initdb", "pg_restore", "psql"):
         (programs / program).symlink_to(Path(package.origin).parent / "pginstall" / "bin" / program)
     (programs / "pg_dump").write_text("#!/bin/sh\nexec cat /dev/zero > /dev/full\n")
     (programs / "pg_dump").chmod(0o755)

@@ -34,7 +34,7 @@ from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Tx, decode_json, encode_json
 from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
 from tocsin.events.base import SYSTEM, ActorRef, Event
-from tocsin.events.log import to_write
+from tocsin.events.log import LOOKED_UP, NOBODYS, Scope, to_write
 from tocsin.jobs.queue import NewJob, to_enqueue
 from tocsin.kit.ids import new_id
 from tocsin.oncall import service as oncall
@@ -48,6 +48,8 @@ class Source:
     name: str
     kind: str
     is_enabled: bool
+    # Whose it is.
+    scope: Scope = LOOKED_UP
 
 
 @dataclass(slots=True)
@@ -144,9 +146,13 @@ class _Written:
     reworded: list[UUID] = field(default_factory=list[UUID])
     # Opened although their source had spoken of their end before.
     late: dict[UUID, _Late] = field(default_factory=dict[UUID, "_Late"])
+    # Whose the alerts are that were touched and are not nobody's.
+    scopes: dict[UUID | None, Scope] = field(default_factory=dict[UUID | None, Scope])
     effects: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
 
     def note(self, alert_id: UUID, merged: _Merged, effect: str) -> None:
+        if merged.source.scope != NOBODYS:
+            self.scopes[alert_id] = merged.source.scope
         self.effects.update((alert_id, item.id, effect) for item in merged.items)
 
     def sorted_effects(self) -> tuple[list[UUID], list[UUID], list[str]]:
@@ -174,7 +180,7 @@ async def store_batch(tx: Tx, batch: Sequence[Item]) -> None:
     await reword_pages(tx, written.reworded)
     await tx.flush()
     requests = [item for item in batch if item.is_first]
-    events, reactions = to_write(tx, written.events)
+    events, reactions = to_write(tx, written.events, written.scopes)
     await connection.execute(
         statements.LEAVE,
         [item.id for item in requests],

@@ -43,7 +43,9 @@ _ATTEMPTS = 3
 # or the way to it may say is an outage: the sender has done nothing wrong and should try again.
 _BLAMES_REQUEST = ("22", "23", "54")
 
-_SOURCE = "SELECT id, name, kind, is_enabled FROM alert_source WHERE token = $1"
+_SOURCE = """
+SELECT id, name, kind, is_enabled, team_ids::text AS team_ids, is_private FROM alert_source WHERE token = $1
+"""
 
 
 class Sources:
@@ -67,11 +69,16 @@ class Sources:
         except (*STORE_ERRORS, ValueError) as error:
             log.warning("intake.store_unreachable", error=type(error).__name__)
             raise Unavailable("The store cannot be reached. Try again.", retry_after=RETRY_AFTER) from error
-        found = Source(row["id"], row["name"], row["kind"], row["is_enabled"]) if row else None
+        found = _source(row) if row else None
         if len(self._known) > 10_000:
             self._known.clear()
         self._known[token] = (now + (_SOURCE_TTL if found else _UNKNOWN_TTL), found)
         return found
+
+
+def _source(row: asyncpg.Record) -> Source:
+    scope = (row["team_ids"], row["is_private"])
+    return Source(row["id"], row["name"], row["kind"], row["is_enabled"], scope)
 
 
 class Intake:

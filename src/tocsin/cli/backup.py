@@ -9,11 +9,14 @@ import os
 import pwd
 import re
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import click
@@ -38,6 +41,30 @@ _COUNTS = """
 SELECT (SELECT count(*) FROM user_account) AS people, (SELECT count(*) FROM alert) AS alerts,
        (SELECT count(*) FROM incident) AS incidents, (SELECT count(*) FROM event) AS events,
        (SELECT count(*) FROM job WHERE due <= tocsin_now()) AS jobs
+"""
+# Drops all that a version of Tocsin makes, older or newer than the file. What others keep in schemas of their own
+# stays, and so does the extension, which is in no schema and therefore not in what is read.
+_CLEAR = """
+SET client_min_messages = warning;
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format('DROP TABLE IF EXISTS %I CASCADE', relname) FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+        UNION ALL
+        SELECT format('DROP SEQUENCE IF EXISTS %I CASCADE', relname) FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
+        UNION ALL
+        SELECT format('DROP FUNCTION IF EXISTS %s CASCADE', oid::regprocedure) FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' AND NOT EXISTS (
+            SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END $$;
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 """
 
 _FULL = "the disk is full. Make room, or name a file on another disk."
@@ -150,9 +177,7 @@ async def _restore(settings: Settings, file: Path, *, replace: bool) -> None:
         try:
             await _require_room(db, replace=replace)
             target = await _target(settings, db)
-            words = ["--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges", "--no-comments"]
-            words += [f"--dbname={target.address}", str(file)]
-            await asyncio.to_thread(_call, target.bin_dir / "pg_restore", words, target.environment)
+            await asyncio.to_thread(_load, target, file)
             before, after = await migrate.upgrade(db)
             await _tell_result(db, before, after)
         finally:
@@ -208,9 +233,43 @@ def _bin_dir(settings: Settings, server: int) -> Path:
             f"The server is PostgreSQL {server}, but the programs here are {found.version} ({found.directory}) and "
             f"cannot read a newer server. Install PostgreSQL {server} and name its bin directory in TOCSIN_PG_BIN."
         )
-    if not (found.directory / "pg_dump").exists() or not (found.directory / "pg_restore").exists():
-        raise EmbeddedError(f"{found.directory} has no pg_dump and pg_restore. Install the client programs.")
+    if not all((found.directory / program).exists() for program in ("pg_dump", "pg_restore", "psql")):
+        raise EmbeddedError(f"{found.directory} has no pg_dump, pg_restore and psql. Install the client programs.")
     return found.directory
+
+
+def _load(target: _Target, file: Path) -> None:
+    """Put what the file holds in the place of all that the database holds, in one transaction.
+
+    `pg_restore --clean` would drop what the file knows, as the file knows it: not the tables of a later version that
+    refer to these, nor the parts of a table one by one.
+    """
+    write = [target.bin_dir / "pg_restore", "--schema=public", "--no-owner", "--no-privileges", "--no-comments"]
+    write += ["--file=-", str(file)]
+    run = [target.bin_dir / "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+    run += [f"--dbname={target.address}", "--file=-"]
+    with tempfile.TemporaryFile() as said:
+        streams: dict[str, Any] = {"stderr": said, "env": target.environment}
+        with (
+            subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, **streams) as runs,
+            subprocess.Popen(write, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **streams) as writes,
+        ):
+            failed = "psql"
+            # Whoever is refused stops reading.
+            with contextlib.suppress(BrokenPipeError):
+                if runs.stdin is not None and writes.stdout is not None:
+                    runs.stdin.write(_CLEAR.encode())
+                    shutil.copyfileobj(writes.stdout, runs.stdin, 1024 * 1024)
+                    failed = "pg_restore" if writes.wait() else failed
+                    if writes.returncode == 0:
+                        # Only its end lets the transaction commit.
+                        runs.stdin.close()
+            if writes.returncode != 0:
+                runs.kill()
+                writes.kill()
+        if writes.returncode or runs.returncode:
+            said.seek(0)
+            raise _failed(failed, said.read().decode(errors="replace"))
 
 
 def _look_at(settings: Settings, file: Path) -> None:
@@ -239,6 +298,10 @@ def _call(program: Path, words: list[str], environment: dict[str, str], stdout: 
         errors="replace",
     )
     if done.returncode != 0:
-        said = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip())[:1000]
-        raise EmbeddedError(f"{program.name} failed and nothing was changed: {said}")
+        raise _failed(program.name, done.stderr)
     return done.stdout or ""
+
+
+def _failed(program: str, said: str) -> EmbeddedError:
+    words = " ".join(line.strip() for line in said.splitlines() if line.strip())[:1000]
+    return EmbeddedError(f"{program} failed and nothing was changed: {words}")

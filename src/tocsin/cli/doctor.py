@@ -29,6 +29,8 @@ from tocsin.db.embedded.server import REFUSE_BELOW, WARN_BELOW
 from tocsin.db.engine import Database, Tx
 from tocsin.db.errors import STORE_ERRORS, hide_values
 from tocsin.db.migrate import SchemaError
+from tocsin.events import partition_queries as partitions
+from tocsin.events.jobs import BEGIN_MONTH
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import clockwatch, queue
@@ -249,7 +251,22 @@ async def _work(tx: Tx) -> list[Finding]:
         found.append(_warn("dead jobs", f"{len(dead)} were given up; the last one is {last}"))
     else:
         found.append(_ok("dead jobs", "None."))
-    return found
+    return [*found, await _record(tx)]
+
+
+async def _record(tx: Tx) -> Finding:
+    """Say whether the record gets a part for each month. Nothing waits for one, so nothing is lost without."""
+    check = "record"
+    if await partitions.has_strays(tx):
+        words = "Some events fit into no month and lie in event_default. Nothing is lost; positions were moved by hand."
+        return _warn(check, words)
+    if await partitions.is_late(tx, BEGIN_MONTH.name):
+        words = (
+            "This month has no part of its own yet, and the record goes on in an earlier one. Nothing is lost; the "
+            "log says at jobs of the kind events.begin_month what is in the way, such as a table that it may not make."
+        )
+        return _warn(check, words)
+    return _ok(check, "It goes on in the part of this month, or of the one before until somebody makes it.")
 
 
 async def _clock_steps(tx: Tx) -> Finding:

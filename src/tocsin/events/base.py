@@ -12,6 +12,13 @@ from tocsin.kit.ids import IdKind
 EVENT_ID = IdKind("event", "evt")
 
 
+class Subject(msgspec.Struct, frozen=True):
+    """Something that an event is about: the name of its kind of ids (`escalation_policy`, `user`), and its id."""
+
+    kind: str
+    id: UUID
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A fact. Subclasses set `name` (`incident.resolved`) and declare what happened as fields.
 
@@ -29,6 +36,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         """Return the fields that are particular to this kind of event."""
         common = {"actor", "alert_id", "incident_id"}
         return {f: getattr(self, f) for f in self.__struct_fields__ if f not in common}
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """Return what it is about beside its alert and its incident: whose history it belongs to."""
+        return ()
 
 
 class ActorRef(msgspec.Struct, frozen=True):

@@ -9,12 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Identity, Index, Select, func, inspect, select, text, union
+from sqlalchemy import ARRAY, Identity, Index, Select, Uuid, func, inspect, select, text, union, union_all
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
 from tocsin.db.engine import Tx, encode_json
-from tocsin.events.base import Event
+from tocsin.events.base import Event, Subject
 from tocsin.jobs.queue import NewJob, enqueue
 from tocsin.kit.ids import new_id
 from tocsin.kit.record import JsonObject, Record
@@ -39,7 +39,12 @@ class Xid8(UserDefinedType[int]):
 
 
 class LoggedEvent(Record):
-    """One event as it was written. A trigger refuses every change and deletion."""
+    """One event as it was written. A trigger refuses every change and deletion.
+
+    `team_ids` and `is_private` are its scope: who owned what it is about when it happened, and whether that was for
+    them only; None in what 0.1.0 wrote. What people may see is decided by who owns it now (`incidents/sight.py`).
+    The table is partitioned by position, see `partition_queries.py`.
+    """
 
     __tablename__ = "event"
     __table_args__ = (
@@ -49,6 +54,7 @@ class LoggedEvent(Record):
         Index("event_name_idx", "name", "position", postgresql_where=text(_IS_RARE)),
         # The live stream reads in the order of transactions, see `live.py`.
         Index("event_transaction_idx", "transaction", "position"),
+        {"postgresql_partition_by": "RANGE (position)"},
     )
 
     position: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -63,15 +69,56 @@ class LoggedEvent(Record):
     incident_id: Mapped[UUID | None]
     data: Mapped[JsonObject]
     depth: Mapped[int] = mapped_column(server_default="0")
+    team_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid()))
+    is_private: Mapped[bool | None]
 
 
+class EventSubject(Record):
+    """What an event is about beside its alert and its incident, which its own row names. Never changed either."""
+
+    __tablename__ = "event_subject"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+# Which teams own something, as PostgreSQL writes an array, and whether it is for them only; or that it is looked up.
+Scope = tuple[str, bool]
+NOBODYS: Scope = ("{}", False)
+LOOKED_UP: Scope = ("", False)
+
+# Whose it is comes with the event ($11, $12; of nobody's, nothing comes), or is looked up (''): an alert belongs to
+# whom its source belongs, and what happens to an incident is its owners' alone, also where it names an alert. Without
+# joins, so that positions are handed out in the order of the events.
 INSERT_EVENTS = """
-INSERT INTO event (id, name, at, actor_kind, actor_id, actor_name, alert_id, incident_id, data, depth)
+INSERT INTO event (id, name, at, actor_kind, actor_id, actor_name, alert_id, incident_id, data, depth, team_ids,
+                   is_private)
 SELECT new.id, new.name, $10::timestamptz, new.actor_kind, new.actor_id, new.actor_name, new.alert_id, new.incident_id,
-       new.data, $9::int
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::jsonb[])
-     AS new (id, name, actor_kind, actor_id, actor_name, alert_id, incident_id, data)
+       new.data, $9::int,
+       CASE WHEN new.team_ids IS NULL THEN '{}' WHEN new.team_ids <> '' THEN new.team_ids::uuid[] ELSE (
+           SELECT coalesce(array_agg(DISTINCT owner.id), '{}') FROM (
+               SELECT unnest(team_ids) FROM incident WHERE id = new.incident_id
+               UNION ALL
+               SELECT unnest(source.team_ids) FROM alert JOIN alert_source AS source ON source.id = alert.source_id
+               WHERE alert.id = new.alert_id AND new.name NOT LIKE 'incident.%') AS owner (id)) END,
+       CASE WHEN new.team_ids IS NULL THEN false WHEN new.team_ids <> '' THEN new.is_private ELSE (
+           SELECT coalesce(bool_and(owned.is_private), false) FROM (
+               SELECT is_private FROM incident WHERE id = new.incident_id
+               UNION ALL
+               SELECT source.is_private FROM alert JOIN alert_source AS source ON source.id = alert.source_id
+               WHERE alert.id = new.alert_id AND new.name NOT LIKE 'incident.%') AS owned) END
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::jsonb[],
+            $11::text[], $12::bool[])
+     AS new (id, name, actor_kind, actor_id, actor_name, alert_id, incident_id, data, team_ids, is_private)
 """
+_INSERT_WITH_SUBJECTS = f"""
+WITH written AS ({INSERT_EVENTS} RETURNING id, position)
+INSERT INTO event_subject (kind, id, position)
+SELECT about.kind, about.id, written.position
+FROM unnest($13::uuid[], $14::text[], $15::uuid[]) AS about (event_id, kind, id)
+JOIN written ON written.id = about.event_id
+"""  # noqa: S608
 
 
 async def emit(tx: Tx, *events: Event) -> list[UUID]:
@@ -80,17 +127,27 @@ async def emit(tx: Tx, *events: Event) -> list[UUID]:
         return []
     await tx.flush()
     values, reactions = to_write(tx, events)
-    await (await tx.raw()).execute(INSERT_EVENTS, *values)
-    await enqueue(tx, *reactions)
     ids: list[UUID] = values[0]
+    connection = await tx.raw()
+    about = [(id, each) for id, event in zip(ids, events, strict=True) for each in dict.fromkeys(event.subjects())]
+    if about:
+        subjects = ([id for id, _ in about], [each.kind for _, each in about], [each.id for _, each in about])
+        await connection.execute(_INSERT_WITH_SUBJECTS, *values, *subjects)
+    else:
+        await connection.execute(INSERT_EVENTS, *values)
+    await enqueue(tx, *reactions)
     return ids
 
 
-def to_write(tx: Tx, events: Sequence[Event]) -> tuple[tuple[Any, ...], list[NewJob]]:
+def to_write(
+    tx: Tx, events: Sequence[Event], scopes: Mapping[UUID | None, Scope] | None = None
+) -> tuple[tuple[Any, ...], list[NewJob]]:
     """Return the arguments of `INSERT_EVENTS` for these events, and the jobs for their reactions.
 
-    For whoever writes them with other things, in this transaction.
+    For whoever writes events of alerts with other things, in this transaction: `INSERT_EVENTS` writes no subjects.
+    `scopes` says whose their alerts are, if they are not nobody's; without it that is looked up.
     """
+    whose = _whose(events, scopes)
     ids = [new_id() for _ in events]
     if events:
         tx.ring(TOPIC)
@@ -105,8 +162,22 @@ def to_write(tx: Tx, events: Sequence[Event]) -> tuple[tuple[Any, ...], list[New
         [encode_json(event.data()) for event in events],
         tx.depth,
         tx.now,
+        [each[0] for each in whose],
+        [each[1] for each in whose],
     )
     return values, _reactions(tx, zip(ids, events, strict=True))
+
+
+def _whose(events: Sequence[Event], scopes: Mapping[UUID | None, Scope] | None) -> Sequence[Scope]:
+    """Return the scope of each event; nothing when all are nobody's, which is what most of intake's are."""
+    if not scopes and not any(event.incident_id or (scopes is None and event.alert_id) for event in events):
+        return ()
+    known = scopes or {}
+    others = LOOKED_UP if scopes is None else NOBODYS
+    return [
+        LOOKED_UP if event.incident_id else known.get(event.alert_id, others) if event.alert_id else NOBODYS
+        for event in events
+    ]
 
 
 def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:
@@ -140,12 +211,15 @@ async def newest_first(
     *,
     alert_id: UUID | None = None,
     incident_id: UUID | None = None,
+    subject: Subject | None = None,
     before: int | None = None,
     names: tuple[str, ...] = (),
     limit: int = 50,
 ) -> list[LoggedEvent]:
-    """Return events of one alert or incident, newest first, older than position `before`."""
+    """Return events of one alert or incident, or of whatever `subject` is, newest first, older than `before`."""
     query = _of_subject(alert_id, incident_id)
+    if subject is not None:
+        query = query.where(LoggedEvent.position.in_(_about(subject, before, names, limit)))
     if before is not None:
         query = query.where(LoggedEvent.position < before)
     if names:
@@ -153,6 +227,27 @@ async def newest_first(
     if names and not OF_EVERY_ALERT.intersection(names):
         query = query.where(text(_IS_RARE))
     return list((await tx.session.scalars(query.order_by(LoggedEvent.position.desc()).limit(limit))).all())
+
+
+def _about(subject: Subject, before: int | None, names: tuple[str, ...], limit: int) -> Select[tuple[int]]:
+    """Return the newest positions at which the record is about something: it has an index for that, and they are few.
+
+    What an alert or an incident is not named for by its own events, such as a grant, is named beside them.
+    """
+    beside = select(EventSubject.position).where(EventSubject.kind == subject.kind, EventSubject.id == subject.id)
+    if names:
+        is_it = LoggedEvent.position == EventSubject.position
+        beside = beside.join(LoggedEvent, is_it).where(LoggedEvent.name.in_(names))
+    branches = [(beside, EventSubject.position)]
+    column = {"alert": LoggedEvent.alert_id, "incident": LoggedEvent.incident_id}.get(subject.kind)
+    if column is not None:
+        own = select(LoggedEvent.position).where(column == subject.id)
+        branches.append((own.where(LoggedEvent.name.in_(names)) if names else own, LoggedEvent.position))
+    newest = [
+        (query if before is None else query.where(position < before)).order_by(position.desc()).limit(limit)
+        for query, position in branches
+    ]
+    return select(union_all(*(query.subquery().select() for query in newest)).subquery().c.position)
 
 
 async def by_id(tx: Tx, id: UUID, *, incident_id: UUID) -> LoggedEvent:
@@ -177,6 +272,11 @@ async def chain_of(
 
     A page that reaches nobody is tried without end. `keep` are names; of those events, the newest `kept` are kept.
     """
+    # Nearly all are shorter, and are read in one go.
+    whole = _of_subject(alert_id, None).order_by(LoggedEvent.position).limit(first + last + 1)
+    events = list((await tx.session.scalars(whole)).all())
+    if len(events) <= first + last:
+        return Chain(events)
     mine = select(LoggedEvent.position).where(LoggedEvent.alert_id == alert_id)
     up, down = LoggedEvent.position, LoggedEvent.position.desc()
     wanted = union(
@@ -186,8 +286,6 @@ async def chain_of(
     )
     query = select(LoggedEvent).where(LoggedEvent.position.in_(wanted)).order_by(LoggedEvent.position)
     events = list((await tx.session.scalars(query)).all())
-    if len(events) < first + last:
-        return Chain(events)
     total = (await tx.session.execute(select(func.count()).where(LoggedEvent.alert_id == alert_id))).scalar_one()
     return Chain(events, max(0, total - len(events)), events[first - 1].position)
 

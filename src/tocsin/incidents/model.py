@@ -85,6 +85,10 @@ class IncidentRole(StrEnum):
     COMMUNICATOR = "communicator"
 
 
+# As the partial index says it.
+CAN_BE_HIDDEN = "is_private OR team_ids <> '{}'::uuid[]"
+
+
 class Incident(OwnedByTeams, Record):
     """The internal record of something that went wrong."""
 
@@ -121,6 +125,8 @@ class Incident(OwnedByTeams, Record):
             postgresql_using="gin",
             postgresql_where=text("team_ids <> '{}'::uuid[]"),
         ),
+        # What can be hidden from anybody, which is little where most is open.
+        Index("incident_hidden_idx", "id", postgresql_where=text(CAN_BE_HIDDEN)),
         Index("incident_summary_idx", "summary", postgresql_using="gin", postgresql_ops={"summary": "gin_trgm_ops"}),
         Index("incident_title_idx", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}),
     )

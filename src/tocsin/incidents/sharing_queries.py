@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.alerts.model import AlertSource
@@ -16,7 +16,7 @@ from tocsin.db.engine import Tx
 from tocsin.identity.access import Access, P, ResourceKind, Thing
 from tocsin.identity.access_queries import visible_teams
 from tocsin.identity.model import AccessGrant, Team
-from tocsin.incidents.model import Incident
+from tocsin.incidents.model import CAN_BE_HIDDEN, Incident
 from tocsin.incidents.visibility import seen_by_itself, visible
 from tocsin.kit.ids import new_id
 
@@ -75,5 +75,7 @@ async def seen_by_itself_only(tx: Tx, access: Access, *, limit: int) -> set[UUID
     """Return the newest incidents that somebody sees though what they are themselves, and whose, does not show them."""
     query = select(Incident.id).where(seen_by_itself(access)).order_by(Incident.id.desc()).limit(limit)
     if P.INCIDENT_VIEW in access.organisation:
+        # Somebody may have been on thousands that are open: those are not looked at, as they are in no such index.
+        query = query.where(text(f"({CAN_BE_HIDDEN})"))
         query = query.where(or_(Incident.is_private, overlaps(Incident.team_ids, access.closed)))
     return set((await tx.session.scalars(query)).all())

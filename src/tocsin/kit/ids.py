@@ -77,6 +77,15 @@ class IdKind:
 _KINDS: dict[str, IdKind] = {}
 
 
+def read_any(text: str) -> tuple[str, UUID]:
+    """Read a public id of whatever kind, and return the name of the kind with it; raises `NotFound` for none."""
+    head, _, _ = text.partition("_")
+    for kind in _KINDS.values():
+        if kind.prefix == head:
+            return kind.name, kind.read(text)
+    raise NotFound(f"There is no “{text[:60]}”.")
+
+
 def ids_of(name: str) -> IdKind:
     """Return the ids of a kind that is known by name only: `incident`, `alert_source`. Raises `KeyError`."""
     return _KINDS[name]

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_
 
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
@@ -249,7 +249,8 @@ async def add_contact_method(
     )
     _send_to(method, normal, shape)
     tx.session.add(method)
-    await emit(tx, ConfigurationCreated(actor=who.ref, kind="contact_method", id=method.id, title=title))
+    of = (Subject("user", user_id),)
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="contact_method", id=method.id, title=title, of=of))
     return method
 
 
@@ -314,9 +315,8 @@ async def update_contact_method(
         method.version += 1
         if is_new:
             await _start_afresh(tx, method)
-        await emit(
-            tx, ConfigurationChanged(actor=who.ref, kind="contact_method", id=method.id, title=name, changes=said)
-        )
+        about: dict[str, Any] = {"id": method.id, "title": name, "of": (Subject("user", method.user_id),)}
+        await emit(tx, ConfigurationChanged(actor=who.ref, kind="contact_method", **about, changes=said))
     return method
 
 
@@ -363,7 +363,8 @@ async def remove_contact_method(tx: Tx, who: Actor, *, user_id: UUID, method_id:
     method = await queries.lock_contact_method(tx, method_id, user_id=user_id)
     await let_go(tx, method.id)
     await tx.session.delete(method)
-    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="contact_method", id=method.id, title=method.name))
+    of = (Subject("user", user_id),)
+    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="contact_method", id=method.id, title=method.name, of=of))
 
 
 async def add_rule(tx: Tx, who: Actor, *, user_id: UUID, rule: RuleDraft) -> list[NotificationRule]:

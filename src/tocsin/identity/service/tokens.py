@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from tocsin.db.engine import Tx
+from tocsin.events.base import Subject
 from tocsin.events.configuration import ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
 from tocsin.identity import credential_queries, queries
@@ -48,7 +49,8 @@ async def create_token(tx: Tx, who: Actor, *, user_id: UUID, name: str, scopes: 
     )
     tx.session.add(token)
     await tx.session.flush()
-    await emit(tx, ConfigurationCreated(actor=who.ref, kind="token", id=token.id, title=title))
+    of = (Subject("user", user.id),)
+    await emit(tx, ConfigurationCreated(actor=who.ref, kind="token", id=token.id, title=title, of=of))
     return token, secret
 
 
@@ -64,16 +66,17 @@ async def revoke_token(tx: Tx, who: Actor, token_id: UUID) -> ApiToken:
     if token.revoked_at is None:
         token.revoked_at = tx.now
         await tx.session.flush()
-        await emit(tx, ConfigurationDeleted(actor=who.ref, kind="token", id=token.id, title=token.name))
+        of = (Subject("user", token.user_id),)
+        await emit(tx, ConfigurationDeleted(actor=who.ref, kind="token", id=token.id, title=token.name, of=of))
     return token
 
 
 async def revoke_tokens(tx: Tx, who: Actor, user_id: UUID) -> None:
     """End every token of the person. The caller holds the person's lock."""
     ended = await credential_queries.revoke_tokens(tx, user_id)
-    await emit(
-        tx, *(ConfigurationDeleted(actor=who.ref, kind="token", id=id, title=name) for id, name in ended.items())
-    )
+    of = (Subject("user", user_id),)
+    gone = [ConfigurationDeleted(actor=who.ref, kind="token", id=id, title=name, of=of) for id, name in ended.items()]
+    await emit(tx, *gone)
 
 
 async def authenticate_token(tx: Tx, secret: str) -> Actor | None:

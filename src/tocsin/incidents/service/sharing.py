@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import SOURCE_ID, AlertSource
 from tocsin.alerts.service import SourceChanges, update_source
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import (
     ConfigurationChanged,
     ConfigurationCreated,
@@ -51,14 +52,12 @@ async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, ro
         )
     made = await sharing_queries.store_grant(tx, holder, (kind, resource_id), role)
     title = _title(name, thing)
+    about: dict[str, Any] = {"kind": "access_grant", "id": made.id, "of": _sides(made)}
     if old is None:
-        await emit(tx, ConfigurationCreated(actor=who.ref, kind="access_grant", id=made.id, title=f"{title} ({role})"))
+        await emit(tx, ConfigurationCreated(actor=who.ref, **about, title=f"{title} ({role})"))
     elif old != role:
         change = Change(field="role", old=old, new=role)
-        await emit(
-            tx,
-            ConfigurationChanged(actor=who.ref, kind="access_grant", id=made.id, title=title, changes=[change]),
-        )
+        await emit(tx, ConfigurationChanged(actor=who.ref, **about, title=title, changes=[change]))
         await _note_lost(tx, who, made)
     return made
 
@@ -105,7 +104,14 @@ async def revoke_grant(tx: Tx, who: Actor, grant_id: UUID) -> None:
     title = _title(await _holder_name(tx, who, holder, also_gone=True), thing)
     await _note_lost(tx, who, held)
     await tx.session.delete(held)
-    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="access_grant", id=grant_id, title=title))
+    about: dict[str, Any] = {"kind": "access_grant", "id": grant_id, "of": _sides(held)}
+    await emit(tx, ConfigurationDeleted(actor=who.ref, **about, title=title))
+
+
+def _sides(held: AccessGrant) -> tuple[Subject, ...]:
+    """Say whose history a grant belongs to beside its own: of whoever holds it, and of what it is for."""
+    holder = Subject("team", held.team_id) if held.team_id is not None else Subject("user", held.user_id or held.id)
+    return (holder, Subject(held.kind, held.resource_id))
 
 
 async def list_grants(

@@ -29,6 +29,7 @@ from tocsin.oncall.model import POLICY_ID
 from tocsin.oncall.service import StepDraft
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.parts.history import history
 from tocsin.web.parts.targets import Choice
 
 _MOST_STEPS = 20
@@ -188,7 +189,9 @@ async def _edit(
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        values |= await _editor(tx, context, who, POLICY_ID.read(id) if id else None, sketch)
+        policy_id = POLICY_ID.read(id) if id else None
+        values |= await _editor(tx, context, who, policy_id, sketch)
+        values["history"] = await history(tx, who, POLICY_ID, policy_id, values["now"]) if policy_id else None
     return pages.render("policies/policy_edit.html", values | {"conflict": ""}, refused=refused)
 
 

@@ -25,6 +25,7 @@ from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.parts.history import history
 from tocsin.web.parts.signals import body_text
 
 _HIDDEN = "…"
@@ -182,6 +183,7 @@ async def _show(
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
         still_open = await queries.worst_open_of_source(tx, who.access, row.id, limit=_OPEN_SHOWN)
+        values["history"] = await history(tx, who, SOURCE_ID, row.id, values["now"])
     secret = row.token if who.may(P.SOURCE_MANAGE, on=row) else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
     values |= {
