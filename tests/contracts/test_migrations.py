@@ -79,6 +79,9 @@ def test_there_is_one_line_of_migrations() -> None:
 
 
 async def test_the_record_cannot_be_changed(db: Database) -> None:
-    guarded = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'event'::regclass AND NOT tgisinternal"
+    guarded = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'event'::regclass AND NOT tgisinternal ORDER BY 1"
     async with db.engine.connect() as connection:
-        assert (await connection.execute(text(guarded))).scalars().all() == ["event_append_only"]
+        assert (await connection.execute(text(guarded))).scalars().all() == [
+            "event_append_only",
+            "event_keeps_no_comment",
+        ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from litestar.response import Stream
 from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.http import Cursor, Limit, Listing, Time, listing, reference
 from tocsin.api.shapes.actors import ActorOut, write_actor
+from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_position
 from tocsin.events import log
@@ -22,7 +23,8 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
-from tocsin.incidents.model import INCIDENT_ID
+from tocsin.incidents.comment_queries import Written, comment_of, written_in
+from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID
 from tocsin.kit.clock import stamp
 
 NDJSON = "application/x-ndjson"
@@ -30,7 +32,10 @@ _AT_ONCE = 500
 
 
 class EventOut(msgspec.Struct):
-    """A fact that happened. `data` holds the fields of its kind; `text` says it in words."""
+    """A fact that happened. `data` holds the fields of its kind; `text` says it in words.
+
+    A comment is not in the log: `body` in the `data` of `incident.comment_added` is what it says now.
+    """
 
     id: str
     position: int
@@ -49,7 +54,18 @@ class _Wanted(msgspec.Struct, frozen=True):
     incident_id: UUID | None
 
 
-def _write(event: LoggedEvent) -> EventOut:
+async def _write_all(tx: Tx, events: Sequence[LoggedEvent]) -> dict[int, EventOut]:
+    """Write events, by their positions."""
+    written = await written_in(tx, events)
+    return {event.position: _write(event, written) for event in events}
+
+
+def _write(event: LoggedEvent, written: Mapping[UUID | None, Written]) -> EventOut:
+    data = event.data
+    if "comment_id" in data:
+        data = {**data, "comment_id": COMMENT_ID.write(UUID(data["comment_id"]))}
+    if (comment := written.get(comment_of(event.name, event.data))) is not None:
+        data["body"] = comment.body
     return EventOut(
         id=EVENT_ID.write(event.id),
         position=event.position,
@@ -59,7 +75,7 @@ def _write(event: LoggedEvent) -> EventOut:
         alert_id=ALERT_ID.write_or_none(event.alert_id),
         incident_id=INCIDENT_ID.write_or_none(event.incident_id),
         text=describe(event.name, event.actor_name, event.data).text,
-        data=event.data,
+        data=data,
     )
 
 
@@ -92,7 +108,8 @@ async def list_events(
             before=before,
             limit=limit + 1,
         )
-    return listing(request, rows, limit, _write, lambda event: event.position)
+        written = await _write_all(tx, rows)
+    return listing(request, rows, limit, lambda event: written[event.position], lambda event: event.position)
 
 
 def _exported(context: Context, wanted: _Wanted, before: int | None) -> Any:
@@ -110,9 +127,10 @@ async def _lines(context: Context, wanted: _Wanted, before: int | None) -> Async
                 before=before,
                 limit=_AT_ONCE,
             )
+            written = await _write_all(tx, rows)
         if not rows:
             return
-        yield b"".join(msgspec.json.encode(_write(row)) + b"\n" for row in rows)
+        yield b"".join(msgspec.json.encode(each) + b"\n" for each in written.values())
         before = rows[-1].position
 
 

@@ -37,6 +37,7 @@ from tocsin.notifications.model import (
     Method,
     NotificationRule,
     Planned,
+    RecipientKind,
     Rule,
     Shape,
     Urgency,
@@ -120,6 +121,8 @@ def row_of(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, A
         "page_id": None,
         "alert_id": None,
         "incident_id": None,
+        "recipient_kind": RecipientKind.USER,
+        "recipient_id": user_id,
         "user_id": user_id,
         "contact_method_id": step.method.id,
         "channel": step.method.kind,
@@ -141,7 +144,7 @@ def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
         due=row["due_at"] if row["due_at"] > tx.now else None,
         key=name,
         dedup=name,
-        shares=shares_of(row["kind"], channel=row["channel"], address=row["address"], user_id=row["user_id"]),
+        shares=shares_of(row["kind"], channel=row["channel"], address=row["address"], recipient_id=row["recipient_id"]),
     )
 
 
