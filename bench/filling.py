@@ -45,7 +45,10 @@ SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS text F
 WHERE indrelid = ANY($1::regclass[]) AND NOT indisprimary AND NOT EXISTS (
     SELECT FROM pg_constraint WHERE conindid = indexrelid)
 """
-FILLED = ("alert", "incident", "responder", "escalation_run", "page", "delivery", "signal", "alert_signal", "event")
+FILLED = (
+    *("alert", "incident", "responder", "escalation_run", "page", "delivery", "signal", "alert_signal", "event"),
+    *("comment", "comment_revision"),
+)
 
 # One alert in ten paged somebody, one run in fifty of them in vain; ten signals in eleven have been deleted since.
 _AROUND = (
@@ -72,10 +75,11 @@ _AROUND = (
     FROM escalation_run
     """,
     """
-    INSERT INTO delivery (id, kind, page_id, alert_id, user_id, channel, address, content, state, wanted_at, due_at,
-                          attempt, sent_at, delivered_at, ended_at, created_at)
-    SELECT uuidv7(paged_at - clock_timestamp()), 'page', id, alert_id, user_id, 'webhook', 'http://127.0.0.1/hook',
-           '{"title": "Paged"}', 'delivered', paged_at, paged_at, 1, paged_at, paged_at, paged_at, paged_at
+    INSERT INTO delivery (id, kind, page_id, alert_id, recipient_id, user_id, channel, address, content, state,
+                          wanted_at, due_at, attempt, sent_at, delivered_at, ended_at, created_at)
+    SELECT uuidv7(paged_at - clock_timestamp()), 'page', id, alert_id, user_id, user_id, 'webhook',
+           'http://127.0.0.1/hook', '{"title": "Paged"}', 'delivered', paged_at, paged_at, 1, paged_at, paged_at,
+           paged_at, paged_at
     FROM page
     """,
     """
@@ -92,10 +96,19 @@ _AROUND = (
     WHERE step.name <> 'alert.resolved' OR status = 'resolved'
     """,
     """
-    INSERT INTO event (id, name, at, actor_kind, actor_name, incident_id, data)
-    SELECT gen_random_uuid(), 'incident.commented', declared_at + n * interval '1 minute', 'system', 'Tocsin', id,
-           '{"body": "Looking into it."}'
+    INSERT INTO comment (id, incident_id, author_kind, author_name, created_at)
+    SELECT gen_random_uuid(), id, 'system', 'Tocsin', declared_at + n * interval '1 minute'
     FROM incident, generate_series(1, 4) AS n
+    """,
+    """
+    INSERT INTO comment_revision (comment_id, number, body, written_at, author_kind, author_name)
+    SELECT id, 1, 'Looking into it.', created_at, author_kind, author_name FROM comment
+    """,
+    """
+    INSERT INTO event (id, name, at, actor_kind, actor_name, incident_id, data)
+    SELECT id, 'incident.comment_added', created_at, author_kind, author_name, incident_id,
+           jsonb_build_object('comment_id', id, 'revision', 1)
+    FROM comment
     """,
 )  # fmt: skip
 

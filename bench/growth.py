@@ -165,7 +165,10 @@ def api_paths(known: Known, deep: Deep) -> Paths:
         "of an incident": [("incident", deep.incident)],
     }
     alert = ALERT_ID.write(deep.alert)
+    incident = f"/api/v1/incidents/{deep.incident}"
     found = {
+        "API comments of an incident": f"{incident}/comments",
+        "API timeline of an incident": f"{incident}/timeline",
         "API events": "/api/v1/events",
         "API events, far down": f"/api/v1/events?cursor={deep.events}",
         "API events of a name that is rare": "/api/v1/events?name=configuration.created",

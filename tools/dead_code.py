@@ -54,6 +54,7 @@ ALIVE = {
     "ClockWatchRow": "a table",
     "ClockStep": "a table",
     "ScheduleRow": "a table",
+    "recipient_kind": "a column that is written, and read by whoever brings another kind",
     # Words of a closed set that only people choose.
     "OTHER": "a reason for which an incident is cancelled",
     # For tests, from beside the code that they are about.

@@ -13,7 +13,7 @@ import tocsin
 from tests.world import World
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.incidents import lifecycle
-from tocsin.incidents.service import checks, editing, ending, linking, paging
+from tocsin.incidents.service import checks, comments, ending, linking, paging
 
 TEMPLATES = Path(tocsin.__file__).parent / "web" / "templates"
 
@@ -31,7 +31,8 @@ IN_OPENAPI = [
     ("ReopenIncident", "reason", ending.REASON_LIMIT),
     ("PageForIncident", "message", paging.REASON_LIMIT),
     ("PageForIncident", "targets", paging.MANY),
-    ("AddComment", "body", editing.COMMENT_LIMIT),
+    ("AddComment", "body", comments.COMMENT_LIMIT),
+    ("EditComment", "body", comments.COMMENT_LIMIT),
     ("LinkAlerts", "alert_ids", linking.MANY),
     ("DeclareIncident", "team_ids", MOST_OWNERS),
     ("EditIncident", "team_ids", MOST_OWNERS),
@@ -47,7 +48,8 @@ IN_FORMS = [
     ("incidents/_cancel_dialog.html", "note", ending.REASON_LIMIT),
     ("incidents/_reopen_dialog.html", "reason", ending.REASON_LIMIT),
     ("incidents/_page_dialog.html", "message", paging.REASON_LIMIT),
-    ("incidents/_composer.html", "body", editing.COMMENT_LIMIT),
+    ("incidents/_composer.html", "body", comments.COMMENT_LIMIT),
+    ("incidents/comment.html", "body", comments.COMMENT_LIMIT),
 ]
 # What is called something: the form, and the body of the API that names the same thing.
 NAMES = [

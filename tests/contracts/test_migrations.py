@@ -91,4 +91,6 @@ async def test_the_record_cannot_be_changed(db: Database) -> None:
     async with db.engine.connect() as connection:
         tables = set((await connection.execute(text(record))).scalars())
         assert set((await connection.execute(text(guarded))).scalars()) == tables
+        keeps = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'event_keeps_no_comment'"
+        assert "event" in set((await connection.execute(text(keeps))).scalars())
     assert tables >= {"event", "event_past", "event_default", "event_subject"}

@@ -11,7 +11,16 @@ from pathlib import Path
 import tocsin
 
 ROOT = Path(tocsin.__file__).parent
-_READERS = ("queries", "list_queries", "fallback_queries", "waking_queries", "access_queries", "source_queries", "log")
+_READERS = (
+    "queries",
+    "list_queries",
+    "comment_queries",
+    "fallback_queries",
+    "waking_queries",
+    "access_queries",
+    "source_queries",
+    "log",
+)
 
 # Read by ids that the caller has from a query that was narrowed, or of one thing that was got by one.
 _OF_WHAT_IS_SEEN = {
@@ -19,6 +28,7 @@ _OF_WHAT_IS_SEEN = {
                               "troubles"},
     "tocsin.alerts.source_queries": {"source_figures", "touched_by"},
     "tocsin.events.log": {"newest_first"},
+    "tocsin.incidents.comment_queries": {"written_in"},
     "tocsin.incidents.queries": {"joined_counts", "responders", "timeline", "troubles"},
     "tocsin.notifications.queries": {"deliveries"},
     "tocsin.oncall.queries": {"being_paged", "next_steps", "pages_of", "pages_of_runs", "run", "runs_of"},

@@ -63,7 +63,7 @@ COMPONENTS = {
     ".code": 1,
     ".prose": 2,
     ".tl .ev.sys": 2,
-    ".tl .ev.comment": 1,
+    ".tl .ev.comment": 3,
     ".empty": 1,
     "[aria-busy=true] .btn": 1,
     ".ficon": 1,

@@ -73,6 +73,7 @@ ROUTED = {
     "reason": "x",
 }
 MADE = {"id": str(uuid4()), "title": "Bob"}
+COMMENT = {"comment_id": str(uuid4()), "revision": 2}
 STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "channels": ["email", "webhook"]}
 
 
@@ -247,7 +248,10 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
             "Ada reopened the incident: it is back",
             "It was resolved: Rolled back.",
         ),
-        ("incident.comment_added", {"body": "**Look**"}, "Ada wrote", "**Look**"),
+        ("incident.comment_added", COMMENT, "Ada wrote", ""),
+        ("incident.comment_edited", COMMENT, "Ada edited a comment", ""),
+        ("incident.comment_erased", COMMENT | {"author_name": "Bob"}, "Ada erased a comment by Bob", ""),
+        ("incident.comment_erased", COMMENT | {"author_name": "Ada"}, "Ada erased a comment of their own", ""),
         ("incident.role_changed", {"role": "lead", "old": None, "new": "Ada"}, "Ada took the role of lead", ""),
         (
             "incident.role_changed",

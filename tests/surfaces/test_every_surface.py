@@ -25,10 +25,10 @@ from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.db.engine import Tx
 from tocsin.events import log
 from tocsin.identity.access import EVERYTHING
-from tocsin.identity.model import USER_ID, User
-from tocsin.incidents import queries
+from tocsin.identity.model import USER_ID, Actor, User
+from tocsin.incidents import comment_queries, queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import Incident
+from tocsin.incidents.model import COMMENT_ID, Incident
 from tocsin.notifications.model import Delivery
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import PAGE_ID, EscalationRun, Page
@@ -120,6 +120,33 @@ async def resolved(scene: Scene, tx: Tx) -> None:
 async def joined(scene: Scene, tx: Tx) -> None:
     if scene.who.role != "stakeholder":
         await incidents.join(tx, scene.world.actor(scene.who), scene.ref)
+
+
+async def commented(scene: Scene, tx: Tx) -> None:
+    await incidents.comment(tx, Actor.person(scene.who, EVERYTHING), scene.ref, "Rolling back.")
+
+
+async def others_comment(scene: Scene, tx: Tx) -> None:
+    await incidents.comment(tx, actor(scene), scene.ref, "Rolling back.")
+
+
+async def comment_id(scene: Scene) -> str:
+    async with scene.world.db.begin() as tx:
+        return COMMENT_ID.write((await comment_queries.comments(tx, EVERYTHING, scene.ref))[0].comment.id)
+
+
+async def edit_comment(scene: Scene, *, by_page: bool) -> int:
+    id = await comment_id(scene)
+    if by_page:
+        return await scene.send(f"/incidents/{scene.ref}/comments/{id}/edit", body="Rolled back.")
+    return (await scene.api.patch(f"/incidents/{scene.ref}/comments/{id}", json={"body": "Rolled back."})).status_code
+
+
+async def erase_comment(scene: Scene, *, by_page: bool) -> int:
+    id = await comment_id(scene)
+    if by_page:
+        return await scene.send(f"/incidents/{scene.ref}/comments/{id}/erase")
+    return (await scene.api.delete(f"/incidents/{scene.ref}/comments/{id}")).status_code
 
 
 async def acknowledged(scene: Scene, tx: Tx) -> None:
@@ -237,6 +264,12 @@ ACTS: Mapping[str, Act] = {
     "comment": Act(
         on_incident("comments", body="Rolling back."),
         lambda s: s.post(f"/incidents/{s.ref}/comments", body="Rolling back."),
+    ),
+    "edit one's own comment": Act(
+        lambda s: edit_comment(s, by_page=True), lambda s: edit_comment(s, by_page=False), before=commented
+    ),
+    "erase somebody's comment": Act(
+        lambda s: erase_comment(s, by_page=True), lambda s: erase_comment(s, by_page=False), before=others_comment
     ),
     "page others": Act(
         lambda s: s.send(f"/incidents/{s.ref}/page", target=f"user:{other(s)}", message="Please come."),

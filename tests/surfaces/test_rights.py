@@ -69,7 +69,7 @@ class Stage:
     def path(self, template: str) -> str:
         kind = template.split("/")[3]
         values = {"id": self.names.get(kind, "x"), "method_id": self.names["method"], "alert_id": self.names["alerts"]}
-        values["key"] = self.names["role"]
+        values |= {"key": self.names["role"], "comment_id": self.names["comment"]}
         return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], template).removeprefix("/api/v1")
 
     def body(self, path: str, example: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +135,7 @@ async def stage(api: Api) -> Stage:
         "users": USER_ID.write(other.id),
         "teams": (await made("/teams", {"name": "Search"}))["id"],
         "role": (await made("/roles", {"name": "Day desk", "permissions": ["incident.view"]}))["key"],
+        "comment": (await made(f"/incidents/{incident['number']}/comments", {"body": "Seen."}))["id"],
         "access_grants": grant["id"],
         "api_tokens": token["id"],
         "method": (await root.get(f"/users/{USER_ID.write(other.id)}/contact_methods")).json()["data"][0]["id"],

@@ -11,7 +11,7 @@ import pytest
 from tests.use_cases.incident_team import Team, names, person
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
-from tocsin.incidents import queries, service
+from tocsin.incidents import comment_queries, queries, service
 from tocsin.incidents.model import CancelReason, IncidentRole, Status
 from tocsin.kit.errors import Conflict, Invalid, Stale, Unauthenticated
 
@@ -176,7 +176,10 @@ async def test_comments_stand_in_the_timeline(team: Team) -> None:
         await service.comment(tx, person(team.bob), "INC-1", "x" * 10_000)
     async with team.db.begin() as tx:
         comments = await queries.timeline(tx, incident.id, show="comments")
-        assert [row.data["body"][:10] for row in comments] == ["x" * 10, "Looking at"]
+        written = await comment_queries.written_in(tx, comments)
+        said = [written[comment_queries.comment_of(row.name, row.data)].body for row in comments]
+        assert said == ["x" * 10_000, "Looking at the **disk**."]
+        assert not any("disk" in str(row.data) for row in comments)
         rest = await queries.timeline(tx, incident.id, show="events")
         assert [row.name for row in rest] == ["incident.responder_joined", "incident.declared"]
         older = await queries.timeline(tx, incident.id, before=comments[0].position, limit=1)

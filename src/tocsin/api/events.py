@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,7 +24,8 @@ from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID
 from tocsin.incidents import queries as incidents
-from tocsin.incidents.model import INCIDENT_ID
+from tocsin.incidents.comment_queries import Written, comment_of, written_in
+from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import read_any
@@ -39,6 +40,8 @@ class EventOut(msgspec.Struct):
 
     `team_ids` owned what it is about when it happened, and `is_private` says whether that was for them only; both are
     null in what Tocsin 0.1 wrote. Neither follows what is changed later.
+
+    A comment is not in the log: `body` in the `data` of `incident.comment_added` is what it says now.
     """
 
     id: str
@@ -72,7 +75,18 @@ class _Wanted(msgspec.Struct, frozen=True):
         )
 
 
-def _write(event: LoggedEvent) -> EventOut:
+async def _write_all(tx: Tx, events: Sequence[LoggedEvent]) -> dict[int, EventOut]:
+    """Write events, by their positions."""
+    written = await written_in(tx, events)
+    return {event.position: _write(event, written) for event in events}
+
+
+def _write(event: LoggedEvent, written: Mapping[UUID | None, Written]) -> EventOut:
+    data = event.data
+    if "comment_id" in data:
+        data = {**data, "comment_id": COMMENT_ID.write(UUID(data["comment_id"]))}
+    if (comment := written.get(comment_of(event.name, event.data))) is not None:
+        data["body"] = comment.body
     return EventOut(
         id=EVENT_ID.write(event.id),
         position=event.position,
@@ -84,7 +98,7 @@ def _write(event: LoggedEvent) -> EventOut:
         team_ids=None if event.team_ids is None else [TEAM_ID.write(id) for id in event.team_ids],
         is_private=event.is_private,
         text=describe(event.name, event.actor_name, event.data).text,
-        data=event.data,
+        data=data,
     )
 
 
@@ -114,7 +128,8 @@ async def list_events(
         if NDJSON in request.headers.get("accept", ""):
             return _exported(context, wanted, before)
         rows = await wanted.read(tx, before, limit + 1)
-    return listing(request, rows, limit, _write, lambda event: event.position)
+        written = await _write_all(tx, rows)
+    return listing(request, rows, limit, lambda event: written[event.position], lambda event: event.position)
 
 
 def _exported(context: Context, wanted: _Wanted, before: int | None) -> Any:
@@ -125,9 +140,10 @@ async def _lines(context: Context, wanted: _Wanted, before: int | None) -> Async
     while not context.stopping():
         async with context.begin() as tx:
             rows = await wanted.read(tx, before, _AT_ONCE)
+            written = await _write_all(tx, rows)
         if not rows:
             return
-        yield b"".join(msgspec.json.encode(_write(row)) + b"\n" for row in rows)
+        yield b"".join(msgspec.json.encode(each) + b"\n" for each in written.values())
         before = rows[-1].position
 
 

@@ -1,9 +1,10 @@
-"""The record of an incident: its timeline, its comments and the alerts that belong to it."""
+"""The record of an incident: its timeline and the alerts that belong to it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
@@ -18,7 +19,6 @@ from tocsin.api.base.http import (
     Limit,
     Listing,
     Time,
-    answer,
     listing,
     reference,
 )
@@ -31,12 +31,17 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries, service
-from tocsin.incidents.service import editing, linking
+from tocsin.incidents.comment_queries import Written, comment_of, written_in
+from tocsin.incidents.model import COMMENT_ID
+from tocsin.incidents.service import linking
 from tocsin.kit.clock import stamp
 
 
 class EntryOut(msgspec.Struct):
-    """One line of the timeline: the event's name, a sentence, and what stands below it (Markdown for a comment)."""
+    """One line of the timeline: the event's name, a sentence, and what stands below it.
+
+    For a comment that is what it says now (Markdown), and nothing once it is erased.
+    """
 
     id: str
     at: Time
@@ -48,22 +53,7 @@ class EntryOut(msgspec.Struct):
     tone: str
     actor: ActorOut
     alert_id: str | None
-
-
-class CommentOut(msgspec.Struct):
-    """What somebody wrote (Markdown)."""
-
-    id: str
-    at: Time
-    author: ActorOut
-    body: str
-
-
-class AddComment(Body, kw_only=True):
-    """What to write into the timeline (Markdown)."""
-
-    example: ClassVar[Mapping[str, Any]] = {"body": "The database failed over at 14:05."}
-    body: Annotated[str, msgspec.Meta(max_length=editing.COMMENT_LIMIT)]
+    comment_id: str | None
 
 
 class LinkAlerts(Body, kw_only=True):
@@ -73,24 +63,23 @@ class LinkAlerts(Body, kw_only=True):
     alert_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=linking.MANY)]
 
 
-def _entry(event: LoggedEvent) -> EntryOut:
+def _entry(event: LoggedEvent, written: Mapping[UUID | None, Written]) -> EntryOut:
     line = describe(event.name, event.actor_name, event.data)
+    comment_id = comment_of(event.name, event.data)
+    comment = written.get(comment_id)
     return EntryOut(
         id=EVENT_ID.write(event.id),
         at=stamp(event.at),
         name=event.name,
         kind=line.kind,
         text=line.text,
-        detail=line.detail,
+        detail=comment.body if comment is not None else line.detail,
         icon=line.icon,
         tone=line.tone,
         actor=write_actor(event),
         alert_id=ALERT_ID.write_or_none(event.alert_id),
+        comment_id=COMMENT_ID.write_or_none(comment_id),
     )
-
-
-def _comment(event: LoggedEvent) -> CommentOut:
-    return CommentOut(EVENT_ID.write(event.id), stamp(event.at), write_actor(event), str(event.data.get("body", "")))
 
 
 @get("/{id:str}/timeline", needs=P.INCIDENT_VIEW)
@@ -108,27 +97,8 @@ async def list_timeline(
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show=show, limit=limit + 1)
-    return listing(request, rows, limit, _entry, lambda event: event.position)
-
-
-@get("/{id:str}/comments", needs=P.INCIDENT_VIEW)
-async def list_comments(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[CommentOut]]:
-    """List what people wrote, the newest first."""
-    before = read_position(cursor)
-    async with context.begin() as tx:
-        incident = await queries.get(tx, who.access, reference(id))
-        rows = await queries.timeline(tx, incident.id, before=before, show="comments", limit=limit + 1)
-    return listing(request, rows, limit, _comment, lambda event: event.position)
-
-
-@post("/{id:str}/comments", needs=P.INCIDENT_COMMENT)
-async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]) -> Response[CommentOut]:
-    """Write into the timeline; also when the incident is over."""
-    async with context.begin() as tx:
-        written = await service.comment(tx, who, reference(id), data.body)
-    return answer(_comment(written), status=201)
+        written = await written_in(tx, rows)
+    return listing(request, rows, limit, lambda event: _entry(event, written), lambda event: event.position)
 
 
 @get("/{id:str}/alerts", needs=P.INCIDENT_VIEW)
@@ -173,6 +143,6 @@ async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
 
 ROUTER = Router(
     "/incidents",
-    route_handlers=[list_timeline, list_comments, add_comment, list_incident_alerts, link_alerts, unlink_alert],
+    route_handlers=[list_timeline, list_incident_alerts, link_alerts, unlink_alert],
     tags=["incidents"],
 )

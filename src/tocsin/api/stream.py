@@ -6,7 +6,7 @@ comes back with `Last-Event-ID` misses nothing. The stream ends when the process
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated
 
@@ -23,9 +23,13 @@ from tocsin.events.live import Seen
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.comment_queries import comment_of, written_in
 from tocsin.incidents.model import INCIDENT_ID
 from tocsin.incidents.sight import Sight, sight
 from tocsin.kit.clock import stamp
+
+# What the comment says now that an event brought; nothing for every other event.
+Said = Callable[[Seen], Awaitable[str]]
 
 
 class LiveEvent(msgspec.Struct):
@@ -57,17 +61,29 @@ async def stream_events(
         # Sign-ins and configuration are nobody's business but the audit's.
         return (wanted is None or event.incident_id == wanted) and seen.sees(event)
 
-    return EventStream(context, who, lambda reader: _written(happening(context, reader, wants, last_event_id), seen))
+    async def said(event: Seen) -> str:
+        if comment_of(event.name, event.data) is None:
+            return ""
+        async with context.db.look() as tx:
+            written = await written_in(tx, [event])
+        return next((each.body for each in written.values()), "")
+
+    return EventStream(
+        context, who, lambda reader: _written(happening(context, reader, wants, last_event_id), seen, said)
+    )
 
 
-async def _written(events: AsyncGenerator[Seen | None], theirs: Sight) -> AsyncGenerator[bytes]:
+async def _written(events: AsyncGenerator[Seen | None], theirs: Sight, said: Said) -> AsyncGenerator[bytes]:
     yield b"retry: 2000\n\n"
     async with aclosing(events):
         async for event in events:
-            yield b": still here\n\n" if event is None else _write(theirs.told(event))
+            if event is None:
+                yield b": still here\n\n"
+            else:
+                yield _write(theirs.told(event), await said(event))
 
 
-def _write(event: Seen) -> bytes:
+def _write(event: Seen, said: str) -> bytes:
     line = describe(event.name, event.actor_name, event.data)
     data = LiveEvent(
         id=EVENT_ID.write(event.id),
@@ -75,7 +91,7 @@ def _write(event: Seen) -> bytes:
         at=stamp(event.at),
         actor=event.actor_name,
         text=line.text,
-        detail=line.detail,
+        detail=said or line.detail,
         alert_id=ALERT_ID.write_or_none(event.alert_id),
         incident_id=INCIDENT_ID.write_or_none(event.incident_id),
     )

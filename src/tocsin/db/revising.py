@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from alembic import op
 from sqlalchemy import text
 
@@ -31,3 +33,26 @@ def create_index(name: str, table: str, on: str, *, where: str | None = None, us
             connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
         connection.execute(text(create))
         connection.execute(text("SELECT set_config('lock_timeout', :before, false)"), {"before": before})
+
+
+def fill(table: str, values: str, *, where: str, portion: int = 5000) -> None:
+    """Fill a column of a table that may be large, so many rows at a time and each time in a transaction of its own.
+
+    What was done before it in the revision is committed first, as by `create_index`. Rows are taken by their `id`, and
+    whoever wants one of them waits for one portion at most.
+    """
+    context = op.get_context()
+    with context.autocommit_block():
+        if context.as_sql:
+            op.execute(f"UPDATE {table} SET {values} WHERE {where}")  # noqa: S608
+            return
+        one = text(
+            f"""
+            WITH portion AS (SELECT id FROM {table} WHERE id > :after ORDER BY id LIMIT :portion),
+                 filled AS (UPDATE {table} SET {values} FROM portion WHERE {table}.id = portion.id AND {where})
+            SELECT id FROM portion ORDER BY id DESC LIMIT 1
+            """  # noqa: S608  Only revisions call it, with constants.
+        )
+        after: UUID | None = UUID(int=0)
+        while after is not None:
+            after = op.get_bind().execute(one, {"after": after, "portion": portion}).scalar_one_or_none()

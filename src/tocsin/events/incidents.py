@@ -101,10 +101,27 @@ class IncidentReopened(Event, frozen=True, kw_only=True):
 
 
 class CommentAdded(Event, frozen=True, kw_only=True):
-    """Somebody wrote into the timeline (Markdown)."""
+    """Somebody wrote into the timeline. What they wrote is the comment's, which can be edited and erased."""
 
     name: ClassVar[str] = "incident.comment_added"
-    body: str
+    comment_id: UUID
+    revision: int = 1
+
+
+class CommentEdited(Event, frozen=True, kw_only=True):
+    """Its author wrote it anew; `revision` is the number of the new text."""
+
+    name: ClassVar[str] = "incident.comment_edited"
+    comment_id: UUID
+    revision: int
+
+
+class CommentErased(Event, frozen=True, kw_only=True):
+    """All texts of a comment were taken out for good."""
+
+    name: ClassVar[str] = "incident.comment_erased"
+    comment_id: UUID
+    author_name: str
 
 
 class RoleChanged(Event, frozen=True, kw_only=True):

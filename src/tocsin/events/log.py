@@ -250,12 +250,6 @@ def _about(subject: Subject, before: int | None, names: tuple[str, ...], limit: 
     return select(union_all(*(query.subquery().select() for query in newest)).subquery().c.position)
 
 
-async def by_id(tx: Tx, id: UUID, *, incident_id: UUID) -> LoggedEvent:
-    """Return one event of an incident that is known to exist."""
-    query = _of_subject(None, incident_id).where(LoggedEvent.id == id).order_by(LoggedEvent.position.desc()).limit(1)
-    return (await tx.session.scalars(query)).one()
-
-
 @dataclass(frozen=True, slots=True)
 class Chain:
     """What happened to one alert, the oldest first; so many events are `left_out` behind the position `after`."""

@@ -1,6 +1,7 @@
 """How an event reads, for the timeline of an incident and for the panel that explains an alert. Pure; no database.
 
-Texts are plain: whoever shows them escapes them, and shows `detail` of a comment as Markdown.
+Texts are plain: whoever shows them escapes them. What a comment says is not in the log: whoever shows one puts its
+present text in the place of `detail`, which is Markdown then.
 """
 
 from __future__ import annotations
@@ -295,7 +296,12 @@ def _incident(event: Event, who: str) -> Line | None:
         case incidents.IncidentAcknowledged():
             return Line("check", f"{who} acknowledged the incident", "green", "change")
         case incidents.CommentAdded():
-            return Line("message-square", f"{who} wrote", "slate", "comment", event.body)
+            return Line("message-square", f"{who} wrote", "slate", "comment")
+        case incidents.CommentEdited():
+            return Line("pencil", f"{who} edited a comment", "slate", "change")
+        case incidents.CommentErased():
+            whose = "a comment of their own" if event.author_name == who else f"a comment by {event.author_name}"
+            return Line("trash-2", f"{who} erased {whose}", "slate", "change")
         case incidents.AlertLinked():
             return Line("link", f"{who} linked the alert “{truncate(event.alert_title, _TITLE)}”", "slate", "change")
         case incidents.AlertUnlinked():

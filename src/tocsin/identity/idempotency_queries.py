@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
@@ -70,6 +70,17 @@ async def forget(tx: Tx, caller: UUID, key: str, *, claimed_at: datetime | None,
     await tx.session.execute(
         delete(IdempotencyKey)
         .where(_claim(caller, key, claimed_at), *open_only)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def replace_answers(tx: Tx, holding: str, *, status: int) -> None:
+    """Leave nothing but this status of every answer that has this text in it."""
+    holds_it = func.position(literal(holding.encode()).op("IN")(IdempotencyKey.body)) > 0
+    await tx.session.execute(
+        update(IdempotencyKey)
+        .where(holds_it)
+        .values(status=status, headers={}, body=b"")
         .execution_options(synchronize_session=False)
     )
 

@@ -241,8 +241,9 @@ def reopen(incident: Incident, *, at: datetime) -> bool:
         return False
     incident.status = Status.INVESTIGATING
     incident.round += 1
+    incident.reopened_at = at
     incident.resolution_note = ""
-    incident.cancel_reason = None
+    incident.cancel_reason = incident.cancel_note = None
     incident.duplicate_of_id = None
     incident.mitigated_at = incident.resolved_at = incident.closed_at = incident.cancelled_at = None
     incident.acknowledged_at = at

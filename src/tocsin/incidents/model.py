@@ -15,6 +15,7 @@ from tocsin.kit.ids import IdKind
 from tocsin.kit.record import Record, one_of
 
 INCIDENT_ID = IdKind("incident", "inc", "/incidents")
+COMMENT_ID = IdKind("comment", "cmt")
 
 
 class Status(StrEnum):
@@ -119,6 +120,7 @@ class Incident(OwnedByTeams, Record):
             )
             for person in ("lead_id", "commander_id", "reporter_id")
         ),
+        Index("incident_duplicate_of_id_idx", "duplicate_of_id", postgresql_where=text("duplicate_of_id IS NOT NULL")),
         Index(
             "incident_teams_idx",
             "team_ids",
@@ -148,6 +150,10 @@ class Incident(OwnedByTeams, Record):
     communicator_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     resolution_note: Mapped[str] = mapped_column(server_default="")
     cancel_reason: Mapped[str | None]
+    # What was said with it, and when and why the last round began. None also where an earlier version did it.
+    cancel_note: Mapped[str | None]
+    reopened_at: Mapped[datetime | None]
+    reopen_reason: Mapped[str | None]
     duplicate_of_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
     started_at: Mapped[datetime]
     declared_at: Mapped[datetime]
@@ -180,3 +186,44 @@ class Responder(Record):
     paged_at: Mapped[datetime | None]
     joined_at: Mapped[datetime | None]
     left_at: Mapped[datetime | None]
+
+
+class Comment(Record):
+    """What somebody wrote into the timeline. Its texts stand in its revisions; a comment that is erased has none.
+
+    `version` is the number of the newest text, and one more once that is erased.
+    """
+
+    __tablename__ = "comment"
+    __table_args__ = (
+        CheckConstraint("(erased_at IS NULL) = (erased_by_name IS NULL)", name="erased"),
+        Index("comment_incident_id_idx", "incident_id", text("created_at DESC"), text("id DESC")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"))
+    # As the record keeps who did something: their kind, id, and name at the time.
+    author_kind: Mapped[str]
+    author_id: Mapped[UUID | None]
+    author_name: Mapped[str]
+    created_at: Mapped[datetime]
+    edited_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+    erased_by_kind: Mapped[str | None]
+    erased_by_id: Mapped[UUID | None]
+    erased_by_name: Mapped[str | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+
+class CommentRevision(Record):
+    """One text of a comment (Markdown), who wrote it and when. The only place where it is kept."""
+
+    __tablename__ = "comment_revision"
+
+    comment_id: Mapped[UUID] = mapped_column(ForeignKey("comment.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    body: Mapped[str]
+    written_at: Mapped[datetime]
+    author_kind: Mapped[str]
+    author_id: Mapped[UUID | None]
+    author_name: Mapped[str]

@@ -30,7 +30,6 @@ from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
 from tocsin.db.records import lock_records
 from tocsin.events import log, words
-from tocsin.events.incidents import IncidentDuplicated, IncidentReopened
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import Access
 from tocsin.identity.model import User
@@ -163,13 +162,7 @@ async def duplicates(tx: Tx, access: Access, incident_ids: Sequence[UUID]) -> li
     """Return the incidents that were cancelled as duplicates of these, the oldest first."""
     if not incident_ids:
         return []
-    # The line that each of them left in the survivor's record leads to them; nothing else is looked through.
-    left = LoggedEvent.incident_id.in_(incident_ids), LoggedEvent.name == IncidentDuplicated.name
-    said = await tx.session.scalars(select(LoggedEvent.data["reference"].astext).where(*left).distinct())
-    if not (references := said.all()):
-        return []
-    query = select(Incident).where(Incident.reference.in_(references), Incident.duplicate_of_id.in_(incident_ids))
-    query = query.where(visible(access))
+    query = select(Incident).where(Incident.duplicate_of_id.in_(incident_ids), visible(access))
     return list((await tx.session.scalars(query.order_by(Incident.number))).all())
 
 
@@ -293,12 +286,8 @@ def _counts(run: type[EscalationRun]) -> ColumnElement[bool]:
         Responder.state == ResponderState.JOINED,
         Responder.joined_at > run.started_at,
     )
-    reopened = select(LoggedEvent.position).where(
-        LoggedEvent.incident_id == run.incident_id,
-        LoggedEvent.name == IncidentReopened.name,
-        LoggedEvent.at >= run.started_at,
-    )
-    return and_(not_(answered.exists()), not_(joined.exists()), not_(reopened.exists()))
+    is_of_this_round = or_(Incident.reopened_at.is_(None), Incident.reopened_at < run.started_at)
+    return and_(not_(answered.exists()), not_(joined.exists()), is_of_this_round)
 
 
 async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:

@@ -55,6 +55,13 @@ class NotFound(Problem):
     code = "not_found"
 
 
+class Gone(Problem):
+    """It was there, and was taken out for good."""
+
+    status = 410
+    code = "gone"
+
+
 class Conflict(Problem):
     """The thing is in a state that does not allow this."""
 

@@ -49,6 +49,12 @@ class SubjectKind(StrEnum):
     INCIDENT = "incident"
 
 
+class RecipientKind(StrEnum):
+    """Whom a message is for. Only people so far: they have contact methods, rules and an account that may be off."""
+
+    USER = "user"
+
+
 class DeliveryState(StrEnum):
     """Where one message to one address stands.
 
@@ -182,13 +188,17 @@ class NotificationRule(Record):
 
 
 class Delivery(Record):
-    """One message to one address. It keeps what it said and where it went even when the contact method goes."""
+    """One message to one address. It keeps what it said and where it went even when the contact method goes.
+
+    It is for a recipient of some kind; of people, `user_id` is the same id once more, as it refers to their account.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
         CheckConstraint(one_of("kind", DeliveryKind), name="kind"),
         CheckConstraint(one_of("state", DeliveryState), name="state"),
         CheckConstraint("kind = 'test' OR exchange IS NULL", name="exchange"),
+        CheckConstraint("(recipient_kind = 'user') = (user_id IS NOT NULL)", name="recipient"),
         Index("delivery_page_id_idx", "page_id"),
         Index("delivery_alert_id_idx", "alert_id"),
         Index("delivery_incident_id_idx", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
@@ -202,7 +212,9 @@ class Delivery(Record):
     page_id: Mapped[UUID | None]
     alert_id: Mapped[UUID | None]
     incident_id: Mapped[UUID | None]
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    recipient_kind: Mapped[str] = mapped_column(server_default=RecipientKind.USER.value)
+    recipient_id: Mapped[UUID]
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     contact_method_id: Mapped[UUID | None] = mapped_column(ForeignKey("contact_method.id", ondelete="SET NULL"))
     channel: Mapped[str]
     address: Mapped[str]

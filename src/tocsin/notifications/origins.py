@@ -47,21 +47,21 @@ def origin_of(channel: str, address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") and parts.netloc else channel
 
 
-def shares(channel: str, address: str, user_id: UUID) -> tuple[str, str]:
+def shares(channel: str, address: str, recipient_id: UUID) -> tuple[str, str]:
     """Return what a message shares with others: who carries it, and what that one carries to the same person.
 
     A person's other ways are shares of their own: one that hangs must not hold them up.
     """
     origin = origin_of(channel, address)
-    return share_of(origin), f"{_PERSON}{user_id} {origin}"
+    return share_of(origin), f"{_PERSON}{recipient_id} {origin}"
 
 
-def shares_of_test(user_id: UUID) -> tuple[str, str]:
+def shares_of_test(recipient_id: UUID) -> tuple[str, str]:
     """Return what a test shares: with all tests, and with those of the same person.
 
     It waits for no origin, since somebody waits for its answer.
     """
-    return _TESTS, f"{_TEST}{user_id}"
+    return _TESTS, f"{_TEST}{recipient_id}"
 
 
 def share_of_news(channel: str, address: str) -> str:
@@ -69,15 +69,15 @@ def share_of_news(channel: str, address: str) -> str:
     return f"{_NEWS}{origin_of(channel, address)}"
 
 
-def shares_of(kind: DeliveryKind, *, channel: str, address: str, user_id: UUID) -> tuple[str, ...]:
+def shares_of(kind: DeliveryKind, *, channel: str, address: str, recipient_id: UUID) -> tuple[str, ...]:
     """Return what a message of this kind shares with others, to this address."""
     match kind:
         case DeliveryKind.TEST:
-            return shares_of_test(user_id)
+            return shares_of_test(recipient_id)
         case DeliveryKind.NEWS:
             return (share_of_news(channel, address),)
         case DeliveryKind.PAGE:
-            return shares(channel, address, user_id)
+            return shares(channel, address, recipient_id)
 
 
 def share_of(origin: str) -> str:

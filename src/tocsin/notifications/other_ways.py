@@ -32,13 +32,14 @@ async def try_other_ways(tx: Tx, page_id: UUID) -> None:
     # What is under way to an old address follows its contact method by itself.
     used = {d.contact_method_id for d in here if d.id not in astray or d.state in UNDER_WAY}
     wanted = {d.contact_method_id for d in here}
-    methods, _ = await queries.ways_to_reach(tx, [first.user_id])
+    user_id = first.recipient_id
+    methods, _ = await queries.ways_to_reach(tx, [user_id])
     others = [
         Planned(method, timedelta())
-        for method in methods.get(first.user_id, ())
+        for method in methods.get(user_id, ())
         if method.id not in used and (is_high or method.id in wanted)
     ]
-    rows = [row_of(tx, step, kind=DeliveryKind.PAGE, content=first.content, user_id=first.user_id) for step in others]
+    rows = [row_of(tx, step, kind=DeliveryKind.PAGE, content=first.content, user_id=user_id) for step in others]
     for row in rows:
         row |= {"page_id": page_id, "alert_id": first.alert_id, "incident_id": first.incident_id}
     await queue_rows(tx, rows)

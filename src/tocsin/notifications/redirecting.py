@@ -23,7 +23,7 @@ async def redirect(tx: Tx, method_id: UUID, *, delivery_id: UUID | None = None) 
             continue
         await sending_queries.redirect_one(tx, row["id"], row["address"], shape, is_wanted=row["is_wanted"])
         kind = DeliveryKind(row["kind"])
-        shared = shares_of(kind, channel=row["channel"], address=row["address"], user_id=row["user_id"])
+        shared = shares_of(kind, channel=row["channel"], address=row["address"], recipient_id=row["recipient_id"])
         await queue.move(tx, queue.subject("delivery", row["id"]), shared, now=row["is_wanted"])
 
 

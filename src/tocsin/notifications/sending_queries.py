@@ -179,7 +179,7 @@ UPDATE job SET due = tocsin_now() + $2::interval + waiting.place * interval '1 m
 WHERE job.id = waiting.id
 """
 _WAITING = """
-SELECT delivery.id, delivery.kind, delivery.user_id, delivery.wanted_at <= tocsin_now() AS is_wanted,
+SELECT delivery.id, delivery.kind, delivery.recipient_id, delivery.wanted_at <= tocsin_now() AS is_wanted,
        delivery.address AS old_address, delivery.shape::text AS old_shape,
        method.kind AS channel, method.address, method.format, method.template, method.content_type
 FROM delivery JOIN contact_method AS method ON method.id = delivery.contact_method_id

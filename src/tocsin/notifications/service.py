@@ -38,6 +38,7 @@ from tocsin.notifications.model import (
     Method,
     NotificationRule,
     Planned,
+    RecipientKind,
     Rule,
     Shape,
     Urgency,
@@ -121,6 +122,8 @@ def row_of(tx: Tx, step: Planned, *, kind: DeliveryKind, content: Mapping[str, A
         "page_id": None,
         "alert_id": None,
         "incident_id": None,
+        "recipient_kind": RecipientKind.USER,
+        "recipient_id": user_id,
         "user_id": user_id,
         "contact_method_id": step.method.id,
         "channel": step.method.kind,
@@ -142,7 +145,7 @@ def _job(tx: Tx, row: Mapping[str, Any]) -> NewJob:
         due=row["due_at"] if row["due_at"] > tx.now else None,
         key=name,
         dedup=name,
-        shares=shares_of(row["kind"], channel=row["channel"], address=row["address"], user_id=row["user_id"]),
+        shares=shares_of(row["kind"], channel=row["channel"], address=row["address"], recipient_id=row["recipient_id"]),
     )
 
 

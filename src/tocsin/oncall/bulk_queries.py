@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import case, delete, update
 
 from tocsin.db.engine import Tx
-from tocsin.oncall.model import EscalationStep, Page, PageState
+from tocsin.oncall.model import EscalationRun, EscalationStep, Page, PageState
 
 # Runs are locked in the order of their ids, as everywhere.
 _REWORD = """
@@ -37,6 +37,13 @@ async def close_pages(tx: Tx, run_ids: Sequence[UUID], state: PageState, *, were
         .execution_options(synchronize_session=False)
     )
     return list(closed.scalars())
+
+
+async def mark_passed_on(tx: Tx, run: EscalationRun, user_id: UUID) -> None:
+    """Note on the pages of the present step that this person got when they asked for the next one."""
+    mine = Page.run_id == run.id, Page.user_id == user_id, Page.step == run.step, Page.state == PageState.NO_ANSWER
+    passed = update(Page).where(*mine).values(passed_on_at=tx.now)
+    await tx.session.execute(passed.execution_options(synchronize_session=False))
 
 
 async def delete_steps(tx: Tx, policy_id: UUID) -> None:

@@ -208,3 +208,5 @@ class Page(Record):
     reason: Mapped[str]
     paged_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
+    # When its person asked for the step after this one.
+    passed_on_at: Mapped[datetime | None]

@@ -34,13 +34,14 @@ from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import PROBLEM_JSON, as_problem, body_of, headers_of
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Conflict, Invalid, Problem
+from tocsin.kit.errors import Conflict, Gone, Invalid, Problem
 
 MAX_BODY = 1024 * 1024
 LONGEST_KEY = 200
 REPLAYED = "idempotent-replayed"
 _HEADER = b"idempotency-key"
 _KEPT = frozenset({"content-type", "location", "etag"})
+_FORGOTTEN = "The first request with this Idempotency-Key was carried out, and what it made has been erased since."
 # What a handler puts into its `opt` to keep these fields of its answer out of the store.
 SECRET_FIELDS = "secret_fields"  # noqa: S105
 # What a handler puts there when not all that it does is in the transaction of `Context.begin`.
@@ -80,6 +81,8 @@ class Idempotency:
             claim = _Claim(context, caller, key, tx.now, is_spent=elsewhere)
             if stored is None and elsewhere:
                 await claim.keep(tx, *_problem(scope, _no_answer()))
+        if stored is not None and stored.is_forgotten:
+            return _told(*_problem(scope, Gone(_FORGOTTEN, code="idempotency.forgotten")))
         if stored is not None:
             return _told(stored.status, {**stored.headers, REPLAYED: "true"}, stored.body)
         answer = _Answer(_opt(scope, SECRET_FIELDS) or ())

@@ -132,6 +132,7 @@ _NUMBERED = {
 }
 _PARAMETERS = {
     "alert_id": "The id of an alert: `alt_…`.",
+    "comment_id": "The id of a comment: `cmt_…`.",
     "key": "The key of a role.",
     "method_id": "The id of a contact method: `cm_…`.",
     "source_id": "Only from these sources: `src_…`.",

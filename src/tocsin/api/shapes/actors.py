@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 
 from tocsin.alerts.model import SOURCE_ID
@@ -19,6 +21,10 @@ class ActorOut(msgspec.Struct):
 
 def write_actor(event: LoggedEvent) -> ActorOut:
     """Write who caused an event."""
-    kind = {"user": USER_ID, "source": SOURCE_ID}.get(event.actor_kind)
-    id = kind.write_or_none(event.actor_id) if kind is not None else None
-    return ActorOut(event.actor_kind, event.actor_name, id)
+    return write_who(event.actor_kind, event.actor_id, event.actor_name)
+
+
+def write_who(kind: str, id: UUID | None, name: str) -> ActorOut:
+    """Write who did something, as it is kept."""
+    of = {"user": USER_ID, "source": SOURCE_ID}.get(kind)
+    return ActorOut(kind, name, of.write_or_none(id) if of is not None else None)

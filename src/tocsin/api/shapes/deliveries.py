@@ -74,7 +74,7 @@ class DeliveryOut(msgspec.Struct):
 
 def write_delivery(who: Actor, delivery: Delivery, user_name: str) -> DeliveryOut:
     """Write a delivery; an address may be a secret, so only its person and those who manage people see it."""
-    sees_address = who.user_id == delivery.user_id or who.may(P.USER_MANAGE)
+    sees_address = who.user_id == delivery.recipient_id or who.may(P.USER_MANAGE)
     return DeliveryOut(
         id=DELIVERY_ID.write(delivery.id),
         kind=DeliveryKind(delivery.kind),
@@ -82,7 +82,7 @@ def write_delivery(who: Actor, delivery: Delivery, user_name: str) -> DeliveryOu
         channel=delivery.channel,
         address=delivery.address if sees_address else None,
         contact_method_id=METHOD_ID.write_or_none(delivery.contact_method_id),
-        user=Person(USER_ID.write(delivery.user_id), user_name),
+        user=Person(USER_ID.write(delivery.recipient_id), user_name),
         page_id=PAGE_ID.write_or_none(delivery.page_id),
         alert_id=ALERT_ID.write_or_none(delivery.alert_id),
         incident_id=INCIDENT_ID.write_or_none(delivery.incident_id),

@@ -4,6 +4,7 @@ from tocsin.identity.service.idempotency import (
     Stored,
     claim_idempotency,
     complete_idempotency,
+    forget_answers,
     forget_idempotency,
 )
 from tocsin.identity.service.keys import link_keys, link_keys_in, rotate_link_key, secret
@@ -72,6 +73,7 @@ __all__ = [
     "create_user",
     "delete_role",
     "ensure_organisation",
+    "forget_answers",
     "forget_idempotency",
     "invite",
     "link_keys",

@@ -14,6 +14,8 @@ from tocsin.kit.errors import Conflict, Invalid
 KEPT_FOR = timedelta(hours=24)
 # A request that has run this long without an answer belonged to a process that is gone.
 ABANDONED_AFTER = timedelta(seconds=60)
+# The status of an answer that was taken out of the store, because what it told of was erased.
+FORGOTTEN = 410
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class Stored:
     status: int
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Say whether only this is known any more, that the request was answered."""
+        return self.status == FORGOTTEN
 
 
 async def claim_idempotency(tx: Tx, caller: UUID, key: str, request_digest: bytes) -> Stored | None:
@@ -83,3 +90,8 @@ async def forget_idempotency(
     still commits one is waited for.
     """
     await idempotency_queries.forget(tx, caller, key, claimed_at=claimed_at, is_open_only=not answered)
+
+
+async def forget_answers(tx: Tx, naming: str) -> None:
+    """Take out of the store every kept answer that has this text in it. What was done stays done: see `Stored`."""
+    await idempotency_queries.replace_answers(tx, naming, status=FORGOTTEN)

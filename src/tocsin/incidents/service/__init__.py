@@ -4,8 +4,9 @@ Every use case locks the incident first, then alerts, then escalation runs. A ch
 copies stale; people, comments and links do not, so that somebody joining never spoils somebody else's edit.
 """
 
+from tocsin.incidents.service.comments import comment, edit_comment, erase_comment, read_comment, read_revisions
 from tocsin.incidents.service.declaring import Draft, declare, prefill
-from tocsin.incidents.service.editing import IncidentChanges, comment, update, update_status
+from tocsin.incidents.service.editing import IncidentChanges, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.explaining import explain_alert
 from tocsin.incidents.service.leaving import free_alert, mark_of, needs_of, stand_in, take_back_messages, update_person
@@ -46,6 +47,8 @@ __all__ = [
     "comment",
     "declare",
     "decline_page",
+    "edit_comment",
+    "erase_comment",
     "escalate_page",
     "explain_alert",
     "free_alert",
@@ -60,9 +63,11 @@ __all__ = [
     "note_page",
     "page",
     "prefill",
+    "read_comment",
     "read_link",
     "read_news",
     "read_page",
+    "read_revisions",
     "read_sharing",
     "reopen",
     "resolve",

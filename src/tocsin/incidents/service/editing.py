@@ -1,4 +1,4 @@
-"""Changing what an incident says and where it stands, and writing into its timeline."""
+"""Changing what an incident says and where it stands."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from datetime import datetime
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.incidents import (
-    CommentAdded,
     IncidentAcknowledged,
     IncidentSeverityChanged,
     IncidentStatusChanged,
     IncidentUpdated,
 )
-from tocsin.events.log import LoggedEvent, by_id, emit
+from tocsin.events.log import emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
@@ -23,8 +22,6 @@ from tocsin.incidents.model import Incident, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import checks
 from tocsin.kit.changes import UNSET, UnsetType
-
-COMMENT_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +111,3 @@ async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version:
             await emit(tx, taken_on)
         await emit(tx, IncidentStatusChanged(actor=who.ref, incident_id=incident.id, old=old, new=to))
     return incident
-
-
-async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> LoggedEvent:
-    """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
-    incident = await queries.get(tx, who.access.reach, ref)
-    who.must(P.INCIDENT_COMMENT, on=incident)
-    text = checks.text("body", body, COMMENT_LIMIT)
-    (id,) = await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, body=text))
-    return await by_id(tx, id, incident_id=incident.id)

@@ -7,7 +7,6 @@ from datetime import datetime
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
-from tocsin.events import log
 from tocsin.events.incidents import (
     IncidentCancelled,
     IncidentClosed,
@@ -106,7 +105,7 @@ async def cancel(
     incident, other = await _lock_with_other(tx, who, ref, duplicate_of)
     who.must(P.INCIDENT_RESOLVE, on=incident)
     if incident.status == Status.CANCELLED:
-        await _must_be_said_before(tx, incident, reason, note, other)
+        _must_be_said_before(incident, reason, note, other)
         return incident
     lifecycle.must_be_current(incident, if_version)
     if other is not None and other.status == Status.CANCELLED:
@@ -114,6 +113,7 @@ async def cancel(
     old = incident.status
     said = checks.text("note", note, REASON_LIMIT, required=False)
     lifecycle.cancel(incident, reason, duplicate_of_id=other.id if other else None, at=tx.now)
+    incident.cancel_note = said
     if reason is CancelReason.FALSE_ALARM:
         await _resolve_alerts(tx, who, incident, f"{incident.reference} was a false alarm")
     else:
@@ -144,13 +144,11 @@ async def _who_goes_over(tx: Tx, incident: Incident) -> list[User]:
     return [person for person in joined if person.id in active]
 
 
-async def _must_be_said_before(
-    tx: Tx, incident: Incident, reason: CancelReason, note: str, other: Incident | None
-) -> None:
+def _must_be_said_before(incident: Incident, reason: CancelReason, note: str, other: Incident | None) -> None:
     """Raise `Conflict` when somebody would say something else of an incident that is cancelled already."""
-    said = (await log.newest_first(tx, incident_id=incident.id, names=(IncidentCancelled.name,), limit=1))[0].data
     is_same = incident.cancel_reason == reason and incident.duplicate_of_id == (other.id if other else None)
-    if not is_same or checks.text("note", note, REASON_LIMIT, required=False) not in ("", said.get("note", "")):
+    new = checks.text("note", note, REASON_LIMIT, required=False)
+    if not is_same or (incident.cancel_note is not None and new not in ("", incident.cancel_note)):
         raise Conflict(
             f"{incident.reference} is cancelled already, and something else was said of it. Nothing was saved.",
             code="incident.cancelled",
@@ -199,7 +197,7 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int |
     who.must(P.INCIDENT_RESOLVE, on=incident)
     why = checks.text("reason", reason, REASON_LIMIT)
     if lifecycle.is_open(incident):
-        await _must_be_why(tx, incident, why)
+        _must_be_why(incident, why)
         return incident
     lifecycle.must_be_current(incident, if_version)
     reopened = IncidentReopened(
@@ -219,6 +217,7 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int |
         await queries.get(tx, EVERYTHING, incident.duplicate_of_id) if incident.duplicate_of_id is not None else None
     )
     lifecycle.reopen(incident, at=tx.now)
+    incident.reopen_reason = why
     await emit(tx, reopened)
     if survivor is not None:
         await _tell_survivor(tx, who, incident, survivor, again=True)
@@ -230,10 +229,9 @@ def _kept(at: datetime | None) -> str:
     return at.isoformat() if at is not None else ""
 
 
-async def _must_be_why(tx: Tx, incident: Incident, why: str) -> None:
+def _must_be_why(incident: Incident, why: str) -> None:
     """Raise `Conflict` when an incident is open, and not because it was reopened for this reason."""
-    reopened = await log.newest_first(tx, incident_id=incident.id, names=(IncidentReopened.name,), limit=1)
-    if not reopened or reopened[0].data.get("reason") != why:
+    if incident.reopened_at is None or incident.reopen_reason not in (why, None):
         raise Conflict(
             f"{incident.reference} is open already. Nothing was saved.",
             code="incident.open",

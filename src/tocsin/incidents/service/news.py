@@ -10,7 +10,6 @@ from tocsin.events import log
 from tocsin.events.incidents import (
     IncidentAcknowledged,
     IncidentCancelled,
-    IncidentReopened,
     IncidentResolved,
     ResponderJoined,
 )
@@ -39,8 +38,7 @@ async def note_news(tx: Tx, incident_id: UUID) -> None:
 async def read_news(tx: Tx, incident_id: UUID) -> Subject | None:
     """Say how an incident stands in its present round and who brought it there; None while nobody has come."""
     incident = await queries.get(tx, EVERYTHING, incident_id)
-    reopened = await log.newest_first(tx, incident_id=incident_id, names=(IncidentReopened.name,), limit=1)
-    began_at = reopened[0].at if reopened else incident.declared_at
+    began_at = incident.reopened_at or incident.declared_at
     names, standing = _what_counts(incident)
     found = await log.newest_first(tx, incident_id=incident_id, names=names, limit=1)
     if not found or found[0].at < began_at:
@@ -62,7 +60,7 @@ async def read_news(tx: Tx, incident_id: UUID) -> Subject | None:
         at=event.at,
         began_at=began_at,
         # Pages about an alert may be older than the incident that was declared for it.
-        since=began_at if reopened else _EVER,
+        since=incident.reopened_at or _EVER,
         alert_ids=await queries.linked_alert_ids(tx, incident_id),
         reference=incident.reference,
         note=event.data.get("note") or "",

@@ -92,6 +92,8 @@ async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> N
     events: list[Event] = []
     if run.step:
         asked = actor != SYSTEM
+        if actor.id is not None:
+            await bulk_queries.mark_passed_on(tx, run, actor.id)
         events.append(
             event_of(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, reason=reason, asked=asked)
         )

@@ -19,13 +19,13 @@ from tocsin.edge.origin import Rests
 from tocsin.edge.rights import Right
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
-from tocsin.events.oncall import PageEscalated
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
+from tocsin.incidents.comment_queries import Written, comment_of, written_in
 from tocsin.incidents.model import Incident, ResponderState
 from tocsin.incidents.service import AnswerLink, LinkAct
 from tocsin.kit.errors import Conflict, NotFound
@@ -247,7 +247,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,
         may_escalate=at_once is not None and bool(at_once.page) and page.state == PageState.PAGING,
         is_last=is_last,
-        passed_on_at=await _passed_on_at(tx, asked),
+        passed_on_at=page.passed_on_at if page.state == PageState.NO_ANSWER else None,
         now_paged=[name for other, name in await oncall.pages_of_runs(tx, [run]) if other.state == PageState.PAGING],
         answered_by=by,
         answered_at=at,
@@ -263,22 +263,6 @@ async def _trouble(tx: Tx, asked: _Asked) -> str:
         return (await alert_queries.troubles(tx, [asked.page.alert_id])).get(asked.page.alert_id, "")
     id = asked.page.incident_id
     return (await incident_queries.troubles(tx, [id])).get(id, "") if id is not None else ""
-
-
-async def _passed_on_at(tx: Tx, asked: _Asked) -> datetime | None:
-    """Return when this person asked for the step after the one that paged them."""
-    if asked.page.state != PageState.NO_ANSWER:
-        return None
-    # The page is about the one or the other, never both.
-    incident_id = asked.page.incident_id if asked.page.alert_id is None else None
-    passed = await log.newest_first(
-        tx, alert_id=asked.page.alert_id, incident_id=incident_id, names=(PageEscalated.name,)
-    )
-    for event in passed:
-        of = (event.actor_id, event.data.get("run_id"), event.data.get("step"))
-        if of == (asked.person.id, str(asked.run.id), asked.page.step) and event.at >= asked.page.paged_at:
-            return event.at
-    return None
 
 
 async def _answered(tx: Tx, asked: _Asked) -> tuple[str, datetime | None]:
@@ -335,14 +319,16 @@ async def _latest(tx: Tx, asked: _Asked, *, may_read: bool) -> list[Latest]:
     events = await log.newest_first(tx, alert_id=alert_id, incident_id=incident_id, limit=_LOOKED_AT)
     mine = str(asked.page.id)
     told = [event for event in events if event.name not in _NO_NEWS and event.data.get("page_id") != mine][:_LATEST]
-    return [Latest(event.at, _news(event, may_read=may_read)) for event in told]
+    written = await written_in(tx, told) if may_read else {}
+    return [Latest(event.at, _news(event, written.get(comment_of(event.name, event.data)))) for event in told]
 
 
-def _news(event: LoggedEvent, *, may_read: bool) -> str:
+def _news(event: LoggedEvent, written: Written | None) -> str:
     """Write an event in one line; of a comment it is the text that counts, for whoever may read it."""
-    line = words.describe(event.name, event.actor_name, event.data)
-    said = " ".join(line.detail.split()) if line.kind == "comment" and may_read else ""
-    return truncate(f"{event.actor_name}: {said}", _NEWS) if said else line.text
+    said = " ".join(written.body.split()) if written is not None else ""
+    if said:
+        return truncate(f"{event.actor_name}: {said}", _NEWS)
+    return words.describe(event.name, event.actor_name, event.data).text
 
 
 HANDLERS = [ack_page, answer]

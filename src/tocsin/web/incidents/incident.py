@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import groupby
+from datetime import datetime
 from uuid import UUID
 
 from litestar import get
@@ -17,9 +16,7 @@ from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.alerts.model import OPEN as OPEN_ALERTS
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.events import vocabulary, words
-from tocsin.events.base import EVENT_ID
-from tocsin.events.log import LoggedEvent
+from tocsin.events import vocabulary
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
@@ -36,11 +33,12 @@ from tocsin.incidents.model import (
     Standing,
     Status,
 )
-from tocsin.incidents.queries import NamedResponder, Show
+from tocsin.incidents.queries import NamedResponder
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
-from tocsin.web.base import formatting, pages
+from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
+from tocsin.web.incidents import timeline
 from tocsin.web.parts import own_page
 from tocsin.web.parts.targets import Choice, responder_choices, target_choices
 
@@ -102,29 +100,6 @@ class Milestone:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the record."""
-
-    id: str
-    at: datetime
-    kind: str
-    actor_name: str
-    icon: str
-    hue: str
-    words: str
-    detail: str
-    body_html: Markup | None
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """The entries of one day in the reader's zone."""
-
-    label: str
-    entries: list[Entry]
-
-
-@dataclass(frozen=True, slots=True)
 class RoleView:
     """A role and who has it."""
 
@@ -180,7 +155,8 @@ async def show(
     async with context.db.look() as tx:
         values = await pages.shell(tx, request, context, who)
         incident = await queries.get(tx, who.access, ref)
-        values |= await _body(tx, who, incident) | await _timeline(tx, request, incident, values["now"])
+        values |= await _body(tx, who, incident)
+        values |= await timeline.read(tx, request, who, incident, values["now"])
     return pages.render("incidents/incident.html", values | {"conflict": ""}, refused=refused)
 
 
@@ -406,55 +382,6 @@ async def _linkable(tx: Tx, who: Actor) -> list[Choice]:
     wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
     found = await alert_queries.listed(tx, who.access, wanted, limit=_LINKABLE)
     return [(ALERT_ID.write(alert.id), f"{called_alert(alert.number)} {alert.title[:80]}") for alert, _, _ in found]
-
-
-async def _timeline(tx: Tx, request: AppRequest, incident: Incident, now: datetime) -> pages.Values:
-    shown: Show = "all"
-    match request.query_params.get("show", ""):
-        case "comments":
-            shown = "comments"
-        case "events":
-            shown = "events"
-        case _:
-            pass
-    before = request.query_params.get("before", "")
-    position = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
-    found = await queries.timeline(tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE + 1)
-    entries = [entry(event, now) for event in found[: pages.PAGE_SIZE]]
-    url = f"/incidents/{incident.reference}"
-    narrowed = "" if shown == "all" else shown
-    older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
-    return {
-        "days": days(entries, now),
-        "show": shown,
-        "older": pages.address(url, show=narrowed, before=older) + "#panel" if older is not None else None,
-        "refresh_url": pages.address(url, show=narrowed, before=position),
-    }
-
-
-def entry(event: LoggedEvent, now: datetime) -> Entry:
-    """Write one event as a line, with its times in the reader's zone.
-
-    What people wrote as Markdown is rendered, all else is shown as it is.
-    """
-    line = words.describe(event.name, event.actor_name, event.data, now.tzinfo or UTC)
-    is_written = line.kind == "comment" or event.name == "incident.resolved"
-    return Entry(
-        id=EVENT_ID.write(event.id),
-        at=event.at,
-        kind="comment" if line.kind == "comment" else "event",
-        actor_name=event.actor_name,
-        icon=line.icon,
-        hue=line.tone,
-        words=line.text,
-        detail="" if is_written else line.detail,
-        body_html=pages.prose_or_none(line.detail) if is_written else None,
-    )
-
-
-def days(entries: Sequence[Entry], now: datetime) -> list[Day]:
-    """Put entries, the newest first, under the days of the reader's zone."""
-    return [Day(label, list(group)) for label, group in groupby(entries, key=lambda each: formatting.day(each.at, now))]
 
 
 HANDLERS = [incident_page]

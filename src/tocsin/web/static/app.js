@@ -131,6 +131,8 @@ document.addEventListener("toggle", (e) => {
   if (!["DIALOG", "DETAILS"].includes(e.target.tagName)) return;
   e.target.toggleAttribute("hx-morph-skip", e.target.open);
   // Not by the attribute autofocus: htmx would obey it again after every live update.
+  // What was fetched for one question is not kept after it, and neither is the text in it.
+  if (!e.target.open && e.target.closest("#sheet") && $("#timeline")) return $("#sheet").replaceChildren();
   if (e.target.tagName === "DIALOG" && e.target.open) (focusFirstBad(e.target) ?? $('input:not([type="hidden"]), select, textarea', e.target))?.focus();
 }, true);
 
@@ -253,8 +255,14 @@ document.addEventListener("htmx:after:swap", (e) => {
     const menu = form.closest("[popover]");
     if (menu?.matches(":popover-open")) menu.hidePopover();
   }
+  showModally();
   afterChange();
 });
+
+// A dialog that comes open from the server was asked for, or its form was refused.
+function showModally() {
+  for (const dialog of $$("dialog[open]:not(:modal)")) { dialog.close(); openDialog(dialog); }
+}
 
 function afterChange() {
   bindKeys();
@@ -271,5 +279,5 @@ for (const field of $$("input[data-time-zone]")) field.value = Intl.DateTimeForm
 bindKeys();
 tick();
 $$("#toasts .toast").forEach(watchToast);
-for (const dialog of $$("dialog[open]")) { dialog.close(); openDialog(dialog); }
+showModally();
 focusFirstBad(document);

@@ -41,6 +41,19 @@ class Responder:
 
 
 @dataclass(frozen=True, slots=True)
+class Comment:
+    """What an entry that somebody wrote has besides."""
+
+    id: str
+    edited_at: datetime | None = None
+    erased_at: datetime | None = None
+    erased_by: str = ""
+    may_edit: bool = False
+    may_erase: bool = False
+    may_read_earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A line of a timeline, as `_timeline_entry.html` reads one."""
 
@@ -53,6 +66,7 @@ class Entry:
     hue: str = "slate"
     body_html: Markup | None = None
     at: datetime = _NOW - timedelta(minutes=20)
+    comment: Comment | None = None
 
 
 _ALERTS = (
@@ -69,10 +83,19 @@ _RESPONDERS = (
     *(Responder("paging", until=_SOON), Responder("acknowledged", took=42)),
     *(Responder(state) for state in ("joined", "declined", "no_answer", "failed", "not_needed", "left")),
 )
+_SAID = Markup("<p>The <strong>queue</strong> drains again.</p>")
+_EARLIER = _NOW - timedelta(minutes=5)
 _ENTRIES = (
     Entry("e1", "event", "Tocsin", "Ada Lovelace acknowledged after 42s", icon="check", hue="green"),
     Entry("e2", "event", "Tocsin", "The severity is SEV1 now", "It was SEV3.", icon="triangle-alert", hue="red"),
-    Entry("e3", "comment", "Grace Hopper", body_html=Markup("<p>The <strong>queue</strong> drains again.</p>")),
+    *(
+        Entry(comment.id, "comment", "Grace Hopper", body_html=_SAID, comment=comment)
+        for comment in (
+            Comment("e3"),
+            Comment("e4", edited_at=_EARLIER, may_edit=True, may_erase=True, may_read_earlier=True),
+            Comment("e5", erased_at=_EARLIER, erased_by="Ada Lovelace"),
+        )
+    ),
 )
 
 

@@ -1,0 +1,112 @@
+"""Every query about comments: what they say now, and what they said before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, delete, func, select, tuple_
+
+from tocsin.db.engine import Tx
+from tocsin.db.records import lock_record
+from tocsin.events.incidents import CommentAdded
+from tocsin.events.live import Seen
+from tocsin.events.log import LoggedEvent
+from tocsin.identity.access import Access
+from tocsin.incidents import queries
+from tocsin.incidents.model import Comment, CommentRevision, Incident
+from tocsin.incidents.queries import Ref
+from tocsin.kit.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A comment and what it says now; one that is erased says nothing."""
+
+    comment: Comment
+    body: str
+
+
+def _present() -> Select[Comment, str]:
+    is_newest = and_(CommentRevision.comment_id == Comment.id, CommentRevision.number == Comment.version)
+    return select(Comment, func.coalesce(CommentRevision.body, "")).outerjoin(CommentRevision, is_newest)
+
+
+async def comments(
+    tx: Tx, access: Access, ref: Ref, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
+) -> list[Written]:
+    """Return the comments of an incident, the newest first, older than `before`; raises `NotFound` for the incident."""
+    incident = await queries.get(tx, access, ref)
+    place = (Comment.created_at, Comment.id)
+    query = _present().where(Comment.incident_id == incident.id)
+    if before is not None:
+        query = query.where(tuple_(*place) < tuple_(*before))
+    newest = (Comment.created_at.desc(), Comment.id.desc())
+    return [Written(*row) for row in (await tx.session.execute(query.order_by(*newest).limit(limit))).all()]
+
+
+async def comment(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> tuple[Incident, Written]:
+    """Return an incident and one of its comments; raises `NotFound`."""
+    incident = await queries.get(tx, access, ref)
+    query = _present().where(Comment.id == comment_id, Comment.incident_id == incident.id)
+    row = (await tx.session.execute(query)).one_or_none()
+    if row is None:
+        raise _missing()
+    return incident, Written(*row)
+
+
+async def lock(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> tuple[Incident, Comment]:
+    """Return an incident and one of its comments as it is now, and keep others from changing the comment.
+
+    Raises `NotFound`. The incident is not locked: what is written into it changes nothing of it.
+    """
+    incident = await queries.get(tx, access, ref)
+    row = await lock_record(tx, Comment, comment_id, "comment")
+    if row.incident_id != incident.id:
+        raise _missing()
+    return incident, row
+
+
+def _missing() -> NotFound:
+    return NotFound("There is no such comment.")
+
+
+async def body_of(tx: Tx, comment: Comment) -> str:
+    """Return what a comment says now."""
+    query = select(CommentRevision.body).where(
+        CommentRevision.comment_id == comment.id, CommentRevision.number == comment.version
+    )
+    return (await tx.session.scalars(query)).one_or_none() or ""
+
+
+async def revisions_of(
+    tx: Tx, comment: Comment, *, before: int | None = None, limit: int = 100
+) -> list[CommentRevision]:
+    """Return the texts of a comment, the newest first, older than number `before`; none of one that is erased."""
+    query = select(CommentRevision).where(CommentRevision.comment_id == comment.id)
+    if before is not None:
+        query = query.where(CommentRevision.number < before)
+    return list((await tx.session.scalars(query.order_by(CommentRevision.number.desc()).limit(limit))).all())
+
+
+async def delete_revisions(tx: Tx, comment: Comment) -> None:
+    """Take out every text of a comment that is locked."""
+    gone = delete(CommentRevision).where(CommentRevision.comment_id == comment.id)
+    await tx.session.execute(gone.execution_options(synchronize_session="fetch"))
+
+
+async def written_in(tx: Tx, events: Iterable[LoggedEvent | Seen]) -> dict[UUID | None, Written]:
+    """Return what the comments say now that these events brought, by the ids of the comments."""
+    wanted = {id for event in events if (id := comment_of(event.name, event.data)) is not None}
+    if not wanted:
+        return {}
+    rows: Sequence[Any] = (await tx.session.execute(_present().where(Comment.id.in_(wanted)))).all()
+    return {comment.id: Written(comment, body) for comment, body in rows}
+
+
+def comment_of(name: str, data: Mapping[str, Any]) -> UUID | None:
+    """Return the comment that an event brought, None for every other event."""
+    return UUID(data["comment_id"]) if name == CommentAdded.name and "comment_id" in data else None
