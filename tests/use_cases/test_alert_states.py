@@ -114,7 +114,7 @@ async def set_up(world: World, status: AlertStatus, *, pages: bool) -> Scene:
     if not pages:
         await world.route(policy)
     async with world.db.begin() as tx:
-        (found,) = [row[0] for row in await queries.page(tx, EVERYTHING, queries.Filter())]
+        (found,) = [row[0] for row in await queries.listed(tx, EVERYTHING, queries.Filter())]
     scene = Scene(world, ada, source, found.id)
     await world.pass_time(minutes(5))
     if status is not AlertStatus.TRIGGERED:
