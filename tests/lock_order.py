@@ -28,6 +28,7 @@ _RANK = {table: rank for rank, table in enumerate(ORDER)}
 # Rows that somebody may keep as they are, and what is locked behind that.
 _SHARED = {"user_account", "role"}
 _BEHIND_SHARED = set(ORDER[ORDER.index(WORK[-1]) + 1 :])
+_DEMO = str(Path(tocsin.__file__).parent / "cli" / "demo")
 _TESTS, _PRODUCT = str(Path(__file__).parent), str(Path(tocsin.__file__).parent)
 _COMMENT = re.compile(r"--[^\n]*")
 # Each part that takes locks: the table, and what comes behind it where that is needed to tell whether it does.
@@ -135,7 +136,10 @@ class Watch:
         elif word.startswith(("COMMIT", "ROLLBACK")) and " TO " not in statement[:20].upper():
             self._open.pop(link, None)
         elif (transaction := self._open.get(link)) is not None and locks_of(statement):
-            wrong = transaction.take(statement, set(_ids(values)), _call())
+            call = _call()
+            if call is not None and call.f_code.co_filename.startswith(_DEMO):
+                return  # It tells days of work in one transaction, before anybody else is there.
+            wrong = transaction.take(statement, set(_ids(values)), call)
             self.wrong += [wrong] if wrong else []
 
     def begin(self) -> None:
@@ -156,7 +160,7 @@ class Watch:
         return watched
 
 
-def _call() -> object:
+def _call() -> FrameType | None:
     """The outermost call of the product that is under way: a use case that a test calls, a job, a request."""
     found: FrameType | None = None
     for frame in _frames():

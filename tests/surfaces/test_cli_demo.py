@@ -45,7 +45,7 @@ async def test_every_source_has_sent_something_today_and_its_body_is_kept(db: Da
             assert newest.body.startswith(b"{") and newest.outcome == "accepted"
             assert source.token.encode() not in newest.body
             assert tx.now - newest.received_at < timedelta(hours=24)
-        for alert, _, _ in await alerts.page(tx, EVERYTHING, Filter(), limit=100):
+        for alert, _, _ in await alerts.listed(tx, EVERYTHING, Filter(), limit=100):
             effects = [effect for _, effect in await alerts.signals_of_alert(tx, alert.id, limit=50)]
             assert effects[-1] == "opened"
             assert effects.count("opened") + effects.count("repeated") == alert.count

@@ -10,8 +10,8 @@ import pytest
 from tests.use_cases.far_ends import IMPOSSIBLE, add_hook
 from tests.use_cases.test_looking_again import A_DAY, add_mail, write
 from tests.world import World, minutes
-from tocsin import app
 from tocsin.oncall import service as oncall
+from tocsin.oncall.jobs import LOOK_AGAIN
 
 ROUNDS = "SELECT max(round) FROM escalation_run"
 
@@ -77,7 +77,7 @@ async def test_a_later_change_that_does_not_wait_stands_for_nothing(world: World
             await oncall.update_policy(tx, world.root, policy.id, oncall.PolicyChanges(steps=drafts))
     held = "owner = 999, lease_until = tocsin_now() + interval '1 h'" if it == "has begun" else "due = due + '1 min'"
     newest = "SELECT max(id) FROM job WHERE kind = $1"
-    await world.db.pool.execute(f"UPDATE job SET {held} WHERE id = ({newest})", app.LOOK_AGAIN)
+    await world.db.pool.execute(f"UPDATE job SET {held} WHERE id = ({newest})", LOOK_AGAIN.name)
     await world.settle()
     due = await world.db.pool.fetchval("SELECT next_step_at - tocsin_now() FROM escalation_run")
     assert due < minutes(11)
