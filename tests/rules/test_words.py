@@ -13,7 +13,7 @@ import pytest
 
 import tocsin
 from tocsin.events import alerts, configuration, incidents, oncall, words
-from tocsin.events.base import Change, Event
+from tocsin.events.base import Change, Event, Subject
 from tocsin.events.words import describe
 
 EVENTS = [
@@ -36,6 +36,7 @@ def example(kind: type[Event]) -> dict[str, Any]:
         str | None: "word",
         list[str]: ["email"],
         tuple[str, ...]: ["word"],
+        tuple[Subject, ...]: [{"kind": "user", "id": str(uuid4())}],
         list[Change]: [{"field": "title", "old": "a", "new": "b"}],
         datetime: "2026-11-21T14:32:05Z",
         int | None: 5,
