@@ -31,7 +31,10 @@ _LOOKS: Mapping[str, frozenset[str]] = {
     "tocsin.alerts.service": frozenset({"coming_back", "uses_of_policy"}),
     "tocsin.identity.service": frozenset({"needs_set_up"}),
     "tocsin.incidents.service": frozenset(
-        {"explain_alert", "list_grants", "needs_of", "prefill", "read_link", "read_page", "read_sharing"}
+        {
+            *("explain_alert", "list_grants", "needs_of", "prefill", "read_comment", "read_link", "read_page"),
+            *("read_revisions", "read_sharing"),
+        }
     ),
     "tocsin.oncall.service": frozenset({"describe_fallback", "pages_them", "what_follows"}),
 }

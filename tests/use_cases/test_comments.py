@@ -326,7 +326,8 @@ async def test_whoever_may_not_see_the_incident_finds_no_comment(house: House) -
     """C8: not even their own."""
     id = await house.comment_by(house.people["com"])
     async with house.world.db.begin() as tx:
-        await service.update(tx, house.world.root, house.incident.id, owners=Owners(None, is_private=True))
+        changes = service.IncidentChanges(owners=Owners(None, is_private=True))
+        await service.update(tx, house.world.root, house.incident.id, changes)
     who = await house.who("com")
     for act in _ACTS:
         with pytest.raises(NotFound):
