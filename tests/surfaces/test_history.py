@@ -30,8 +30,7 @@ async def renamed(world: World, times: int) -> str:
     policy = await world.policy([ada])
     for number in range(times):
         async with world.db.begin() as tx:
-            steps = [oncall.StepDraft([ada.id], 5)]
-            await oncall.update_policy(tx, world.root, policy.id, name=f"Day {number}", steps=steps, repeat=0)
+            await oncall.update_policy(tx, world.root, policy.id, oncall.PolicyChanges(name=f"Day {number}"))
     return POLICY_ID.write(policy.id)
 
 

@@ -20,7 +20,7 @@ from tocsin.db.engine import Database, Tx
 from tocsin.events import log
 from tocsin.events import partition_queries as partitions
 from tocsin.events.base import SYSTEM, Subject
-from tocsin.events.incidents import CommentAdded
+from tocsin.events.incidents import ResponderPaged
 from tocsin.events.jobs import BEGIN_MONTH
 from tocsin.events.live import Live
 from tocsin.incidents import service as incidents
@@ -37,12 +37,12 @@ async def write(db: Database, incident_id: UUID, body: str = "x") -> None:
 
 
 async def say(tx: Tx, incident_id: UUID, body: str = "x") -> None:
-    await log.emit(tx, CommentAdded(actor=SYSTEM, incident_id=incident_id, body=body))
+    await log.emit(tx, ResponderPaged(actor=SYSTEM, incident_id=incident_id, target=body))
 
 
 async def said(db: Database, incident_id: UUID) -> list[tuple[str, str]]:
     """What was written of an incident, the oldest first: the part that it lies in, and the words."""
-    query = "SELECT tableoid::regclass::text, data->>'body' FROM event WHERE incident_id = $1 ORDER BY position"
+    query = "SELECT tableoid::regclass::text, data->>'target' FROM event WHERE incident_id = $1 ORDER BY position"
     return [tuple(row) for row in await db.pool.fetch(query, incident_id)]
 
 
@@ -96,12 +96,12 @@ async def test_each_month_has_its_part_and_the_record_is_one(world: World) -> No
         (named(second), "another month"),
     ]
     async with world.db.begin() as tx:
-        found = await log.newest_first(tx, incident_id=incident.id, names=("incident.comment_added",))
+        found = await log.newest_first(tx, incident_id=incident.id, names=("incident.responder_paged",))
         about = await log.newest_first(tx, subject=Subject("incident", incident.id), limit=2)
         assert await log.count(tx, incident_id=incident.id) == len(await said(world.db, incident.id))
     words = ["another month", "this month", "before the first hour is over"]
-    assert [event.data["body"] for event in found] == words
-    assert [event.data["body"] for event in about] == words[:2]
+    assert [event.data["target"] for event in found] == words
+    assert [event.data["target"] for event in about] == words[:2]
     assert await doctor(world.db) == ""
 
 
@@ -113,7 +113,7 @@ async def test_the_live_stream_goes_on_from_one_month_into_the_next(world: World
     await write(world.db, incident_id, "two")
     assert await begin(world.db, await today(world.db))
     await write(world.db, incident_id, "three")
-    assert [seen.data["body"] for seen in await live.since(place)] == ["two", "three"]
+    assert [seen.data["target"] for seen in await live.since(place)] == ["two", "three"]
 
 
 async def test_a_clock_that_was_months_ahead_loses_nothing_and_shuffles_nothing(world: World) -> None:
