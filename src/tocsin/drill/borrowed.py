@@ -9,12 +9,14 @@ import asyncpg
 
 from tocsin.kit.errors import Conflict
 
-# Everything that people or programs make, and none of what PostgreSQL or an extension brings along.
+# Everything that people or programs make, and none of what PostgreSQL or an extension brings along. A column by which
+# a table is partitioned depends on it as well, which says nothing about the table.
 _THINGS = """
 SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE'
        WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind, c.oid::regclass::text AS name FROM pg_class AS c
 WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relnamespace = ANY ($1) AND NOT EXISTS (
-    SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype IN ('e', 'i', 'a'))
+    SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND objsubid = 0
+    AND deptype IN ('e', 'i', 'a'))
 UNION ALL
 SELECT 'ROUTINE', p.oid::regprocedure::text FROM pg_proc AS p
 WHERE pronamespace = ANY ($1) AND NOT EXISTS (
