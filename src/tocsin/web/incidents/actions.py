@@ -39,6 +39,12 @@ async def _change_summary(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.update(tx, who, ref, changes, if_version=form.version())
 
 
+async def _change_tags(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    """Form fields: tags (with commas between them), version."""
+    changes = incidents.IncidentChanges(tags=form.text("tags").split(","))
+    await incidents.update(tx, who, ref, changes, if_version=form.version())
+
+
 async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     """Form fields: severity (1 to 5), version."""
     if form.text("severity") not in map(str, SEVERITIES):
@@ -160,6 +166,7 @@ async def _reopen(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT).handlers(
     Action("title", _change_title, form="title-form"),
     Action("summary", _change_summary, form="summary-form"),
+    Action("tags", _change_tags, form="tags-form"),
     Action("severity", _change_severity),
     Action("status", _change_status),
     Action("roles", _assign_role, form="role-{role}"),
