@@ -392,3 +392,18 @@ async def test_whoever_pages_somebody_twice_is_told(world: World) -> None:
         page = await web.do(page, "page-form", {"target": f"user:{USER_ID.write(ada.id)}"})
         assert "Ada is being paged. Ada has joined INC-1 already, and is paged all the same." in page.html
     assert await number_of(world, "incident.responder_paged") == 2
+
+
+async def test_an_incident_is_tagged_and_found_by_its_tag(world: World) -> None:
+    """F022, F114: a tag leads to all incidents that have it."""
+    ada = await world.person("ada")
+    await declared(world, ada, "Other")
+    path = await declared(world, ada, "Cards are refused")
+    async with browser(world, ada) as web:
+        page = await web.do(await web.get(path), "tags-form", {"tags": "EU, card payments"})
+        assert 'href="/incidents?tab=all&amp;tag=card+payments"' in page.html
+        found = await web.get("/incidents?tab=all&tag=card%20payments")
+        assert "Cards are refused" in found.html and "Other" not in found.html
+        assert "Tag <b>card payments</b>" in found.html
+        refused = await web.submit(await web.get(path), "tags-form", {"tags": "a" * 41})
+        assert refused.status == 422 and "is longer than 40 characters" in refused.html

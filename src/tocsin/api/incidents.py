@@ -44,6 +44,10 @@ from tocsin.oncall.model import PagingTrouble
 
 _PAGING = "Help was asked for in vain: `unreached`, no message has reached anybody; `unanswered`, nobody answered."
 _SEARCH = f"Searches title, summary and number. {AT_LEAST}"
+Tags = Annotated[
+    list[Annotated[str, msgspec.Meta(max_length=checks.TAG_LIMIT)]],
+    msgspec.Meta(max_length=checks.MOST_TAGS, description="Words to find it by; in lower case, without commas."),
+]
 _Place = tuple[Severity, AwareTime, UUID]
 
 
@@ -59,6 +63,7 @@ class DeclareIncident(Body, kw_only=True):
     title: Annotated[str, msgspec.Meta(max_length=checks.TITLE_LIMIT)] = ""
     summary: Annotated[str, msgspec.Meta(max_length=checks.SUMMARY_LIMIT, description="Markdown.")] = ""
     severity: Severity | None = None
+    tags: Tags = msgspec.field(default_factory=list[str])
     alert_id: str | None = None
     page_others: bool = False
     started_at: datetime | None = None
@@ -76,6 +81,7 @@ class EditIncident(Body, kw_only=True):
     title: Annotated[str, msgspec.Meta(max_length=checks.TITLE_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
     summary: Annotated[str, msgspec.Meta(max_length=checks.SUMMARY_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
     severity: Severity | msgspec.UnsetType = msgspec.UNSET
+    tags: Tags | msgspec.UnsetType = msgspec.UNSET
     started_at: datetime | msgspec.UnsetType = msgspec.UNSET
     resolution_note: Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
     team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | msgspec.UnsetType = msgspec.UNSET
@@ -89,6 +95,7 @@ async def list_incidents(
     who: Who,
     status: FromQuery[list[Status] | None] = None,
     severity: FromQuery[list[Annotated[int, msgspec.Meta(ge=1, le=5)]] | None] = None,
+    tag: Annotated[list[str] | None, QueryParameter(description="Only with one of these tags.")] = None,
     lead_id: FromQuery[list[str] | None] = None,
     commander_id: FromQuery[list[str] | None] = None,
     reporter_id: FromQuery[list[str] | None] = None,
@@ -110,6 +117,7 @@ async def list_incidents(
         narrowed = queries.Filters(
             statuses=status or (),
             severities=severity or (),
+            tags=tag or (),
             declared_from=moment("declared_at[gte]", declared_from),
             declared_to=moment("declared_at[lt]", declared_to),
             lead_ids=USER_ID.read_all(lead_id or ()),
@@ -145,6 +153,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
                 title=data.title,
                 summary=data.summary,
                 severity=data.severity,
+                tags=data.tags,
                 alert_id=ALERT_ID.read(data.alert_id) if data.alert_id is not None else None,
                 page_others=data.page_others,
                 started_at=moment("started_at", data.started_at),
@@ -177,6 +186,7 @@ async def edit_incident(
         summary=data.summary,
         started_at=moment("started_at", data.started_at),
         severity=data.severity,
+        tags=data.tags,
         resolution_note=data.resolution_note,
         owners=read_owners(given(data.team_ids), given(data.is_private)),
     )

@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.identity.access import Owned, ResourceKind
@@ -127,6 +128,7 @@ class Incident(OwnedByTeams, Record):
             postgresql_using="gin",
             postgresql_where=text("team_ids <> '{}'::uuid[]"),
         ),
+        Index("incident_tags_idx", "tags", postgresql_using="gin", postgresql_where=text("tags <> '{}'::text[]")),
         # What can be hidden from anybody, which is little where most is open.
         Index("incident_hidden_idx", "id", postgresql_where=text(CAN_BE_HIDDEN)),
         Index("incident_summary_idx", "summary", postgresql_using="gin", postgresql_ops={"summary": "gin_trgm_ops"}),
@@ -139,6 +141,8 @@ class Incident(OwnedByTeams, Record):
     reference: Mapped[str] = mapped_column(unique=True)
     title: Mapped[str]
     summary: Mapped[str] = mapped_column(server_default="")
+    # In lower case and in the order in which they were given.
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     severity: Mapped[int]
     status: Mapped[str]
     # How often it has been reopened; each round has its own stamps in the timeline.

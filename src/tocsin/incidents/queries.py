@@ -12,16 +12,20 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Text,
     and_,
     case,
     func,
+    literal,
     not_,
     or_,
     select,
+    text,
     tuple_,
     union,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
@@ -180,6 +184,7 @@ class Filters:
     reporter_ids: Collection[UUID] = ()
     troubles: Collection[PagingTrouble] = ()
     team_ids: Collection[UUID] = ()
+    tags: Collection[str] = ()
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
@@ -188,6 +193,10 @@ class Filters:
             found.append(Incident.status.in_([status.value for status in self.statuses]))
         if self.team_ids:
             found.append(overlaps(Incident.team_ids, self.team_ids))
+        if self.tags:
+            # The second condition lets the index of those that have any serve.
+            has_one = Incident.tags.op("&&", is_comparison=True)(literal([*map(str.casefold, self.tags)], ARRAY(Text)))
+            found += [has_one, Incident.tags != text("'{}'::text[]")]
         if self.severities:
             found.append(Incident.severity.in_(self.severities))
         if self.declared_from is not None:

@@ -249,12 +249,12 @@ HANDLERS = [
     role_list,
     create_role,
     role_page,
-    *Actions("/roles", _show_role, needs=P.ACCESS_MANAGE).handlers(
+    *Actions("/roles/{id:str}", _show_role, needs=P.ACCESS_MANAGE).handlers(
         Action("", _edit_role, "Role saved. It holds from everybody’s next request on.", form="edit-role"),
         Action("delete", _delete_role, "Role deleted.", form="delete-role-form", leads_to="/roles"),
     ),
     sharing_page,
-    *Actions("/access", _show_sharing, needs=Right.SIGNED_IN).handlers(
+    *Actions("/access/{id:str}", _show_sharing, needs=Right.SIGNED_IN).handlers(
         Action("owners", _set_owners, "Saved."),
         Action("grant", _grant, "Granted."),
         Action("revoke", _revoke, "Taken back.", form="revoke-{grant_id}-form"),

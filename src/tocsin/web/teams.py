@@ -239,7 +239,7 @@ HANDLERS = [
     team_list,
     create,
     team_page,
-    *Actions("/teams", _show, needs=P.TEAM_MANAGE).handlers(
+    *Actions("/teams/{id:str}", _show, needs=P.TEAM_MANAGE).handlers(
         Action("", _edit, "Team saved.", form="edit-team"),
         Action("members", _add_members, "Added.", form="add-members"),
         Action("members/role", _set_role, "Role saved.", form="role-{user_id}"),

@@ -80,6 +80,7 @@ class IncidentOut(msgspec.Struct):
     number: str
     title: str
     summary: str
+    tags: list[str]
     status: Status
     severity: int
     severity_label: str
@@ -157,6 +158,7 @@ def _write(
         number=incident.reference,
         title=incident.title,
         summary=incident.summary,
+        tags=incident.tags,
         status=Status(incident.status),
         severity=incident.severity,
         severity_label=vocabulary.severity(incident.severity),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from tocsin.db.engine import Tx
@@ -11,6 +12,8 @@ from tocsin.kit.text import clean, is_blank, storable
 
 TITLE_LIMIT = 200
 SUMMARY_LIMIT = 20_000
+MOST_TAGS = 20
+TAG_LIMIT = 40
 # What is older than this is a slip of the pen.
 EARLIEST = timedelta(days=3653)
 
@@ -28,6 +31,22 @@ def title(title: str) -> str:
 def summary(summary: str) -> str:
     """Return the summary, at most 20,000 characters of Markdown."""
     return text("summary", summary, SUMMARY_LIMIT, required=False)
+
+
+def tags(tags: Iterable[str]) -> list[str]:
+    """Return the tags in lower case, each once: at most 20, of 1 to 40 characters and without a comma."""
+    words = dict.fromkeys(" ".join(clean(storable(tag)).casefold().split()) for tag in tags)
+    found = [word for word in words if not is_blank(word)]
+    if len(found) > MOST_TAGS:
+        raise Invalid("tags", f"At most {MOST_TAGS} tags can be given.", code="count")
+    for word in found:
+        if len(word) > TAG_LIMIT:
+            raise Invalid(
+                "tags", f"The tag “{word[:TAG_LIMIT]}…” is longer than {TAG_LIMIT} characters.", code="too_long"
+            )
+        if "," in word:
+            raise Invalid("tags", f"The tag “{word}” has a comma in it.", code="invalid")
+    return found
 
 
 def severity(severity: int) -> int:

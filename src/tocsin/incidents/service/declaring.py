@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -54,6 +54,7 @@ async def declare(
     title: str = "",
     summary: str = "",
     severity: int | None = None,
+    tags: Iterable[str] = (),
     alert_id: UUID | None = None,
     page_others: bool = False,
     started_at: datetime | None = None,
@@ -89,6 +90,7 @@ async def declare(
         (source,) = await alert_queries.sources_of(tx, [alert.source_id])
         incident.team_ids, incident.is_private = list(source.team_ids), source.is_private
     await set_owners(tx, who, incident, owners)
+    incident.tags = checks.tags(tags)
     incident.number, incident.reference = await organisation.next_incident_number(tx)
     tx.session.add(incident)
     await tx.session.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +37,7 @@ class IncidentChanges:
     summary: str | UnsetType = UNSET
     started_at: datetime | UnsetType = UNSET
     severity: int | UnsetType = UNSET
+    tags: Iterable[str] | UnsetType = UNSET
     resolution_note: str | UnsetType = UNSET
     owners: Owners = AS_THEY_ARE
 
@@ -70,6 +72,8 @@ def _apply(tx: Tx, incident: Incident, changes: IncidentChanges) -> list[Change]
         incident.summary = checks.summary(changes.summary)
     if changes.started_at is not UNSET:
         incident.started_at = checks.started_at(tx, changes.started_at, incident)
+    if changes.tags is not UNSET:
+        incident.tags = checks.tags(changes.tags)
     if changes.resolution_note is not UNSET:
         lifecycle.correct_note(incident, changes.resolution_note)
     after = _written(incident)
@@ -81,6 +85,7 @@ def _written(incident: Incident) -> dict[str, str | datetime]:
         "title": incident.title,
         "summary": incident.summary,
         "started_at": incident.started_at,
+        "tags": ", ".join(incident.tags),
         "resolution_note": incident.resolution_note,
     }
 

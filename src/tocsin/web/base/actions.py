@@ -6,8 +6,11 @@ what is wrong. What is not that plain stays a handler written by hand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from inspect import Parameter, Signature
+from typing import Any
 
 from litestar import post
 from litestar.handlers import HTTPRouteHandler
@@ -27,7 +30,7 @@ Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[pag
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One form: `POST <folder>/{id}/<verb>`. `run` reads its fields, which its docstring names.
+    """One form: `POST <place>/<verb>`. `run` reads its fields, which its docstring names.
 
     `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`).
     `leads_to` is where one is led afterwards: the page itself, or another place.
@@ -42,10 +45,11 @@ class Action:
 
 
 class Actions:
-    """The actions of one page. `folder` is the path before the id, `show` shows the page."""
+    """The actions of one page. `place` is its path with one parameter (`/teams/{id:str}`), `show` shows the page."""
 
-    def __init__(self, folder: str, show: Show, needs: Needs) -> None:
-        self._folder = folder
+    def __init__(self, place: str, show: Show, needs: Needs) -> None:
+        self._place = place
+        (self._parameter,) = re.findall(r"{(\w+):str}", place)
         self._show = show
         self._needs = needs
 
@@ -54,7 +58,8 @@ class Actions:
         return [self._handler(action) for action in actions]
 
     def _handler(self, action: Action) -> HTTPRouteHandler:
-        async def handler(request: AppRequest, context: Context, who: Actor, id: str) -> pages.Page:
+        async def handler(request: AppRequest, context: Context, who: Actor, **named: str) -> pages.Page:
+            (id,) = named.values()
             form = await forms.read(request)
             told: list[object] = []
 
@@ -66,18 +71,15 @@ class Actions:
             if refused is not None:
                 return await self._show(request, context, who, id, refused)
             words = told[0] if isinstance(told[0], str) else action.says
-            return pages.go(action.leads_to or f"{self._folder}/{id}", words)
+            return pages.go(action.leads_to or self._place.replace(f"{{{self._parameter}:str}}", id), words)
 
         handler.__name__ = handler.__qualname__ = action.run.__name__.lstrip("_")
         handler.__doc__ = action.run.__doc__
-        handler.__annotations__ = {
-            "request": AppRequest,
-            "context": Ctx,
-            "who": Who,
-            "id": FromPath[str],
-            "return": pages.Page,
-        }
-        return post(f"{self._folder}/{{id:str}}/{action.verb}".rstrip("/"), needs=action.needs or self._needs)(handler)
+        takes: dict[str, Any] = {"request": AppRequest, "context": Ctx, "who": Who, self._parameter: FromPath[str]}
+        parameters = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in takes.items()]
+        handler.__annotations__ = {**takes, "return": pages.Page}
+        setattr(handler, "__signature__", Signature(parameters, return_annotation=pages.Page))  # noqa: B010
+        return post(f"{self._place}/{action.verb}".rstrip("/"), needs=action.needs or self._needs)(handler)
 
 
 class _Fields(dict[str, str]):

@@ -66,6 +66,7 @@ class IncidentView:
     reporter_name: str | None
     resolution_note: str
     duplicate_of: str
+    tags: list[str]
     teams: list[str]
     # For the teams that own it, and for whoever was asked or granted it.
     is_private: bool
@@ -224,6 +225,7 @@ def _incident(incident: Incident, now: datetime, duplicate_of: str, teams: Colle
         reporter_name=incident.reporter_name,
         resolution_note=incident.resolution_note,
         duplicate_of=duplicate_of,
+        tags=incident.tags,
         teams=sorted(team.name for team in teams),
         is_private=incident.is_private or any(team.is_private for team in teams),
     )

@@ -65,6 +65,7 @@ class _Wanted:
     severities: list[int]
     statuses: list[Status]
     troubles: list[PagingTrouble]
+    tag: str
     before: str
 
     @classmethod
@@ -77,17 +78,19 @@ class _Wanted:
         statuses = [status for status in _TABS[tab] if status in query.getall("status", [])]
         asked = query.getall("paging", []) if tab == "open" else []
         troubles = [trouble for trouble in PagingTrouble if trouble in asked]
-        return cls(tab, query.get("q", "").strip()[:200], severities, statuses, troubles, query.get("before", ""))
+        q, tag = query.get("q", "").strip()[:200], query.get("tag", "").strip()[:200]
+        return cls(tab, q, severities, statuses, troubles, tag, query.get("before", ""))
 
     @property
     def is_start(self) -> bool:
         """Say whether this is the list that one begins with: the open ones, not narrowed, from the first."""
-        return self.tab == "open" and not (self.q or self.severities or self.statuses or self.troubles or self.before)
+        narrowed = self.q or self.severities or self.statuses or self.troubles or self.tag
+        return self.tab == "open" and not (narrowed or self.before)
 
     def url(self, before: str = "") -> str:
         words = [status.value for status in self.statuses]
         narrowed: dict[str, Any] = {"severity": self.severities, "status": words, "paging": self.troubles}
-        return pages.address("/incidents", tab=self.tab, q=self.q, **narrowed, before=before)
+        return pages.address("/incidents", tab=self.tab, q=self.q, tag=self.tag, **narrowed, before=before)
 
 
 @get("/incidents", needs=P.INCIDENT_VIEW)
@@ -105,7 +108,12 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     place = pages.place(wanted.before)
     # All of them is no filter; the list then is in the order of an index.
     statuses = wanted.statuses or (() if wanted.tab == "all" else _TABS[wanted.tab])
-    narrowed = queries.Filters(statuses=statuses, severities=wanted.severities, troubles=wanted.troubles)
+    narrowed = queries.Filters(
+        statuses=statuses,
+        severities=wanted.severities,
+        troubles=wanted.troubles,
+        tags=[wanted.tag] if wanted.tag else (),
+    )
     found = await queries.listed(
         tx,
         who.access,
@@ -119,6 +127,7 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     values: pages.Values = {
         "tab": wanted.tab,
         "q": wanted.q,
+        "tag": wanted.tag,
         "narrowed": NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, wanted.q) else "",
         "severities": wanted.severities,
         "statuses": [status.value for status in wanted.statuses],
