@@ -36,6 +36,8 @@ IN_OPENAPI = [
     ("LinkAlerts", "alert_ids", linking.MANY),
     ("DeclareIncident", "team_ids", MOST_OWNERS),
     ("EditIncident", "team_ids", MOST_OWNERS),
+    ("DeclareIncident", "tags", checks.MOST_TAGS),
+    ("EditIncident", "tags", checks.MOST_TAGS),
 ]
 # The form and its field.
 IN_FORMS = [

@@ -401,7 +401,7 @@ async def test_an_incident_is_tagged_and_found_by_its_tag(world: World) -> None:
     path = await declared(world, ada, "Cards are refused")
     async with browser(world, ada) as web:
         page = await web.do(await web.get(path), "tags-form", {"tags": "EU, card payments"})
-        assert 'href="/incidents?tab=all&amp;tag=card+payments"' in page.html
+        assert 'href="/incidents?tab=all&amp;tag=card%20payments"' in page.html
         found = await web.get("/incidents?tab=all&tag=card%20payments")
         assert "Cards are refused" in found.html and "Other" not in found.html
         assert "Tag <b>card payments</b>" in found.html
