@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -100,6 +101,30 @@ def test_a_revision_that_takes_something_away_is_refused_unless_it_says_why() ->
         exec(mark + text, module.__dict__)
         made = Script(module, script.revision, script.path)
         assert len(what_is_wrong(made)) == expected
+
+
+def _not_repeatable(source: str) -> list[str]:
+    """What a revision does before it builds an index, and could not do a second time: that is committed by then."""
+    (upgrade,) = (
+        node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "upgrade"
+    )
+    done: list[str] = []
+    found: list[str] = []
+    for statement in upgrade.body[1:]:
+        words = ast.unparse(statement)
+        if re.search(r"(?<!\.)create_index\(", words):
+            found += done
+        elif "IF NOT EXISTS" not in words:
+            done.append(words)
+    return found
+
+
+def test_a_revision_that_is_cut_off_can_be_taken_again() -> None:
+    """To build an index ends the transaction, so it comes first or after what may be done twice."""
+    for revision in after_the_first():
+        assert _not_repeatable(Path(revision.path).read_text()) == [], revision.revision
+    wrong = 'def upgrade():\n    """X."""\n    op.add_column("a")\n    create_index("b")\n'
+    assert _not_repeatable(wrong) == ["op.add_column('a')"]
 
 
 async def test_a_filled_database_of_every_release_comes_to_the_schema_of_a_fresh_one(

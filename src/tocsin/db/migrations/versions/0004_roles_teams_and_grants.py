@@ -6,8 +6,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from tocsin.db.revising import create_index
-
 revision = "0004"
 down_revision = "0003"
 
@@ -58,4 +56,3 @@ def upgrade() -> None:
     )
     op.create_index(op.f("access_grant_user_id_idx"), "access_grant", ["user_id"])
     op.create_index(op.f("access_grant_team_id_idx"), "access_grant", ["team_id"])
-    create_index("incident_teams_idx", "incident", "team_ids", using="gin", where="team_ids <> '{}'::uuid[]")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tocsin.db.revising import create_index
+
 revision = "0005"
 down_revision = "0004"
 
 
 def upgrade() -> None:
     """Count by part. The triggers stay as they are: deferred, so that the row is locked for the commit alone."""
+    create_index("incident_teams_idx", "incident", "team_ids", using="gin", where="team_ids <> '{}'::uuid[]")
     for part in ("routing", "paging"):
         op.add_column("configuration_version", sa.Column(part, sa.BigInteger(), server_default="1", nullable=False))
     # A thousand people who are changed at once are one change. 0.1.0 asks for `version`, which counts every table.

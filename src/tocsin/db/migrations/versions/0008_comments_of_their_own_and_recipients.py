@@ -15,10 +15,10 @@ _WHO = ("kind", "id", "name")
 
 def upgrade() -> None:
     """Add the tables and columns. What the version before goes on writing is put where it belongs by triggers."""
+    create_index("incident_duplicate_of_id_idx", "incident", "duplicate_of_id", where="duplicate_of_id IS NOT NULL")
     _comments()
     _recipients()
     _state()
-    create_index("incident_duplicate_of_id_idx", "incident", "duplicate_of_id", where="duplicate_of_id IS NOT NULL")
 
 
 def _who(prefix: str, *, nullable: bool) -> list[sa.Column[object]]:
