@@ -195,3 +195,25 @@ async def test_a_source_is_given_to_a_team_on_its_page_of_access(world: World, w
     async with world.db.begin() as tx:
         found = await alerts.source(tx, EVERYTHING, source.id)
     assert found.team_ids == [TEAM_ID.read(team.path.rpartition("/")[2])] and not found.is_private
+
+
+async def test_whoever_may_not_see_people_is_shown_none_by_a_form(world: World, web: Browser) -> None:
+    """F118: neither by the form of a team that they lead, nor by that of a thing that they were granted."""
+    async with world.db.begin() as tx:
+        lead = await identity.create_role(tx, world.root, name="Lead", permissions=["team.manage", "incident.edit"])
+    gil = await world.person("gil", role="guest")
+    await world.person("zoe")
+    team = await web.do(await web.get("/teams"), "new-team", {"name": "Payments"})
+    await web.do(team, "add-members", {"user_id": [USER_ID.write(gil.id)], "role": lead.key})
+    incident = await _incident(world)
+    path = f"/access/{INCIDENT_ID.write(incident.id)}"
+    await web.do(await web.get(path), "owners", {"team_ids": [team.path.rpartition("/")[2]]})
+    async with browser(world, gil) as theirs:
+        token = (await theirs.get("/incidents")).read.forms["sign-out"]["_csrf_token"]
+        for page in (
+            await theirs.get(team.path),
+            await theirs.get(path),
+            await theirs.send(f"{team.path}/members", {"_csrf_token": token}),
+            await theirs.send(f"{path}/grant", {"holder": "", "role": "", "_csrf_token": token}),
+        ):
+            assert page.status == 403 and "Zoe" not in page.html

@@ -402,3 +402,56 @@ async def test_a_role_is_not_deleted_in_the_moment_in_which_it_is_given(house: H
         await asyncio.wait({waiting, asyncio.create_task(_waits(world))}, return_when=asyncio.FIRST_COMPLETED)
     with pytest.raises(Conflict, match="1 person"):
         await waiting
+
+
+async def test_nobody_takes_away_a_role_that_may_do_more_than_they(house: House) -> None:
+    """F118: neither in a team nor by a grant, be it by taking it or by giving a lesser one in its place."""
+    world = house.world
+    payments, bob = house.teams["payments"], house.people["bob"]
+    async with world.db.begin() as tx:
+        lead = await identity.create_role(tx, world.root, name="Team lead", permissions=[P.TEAM_MANAGE])
+        lesser = await identity.create_role(tx, world.root, name="Editor", permissions=[P.INCIDENT_EDIT])
+        members = {house.people["gil"].id: lead.key, bob.id: "responder", house.people["cleo"].id: lesser.key}
+        await identity.add_members(tx, world.root, payments, members)
+        held = await incidents.grant(
+            tx,
+            world.root,
+            kind=ResourceKind.INCIDENT,
+            resource_id=house.shared.id,
+            role="responder",
+            holder=Holder("user", house.people["com"].id),
+        )
+    gil, cleo = await house.who("gil"), await house.who("cleo")
+    async with world.db.begin() as tx:
+        for attempt in (
+            lambda: identity.remove_member(tx, gil, payments, bob.id),
+            lambda: identity.add_members(tx, gil, payments, {bob.id: None}),
+            lambda: incidents.revoke_grant(tx, cleo, held.id),
+        ):
+            with pytest.raises(Denied):
+                await attempt()
+        with pytest.raises(Denied):
+            await incidents.grant(
+                tx,
+                cleo,
+                kind=ResourceKind.INCIDENT,
+                resource_id=house.shared.id,
+                role=lesser.key,
+                holder=Holder("user", house.people["com"].id),
+            )
+
+
+async def test_the_record_of_a_thing_names_no_private_team(house: House) -> None:
+    """F118: whoever sees it by another team reads its timeline; and what changes nothing is no change."""
+    world, payments, security = house.world, house.teams["payments"], house.teams["security"]
+    async with world.db.begin() as tx:
+        both = incidents.IncidentChanges(owners=Owners([payments, security]))
+        incident = await incidents.update(tx, world.root, house.shared.id, both)
+        version = incident.version
+    async with world.db.begin() as tx:
+        # What they see of its owners is all that they say; the rest stays.
+        same = incidents.IncidentChanges(owners=Owners([payments]))
+        incident = await incidents.update(tx, await house.who("tea"), house.shared.id, same)
+        assert (incident.version, set(incident.team_ids)) == (version, {payments, security})
+    said = await world.db.pool.fetchval("SELECT string_agg(data::text, '') FROM event WHERE name = 'incident.updated'")
+    assert "a private team" in said and "Security" not in said

@@ -39,7 +39,7 @@ class MemberOut(msgspec.Struct):
 
 
 class TeamOut(msgspec.Struct):
-    """A team and its members by name. What only private teams own is hidden from everybody else."""
+    """A team and its members by name. What a private one owns is hidden from who is in none of its owners."""
 
     id: str
     name: str

@@ -212,7 +212,7 @@ class Team(Record):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     description: Mapped[str] = mapped_column(server_default="")
-    # What only private teams own is hidden from everybody else.
+    # What it owns is hidden from whoever is in none of the teams that own it.
     is_private: Mapped[bool] = mapped_column(server_default=text("false"))
     archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

@@ -26,7 +26,7 @@ from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.parts.roles import MEANT_FOR, role_choices
+from tocsin.web.parts.roles import MEANT_FOR, called, role_choices, role_names
 from tocsin.web.parts.targets import Choice
 
 # How many grants of one thing are shown, and how many people and teams can be chosen.
@@ -98,7 +98,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
 
 
 def _built_in_row(key: str, held: Permissions) -> RoleRow:
-    return RoleRow(key, key.capitalize(), MEANT_FOR[key].capitalize(), True, len(held))
+    return RoleRow(key, called(key), MEANT_FOR[key].capitalize(), True, len(held))
 
 
 @post("/roles", needs=P.ACCESS_MANAGE)
@@ -176,21 +176,25 @@ async def _show_sharing(
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         shared = await incidents.read_sharing(tx, who, _thing(id), limit=_SHOWN)
+        # Beyond what it names, the page offers everybody.
+        who.must(P.USER_VIEW)
         people = await identity_queries.users(tx, limit=_CHOICES, active_only=True)
-        teams = await identity_queries.teams(tx, who.access, limit=_CHOICES)
-        roles = await role_choices(tx)
-    names = {each.id: each.name for each in (*people, *teams)}
-    offered = [team for team in teams if team.archived_at is None]
+        offered = await identity_queries.teams(tx, who.access, limit=_CHOICES, with_archived=False)
+        owners = await identity_queries.teams_by_id(tx, who.access, shared.thing.team_ids)
+        teams = await identity_queries.teams_by_id(
+            tx, who.access, [row.team_id for row in shared.grants if row.team_id]
+        )
+        granted = await identity_queries.users_by_id(tx, [row.user_id for row in shared.grants if row.user_id])
+        roles, known = await role_choices(tx), await role_names(tx)
+    names = {each.id: each.name for each in (*teams.values(), *granted.values())}
     values |= {
         "id": id,
         "thing": shared.thing,
         "place": shared.path,
         "called": shared.called,
-        "owners": [(TEAM_ID.write(team), names[team]) for team in shared.thing.team_ids if team in names],
+        "owners": [(TEAM_ID.write(id), team.name) for id, team in owners.items()],
         "teams": [
-            (TEAM_ID.write(team.id), team.name)
-            for team in teams
-            if team.archived_at is None or team.id in shared.thing.team_ids
+            (TEAM_ID.write(id), team.name) for id, team in ({team.id: team for team in offered} | owners).items()
         ],
         "holders": [
             ("People", [(f"user:{USER_ID.write(each.id)}", each.name) for each in people]),
@@ -199,10 +203,10 @@ async def _show_sharing(
         "grants": [
             GrantView(
                 GRANT_ID.write(row.id),
-                names.get(row.team_id or row.user_id or row.id, "Somebody who has left"),
+                names[row.team_id or row.user_id or row.id],
                 TEAM_ID.page(row.team_id) if row.team_id else USER_ID.page(row.user_id or row.id),
                 row.team_id is not None,
-                dict(roles).get(row.role, row.role).partition(":")[0],
+                known.get(row.role, row.role),
             )
             for row in shared.grants
         ],

@@ -24,7 +24,7 @@ from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.parts.roles import role_choices
+from tocsin.web.parts.roles import role_choices, role_names
 
 # How many things that a team owns its page names, and how many people can be chosen.
 _OWNED_SHOWN = 50
@@ -141,6 +141,7 @@ async def team_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[st
 async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
+    who.must(P.USER_VIEW)
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         team = await queries.team(tx, who.access, TEAM_ID.read(id))
@@ -150,7 +151,7 @@ async def _show(
         there = {person.id for person, _ in members}
         everybody = await queries.users(tx, limit=_CHOICES, active_only=True) if may_edit else []
         values |= {
-            "team": _view(team, members, dict(roles)),
+            "team": _view(team, members, await role_names(tx)),
             "incidents": [
                 _incident(each)
                 for each in await incidents.listed(
@@ -189,7 +190,7 @@ def _view(team: Team, members: Sequence[tuple[User, str | None]], roles: dict[st
                 USER_ID.write(person.id),
                 person.name,
                 role or "",
-                roles.get(role, role).partition(":")[0] if role else "",
+                roles.get(role, role) if role else "",
                 person.is_active,
             )
             for person, role in members

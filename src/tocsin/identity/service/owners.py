@@ -42,8 +42,9 @@ async def set_owners(tx: Tx, who: Actor, thing: OwnedByTeams, wanted: Owners) ->
         after = teams | {id: before[id] for id in hidden}
         if len(after) > MOST_OWNERS:
             raise Invalid("team_ids", f"At most {MOST_OWNERS} teams can own it.", code="count")
-        changes.append(Change(field="teams", old=_names(before.values()), new=_names(after.values())))
-        thing.team_ids = sorted(after)
+        if after.keys() != before.keys():
+            changes.append(Change(field="teams", old=_names(before.values()), new=_names(after.values())))
+            thing.team_ids = sorted(after)
     if wanted.is_private is not None and wanted.is_private != thing.is_private:
         changes.append(Change(field="is_private", old=yes_or_no(thing.is_private), new=yes_or_no(wanted.is_private)))
         thing.is_private = wanted.is_private
@@ -66,4 +67,5 @@ def must_still_see(seen: object) -> None:
 
 
 def _names(teams: Iterable[Team]) -> str:
-    return ", ".join(sorted(team.name for team in teams))
+    """Name the teams for the record, which is read by whoever sees the thing, and may not know of all of them."""
+    return ", ".join(sorted("a private team" if team.is_private else team.name for team in teams))

@@ -114,8 +114,8 @@ async def update_members(
 ) -> Team:
     """Make exactly these people the team's members, each with a role in it or none; without roles, each keeps theirs.
 
-    Nobody gives a role in a team that may do more there than they may themselves. Who may act on fewer incidents by it
-    has no role in the others any more (`user.lost_rights`). Unchanged: nothing happens.
+    Nobody gives or takes a role in a team that may do more there than they may themselves. Who may act on fewer
+    incidents by it has no role in the others any more (`user.lost_rights`). Unchanged: nothing happens.
     """
     who, team = await _lock(tx, who, team_id, if_version)
     before = await _members(tx, team_id)
@@ -154,7 +154,8 @@ async def _replace(
     changed = {id for id in known.keys() | wanted.keys() if known.get(id, "") != wanted.get(id, "")}
     if not changed:
         return team
-    await _must_allow(tx, who, [wanted[id] for id in changed & wanted.keys()], who.access.of_team(team.id))
+    touched = [role for roles in (known, wanted) for id, role in roles.items() if id in changed]
+    await _must_allow(tx, who, touched, who.access.of_team(team.id))
     could = await accesses(tx, changed)
     await queries.remove_members(tx, team.id, changed)
     await queries.add_members(tx, team.id, {id: role for id, role in wanted.items() if id in changed})

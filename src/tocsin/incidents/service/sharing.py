@@ -41,15 +41,15 @@ async def grant(tx: Tx, who: Actor, *, kind: ResourceKind, resource_id: UUID, ro
     """
     thing = await _thing(tx, who, kind, resource_id)
     _must_share(who, kind, thing)
-    allowed = await hold_role(tx, role) & SCOPED
-    if beyond := sorted(permission for permission in allowed if not who.may(permission, on=thing)):
-        raise Denied(f"You cannot grant “{beyond[0]}” for this, as you may not do it yourself.")
+    await _must_not_exceed(tx, who, role, thing)
     name = await _holder_name(tx, who, holder)
     old = await sharing_queries.granted_role(tx, holder, (kind, resource_id))
     if old is None and await sharing_queries.count_grants(tx, holder) >= MOST_OF_ONE:
         raise Conflict(
             f"{name} has {MOST_OF_ONE:,} grants. Put them into a team that owns these things.", code="grant.many"
         )
+    if old is not None:
+        await _must_not_exceed(tx, who, old, thing)
     made = await sharing_queries.store_grant(tx, holder, (kind, resource_id), role)
     title = _title(name, thing)
     about: dict[str, Any] = {"kind": "access_grant", "id": made.id, "of": _sides(made)}
@@ -100,6 +100,7 @@ async def revoke_grant(tx: Tx, who: Actor, grant_id: UUID) -> None:
     kind = ResourceKind(held.kind)
     thing = await _thing(tx, who, kind, held.resource_id)
     _must_share(who, kind, thing)
+    await _must_not_exceed(tx, who, held.role, thing)
     holder = Holder("user", held.user_id) if held.user_id is not None else Holder("team", held.team_id or held.id)
     title = _title(await _holder_name(tx, who, holder, also_gone=True), thing)
     await _note_lost(tx, who, held)
@@ -146,6 +147,13 @@ _SHARES: dict[ResourceKind, Permission] = {
     ResourceKind.INCIDENT: P.INCIDENT_EDIT,
     ResourceKind.ALERT_SOURCE: P.SOURCE_MANAGE,
 }
+
+
+async def _must_not_exceed(tx: Tx, who: Actor, role: str, thing: Incident | AlertSource) -> None:
+    """Raise `Denied` for a role that may do more with it than the actor: they neither give it nor take it away."""
+    allowed = await hold_role(tx, role) & SCOPED
+    if beyond := sorted(permission for permission in allowed if not who.may(permission, on=thing)):
+        raise Denied(f"You cannot grant “{beyond[0]}” for this, or take it back, as you may not do it yourself.")
 
 
 def _must_share(who: Actor, kind: ResourceKind, thing: Incident | AlertSource) -> None:

@@ -19,8 +19,19 @@ MEANT_FOR: Mapping[str, str] = {
 _CALLED = {Role.ADMIN.value: "Administrator"}
 
 
+def called(key: str) -> str:
+    """Return what a built-in role is called."""
+    return _CALLED.get(key, key.capitalize())
+
+
+async def role_names(tx: Tx) -> dict[str, str]:
+    """Return what each role is called, by its key."""
+    built_in = {key: called(key) for key in MEANT_FOR}
+    return built_in | {role.key: role.name for role in await access_queries.roles(tx)}
+
+
 async def role_choices(tx: Tx) -> list[tuple[str, str]]:
     """Return the roles in the organisation, each with its key and a few words: the built-in ones and its own."""
     own = await access_queries.roles(tx)
     told = ((role.key, f"{role.name}: {role.description}" if role.description else role.name) for role in own)
-    return [*((key, f"{_CALLED.get(key, key.capitalize())}: {words}") for key, words in MEANT_FOR.items()), *told]
+    return [*((key, f"{called(key)}: {words}") for key, words in MEANT_FOR.items()), *told]
