@@ -16,7 +16,7 @@ from tocsin.api.shapes.people import RoleKey
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
-from tocsin.identity.access import ResourceKind, Thing
+from tocsin.identity.access import ResourceKind, Thing, thing_named
 from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, AccessGrant
 from tocsin.incidents import service
 from tocsin.kit.clock import stamp
@@ -66,11 +66,11 @@ def _write(row: AccessGrant) -> GrantOut:
 
 
 def _thing(text: str) -> Thing:
-    kind = next((kind for kind in ResourceKind if text.startswith(f"{ids_of(kind).prefix}_")), None)
-    if kind is None:
-        raise Invalid("resource_id", "Name an incident (`inc_…`) or an alert source (`src_…`).", code="unknown")
     with naming("resource_id"):
-        return kind, ids_of(kind).read(text)
+        thing = thing_named(text)
+    if thing is None:
+        raise Invalid("resource_id", "Name an incident (`inc_…`) or an alert source (`src_…`).", code="unknown")
+    return thing
 
 
 def _holder(data: CreateGrant) -> service.Holder:

@@ -16,6 +16,7 @@ from typing import Protocol
 from uuid import UUID
 
 from tocsin.kit.errors import Denied
+from tocsin.kit.ids import ids_of
 
 
 class Permission(StrEnum):
@@ -145,6 +146,15 @@ class ResourceKind(StrEnum):
 
 
 Thing = tuple[ResourceKind, UUID]
+
+
+def thing_named(text: str) -> Thing | None:
+    """Return what a public id names; None when nothing of its kind can be granted, `NotFound` when it is no id."""
+    for kind in ResourceKind:
+        ids = ids_of(kind)
+        if text.startswith(f"{ids.prefix}_"):
+            return kind, ids.read(text)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

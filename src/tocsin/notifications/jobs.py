@@ -244,9 +244,9 @@ def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyR
     content = started.content
     reference = content.get("incident_number") or None
     if started.incident_id is not None and reference:
-        path = f"/incidents/{reference}"
+        path = ids_of("incident").page(reference)
     else:
-        path = f"/alerts/{ids_of('alert').write(started.alert_id)}" if started.alert_id else "/"
+        path = ids_of("alert").page(started.alert_id) if started.alert_id else "/"
     acknowledge = None
     if started.kind == "page" and keys is not None:
         token = keys.sign_id(ACK_PURPOSE, started.id, started.sending_at + sender.link_valid_for)

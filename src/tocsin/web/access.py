@@ -15,18 +15,17 @@ from tocsin.edge.rights import Right
 from tocsin.identity import access_queries as queries
 from tocsin.identity import queries as identity_queries
 from tocsin.identity import service as identity
-from tocsin.identity.access import BUILT_IN, MEANINGS, P, Permissions, ResourceKind, Thing
+from tocsin.identity.access import BUILT_IN, MEANINGS, P, Permissions, Thing, thing_named
 from tocsin.identity.access_queries import permissions_of
 from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, Actor
 from tocsin.identity.service.roles import LONGEST_DESCRIPTION
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import NotFound
-from tocsin.kit.ids import ids_of
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.parts.roles import MEANT_FOR, called, role_choices, role_names
+from tocsin.web.parts.roles import BUILT_IN_ROLES, known_roles
 from tocsin.web.parts.targets import Choice
 
 # How many grants of one thing are shown, and how many people and teams can be chosen.
@@ -98,7 +97,8 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
 
 
 def _built_in_row(key: str, held: Permissions) -> RoleRow:
-    return RoleRow(key, called(key), MEANT_FOR[key].capitalize(), True, len(held))
+    known = BUILT_IN_ROLES[key]
+    return RoleRow(key, known.name, known.words.capitalize(), True, len(held))
 
 
 @post("/roles", needs=P.ACCESS_MANAGE)
@@ -185,8 +185,9 @@ async def _show_sharing(
             tx, who.access, [row.team_id for row in shared.grants if row.team_id]
         )
         granted = await identity_queries.users_by_id(tx, [row.user_id for row in shared.grants if row.user_id])
-        roles, known = await role_choices(tx), await role_names(tx)
+        roles = await known_roles(tx)
     names = {each.id: each.name for each in (*teams.values(), *granted.values())}
+    called = {role.key: role.name for role in roles}
     values |= {
         "id": id,
         "thing": shared.thing,
@@ -206,22 +207,21 @@ async def _show_sharing(
                 names[row.team_id or row.user_id or row.id],
                 TEAM_ID.page(row.team_id) if row.team_id else USER_ID.page(row.user_id or row.id),
                 row.team_id is not None,
-                known.get(row.role, row.role),
+                called.get(row.role, row.role),
             )
             for row in shared.grants
         ],
         "most": _SHOWN,
-        "roles": roles,
+        "roles": [role.choice for role in roles],
         "conflict": "",
     }
     return pages.render("access/sharing.html", values, refused=refused)
 
 
 def _thing(id: str) -> Thing:
-    for kind in ResourceKind:
-        if id.startswith(f"{ids_of(kind).prefix}_"):
-            return kind, ids_of(kind).read(id)
-    raise NotFound("There is no such thing here.")
+    if (thing := thing_named(id)) is None:
+        raise NotFound("There is no such thing here.")
+    return thing
 
 
 async def _set_owners(tx: Tx, who: Actor, id: str, form: Form) -> None:

@@ -19,12 +19,12 @@ from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
 from tocsin.identity.service.teams import LONGEST_DESCRIPTION
 from tocsin.incidents import queries as incidents
-from tocsin.incidents.model import OPEN, Incident
+from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.parts.roles import role_choices, role_names
+from tocsin.web.parts.roles import known_roles
 
 # How many things that a team owns its page names, and how many people can be chosen.
 _OWNED_SHOWN = 50
@@ -146,12 +146,12 @@ async def _show(
         values = await pages.shell(tx, request, context, who)
         team = await queries.team(tx, who.access, TEAM_ID.read(id))
         members = (await queries.members(tx, [team.id]))[team.id]
-        roles = await role_choices(tx)
+        roles = await known_roles(tx)
         may_edit = who.may(P.TEAM_MANAGE, on=team)
         there = {person.id for person, _ in members}
         everybody = await queries.users(tx, limit=_CHOICES, active_only=True) if may_edit else []
         values |= {
-            "team": _view(team, members, await role_names(tx)),
+            "team": _view(team, members, {role.key: role.name for role in roles}),
             "incidents": [
                 _incident(each)
                 for each in await incidents.listed(
@@ -169,7 +169,7 @@ async def _show(
             ),
         }
     values |= {
-        "roles": [("", "No more than their role in the organisation"), *roles],
+        "roles": [("", "No more than their role in the organisation"), *(role.choice for role in roles)],
         "may": {"edit": may_edit},
         "longest_description": LONGEST_DESCRIPTION,
         "conflict": "",
@@ -199,7 +199,7 @@ def _view(team: Team, members: Sequence[tuple[User, str | None]], roles: dict[st
 
 
 def _incident(each: Incident) -> Owned:
-    path = f"/incidents/{each.reference}"
+    path = INCIDENT_ID.page(each.reference)
     return Owned(path, each.reference, each.title, each.severity, each.status, each.is_private)
 
 

@@ -8,7 +8,6 @@ plain stays a handler written by hand, beside the others in the router.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from inspect import Parameter, Signature
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from tocsin.api.base.http import Cursor, Id, IfMatch, Limit, Listing, answer, li
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.edge.declared import declared
 from tocsin.edge.rights import Needs
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import IdKind
@@ -75,9 +75,9 @@ class Resource(Generic[Row, Out]):
         takes = {"request": AppRequest, "context": Ctx, "who": Who, "limit": (Limit, 25), "cursor": (Cursor, None)}
         named = self._path.strip("/")
         asked = {name: (kind, None) for name, kind in (filters or {}).items()}
-        return get("/", needs=self._view)(
-            _handler(f"list_{named}", doc, work, {**takes, **asked}, Response[Listing[self._out]])
-        )
+        returns = Response[Listing[self._out]]
+        made = declared(work, name=f"list_{named}", doc=doc, takes={**takes, **asked}, returns=returns)
+        return get("/", needs=self._view)(made)
 
     def get(self, read: Work, doc: str) -> HTTPRouteHandler:
         """Show the one that `read(tx, access, id)` finds."""
@@ -118,7 +118,8 @@ class Resource(Generic[Row, Out]):
                 await use_case(tx, who, self._ids.read(id))
 
         takes = {"context": Ctx, "who": Who, "id": Id}
-        return delete("/{id:str}", needs=self._manage)(_handler(f"delete_{self._ids.name}", doc, work, takes, None))
+        made = declared(work, name=f"delete_{self._ids.name}", doc=doc, takes=takes, returns=None)
+        return delete("/{id:str}", needs=self._manage)(made)
 
     def action(self, verb: str, use_case: Work, doc: str, body: type[Body] = NoBody) -> HTTPRouteHandler:
         """Do something with one: `POST …/actions/<verb>`, by `use_case(tx, who, id, **fields of the body)`."""
@@ -135,7 +136,7 @@ class Resource(Generic[Row, Out]):
 
     def _made(self, verb: str, doc: str, work: Work, takes: Mapping[str, Any]) -> Work:
         known = {"context": Ctx, "who": Who, **takes}
-        return _handler(f"{verb}_{self._ids.name}", doc, work, known, Response[self._out])
+        return declared(work, name=f"{verb}_{self._ids.name}", doc=doc, takes=known, returns=Response[self._out])
 
     async def answer(self, tx: Tx, context: Context, who: Actor, row: Row, *, status: int = 200) -> Response[Out]:
         """Answer with one of them as it is now."""
@@ -154,20 +155,3 @@ def fields_of(data: Body) -> dict[str, Any]:
         elif text is not None and name in said:
             said[name] = ids_in(name, ids, text)
     return said
-
-
-def _handler(name: str, doc: str, work: Work, takes: Mapping[str, Any], returns: Any) -> Work:
-    """Give a function the name, the words and the parameters by which the site calls and describes it."""
-
-    async def handler(**named: Any) -> Any:
-        return await work(**named)
-
-    parameters: list[Parameter] = []
-    for parameter, kind in takes.items():
-        wanted, default = cast("tuple[Any, Any]", kind) if isinstance(kind, tuple) else (kind, Parameter.empty)
-        parameters.append(Parameter(parameter, Parameter.KEYWORD_ONLY, annotation=wanted, default=default))
-    handler.__name__ = handler.__qualname__ = name
-    handler.__doc__ = doc
-    handler.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returns}
-    setattr(handler, "__signature__", Signature(parameters, return_annotation=returns))  # noqa: B010
-    return handler

@@ -174,7 +174,7 @@ def write_alert(
         paging=trouble,
         being_paged=asked,
         warnings=[],
-        url=at(base_url, f"/alerts/{id}"),
+        url=at(base_url, ALERT_ID.page(id)),
     )
 
 

@@ -194,7 +194,7 @@ def _write(
         declared_at=stamp(incident.declared_at),
         updated_at=stamp(incident.updated_at),
         version=incident.version,
-        url=at(base_url, f"/incidents/{incident.reference}"),
+        url=at(base_url, INCIDENT_ID.page(incident.reference)),
     )
 
 

@@ -74,9 +74,9 @@ class Sharing:
 
 async def read_sharing(tx: Tx, who: Actor, thing: Thing, *, limit: int) -> Sharing:
     """Return who owns something and was granted it, for whoever could grant it."""
-    kind, id = thing
-    found = await _thing(tx, who, kind, id)
-    rows = await list_grants(tx, who, thing, limit=limit)
+    found = await _thing(tx, who, *thing)
+    _must_share(who, thing[0], found)
+    rows = await grants(tx, visible_grants(who.access.reach), thing=thing, limit=limit)
     if isinstance(found, Incident):
         return Sharing(found, INCIDENT_ID.page(found.reference), f"{found.reference} {found.title}", rows)
     return Sharing(found, SOURCE_ID.page(found.id), found.name, rows)

@@ -26,7 +26,7 @@ from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.comment_queries import Written, comment_of, written_in
-from tocsin.incidents.model import Incident, ResponderState
+from tocsin.incidents.model import INCIDENT_ID, Incident, ResponderState
 from tocsin.incidents.service import AnswerLink, LinkAct
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.text import truncate
@@ -296,8 +296,8 @@ def _ref(asked: _Asked) -> str:
 
 def _url(asked: _Asked) -> str:
     if asked.incident is not None:
-        return f"/incidents/{asked.incident.reference}"
-    return f"/alerts/{ALERT_ID.write(asked.alert.id)}" if asked.alert is not None else "/"
+        return INCIDENT_ID.page(asked.incident.reference)
+    return ALERT_ID.page(asked.alert.id) if asked.alert is not None else "/"
 
 
 # What the screen says elsewhere, or what says nothing to somebody who was woken by it.

@@ -31,6 +31,7 @@ from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import POLICY_ID, PagingTrouble
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.parts import own_page
 from tocsin.web.parts.declaring import declare_from
@@ -320,9 +321,6 @@ def links(alert: Alert) -> list[tuple[str, str]]:
     return found
 
 
-_act = partial(pages.act, "/alerts", _show)
-
-
 def _raw(signal: RawSignal, effect: str) -> SignalView:
     return SignalView(SIGNAL_ID.write(signal.id), signal.received_at, effect, body_text(signal))
 
@@ -335,58 +333,42 @@ async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[
     if form.text("from") == "list":
         back = pages.address("/alerts", tab=form.text("tab"), q=form.text("q"))
         return pages.go(back) if refused is None else await _show_list(request, context, who, refused)
-    return pages.go(f"/alerts/{id}") if refused is None else await _show(request, context, who, id, refused)
+    return pages.go(ALERT_ID.page(id)) if refused is None else await _show(request, context, who, id, refused)
 
 
 async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
     await alerts.acknowledge(tx, who, await queries.id_of(tx, who.access, id))
 
 
-@post("/alerts/{id:str}/resolve", needs=P.ALERT_EDIT)
-async def resolve(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _resolve(tx: Tx, who: Actor, id: str, form: Form) -> str:
     """End an alert by hand; says so when its source still sees the problem. No fields."""
-    warnings: list[str] = []
-    refused = await forms.attempt(context, Form({}), "resolve", partial(_resolve, who, id, warnings))
-    if refused is not None:
-        return await _show(request, context, who, id, refused)
-    return pages.go(f"/alerts/{id}", f"Alert resolved. {' '.join(warnings)}".rstrip())
-
-
-async def _resolve(who: Actor, id: str, warnings: list[str], tx: Tx) -> None:
     alert = await alerts.resolve(tx, who, await queries.id_of(tx, who.access, id))
-    warnings += (await alerts.coming_back(tx, [alert.id])).values()
+    return " ".join(["Alert resolved.", *(await alerts.coming_back(tx, [alert.id])).values()])
 
 
-@post("/alerts/{id:str}/unacknowledge", needs=P.ALERT_EDIT)
-async def unacknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _unacknowledge(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Give an alert back, so that somebody is paged again. No fields."""
-    return await _act(request, context, who, id, "unacknowledge", Form({}), partial(_unacknowledge, who, id), "")
-
-
-async def _unacknowledge(who: Actor, id: str, tx: Tx) -> None:
     await alerts.unacknowledge(tx, who, await queries.id_of(tx, who.access, id))
 
 
-@post("/alerts/{id:str}/escalate", needs=P.ALERT_EDIT)
-async def escalate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _escalate(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Go on to the next step of the escalation now. Form field: step, which guards against a repeat."""
-    form = await forms.read(request)
-    return await _act(request, context, who, id, "escalate", form, partial(_escalate, who, id, form), "")
-
-
-async def _escalate(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.escalate(tx, who, await queries.id_of(tx, who.access, id), seen=forms.read_step(form.text("step")))
 
 
-@post("/alerts/{id:str}/answer", needs=Right.SIGNED_IN)
-async def answer(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _answer(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Answer one's own page about the alert. Form fields as in `own_page.answer`."""
-    form = await forms.read(request)
-    return await _act(request, context, who, id, "answer", form, partial(_answer, who, form), "")
-
-
-async def _answer(who: Actor, form: Form, tx: Tx) -> None:
     await own_page.answer(tx, who, form)
 
 
-HANDLERS = [alert_list, alert_page, acknowledge, resolve, unacknowledge, escalate, answer]
+HANDLERS = [
+    alert_list,
+    alert_page,
+    acknowledge,
+    *Actions("/alerts/{id:str}", _show, needs=P.ALERT_EDIT).handlers(
+        Action("resolve", _resolve),
+        Action("unacknowledge", _unacknowledge),
+        Action("escalate", _escalate),
+        Action("answer", _answer, needs=Right.SIGNED_IN),
+    ),
+]

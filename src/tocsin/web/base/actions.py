@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from inspect import Parameter, Signature
 from typing import Any
 
 from litestar import post
@@ -18,6 +17,7 @@ from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.declared import declared
 from tocsin.edge.rights import Needs
 from tocsin.identity.model import Actor
 from tocsin.web.base import forms, pages
@@ -58,7 +58,7 @@ class Actions:
         return [self._handler(action) for action in actions]
 
     def _handler(self, action: Action) -> HTTPRouteHandler:
-        async def handler(request: AppRequest, context: Context, who: Actor, **named: str) -> pages.Page:
+        async def work(request: AppRequest, context: Context, who: Actor, **named: str) -> pages.Page:
             (id,) = named.values()
             form = await forms.read(request)
             told: list[object] = []
@@ -73,13 +73,10 @@ class Actions:
             words = told[0] if isinstance(told[0], str) else action.says
             return pages.go(action.leads_to or self._place.replace(f"{{{self._parameter}:str}}", id), words)
 
-        handler.__name__ = handler.__qualname__ = action.run.__name__.lstrip("_")
-        handler.__doc__ = action.run.__doc__
+        run = action.run
         takes: dict[str, Any] = {"request": AppRequest, "context": Ctx, "who": Who, self._parameter: FromPath[str]}
-        parameters = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind) for name, kind in takes.items()]
-        handler.__annotations__ = {**takes, "return": pages.Page}
-        setattr(handler, "__signature__", Signature(parameters, return_annotation=pages.Page))  # noqa: B010
-        return post(f"{self._place}/{action.verb}".rstrip("/"), needs=action.needs or self._needs)(handler)
+        made = declared(work, name=run.__name__.lstrip("_"), doc=run.__doc__, takes=takes, returns=pages.Page)
+        return post(f"{self._place}/{action.verb}".rstrip("/"), needs=action.needs or self._needs)(made)
 
 
 class _Fields(dict[str, str]):

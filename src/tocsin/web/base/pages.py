@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache, partial
@@ -30,8 +30,8 @@ from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.kit.text import clean, markdown
-from tocsin.web.base import assets, formatting, forms, navigation, queries
-from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base import assets, formatting, navigation, queries
+from tocsin.web.base.forms import Refused
 
 PAGE_SIZE = 50
 FLASH = "flash"
@@ -41,8 +41,6 @@ THEMES = frozenset({"light", "dark"})
 
 Values = dict[str, Any]
 Page = Response[bytes]
-# Shows the page of one thing, with a form that was refused or without.
-Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[Page]]
 
 
 _FILTERS: Values = {
@@ -220,23 +218,6 @@ def go(path: str, flash: str = "") -> Page:
     if flash:
         answer.set_cookie(Cookie(key=FLASH, value=quote(flash), max_age=60, httponly=True, samesite="lax", path="/"))
     return answer
-
-
-async def act(
-    folder: str,
-    show: Show,
-    request: AppRequest,
-    context: Context,
-    who: Actor,
-    id: str,
-    form_id: str,
-    form: Form,
-    use_case: forms.UseCase,
-    done: str,
-) -> Page:
-    """Run the use case of a form on the page of one thing, and go back to that page or show it with what is wrong."""
-    refused = await forms.attempt(context, form, form_id, use_case)
-    return await show(request, context, who, id, refused) if refused else go(f"{folder}/{id}", done)
 
 
 def address(path: str, **query: object) -> str:

@@ -19,7 +19,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import commenting
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import COMMENT_ID
+from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 
@@ -98,7 +98,7 @@ async def edit(
     refused = await forms.attempt(context, form, "edit-comment", partial(_edit, who, ref, comment_id, form))
     if refused is not None:
         return await _show(request, context, who, ref, comment_id, refused)
-    return pages.go(f"/incidents/{ref}", "Comment saved.")
+    return pages.go(INCIDENT_ID.page(ref), "Comment saved.")
 
 
 async def _edit(who: Actor, ref: str, comment_id: str, form: Form, tx: Tx) -> None:
@@ -111,7 +111,7 @@ async def erase(context: Ctx, who: Who, ref: FromPath[str], comment_id: FromPath
     """Whatever it says by now. No fields."""
     async with context.db.begin() as tx:
         await incidents.erase_comment(tx, who, ref, COMMENT_ID.read(comment_id))
-    return pages.go(f"/incidents/{ref}", "Comment erased.")
+    return pages.go(INCIDENT_ID.page(ref), "Comment erased.")
 
 
 HANDLERS = [comment, edit, erase]

@@ -34,9 +34,9 @@ async def first_steps(tx: Tx, who: Actor) -> Sequence[FirstStep]:
     if not all(who.may(permission) for permission in _NEEDED):
         return ()
     found = await queries.set_up_so_far(tx)
-    me = f"/people/{USER_ID.write(who.must_be_someone())}"
+    me = USER_ID.page(who.must_be_someone())
     policies = "/policies" if found.has_policy else "/policies/new"
-    source = f"/sources/{SOURCE_ID.write(found.source_id)}" if found.source_id is not None else "/sources"
+    source = SOURCE_ID.page(found.source_id) if found.source_id is not None else "/sources"
     todo = (
         ("Add a contact method", "Yours or of whoever is on call. Then send a test page.", me, found.has_method),
         ("Write an escalation policy", "Whom to page first, and whom next.", policies, found.has_policy),

@@ -22,7 +22,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
+from tocsin.incidents.model import COUNTED, INCIDENT_ID, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Place
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
@@ -208,9 +208,9 @@ async def _show_declare(
             # Somebody was faster. What is to be done now is done there.
             owner = (await queries.by_id(tx, who.access, [about.incident_id])).get(about.incident_id)
             if owner is None:
-                return pages.go(f"/alerts/{alert}", "It belongs to an incident already, which you may not see.")
+                return pages.go(ALERT_ID.page(alert), "It belongs to an incident already, which you may not see.")
             words = f"{called_alert(about.number)} belongs to {owner.reference} already. Nothing new was declared."
-            return pages.go(f"/incidents/{owner.reference}", words)
+            return pages.go(INCIDENT_ID.page(owner.reference), words)
         values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
     return pages.render("incidents/declare.html", values, refused=refused)
 
@@ -223,7 +223,7 @@ async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     refused = await forms.attempt(context, form, "declare-form", partial(_declare, who, form, made))
     if refused is not None:
         return await _show_declare(request, context, who, form.text("alert_id"), refused)
-    return pages.go(f"/incidents/{made[0]}" if made else "/incidents", "Incident declared." if made else "")
+    return pages.go(INCIDENT_ID.page(made[0]) if made else "/incidents", "Incident declared." if made else "")
 
 
 async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:

@@ -17,7 +17,7 @@ from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import Actor
 from tocsin.incidents import commenting, queries
 from tocsin.incidents.comment_queries import Written, comment_of, written_in
-from tocsin.incidents.model import COMMENT_ID, Comment, Incident
+from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID, Comment, Incident
 from tocsin.incidents.queries import Show
 from tocsin.web.base import formatting, pages
 
@@ -77,7 +77,7 @@ async def read(tx: Tx, request: AppRequest, who: Actor, incident: Incident, now:
         _entry(event, now, who, incident, written.get(comment_of(event.name, event.data)))
         for event in found[: pages.PAGE_SIZE]
     ]
-    url = f"/incidents/{incident.reference}"
+    url = INCIDENT_ID.page(incident.reference)
     narrowed = "" if shown == "all" else shown
     older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
     return {

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from tocsin.db.engine import Tx
 from tocsin.identity import access_queries
 from tocsin.identity.access import Role
 
-# What each built-in role is for.
-MEANT_FOR: Mapping[str, str] = {
-    Role.RESPONDER.value: "acts on alerts and incidents",
-    Role.COMMUNICATOR.value: "declares and comments",
-    Role.STAKEHOLDER.value: "reads",
-    Role.GUEST.value: "sees what they are asked about or granted",
-    Role.ADMIN.value: "changes everything",
-}
-_CALLED = {Role.ADMIN.value: "Administrator"}
+
+@dataclass(frozen=True, slots=True)
+class KnownRole:
+    """A role with what it is called and whom it is for, if that is said."""
+
+    key: str
+    name: str
+    words: str
+
+    @property
+    def choice(self) -> tuple[str, str]:
+        """Return it as a menu offers it."""
+        return self.key, f"{self.name}: {self.words}" if self.words else self.name
 
 
-def called(key: str) -> str:
-    """Return what a built-in role is called."""
-    return _CALLED.get(key, key.capitalize())
+_BUILT_IN = (
+    KnownRole(Role.RESPONDER.value, "Responder", "acts on alerts and incidents"),
+    KnownRole(Role.COMMUNICATOR.value, "Communicator", "declares and comments"),
+    KnownRole(Role.STAKEHOLDER.value, "Stakeholder", "reads"),
+    KnownRole(Role.GUEST.value, "Guest", "sees what they are asked about or granted"),
+    KnownRole(Role.ADMIN.value, "Administrator", "changes everything"),
+)
+BUILT_IN_ROLES: Mapping[str, KnownRole] = {role.key: role for role in _BUILT_IN}
 
 
-async def role_names(tx: Tx) -> dict[str, str]:
-    """Return what each role is called, by its key."""
-    built_in = {key: called(key) for key in MEANT_FOR}
-    return built_in | {role.key: role.name for role in await access_queries.roles(tx)}
-
-
-async def role_choices(tx: Tx) -> list[tuple[str, str]]:
-    """Return the roles in the organisation, each with its key and a few words: the built-in ones and its own."""
+async def known_roles(tx: Tx) -> list[KnownRole]:
+    """Return the built-in roles and the organisation's own."""
     own = await access_queries.roles(tx)
-    told = ((role.key, f"{role.name}: {role.description}" if role.description else role.name) for role in own)
-    return [*((key, f"{called(key)}: {words}") for key, words in MEANT_FOR.items()), *told]
+    return [*_BUILT_IN, *(KnownRole(role.key, role.name, role.description) for role in own)]

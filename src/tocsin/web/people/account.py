@@ -18,18 +18,13 @@ from tocsin.incidents import service as incidents
 from tocsin.kit.changes import UNSET
 from tocsin.kit.errors import Denied
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form
-from tocsin.web.people.person import act, link_url, show
+from tocsin.web.people.person import link_url, show
 
 
-@post("/people/{id:str}", needs=Right.OWN)
-async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _update(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Change a person. Form fields: name, time_zone, version, and where they may be changed email, role, confirm."""
-    form = await forms.read(request)
-    return await act(request, context, who, id, "person-form", form, partial(_update, who, id, form), "Saved.")
-
-
-async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
     changes = UserChanges(
         email=form.text("email") if "email" in form.names else UNSET,
         name=form.text("name"),
@@ -48,7 +43,9 @@ async def change_password(request: AppRequest, context: Ctx, who: Who, id: FromP
         raise Denied("You can change your own password only.", hint="Send the person a sign-in link instead.")
     me, new, current = who.must_be_someone(), form.text("password"), form.text("current")
     refused = await forms.attempted(form, "password-form", identity.set_password(context.db, who, me, new, current))
-    return await show(request, context, who, id, refused) if refused else pages.go(f"/people/{id}", "Password changed.")
+    if refused is not None:
+        return await show(request, context, who, id, refused)
+    return pages.go(USER_ID.page(id), "Password changed.")
 
 
 @post("/people/{id:str}/link", needs=P.USER_MANAGE)
@@ -64,25 +61,24 @@ async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
     made.append(await identity.make_sign_in_link(tx, who, USER_ID.read(id), identity.INVITATION_VALID_FOR))
 
 
-@post("/people/{id:str}/deactivate", needs=P.USER_MANAGE)
-async def deactivate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _deactivate(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """End the account: sessions, tokens and pages. Form field: seen, what was said to need the person."""
-    form = await forms.read(request)
-    use_case = partial(_switch, who, id, False, form)
-    return await act(request, context, who, id, "deactivate", form, use_case, "Account deactivated.")
-
-
-@post("/people/{id:str}/activate", needs=P.USER_MANAGE)
-async def activate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Give the account back. No fields."""
-    use_case = partial(_switch, who, id, True, Form({}))
-    return await act(request, context, who, id, "activate", Form({}), use_case, "Account activated.")
-
-
-async def _switch(who: Actor, id: str, is_active: bool, form: Form, tx: Tx) -> None:
     # What has come since the page was shown is asked about again.
-    changes, seen = UserChanges(is_active=is_active), form.text("seen")
+    changes, seen = UserChanges(is_active=False), form.text("seen")
     await incidents.update_person(tx, who, USER_ID.read(id), changes, confirmed=seen)
 
 
-HANDLERS = [update, change_password, make_link, deactivate, activate]
+async def _activate(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Give the account back. No fields."""
+    await incidents.update_person(tx, who, USER_ID.read(id), UserChanges(is_active=True))
+
+
+HANDLERS = [
+    change_password,
+    make_link,
+    *Actions("/people/{id:str}", show, needs=P.USER_MANAGE).handlers(
+        Action("", _update, "Saved.", form="person-form", needs=Right.OWN),
+        Action("deactivate", _deactivate, "Account deactivated."),
+        Action("activate", _activate, "Account activated."),
+    ),
+]

@@ -20,7 +20,7 @@ from tocsin.notifications.health import Condition, MethodState
 from tocsin.notifications.model import Method
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
-from tocsin.web.parts.roles import role_choices
+from tocsin.web.parts.roles import known_roles
 from tocsin.web.people.exchanges import label_of
 from tocsin.web.people.person import link_url
 
@@ -57,7 +57,7 @@ async def _show_list(
         methods, _ = await contact.ways_to_reach(tx, [person.id for person in shown])
         ids = [method.id for theirs in methods.values() for method in theirs]
         known = await contact.conditions(tx, ids, context.channels)
-        values["roles"] = await role_choices(tx)
+        values["roles"] = [role.choice for role in await known_roles(tx)]
     more = len(found) > len(shown)
     values |= {
         "people": [_row(context, person, methods.get(person.id, []), known) for person in shown],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from zoneinfo import available_timezones
 
 from litestar import get
@@ -34,7 +33,7 @@ from tocsin.notifications.model import (
 from tocsin.oncall import service as oncall
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
-from tocsin.web.parts.roles import role_choices
+from tocsin.web.parts.roles import known_roles
 from tocsin.web.people.contact_methods import FORMATS
 from tocsin.web.people.exchanges import called, read_test
 from tocsin.web.people.method_health import HealthView, read_health
@@ -131,7 +130,7 @@ async def show(
         known = await contact.conditions(tx, [method.id for method in methods], context.channels)
         needs = await incidents.needs_of(tx, who, person.id) if who.may(P.USER_MANAGE) else []
         paged_by = await oncall.pages_them(tx, person.id)
-        roles = await role_choices(tx) if who.may(P.USER_MANAGE) else []
+        roles = [role.choice for role in await known_roles(tx)] if who.may(P.USER_MANAGE) else []
     is_me = person.id == who.user_id
     may = May(edit=who.may(P.USER_MANAGE) or (is_me and who.may(P.SELF_EDIT)), manage=who.may(P.USER_MANAGE))
     shown = [_method(context, method, may, known[method.id]) for method in methods]
@@ -203,9 +202,6 @@ def _rules(rules: Sequence[NotificationRule], urgency: Urgency, methods: Sequenc
         for rule in rules
         if rule.urgency == urgency
     ]
-
-
-act = partial(pages.act, "/people", show)
 
 
 HANDLERS = [person_page]

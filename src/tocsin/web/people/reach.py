@@ -27,8 +27,9 @@ from tocsin.notifications.news import Wish
 from tocsin.notifications.service import RuleDraft
 from tocsin.oncall import service as oncall
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form
-from tocsin.web.people.person import QUIETEST, act, show
+from tocsin.web.people.person import QUIETEST, show
 
 
 @post("/people/{id:str}/contact-methods", needs=Right.OWN)
@@ -41,7 +42,7 @@ async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[s
         return await show(request, context, who, id, refused)
     if made and form.text("format") == BodyFormat.TEMPLATE:
         return pages.go(f"/people/{id}/contact-methods/{made[0]}", "Contact method added. Write its template.")
-    return pages.go(f"/people/{id}", "Contact method added. Send a test page.")
+    return pages.go(USER_ID.page(id), "Contact method added. Send a test page.")
 
 
 async def _add_method(context: Context, who: Actor, id: str, form: Form, made: list[str], tx: Tx) -> None:
@@ -67,7 +68,10 @@ async def remove_method(
     """Take a way to be reached away. Form field: confirm, for the last one of somebody whom policies page."""
     form = await forms.read(request)
     use_case = partial(_remove_method, who, id, method_id, form)
-    return await act(request, context, who, id, f"remove-{method_id}", form, use_case, "Contact method removed.")
+    refused = await forms.attempt(context, form, f"remove-{method_id}", use_case)
+    if refused is not None:
+        return await show(request, context, who, id, refused)
+    return pages.go(USER_ID.page(id), "Contact method removed.")
 
 
 async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx) -> None:
@@ -77,15 +81,8 @@ async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx
     )
 
 
-@post("/people/{id:str}/rules", needs=Right.OWN)
-async def change_rules(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _change_rules(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Add a rule (do=add, urgency, method_id, after_minutes) or remove one (do=remove, rule_id)."""
-    form = await forms.read(request)
-    form_id = f"rule-{form.text('urgency')}"
-    return await act(request, context, who, id, form_id, form, partial(_change_rules, who, id, form), "")
-
-
-async def _change_rules(who: Actor, id: str, form: Form, tx: Tx) -> None:
     user_id = USER_ID.read(id)
     match form.text("do"):
         case "add":
@@ -104,14 +101,8 @@ def _read_rule(form: Form) -> RuleDraft:
     return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", METHOD_ID))
 
 
-@post("/people/{id:str}/news", needs=Right.OWN)
-async def change_news(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _change_news(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Say what the person wants to be told of their pages. Form fields: tell, method_id, low_urgency (1)."""
-    form = await forms.read(request)
-    return await act(request, context, who, id, "news", form, partial(_change_news, who, id, form), "Saved.")
-
-
-async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
     user_id = USER_ID.read(id)
     must_manage(who, user_id)
     if form.text("tell") not in set(Tell):
@@ -122,19 +113,19 @@ async def _change_news(who: Actor, id: str, form: Form, tx: Tx) -> None:
         await telling.set_preference(tx, who, user_id=user_id, wish=wish)
 
 
-@post("/people/{id:str}/test", needs=Right.OWN)
-async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _send_test(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Send a page that changes nothing on every contact method, or on one. Form fields: form_id, method_id."""
-    form = await forms.read(request)
-    return await act(
-        request, context, who, id, "test-page", form, partial(_send_test, who, id, form), "Test page sent."
-    )
-
-
-async def _send_test(who: Actor, id: str, form: Form, tx: Tx) -> None:
     method_id = form.optional_id("method_id", METHOD_ID)
     if await forms.once(tx, who, form, "test", form.text("method_id")):
         await notifications.send_test_page(tx, who, user_id=USER_ID.read(id), method_id=method_id)
 
 
-HANDLERS = [add_method, remove_method, change_rules, change_news, send_test]
+HANDLERS = [
+    add_method,
+    remove_method,
+    *Actions("/people/{id:str}", show, needs=Right.OWN).handlers(
+        Action("rules", _change_rules, form="rule-{urgency}"),
+        Action("news", _change_news, "Saved."),
+        Action("test", _send_test, "Test page sent.", form="test-page"),
+    ),
+]

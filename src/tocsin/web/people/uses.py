@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tocsin.kit.errors import Use
+from tocsin.kit.ids import kinds
 
 
 def listed(uses: Sequence[Use]) -> list[tuple[str, str]]:
     """Return the address, if there is one, and the words of each thing that names a person."""
-    return [
-        (_PLACES.get(use.kind, "").format(use.id), f"{use.name}, {use.as_what}" if use.as_what else use.name)
-        for use in uses
-    ]
+    return [(_place(use), f"{use.name}, {use.as_what}" if use.as_what else use.name) for use in uses]
 
 
-_PLACES: Mapping[str, str] = {
-    "escalation_policy": "/policies/{}",
-    "incident": "/incidents/{}",
-    "alert": "/alerts/{}",
-}
+def _place(use: Use) -> str:
+    """Return where its page is; nothing for what has none, or is not to be seen."""
+    found = next((kind for kind in kinds() if kind.name == use.kind and kind.folder), None)
+    return found.page(use.id) if found is not None and use.id else ""

@@ -209,9 +209,7 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
     known: dict[str, TargetView] = {}
     for person in people:
         key = f"user:{USER_ID.write(person.id)}"
-        known[key] = TargetView(
-            key, person.name, "Person", *notes.get(person.id, ("", "")), f"/people/{USER_ID.write(person.id)}"
-        )
+        known[key] = TargetView(key, person.name, "Person", *notes.get(person.id, ("", "")), USER_ID.page(person.id))
     return {
         "policy": PolicyView(
             id=POLICY_ID.write(policy.id) if policy is not None else None,
@@ -297,7 +295,7 @@ async def _save(request: AppRequest, context: Context, who: Actor, id: str | Non
     refused = await forms.attempt(context, form, "policy-form", partial(_write, who, id, sketch, form, saved))
     if refused is not None:
         return await _edit(request, context, who, id, sketch, refused)
-    return pages.go(f"/policies/{POLICY_ID.write(saved[0])}" if saved else "/policies", "Policy saved.")
+    return pages.go(POLICY_ID.page(saved[0]) if saved else "/policies", "Policy saved.")
 
 
 async def _write(who: Actor, id: str | None, sketch: Sketch, form: Form, saved: list[UUID], tx: Tx) -> None:

@@ -184,7 +184,7 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
 
 
 def _profile(user_id: UUID) -> str:
-    return f"/people/{USER_ID.write(user_id)}"
+    return USER_ID.page(user_id)
 
 
 @get("/new-password", needs=Right.SIGNED_IN)

@@ -24,6 +24,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.parts.history import history
 from tocsin.web.parts.signals import body_text
@@ -156,7 +157,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     refused = await forms.attempt(context, form, "new-source", partial(_create, who, form, made))
     if refused is not None:
         return await _show_list(request, context, who, refused)
-    return pages.go(f"/sources/{SOURCE_ID.write(made[0])}" if made else "/sources")
+    return pages.go(SOURCE_ID.page(made[0]) if made else "/sources")
 
 
 async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
@@ -253,71 +254,35 @@ def _signal(signal: RawSignal, touched: Sequence[source_queries.Touched]) -> Sig
     )
 
 
-_act = partial(pages.act, "/sources", _show)
-
-
-@post("/sources/{id:str}", needs=P.SOURCE_MANAGE)
-async def rename(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _rename(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Give a source another name. Form fields: name, version."""
-    form = await forms.read(request)
-    return await _act(request, context, who, id, "rename", form, partial(_rename, who, id, form), "Source renamed.")
-
-
-async def _rename(who: Actor, id: str, form: Form, tx: Tx) -> None:
     changes = alerts.SourceChanges(name=form.text("name"))
     await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
 
 
-@post("/sources/{id:str}/rotate", needs=P.SOURCE_MANAGE)
-async def rotate(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _rotate(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Give a source a new secret. Form fields: version, form_id; a second press of the same page rotates once."""
-    form = await forms.read(request)
-    use_case = partial(_rotate, who, id, form)
-    return await _act(request, context, who, id, "rotate-dialog-form", form, use_case, "The address is new.")
-
-
-async def _rotate(who: Actor, id: str, form: Form, tx: Tx) -> None:
     if await forms.once(tx, who, form, "rotate", id):
         await alerts.rotate_token(tx, who, SOURCE_ID.read(id), if_version=form.version())
 
 
-@post("/sources/{id:str}/stale", needs=P.SOURCE_MANAGE)
-async def close_stale(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _close_stale(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Say when open alerts of a source are stale. Form fields: close_after_hours (empty: never), version."""
-    form = await forms.read(request)
-    return await _act(request, context, who, id, "stale", form, partial(_close_stale, who, id, form), "Saved.")
-
-
-async def _close_stale(who: Actor, id: str, form: Form, tx: Tx) -> None:
     hours = form.optional_whole("close_after_hours", least=1, most=alerts.MOST_HOURS)
     changes = alerts.SourceChanges(close_after_hours=hours)
     await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
 
 
-@post("/sources/{id:str}/hold-down", needs=P.SOURCE_MANAGE)
-async def hold_down(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _hold_down(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Say how long what comes again pages nobody. Form fields: hold_down_minutes (empty: not at all), version."""
-    form = await forms.read(request)
-    return await _act(request, context, who, id, "hold-down", form, partial(_hold_down, who, id, form), "Saved.")
-
-
-async def _hold_down(who: Actor, id: str, form: Form, tx: Tx) -> None:
     minutes = form.optional_whole("hold_down_minutes", least=1, most=alerts.MOST_HELD_MINUTES)
     changes = alerts.SourceChanges(hold_down_minutes=minutes)
     await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
 
 
-@post("/sources/{id:str}/resolve-alerts", needs=P.ALERT_EDIT)
-async def resolve_alerts(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _resolve_alerts(tx: Tx, who: Actor, id: str, form: Form) -> str:
     """End what the source has left open. Form field: reason."""
-    form = await forms.read(request)
-    ended: list[alerts.Ended] = []
-    refused = await forms.attempt(context, form, "end-dialog-form", partial(_resolve_alerts, who, id, form, ended))
-    return await _show(request, context, who, id, refused) if refused else pages.go(f"/sources/{id}", _told(ended[0]))
-
-
-async def _resolve_alerts(who: Actor, id: str, form: Form, ended: list[alerts.Ended], tx: Tx) -> None:
-    ended.append(await alerts.resolve_source_alerts(tx, who, SOURCE_ID.read(id), reason=form.text("reason")))
+    return _told(await alerts.resolve_source_alerts(tx, who, SOURCE_ID.read(id), reason=form.text("reason")))
 
 
 def _told(ended: alerts.Ended) -> str:
@@ -325,45 +290,33 @@ def _told(ended: alerts.Ended) -> str:
     return f"{said} {alerts.at_most(ended.still_open)} still open." if ended.still_open else said
 
 
-@post("/sources/{id:str}/delete", needs=P.SOURCE_MANAGE)
-async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _delete(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Remove a source that nothing needs. No fields."""
-    refused = await forms.attempt(context, Form({}), "delete-dialog-form", partial(_delete, who, id))
-    return await _show(request, context, who, id, refused) if refused else pages.go("/sources", "Source deleted.")
-
-
-async def _delete(who: Actor, id: str, tx: Tx) -> None:
     await alerts.delete_source(tx, who, SOURCE_ID.read(id))
 
 
-@post("/sources/{id:str}/enable", needs=P.SOURCE_MANAGE)
-async def enable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _enable(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Take signals again. No fields."""
-    use_case = partial(_switch, who, id, True)
-    return await _act(request, context, who, id, "enable", Form({}), use_case, "Source switched on.")
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), alerts.SourceChanges(is_enabled=True))
 
 
-@post("/sources/{id:str}/disable", needs=P.SOURCE_MANAGE)
-async def disable(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _disable(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Open nothing any more (403); what ends its open alerts is still taken. No fields."""
-    use_case = partial(_switch, who, id, False)
-    return await _act(request, context, who, id, "disable-dialog-form", Form({}), use_case, "Source switched off.")
-
-
-async def _switch(who: Actor, id: str, is_enabled: bool, tx: Tx) -> None:
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), alerts.SourceChanges(is_enabled=is_enabled))
+    await alerts.update_source(tx, who, SOURCE_ID.read(id), alerts.SourceChanges(is_enabled=False))
 
 
 HANDLERS = [
     source_list,
     create,
     source_page,
-    rename,
-    rotate,
-    close_stale,
-    hold_down,
-    resolve_alerts,
-    delete,
-    enable,
-    disable,
+    *Actions("/sources/{id:str}", _show, needs=P.SOURCE_MANAGE).handlers(
+        Action("", _rename, "Source renamed.", form="rename"),
+        Action("rotate", _rotate, "The address is new.", form="rotate-dialog-form"),
+        Action("stale", _close_stale, "Saved."),
+        Action("hold-down", _hold_down, "Saved."),
+        Action("resolve-alerts", _resolve_alerts, form="end-dialog-form", needs=P.ALERT_EDIT),
+        Action("delete", _delete, "Source deleted.", form="delete-dialog-form", leads_to="/sources"),
+        Action("enable", _enable, "Source switched on."),
+        Action("disable", _disable, "Source switched off.", form="disable-dialog-form"),
+    ),
 ]
