@@ -5,6 +5,7 @@ from __future__ import annotations
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents.model import Comment, Incident
+from tocsin.kit.changes import is_current
 from tocsin.kit.errors import Conflict, Denied, Stale
 
 
@@ -59,7 +60,7 @@ def must_read_earlier(who: Actor, incident: Incident, comment: Comment) -> None:
 
 def must_be_current(comment: Comment, if_version: int | None) -> None:
     """Raise `Stale` when the caller has seen another version than the stored one; None does not ask."""
-    if if_version is not None and if_version != comment.version:
+    if not is_current(comment.version, if_version):
         raise Stale(
             "This comment was changed after you opened it. Nothing was saved.",
             code="comment.stale",

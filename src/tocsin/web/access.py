@@ -23,14 +23,13 @@ from tocsin.incidents import service as incidents
 from tocsin.kit.errors import NotFound
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
-from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
 from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.parts.roles import BUILT_IN_ROLES, known_roles
 from tocsin.web.parts.targets import Choice
 
-# How many grants of one thing are shown, and how many people and teams can be chosen.
+# How many grants of one thing are shown.
 _SHOWN = 200
-_CHOICES = 500
 _PERMISSIONS: list[Choice] = [(permission.value, text) for permission, text in MEANINGS.items()]
 
 
@@ -178,8 +177,8 @@ async def _show_sharing(
         shared = await incidents.read_sharing(tx, who, _thing(id), limit=_SHOWN)
         # Beyond what it names, the page offers everybody.
         who.must(P.USER_VIEW)
-        people = await identity_queries.users(tx, limit=_CHOICES, active_only=True)
-        offered = await identity_queries.teams(tx, who.access, limit=_CHOICES, with_archived=False)
+        people = await identity_queries.users(tx, limit=MOST_CHOICES, active_only=True)
+        offered = await identity_queries.teams(tx, who.access, limit=MOST_CHOICES, with_archived=False)
         owners = await identity_queries.teams_by_id(tx, who.access, shared.thing.team_ids)
         teams = await identity_queries.teams_by_id(
             tx, who.access, [row.team_id for row in shared.grants if row.team_id]

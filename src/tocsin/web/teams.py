@@ -22,13 +22,12 @@ from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
-from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
 from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.parts.roles import known_roles
 
-# How many things that a team owns its page names, and how many people can be chosen.
+# How many things that a team owns its page names.
 _OWNED_SHOWN = 50
-_CHOICES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
     archived = request.query_params.get("tab") == "archived"
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
-        found = await queries.teams(tx, who.access, limit=_CHOICES)
+        found = await queries.teams(tx, who.access, limit=MOST_CHOICES)
         shown = [team for team in found if (team.archived_at is not None) == archived]
         members = await queries.members(tx, [team.id for team in shown])
     values |= {
@@ -149,7 +148,7 @@ async def _show(
         roles = await known_roles(tx)
         may_edit = who.may(P.TEAM_MANAGE, on=team)
         there = {person.id for person, _ in members}
-        everybody = await queries.users(tx, limit=_CHOICES, active_only=True) if may_edit else []
+        everybody = await queries.users(tx, limit=MOST_CHOICES, active_only=True) if may_edit else []
         values |= {
             "team": _view(team, members, {role.key: role.name for role in roles}),
             "incidents": [

@@ -25,6 +25,10 @@ _LARGEST = 2**31 - 1
 ONE_TIME = "form_id"
 
 
+# How many people, teams or policies a menu offers.
+MOST_CHOICES = 500
+
+
 class Form:
     """The fields of one form. Every reader raises `Invalid` for the field when it does not hold such a value."""
 

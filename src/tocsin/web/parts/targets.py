@@ -11,25 +11,21 @@ from tocsin.identity.model import USER_ID
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget, can_reach
 from tocsin.oncall.model import POLICY_ID
-from tocsin.web.base.forms import Form
-
-# How many people and policies a menu offers.
-_CHOICES = 500
-
+from tocsin.web.base.forms import MOST_CHOICES, Form
 
 Choice = tuple[str, str]
 
 
 async def responder_choices(tx: Tx) -> list[Choice]:
     """Return everybody who may take a role, by name."""
-    people = await identity.users(tx, limit=_CHOICES, active_only=True, may=P.INCIDENT_EDIT)
+    people = await identity.users(tx, limit=MOST_CHOICES, active_only=True, may=P.INCIDENT_EDIT)
     acting = [(USER_ID.write(person.id), person.name) for person in people]
     return sorted(acting, key=lambda choice: choice[1].casefold())
 
 
 async def target_choices(tx: Tx, people: Sequence[Choice]) -> tuple[list[Choice], list[Choice]]:
     """Return whom one can page: people and policies. Whoever cannot be reached stays among them, and is marked."""
-    policies = await oncall.policies(tx, limit=_CHOICES)
+    policies = await oncall.policies(tx, limit=MOST_CHOICES)
     known = await oncall.known_directory(tx)
     reachable = {USER_ID.write(id) for id in known.methods}
     reaching = {id for id, plan in known.plans.items() if can_reach(plan, known.methods)}

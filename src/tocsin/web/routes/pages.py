@@ -47,7 +47,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
     async with context.db.begin() as tx:
         values = await pages.shell(tx, request, context, who)
         rows = await queries.routes(tx)
-        names = {policy.id: policy.name for policy in await oncall.policies(tx, limit=500)}
+        names = {policy.id: policy.name for policy in await oncall.policies(tx, limit=forms.MOST_CHOICES)}
     values |= {
         "routes": [
             _view(row, names.get(row.escalation_policy_id) if row.escalation_policy_id else None) for row in rows
