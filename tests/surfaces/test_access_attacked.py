@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
 from tests.surfaces.conftest import Api
+from tests.surfaces.open_streams import stream
 from tests.surfaces.web_client import browser
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.identity.model import USER_ID, User
@@ -92,3 +95,38 @@ async def test_an_answer_is_not_repeated_to_somebody_who_may_do_less_by_now(api:
     emptied = await admin.put(f"/teams/{team.json()['id']}/members", json={"members": []})
     assert emptied.status_code == 200
     assert "Secret." not in (await client.post(path, json={"body": "Secret."}, headers=key)).text
+
+
+@pytest.mark.parametrize("is_survivor", [True, False], ids=["of a hidden one", "a hidden one of it"])
+async def test_the_record_of_a_duplicate_does_not_name_the_hidden_one(
+    api: Api, admin: httpx.AsyncClient, bob: User, is_survivor: bool
+) -> None:
+    """C8: neither side's timeline, on no page, in no answer and in no stream; whoever sees both is told."""
+    hidden = await _hidden(admin)
+    number = (await admin.post("/incidents", json={"title": "Slow"})).json()["number"]
+    gone, stays = (number, hidden["number"]) if is_survivor else (hidden["number"], number)
+    paged = {"targets": [{"type": "user", "id": USER_ID.write(bob.id)}]}
+    assert (await admin.post(f"/incidents/{number}/actions/page", json=paged)).status_code == 200
+    await api.world.settle()
+    ada = await api.world.person("ada", role="admin")
+    said = "incident.cancelled" if is_survivor else "incident.duplicated"
+    async with stream(api.world, bob, "/api/v1/stream") as bobs, stream(api.world, ada, "/api/v1/stream") as adas:
+        done = await admin.post(
+            f"/incidents/{gone}/actions/cancel", json={"reason": "duplicate", "duplicate_of": stays}
+        )
+        assert done.status_code == 200, done.text
+        for opened, is_told in ((bobs, False), (adas, True)):
+            while f"event: {said}" not in (message := await opened.next()):
+                pass
+            assert ("another" in message, hidden["number"] in message) == (not is_told, is_told), message
+    for person, is_told in ((bob, False), (ada, True)):
+        timeline = (await (await api.as_(person)).get(f"/incidents/{number}/timeline")).text
+        async with browser(api.world, person) as at:
+            page = (await at.get(f"/incidents/{number}")).html
+        for told in (timeline, page):
+            assert (re.search(rf"{hidden['number']}\b", told) is not None) == is_told
+            assert "Break-in" not in told or is_told
+    async with browser(api.world) as at:
+        page = await at.get(str(api.world.mail.to(bob)[-1].acknowledge_url))
+        assert page.status == 200
+        assert hidden["number"] not in page.html and "Break-in" not in page.html

@@ -14,6 +14,7 @@ from tests.processes import PATIENCE
 from tests.surfaces.open_streams import Stream, cookie_of, newest, opened_with
 from tests.world import World
 from tocsin.alerts.model import ALERT_ID
+from tocsin.api import stream as api_stream
 from tocsin.edge import readers
 from tocsin.edge import stream as edge_stream
 from tocsin.events import live
@@ -178,6 +179,31 @@ async def test_nobody_reads_on_unasked_when_it_cannot_be_asked(world: World, mon
         await later.next()
         await update(world, ada, is_active=False)
         await over(later)
+
+
+async def test_a_stream_that_cannot_say_all_of_what_happened_ends_before_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F114: what a comment says is asked of the store; whoever comes back when it is there again is told of it."""
+    ada = await world.person("ada")
+    await incident(world, ada)
+    place = await newest(world)
+    credential = await token_of(world, ada)
+    async with opened_with(world, "/api/v1/stream", **credential) as opened:
+        await opened.next()
+        with monkeypatch.context() as patch:
+
+            async def is_away(*_: Any) -> Any:
+                raise OSError("the database is away")
+
+            patch.setattr(api_stream, "retell", is_away)
+            await comment(world, ada, "Only the replica.")
+            await over(opened)
+        assert "Only the replica." not in "".join(opened.parts.get_nowait() for _ in range(opened.parts.qsize()))
+    async with opened_with(world, "/api/v1/stream", **credential, **{"last-event-id": place}) as opened:
+        while "incident.comment_added" not in (message := await opened.next()):
+            pass
+        assert "Only the replica." in message
 
 
 @pytest.mark.parametrize("path", ["/incidents/events", "/api/v1/stream"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post
@@ -31,8 +30,8 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries, service
-from tocsin.incidents.comment_queries import Written, comment_of, written_in
 from tocsin.incidents.model import COMMENT_ID
+from tocsin.incidents.retelling import Told, retell
 from tocsin.incidents.service import linking
 from tocsin.kit.clock import stamp
 
@@ -63,22 +62,20 @@ class LinkAlerts(Body, kw_only=True):
     alert_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=linking.MANY)]
 
 
-def _entry(event: LoggedEvent, written: Mapping[UUID | None, Written]) -> EntryOut:
-    line = describe(event.name, event.actor_name, event.data)
-    comment_id = comment_of(event.name, event.data)
-    comment = written.get(comment_id)
+def _entry(event: LoggedEvent, told: Told) -> EntryOut:
+    line = describe(event.name, event.actor_name, told.data)
     return EntryOut(
         id=EVENT_ID.write(event.id),
         at=stamp(event.at),
         name=event.name,
         kind=line.kind,
         text=line.text,
-        detail=comment.body if comment is not None else line.detail,
+        detail=told.comment.body if told.comment is not None else line.detail,
         icon=line.icon,
         tone=line.tone,
         actor=write_actor(event),
         alert_id=ALERT_ID.write_or_none(event.alert_id),
-        comment_id=COMMENT_ID.write_or_none(comment_id),
+        comment_id=COMMENT_ID.write(told.comment.comment.id) if told.comment is not None else None,
     )
 
 
@@ -97,8 +94,9 @@ async def list_timeline(
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))
         rows = await queries.timeline(tx, incident.id, before=before, show=show, limit=limit + 1)
-        written = await written_in(tx, rows)
-    return listing(request, rows, limit, lambda event: _entry(event, written), lambda event: event.position)
+        told = await retell(tx, who.access, rows)
+    pairs = list(zip(rows, told, strict=True))
+    return listing(request, pairs, limit, lambda pair: _entry(*pair), lambda pair: pair[0].position)
 
 
 @get("/{id:str}/alerts", needs=P.INCIDENT_VIEW)

@@ -332,10 +332,10 @@ def _ending(event: Event, who: str) -> Line | None:
         case incidents.IncidentCancelled():
             return Line("x", f"{who} cancelled the incident", "slate", "change", event.note)
         case incidents.IncidentDuplicated(again=True):
-            text = f"{who} reopened {event.reference}, which is no duplicate of this one"
+            text = f"{who} reopened {event.reference or 'another incident'}, which is no duplicate of this one"
             return Line("rotate-ccw", text, "slate", "change", event.title)
         case incidents.IncidentDuplicated():
-            text = f"{who} cancelled {event.reference} as a duplicate of this one"
+            text = f"{who} cancelled {event.reference or 'another incident'} as a duplicate of this one"
             return Line("git-merge", text, "slate", "change", event.title)
         case incidents.IncidentReopened():
             before = f"It was {event.old}." if not event.resolution_note else f"It was {event.old}:"

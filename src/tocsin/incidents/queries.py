@@ -162,6 +162,14 @@ async def by_id(tx: Tx, access: Access, incident_ids: Iterable[UUID]) -> dict[UU
     }
 
 
+async def seen_references(tx: Tx, access: Access, references: Collection[str]) -> set[str]:
+    """Return which of these references (`INC-7`) are of incidents that may be seen."""
+    if not references:
+        return set()
+    query = select(Incident.reference).where(Incident.reference.in_(references), visible(access))
+    return set(await tx.session.scalars(query))
+
+
 async def duplicates(tx: Tx, access: Access, incident_ids: Sequence[UUID]) -> list[Incident]:
     """Return the incidents that were cancelled as duplicates of these, the oldest first."""
     if not incident_ids:

@@ -21,12 +21,12 @@ from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING, P
-from tocsin.identity.model import User
+from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.comment_queries import Written, comment_of, written_in
 from tocsin.incidents.model import INCIDENT_ID, Incident, ResponderState
+from tocsin.incidents.retelling import Told, retell, unnamed
 from tocsin.incidents.service import AnswerLink, LinkAct
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.text import truncate
@@ -146,7 +146,7 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
             "token": token,
             "state": state,
             "page": view,
-            "latest": await _latest(tx, asked, may_read=request.user is not None and request.user.may(P.INCIDENT_VIEW)),
+            "latest": await _latest(tx, asked, reader=request.user),
             "person_name": asked.person.name,
             "notice": notice,
         }
@@ -306,7 +306,7 @@ _NO_NEWS = frozenset(
 )
 
 
-async def _latest(tx: Tx, asked: _Asked, *, may_read: bool) -> list[Latest]:
+async def _latest(tx: Tx, asked: _Asked, *, reader: Actor | None) -> list[Latest]:
     """Return what happened lately in the incident, or else around the alert; one's own page is no news.
 
     What people wrote is for those who are signed in and may read incidents: whoever else holds the link, which mail
@@ -318,17 +318,20 @@ async def _latest(tx: Tx, asked: _Asked, *, may_read: bool) -> list[Latest]:
         return []
     events = await log.newest_first(tx, alert_id=alert_id, incident_id=incident_id, limit=_LOOKED_AT)
     mine = str(asked.page.id)
-    told = [event for event in events if event.name not in _NO_NEWS and event.data.get("page_id") != mine][:_LATEST]
-    written = await written_in(tx, told) if may_read else {}
-    return [Latest(event.at, _news(event, written.get(comment_of(event.name, event.data)))) for event in told]
+    news = [event for event in events if event.name not in _NO_NEWS and event.data.get("page_id") != mine][:_LATEST]
+    if reader is not None and reader.may(P.INCIDENT_VIEW):
+        told = await retell(tx, reader.access, news)
+    else:
+        told = [Told(unnamed(event.name, event.data)) for event in news]
+    return [Latest(event.at, _news(event, each)) for event, each in zip(news, told, strict=True)]
 
 
-def _news(event: LoggedEvent, written: Written | None) -> str:
+def _news(event: LoggedEvent, told: Told) -> str:
     """Write an event in one line; of a comment it is the text that counts, for whoever may read it."""
-    said = " ".join(written.body.split()) if written is not None else ""
+    said = " ".join(told.comment.body.split()) if told.comment is not None else ""
     if said:
         return truncate(f"{event.actor_name}: {said}", _NEWS)
-    return words.describe(event.name, event.actor_name, event.data).text
+    return words.describe(event.name, event.actor_name, told.data).text
 
 
 HANDLERS = [ack_page, answer]

@@ -16,9 +16,9 @@ from tocsin.events.base import EVENT_ID
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import Actor
 from tocsin.incidents import commenting, queries
-from tocsin.incidents.comment_queries import Written, comment_of, written_in
 from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID, Comment, Incident
 from tocsin.incidents.queries import Show
+from tocsin.incidents.retelling import Told, retell
 from tocsin.web.base import formatting, pages
 
 
@@ -72,11 +72,9 @@ async def read(tx: Tx, request: AppRequest, who: Actor, incident: Incident, now:
     before = request.query_params.get("before", "")
     position = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
     found = await queries.timeline(tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE + 1)
-    written = await written_in(tx, found[: pages.PAGE_SIZE])
-    entries = [
-        _entry(event, now, who, incident, written.get(comment_of(event.name, event.data)))
-        for event in found[: pages.PAGE_SIZE]
-    ]
+    here = found[: pages.PAGE_SIZE]
+    told = await retell(tx, who.access, here)
+    entries = [_entry(event, now, who, incident, each) for event, each in zip(here, told, strict=True)]
     url = INCIDENT_ID.page(incident.reference)
     narrowed = "" if shown == "all" else shown
     older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
@@ -100,12 +98,12 @@ def _view(who: Actor, incident: Incident, comment: Comment) -> CommentView:
     )
 
 
-def _entry(event: LoggedEvent, now: datetime, who: Actor, incident: Incident, written: Written | None) -> Entry:
+def _entry(event: LoggedEvent, now: datetime, who: Actor, incident: Incident, told: Told) -> Entry:
     """Write one event as a line, with its times in the reader's zone.
 
     What people wrote as Markdown is rendered, all else is shown as it is.
     """
-    line = words.describe(event.name, event.actor_name, event.data, now.tzinfo or UTC)
+    line, written = words.describe(event.name, event.actor_name, told.data, now.tzinfo or UTC), told.comment
     is_written = written is not None or event.name == "incident.resolved"
     return Entry(
         id=EVENT_ID.write(event.id),
