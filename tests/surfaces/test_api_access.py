@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import pytest
 
 from tests.processes import PATIENCE
 from tests.surfaces.conftest import Api
-from tocsin.identity.model import USER_ID
+from tocsin.identity import queries
+from tocsin.identity import service as identity
+from tocsin.identity.model import TEAM_ID, USER_ID
+from tocsin.identity.service.teams import MOST_MEMBERS
+from tocsin.kit.errors import Invalid
 
 
 async def _role(admin: httpx.AsyncClient, name: str, *permissions: str) -> str:
@@ -159,3 +164,39 @@ async def _heard(api: Api, token: str, after: str) -> str:
     async with asyncio.timeout(PATIENCE):
         await app(scope, receive, send)  # pyright: ignore
     return heard.decode()
+
+
+async def test_no_role_is_called_as_a_built_in_one_and_those_say_what_they_are(admin: httpx.AsyncClient) -> None:
+    """F118: in the same words as the pages, and whatever the case."""
+    listed = {role["key"]: role for role in (await admin.get("/roles")).json()["data"]}
+    assert (listed["admin"]["name"], listed["admin"]["description"]) == ("Administrator", "changes everything")
+    for name in ("Administrator", "guest"):
+        made = await admin.post("/roles", json={"name": name, "permissions": []})
+        assert (made.status_code, made.json()["errors"][0]["code"]) == (422, "taken")
+    own = (await admin.post("/roles", json={"name": "Desk", "permissions": []})).json()
+    renamed = await admin.patch(f"/roles/{own['key']}", json={"name": "ADMINISTRATOR"})
+    assert (renamed.status_code, renamed.json()["errors"][0]["code"]) == (422, "taken")
+
+
+async def test_a_team_takes_as_many_people_as_it_may_have(api: Api, admin: httpx.AsyncClient) -> None:
+    """C8: however they come in; who is in it stays, and one that has more gets smaller step by step."""
+    team = (await admin.post("/teams", json={"name": "Payments"})).json()["id"]
+    ada = await api.world.person("ada")
+    await api.world.db.pool.execute(
+        "INSERT INTO user_account (id, name, email, role, created_at, updated_at)"
+        " SELECT gen_random_uuid(), 'P' || n, 'p' || n || '@example.org', 'responder', now(), now()"
+        " FROM generate_series(1, $1) AS n",
+        MOST_MEMBERS + 1,
+    )
+    fill = "INSERT INTO team_member (team_id, user_id) SELECT $1, id FROM user_account WHERE name LIKE 'P%' LIMIT $2"
+    id = TEAM_ID.read(team)
+    await api.world.db.pool.execute(fill, id, MOST_MEMBERS)
+    async with api.world.db.begin() as tx:
+        with pytest.raises(Invalid, match="At most 500 people"):
+            await identity.add_members(tx, api.world.root, id, {ada.id: None})
+    await api.world.db.pool.execute(f"{fill} ON CONFLICT DO NOTHING", id, MOST_MEMBERS + 1)
+    async with api.world.db.begin() as tx:
+        people = [person for person, _ in (await queries.members(tx, [id]))[id]]
+        assert len(people) == MOST_MEMBERS + 1
+        await identity.remove_member(tx, api.world.root, id, people[0].id)
+        assert len((await queries.members(tx, [id]))[id]) == MOST_MEMBERS

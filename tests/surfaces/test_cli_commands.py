@@ -216,11 +216,17 @@ async def test_a_record_of_several_months_is_backed_up_and_restored_again_and_ag
     async with postgres.fresh(postgres_dsn) as other:
         connection = await asyncpg.connect(other)
         await connection.execute("SELECT add_event_partition('2098-01-01')")
+        # As if an extension that somebody else needs had brought a table with it.
+        await connection.execute(
+            "CREATE TABLE of_extension (id bigserial); ALTER EXTENSION pg_trgm ADD TABLE of_extension"
+        )
+        await connection.execute("ALTER EXTENSION pg_trgm ADD SEQUENCE of_extension_id_seq")
         for _ in range(2):
             code, _, err = await tocsin("restore", str(file), "--replace", "--yes", database_url=other)
             assert code == 0, err
             assert await connection.fetch(record) == kept
             assert await connection.fetch(parts) == kept_parts
+            assert await connection.fetchval("SELECT to_regclass('of_extension')") is not None
         await tocsin(*ADA[:2], "--email=b@example.org", "--name=Bob", database_url=other)
         assert await connection.fetchval("SELECT tableoid::regclass::text FROM event WHERE data->>'title' = 'Bob'") == (
             "event_2099_03"

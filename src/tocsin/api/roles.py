@@ -13,6 +13,7 @@ from tocsin.api.base.body import Body
 from tocsin.api.base.http import Cursor, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity import access_queries as queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import BUILT_IN, P, Permission
@@ -60,7 +61,7 @@ class EditRole(Body, kw_only=True):
 
 
 def _built_in() -> list[RoleOut]:
-    return [RoleOut(key, key.capitalize(), "", True, sorted(held), None, None) for key, held in BUILT_IN.items()]
+    return [RoleOut(key, *BUILT_IN_ROLES[key], True, sorted(held), None, None) for key, held in BUILT_IN.items()]
 
 
 def _write(role: CustomRole) -> RoleOut:

@@ -20,14 +20,13 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
-from tocsin.identity.service.teams import LONGEST_DESCRIPTION, Members
+from tocsin.identity.service.teams import LONGEST_DESCRIPTION, MOST_MEMBERS, Members
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import IdKind
 
 Name = Annotated[str, msgspec.Meta(max_length=80)]
 Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
-_MANY = 500
 
 
 class MemberOut(msgspec.Struct):
@@ -66,8 +65,10 @@ class CreateTeam(Body, kw_only=True):
     name: Name
     description: Description = ""
     is_private: bool = False
-    member_ids: Annotated[list[str], msgspec.Meta(max_length=_MANY)] = msgspec.field(default_factory=list[str])
-    members: Annotated[list[Member], msgspec.Meta(max_length=_MANY)] = msgspec.field(default_factory=list[Member])
+    member_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)] = msgspec.field(default_factory=list[str])
+    members: Annotated[list[Member], msgspec.Meta(max_length=MOST_MEMBERS)] = msgspec.field(
+        default_factory=list[Member]
+    )
 
 
 class EditTeam(Body, kw_only=True):
@@ -85,8 +86,8 @@ class SetMembers(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {
         "members": [{"user_id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m", "role": "responder"}]
     }
-    member_ids: Annotated[list[str], msgspec.Meta(max_length=_MANY)] | msgspec.UnsetType = msgspec.UNSET
-    members: Annotated[list[Member], msgspec.Meta(max_length=_MANY)] | msgspec.UnsetType = msgspec.UNSET
+    member_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
+    members: Annotated[list[Member], msgspec.Meta(max_length=MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
 
 
 def _with_roles(members: Sequence[Member]) -> dict[UUID, str | None]:

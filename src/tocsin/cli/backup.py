@@ -43,7 +43,7 @@ SELECT (SELECT count(*) FROM user_account) AS people, (SELECT count(*) FROM aler
        (SELECT count(*) FROM job WHERE due <= tocsin_now()) AS jobs
 """
 # Drops all that a version of Tocsin makes, older or newer than the file. What others keep in schemas of their own
-# stays, and so does the extension, which is in no schema and therefore not in what is read.
+# stays, and so do extensions and what belongs to them.
 _CLEAR = """
 SET client_min_messages = warning;
 DO $$
@@ -52,10 +52,12 @@ DECLARE
 BEGIN
     FOR statement IN
         SELECT format('DROP TABLE IF EXISTS %I CASCADE', relname) FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND NOT EXISTS (
+            SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
         UNION ALL
         SELECT format('DROP SEQUENCE IF EXISTS %I CASCADE', relname) FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' AND NOT EXISTS (
+            SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
         UNION ALL
         SELECT format('DROP FUNCTION IF EXISTS %s CASCADE', oid::regprocedure) FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace AND prokind = 'f' AND NOT EXISTS (

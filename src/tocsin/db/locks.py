@@ -45,6 +45,7 @@ ORDER: tuple[str, ...] = (
     "role",
     "user_account",
     "incident",
+    "comment",
     "alert",
     # Declaring takes the next number; the runs of the alerts are linked after that.
     "organisation",

@@ -45,6 +45,16 @@ STATUSES: Mapping[str, Word] = MappingProxyType(
         "cancelled": Word("Cancelled", "slate", "st-cancelled"),
     }
 )
+# Of people in the organisation, and whom each role is for.
+BUILT_IN_ROLES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "responder": ("Responder", "acts on alerts and incidents"),
+        "communicator": ("Communicator", "declares and comments"),
+        "stakeholder": ("Stakeholder", "reads"),
+        "guest": ("Guest", "sees what they are asked about or granted"),
+        "admin": ("Administrator", "changes everything"),
+    }
+)
 # Of people on an incident.
 ROLES: Mapping[str, str] = MappingProxyType({"commander": "Commander", "lead": "Lead", "communicator": "Communicator"})
 

@@ -228,14 +228,14 @@ async def lock_team(tx: Tx, access: Access, team_id: UUID) -> Team:
     return (await lock_records(tx, Team, [team_id], "team", visible_teams(access)))[0]
 
 
-async def members(tx: Tx, team_ids: Iterable[UUID], *, limit: int = 5000) -> dict[UUID, list[tuple[User, str | None]]]:
+async def members(tx: Tx, team_ids: Iterable[UUID]) -> dict[UUID, list[tuple[User, str | None]]]:
     """Return the members of these teams by name, each with the key of their role there, if they have one."""
     wanted = sorted(set(team_ids))
     result: dict[UUID, list[tuple[User, str | None]]] = {team_id: [] for team_id in wanted}
     if not wanted:
         return result
     query = select(TeamMember.team_id, User, TeamMember.role).join(User, User.id == TeamMember.user_id)
-    query = query.where(TeamMember.team_id.in_(wanted)).order_by(User.name, User.id).limit(limit)
+    query = query.where(TeamMember.team_id.in_(wanted)).order_by(User.name, User.id)
     for team_id, person, role in await tx.session.execute(query):
         result[team_id].append((person, role))
     return result

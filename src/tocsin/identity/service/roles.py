@@ -18,6 +18,7 @@ from tocsin.events.configuration import (
     UserLostRights,
 )
 from tocsin.events.log import emit
+from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied, loses_roles
 from tocsin.identity.access_queries import anew, count_roles, lock_role, people_with_role, permissions_of, uses_of_role
 from tocsin.identity.accounts import clean_description, clean_name
@@ -49,7 +50,7 @@ async def create_role(
     Nobody makes a role that may do more than they may themselves.
     """
     who.must(P.ACCESS_MANAGE)
-    title, allowed = clean_name(name), clean_permissions(permissions)
+    title, allowed = _clean_title(name), clean_permissions(permissions)
     must_not_exceed(who, implied(allowed))
     key = _key_of(title)
     if await count_roles(tx) >= MOST_ROLES:
@@ -85,7 +86,7 @@ async def update_role(
     before = permissions_of(role.key, role.permissions)
     must_not_exceed(who, before)
     changed: list[Change] = []
-    if changes.name is not None and (title := clean_name(changes.name)) != role.name:
+    if changes.name is not None and (title := _clean_title(changes.name)) != role.name:
         changed.append(Change(field="name", old=role.name, new=title))
         role.name = title
     if (
@@ -136,6 +137,14 @@ def clean_permissions(words: Iterable[str]) -> Permissions:
             "permissions", f"There is no permission “{unknown[0][:60]}”. Choose from {', '.join(sorted(known))}."
         )
     return frozenset(Permission(word) for word in wanted) | {P.SELF_EDIT}
+
+
+def _clean_title(name: str) -> str:
+    """Return a name as it is kept; raises `Invalid` for that of a built-in role."""
+    title = clean_name(name)
+    if title.casefold() in {built_in.casefold() for built_in, _ in BUILT_IN_ROLES.values()}:
+        raise _taken()
+    return title
 
 
 def _key_of(title: str) -> str:

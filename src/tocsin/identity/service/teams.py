@@ -24,6 +24,7 @@ from tocsin.kit.errors import Denied, Invalid
 from tocsin.kit.ids import new_id
 
 LONGEST_DESCRIPTION = 2000
+MOST_MEMBERS = 500
 # Members and the key of the role of each in the team; None: no more than their role in the organisation.
 Members = Mapping[UUID, str | None]
 
@@ -49,6 +50,8 @@ async def create_team(
     """Create a team with its first members; raises `Invalid` for a name that is taken or an unknown person."""
     who.must(P.TEAM_MANAGE)
     wanted = members or {}
+    if len(wanted) > MOST_MEMBERS:
+        raise _too_many()
     people = await _people(tx, wanted, ())
     await _must_allow(tx, who, wanted.values(), frozenset())
     values = {
@@ -150,6 +153,9 @@ async def _replace(
     tx: Tx, who: Actor, team: Team, before: Mapping[UUID, tuple[User, str | None]], wanted: Members
 ) -> Team:
     known = {id: role for id, (_, role) in before.items()}
+    # One that has more, from before there was a limit, can be made smaller step by step.
+    if len(wanted) > max(MOST_MEMBERS, len(known)):
+        raise _too_many()
     people = await _people(tx, wanted, known.keys())
     changed = {id for id in known.keys() | wanted.keys() if known.get(id, "") != wanted.get(id, "")}
     if not changed:
@@ -212,6 +218,10 @@ def _by_name(people: Iterable[User]) -> list[User]:
 def _names(members: Iterable[tuple[User, str | None]]) -> str:
     ordered = sorted(members, key=lambda member: (member[0].name, member[0].id))
     return ", ".join(person.name + (f" ({role})" if role is not None else "") for person, role in ordered)
+
+
+def _too_many() -> Invalid:
+    return Invalid("members", f"At most {MOST_MEMBERS} people can be in a team.", code="count")
 
 
 def _taken() -> Invalid:

@@ -1,7 +1,8 @@
 """What people do with an incident: declare it, move it, take it on, ask for help, link alerts, end it.
 
-Every use case locks the incident first, then alerts, then escalation runs. A change of the incident itself makes older
-copies stale; people, comments and links do not, so that somebody joining never spoils somebody else's edit.
+What changes an incident locks it first, then alerts, then escalation runs; a comment is locked without its incident. A
+change of the incident itself makes older copies stale; people, comments and links do not, so that somebody joining
+never spoils somebody else's edit.
 """
 
 from tocsin.incidents.service.comments import comment, edit_comment, erase_comment, read_comment, read_revisions

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tocsin.db.engine import Tx
+from tocsin.events import vocabulary
 from tocsin.identity import access_queries
-from tocsin.identity.access import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,12 @@ class KnownRole:
         return self.key, f"{self.name}: {self.words}" if self.words else self.name
 
 
-_BUILT_IN = (
-    KnownRole(Role.RESPONDER.value, "Responder", "acts on alerts and incidents"),
-    KnownRole(Role.COMMUNICATOR.value, "Communicator", "declares and comments"),
-    KnownRole(Role.STAKEHOLDER.value, "Stakeholder", "reads"),
-    KnownRole(Role.GUEST.value, "Guest", "sees what they are asked about or granted"),
-    KnownRole(Role.ADMIN.value, "Administrator", "changes everything"),
-)
-BUILT_IN_ROLES: Mapping[str, KnownRole] = {role.key: role for role in _BUILT_IN}
+BUILT_IN_ROLES: Mapping[str, KnownRole] = {
+    key: KnownRole(key, name, words) for key, (name, words) in vocabulary.BUILT_IN_ROLES.items()
+}
 
 
 async def known_roles(tx: Tx) -> list[KnownRole]:
     """Return the built-in roles and the organisation's own."""
     own = await access_queries.roles(tx)
-    return [*_BUILT_IN, *(KnownRole(role.key, role.name, role.description) for role in own)]
+    return [*BUILT_IN_ROLES.values(), *(KnownRole(role.key, role.name, role.description) for role in own)]
