@@ -15,7 +15,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import Entry
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID, Alert, AlertStatus
-from tocsin.api.base.body import Body, NoBody, ids_in, naming
+from tocsin.api.base.body import Body, NoBody, ids_in, naming, writes, written
 from tocsin.api.base.http import (
     MORE_PARAMETERS,
     Cursor,
@@ -31,7 +31,7 @@ from tocsin.api.base.http import (
 )
 from tocsin.api.shapes.alerts import AlertOut, pagings, shape, shape_ended, write_alert
 from tocsin.api.shapes.deliveries import DeliveryOut, write_delivery
-from tocsin.api.shapes.incidents import IncidentOut, Severity
+from tocsin.api.shapes.incidents import IncidentOut
 from tocsin.api.shapes.incidents import shape as shape_incident
 from tocsin.api.shapes.signals import SignalOut, write_signal
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -39,6 +39,7 @@ from tocsin.edge.cursors import read_moment, read_place
 from tocsin.identity.access import P
 from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
+from tocsin.incidents.fields import Severity, Written
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Problem
 from tocsin.kit.search import AT_LEAST, NARROWED
@@ -77,13 +78,11 @@ class EndAlert(Body, kw_only=True):
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
 
 
+@writes(Written, null_is_unset=True)
 class DeclareFromAlert(Body, kw_only=True):
     """What is left out is filled in from the alert."""
 
     example: ClassVar[Mapping[str, Any]] = {"severity": 1}
-    title: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    summary: Annotated[str, msgspec.Meta(max_length=20_000)] = ""
-    severity: Severity | None = None
     page_others: bool = False
 
 
@@ -271,11 +270,9 @@ async def declare_incident_from_alert(
         incident = await incident_service.declare(
             tx,
             who,
-            title=data.title,
-            summary=data.summary,
-            severity=data.severity,
             alert_id=await queries.id_of(tx, who.access, id),
             page_others=data.page_others,
+            **written(data, Written),
         )
         shaped = await shape_incident(tx, context, who, incident)
     return answer(shaped, version=shaped.version, status=201)

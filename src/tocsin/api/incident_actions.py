@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body, NoBody, naming
 from tocsin.api.base.http import Id, IfMatch, answer, read_if_match, reference
-from tocsin.api.shapes.incidents import IncidentOut, Severity, shape
+from tocsin.api.shapes.incidents import IncidentOut, shape
 from tocsin.api.shapes.pages import PageOut, write_page
 from tocsin.api.shapes.targets import Target, read_targets
 from tocsin.edge.context import Ctx, Who
@@ -19,6 +19,7 @@ from tocsin.edge.rights import Right
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID
 from tocsin.incidents import lifecycle, service
+from tocsin.incidents.fields import Severity
 from tocsin.incidents.model import CancelReason, Status
 from tocsin.incidents.service import ending, paging
 from tocsin.oncall.escalation import PageTarget

@@ -12,7 +12,7 @@ from litestar import Response, Router, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.alerts.model import ALERT_ID
-from tocsin.api.base.body import Body, naming
+from tocsin.api.base.body import Body, naming, writes, written
 from tocsin.api.base.http import (
     Cursor,
     Id,
@@ -27,7 +27,7 @@ from tocsin.api.base.http import (
     reference,
     searchable,
 )
-from tocsin.api.shapes.incidents import IncidentOut, Severity, shape, shape_all
+from tocsin.api.shapes.incidents import IncidentOut, shape, shape_all
 from tocsin.api.shapes.owners import read_owners
 from tocsin.api.shapes.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -35,22 +35,20 @@ from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID
 from tocsin.identity.service import MOST_OWNERS
-from tocsin.incidents import lifecycle, queries, service
+from tocsin.incidents import queries, service
+from tocsin.incidents.fields import Corrected, Severity, Written
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
-from tocsin.incidents.service import checks, paging
+from tocsin.incidents.service import paging
 from tocsin.kit.search import AT_LEAST, NARROWED
 from tocsin.oncall.model import PagingTrouble
 
 _PAGING = "Help was asked for in vain: `unreached`, no message has reached anybody; `unanswered`, nobody answered."
 _SEARCH = f"Searches title, summary and number. {AT_LEAST}"
-Tags = Annotated[
-    list[Annotated[str, msgspec.Meta(max_length=checks.TAG_LIMIT)]],
-    msgspec.Meta(max_length=checks.MOST_TAGS, description="Words to find it by; in lower case, without commas."),
-]
 _Place = tuple[Severity, AwareTime, UUID]
 
 
+@writes(Written, null_is_unset=True)
 class DeclareIncident(Body, kw_only=True):
     """What is going wrong. From an alert, what is left out is filled in from it."""
 
@@ -60,30 +58,20 @@ class DeclareIncident(Body, kw_only=True):
         "severity": 1,
     }
 
-    title: Annotated[str, msgspec.Meta(max_length=checks.TITLE_LIMIT)] = ""
-    summary: Annotated[str, msgspec.Meta(max_length=checks.SUMMARY_LIMIT, description="Markdown.")] = ""
-    severity: Severity | None = None
-    tags: Tags = msgspec.field(default_factory=list[str])
     alert_id: str | None = None
     page_others: bool = False
-    started_at: datetime | None = None
     lead_id: str | None = None
     team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | None = None
     is_private: bool | None = None
     page: Annotated[list[Target], msgspec.Meta(max_length=paging.MANY)] = msgspec.field(default_factory=list[Target])
 
 
+@writes(Corrected)
 class EditIncident(Body, kw_only=True):
     """A merge patch: only the fields that are there change."""
 
     example: ClassVar[Mapping[str, Any]] = {"title": "Checkout is slow", "severity": 2}
 
-    title: Annotated[str, msgspec.Meta(max_length=checks.TITLE_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
-    summary: Annotated[str, msgspec.Meta(max_length=checks.SUMMARY_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
-    severity: Severity | msgspec.UnsetType = msgspec.UNSET
-    tags: Tags | msgspec.UnsetType = msgspec.UNSET
-    started_at: datetime | msgspec.UnsetType = msgspec.UNSET
-    resolution_note: Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT)] | msgspec.UnsetType = msgspec.UNSET
     team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | msgspec.UnsetType = msgspec.UNSET
     is_private: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -150,16 +138,12 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
             incident = await service.declare(
                 tx,
                 who,
-                title=data.title,
-                summary=data.summary,
-                severity=data.severity,
-                tags=data.tags,
                 alert_id=ALERT_ID.read(data.alert_id) if data.alert_id is not None else None,
                 page_others=data.page_others,
-                started_at=moment("started_at", data.started_at),
                 lead_id=lead_id,
                 targets=read_targets("page", data.page),
                 owners=read_owners(data.team_ids, data.is_private),
+                **written(data, Written),
             )
         shaped = await shape(tx, context, who, incident)
     return answer(shaped, version=shaped.version, status=201)
@@ -181,15 +165,8 @@ async def edit_incident(
 
     `resolution_note` corrects the note of an incident that is resolved or closed; the old one stays in the record.
     """
-    changes = service.IncidentChanges(
-        title=data.title,
-        summary=data.summary,
-        started_at=moment("started_at", data.started_at),
-        severity=data.severity,
-        tags=data.tags,
-        resolution_note=data.resolution_note,
-        owners=read_owners(given(data.team_ids), given(data.is_private)),
-    )
+    owners = read_owners(given(data.team_ids), given(data.is_private))
+    changes = service.IncidentChanges(owners=owners, **written(data, Corrected))
     async with context.begin() as tx:
         incident = await service.update(tx, who, reference(id), changes, if_version=read_if_match(if_match))
         shaped = await shape(tx, context, who, incident)

@@ -9,9 +9,9 @@ the address.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
+from tocsin.api.base.http import moment
 from tocsin.api.base.wording import sentence
 from tocsin.kit.errors import FieldError, Invalid, NotFound, Unreadable, WrongType
 from tocsin.kit.ids import IdKind
@@ -41,6 +42,46 @@ class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]]
     refs: ClassVar[Mapping[str, IdKind]] = {}
+
+
+B = TypeVar("B", bound=Body)
+F = TypeVar("F", bound=Mapping[str, Any])
+
+
+def writes(fields: type[Mapping[str, Any]], *, null_is_unset: bool = False) -> Callable[[type[B]], type[B]]:
+    """Put the fields that a domain declares (a `TypedDict`) before those that a body has itself; none is required.
+
+    `written` reads them. `null_is_unset`: a null says nothing, where a merge patch would have to take something away.
+    """
+
+    def with_fields(body: type[B]) -> type[B]:
+        own = [(each.name, each.type, _default(each)) for each in msgspec.structs.fields(body)]
+        taken = [
+            (name, kind | None | msgspec.UnsetType if null_is_unset else kind | msgspec.UnsetType, msgspec.UNSET)
+            for name, kind in get_type_hints(fields, include_extras=True).items()
+        ]
+        said = {"__doc__": body.__doc__, "example": body.example, "refs": body.refs}
+        made = msgspec.defstruct(
+            body.__name__, [*taken, *own], bases=(Body,), module=body.__module__, namespace=said, kw_only=True
+        )
+        return cast("type[B]", made)
+
+    return with_fields
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default
+
+
+def written(body: Body, fields: type[F]) -> F:
+    """Return what a body says of the fields that it `writes`; times are in UTC."""
+    said = {name: getattr(body, name) for name in fields.__annotations__}
+    return cast(
+        "F",
+        {name: moment(name, value) for name, value in said.items() if value is not None and value is not msgspec.UNSET},
+    )
 
 
 class NoBody(Body, kw_only=True):

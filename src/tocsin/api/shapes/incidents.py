@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -25,8 +24,6 @@ from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
-
-Severity = Annotated[int, msgspec.Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
 
 
 class Reporter(msgspec.Struct):

@@ -14,11 +14,10 @@ from tocsin.events.log import emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service import forget_answers
-from tocsin.incidents import comment_queries, commenting, queries
+from tocsin.incidents import checks, comment_queries, commenting, queries
 from tocsin.incidents.comment_queries import Written
 from tocsin.incidents.model import COMMENT_ID, Comment, CommentRevision, Incident
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.service import checks
 from tocsin.kit.ids import new_id
 
 COMMENT_LIMIT = 10_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Unpack, cast
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
@@ -18,8 +18,10 @@ from tocsin.identity import service as organisation
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, set_owners
+from tocsin.incidents import checks
+from tocsin.incidents.fields import Written, write
 from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Status
-from tocsin.incidents.service import checks, leading
+from tocsin.incidents.service import leading
 from tocsin.incidents.service.linking import link, must_be_free
 from tocsin.incidents.service.paging import page
 from tocsin.incidents.service.people import add_joined, give_role, note_taken_on
@@ -51,16 +53,12 @@ async def declare(
     tx: Tx,
     who: Actor,
     *,
-    title: str = "",
-    summary: str = "",
-    severity: int | None = None,
-    tags: Iterable[str] = (),
     alert_id: UUID | None = None,
     page_others: bool = False,
-    started_at: datetime | None = None,
     lead_id: UUID | None = None,
     targets: Sequence[PageTarget] = (),
     owners: Owners = AS_THEY_ARE,
+    **written: Unpack[Written],
 ) -> Incident:
     """Declare an incident; the person who does becomes a joined responder and, unless `lead_id` names one, its lead.
 
@@ -76,21 +74,13 @@ async def declare(
     alert = (await alert_queries.lock_many(tx, who.access.reach, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, who, [alert] if alert else [])
-    draft = _draft(alert) if alert is not None else None
-    incident = _new_incident(
-        tx,
-        who,
-        title=checks.title(title.strip() or (draft.title if draft else "")),
-        summary=checks.summary(summary.strip() or (draft.summary if draft else "")),
-        severity=checks.severity(severity) if severity is not None else draft.severity if draft else DEFAULT_SEVERITY,
-        started_at=checks.started_at(tx, started_at) if started_at else alert.created_at if alert else tx.now,
-    )
+    incident = _new_incident(tx, who)
+    write(tx, incident, _filled_in(tx, written, alert))
     if alert is not None:
         # What is private to a source stays so in the incident, unless somebody decides otherwise.
         (source,) = await alert_queries.sources_of(tx, [alert.source_id])
         incident.team_ids, incident.is_private = list(source.team_ids), source.is_private
     await set_owners(tx, who, incident, owners)
-    incident.tags = checks.tags(tags)
     incident.number, incident.reference = await organisation.next_incident_number(tx)
     tx.session.add(incident)
     await tx.session.flush()
@@ -120,14 +110,11 @@ async def declare(
     return incident
 
 
-def _new_incident(tx: Tx, who: Actor, *, title: str, summary: str, severity: int, started_at: datetime) -> Incident:
+def _new_incident(tx: Tx, who: Actor) -> Incident:
     return Incident(
         id=new_id(),
         number=0,
         reference="",
-        title=title,
-        summary=summary,
-        severity=severity,
         status=Status.DECLARED,
         round=0,
         reporter_id=who.user_id,
@@ -138,7 +125,6 @@ def _new_incident(tx: Tx, who: Actor, *, title: str, summary: str, severity: int
         resolution_note="",
         cancel_reason=None,
         duplicate_of_id=None,
-        started_at=started_at,
         declared_at=tx.now,
         acknowledged_at=None,
         mitigated_at=None,
@@ -150,6 +136,21 @@ def _new_incident(tx: Tx, who: Actor, *, title: str, summary: str, severity: int
         updated_at=tx.now,
         version=1,
     )
+
+
+def _filled_in(tx: Tx, written: Written, alert: Alert | None) -> Written:
+    """Return all that the incident begins with: what somebody wrote, and where that is blank what the alert says."""
+    begins: Written = {"title": "", "severity": DEFAULT_SEVERITY, "started_at": tx.now}
+    if alert is not None:
+        draft = _draft(alert)
+        begins = {
+            "title": draft.title,
+            "summary": draft.summary,
+            "severity": draft.severity,
+            "started_at": alert.created_at,
+        }
+    said = {name: value for name, value in written.items() if not isinstance(value, str) or value.strip()}
+    return cast("Written", {**begins, **said})
 
 
 def _draft(alert: Alert) -> Draft:

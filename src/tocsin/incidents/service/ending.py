@@ -18,10 +18,10 @@ from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor, User
-from tocsin.incidents import lifecycle, queries
+from tocsin.incidents import checks, lifecycle, queries
 from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.service import checks, leading
+from tocsin.incidents.service import leading
 from tocsin.incidents.service.linking import link, unlink
 from tocsin.incidents.service.people import add_joined
 from tocsin.kit.errors import Conflict, Invalid, NotFound

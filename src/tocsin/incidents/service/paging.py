@@ -15,10 +15,9 @@ from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
-from tocsin.incidents import lifecycle, queries
+from tocsin.incidents import checks, lifecycle, queries
 from tocsin.incidents.model import Incident, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.service import checks
 from tocsin.incidents.service.people import add_paged, answer, may_answer, own_pages, take_on
 from tocsin.kit.errors import Denied, Invalid, NotFound
 from tocsin.notifications.model import Urgency

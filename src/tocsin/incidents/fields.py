@@ -1,0 +1,128 @@
+"""What people write into an incident: each field once, with its type, its limits, its check, and how a page edits it.
+
+A body of the API takes these fields by `writes` (`api.base.body`), the page of an incident has a form for each that
+says how (`form`), and declaring and editing go through `write`. A field with rules of its own, such as the status,
+has a use case of its own instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypedDict, cast
+
+from msgspec import Meta
+
+from tocsin.db.engine import Tx
+from tocsin.identity.access import P
+from tocsin.incidents import checks, lifecycle
+from tocsin.incidents.model import Incident
+
+Severity = Annotated[int, Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
+Tag = Annotated[str, Meta(max_length=checks.TAG_LIMIT)]
+# What a page offers: one line, a text in Markdown, words with commas between them; None for what has its own control.
+Form = Literal["line", "text", "words"]
+
+
+class Written(TypedDict, total=False):
+    """What an incident is declared with, and what can be changed afterwards; what is not there is not changed."""
+
+    title: Annotated[str, Meta(max_length=checks.TITLE_LIMIT)]
+    summary: Annotated[str, Meta(max_length=checks.SUMMARY_LIMIT, description="Markdown.")]
+    severity: Severity
+    tags: Annotated[
+        list[Tag],
+        Meta(max_length=checks.MOST_TAGS, description="Words to find it by; in lower case, without commas."),
+    ]
+    started_at: datetime
+
+
+class Corrected(Written, total=False):
+    """What can be changed of an incident: also the note of one that is resolved or closed."""
+
+    resolution_note: Annotated[str, Meta(max_length=lifecycle.NOTE_LIMIT)]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `write` checks a value and puts it into an incident; `told` is how the record shows it.
+
+    `told` is None where an event of its own says that it changed.
+    """
+
+    name: str
+    write: Callable[[Tx, Incident, Any], None]
+    told: Callable[[Any], str] | None = str
+    needs: P = P.INCIDENT_EDIT
+    label: str = ""
+    form: Form | None = None
+    limit: int | None = None
+    hint: str = ""
+
+    def value(self, incident: Incident) -> Any:
+        """Return what the incident says."""
+        return getattr(incident, self.name)
+
+
+def _checked(name: str, check: Callable[[Any], Any]) -> Callable[[Tx, Incident, Any], None]:
+    def write(_: Tx, incident: Incident, value: Any) -> None:
+        setattr(incident, name, check(value))
+
+    return write
+
+
+def _start(tx: Tx, incident: Incident, at: datetime) -> None:
+    incident.started_at = checks.started_at(tx, at, incident)
+
+
+def _note(_: Tx, incident: Incident, note: str) -> None:
+    lifecycle.correct_note(incident, note)
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field("title", _checked("title", checks.title), label="Title", form="line", limit=checks.TITLE_LIMIT),
+        Field(
+            "summary",
+            _checked("summary", checks.summary),
+            label="Summary",
+            form="text",
+            limit=checks.SUMMARY_LIMIT,
+            hint="What is broken, for whom, since when, and what is being done. Markdown works.",
+        ),
+        Field("severity", _checked("severity", checks.severity), told=None),
+        Field("started_at", _start, told=datetime.isoformat),
+        Field(
+            "tags",
+            _checked("tags", checks.tags),
+            told=", ".join,
+            label="Tags",
+            form="words",
+            hint="Words to find it by, with commas between them.",
+        ),
+        Field(
+            "resolution_note",
+            _note,
+            needs=P.INCIDENT_RESOLVE,
+            label="Resolution note",
+            form="text",
+            limit=lifecycle.NOTE_LIMIT,
+            hint="The note as it was stays in the timeline. Markdown works.",
+        ),
+    )
+}
+
+
+def write(tx: Tx, incident: Incident, written: Written) -> None:
+    """Check what was written and put it into the incident, field by field; every refusal names its field."""
+    given = cast("Mapping[str, Any]", written)
+    for name, field in FIELDS.items():
+        if name in given:
+            field.write(tx, incident, given[name])
+
+
+def said(incident: Incident) -> dict[str, str]:
+    """Return what the incident says, as the record shows it; what an event of its own tells of is left out."""
+    return {name: field.told(field.value(incident)) for name, field in FIELDS.items() if field.told is not None}
