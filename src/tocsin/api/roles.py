@@ -10,7 +10,8 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 
 from tocsin.api.base.body import Body
-from tocsin.api.base.http import Cursor, IfMatch, Limit, Listing, Time, answer, given, listing, read_if_match
+from tocsin.api.base.http import Cursor, IfMatch, Limit, Listing, Time, answer, listing, read_if_match
+from tocsin.api.base.resource import fields_of
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.events.vocabulary import BUILT_IN_ROLES
@@ -113,7 +114,7 @@ async def edit_role(
     context: Ctx, who: Who, key: FromPath[str], data: JSONBody[EditRole], if_match: IfMatch = None
 ) -> Response[RoleOut]:
     """Change a role of one's own (JSON merge patch), and what everybody who has it may do from now on."""
-    changes = identity.RoleChanges(given(data.name), given(data.description), given(data.permissions))
+    changes = identity.RoleChanges(**fields_of(data))
     async with context.begin() as tx:
         role = await identity.update_role(tx, who, key, changes, if_version=read_if_match(if_match))
     return answer(_write(role), version=role.version)

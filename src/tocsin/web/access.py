@@ -154,7 +154,9 @@ async def _show_role(
 
 async def _edit_role(tx: Tx, who: Actor, key: str, form: Form) -> None:
     """Form fields: name, description, permissions (repeated), version."""
-    changes = identity.RoleChanges(form.text("name"), form.text("description"), form.texts("permissions"))
+    changes = identity.RoleChanges(
+        name=form.text("name"), description=form.text("description"), permissions=form.texts("permissions")
+    )
     await identity.update_role(tx, who, key, changes, if_version=form.version())
 
 

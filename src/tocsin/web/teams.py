@@ -204,7 +204,9 @@ def _incident(each: Incident) -> Owned:
 
 async def _edit(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Form fields: name, description, is_private, version."""
-    changes = identity.TeamChanges(form.text("name"), form.text("description"), form.text("is_private") == "1")
+    changes = identity.TeamChanges(
+        name=form.text("name"), description=form.text("description"), is_private=form.text("is_private") == "1"
+    )
     await identity.update_team(tx, who, TEAM_ID.read(id), changes, if_version=form.version())
 
 

@@ -4,71 +4,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-from sqlalchemy.exc import IntegrityError
+from typing import TypedDict, Unpack
 
 from tocsin.db.engine import Tx
-from tocsin.db.records import insert_record
-from tocsin.events.base import Change
-from tocsin.events.configuration import (
-    ConfigurationChanged,
-    ConfigurationCreated,
-    ConfigurationDeleted,
-    UserLostRights,
-)
+from tocsin.events.configuration import UserLostRights
 from tocsin.events.log import emit
 from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied, loses_roles
 from tocsin.identity.access_queries import anew, count_roles, lock_role, people_with_role, permissions_of, uses_of_role
 from tocsin.identity.accounts import clean_description, clean_name
+from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor, CustomRole
 from tocsin.identity.permission import must_not_exceed
 from tocsin.kit.changes import must_be_current
 from tocsin.kit.errors import Conflict, Invalid
-from tocsin.kit.ids import new_id
 
 LONGEST_DESCRIPTION = 500
 # A few are looked through with each request; more than this nobody could tell apart.
 MOST_ROLES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class RoleChanges:
-    """What to change about a role; None leaves a field as it is."""
+class RoleChanges(TypedDict, total=False):
+    """What to change about a role; what is not there stays as it is. `permissions` are all that it is to have."""
 
-    name: str | None = None
-    description: str | None = None
-    permissions: Iterable[str] | None = None
+    name: str
+    description: str
+    permissions: Iterable[str]
 
 
-async def create_role(
-    tx: Tx, who: Actor, *, name: str, description: str = "", permissions: Iterable[str]
-) -> CustomRole:
+async def create_role(tx: Tx, who: Actor, **written: Unpack[RoleChanges]) -> CustomRole:
     """Make a role; its key comes from its name and stays. Raises `Invalid` for a name that is taken.
 
     Nobody makes a role that may do more than they may themselves.
     """
     who.must(P.ACCESS_MANAGE)
-    title, allowed = _clean_title(name), clean_permissions(permissions)
-    must_not_exceed(who, implied(allowed))
-    key = _key_of(title)
+    must_not_exceed(who, implied(clean_permissions(written.get("permissions", ()))))
     if await count_roles(tx) >= MOST_ROLES:
         raise Conflict(f"There are {MOST_ROLES} roles already. Delete one that nobody has.", code="role.many")
-    row = {
-        "id": new_id(),
-        "key": key,
-        "name": title,
-        "description": clean_description(description, LONGEST_DESCRIPTION),
-        "permissions": sorted(allowed),
-        "created_at": tx.now,
-        "updated_at": tx.now,
-    }
-    role = await insert_record(tx, CustomRole, row)
-    if role is None or key in BUILT_IN:
-        raise _taken()
-    await emit(tx, ConfigurationCreated(actor=who.ref, kind="role", id=role.id, title=title))
-    return role
+    return await _ROLES.create(tx, who, written, key=_key_of(_clean_title(written.get("name", ""))))
 
 
 async def update_role(
@@ -85,31 +58,9 @@ async def update_role(
     who.must(P.ACCESS_MANAGE)
     before = permissions_of(role.key, role.permissions)
     must_not_exceed(who, before)
-    changed: list[Change] = []
-    if changes.name is not None and (title := _clean_title(changes.name)) != role.name:
-        changed.append(Change(field="name", old=role.name, new=title))
-        role.name = title
-    if (
-        changes.description is not None
-        and (text := clean_description(changes.description, LONGEST_DESCRIPTION)) != role.description
-    ):
-        changed.append(Change(field="description", old=role.description, new=text))
-        role.description = text
-    if changes.permissions is not None and (allowed := sorted(clean_permissions(changes.permissions))) != sorted(
-        role.permissions
-    ):
-        must_not_exceed(who, implied(Permission(word) for word in allowed))
-        changed.append(Change(field="permissions", old=", ".join(role.permissions), new=", ".join(allowed)))
-        role.permissions = list(allowed)
-    if not changed:
-        return role
-    role.version += 1
-    role.updated_at = tx.now
-    try:
-        await tx.session.flush()
-    except IntegrityError as error:
-        raise _taken() from error
-    await emit(tx, ConfigurationChanged(actor=who.ref, kind="role", id=role.id, title=role.name, changes=changed))
+    if "permissions" in changes:
+        must_not_exceed(who, implied(clean_permissions(changes["permissions"])))
+    await _ROLES.change(tx, who, role, changes)
     if loses_roles(before, permissions_of(role.key, role.permissions)):
         people = await people_with_role(tx, key)
         await emit(tx, *(UserLostRights(actor=who.ref, user_id=each.id, user_name=each.name) for each in people))
@@ -124,8 +75,7 @@ async def delete_role(tx: Tx, who: Actor, key: str) -> None:
     uses = await uses_of_role(tx, key)
     if uses:
         raise Conflict(f"“{role.name}” is in use: {', '.join(uses)}. Give them another role first.", code="role.in_use")
-    await tx.session.delete(role)
-    await emit(tx, ConfigurationDeleted(actor=who.ref, kind="role", id=role.id, title=role.name))
+    await _ROLES.delete(tx, who, role)
 
 
 def clean_permissions(words: Iterable[str]) -> Permissions:
@@ -151,8 +101,22 @@ def _key_of(title: str) -> str:
     key = re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60]
     if not key:
         raise Invalid("name", "Use a name with letters or digits of the Latin alphabet.", code="invalid")
+    if key in BUILT_IN:
+        raise _taken()
     return key
 
 
 def _taken() -> Invalid:
     return Invalid("name", "There is a role of this name already.", code="taken")
+
+
+_ROLES = Configuration(
+    CustomRole,
+    "role",
+    "role",
+    {
+        "name": _clean_title,
+        "description": lambda text: clean_description(text, LONGEST_DESCRIPTION),
+        "permissions": lambda words: sorted(clean_permissions(words)),
+    },
+)

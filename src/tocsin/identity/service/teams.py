@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, TypedDict, Unpack, cast
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
+from msgspec import Meta
 
 from tocsin.db.engine import Tx
-from tocsin.db.records import insert_record
 from tocsin.events.base import Change, yes_or_no
-from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserLostRights
+from tocsin.events.configuration import UserLostRights
 from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.access import MEMBERS, SCOPED, P, loses_roles
 from tocsin.identity.access_queries import accesses, anew, hold_role
-from tocsin.identity.accounts import clean_description, clean_name
+from tocsin.identity.accounts import LONGEST_NAME, clean_description, clean_name
+from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor, Team, User
-from tocsin.kit.changes import UNSET, UnsetType, must_be_current
+from tocsin.kit.changes import must_be_current
 from tocsin.kit.errors import Denied, Invalid
-from tocsin.kit.ids import new_id
 
 LONGEST_DESCRIPTION = 2000
 MOST_MEMBERS = 500
@@ -29,24 +27,27 @@ MOST_MEMBERS = 500
 Members = Mapping[UUID, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class TeamChanges:
-    """What to change about a team."""
+class TeamChanges(TypedDict, total=False):
+    """What to change about a team; what is not there stays as it is."""
 
-    name: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    is_private: bool | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=LONGEST_NAME)]
+    description: Annotated[str, Meta(max_length=LONGEST_DESCRIPTION)]
+    is_private: bool
 
 
-async def create_team(
-    tx: Tx,
-    who: Actor,
-    *,
-    name: str,
-    description: str = "",
-    is_private: bool = False,
-    members: Members | None = None,
-) -> Team:
+_TEAMS = Configuration(
+    Team,
+    "team",
+    "team",
+    {
+        "name": clean_name,
+        "description": lambda text: clean_description(text, LONGEST_DESCRIPTION),
+        "is_private": bool,
+    },
+)
+
+
+async def create_team(tx: Tx, who: Actor, *, members: Members | None = None, **written: Unpack[TeamChanges]) -> Team:
     """Create a team with its first members; raises `Invalid` for a name that is taken or an unknown person."""
     who.must(P.TEAM_MANAGE)
     wanted = members or {}
@@ -54,18 +55,8 @@ async def create_team(
         raise _too_many()
     people = await _people(tx, wanted, ())
     await _must_allow(tx, who, wanted.values(), frozenset())
-    values = {
-        "id": new_id(),
-        "name": clean_name(name),
-        "description": clean_description(description, LONGEST_DESCRIPTION),
-        "is_private": is_private,
-        "created_at": tx.now,
-    }
-    team = await insert_record(tx, Team, values)
-    if team is None:
-        raise _taken()
+    team = await _TEAMS.create(tx, who, written)
     await queries.add_members(tx, team.id, {id: wanted[id] for id in people})
-    await emit(tx, ConfigurationCreated(actor=who.ref, kind="team", id=team.id, title=team.name))
     return team
 
 
@@ -74,23 +65,7 @@ async def update_team(
 ) -> Team:
     """Rename or describe a team, or make it private or open: what it owns is hidden or shown by that at once."""
     who, team = await _lock(tx, who, team_id, if_version)
-    changed: list[Change] = []
-    if changes.name is not UNSET and (name := clean_name(changes.name)) != team.name:
-        changed.append(Change(field="name", old=team.name, new=name))
-        team.name = name
-    if (
-        changes.description is not UNSET
-        and (told := clean_description(changes.description, LONGEST_DESCRIPTION)) != team.description
-    ):
-        changed.append(Change(field="description", old=team.description, new=told))
-        team.description = told
-    if changes.is_private is not UNSET and changes.is_private != team.is_private:
-        changed.append(Change(field="is_private", old=yes_or_no(team.is_private), new=yes_or_no(changes.is_private)))
-        team.is_private = changes.is_private
-    try:
-        return await _changed(tx, who, team, changed)
-    except IntegrityError as error:
-        raise _taken() from error
+    return await _TEAMS.change(tx, who, team, changes)
 
 
 async def archive_team(tx: Tx, who: Actor, team_id: UUID) -> Team:
@@ -109,7 +84,7 @@ async def _set_archived(tx: Tx, who: Actor, team_id: UUID, *, archived: bool) ->
         return team
     team.archived_at = tx.now if archived else None
     change = Change(field="archived", old=yes_or_no(not archived), new=yes_or_no(archived))
-    return await _changed(tx, who, team, [change])
+    return await _TEAMS.change(tx, who, team, {}, change)
 
 
 async def update_members(
@@ -166,7 +141,7 @@ async def _replace(
     await queries.remove_members(tx, team.id, changed)
     await queries.add_members(tx, team.id, {id: role for id, role in wanted.items() if id in changed})
     change = Change(field="members", old=_names(before.values()), new=_names((people[id], wanted[id]) for id in wanted))
-    await _changed(tx, who, team, [change])
+    await _TEAMS.change(tx, who, team, {}, change)
     can = await accesses(tx, changed)
     everybody = people | {id: person for id, (person, _) in before.items()}
     lost = [id for id in sorted(changed) if loses_roles(could[id].of_team(team.id), can[id].of_team(team.id))]
@@ -182,14 +157,6 @@ async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: int | None) -> tu
     who.must(P.TEAM_MANAGE, on=team)
     must_be_current(team.version, if_version, "changed this team")
     return who, team
-
-
-async def _changed(tx: Tx, who: Actor, team: Team, changes: list[Change]) -> Team:
-    if changes:
-        team.version += 1
-        await tx.session.flush()
-        await emit(tx, ConfigurationChanged(actor=who.ref, kind="team", id=team.id, title=team.name, changes=changes))
-    return team
 
 
 async def _must_allow(tx: Tx, who: Actor, roles: Iterable[str | None], in_team: Collection[P]) -> None:
@@ -222,7 +189,3 @@ def _names(members: Iterable[tuple[User, str | None]]) -> str:
 
 def _too_many() -> Invalid:
     return Invalid("members", f"At most {MOST_MEMBERS} people can be in a team.", code="count")
-
-
-def _taken() -> Invalid:
-    return Invalid("name", "There is a team of this name already.", code="taken")
