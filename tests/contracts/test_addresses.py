@@ -156,4 +156,7 @@ def test_only_one_place_says_where_to_go() -> None:
 def test_no_installation_stands_below_a_place_of_the_site() -> None:
     """F140: there one could not tell whether a proxy has taken the path off."""
     first = {route.path.strip("/").partition("/")[0] for route in make_site().routes}
-    assert {each for each in first if each and "{" not in each} | {"in", "compat"} == settings.OWN_PLACES
+    places = {each for each in first if each and "{" not in each} | {"in", "compat"}
+    assert places == settings.OWN_PLACES, (
+        "Name each in `OWN_PLACES` (settings/values.py): no installation may be there."
+    )

@@ -1,49 +1,71 @@
-"""Areas of pages and of the API: what each says of itself leads somewhere."""
+"""Areas do not know each other: what two of them need stands below them.
+
+In `parts` and `shapes` stands what belongs to the product's things, in `base` what any page or resource is made with.
+An area is a folder or a module in `web` or `api`; it is there by being there.
+"""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-from litestar.routes import HTTPRoute
 
-from tocsin.app import make_site
-from tocsin.identity import model as identity
-from tocsin.kit.ids import IdKind, kinds
-from tocsin.web.base import navigation
-from tocsin.web.base.navigation import Entry, Group
+import tocsin
 
-
-def _pages() -> set[str]:
-    return {route.path for route in make_site().routes if isinstance(route, HTTPRoute) and "GET" in route.methods}
+ROOT = Path(tocsin.__file__).parent
+# What areas import, the highest first.
+BELOW = {"web": ("parts", "base"), "api": ("shapes", "base")}
 
 
-def test_the_navigation_leads_to_pages() -> None:
-    """F114: an entry that leads nowhere would be found by people only."""
-    places = {entry.path for entries in navigation.everything().values() for entry in entries}
-    assert places and places <= _pages()
+def areas(surface: str) -> list[str]:
+    found = {
+        path.stem for path in (ROOT / surface).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    return sorted(found - {"__init__", *BELOW[surface]})
 
 
-def test_two_entries_with_one_place_or_one_shortcut_are_refused() -> None:
-    """F114: two shortcuts alike would open whichever comes first."""
-    known = next(entry for entries in navigation.everything().values() for entry in entries if entry.keys)
-    for twin in (
-        Entry(known.path, "x", "Twin", Group.NOW, 99),
-        Entry("/twin", "x", "Twin", Group.NOW, 99, keys=known.keys),
-    ):
-        with pytest.raises(ValueError, match="already"):
-            navigation.register([twin])
-    assert "/twin" not in {entry.path for entries in navigation.everything().values() for entry in entries}
+def modules(surface: str, area: str) -> list[Path]:
+    place = ROOT / surface / area
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
 
 
-def test_what_has_a_page_has_it_where_its_ids_say() -> None:
-    """F140: links are made from the folder of a kind of ids."""
-    folders = {kind.folder for kind in kinds() if kind.folder}
-    pages = _pages()
-    assert folders
-    assert all(any(page.startswith(f"{folder}/{{") for page in pages) for folder in folders)
+def imported(source: str, surface: str) -> Iterator[str]:
+    """The areas, and what is below them, that a module imports: by their names below `tocsin.<surface>`."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{each.name}" for each in node.names]
+        for name in names:
+            match name.split("."):
+                case ["tocsin", of, part, *_] if of == surface:
+                    yield part
 
 
-def test_ids_that_are_taken_are_refused() -> None:
-    """F001: a prefix says what an id is of."""
-    for name, prefix in (("user", "xyz"), ("somebody", identity.USER_ID.prefix)):
-        with pytest.raises(ValueError, match="already"):
-            IdKind(name, prefix)
+@pytest.mark.parametrize("surface", BELOW)
+def test_areas_do_not_import_each_other(surface: str) -> None:
+    """Nor does what is below them import an area, or `base` the rest."""
+    known = areas(surface)
+    assert known
+    allowed = {area: {area, *BELOW[surface]} for area in known}
+    allowed |= {part: set(BELOW[surface][at:]) for at, part in enumerate(BELOW[surface])}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {part}"
+        for area, may in allowed.items()
+        for path in modules(surface, area)
+        for part in imported(path.read_text(), surface)
+        if part not in may
+    ]
+    assert wrong == [], f"Put what both need into {' or '.join(BELOW[surface])}."
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import tocsin.web.teams", "from tocsin.web.teams import pages", "from tocsin.web import teams, parts"],
+)
+def test_every_way_to_import_is_seen(source: str) -> None:
+    """So that the claim above can fail."""
+    assert "teams" in list(imported(source, "web"))

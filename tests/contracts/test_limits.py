@@ -12,8 +12,7 @@ import pytest
 import tocsin
 from tests.world import World
 from tocsin.identity.service import MOST_OWNERS
-from tocsin.incidents import lifecycle
-from tocsin.incidents import checks
+from tocsin.incidents import checks, lifecycle
 from tocsin.incidents.service import comments, ending, linking, paging
 
 TEMPLATES = Path(tocsin.__file__).parent / "web" / "templates"
