@@ -9,7 +9,7 @@ the address.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 from uuid import UUID
@@ -48,16 +48,19 @@ B = TypeVar("B", bound=Body)
 F = TypeVar("F", bound=Mapping[str, Any])
 
 
-def writes(fields: type[Mapping[str, Any]], *, null_is_unset: bool = False) -> Callable[[type[B]], type[B]]:
-    """Put the fields that a domain declares (a `TypedDict`) before those that a body has itself; none is required.
+def writes(
+    fields: type[Mapping[str, Any]], *, require: Sequence[str] = (), null_is_unset: bool = False
+) -> Callable[[type[B]], type[B]]:
+    """Put the fields that a domain declares (a `TypedDict`) before those that a body has itself.
 
-    `written` reads them. `null_is_unset`: a null says nothing, where a merge patch would have to take something away.
+    `require` names those that have to be there. `null_is_unset`: a null says nothing, where a merge patch would have to
+    take something away; `written` leaves it out.
     """
 
     def with_fields(body: type[B]) -> type[B]:
         own = [(each.name, each.type, _default(each)) for each in msgspec.structs.fields(body)]
         taken = [
-            (name, kind | None | msgspec.UnsetType if null_is_unset else kind | msgspec.UnsetType, msgspec.UNSET)
+            (name, kind) if name in require else (name, _optional(kind, null_is_unset), msgspec.UNSET)
             for name, kind in get_type_hints(fields, include_extras=True).items()
         ]
         said = {"__doc__": body.__doc__, "example": body.example, "refs": body.refs}
@@ -67,6 +70,10 @@ def writes(fields: type[Mapping[str, Any]], *, null_is_unset: bool = False) -> C
         return cast("type[B]", made)
 
     return with_fields
+
+
+def _optional(kind: Any, null_is_unset: bool) -> Any:
+    return kind | None | msgspec.UnsetType if null_is_unset else kind | msgspec.UnsetType
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.api.base.http import Time, when
+from tocsin.api.base.copying import copied
+from tocsin.api.base.http import Time
 from tocsin.api.shapes.alerts import BeingPagedOut, Pagings
 from tocsin.api.shapes.owners import TeamRef, owning_teams
 from tocsin.api.shapes.people import Person
@@ -21,7 +22,6 @@ from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import INCIDENT_ID, Incident, Status
 from tocsin.kit.addresses import at
-from tocsin.kit.clock import stamp
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
 
@@ -150,34 +150,25 @@ def _write(
     survivor: Incident | None,
     teams: list[TeamRef],
 ) -> IncidentOut:
-    return IncidentOut(
-        id=INCIDENT_ID.write(incident.id),
+    return copied(
+        IncidentOut,
+        incident,
+        INCIDENT_ID,
         number=incident.reference,
-        title=incident.title,
-        summary=incident.summary,
-        tags=incident.tags,
         status=Status(incident.status),
-        severity=incident.severity,
         severity_label=vocabulary.severity(incident.severity),
-        round=incident.round,
         reporter=Reporter(USER_ID.write_or_none(incident.reporter_id), incident.reporter_name),
         roles=Roles(
             commander=_person(people, incident.commander_id),
             lead=_person(people, incident.lead_id),
             communicator=_person(people, incident.communicator_id),
         ),
-        stamps=Stamps(
-            started_at=stamp(incident.started_at),
-            declared_at=stamp(incident.declared_at),
-            acknowledged_at=when(incident.acknowledged_at),
+        stamps=copied(
+            Stamps,
+            incident,
+            INCIDENT_ID,
             acknowledged_by_end=incident.acknowledged_at is not None and not lifecycle.was_acknowledged(incident),
-            mitigated_at=when(incident.mitigated_at),
-            resolved_at=when(incident.resolved_at),
-            closed_at=when(incident.closed_at),
-            cancelled_at=when(incident.cancelled_at),
         ),
-        resolution_note=incident.resolution_note,
-        cancel_reason=incident.cancel_reason,
         duplicate_of_id=INCIDENT_ID.write_or_none(survivor.id if survivor is not None else None),
         duplicates=[Duplicate(INCIDENT_ID.write(each.id), each.reference, each.title) for each in doubles],
         linked_alert_count=alerts,
@@ -187,10 +178,6 @@ def _write(
         paging=paging[0],
         being_paged=paging[1],
         teams=teams,
-        is_private=incident.is_private,
-        declared_at=stamp(incident.declared_at),
-        updated_at=stamp(incident.updated_at),
-        version=incident.version,
         url=at(base_url, INCIDENT_ID.page(incident.reference)),
     )
 
