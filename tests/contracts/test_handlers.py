@@ -90,9 +90,11 @@ def _read(name: str, source: str) -> Module:
 # Where the parts of a `Resource` take what they call, and whether they change something.
 _PARTS = {
     "list": (0, False),
+    "list_of": (1, False),
     "get": (0, False),
     "create": (1, True),
     "edit": (2, True),
+    "replace": (2, True),
     "delete": (0, True),
     "action": (1, True),
 }

@@ -55,7 +55,7 @@ _OF_THE_ORGANISATION = {
 
 
 def _read() -> Iterator[tuple[str, str, str]]:
-    """Every function of a `queries` module that a page or the API calls: where, the module, the function."""
+    """Every function of a `queries` module that a page or the API calls or hands on: where, which module, its name."""
     for path in sorted([*(ROOT / "web").rglob("*.py"), *(ROOT / "api").rglob("*.py")]):
         tree = ast.parse(path.read_text())
         modules: dict[str, str] = {}
@@ -69,9 +69,7 @@ def _read() -> Iterator[tuple[str, str, str]]:
                 elif str(node.module).rpartition(".")[2] in _READERS:
                     functions[name.asname or name.name] = (str(node.module), name.name)
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Call):
-                continue
-            match node.func:
+            match node:
                 case ast.Attribute(value=ast.Name(id=alias), attr=name) if alias in modules:
                     yield path.name, modules[alias], name
                 case ast.Name(id=name) if name in functions:

@@ -454,7 +454,8 @@ async def test_a_value_that_does_not_fit_is_refused_in_a_sentence(admin: httpx.A
         ("/incidents?severity=x", "#/severity", "This must be a whole number."),
         ("/incidents?limit=0", "#/limit", "Give a number of at least 1."),
         ("/alerts?needs_action=perhaps", "#/needs_action", "This must be true or false."),
-        ("/alerts?status=gone", "#/status", "“gone” is not one of the words that this field takes."),
+        ("/alerts?status=gone", "#/status", "“status” must be one of triggered, acknowledged, resolved."),
+        ("/incidents/INC-1/timeline?show=much", "#/show", "“show” must be one of all, comments, events."),
         (
             "/alerts?created_at[gte]=soon",
             "#/created_at[gte]",
@@ -480,6 +481,135 @@ async def test_a_value_that_does_not_fit_is_refused_in_a_sentence(admin: httpx.A
     for ids, words in (([], "Give at least 1 of them."), (["alt_x"] * 101, "Give at most 100 of them.")):
         answer = await admin.post("/alerts/actions/bulk", json={"action": "resolve", "ids": ids})
         assert answer.json()["errors"][0]["detail"] == words
+
+
+def _words(node: Any, schemas: dict[str, Any]) -> tuple[list[str], bool]:
+    """Return the words that a schema takes and whether it is a list of them; none when it takes something else."""
+    if "$ref" in node:
+        return _words(schemas[node["$ref"].rpartition("/")[2]], schemas)
+    if "items" in node:
+        return _words(node["items"], schemas)[0], True
+    choices = [each for each in node.get("oneOf", ()) if each.get("type") != "null"]
+    if len(choices) == 1:
+        return _words(choices[0], schemas)
+    return [word for word in node.get("enum", ()) if isinstance(word, str)], False
+
+
+async def test_whatever_takes_a_few_words_lists_them(admin: httpx.AsyncClient) -> None:
+    """F120: every parameter and every field of a body, as the document describes them."""
+    document: dict[str, Any] = (await admin.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    seen: set[str] = set()
+    wrong: list[tuple[str, str, str]] = []
+
+    def look(where: str, name: str, words: list[str], answer: httpx.Response) -> None:
+        seen.add(f"{where} {name}")
+        said = answer.json().get("errors", [{}])[0].get("detail", answer.text)
+        begin, end = f"“{name}” must be one of ", "."
+        listed = said.removeprefix(begin).removesuffix(end).removesuffix(", null").split(", ")
+        if answer.status_code != 422 or not said.startswith(begin) or set(listed) != set(words):
+            wrong.append((where, name, said))
+
+    for path, item in document["paths"].items():
+        address = "http://tocsin.example" + re.sub(r"{\w+}", "nothing", path)
+        for method, operation in item.items():
+            where = f"{method} {path}"
+            for parameter in operation.get("parameters", ()):
+                words, _ = _words(parameter["schema"], schemas)
+                if words:
+                    answer = await admin.request(method, address, params={parameter["name"]: "nonsense"})
+                    look(where, parameter["name"], words, answer)
+            if "requestBody" not in operation:
+                continue
+            shape = schemas[
+                operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            ]
+            for name, field in shape["properties"].items():
+                words, is_list = _words(field, schemas)
+                for value in ("nonsense", 5) if words else ():
+                    body = shape["examples"][0] | {name: [value] if is_list else value}
+                    look(where, name, words, await admin.request(method, address, json=body))
+    assert wrong == []
+    assert len(seen) > 15, seen
+
+
+async def test_a_word_further_down_is_told_by_its_own_field(admin: httpx.AsyncClient) -> None:
+    """F120."""
+    me = (await admin.get("/me")).json()["id"]
+    rules = {"rules": [{"urgency": "medium", "contact_method_id": "cm_06b6fyrfa9xsgs9xe3vxkm3j3m"}]}
+    error = (await admin.put(f"/users/{me}/notification_rules", json=rules)).json()["errors"][0]
+    assert error == {
+        "pointer": "#/rules/0/urgency",
+        "detail": "“urgency” must be one of high, low.",
+        "code": "invalid",
+    }
+    role = {"name": "Desk", "permissions": ["incident.view", "everything"]}
+    error = (await admin.post("/roles", json=role)).json()["errors"][0]
+    assert error["pointer"] == "#/permissions/1"
+    assert error["detail"].startswith("“permissions” must be one of incident.view, ")
+    assert error["detail"].endswith(".")
+    fallback = {"target": {"type": "team", "id": me}}
+    error = (await admin.put("/organisation/fallback", json=fallback)).json()["errors"][0]
+    assert (error["pointer"], error["detail"]) == ("#/target/type", "“type” must be one of escalation_policy, user.")
+
+
+async def test_alerts_and_incidents_are_named_by_their_numbers_wherever_they_are_named(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    """F120: in a body and in a parameter as in an address."""
+    world = api.world
+    for _ in range(4):
+        await world.alert()
+    bob = USER_ID.write((await world.person("bob", role="guest")).id)
+    made = await admin.post("/incidents", json={"title": "One", "alert_id": "ALR-1"})
+    assert (made.status_code, made.json()["alert_count"]) == (201, 1)
+    assert (await admin.post("/incidents", json={"title": "Two"})).status_code == 201
+    grant = {"resource_id": "INC-1", "role": "guest", "user_id": bob}
+    for method, path, body, status in (
+        ("POST", "/incidents/INC-1/alerts", {"alert_ids": ["ALR-2", "alr-3"]}, 200),
+        ("DELETE", "/incidents/INC-1/alerts/ALR-2", None, 204),
+        ("POST", "/alerts/actions/bulk", {"action": "acknowledge", "ids": ["ALR-2", "ALR-4"]}, 200),
+        ("POST", "/access_grants", grant, 201),
+        ("POST", "/incidents/INC-2/actions/cancel", {"reason": "duplicate", "duplicate_of": "INC-1"}, 200),
+        ("GET", "/access_grants?resource_id=INC-1", None, 200),
+        ("GET", "/pages?alert_id=ALR-1&alert_id=ALR-2", None, 200),
+        ("GET", "/pages?incident=INC-1", None, 200),
+        ("GET", "/events?alert_id=ALR-1", None, 200),
+        ("GET", "/events?incident=INC-1", None, 200),
+        ("GET", "/alerts?incident=INC-1", None, 200),
+    ):
+        answer = await admin.request(method, path, json=body)
+        assert answer.status_code == status, (path, answer.text)
+    linked = {alert["number"] for alert in (await admin.get("/incidents/INC-1/alerts")).json()["data"]}
+    assert linked == {1, 3}
+    taken = {alert["number"] for alert in (await admin.get("/alerts?status=acknowledged")).json()["data"]}
+    assert {2, 4} <= taken
+    assert {event["alert_id"] for event in (await admin.get("/events?alert_id=ALR-4")).json()["data"]} == {
+        (await admin.get("/alerts/ALR-4")).json()["id"]
+    }
+
+
+async def test_a_number_that_names_nothing_is_refused_where_it_stands(api: Api, admin: httpx.AsyncClient) -> None:
+    """F120: nothing is done then; one that is hidden is none."""
+    await api.world.alert()
+    await admin.post("/incidents", json={"title": "One"})
+    me = (await admin.get("/me")).json()["id"]
+    for path, body, pointer in (
+        ("/incidents", {"title": "Two", "alert_id": "ALR-9"}, "#/alert_id"),
+        ("/incidents/INC-1/alerts", {"alert_ids": ["ALR-1", "ALR-9"]}, "#/alert_ids/1"),
+        ("/alerts/actions/bulk", {"action": "resolve", "ids": ["ALR-1", "ALR-9"]}, "#/ids/1"),
+        ("/access_grants", {"resource_id": "INC-9", "role": "guest", "user_id": me}, "#/resource_id"),
+        ("/access_grants", {"resource_id": "alt_x", "role": "guest", "user_id": me}, "#/resource_id"),
+        ("/incidents/INC-1/actions/cancel", {"reason": "duplicate", "duplicate_of": "INC-9"}, "#/duplicate_of"),
+    ):
+        answer = await admin.post(path, json=body)
+        assert answer.status_code == 422, (path, answer.text)
+        assert answer.json()["errors"][0]["pointer"] == pointer
+    for path in ("/pages?alert_id=ALR-9", "/events?alert_id=ALR-9", "/incidents/INC-1/alerts/ALR-9"):
+        method = "DELETE" if "incidents" in path else "GET"
+        assert (await admin.request(method, path)).status_code == 404, path
+    assert (await admin.get("/alerts/ALR-1")).json()["status"] == "triggered"
+    assert (await admin.get("/incidents")).json()["data"][0]["number"] == "INC-1"
 
 
 async def test_a_refusal_names_what_it_refuses(api: Api, admin: httpx.AsyncClient) -> None:

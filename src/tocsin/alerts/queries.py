@@ -43,12 +43,29 @@ async def id_of(tx: Tx, access: Access, ref: str) -> UUID:
 
     Raises `NotFound`; a number leads to nothing that may not be seen.
     """
+    return (await ids_of(tx, access, [ref]))[0]
+
+
+async def ids_of(tx: Tx, access: Access, refs: Collection[str]) -> list[UUID]:
+    """Return the ids of the alerts that are called so, in their order; raises `NotFound` for the first that is none."""
+    known = await numbered(tx, access, refs)
+    return [read_ref(ref, known) for ref in refs]
+
+
+async def numbered(tx: Tx, access: Access, refs: Collection[str]) -> dict[int, UUID]:
+    """Return the ids of those of these alerts that are called by their numbers and may be seen."""
+    numbers = {number for ref in refs if (number := number_in(ref)) is not None}
+    query = select(Alert.number, Alert.id).where(Alert.number.in_(numbers), visible(access))
+    return {number: id for number, id in (await tx.session.execute(query)).all()} if numbers else {}
+
+
+def read_ref(ref: str, known: Mapping[int, UUID]) -> UUID:
+    """Read what an alert is called, a public id or one of the numbers that are known; raises `NotFound`."""
     if (number := number_in(ref)) is None:
         return ALERT_ID.read(ref)
-    query = select(Alert.id).where(Alert.number == number, visible(access))
-    if (found := (await tx.session.scalars(query)).one_or_none()) is None:
+    if number not in known:
         raise NotFound(f"There is no alert “{ref}”.")
-    return found
+    return known[number]
 
 
 async def named(tx: Tx, access: Access, ref: str) -> Alert:

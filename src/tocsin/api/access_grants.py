@@ -7,23 +7,24 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import QueryParameter
 
 from tocsin.api.base.body import Body, naming
-from tocsin.api.base.http import Cursor, Id, Limit, Listing, Time, answer, listing
+from tocsin.api.base.http import Time, reference
+from tocsin.api.base.resource import AskedBy, Resource, plainly
 from tocsin.api.shapes.people import RoleKey
-from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_place
+from tocsin.db.engine import Tx
 from tocsin.edge.rights import Right
 from tocsin.identity.access import ResourceKind, Thing, thing_named
-from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, AccessGrant
+from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, AccessGrant, Actor
+from tocsin.incidents import queries as incidents
 from tocsin.incidents import service
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
-from tocsin.kit.ids import ids_of
+from tocsin.kit.ids import IdKind, ids_of
 
-ResourceId = Annotated[str, msgspec.Meta(max_length=40, description="`inc_…` or `src_…`.")]
+ResourceId = Annotated[str, msgspec.Meta(max_length=40, description="`inc_…`, `INC-7` or `src_…`.")]
+_FOR = "For this incident or alert source."
 
 
 class GrantOut(msgspec.Struct):
@@ -46,6 +47,7 @@ class CreateGrant(Body, kw_only=True):
         "role": "stakeholder",
         "resource_id": "inc_06b6fyrfa9xsgs9xe3vxkm3j3m",
     }
+    refs: ClassVar[Mapping[str, IdKind]] = {"user_id": USER_ID, "team_id": TEAM_ID}
     user_id: str | None = None
     team_id: str | None = None
     role: RoleKey
@@ -65,59 +67,47 @@ def _write(row: AccessGrant) -> GrantOut:
     )
 
 
-def _thing(text: str) -> Thing:
+async def _thing(tx: Tx, who: Actor, text: str) -> Thing:
     with naming("resource_id"):
-        thing = thing_named(text)
+        if (thing := thing_named(text)) is None and "_" not in text:
+            # The number of an incident, as people say it.
+            thing = ResourceKind.INCIDENT, (await incidents.get(tx, who.access, reference(text))).id
     if thing is None:
         raise Invalid("resource_id", "Name an incident (`inc_…`) or an alert source (`src_…`).", code="unknown")
     return thing
 
 
-def _holder(data: CreateGrant) -> service.Holder:
-    if data.user_id is not None and data.team_id is None:
-        with naming("user_id"):
-            return service.Holder("user", USER_ID.read(data.user_id))
-    if data.team_id is not None and data.user_id is None:
-        with naming("team_id"):
-            return service.Holder("team", TEAM_ID.read(data.team_id))
+def _holder(user_id: UUID | None, team_id: UUID | None) -> service.Holder:
+    if user_id is not None and team_id is None:
+        return service.Holder("user", user_id)
+    if team_id is not None and user_id is None:
+        return service.Holder("team", team_id)
     raise Invalid("user_id", "Give either `user_id` or `team_id`.", code="required")
 
 
-@get("/", needs=Right.SIGNED_IN)
-async def list_access_grants(
-    request: AppRequest,
-    context: Ctx,
-    who: Who,
-    resource_id: Annotated[str | None, QueryParameter(description="For this incident or alert source.")] = None,
-    limit: Limit = 25,
-    cursor: Cursor = None,
-) -> Response[Listing[GrantOut]]:
-    """List grants, the oldest first: those for one thing, or all of them for who manages access."""
-    after = read_place(cursor, UUID)
-    async with context.begin() as tx:
-        thing = _thing(resource_id) if resource_id is not None else None
-        rows = await service.list_grants(tx, who, thing, after=after, limit=limit + 1)
-    return listing(request, rows, limit, _write, lambda row: row.id)
+async def _grants(tx: Tx, who: Actor, *, resource_id: str | None, **place: Any) -> list[AccessGrant]:
+    thing = await _thing(tx, who, resource_id) if resource_id is not None else None
+    return await service.list_grants(tx, who, thing, **place)
 
 
-@post("/", needs=Right.SIGNED_IN)
-async def create_access_grant(context: Ctx, who: Who, data: JSONBody[CreateGrant]) -> Response[GrantOut]:
-    """Let a person or a team do something with one thing; for whoever may edit it, and no more than they may."""
-    kind, id = _thing(data.resource_id)
-    async with context.begin() as tx:
-        row = await service.grant(tx, who, kind=kind, resource_id=id, role=data.role, holder=_holder(data))
-    return answer(_write(row), status=201)
+async def _create(
+    tx: Tx, who: Actor, *, resource_id: str, role: str, user_id: UUID | None, team_id: UUID | None
+) -> AccessGrant:
+    kind, id = await _thing(tx, who, resource_id)
+    return await service.grant(tx, who, kind=kind, resource_id=id, role=role, holder=_holder(user_id, team_id))
 
 
-@delete("/{id:str}", needs=Right.SIGNED_IN)
-async def delete_access_grant(context: Ctx, who: Who, id: Id) -> None:
-    """Take a grant back."""
-    async with context.begin() as tx:
-        await service.revoke_grant(tx, who, GRANT_ID.read(id))
-
-
-ROUTER = Router(
-    "/access_grants",
-    route_handlers=[list_access_grants, create_access_grant, delete_access_grant],
-    tags=["access"],
+GRANTS = Resource("/access_grants", GRANT_ID, GrantOut, plainly(_write), view=Right.SIGNED_IN, tag="access")
+ROUTER = GRANTS.router(
+    GRANTS.list(
+        AskedBy(_grants),
+        "List grants, the oldest first: those for one thing, or all of them for who manages access.",
+        asks={"resource_id": (Annotated[str | None, QueryParameter(description=_FOR)], None)},
+    ),
+    GRANTS.create(
+        CreateGrant,
+        _create,
+        "Let a person or a team do something with one thing; for whoever may edit it, and no more than they may.",
+    ),
+    GRANTS.delete(service.revoke_grant, "Take a grant back."),
 )

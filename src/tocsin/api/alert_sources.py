@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
+from litestar import get, post
 from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.intake import Source
-from tocsin.alerts.model import SOURCE_ID, AlertSource, SourceKind
+from tocsin.alerts.model import SOURCE_ID, AlertSource, RawSignal, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.api.base.body import Body, NoBody
-from tocsin.api.base.http import (
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    given,
-    listing,
-    read_if_match,
-    when,
-)
+from tocsin.api.base.http import Id, Time, when
 from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
+from tocsin.api.base.resource import IF_MATCH, Resource
 from tocsin.api.shapes.alerts import AlertWarning
 from tocsin.api.shapes.owners import read_owners
-from tocsin.api.shapes.signals import SignalOut, write_signal
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.cursors import read_moment, read_place
-from tocsin.identity.access import P
+from tocsin.api.shapes.signals import LAST_RECEIVED_FIRST, SignalOut, write_signals
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Context, Ctx, Who
+from tocsin.identity.access import Access, P
 from tocsin.identity.model import TEAM_ID, Actor
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.kit.addresses import at
@@ -113,7 +102,7 @@ class EndedOut(msgspec.Struct):
     warnings: list[AlertWarning]
 
 
-def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
+def _write_one(context: Context, who: Actor, source: AlertSource) -> SourceOut:
     sees = who.may(P.SOURCE_MANAGE, on=source)
     return SourceOut(
         id=SOURCE_ID.write(source.id),
@@ -133,68 +122,14 @@ def _write(context: Context, who: Actor, source: AlertSource) -> SourceOut:
     )
 
 
-@get("/", needs=P.SOURCE_VIEW)
-async def list_alert_sources(
-    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[SourceOut]]:
-    """List the sources, the oldest first."""
-    after = read_place(cursor, UUID)
-    async with context.begin() as tx:
-        rows = await queries.sources(tx, who.access, after=after, limit=limit + 1)
-    return listing(request, rows, limit, lambda row: _write(context, who, row), lambda row: row.id)
+async def _write(_tx: Tx, context: Context, who: Actor, sources: Sequence[AlertSource]) -> list[SourceOut]:
+    return [_write_one(context, who, source) for source in sources]
 
 
-@post("/", needs=P.SOURCE_MANAGE)
-async def create_alert_source(context: Ctx, who: Who, data: JSONBody[CreateSource]) -> Response[SourceOut]:
-    """Let another tool send signals; answers with the address and the token to copy into it."""
-    async with context.begin() as tx:
-        source = await service.create_source(tx, who, name=data.name, kind=data.kind)
-    return answer(_write(context, who, source), version=source.version, status=201)
-
-
-@get("/{id:str}", needs=P.SOURCE_VIEW)
-async def get_alert_source(context: Ctx, who: Who, id: Id) -> Response[SourceOut]:
-    """Show one source."""
-    async with context.begin() as tx:
-        source = await queries.source(tx, who.access, SOURCE_ID.read(id))
-    return answer(_write(context, who, source), version=source.version)
-
-
-@patch("/{id:str}", needs=P.SOURCE_MANAGE)
-async def edit_alert_source(
-    context: Ctx, who: Who, id: Id, data: JSONBody[EditSource], if_match: IfMatch = None
-) -> Response[SourceOut]:
-    """Rename a source, switch it off and on, close its stale alerts, or hold back what flaps (JSON merge patch).
-
-    A source that is off opens nothing (403); what ends or answers its open alerts is taken all the same.
-    """
-    changes = service.SourceChanges(
-        name=data.name,
-        is_enabled=data.is_enabled,
-        close_after_hours=data.close_after_hours,
-        hold_down_minutes=data.hold_down_minutes,
-        owners=read_owners(given(data.team_ids), given(data.is_private)),
-    )
-    async with context.begin() as tx:
-        source = await service.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=read_if_match(if_match))
-    return answer(_write(context, who, source), version=source.version)
-
-
-@delete("/{id:str}", needs=P.SOURCE_MANAGE)
-async def delete_alert_source(context: Ctx, who: Who, id: Id) -> None:
-    """Remove a source that never opened an alert and that no route asks for (409); switch any other one off."""
-    async with context.begin() as tx:
-        await service.delete_source(tx, who, SOURCE_ID.read(id))
-
-
-@post("/{id:str}/actions/rotate_key", status_code=200, needs=P.SOURCE_MANAGE)
-async def rotate_alert_source_key(
-    context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
-) -> Response[SourceOut]:
-    """Give the source a new token; the old one stops working at once."""
-    async with context.begin() as tx:
-        source = await service.rotate_token(tx, who, SOURCE_ID.read(id), if_version=read_if_match(if_match))
-    return answer(_write(context, who, source), version=source.version)
+def _changes(
+    *, team_ids: Sequence[str] | None = None, is_private: bool | None = None, **fields: Any
+) -> service.SourceChanges:
+    return service.SourceChanges(owners=read_owners(team_ids, is_private), **fields)
 
 
 @get("/{id:str}/open_alerts", needs=P.SOURCE_VIEW)
@@ -227,42 +162,61 @@ async def test_alert_source(context: Ctx, who: Who, id: Id, data: JSONBody[NoBod
     async with context.begin() as tx:
         newest = await queries.signals_of_source(tx, source.id, limit=10)
         mine = next((signal for signal in newest if signal.body == body), newest[0])
-        effects = await queries.effects_of(tx, [mine.id])
-    return write_signal(mine, effects.get(mine.id, []))
+        return (await write_signals(tx, context, who, [mine]))[0]
 
 
-@get("/{id:str}/signals", needs=P.SOURCE_VIEW)
-async def list_source_signals(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[SignalOut]]:
-    """List what the source sent, as it came, the newest first."""
-    before = read_moment(cursor)
-    async with context.begin() as tx:
-        source = await queries.source(tx, who.access, SOURCE_ID.read(id))
-        rows = await queries.signals_of_source(tx, source.id, before=before, limit=limit + 1)
-        effects = await queries.effects_of(tx, [row.id for row in rows]) if rows else {}
-    return listing(
-        request,
-        rows,
-        limit,
-        lambda row: write_signal(row, effects.get(row.id, [])),
-        lambda row: (row.received_at, row.id),
-    )
+async def _signals(tx: Tx, access: Access, id: UUID, **place: Any) -> list[RawSignal]:
+    source = await queries.source(tx, access, id)
+    return await queries.signals_of_source(tx, source.id, **place)
 
 
-ROUTER = Router(
+SOURCES = Resource(
     "/alert_sources",
-    route_handlers=[
-        list_alert_sources,
-        create_alert_source,
-        get_alert_source,
-        edit_alert_source,
-        delete_alert_source,
-        rotate_alert_source_key,
-        count_open_alerts,
-        resolve_source_alerts,
-        test_alert_source,
-        list_source_signals,
-    ],
-    tags=["alert sources"],
+    SOURCE_ID,
+    SourceOut,
+    _write,
+    view=P.SOURCE_VIEW,
+    manage=P.SOURCE_MANAGE,
+    tag="alert sources",
+)
+ROUTER = SOURCES.router(
+    SOURCES.list(queries.sources, "List the sources, the oldest first."),
+    SOURCES.create(
+        CreateSource,
+        service.create_source,
+        "Let another tool send signals; answers with the address and the token to copy into it.",
+    ),
+    SOURCES.get(queries.source, "Show one source."),
+    SOURCES.edit(
+        EditSource,
+        _changes,
+        service.update_source,
+        """Rename a source, switch it off and on, close its stale alerts, or hold back what flaps (JSON merge patch).
+
+        A source that is off opens nothing (403); what ends or answers its open alerts is taken all the same.
+        """,
+    ),
+    SOURCES.delete(
+        service.delete_source,
+        "Remove a source that never opened an alert and that no route asks for (409); switch any other one off.",
+    ),
+    SOURCES.action(
+        "rotate_key",
+        service.rotate_token,
+        "Give the source a new token; the old one stops working at once.",
+        name="rotate_alert_source_key",
+        asks=IF_MATCH,
+    ),
+    SOURCES.list_of(
+        "signals",
+        _signals,
+        SignalOut,
+        write_signals,
+        "List what the source sent, as it came, the newest first.",
+        name="list_source_signals",
+        order=LAST_RECEIVED_FIRST,
+    ),
+    count_open_alerts,
+    resolve_source_alerts,
+    test_alert_source,
 )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Response, get, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.alerts import queries, service
 from tocsin.alerts.explain import Entry
-from tocsin.alerts.model import ALERT_ID, SOURCE_ID, Alert, AlertStatus
-from tocsin.api.base.body import Body, NoBody, ids_in, naming, writes, written
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID, Alert, AlertStatus, RawSignal
+from tocsin.api.base.body import Body, naming, writes, written
 from tocsin.api.base.http import (
     MORE_PARAMETERS,
     Cursor,
@@ -29,23 +29,28 @@ from tocsin.api.base.http import (
     reference,
     searchable,
 )
-from tocsin.api.shapes.alerts import AlertOut, pagings, shape, shape_ended, write_alert
-from tocsin.api.shapes.deliveries import DeliveryOut, write_delivery
+from tocsin.api.base.resource import Order, Resource
+from tocsin.api.shapes.alerts import AlertOut, pagings, shape_all, shape_ended, write_alert
+from tocsin.api.shapes.deliveries import LAST_DELIVERY_FIRST, DeliveryOut, write_deliveries
 from tocsin.api.shapes.incidents import IncidentOut
 from tocsin.api.shapes.incidents import shape as shape_incident
-from tocsin.api.shapes.signals import SignalOut, write_signal
-from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import read_moment, read_place
-from tocsin.identity.access import P
+from tocsin.api.shapes.refs import ALERT, alerts_in
+from tocsin.api.shapes.signals import SignalOut, write_signals
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import read_moment
+from tocsin.identity.access import Access, P
+from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.incidents.fields import Severity, Written
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Problem
+from tocsin.kit.ids import IdKind
 from tocsin.kit.search import AT_LEAST, NARROWED
 from tocsin.kit.text import storable
 from tocsin.notifications import queries as notifications
-from tocsin.notifications.model import Urgency
+from tocsin.notifications.model import Delivery, Urgency
 from tocsin.oncall.model import PagingTrouble
 
 _LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
@@ -63,6 +68,7 @@ class OpenAlert(Body, kw_only=True):
         "severity": 2,
         "labels": {"team": "payments"},
     }
+    refs: ClassVar[Mapping[str, IdKind]] = {"source_id": SOURCE_ID}
     source_id: str
     title: Annotated[str, msgspec.Meta(max_length=1024)]
     description: Annotated[str, msgspec.Meta(max_length=20_000)] = ""
@@ -200,46 +206,9 @@ def _labels(request: AppRequest) -> dict[str, list[str]]:
     return found
 
 
-@post("/", needs=P.ALERT_EDIT)
-async def open_alert(context: Ctx, who: Who, data: JSONBody[OpenAlert]) -> Response[AlertOut]:
-    """Open an alert by hand; it is routed as any other, so people may be paged."""
-    async with context.begin() as tx:
-        with naming("source_id"):
-            alert = await service.open_by_hand(
-                tx,
-                who,
-                source_id=SOURCE_ID.read(data.source_id),
-                title=data.title,
-                description=data.description,
-                severity=data.severity,
-                urgency=data.urgency,
-                labels=data.labels,
-            )
-        shaped = await shape(tx, context, who, alert)
-    return answer(shaped, status=201)
-
-
-@get("/{id:str}", needs=P.ALERT_VIEW)
-async def get_alert(context: Ctx, who: Who, id: Id) -> AlertOut:
-    """Show one alert, by its id (`alt_…`) or its number (`ALR-31`)."""
-    async with context.begin() as tx:
-        return await shape(tx, context, who, await queries.named(tx, who.access, id))
-
-
-@post("/{id:str}/actions/acknowledge", status_code=200, needs=P.ALERT_EDIT)
-async def acknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]) -> AlertOut:
-    """Take the alert on: its escalation ends."""
-    async with context.begin() as tx:
-        alert = await service.acknowledge(tx, who, await queries.id_of(tx, who.access, id), reason=data.reason)
-        return await shape(tx, context, who, alert)
-
-
-@post("/{id:str}/actions/unacknowledge", status_code=200, needs=P.ALERT_EDIT)
-async def unacknowledge_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
-    """Give the alert back; it is routed anew, so somebody is paged again."""
-    async with context.begin() as tx:
-        alert = await service.unacknowledge(tx, who, await queries.id_of(tx, who.access, id))
-        return await shape(tx, context, who, alert)
+async def _open(tx: Tx, who: Actor, **fields: Any) -> Alert:
+    with naming("source_id"):
+        return await service.open_by_hand(tx, who, **fields)
 
 
 @post("/{id:str}/actions/resolve", status_code=200, needs=P.ALERT_EDIT)
@@ -251,14 +220,6 @@ async def resolve_alert(context: Ctx, who: Who, id: Id, data: JSONBody[EndAlert]
     async with context.begin() as tx:
         alert = await service.resolve(tx, who, await queries.id_of(tx, who.access, id), reason=data.reason)
         return (await shape_ended(tx, context, who, [alert]))[0]
-
-
-@post("/{id:str}/actions/escalate", status_code=200, needs=P.ALERT_EDIT)
-async def escalate_alert(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> AlertOut:
-    """Go on to the next step of the alert's escalation now; 409 when nobody is being paged."""
-    async with context.begin() as tx:
-        alert = await service.escalate(tx, who, await queries.id_of(tx, who.access, id))
-        return await shape(tx, context, who, alert)
 
 
 @post("/{id:str}/actions/declare_incident", needs=P.INCIDENT_DECLARE)
@@ -281,53 +242,19 @@ async def declare_incident_from_alert(
 @post("/actions/bulk", status_code=200, needs=P.ALERT_EDIT)
 async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) -> Changed:
     """Do the same to up to 100 alerts. Each is a change of its own: one that cannot be done does not stop the rest."""
-    # Before the body is read any further, as for every other verb.
-    ids = ids_in("ids", ALERT_ID, data.ids)
     async with context.begin() as tx:
+        ids = await alerts_in(tx, who, "ids", data.ids)
         became = await service.do_to_all(tx, who, data.action, ids)
         done = [each for each in became if isinstance(each, Alert)]
-        ended = data.action == "resolve"
+        write = shape_ended if data.action == "resolve" else shape_all
         return Changed(
-            data=await shape_ended(tx, context, who, done)
-            if ended
-            else [await shape(tx, context, who, each) for each in done],
+            data=await write(tx, context, who, done),
             failed=[
                 Failure(id, each.code, each.message)
                 for id, each in zip(data.ids, became, strict=True)
                 if isinstance(each, Problem)
             ],
         )
-
-
-@get("/{id:str}/signals", needs=P.SOURCE_VIEW)
-async def list_alert_signals(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[AlertSignalOut]]:
-    """List the signals that touched the alert, as they came, the newest first."""
-    before = read_moment(cursor)
-    async with context.begin() as tx:
-        alert = await queries.named(tx, who.access, id)
-        rows = await queries.signals_of_alert(tx, alert.id, before=before, limit=limit + 1)
-        effects = await queries.effects_of(tx, [signal.id for signal, _ in rows]) if rows else {}
-    return listing(
-        request,
-        rows,
-        limit,
-        lambda row: AlertSignalOut(row[1], write_signal(row[0], effects.get(row[0].id, []))),
-        lambda row: (row[0].received_at, row[0].id),
-    )
-
-
-@get("/{id:str}/notifications", needs=P.ALERT_VIEW)
-async def list_alert_notifications(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[DeliveryOut]]:
-    """List the messages that were sent about the alert, with their states, the newest first."""
-    before = read_place(cursor, UUID)
-    async with context.begin() as tx:
-        alert = await queries.named(tx, who.access, id)
-        rows = await notifications.deliveries(tx, alert_id=alert.id, before=before, limit=limit + 1)
-    return listing(request, rows, limit, lambda row: write_delivery(who, *row), lambda row: row[0].id)
 
 
 @get("/{id:str}/explain", needs=P.ALERT_VIEW)
@@ -354,21 +281,63 @@ def _step(step: Entry) -> StepOut:
     )
 
 
-ROUTER = Router(
-    "/alerts",
-    route_handlers=[
-        list_alerts,
-        open_alert,
-        get_alert,
-        acknowledge_alert,
-        unacknowledge_alert,
-        resolve_alert,
-        escalate_alert,
-        declare_incident_from_alert,
-        change_alerts,
-        list_alert_signals,
-        list_alert_notifications,
-        explain_alert,
-    ],
-    tags=["alerts"],
+async def _write_signals(
+    tx: Tx, context: Context, who: Actor, rows: Sequence[tuple[RawSignal, str]]
+) -> list[AlertSignalOut]:
+    signals = await write_signals(tx, context, who, [signal for signal, _ in rows])
+    return [AlertSignalOut(effect, signal) for (_, effect), signal in zip(rows, signals, strict=True)]
+
+
+async def _signals(tx: Tx, access: Access, id: UUID, **place: Any) -> list[tuple[RawSignal, str]]:
+    alert = await queries.get(tx, access, id)
+    return await queries.signals_of_alert(tx, alert.id, **place)
+
+
+async def _deliveries(tx: Tx, access: Access, id: UUID, **place: Any) -> list[tuple[Delivery, str]]:
+    alert = await queries.get(tx, access, id)
+    return await notifications.deliveries(tx, alert_id=alert.id, **place)
+
+
+ALERTS = Resource("/alerts", ALERT, AlertOut, shape_all, view=P.ALERT_VIEW, manage=P.ALERT_EDIT, tag="alerts")
+ROUTER = ALERTS.router(
+    list_alerts,
+    ALERTS.create(
+        OpenAlert,
+        _open,
+        "Open an alert by hand; it is routed as any other, so people may be paged.",
+        name="open_alert",
+    ),
+    ALERTS.get(queries.get, "Show one alert, by its id (`alt_…`) or its number (`ALR-31`)."),
+    ALERTS.action("acknowledge", service.acknowledge, "Take the alert on: its escalation ends.", EndAlert),
+    ALERTS.action(
+        "unacknowledge", service.unacknowledge, "Give the alert back; it is routed anew, so somebody is paged again."
+    ),
+    resolve_alert,
+    ALERTS.action(
+        "escalate",
+        service.escalate,
+        "Go on to the next step of the alert's escalation now; 409 when nobody is being paged.",
+    ),
+    declare_incident_from_alert,
+    change_alerts,
+    ALERTS.list_of(
+        "signals",
+        _signals,
+        AlertSignalOut,
+        _write_signals,
+        "List the signals that touched the alert, as they came, the newest first.",
+        name="list_alert_signals",
+        order=Order(lambda row: (row[0].received_at, row[0].id), read_moment, to="before"),
+        needs=P.SOURCE_VIEW,
+    ),
+    ALERTS.list_of(
+        "notifications",
+        _deliveries,
+        DeliveryOut,
+        write_deliveries,
+        "List the messages that were sent about the alert, with their states, the newest first.",
+        name="list_alert_notifications",
+        order=LAST_DELIVERY_FIRST,
+    ),
+    explain_alert,
 )

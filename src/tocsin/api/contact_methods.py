@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
+from litestar import Response, Router, patch, post
 from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body
-from tocsin.api.base.http import (
-    Confirm,
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    listing,
-    read_if_match,
-    when,
-)
+from tocsin.api.base.http import Confirm, Id, IfMatch, Time, read_if_match, when
+from tocsin.api.base.resource import AskedBy, Resource, fields_of
 from tocsin.api.shapes.people import theirs
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.cursors import read_place
+from tocsin.edge.context import Context, Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
-from tocsin.identity.model import USER_ID
+from tocsin.identity.model import USER_ID, Actor
+from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
@@ -150,56 +139,33 @@ def _method(method: ContactMethod, known: Condition) -> MethodOut:
     )
 
 
-async def _write(tx: Tx, context: Context, method: ContactMethod) -> MethodOut:
+async def _write(tx: Tx, context: Context, _who: Actor, methods: Sequence[ContactMethod]) -> list[MethodOut]:
     await tx.flush()
-    return _method(method, (await contact.conditions(tx, [method.id], context.channels))[method.id])
+    known = await contact.conditions(tx, [method.id for method in methods], context.channels)
+    return [_method(method, known[method.id]) for method in methods]
 
 
-@get("/{id:str}/contact_methods", needs=Right.OWN)
-async def list_contact_methods(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[MethodOut]]:
-    """List the ways to reach the person, the oldest first."""
-    user_id = theirs(who, id)
-    after = read_place(cursor, UUID)
-    async with context.begin() as tx:
-        await queries.user(tx, user_id)
-        rows = await contact.contact_methods(tx, user_id, after=after, limit=limit + 1)
-        known = await contact.conditions(tx, [row.id for row in rows], context.channels)
-    return listing(request, rows, limit, lambda row: _method(row, known[row.id]), lambda row: row.id)
+async def _all(tx: Tx, who: Actor, user_id: UUID, **place: Any) -> list[ContactMethod]:
+    await theirs(tx, who, user_id)
+    return await contact.contact_methods(tx, user_id, **place)
 
 
-@post("/{id:str}/contact_methods", needs=Right.OWN)
+async def _one(tx: Tx, who: Actor, user_id: UUID, id: UUID) -> ContactMethod:
+    must_manage(who, user_id)
+    return await contact.contact_method(tx, id, user_id=user_id)
+
+
+@post("/", needs=Right.OWN)
 async def add_contact_method(context: Ctx, who: Who, id: Id, data: JSONBody[AddMethod]) -> Response[MethodOut]:
     """Add a way to reach the person."""
     async with context.begin() as tx:
         method = await notifications.add_contact_method(
-            tx,
-            who,
-            context.channels,
-            user_id=USER_ID.read(id),
-            kind=data.kind,
-            address=data.address,
-            name=data.name,
-            format=data.format,
-            template=data.template,
-            content_type=data.content_type,
+            tx, who, context.channels, user_id=USER_ID.read(id), **fields_of(data)
         )
-        shaped = await _write(tx, context, method)
-    return answer(shaped, version=shaped.version, status=201)
+        return await METHODS.answer(tx, context, who, method, status=201)
 
 
-@get("/{id:str}/contact_methods/{method_id:str}", needs=Right.OWN)
-async def get_contact_method(context: Ctx, who: Who, id: Id, method_id: Id) -> Response[MethodOut]:
-    """Show one contact method."""
-    user_id = theirs(who, id)
-    async with context.begin() as tx:
-        method = await contact.contact_method(tx, METHOD_ID.read(method_id), user_id=user_id)
-        shaped = await _write(tx, context, method)
-    return answer(shaped, version=shaped.version)
-
-
-@patch("/{id:str}/contact_methods/{method_id:str}", needs=Right.OWN)
+@patch("/{method_id:str}", needs=Right.OWN)
 async def edit_contact_method(
     context: Ctx, who: Who, id: Id, method_id: Id, data: JSONBody[EditMethod], if_match: IfMatch = None
 ) -> Response[MethodOut]:
@@ -207,13 +173,6 @@ async def edit_contact_method(
 
     Another address or format is used at once, also by messages that wait, and begins with a clean record.
     """
-    changes = notifications.MethodChanges(
-        address=data.address,
-        name=data.name,
-        format=data.format,
-        template=data.template,
-        content_type=data.content_type,
-    )
     async with context.begin() as tx:
         method = await notifications.update_contact_method(
             tx,
@@ -221,14 +180,13 @@ async def edit_contact_method(
             context.channels,
             user_id=USER_ID.read(id),
             method_id=METHOD_ID.read(method_id),
-            changes=changes,
+            changes=notifications.MethodChanges(**fields_of(data)),
             if_version=read_if_match(if_match),
         )
-        shaped = await _write(tx, context, method)
-    return answer(shaped, version=shaped.version)
+        return await METHODS.answer(tx, context, who, method)
 
 
-@post("/{id:str}/actions/preview_webhook_body", status_code=200, needs=Right.OWN)
+@post("/users/{id:str}/actions/preview_webhook_body", status_code=200, needs=Right.OWN)
 async def preview_webhook_body(context: Ctx, who: Who, id: Id, data: JSONBody[PreviewBody]) -> PreviewOut:
     """Show what a webhook of the person would be sent for a sample page. Refuses a template as saving it would."""
     user_id = USER_ID.read(id)
@@ -240,27 +198,40 @@ async def preview_webhook_body(context: Ctx, who: Who, id: Id, data: JSONBody[Pr
     return PreviewOut(body.content_type, body.content.decode("utf-8", "replace"))
 
 
-@delete("/{id:str}/contact_methods/{method_id:str}", needs=Right.OWN)
-async def remove_contact_method(context: Ctx, who: Who, id: Id, method_id: Id, confirm: Confirm = False) -> None:
-    """Take a contact method away, with the rules that use it.
-
-    The last one of somebody whom policies page goes only with `confirm=true`; else 409, with the policies in `uses`.
-    """
-    async with context.begin() as tx:
-        await oncall.remove_contact_method(
-            tx, who, user_id=USER_ID.read(id), method_id=METHOD_ID.read(method_id), confirmed=confirm
-        )
+async def _remove(tx: Tx, who: Actor, user_id: UUID, id: UUID, *, confirm: bool) -> None:
+    await oncall.remove_contact_method(tx, who, user_id=user_id, method_id=id, confirmed=confirm)
 
 
+METHODS = Resource(
+    "/users/{id:str}/contact_methods",
+    METHOD_ID,
+    MethodOut,
+    _write,
+    view=Right.OWN,
+    tag="people",
+    below=USER_ID,
+    item="method_id",
+)
 ROUTER = Router(
-    "/users",
+    "/",
     route_handlers=[
-        list_contact_methods,
-        add_contact_method,
-        get_contact_method,
-        edit_contact_method,
+        METHODS.router(
+            METHODS.list(AskedBy(_all), "List the ways to reach the person, the oldest first."),
+            add_contact_method,
+            METHODS.get(AskedBy(_one), "Show one contact method."),
+            edit_contact_method,
+            METHODS.delete(
+                _remove,
+                """Take a contact method away, with the rules that use it.
+
+                The last one of somebody whom policies page goes only with `confirm=true`; else 409, with the policies
+                in `uses`.
+                """,
+                name="remove_contact_method",
+                asks={"confirm": (Confirm, False)},
+            ),
+        ),
         preview_webhook_body,
-        remove_contact_method,
     ],
     tags=["people"],
 )

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import QueryParameter
 
 from tocsin.alerts import service as alerts
 from tocsin.api.base.body import Body, naming
-from tocsin.api.base.http import (
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    listing,
-    read_if_match,
-)
+from tocsin.api.base.http import Time
+from tocsin.api.base.resource import ForAll, Order, Resource
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.context import Context
 from tocsin.edge.cursors import read_place
 from tocsin.identity.access import P
-from tocsin.identity.model import USER_ID
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.kit.clock import stamp
 from tocsin.oncall import queries, service
 from tocsin.oncall.model import POLICY_ID, EscalationPolicy
@@ -126,7 +117,7 @@ class PolicyOut(msgspec.Struct):
     version: int
 
 
-async def _write(tx: Tx, context: Context, policies: Sequence[EscalationPolicy]) -> list[PolicyOut]:
+async def _write(tx: Tx, context: Context, _who: Actor, policies: Sequence[EscalationPolicy]) -> list[PolicyOut]:
     plans = await queries.plans(tx, [policy.id for policy in policies])
     wrong = await queries.weaknesses_of(tx, plans, context.channels)
     people = await queries.people(tx, {id for plan in plans.values() for step in plan.steps for id in step.user_ids})
@@ -168,75 +159,49 @@ def _target(step: int, place: int, target: StepTarget) -> UUID:
         return USER_ID.read(target.id)
 
 
-@get("/", needs=P.ONCALL_VIEW)
-async def list_escalation_policies(
-    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[PolicyOut]]:
-    """List policies by name."""
-    after = read_place(cursor, str) or ""
-    async with context.begin() as tx:
-        rows = await _write(tx, context, await queries.policies(tx, after=after, limit=limit + 1))
-    return listing(request, rows, limit, lambda row: row, lambda row: row.name)
+async def _create(tx: Tx, who: Actor, *, steps: Sequence[PolicyStep], **fields: Any) -> EscalationPolicy:
+    return await service.create_policy(tx, who, steps=_drafts(steps), **fields)
 
 
-@post("/", needs=P.ONCALL_MANAGE)
-async def create_escalation_policy(context: Ctx, who: Who, data: JSONBody[CreatePolicy]) -> Response[PolicyOut]:
-    """Write a new policy."""
-    async with context.begin() as tx:
-        policy = await service.create_policy(
-            tx, who, name=data.name, description=data.description, steps=_drafts(data.steps), repeat=data.repeat
-        )
-        shaped = (await _write(tx, context, [policy]))[0]
-    return answer(shaped, version=shaped.version, status=201)
+def _changes(**fields: Any) -> service.PolicyChanges:
+    if "steps" in fields:
+        fields["steps"] = _drafts(fields["steps"])
+    return service.PolicyChanges(**fields)
 
 
-@get("/{id:str}", needs=P.ONCALL_VIEW)
-async def get_escalation_policy(context: Ctx, who: Who, id: Id) -> Response[PolicyOut]:
-    """Show one policy with its steps."""
-    async with context.begin() as tx:
-        shaped = (await _write(tx, context, [await queries.policy(tx, POLICY_ID.read(id))]))[0]
-    return answer(shaped, version=shaped.version)
-
-
-@patch("/{id:str}", needs=P.ONCALL_MANAGE)
-async def edit_escalation_policy(
-    context: Ctx, who: Who, id: Id, data: JSONBody[EditPolicy], if_match: IfMatch = None
-) -> Response[PolicyOut]:
-    """Change a policy (JSON merge patch). Escalations under way follow the new steps from their next one on."""
-    policy_id = POLICY_ID.read(id)
-    changes = service.PolicyChanges(
-        name=data.name,
-        description=data.description,
-        steps=msgspec.UNSET if isinstance(data.steps, msgspec.UnsetType) else _drafts(data.steps),
-        repeat=data.repeat,
-    )
-    async with context.begin() as tx:
-        policy = await service.update_policy(tx, who, policy_id, changes, if_version=read_if_match(if_match))
-        shaped = (await _write(tx, context, [policy]))[0]
-    return answer(shaped, version=shaped.version)
-
-
-@delete("/{id:str}", needs=P.ONCALL_MANAGE)
-async def delete_escalation_policy(context: Ctx, who: Who, id: Id, replace_by: ReplaceBy = None) -> None:
-    """Remove a policy that nothing uses; else 409, with what uses it in `uses`.
-
-    With `replace_by`, the routes and the fallback lead to that policy from now on. While the policy pages somebody it
-    stays (409). What it did before stays in the record under its name.
-    """
+async def _delete(tx: Tx, who: Actor, id: UUID, *, replace_by: str | None) -> None:
     with naming("replace_by"):
-        other = POLICY_ID.read(replace_by) if replace_by is not None else None
-    async with context.begin() as tx:
-        await alerts.delete_policy(tx, who, POLICY_ID.read(id), replace_by=other)
+        other = POLICY_ID.read_or_none(replace_by)
+    await alerts.delete_policy(tx, who, id, replace_by=other)
 
 
-ROUTER = Router(
+POLICIES = Resource(
     "/escalation_policies",
-    route_handlers=[
-        list_escalation_policies,
-        create_escalation_policy,
-        get_escalation_policy,
-        edit_escalation_policy,
-        delete_escalation_policy,
-    ],
-    tags=["escalation policies"],
+    POLICY_ID,
+    PolicyOut,
+    _write,
+    view=P.ONCALL_VIEW,
+    manage=P.ONCALL_MANAGE,
+    tag="escalation policies",
+    order=Order(attrgetter("name"), lambda cursor: read_place(cursor, str) or ""),
+)
+ROUTER = POLICIES.router(
+    POLICIES.list(ForAll(queries.policies), "List policies by name."),
+    POLICIES.create(CreatePolicy, _create, "Write a new policy."),
+    POLICIES.get(ForAll(queries.policy), "Show one policy with its steps."),
+    POLICIES.edit(
+        EditPolicy,
+        _changes,
+        service.update_policy,
+        "Change a policy (JSON merge patch). Escalations under way follow the new steps from their next one on.",
+    ),
+    POLICIES.delete(
+        _delete,
+        """Remove a policy that nothing uses; else 409, with what uses it in `uses`.
+
+        With `replace_by`, the routes and the fallback lead to that policy from now on. While the policy pages somebody
+        it stays (409). What it did before stays in the record under its name.
+        """,
+        asks={"replace_by": (ReplaceBy, None)},
+    ),
 )

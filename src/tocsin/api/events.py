@@ -11,6 +11,7 @@ from litestar import Response, Router, get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from tocsin.alerts import queries as alerts
 from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.http import Cursor, Limit, Listing, Time, listing, reference
 from tocsin.api.shapes.actors import ActorOut, write_actor
@@ -121,7 +122,7 @@ async def list_events(
     async with context.begin() as tx:
         wanted = _Wanted(
             names=tuple(word for word in name or () if "\0" not in word),
-            alert_id=ALERT_ID.read(alert_id) if alert_id is not None else None,
+            alert_id=await alerts.id_of(tx, who.access, alert_id) if alert_id is not None else None,
             incident_id=(await incidents.get(tx, who.access, reference(incident))).id if incident is not None else None,
             subject=Subject(*read_any(subject)) if subject is not None else None,
         )

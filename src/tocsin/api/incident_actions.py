@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-from litestar import Response, Router, post
+from litestar import post
 from litestar.params import JSONBody
 
-from tocsin.api.base.body import Body, NoBody, naming
-from tocsin.api.base.http import Id, IfMatch, answer, read_if_match, reference
-from tocsin.api.shapes.incidents import IncidentOut, shape
+from tocsin.api.base.body import Body, naming
+from tocsin.api.base.http import Id, reference
+from tocsin.api.base.resource import IF_MATCH
+from tocsin.api.shapes.incident import INCIDENTS
 from tocsin.api.shapes.pages import PageOut, write_page
 from tocsin.api.shapes.targets import Target, read_targets
+from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity.access import P
-from tocsin.identity.model import USER_ID
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import lifecycle, service
 from tocsin.incidents.fields import Severity
-from tocsin.incidents.model import CancelReason, Status
+from tocsin.incidents.model import CancelReason, Incident, Status
 from tocsin.incidents.service import ending, paging
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import POLICY_ID
@@ -105,101 +107,18 @@ class PagesSent(msgspec.Struct):
     next_cursor: str | None = None
 
 
-@post("/{id:str}/actions/acknowledge", status_code=200, needs=Right.SIGNED_IN)
-async def acknowledge_incident(
-    context: Ctx, who: Who, id: Id, data: JSONBody[NoBody], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Take the incident on: join it, answer one's own pages about it and its alerts, begin to investigate.
-
-    Whoever is being paged for it may do it, whatever their role.
-    """
-    async with context.begin() as tx:
-        incident = await service.acknowledge(tx, who, reference(id), if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
+def _status(*, status: Status) -> Status:
+    return status
 
 
-@post("/{id:str}/actions/update_status", status_code=200, needs=P.INCIDENT_EDIT)
-async def update_incident_status(
-    context: Ctx, who: Who, id: Id, data: JSONBody[UpdateStatus], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Move between open states; the states at the end have verbs of their own."""
-    async with context.begin() as tx:
-        version = read_if_match(if_match)
-        incident = await service.update_status(tx, who, reference(id), data.status, if_version=version)
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
+def _note(*, resolution_note: str) -> str:
+    return resolution_note
 
 
-@post("/{id:str}/actions/change_severity", status_code=200, needs=P.INCIDENT_EDIT)
-async def change_incident_severity(
-    context: Ctx, who: Who, id: Id, data: JSONBody[ChangeSeverity], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Judge the incident to be worse or better; also afterwards, to set the record right."""
-    async with context.begin() as tx:
-        changes = service.IncidentChanges(severity=data.severity)
-        incident = await service.update(tx, who, reference(id), changes, if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
-
-
-@post("/{id:str}/actions/resolve", status_code=200, needs=P.INCIDENT_RESOLVE)
-async def resolve_incident(
-    context: Ctx, who: Who, id: Id, data: JSONBody[ResolveIncident], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Resolve the incident with a note on what was done; its linked alerts resolve with it.
-
-    What a source still sees, it opens anew.
-    """
-    async with context.begin() as tx:
-        version = read_if_match(if_match)
-        incident = await service.resolve(tx, who, reference(id), data.resolution_note, if_version=version)
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
-
-
-@post("/{id:str}/actions/close", status_code=200, needs=P.INCIDENT_RESOLVE)
-async def close_incident(
-    context: Ctx, who: Who, id: Id, data: JSONBody[CloseIncident], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Say that nothing more is to be done; an open incident is resolved on the way and needs the note."""
-    async with context.begin() as tx:
-        version = read_if_match(if_match)
-        incident = await service.close(tx, who, reference(id), data.resolution_note, if_version=version)
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
-
-
-@post("/{id:str}/actions/cancel", status_code=200, needs=P.INCIDENT_RESOLVE)
-async def cancel_incident(
-    context: Ctx, who: Who, id: Id, data: JSONBody[CancelIncident], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Say that it was no incident: a false alarm, a duplicate or something else."""
+async def _cancel(tx: Tx, who: Actor, ref: str, *, duplicate_of: str | None, **fields: Any) -> Incident:
     with naming("duplicate_of"):
-        other = reference(data.duplicate_of) if data.duplicate_of is not None else None
-    async with context.begin() as tx:
-        incident = await service.cancel(
-            tx,
-            who,
-            reference(id),
-            data.reason,
-            note=data.note,
-            duplicate_of=other,
-            if_version=read_if_match(if_match),
-        )
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
-
-
-@post("/{id:str}/actions/reopen", status_code=200, needs=P.INCIDENT_RESOLVE)
-async def reopen_incident(
-    context: Ctx, who: Who, id: Id, data: JSONBody[ReopenIncident], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Begin another round of an incident that was not over after all."""
-    async with context.begin() as tx:
-        incident = await service.reopen(tx, who, reference(id), data.reason, if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
+        other = reference(duplicate_of) if duplicate_of is not None else None
+    return await service.cancel(tx, who, ref, duplicate_of=other, **fields)
 
 
 @post("/{id:str}/actions/page", status_code=200, needs=P.INCIDENT_PAGE)
@@ -222,17 +141,71 @@ def _not_reached(target: PageTarget, name: str, reason: str) -> NotReached:
     return NotReached(target.kind, kind.write(target.id), name, reason)
 
 
-ROUTER = Router(
-    "/incidents",
-    route_handlers=[
-        acknowledge_incident,
-        update_incident_status,
-        change_incident_severity,
-        resolve_incident,
-        close_incident,
-        cancel_incident,
-        reopen_incident,
-        page_for_incident,
-    ],
-    tags=["incidents"],
+ROUTER = INCIDENTS.router(
+    INCIDENTS.action(
+        "acknowledge",
+        service.acknowledge,
+        """Take the incident on: join it, answer one's own pages about it and its alerts, begin to investigate.
+
+        Whoever is being paged for it may do it, whatever their role.
+        """,
+        needs=Right.SIGNED_IN,
+        asks=IF_MATCH,
+    ),
+    INCIDENTS.action(
+        "update_status",
+        service.update_status,
+        "Move between open states; the states at the end have verbs of their own.",
+        UpdateStatus,
+        into=_status,
+        name="update_incident_status",
+        asks=IF_MATCH,
+    ),
+    INCIDENTS.action(
+        "change_severity",
+        service.update,
+        "Judge the incident to be worse or better; also afterwards, to set the record right.",
+        ChangeSeverity,
+        into=service.IncidentChanges,
+        name="change_incident_severity",
+        asks=IF_MATCH,
+    ),
+    INCIDENTS.action(
+        "resolve",
+        service.resolve,
+        """Resolve the incident with a note on what was done; its linked alerts resolve with it.
+
+        What a source still sees, it opens anew.
+        """,
+        ResolveIncident,
+        into=_note,
+        needs=P.INCIDENT_RESOLVE,
+        asks=IF_MATCH,
+    ),
+    INCIDENTS.action(
+        "close",
+        service.close,
+        "Say that nothing more is to be done; an open incident is resolved on the way and needs the note.",
+        CloseIncident,
+        into=_note,
+        needs=P.INCIDENT_RESOLVE,
+        asks=IF_MATCH,
+    ),
+    INCIDENTS.action(
+        "cancel",
+        _cancel,
+        "Say that it was no incident: a false alarm, a duplicate or something else.",
+        CancelIncident,
+        needs=P.INCIDENT_RESOLVE,
+        asks=IF_MATCH,
+    ),
+    INCIDENTS.action(
+        "reopen",
+        service.reopen,
+        "Begin another round of an incident that was not over after all.",
+        ReopenIncident,
+        needs=P.INCIDENT_RESOLVE,
+        asks=IF_MATCH,
+    ),
+    page_for_incident,
 )

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar
+from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
-from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body
-from tocsin.api.base.http import (
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    listing,
-    read_if_match,
-    reference,
-    when,
-)
+from tocsin.api.base.http import Time, when
+from tocsin.api.base.resource import IF_MATCH, AskedBy, Order, Resource, plainly
 from tocsin.api.shapes.actors import ActorOut, write_who
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.api.shapes.refs import INCIDENT
+from tocsin.db.engine import Tx
 from tocsin.edge.cursors import read_moment, read_position
-from tocsin.identity.access import P
+from tocsin.identity.access import Access, P
 from tocsin.incidents import comment_queries, service
 from tocsin.incidents.comment_queries import Written
 from tocsin.incidents.model import COMMENT_ID, CommentRevision
@@ -93,73 +83,55 @@ def _write_revision(revision: CommentRevision) -> CommentRevisionOut:
     return CommentRevisionOut(revision.number, stamp(revision.written_at), author, revision.body)
 
 
-@get("/{id:str}/comments", needs=P.INCIDENT_VIEW)
-async def list_comments(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[CommentOut]]:
-    """List what people wrote, the newest first."""
-    before = read_moment(cursor)
-    async with context.begin() as tx:
-        rows = await comment_queries.comments(tx, who.access, reference(id), before=before, limit=limit + 1)
-    return listing(request, rows, limit, _write, lambda row: (row.comment.created_at, row.comment.id))
+def _text(*, body: str) -> str:
+    return body
 
 
-@post("/{id:str}/comments", needs=P.INCIDENT_COMMENT)
-async def add_comment(context: Ctx, who: Who, id: Id, data: JSONBody[AddComment]) -> Response[CommentOut]:
-    """Write into the timeline; also when the incident is over."""
-    async with context.begin() as tx:
-        written = _write(await service.comment(tx, who, reference(id), data.body))
-    return answer(written, version=written.version, status=201)
+async def _one(tx: Tx, access: Access, ref: str, id: UUID) -> Written:
+    _, found = await comment_queries.comment(tx, access, ref, id)
+    return found
 
 
-@get("/{id:str}/comments/{comment_id:str}", needs=P.INCIDENT_VIEW)
-async def get_comment(context: Ctx, who: Who, id: Id, comment_id: Id) -> Response[CommentOut]:
-    """Show one comment."""
-    async with context.begin() as tx:
-        _, found = await comment_queries.comment(tx, who.access, reference(id), COMMENT_ID.read(comment_id))
-    return answer(_write(found), version=found.comment.version)
+COMMENTS = Resource(
+    "/incidents/{id:str}/comments",
+    COMMENT_ID,
+    CommentOut,
+    plainly(_write),
+    view=P.INCIDENT_VIEW,
+    manage=P.INCIDENT_COMMENT,
+    tag="incidents",
+    order=Order(attrgetter("comment.created_at", "comment.id"), read_moment, to="before"),
+    below=INCIDENT,
+    item="comment_id",
+)
+ROUTER = COMMENTS.router(
+    COMMENTS.list(comment_queries.comments, "List what people wrote, the newest first."),
+    COMMENTS.create(
+        AddComment, service.comment, "Write into the timeline; also when the incident is over.", name="add_comment"
+    ),
+    COMMENTS.get(_one, "Show one comment."),
+    COMMENTS.edit(
+        EditComment,
+        _text,
+        service.edit_comment,
+        "Let one's own comment say something else. What it said before is kept among its revisions.",
+    ),
+    COMMENTS.delete(
+        service.erase_comment,
+        """Take out for good what a comment says and said before. That it was there, and who erased it when, stays.
 
-
-@patch("/{id:str}/comments/{comment_id:str}", needs=P.INCIDENT_COMMENT)
-async def edit_comment(
-    context: Ctx, who: Who, id: Id, comment_id: Id, data: JSONBody[EditComment], if_match: IfMatch = None
-) -> Response[CommentOut]:
-    """Let one's own comment say something else. What it said before is kept among its revisions."""
-    async with context.begin() as tx:
-        edited = await service.edit_comment(
-            tx, who, reference(id), COMMENT_ID.read(comment_id), data.body, if_version=read_if_match(if_match)
-        )
-        written = _write(edited)
-    return answer(written, version=written.version)
-
-
-@delete("/{id:str}/comments/{comment_id:str}", needs=P.INCIDENT_COMMENT)
-async def erase_comment(context: Ctx, who: Who, id: Id, comment_id: Id, if_match: IfMatch = None) -> None:
-    """Take out for good what a comment says and said before. That it was there, and who erased it when, stays.
-
-    For its author, and for whoever may edit the incident.
-    """
-    async with context.begin() as tx:
-        await service.erase_comment(
-            tx, who, reference(id), COMMENT_ID.read(comment_id), if_version=read_if_match(if_match)
-        )
-
-
-@get("/{id:str}/comments/{comment_id:str}/revisions", needs=P.INCIDENT_VIEW)
-async def list_comment_revisions(
-    request: AppRequest, context: Ctx, who: Who, id: Id, comment_id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[CommentRevisionOut]]:
-    """List every text that a comment had, the newest first: for its author, and for whoever may edit the incident."""
-    before = read_position(cursor)
-    async with context.begin() as tx:
-        found = await service.read_revisions(
-            tx, who, reference(id), COMMENT_ID.read(comment_id), before=before, limit=limit + 1
-        )
-    return listing(request, found, limit, _write_revision, lambda revision: revision.number)
-
-
-ROUTER = Router(
-    "/incidents",
-    route_handlers=[list_comments, add_comment, get_comment, edit_comment, erase_comment, list_comment_revisions],
-    tags=["incidents"],
+        For its author, and for whoever may edit the incident.
+        """,
+        name="erase_comment",
+        asks=IF_MATCH,
+    ),
+    COMMENTS.list_of(
+        "revisions",
+        AskedBy(service.read_revisions),
+        CommentRevisionOut,
+        plainly(_write_revision),
+        "List every text that a comment had, the newest first: for its author, and for whoever may edit the incident.",
+        name="list_comment_revisions",
+        order=Order(attrgetter("number"), read_position, to="before"),
+    ),
 )

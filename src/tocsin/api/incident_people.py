@@ -8,32 +8,20 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, post, put
-from litestar.params import JSONBody
 
-from tocsin.api.base.body import Body, NoBody, naming
-from tocsin.api.base.http import (
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    listing,
-    moment,
-    read_if_match,
-    reference,
-    when,
-)
-from tocsin.api.shapes.incidents import IncidentOut, shape
+from tocsin.api.base.body import Body
+from tocsin.api.base.http import Time, moment, when
+from tocsin.api.base.resource import Order, plainly
+from tocsin.api.shapes.incident import INCIDENTS
 from tocsin.api.shapes.people import Person
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.db.engine import Tx
 from tocsin.edge.cursors import AwareTime, read_place
-from tocsin.identity.access import P
-from tocsin.identity.model import USER_ID
+from tocsin.identity.access import Access
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import lifecycle, queries, service
-from tocsin.incidents.model import IncidentRole, ResponderSource, Standing
+from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Standing
+from tocsin.incidents.queries import NamedResponder
+from tocsin.kit.ids import IdKind
 
 _Place = tuple[bool, AwareTime | None, str, UUID]
 
@@ -57,79 +45,70 @@ class SetRoles(Body, kw_only=True):
     """Who has each role. A role that is left out stays as it is; null takes it away."""
 
     example: ClassVar[Mapping[str, Any]] = {"lead": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m", "communicator": None}
+    refs: ClassVar[Mapping[str, IdKind]] = dict.fromkeys(IncidentRole, USER_ID)
     commander: str | msgspec.UnsetType | None = msgspec.UNSET
     lead: str | msgspec.UnsetType | None = msgspec.UNSET
     communicator: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
-@get("/{id:str}/responders", needs=P.INCIDENT_VIEW)
-async def list_responders(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[ResponderOut]]:
-    """List the people on the incident, those who joined first."""
+async def _responders(
+    tx: Tx, access: Access, ref: str, *, after: queries.ResponderPlace | None, limit: int
+) -> list[tuple[Incident, NamedResponder]]:
+    incident = await queries.get(tx, access, ref)
+    return [(incident, row) for row in await queries.responders(tx, incident.id, after=after, limit=limit)]
+
+
+def _write(row: tuple[Incident, NamedResponder]) -> ResponderOut:
+    incident, named = row
+    responder = named.responder
+    return ResponderOut(
+        user=Person(USER_ID.write(responder.user_id), named.name),
+        state=named.standing,
+        source=ResponderSource(responder.source),
+        roles=lifecycle.roles_of(incident, responder.user_id),
+        paged_at=when(responder.paged_at),
+        joined_at=when(responder.joined_at),
+        left_at=when(responder.left_at),
+    )
+
+
+def _place(cursor: str | None) -> queries.ResponderPlace | None:
     place = read_place(cursor, _Place)
-    after = None if place is None else queries.ResponderPlace(place[0], moment("cursor", place[1]), *place[2:])
-    async with context.begin() as tx:
-        incident = await queries.get(tx, who.access, reference(id))
-        rows = await queries.responders(tx, incident.id, after=after, limit=limit + 1)
-
-    def write(row: queries.NamedResponder) -> ResponderOut:
-        return ResponderOut(
-            user=Person(USER_ID.write(row.responder.user_id), row.name),
-            state=row.standing,
-            source=ResponderSource(row.responder.source),
-            roles=lifecycle.roles_of(incident, row.responder.user_id),
-            paged_at=when(row.responder.paged_at),
-            joined_at=when(row.responder.joined_at),
-            left_at=when(row.responder.left_at),
-        )
-
-    return listing(request, rows, limit, write, lambda row: astuple(queries.ResponderPlace.of(row)))
+    return None if place is None else queries.ResponderPlace(place[0], moment("cursor", place[1]), *place[2:])
 
 
-@post(["/{id:str}/actions/join", "/{id:str}/responders/actions/join"], status_code=200, needs=P.INCIDENT_EDIT)
-async def join_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
-    """Become a responder. Joining is an acknowledgement too."""
-    async with context.begin() as tx:
-        shaped = await shape(tx, context, who, await service.join(tx, who, reference(id)))
-    return answer(shaped, version=shaped.version)
+async def _set_roles(tx: Tx, who: Actor, ref: str, *, if_version: int | None, **roles: UUID | None) -> Incident:
+    wanted = {IncidentRole(role): user_id for role, user_id in roles.items()}
+    return await service.assign_roles(tx, who, ref, wanted, if_version=if_version)
 
 
-@post(["/{id:str}/actions/leave", "/{id:str}/responders/actions/leave"], status_code=200, needs=P.INCIDENT_EDIT)
-async def leave_incident(context: Ctx, who: Who, id: Id, data: JSONBody[NoBody]) -> Response[IncidentOut]:
-    """Stop being a responder; whoever has a role hands it over first (409)."""
-    async with context.begin() as tx:
-        shaped = await shape(tx, context, who, await service.leave(tx, who, reference(id)))
-    return answer(shaped, version=shaped.version)
-
-
-@put("/{id:str}/roles", needs=P.INCIDENT_EDIT)
-async def set_incident_roles(
-    context: Ctx, who: Who, id: Id, data: JSONBody[SetRoles], if_match: IfMatch = None
-) -> Response[IncidentOut]:
-    """Give roles to people, who join by this, or take them away."""
-    async with context.begin() as tx:
-        incident = await service.assign_roles(tx, who, reference(id), _roles(data), if_version=read_if_match(if_match))
-        shaped = await shape(tx, context, who, incident)
-    return answer(shaped, version=shaped.version)
-
-
-def _roles(data: SetRoles) -> dict[IncidentRole, UUID | None]:
-    named = {
-        IncidentRole.COMMANDER: data.commander,
-        IncidentRole.LEAD: data.lead,
-        IncidentRole.COMMUNICATOR: data.communicator,
-    }
-    wanted: dict[IncidentRole, UUID | None] = {}
-    for role, user_id in named.items():
-        if not isinstance(user_id, msgspec.UnsetType):
-            with naming(role):
-                wanted[role] = USER_ID.read(user_id) if user_id is not None else None
-    return wanted
-
-
-ROUTER = Router(
-    "/incidents",
-    route_handlers=[list_responders, join_incident, leave_incident, set_incident_roles],
-    tags=["incidents"],
+ROUTER = INCIDENTS.router(
+    INCIDENTS.list_of(
+        "responders",
+        _responders,
+        ResponderOut,
+        plainly(_write),
+        "List the people on the incident, those who joined first.",
+        name="list_responders",
+        order=Order(lambda row: astuple(queries.ResponderPlace.of(row[1])), _place),
+    ),
+    INCIDENTS.action(
+        "join",
+        service.join,
+        "Become a responder. Joining is an acknowledgement too.",
+        more_paths=["/{id:str}/responders/actions/join"],
+    ),
+    INCIDENTS.action(
+        "leave",
+        service.leave,
+        "Stop being a responder; whoever has a role hands it over first (409).",
+        more_paths=["/{id:str}/responders/actions/leave"],
+    ),
+    INCIDENTS.replace(
+        "roles",
+        SetRoles,
+        _set_roles,
+        "Give roles to people, who join by this, or take them away.",
+        name="set_incident_roles",
+    ),
 )

@@ -11,7 +11,7 @@ from litestar.params import FromQuery, JSONBody
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import ALERT_ID
-from tocsin.api.base.body import Body, ids_in
+from tocsin.api.base.body import Body
 from tocsin.api.base.http import (
     Cursor,
     Id,
@@ -23,6 +23,7 @@ from tocsin.api.base.http import (
 )
 from tocsin.api.shapes.actors import ActorOut, write_actor
 from tocsin.api.shapes.alerts import AlertOut, pagings, write_alert
+from tocsin.api.shapes.refs import alerts_in
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.base import EVENT_ID
@@ -123,8 +124,8 @@ async def list_incident_alerts(
 @post("/{id:str}/alerts", status_code=200, needs=P.INCIDENT_EDIT)
 async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]) -> Listing[AlertOut]:
     """Link alerts; one that belongs to another incident is a conflict (409), and then none is linked."""
-    ids = ids_in("alert_ids", ALERT_ID, data.alert_ids)
     async with context.begin() as tx:
+        ids = await alerts_in(tx, who, "alert_ids", data.alert_ids)
         linked = await service.link_alerts(tx, who, reference(id), ids)
         sources = await alert_queries.source_names(tx, {alert.source_id for alert in linked.alerts})
         paged = await pagings(tx, linked.alerts)
@@ -136,7 +137,7 @@ async def link_alerts(context: Ctx, who: Who, id: Id, data: JSONBody[LinkAlerts]
 async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
     """Take an alert out of the incident; one that is not in it stays where it is."""
     async with context.begin() as tx:
-        await service.unlink_alert(tx, who, reference(id), ALERT_ID.read(alert_id))
+        await service.unlink_alert(tx, who, reference(id), await alert_queries.id_of(tx, who.access, alert_id))
 
 
 ROUTER = Router(

@@ -11,7 +11,6 @@ import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
-from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.body import Body, naming, writes, written
 from tocsin.api.base.http import (
     Cursor,
@@ -29,6 +28,7 @@ from tocsin.api.base.http import (
 )
 from tocsin.api.shapes.incidents import IncidentOut, shape, shape_all
 from tocsin.api.shapes.owners import read_owners
+from tocsin.api.shapes.refs import ALERT
 from tocsin.api.shapes.targets import Target, read_targets
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import AwareTime, read_place
@@ -138,7 +138,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
             incident = await service.declare(
                 tx,
                 who,
-                alert_id=ALERT_ID.read(data.alert_id) if data.alert_id is not None else None,
+                alert_id=await ALERT.read(tx, who, data.alert_id) if data.alert_id is not None else None,
                 page_others=data.page_others,
                 lead_id=lead_id,
                 targets=read_targets("page", data.page),

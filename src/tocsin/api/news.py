@@ -11,11 +11,10 @@ from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.http import Id, answer
+from tocsin.api.shapes.people import theirs
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.rights import Right
-from tocsin.identity import queries as identity
 from tocsin.identity.model import USER_ID
-from tocsin.identity.permission import must_manage
 from tocsin.notifications import queries as contact
 from tocsin.notifications import telling
 from tocsin.notifications.model import METHOD_ID, Tell
@@ -54,11 +53,9 @@ def _written(wish: Wish) -> NewsPreferenceOut:
 @get("/{id:str}/news_preference", needs=Right.OWN)
 async def get_news_preference(context: Ctx, who: Who, id: Id) -> Response[NewsPreferenceOut]:
     """Show what the person wants to be told."""
-    user_id = USER_ID.read(id)
-    must_manage(who, user_id)
     async with context.begin() as tx:
-        await identity.user(tx, user_id)
-        wish = telling.wish_of(await contact.news_preference(tx, user_id))
+        person = await theirs(tx, who, USER_ID.read(id))
+        wish = telling.wish_of(await contact.news_preference(tx, person.id))
     return answer(_written(wish))
 
 
@@ -72,7 +69,7 @@ async def set_news_preference(
     """
     user_id = USER_ID.read(id)
     with naming("contact_method_id"):
-        method_id = METHOD_ID.read(data.contact_method_id) if data.contact_method_id is not None else None
+        method_id = METHOD_ID.read_or_none(data.contact_method_id)
     wish = Wish(data.tell, data.low_urgency, method_id)
     async with context.begin() as tx:
         wish = await telling.set_preference(tx, who, user_id=user_id, wish=wish)

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, patch, post, put
+from litestar import Response, post, put
 from litestar.params import FromQuery, JSONBody
 
 from tocsin.api.base.body import Body, naming
-from tocsin.api.base.http import (
-    Confirm,
-    Cursor,
-    Id,
-    IfMatch,
-    Limit,
-    Listing,
-    Time,
-    answer,
-    listing,
-    read_if_match,
-)
+from tocsin.api.base.http import Confirm, Id, Listing, Time, answer
 from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
-from tocsin.api.shapes.deliveries import DeliveryOut, write_delivery
+from tocsin.api.base.resource import AskedBy, ForAll, Order, Resource, plainly
+from tocsin.api.shapes.deliveries import LAST_DELIVERY_FIRST, DeliveryOut, write_deliveries, write_delivery
 from tocsin.api.shapes.people import RoleKey, theirs
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import USER_ID, User
+from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import service as incidents
 from tocsin.kit.clock import stamp
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
-from tocsin.notifications.model import METHOD_ID, NotificationRule, Urgency
+from tocsin.notifications.model import METHOD_ID, Delivery, NotificationRule, Urgency
 from tocsin.notifications.service import RuleDraft
 
 Delay = Annotated[int, msgspec.Meta(ge=0, le=1440)]
@@ -124,8 +116,7 @@ class SendTestPage(Body, kw_only=True):
     contact_method_id: str | None = None
 
 
-def write_user(user: User) -> UserOut:
-    """Write a person's account."""
+def _write(user: User) -> UserOut:
     return UserOut(
         id=USER_ID.write(user.id),
         name=user.name,
@@ -148,81 +139,20 @@ def _draft(at: int, rule: Rule) -> RuleDraft:
         return RuleDraft(rule.urgency, rule.delay_minutes, METHOD_ID.read(rule.contact_method_id))
 
 
-@get("/", needs=P.USER_VIEW)
-async def list_users(
-    request: AppRequest,
-    context: Ctx,
-    who: Who,
-    active_only: FromQuery[bool] = False,
-    limit: Limit = 25,
-    cursor: Cursor = None,
-) -> Response[Listing[UserOut]]:
-    """List people in the order in which they were added."""
-    after = read_place(cursor, UUID)
-    async with context.begin() as tx:
-        rows = await queries.users(tx, after=after, limit=limit + 1, active_only=active_only)
-    return listing(request, rows, limit, write_user, lambda row: row.id)
-
-
-@post("/", needs=P.USER_MANAGE)
-async def create_user(context: Ctx, who: Who, data: JSONBody[CreateUser]) -> Response[UserOut]:
-    """Add a person."""
-    async with context.begin() as tx:
-        user = await identity.create_user(
-            tx,
-            who,
-            email=data.email,
-            name=data.name,
-            role=data.role,
-            password=data.password,
-            time_zone=data.time_zone,
-        )
-    return answer(write_user(user), version=user.version, status=201)
-
-
-@get("/{id:str}", needs=P.USER_VIEW)
-async def get_user(context: Ctx, who: Who, id: Id) -> Response[UserOut]:
-    """Show one person."""
-    async with context.begin() as tx:
-        user = await queries.user(tx, USER_ID.read(id))
-    return answer(write_user(user), version=user.version)
-
-
-@patch("/{id:str}", needs=Right.OWN)
-async def edit_user(
-    context: Ctx, who: Who, id: Id, data: JSONBody[EditUser], if_match: IfMatch = None, confirm: Confirm = False
-) -> Response[UserOut]:
-    """Change a person (JSON merge patch): name and time zone of oneself, everything with `user.manage`.
-
-    `is_active: false` ends the person's sessions, tokens and links; others take over what they were asked, held and
-    led. Somebody who is needed goes only with `confirm=true`; else 409, with what names them in `uses`, as when a role
-    takes the lead of open incidents from them. The last administrator cannot be lost (409).
-    """
-    changes = UserChanges(data.email, data.name, data.role, data.time_zone, data.is_active)
-    version = read_if_match(if_match)
-    async with context.begin() as tx:
-        user = await incidents.update_person(tx, who, USER_ID.read(id), changes, if_version=version, confirmed=confirm)
-    return answer(write_user(user), version=user.version)
+async def _edit(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, *, confirm: bool, **version: Any) -> User:
+    return await incidents.update_person(tx, who, user_id, changes, confirmed=confirm, **version)
 
 
 @post("/{id:str}/actions/set_password", status_code=200, opt={COMMITS_ELSEWHERE: True}, needs=Right.OWN)
 async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPassword]) -> Response[UserOut]:
     """Set the password; the person's other sessions end, tokens stay. 429 after several wrong current passwords."""
     user = await identity.set_password(context.db, who, USER_ID.read(id), data.password, data.current)
-    return answer(write_user(user), version=user.version)
+    return answer(_write(user), version=user.version)
 
 
-@get("/{id:str}/notification_rules", needs=Right.OWN)
-async def list_notification_rules(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[RuleOut]]:
-    """List the person's rules by urgency and delay."""
-    user_id = theirs(who, id)
-    after = read_place(cursor, tuple[Urgency, Delay, UUID])
-    async with context.begin() as tx:
-        await queries.user(tx, user_id)
-        rows = await contact.rules(tx, user_id, after=after, limit=limit + 1)
-    return listing(request, rows, limit, _rule, lambda row: (row.urgency, row.delay_minutes, row.id))
+async def _rules(tx: Tx, who: Actor, user_id: UUID, **place: Any) -> list[NotificationRule]:
+    await theirs(tx, who, user_id)
+    return await contact.rules(tx, user_id, **place)
 
 
 @put("/{id:str}/notification_rules", needs=Right.OWN)
@@ -237,41 +167,65 @@ async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[
 @post("/{id:str}/actions/send_test_page", status_code=200, needs=Right.OWN)
 async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTestPage]) -> Listing[DeliveryOut]:
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
-    user_id = theirs(who, id)
     with naming("contact_method_id"):
-        method_id = METHOD_ID.read(data.contact_method_id) if data.contact_method_id is not None else None
+        method_id = METHOD_ID.read_or_none(data.contact_method_id)
     async with context.begin() as tx:
-        name = (await queries.user(tx, user_id)).name
+        person = await theirs(tx, who, USER_ID.read(id))
         with naming("contact_method_id"):
-            rows = await notifications.send_test_page(tx, who, user_id=user_id, method_id=method_id)
-    return Listing([write_delivery(who, row, name) for row in rows])
+            rows = await notifications.send_test_page(tx, who, user_id=person.id, method_id=method_id)
+        return Listing([write_delivery(who, row, person.name) for row in rows])
 
 
-@get("/{id:str}/deliveries", needs=Right.OWN)
-async def list_user_deliveries(
-    request: AppRequest, context: Ctx, who: Who, id: Id, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[DeliveryOut]]:
-    """List the messages to the person, pages and tests, with their states, the newest first."""
-    user_id = theirs(who, id)
-    before = read_place(cursor, UUID)
-    async with context.begin() as tx:
-        await queries.user(tx, user_id)
-        rows = await contact.deliveries(tx, user_id=user_id, before=before, limit=limit + 1)
-    return listing(request, rows, limit, lambda row: write_delivery(who, *row), lambda row: row[0].id)
+async def _deliveries(tx: Tx, who: Actor, user_id: UUID, **place: Any) -> list[tuple[Delivery, str]]:
+    await theirs(tx, who, user_id)
+    return await contact.deliveries(tx, user_id=user_id, **place)
 
 
-ROUTER = Router(
-    "/users",
-    route_handlers=[
-        list_users,
-        create_user,
-        get_user,
-        edit_user,
-        set_user_password,
-        list_notification_rules,
-        set_notification_rules,
-        send_test_page,
-        list_user_deliveries,
-    ],
-    tags=["people"],
+USERS = Resource("/users", USER_ID, UserOut, plainly(_write), view=P.USER_VIEW, manage=P.USER_MANAGE, tag="people")
+ROUTER = USERS.router(
+    USERS.list(
+        ForAll(queries.users),
+        "List people in the order in which they were added.",
+        asks={"active_only": (FromQuery[bool], False)},
+    ),
+    USERS.create(CreateUser, identity.create_user, "Add a person."),
+    USERS.get(ForAll(queries.user), "Show one person."),
+    USERS.edit(
+        EditUser,
+        UserChanges,
+        _edit,
+        """Change a person (JSON merge patch): name and time zone of oneself, everything with `user.manage`.
+
+        `is_active: false` ends the person's sessions, tokens and links; others take over what they were asked, held and
+        led. Somebody who is needed goes only with `confirm=true`; else 409, with what names them in `uses`, as when a
+        role takes the lead of open incidents from them. The last administrator cannot be lost (409).
+        """,
+        needs=Right.OWN,
+        asks={"confirm": (Confirm, False)},
+    ),
+    set_user_password,
+    USERS.list_of(
+        "notification_rules",
+        AskedBy(_rules),
+        RuleOut,
+        plainly(_rule),
+        "List the person's rules by urgency and delay.",
+        name="list_notification_rules",
+        order=Order(
+            attrgetter("urgency", "delay_minutes", "id"), lambda cursor: read_place(cursor, tuple[Urgency, Delay, UUID])
+        ),
+        needs=Right.OWN,
+    ),
+    set_notification_rules,
+    send_test_page,
+    USERS.list_of(
+        "deliveries",
+        AskedBy(_deliveries),
+        DeliveryOut,
+        write_deliveries,
+        "List the messages to the person, pages and tests, with their states, the newest first.",
+        name="list_user_deliveries",
+        order=LAST_DELIVERY_FIRST,
+        needs=Right.OWN,
+    ),
 )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, JSONBody
 
 from tocsin.api.base.body import Body
-from tocsin.api.base.http import Cursor, IfMatch, Limit, Listing, Time, answer, listing, read_if_match
-from tocsin.api.base.resource import fields_of
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.api.base.http import Time
+from tocsin.api.base.resource import Called, ForAll, Order, Resource, plainly
+from tocsin.db.engine import Tx
 from tocsin.edge.cursors import read_place
 from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity import access_queries as queries
@@ -65,7 +64,9 @@ def _built_in() -> list[RoleOut]:
     return [RoleOut(key, *BUILT_IN_ROLES[key], True, sorted(held), None, None) for key, held in BUILT_IN.items()]
 
 
-def _write(role: CustomRole) -> RoleOut:
+def _write(role: CustomRole | RoleOut) -> RoleOut:
+    if isinstance(role, RoleOut):
+        return role
     return RoleOut(
         key=role.key,
         name=role.name,
@@ -77,54 +78,40 @@ def _write(role: CustomRole) -> RoleOut:
     )
 
 
-@get("/", needs=P.USER_VIEW)
-async def list_roles(
-    request: AppRequest, context: Ctx, who: Who, limit: Limit = 25, cursor: Cursor = None
-) -> Response[Listing[RoleOut]]:
-    """List all roles: the built-in ones, and then the organisation's own by name (100 at most)."""
-    after = read_place(cursor, str)
-    async with context.begin() as tx:
-        everything = _built_in() + [_write(role) for role in await queries.roles(tx)]
+async def _roles(tx: Tx, *, after: str | None, limit: int) -> Sequence[CustomRole | RoleOut]:
+    everything = [*_built_in(), *await queries.roles(tx)]
     keys = [role.key for role in everything]
     begin = keys.index(after) + 1 if after in keys else 0
-    return listing(request, everything[begin : begin + limit + 1], limit, lambda role: role, lambda role: role.key)
+    return everything[begin : begin + limit]
 
 
-@post("/", needs=P.ACCESS_MANAGE)
-async def create_role(context: Ctx, who: Who, data: JSONBody[CreateRole]) -> Response[RoleOut]:
-    """Make a role that may do no more than one may oneself."""
-    async with context.begin() as tx:
-        role = await identity.create_role(
-            tx, who, name=data.name, description=data.description, permissions=data.permissions
-        )
-    return answer(_write(role), version=role.version, status=201)
+async def _role(tx: Tx, key: str) -> CustomRole | RoleOut:
+    known = next((role for role in _built_in() if role.key == key), None)
+    return known or await queries.role(tx, key)
 
 
-@get("/{key:str}", needs=P.USER_VIEW)
-async def get_role(context: Ctx, who: Who, key: FromPath[str]) -> Response[RoleOut]:
-    """Show one role, by its key."""
-    async with context.begin() as tx:
-        known = next((role for role in _built_in() if role.key == key), None)
-        role = known or _write(await queries.role(tx, key))
-    return answer(role, version=role.version)
-
-
-@patch("/{key:str}", needs=P.ACCESS_MANAGE)
-async def edit_role(
-    context: Ctx, who: Who, key: FromPath[str], data: JSONBody[EditRole], if_match: IfMatch = None
-) -> Response[RoleOut]:
-    """Change a role of one's own (JSON merge patch), and what everybody who has it may do from now on."""
-    changes = identity.RoleChanges(**fields_of(data))
-    async with context.begin() as tx:
-        role = await identity.update_role(tx, who, key, changes, if_version=read_if_match(if_match))
-    return answer(_write(role), version=role.version)
-
-
-@delete("/{key:str}", needs=P.ACCESS_MANAGE)
-async def delete_role(context: Ctx, who: Who, key: FromPath[str]) -> None:
-    """Delete a role that nobody has; 409 says who does."""
-    async with context.begin() as tx:
-        await identity.delete_role(tx, who, key)
-
-
-ROUTER = Router("/roles", route_handlers=[list_roles, create_role, get_role, edit_role, delete_role], tags=["access"])
+ROLES = Resource(
+    "/roles",
+    Called("role"),
+    RoleOut,
+    plainly(_write),
+    view=P.USER_VIEW,
+    manage=P.ACCESS_MANAGE,
+    tag="access",
+    order=Order(attrgetter("key"), lambda cursor: read_place(cursor, str)),
+    item="key",
+)
+ROUTER = ROLES.router(
+    ROLES.list(
+        ForAll(_roles), "List all roles: the built-in ones, and then the organisation's own by name (100 at most)."
+    ),
+    ROLES.create(CreateRole, identity.create_role, "Make a role that may do no more than one may oneself."),
+    ROLES.get(ForAll(_role), "Show one role, by its key."),
+    ROLES.edit(
+        EditRole,
+        identity.RoleChanges,
+        identity.update_role,
+        "Change a role of one's own (JSON merge patch), and what everybody who has it may do from now on.",
+    ),
+    ROLES.delete(identity.delete_role, "Delete a role that nobody has; 409 says who does."),
+)

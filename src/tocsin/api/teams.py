@@ -7,15 +7,13 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, put
-from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body, ids_in
-from tocsin.api.base.http import Id, IfMatch, Time, read_if_match, when
+from tocsin.api.base.http import Time, when
 from tocsin.api.base.resource import Resource
 from tocsin.api.shapes.people import RoleKey
 from tocsin.db.engine import Tx
-from tocsin.edge.context import Context, Ctx, Who
+from tocsin.edge.context import Context
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
@@ -86,6 +84,7 @@ class SetMembers(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {
         "members": [{"user_id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m", "role": "responder"}]
     }
+    refs: ClassVar[Mapping[str, IdKind]] = {"member_ids": USER_ID}
     member_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
     members: Annotated[list[Member], msgspec.Meta(max_length=MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
 
@@ -118,25 +117,19 @@ async def _create(tx: Tx, who: Actor, *, member_ids: Sequence[UUID], members: Se
     return await identity.create_team(tx, who, members=wanted, **fields)
 
 
-def _wanted(data: SetMembers) -> Members | Collection[UUID]:
-    match data.members, data.member_ids:
-        case list() as members, msgspec.UNSET:
-            return _with_roles(members)
-        case msgspec.UNSET, list() as ids:
-            return ids_in("member_ids", USER_ID, ids)
-        case _:
-            raise Invalid("members", "Give either `members` or `member_ids`.", code="required")
-
-
-@put("/{id:str}/members", needs=P.TEAM_MANAGE)
-async def set_team_members(
-    context: Ctx, who: Who, id: Id, data: JSONBody[SetMembers], if_match: IfMatch = None
-) -> Response[TeamOut]:
-    """Make exactly these people the team's members."""
-    wanted = _wanted(data)
-    async with context.begin() as tx:
-        team = await identity.update_members(tx, who, TEAM_ID.read(id), wanted, if_version=read_if_match(if_match))
-        return await TEAMS.answer(tx, context, who, team)
+async def _set_members(
+    tx: Tx,
+    who: Actor,
+    id: UUID,
+    *,
+    members: Sequence[Member] | None = None,
+    member_ids: Collection[UUID] | None = None,
+    if_version: int | None,
+) -> Team:
+    wanted = member_ids if members is None else _with_roles(members)
+    if wanted is None or (members is not None and member_ids is not None):
+        raise Invalid("members", "Give either `members` or `member_ids`.", code="required")
+    return await identity.update_members(tx, who, id, wanted, if_version=if_version)
 
 
 TEAMS = Resource("/teams", TEAM_ID, TeamOut, _write_all, view=P.USER_VIEW, manage=P.TEAM_MANAGE, tag="people")
@@ -154,5 +147,7 @@ ROUTER = TEAMS.router(
     ),
     TEAMS.action("archive", identity.archive_team, "Offer the team for nothing new. What it owns stays its own."),
     TEAMS.action("unarchive", identity.unarchive_team, "Offer the team again."),
-    set_team_members,
+    TEAMS.replace(
+        "members", SetMembers, _set_members, "Make exactly these people the team's members.", name="set_team_members"
+    ),
 )

@@ -69,6 +69,10 @@ class IdKind:
             raise NotFound(f"There is no “{text[:60]}”.")
         return UUID(int=value)
 
+    def read_or_none(self, text: str | None) -> UUID | None:
+        """Read the public id of something that need not be named."""
+        return None if text is None else self.read(text)
+
     def read_all(self, texts: Iterable[str]) -> list[UUID]:
         """Read several public ids of this kind."""
         return [self.read(text) for text in texts]

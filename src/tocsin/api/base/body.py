@@ -21,7 +21,7 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
 from tocsin.api.base.http import moment
-from tocsin.api.base.wording import sentence
+from tocsin.api.base.wording import sentence, words_at
 from tocsin.kit.errors import FieldError, Invalid, NotFound, Unreadable, WrongType
 from tocsin.kit.ids import IdKind
 from tocsin.kit.text import finite, storable_json
@@ -156,7 +156,7 @@ def read(body: bytes, wanted: type[T]) -> T:
         value = storable_json(_JSON.decode(body))
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise _invalid(str(error), wanted) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreadable("The body is not JSON.") from None
     except RecursionError:
@@ -170,16 +170,18 @@ def _check_type(content_type: str, body: bytes) -> None:
         raise WrongType("Send JSON with the content type application/json.")
 
 
-def _invalid(message: str) -> Invalid:
+def _invalid(message: str, wanted: Any) -> Invalid:
     found = _PLACE.match(message)
     what, path = (found["what"], found["path"] or "$") if found else (message, "$")
+    place = [name or at for name, at in _STEP.findall(path.removeprefix("$"))]
     # `$.labels[...]` is a value of a mapping whose key msgspec does not tell.
-    steps = [name or at for name, at in _STEP.findall(path.removeprefix("$")) if at != "..."]
-    code, said = "invalid", sentence(what)
+    steps = [step for step in place if step != "..."]
+    field = next((step for step in reversed(steps) if not step.isdecimal()), "")
+    code, said = "invalid", sentence(what, field, words_at(wanted, place))
     if named := _FIELD.search(what):
         steps.append(named["name"])
         is_missing, name = "missing" in what, named["name"][:60]
         code = "required" if is_missing else "unknown_field"
         said = f"The field “{name}” is required." if is_missing else f"There is no field “{name}”."
     pointer = "#" + "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
-    return Invalid.of((FieldError(pointer[:200], said[:300], code),))
+    return Invalid.of((FieldError(pointer[:200], said[:500], code),))

@@ -19,7 +19,7 @@ from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
-from tocsin.api.base.wording import sentence
+from tocsin.api.base.wording import sentence, words_at
 from tocsin.edge.context import AppRequest
 from tocsin.edge.cursors import write_place
 from tocsin.edge.middleware import trace_id
@@ -154,19 +154,28 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 def _in_our_words(request: Request[Any, Any, Any], problem: Invalid) -> Invalid:
     """Say what is wrong with a parameter in a sentence, under the name that it has in the address."""
-    renamed = _renamed(request.scope["route_handler"])
-    return Invalid.of(
-        tuple(
-            FieldError(renamed.get(error.pointer, error.pointer), sentence(error.detail), error.code)
-            for error in problem.errors
-        )
-    )
+    known = _described(request.scope["route_handler"])
+    errors: list[FieldError] = []
+    for error in problem.errors:
+        name, words = known.get(error.pointer, (error.pointer.removeprefix("#/"), ()))
+        errors.append(FieldError(f"#/{name}", sentence(error.detail, name, words), error.code))
+    return Invalid.of(tuple(errors))
 
 
 @cache
-def _renamed(handler: BaseRouteHandler) -> dict[str, str]:
-    found = [(name, field.kwarg_definition) for name, field in handler.parsed_fn_signature.parameters.items()]
-    return {f"#/{name}": f"#/{kind.name}" for name, kind in found if isinstance(kind, QueryParameter) and kind.name}
+def _described(handler: BaseRouteHandler) -> dict[str, tuple[str, Sequence[str]]]:
+    """Return the parameters by how they are pointed at: their names in the address, and the words they may be."""
+    return {
+        f"#/{name}": (field.kwarg_definition.name or name, _words_of(field.annotation))
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if isinstance(field.kwarg_definition, QueryParameter)
+    }
+
+
+def _words_of(kind: Any) -> list[str]:
+    # One that may be there several times is a list; one that may be left out is never written as null.
+    words = words_at(kind, ()) or words_at(kind, ("0",))
+    return [word for word in words if word != "null"]
 
 
 def etag_of(version: int) -> str:

@@ -131,7 +131,7 @@ _NUMBERED = {
     "alerts": "Its id (`alt_…`) or its number (`ALR-31`).",
 }
 _PARAMETERS = {
-    "alert_id": "The id of an alert: `alt_…`.",
+    "alert_id": "The id (`alt_…`) or the number (`ALR-31`) of an alert.",
     "comment_id": "The id of a comment: `cmt_…`.",
     "key": "The key of a role.",
     "method_id": "The id of a contact method: `cm_…`.",

@@ -186,10 +186,15 @@ async def shape(tx: Tx, context: Context, who: Actor, alert: Alert) -> AlertOut:
     return write_alert(alert, *sources[alert.source_id], number, context.settings.base_url, await pagings(tx, [alert]))
 
 
+async def shape_all(tx: Tx, context: Context, who: Actor, alerts: Sequence[Alert]) -> list[AlertOut]:
+    """Write alerts that somebody has just got or changed; lists read what belongs to theirs at once."""
+    return [await shape(tx, context, who, alert) for alert in alerts]
+
+
 async def shape_ended(tx: Tx, context: Context, who: Actor, ended: Sequence[Alert]) -> list[AlertOut]:
     """Write alerts that somebody has just resolved, with a warning for those that may come back."""
     back = await service.coming_back(tx, [alert.id for alert in ended])
-    shaped = [await shape(tx, context, who, alert) for alert in ended]
+    shaped = await shape_all(tx, context, who, ended)
     for alert, one in zip(ended, shaped, strict=True):
         one.warnings = [AlertWarning(service.COMES_BACK, back[alert.id])] if alert.id in back else []
     return shaped

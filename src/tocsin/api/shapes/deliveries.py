@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tocsin.alerts.model import ALERT_ID
 from tocsin.api.base.http import Time, when
+from tocsin.api.base.resource import Order
 from tocsin.api.shapes.people import Person
+from tocsin.db.engine import Tx
+from tocsin.edge.context import Context
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents.model import INCIDENT_ID
@@ -70,6 +75,16 @@ class DeliveryOut(msgspec.Struct):
     sent_at: Time | None
     delivered_at: Time | None
     ended_at: Time | None
+
+
+LAST_DELIVERY_FIRST = Order(lambda row: row[0].id, to="before")
+
+
+async def write_deliveries(
+    _tx: Tx, _context: Context, who: Actor, rows: Sequence[tuple[Delivery, str]]
+) -> list[DeliveryOut]:
+    """Write deliveries with the names of the people they are for."""
+    return [write_delivery(who, *row) for row in rows]
 
 
 def write_delivery(who: Actor, delivery: Delivery, user_name: str) -> DeliveryOut:

@@ -7,15 +7,16 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.identity.model import USER_ID, Actor
+from tocsin.db.engine import Tx
+from tocsin.identity import queries
+from tocsin.identity.model import Actor, User
 from tocsin.identity.permission import must_manage
 
 
-def theirs(who: Actor, id: str) -> UUID:
-    """Read whose settings are asked for; addresses are shown to their person and to those who manage people."""
-    user_id = USER_ID.read(id)
+async def theirs(tx: Tx, who: Actor, user_id: UUID) -> User:
+    """Return whose settings are asked for; addresses are shown to their person and to those who manage people."""
     must_manage(who, user_id)
-    return user_id
+    return await queries.user(tx, user_id)
 
 
 RoleKey = Annotated[str, msgspec.Meta(max_length=60, description="A built-in role or the key of an own one.")]
