@@ -37,7 +37,6 @@ ALIVE = {
     "handler_id": "litestar gives it",
     "send_body": "litestar calls it",
     "__qualname__": "litestar reads it",
-    "__annotations__": "litestar reads it",
     "to_asgi_response": "litestar calls it",
     "_cancel_current_command": "asyncpg calls it",
     "get_col_spec": "SQLAlchemy calls it",

@@ -471,7 +471,7 @@ async def test_a_value_that_does_not_fit_is_refused_in_a_sentence(admin: httpx.A
         assert problem["detail"] == words
     bodies: list[tuple[Any, str]] = [
         ({"severity": 9}, "Give a number of at most 5."),
-        ({"title": 5}, "This must be a text."),
+        ({"title": 5}, "This must be a text or null."),
         ({"title": "x" * 201}, "Write at most 200 characters."),
         ({"started_at": "soon"}, "This must be a time such as 2031-05-01T00:00:00Z."),
         ({"alert_id": 5}, "This must be a text or null."),

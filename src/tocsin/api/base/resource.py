@@ -152,9 +152,8 @@ class Resource(Generic[Row, Out]):
 
     def list(self, read: Read, doc: str, *, asks: Asks = NOTHING) -> HTTPRouteHandler:
         """List what `read(…, after=…, limit=…, …)` finds."""
-        takes = self._takes(is_one=False)
         name = f"list_{self._path.rpartition('/')[2]}"
-        made = _listing(self._named, read, self._out, self._write, doc, name, takes, self._order, asks)
+        made = self._listing(name, read, self._out, self._write, doc, self._order, asks, is_one=False)
         return get("/", needs=self._view)(made)
 
     def list_of(
@@ -171,7 +170,7 @@ class Resource(Generic[Row, Out]):
         asks: Asks = NOTHING,
     ) -> HTTPRouteHandler:
         """List what belongs to one: what `read(…, id, before=…, limit=…, …)` finds."""
-        made = _listing(self._named, read, out, write, doc, name, self._takes(), order, asks)
+        made = self._listing(name, read, out, write, doc, order, asks)
         return get(f"{self._one}/{part}", needs=needs or self._view)(made)
 
     def get(self, read: Read, doc: str) -> HTTPRouteHandler:
@@ -245,6 +244,34 @@ class Resource(Generic[Row, Out]):
         (shaped,) = await self._write(tx, context, who, [row])
         return answer(shaped, version=getattr(shaped, "version", None), status=status)
 
+    def _listing(
+        self,
+        name: str,
+        read: Read,
+        out: type[Other],
+        write: Write[Any, Other],
+        doc: str,
+        order: Order,
+        asks: Asks,
+        *,
+        is_one: bool = True,
+    ) -> Work:
+        """Make the handler of a list: of all there are, or of what belongs to one."""
+
+        async def work(
+            request: AppRequest, context: Context, who: Actor, limit: int, cursor: str | None, **said: Any
+        ) -> Response[Any]:
+            place = {order.to: order.read(cursor), "limit": limit + 1}
+            async with context.begin() as tx:
+                rows = await _do(read, tx, who, *await self._named(tx, who, said), **place, **_beside(asks, said))
+                written = await write(tx, context, who, rows)
+            pairs = list(zip(rows, written, strict=True))
+            return listing(request, pairs, limit, lambda pair: pair[1], lambda pair: order.place_of(pair[0]))
+
+        takes = {"request": AppRequest, **self._takes(is_one=is_one), **asks, "limit": (Limit, 25)}
+        takes |= {"cursor": (Cursor, None)}
+        return declared(work, name=name, doc=doc, takes=takes, returns=Response[Listing[out]])
+
     def _changing(
         self,
         name: str,
@@ -285,33 +312,6 @@ class Resource(Generic[Row, Out]):
 
     def _made(self, name: str, doc: str, work: Work, takes: Mapping[str, Any]) -> Work:
         return declared(work, name=name, doc=doc, takes=takes, returns=Response[self._out])
-
-
-def _listing(
-    named: Callable[[Tx, Actor, Mapping[str, Any]], Awaitable[Sequence[Any]]],
-    read: Read,
-    out: type[Out],
-    write: Write[Any, Out],
-    doc: str,
-    name: str,
-    takes: Mapping[str, Any],
-    order: Order,
-    asks: Asks,
-) -> Work:
-    """Make the handler of a list."""
-
-    async def work(
-        request: AppRequest, context: Context, who: Actor, limit: int, cursor: str | None, **said: Any
-    ) -> Response[Any]:
-        place = {order.to: order.read(cursor), "limit": limit + 1}
-        async with context.begin() as tx:
-            rows = await _do(read, tx, who, *await named(tx, who, said), **place, **_beside(asks, said))
-            written = await write(tx, context, who, rows)
-        pairs = list(zip(rows, written, strict=True))
-        return listing(request, pairs, limit, lambda pair: pair[1], lambda pair: order.place_of(pair[0]))
-
-    whole = {"request": AppRequest, **takes, **asks, "limit": (Limit, 25), "cursor": (Cursor, None)}
-    return declared(work, name=name, doc=doc, takes=whole, returns=Response[Listing[out]])
 
 
 async def _do(read: Read, tx: Tx, who: Actor, *named: Any, **said: Any) -> Any:
