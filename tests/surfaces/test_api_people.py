@@ -249,3 +249,13 @@ async def test_a_contact_method_says_how_it_is_and_the_last_one_is_asked_about(
     assert (refused.status_code, refused.json()["code"]) == (409, "contact_method.last")
     assert [use["name"] for use in refused.json()["uses"]] == ["Duty"]
     assert (await admin.delete(f"{path}/{made['id']}?confirm=true")).status_code == 204
+
+
+async def test_whose_settings_they_are_is_asked_before_what_is_said_of_them(api: Api, admin: httpx.AsyncClient) -> None:
+    """F119: a colleague learns that it is not theirs to say, and not what would be wrong with it."""
+    bob = (await admin.post("/users", json={"name": "Bob", "email": "bob@example.org"})).json()["id"]
+    cleo = await api.as_(await api.world.person("cleo"))
+    refused = await cleo.post(f"/users/{bob}/actions/send_test_page", json={"contact_method_id": "nothing"})
+    assert refused.status_code == 403
+    for part in ("contact_methods", "notification_rules", "deliveries", "news_preference"):
+        assert (await cleo.get(f"/users/{bob}/{part}")).status_code == 403, part

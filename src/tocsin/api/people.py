@@ -167,11 +167,10 @@ async def set_notification_rules(context: Ctx, who: Who, id: Id, data: JSONBody[
 @post("/{id:str}/actions/send_test_page", status_code=200, needs=Right.OWN)
 async def send_test_page(context: Ctx, who: Who, id: Id, data: JSONBody[SendTestPage]) -> Listing[DeliveryOut]:
     """Send a message that says it is only a test; answers with the deliveries, whose states can be followed."""
-    with naming("contact_method_id"):
-        method_id = METHOD_ID.read_or_none(data.contact_method_id)
     async with context.begin() as tx:
         person = await theirs(tx, who, USER_ID.read(id))
         with naming("contact_method_id"):
+            method_id = METHOD_ID.read_or_none(data.contact_method_id)
             rows = await notifications.send_test_page(tx, who, user_id=person.id, method_id=method_id)
         return Listing([write_delivery(who, row, person.name) for row in rows])
 
