@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from litestar import get, post
 from litestar.params import FromPath
 
+from tocsin.alerts.model import AlertSource
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.rights import Right
@@ -20,11 +22,13 @@ from tocsin.identity.access_queries import permissions_of
 from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, Actor
 from tocsin.identity.service.roles import LONGEST_DESCRIPTION
 from tocsin.incidents import service as incidents
+from tocsin.incidents.model import Incident
 from tocsin.kit.errors import NotFound
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
 from tocsin.web.base.navigation import Entry, Group
+from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.roles import BUILT_IN_ROLES, known_roles
 from tocsin.web.parts.targets import Choice
 
@@ -68,6 +72,45 @@ class GrantView:
     role_name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolesScreen(ShellScreen):
+    """The roles, and all permissions that there are, each with its meaning."""
+
+    template: ClassVar = "access/roles.html"
+    roles: list[RoleRow]
+    permissions: list[Choice]
+    may_make: bool
+    longest_description: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleScreen(ShellScreen):
+    """One role, and all permissions that there are."""
+
+    template: ClassVar = "access/role.html"
+    role: RoleView
+    permissions: list[Choice]
+    may_edit: bool
+    longest_description: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingScreen(ShellScreen):
+    """Who owns a thing and who was granted it, at most `most`; `teams` and `holders` are whom one can choose."""
+
+    template: ClassVar = "access/sharing.html"
+    id: str
+    thing: Incident | AlertSource
+    place: str
+    called: str
+    owners: list[Choice]
+    teams: list[Choice]
+    holders: list[tuple[str, list[Choice]]]
+    grants: list[GrantView]
+    most: int
+    roles: list[Choice]
+
+
 @get("/roles", needs=P.USER_VIEW)
 async def role_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the built-in roles and the organisation's own."""
@@ -76,23 +119,23 @@ async def role_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         own = await queries.roles(tx)
-    values |= {
-        "roles": [
+    screen = RolesScreen(
+        shell,
+        roles=[
             *(_built_in_row(key, held) for key, held in BUILT_IN.items()),
             *(
                 RoleRow(role.key, role.name, role.description, False, len(permissions_of(role.key, role.permissions)))
                 for role in own
             ),
         ],
-        "all": len(MEANINGS),
-        "permissions": _PERMISSIONS,
-        "may": {"make": who.may(P.ACCESS_MANAGE)},
-        "longest_description": LONGEST_DESCRIPTION,
-        "conflict": "",
-    }
-    return pages.render("access/roles.html", values, refused=refused)
+        permissions=_PERMISSIONS,
+        may_make=who.may(P.ACCESS_MANAGE),
+        longest_description=LONGEST_DESCRIPTION,
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _built_in_row(key: str, held: Permissions) -> RoleRow:
@@ -133,7 +176,7 @@ async def _show_role(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         uses = await queries.uses_of_role(tx, id)
         if id in BUILT_IN:
             row = _built_in_row(id, BUILT_IN[id])
@@ -142,14 +185,15 @@ async def _show_role(
             role = await queries.role(tx, id)
             held = sorted(permissions_of(role.key, role.permissions))
             view = RoleView(role.key, role.name, role.description, False, held, role.version, uses)
-    values |= {
-        "role": view,
-        "permissions": _PERMISSIONS,
-        "may": {"edit": who.may(P.ACCESS_MANAGE) and not view.is_built_in},
-        "longest_description": LONGEST_DESCRIPTION,
-        "conflict": "",
-    }
-    return pages.render("access/role.html", values, refused=refused)
+    screen = RoleScreen(
+        shell,
+        role=view,
+        permissions=_PERMISSIONS,
+        may_edit=who.may(P.ACCESS_MANAGE) and not view.is_built_in,
+        longest_description=LONGEST_DESCRIPTION,
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 async def _edit_role(tx: Tx, who: Actor, key: str, form: Form) -> None:
@@ -175,7 +219,7 @@ async def _show_sharing(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         shared = await incidents.read_sharing(tx, who, _thing(id), limit=_SHOWN)
         # Beyond what it names, the page offers everybody.
         who.must(P.USER_VIEW)
@@ -189,20 +233,19 @@ async def _show_sharing(
         roles = await known_roles(tx)
     names = {each.id: each.name for each in (*teams.values(), *granted.values())}
     called = {role.key: role.name for role in roles}
-    values |= {
-        "id": id,
-        "thing": shared.thing,
-        "place": shared.path,
-        "called": shared.called,
-        "owners": [(TEAM_ID.write(id), team.name) for id, team in owners.items()],
-        "teams": [
-            (TEAM_ID.write(id), team.name) for id, team in ({team.id: team for team in offered} | owners).items()
-        ],
-        "holders": [
+    screen = SharingScreen(
+        shell,
+        id=id,
+        thing=shared.thing,
+        place=shared.path,
+        called=shared.called,
+        owners=[(TEAM_ID.write(id), team.name) for id, team in owners.items()],
+        teams=[(TEAM_ID.write(id), team.name) for id, team in ({team.id: team for team in offered} | owners).items()],
+        holders=[
             ("People", [(f"user:{USER_ID.write(each.id)}", each.name) for each in people]),
             ("Teams", [(f"team:{TEAM_ID.write(each.id)}", each.name) for each in offered]),
         ],
-        "grants": [
+        grants=[
             GrantView(
                 GRANT_ID.write(row.id),
                 names[row.team_id or row.user_id or row.id],
@@ -212,11 +255,11 @@ async def _show_sharing(
             )
             for row in shared.grants
         ],
-        "most": _SHOWN,
-        "roles": [role.choice for role in roles],
-        "conflict": "",
-    }
-    return pages.render("access/sharing.html", values, refused=refused)
+        most=_SHOWN,
+        roles=[role.choice for role in roles],
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _thing(id: str) -> Thing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from litestar import get, post
 from litestar.params import FromPath
@@ -24,7 +25,9 @@ from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
 from tocsin.web.base.navigation import Entry, Group
+from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.roles import known_roles
+from tocsin.web.parts.targets import Choice
 
 # How many things that a team owns its page names.
 _OWNED_SHOWN = 50
@@ -78,6 +81,37 @@ class Owned:
     is_private: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamsScreen(ShellScreen):
+    """The teams of one tab, "" for those in use or "archived", and how many each has."""
+
+    template: ClassVar = "teams/teams.html"
+    teams: list[TeamRow]
+    tab: str
+    in_use: int
+    archived: int
+    may_make: bool
+    longest_description: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamScreen(ShellScreen):
+    """One team; of what it owns the open incidents and the alert sources that the reader sees, `most_owned` of each.
+
+    `people` are those who are not in it.
+    """
+
+    template: ClassVar = "teams/team.html"
+    team: TeamView
+    incidents: list[Owned]
+    sources: list[Owned]
+    most_owned: int
+    people: list[Choice]
+    roles: list[Choice]
+    may_edit: bool
+    longest_description: int
+
+
 @get("/teams", needs=P.USER_VIEW)
 async def team_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the teams in the order in which they were added; with `?tab=archived` those that are archived."""
@@ -87,22 +121,21 @@ async def team_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
     archived = request.query_params.get("tab") == "archived"
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         found = await queries.teams(tx, who.access, limit=MOST_CHOICES)
         shown = [team for team in found if (team.archived_at is not None) == archived]
         members = await queries.members(tx, [team.id for team in shown])
-    values |= {
-        "teams": [_row(team, [person.name for person, _ in members[team.id]]) for team in shown],
-        "tab": "archived" if archived else "",
-        "numbers": {
-            "open": sum(team.archived_at is None for team in found),
-            "archived": sum(team.archived_at is not None for team in found),
-        },
-        "may": {"make": who.may(P.TEAM_MANAGE)},
-        "longest_description": LONGEST_DESCRIPTION,
-        "conflict": "",
-    }
-    return pages.render("teams/teams.html", values, refused=refused)
+    screen = TeamsScreen(
+        shell,
+        teams=[_row(team, [person.name for person, _ in members[team.id]]) for team in shown],
+        tab="archived" if archived else "",
+        in_use=sum(team.archived_at is None for team in found),
+        archived=sum(team.archived_at is not None for team in found),
+        may_make=who.may(P.TEAM_MANAGE),
+        longest_description=LONGEST_DESCRIPTION,
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _row(team: Team, members: list[str]) -> TeamRow:
@@ -142,38 +175,37 @@ async def _show(
 ) -> pages.Page:
     who.must(P.USER_VIEW)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         team = await queries.team(tx, who.access, TEAM_ID.read(id))
         members = (await queries.members(tx, [team.id]))[team.id]
         roles = await known_roles(tx)
         may_edit = who.may(P.TEAM_MANAGE, on=team)
         there = {person.id for person, _ in members}
         everybody = await queries.users(tx, limit=MOST_CHOICES, active_only=True) if may_edit else []
-        values |= {
-            "team": _view(team, members, {role.key: role.name for role in roles}),
-            "incidents": [
+        screen = TeamScreen(
+            shell,
+            team=_view(team, members, {role.key: role.name for role in roles}),
+            incidents=[
                 _incident(each)
                 for each in await incidents.listed(
                     tx, who.access, incidents.Filters(statuses=OPEN, team_ids=[team.id]), limit=_OWNED_SHOWN
                 )
             ],
-            "sources": [
+            sources=[
                 Owned(SOURCE_ID.page(each.id), "", each.name, 0, "", each.is_private)
                 for each in await source_queries.owned_by(tx, who.access, team.id, limit=_OWNED_SHOWN)
             ],
-            "most_owned": _OWNED_SHOWN,
-            "people": sorted(
+            most_owned=_OWNED_SHOWN,
+            people=sorted(
                 ((USER_ID.write(each.id), each.name) for each in everybody if each.id not in there),
                 key=lambda choice: choice[1].casefold(),
             ),
-        }
-    values |= {
-        "roles": [("", "No more than their role in the organisation"), *(role.choice for role in roles)],
-        "may": {"edit": may_edit},
-        "longest_description": LONGEST_DESCRIPTION,
-        "conflict": "",
-    }
-    return pages.render("teams/team.html", values, refused=refused)
+            roles=[("", "No more than their role in the organisation"), *(role.choice for role in roles)],
+            may_edit=may_edit,
+            longest_description=LONGEST_DESCRIPTION,
+            refused=refused,
+        )
+    return pages.render(screen)
 
 
 def _view(team: Team, members: Sequence[tuple[User, str | None]], roles: dict[str, str]) -> TeamView:

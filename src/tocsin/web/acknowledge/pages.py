@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from litestar import HttpMethod, post, route
 from litestar.params import FromPath
@@ -35,6 +35,7 @@ from tocsin.oncall import service as escalations
 from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.web.base import forms, pages
+from tocsin.web.base.screens import Screen
 
 # The address is a credential: it is kept nowhere and handed on to nobody (see `edge/middleware` for the referrer).
 _HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex"}
@@ -78,6 +79,29 @@ class Latest:
 
     at: datetime
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgeScreen(Screen):
+    """How the page stands for its person, in `state`:
+
+    - waiting: it waits for an answer; reopened: what it was about was over and is open again, and nobody waits
+    - reminded: this person acknowledged the alert long ago and is asked whether they are still on it
+    - mine, declined, passed_on: what this person did; after the last two they can still take it on
+    - taken, resolved: by somebody else; or it is over
+    - expired: the link is too old or was replaced; astray: the address that it was sent to was removed or changed
+    - unknown: there is no such link, and no `page`
+
+    `notice` says why the last press did nothing.
+    """
+
+    template: ClassVar = "acknowledge/ack.html"
+    token: str
+    state: str
+    page: PageView | None
+    latest: list[Latest]
+    person_name: str
+    notice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +165,23 @@ async def _show(request: AppRequest, context: Context, token: str, notice: str =
         state = "expired" if asked.link.is_expired else "astray" if asked.link.is_astray else _state(asked)
         if state == "waiting" and view.passed_on_at is not None:
             state = "passed_on"
-        values = pages.bare(request, context, tx.now.astimezone(pages.zone(asked.person.time_zone)))
-        values |= {
-            "token": token,
-            "state": state,
-            "page": view,
-            "latest": await _latest(tx, asked, reader=request.user),
-            "person_name": asked.person.name,
-            "notice": notice,
-        }
+        screen = AcknowledgeScreen(
+            pages.bare(request, context, tx.now.astimezone(pages.zone(asked.person.time_zone))),
+            token=token,
+            state=state,
+            page=view,
+            latest=await _latest(tx, asked, reader=request.user),
+            person_name=asked.person.name,
+            notice=notice,
+        )
     status = 409 if notice else 410 if state in ("expired", "astray") else 200
-    return pages.render("acknowledge/ack.html", values, status=status, headers=_HEADERS)
+    return pages.render(screen, status=status, headers=_HEADERS)
 
 
 def _nowhere(request: AppRequest, context: Context, tx: Tx, token: str) -> pages.Page:
-    values = pages.bare(request, context, tx.now)
-    values |= {"token": token, "state": "unknown", "page": None, "latest": [], "person_name": "", "notice": ""}
-    return pages.render("acknowledge/ack.html", values, status=404, headers=_HEADERS)
+    shell = pages.bare(request, context, tx.now)
+    screen = AcknowledgeScreen(shell, token=token, state="unknown", page=None, latest=[], person_name="", notice="")
+    return pages.render(screen, status=404, headers=_HEADERS)
 
 
 _ANSWERED = (PageState.ACKNOWLEDGED, PageState.CANCELLED)

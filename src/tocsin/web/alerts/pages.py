@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from typing import ClassVar
 from uuid import UUID
 
 from litestar import get, post
@@ -14,6 +15,7 @@ from markupsafe import Markup
 
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
+from tocsin.alerts.explain import Explanation
 from tocsin.alerts.model import ALERT_ID, OPEN, SIGNAL_ID, SOURCE_ID, Alert, AlertStatus, RawSignal
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
@@ -33,8 +35,9 @@ from tocsin.oncall.model import POLICY_ID, PagingTrouble
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.parts import own_page
-from tocsin.web.parts.declaring import declare_from
+from tocsin.web.parts.declaring import Declare, declare_from
 from tocsin.web.parts.signals import body_text
 
 _TABS: Mapping[str, Filter] = {
@@ -127,6 +130,48 @@ class SignalView:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the tabs say; `unanswered` are those about which nobody was reached, or that nobody answered."""
+
+    open: int
+    action: int
+    unanswered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsScreen(ShellScreen):
+    """The alerts of one tab. `narrowed` says why not all of the list was searched, if so; `q` are the search words.
+
+    `any_source` is false while no source exists: the page then says how to make one.
+    """
+
+    template: ClassVar = "alerts/alerts.html"
+    tab: str
+    q: str
+    narrowed: str
+    counts: Counts
+    in_vain: pages.InVain
+    alerts: list[AlertRow]
+    newer: str | None
+    older: str | None
+    any_source: bool
+    may: May
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertScreen(ShellScreen):
+    """One alert, and the newest of what came in. `declare` is None where no incident can be declared from it."""
+
+    template: ClassVar = "alerts/alert.html"
+    alert: AlertView
+    explained: Explanation
+    signals: list[SignalView]
+    paging: own_page.Paging | None
+    declare: Declare | None
+    may: May
+
+
 @get("/alerts", needs=P.ALERT_VIEW)
 async def alert_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show alerts, the newest first, 50 at a time."""
@@ -139,13 +184,15 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
     tab = query.get("tab", "open")
     tab = tab if tab in _TABS else "open"
     async with context.db.look() as tx:
-        values = await pages.shell(tx, request, context, who)
-        values |= await _list(tx, who, tab, query.get("q", "").strip()[:200], query.get("before", ""))
-    values |= {"may": _may(who), "live_url": "/alerts/events", "conflict": ""}
-    return pages.render("alerts/alerts.html", values, refused=refused)
+        shell = await pages.shell(tx, request, context, who)
+        q, before = query.get("q", "").strip()[:200], query.get("before", "")
+        screen = await _list(tx, shell, who, tab, q, before, refused)
+    return pages.render(screen)
 
 
-async def _list(tx: Tx, who: Actor, tab: str, q: str, before: str) -> pages.Values:
+async def _list(
+    tx: Tx, shell: Shell, who: Actor, tab: str, q: str, before: str, refused: Refused | None
+) -> AlertsScreen:
     of_tab = _TABS[tab]
     wanted = Filter(statuses=of_tab.statuses, needs_action=of_tab.needs_action, troubles=of_tab.troubles, q=q)
     place = pages.place(before)
@@ -154,20 +201,22 @@ async def _list(tx: Tx, who: Actor, tab: str, q: str, before: str) -> pages.Valu
     last = shown[-1][0] if len(found) > len(shown) else None
     counts = await queries.counts(tx, who.access)
     in_vain = await pages.in_vain(tx, who)
-    return {
-        "tab": tab,
-        "q": q,
-        "narrowed": NARROWED if await queries.is_searched_in_part(tx, who.access, wanted) else "",
-        "counts": {"open": counts["open"], "action": counts["needs_action"], "unanswered": sum(in_vain.values())},
-        "in_vain": in_vain,
-        "alerts": await _rows(tx, who, shown),
-        "newer": pages.address("/alerts", tab=tab, q=q) if place else None,
-        "older": pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id)))
-        if last
-        else None,
-        "any_source": bool(shown) or await source_queries.any_source(tx),
-        "refresh_url": pages.address("/alerts", tab=tab, q=q, before=before if place else ""),
-    }
+    return AlertsScreen(
+        shell,
+        tab=tab,
+        q=q,
+        narrowed=NARROWED if await queries.is_searched_in_part(tx, who.access, wanted) else "",
+        counts=Counts(counts["open"], counts["needs_action"], in_vain.unanswered + in_vain.unreached),
+        in_vain=in_vain,
+        alerts=await _rows(tx, who, shown),
+        newer=pages.address("/alerts", tab=tab, q=q) if place else None,
+        older=pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id))) if last else None,
+        any_source=bool(shown) or await source_queries.any_source(tx),
+        may=_may(who),
+        live_url="/alerts/events",
+        refresh_url=pages.address("/alerts", tab=tab, q=q, before=before if place else ""),
+        refused=refused,
+    )
 
 
 def _may(who: Actor) -> May:
@@ -230,25 +279,28 @@ async def _show(
 ) -> pages.Page:
     who.must_look(P.ALERT_VIEW)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         alert = await queries.named(tx, who.access, id)
-        values |= {
-            "alert": await _view(tx, who, alert),
-            "explained": await incidents.explain_alert(tx, who, alert.id, values["now"].tzinfo),
-            "signals": [
+        is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
+        screen = AlertScreen(
+            shell,
+            alert=await _view(tx, who, alert),
+            explained=await incidents.explain_alert(tx, who, alert.id, shell.now.tzinfo or UTC),
+            signals=[
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],
-            "paging": await own_page.paging(
+            paging=await own_page.paging(
                 tx,
                 who,
                 await oncall.runs_of(tx, alert_ids=[alert.id]),
                 [page for page, _ in await oncall.pages_of(tx, alert_ids=[alert.id])],
             ),
-        }
-        is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
-        values["declare"] = await declare_from(tx, who, alert) if is_free and who.may(P.INCIDENT_DECLARE) else None
-    values |= {"may": _may(who), "live_url": f"/alerts/{id}/events", "conflict": ""}
-    return pages.render("alerts/alert.html", values, refused=refused)
+            declare=await declare_from(tx, who, alert) if is_free and who.may(P.INCIDENT_DECLARE) else None,
+            may=_may(who),
+            live_url=f"/alerts/{id}/events",
+            refused=refused,
+        )
+    return pages.render(screen)
 
 
 async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:

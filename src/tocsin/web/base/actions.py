@@ -7,7 +7,7 @@ what is wrong. What is not that plain stays a handler written by hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,8 @@ Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[pag
 class Action:
     """One form: `POST <place>/<verb>`. `run` reads its fields, which its docstring names.
 
-    `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`).
-    `leads_to` is where one is led afterwards: the page itself, or another place.
+    `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`), and so
+    does the parameter of the path. `leads_to` is where one is led afterwards, if that is not the page itself.
     """
 
     verb: str
@@ -45,13 +45,18 @@ class Action:
 
 
 class Actions:
-    """The actions of one page. `place` is its path with one parameter (`/teams/{id:str}`), `show` shows the page."""
+    """The actions of one page. `place` is its path (`/teams/{id:str}`), `show` shows the page.
 
-    def __init__(self, place: str, show: Show, needs: Needs) -> None:
+    The path has one parameter, or none: what it would name is "" then. Where the things of a list have no page of
+    their own, `leads_to` is the list.
+    """
+
+    def __init__(self, place: str, show: Show, needs: Needs, leads_to: str = "") -> None:
         self._place = place
-        (self._parameter,) = re.findall(r"{(\w+):str}", place)
+        self._parameter = "".join(re.findall(r"{(\w+):str}", place))
         self._show = show
         self._needs = needs
+        self._leads_to = leads_to
 
     def handlers(self, *actions: Action) -> list[HTTPRouteHandler]:
         """Return a handler for each."""
@@ -59,29 +64,31 @@ class Actions:
 
     def _handler(self, action: Action) -> HTTPRouteHandler:
         async def work(request: AppRequest, context: Context, who: Actor, **named: str) -> pages.Page:
-            (id,) = named.values()
+            id = "".join(named.values())
             form = await forms.read(request)
             told: list[object] = []
 
             async def use_case(tx: Tx) -> None:
                 told.append(await action.run(tx, who, id, form))
 
-            form_id = (action.form or action.verb).format_map(_Fields(form))
+            form_id = (action.form or action.verb).format_map(_Fields(form, named))
             refused = await forms.attempt(context, form, form_id, use_case)
             if refused is not None:
                 return await self._show(request, context, who, id, refused)
             words = told[0] if isinstance(told[0], str) else action.says
-            return pages.go(action.leads_to or self._place.replace(f"{{{self._parameter}:str}}", id), words)
+            here = self._place.replace(f"{{{self._parameter}:str}}", id)
+            return pages.go(action.leads_to or self._leads_to or here, words)
 
         run = action.run
-        takes: dict[str, Any] = {"request": AppRequest, "context": Ctx, "who": Who, self._parameter: FromPath[str]}
+        takes: dict[str, Any] = {"request": AppRequest, "context": Ctx, "who": Who}
+        takes |= {self._parameter: FromPath[str]} if self._parameter else {}
         made = declared(work, name=run.__name__.lstrip("_"), doc=run.__doc__, takes=takes, returns=pages.Page)
         return post(f"{self._place}/{action.verb}".rstrip("/"), needs=action.needs or self._needs)(made)
 
 
 class _Fields(dict[str, str]):
-    def __init__(self, form: Form) -> None:
-        super().__init__()
+    def __init__(self, form: Form, named: Mapping[str, str]) -> None:
+        super().__init__(named)
         self._form = form
 
     def __missing__(self, name: str) -> str:

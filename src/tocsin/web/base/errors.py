@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from litestar import Request
@@ -11,11 +12,23 @@ from litestar import Request
 from tocsin.edge.context import context_of
 from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import as_problem, headers_of
-from tocsin.edge.reading import cookie
 from tocsin.kit.addresses import within
 from tocsin.kit.errors import Unauthenticated
 from tocsin.web.base import pages
 from tocsin.web.base.forms import safe_path
+from tocsin.web.base.screens import Bare, Screen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorScreen(Screen):
+    """What is wrong. `message` is empty for a bug, `retry_url` for what may not be sent again."""
+
+    template: ClassVar = "error.html"
+    status: int
+    message: str
+    hint: str
+    reference: str
+    retry_url: str
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Page:
@@ -24,20 +37,22 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Pag
         return _to_sign_in(request)
     problem = as_problem(error)
     raw: Any = request.scope
-    theme = cookie(request, "theme")
-    values = {
-        "root": context_of(request.scope).settings.root,
-        "now": None,
-        "csrf_token": "",
-        "theme": theme if theme in pages.THEMES else "",
-        "path": request.url.path,
-        "status": problem.status,
-        "message": problem.message if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR else "",
-        "hint": problem.hint or "",
-        "reference": trace_id(raw),
-        "retry_url": _retry_url(request, problem.status),
-    }
-    return pages.render("error.html", values, status=problem.status, headers=headers_of(problem))
+    shell = Bare(
+        root=context_of(request.scope).settings.root,
+        now=None,
+        csrf_token="",
+        theme=pages.theme_of(request),
+        path=request.url.path,
+    )
+    screen = ErrorScreen(
+        shell,
+        status=problem.status,
+        message=problem.message if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR else "",
+        hint=problem.hint or "",
+        reference=trace_id(raw),
+        retry_url=_retry_url(request, problem.status),
+    )
+    return pages.render(screen, status=problem.status, headers=headers_of(problem))
 
 
 def _to_sign_in(request: Request[Any, Any, Any]) -> pages.Page:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import MediaType, Response
+from litestar import MediaType, Request, Response
 from litestar.datastructures import Cookie
 from markupsafe import Markup
 
@@ -30,20 +30,20 @@ from tocsin.kit.addresses import at
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.kit.text import clean, markdown
+from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import assets, formatting, navigation, queries
-from tocsin.web.base.forms import Refused
+from tocsin.web.base.screens import Bare, Flash, Me, Screen, Shell
 
 PAGE_SIZE = 50
 FLASH = "flash"
 # How htmx names the element by which a page asks for itself; see base.html.
 _REFRESH = "div#refresh"
-THEMES = frozenset({"light", "dark"})
+_THEMES = frozenset({"light", "dark"})
 
-Values = dict[str, Any]
 Page = Response[bytes]
 
 
-_FILTERS: Values = {
+_FILTERS: dict[str, Callable[..., str]] = {
     "clock": formatting.clock,
     "hour": formatting.hour,
     "day": formatting.day,
@@ -104,7 +104,7 @@ def _environment(root: str) -> Environment:
     def static(path: str) -> str:
         return at(root, assets.url(path))
 
-    known: Values = {
+    known: dict[str, Any] = {
         # Where a place of the site stands outside. Whatever leads somewhere is written with it.
         "at": partial(at, root),
         "static": static,
@@ -118,52 +118,54 @@ def _environment(root: str) -> Environment:
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
-    """The reader, as templates know them."""
+class InVain:
+    """How many alerts are in nobody's hands, by what is wrong; see `_in_vain.html`."""
 
-    id: str
-    name: str
-    email: str
-    role: str
+    unanswered: int
+    unreached: int
 
 
-@dataclass(frozen=True, slots=True)
-class Flash:
-    """What the last request did, in a few words."""
-
-    text: str
-
-
-async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Values:
+async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Shell:
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
     me = who.must_be_someone()
     around = await queries.surroundings(tx, who.access, me)
-    return {
-        **bare(request, context, tx.now.astimezone(zone(around.time_zone))),
-        "me": Me(USER_ID.write(me), who.name, who.email, str(who.role)),
-        "org_name": around.org_name,
-        "live_after": around.place,
-        "navigation": navigation.entries_of(who),
-        "badges": {"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
-    }
+    return Shell(
+        root=context.settings.root,
+        now=tx.now.astimezone(zone(around.time_zone)),
+        csrf_token=token_of(context, request.auth),
+        theme=theme_of(request),
+        path=request.url.path,
+        flashes=_flashes(request),
+        me=Me(USER_ID.write(me), who.name, str(who.role)),
+        org_name=around.org_name,
+        navigation=navigation.entries_of(who),
+        badges={"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
+        live_after=around.place,
+    )
 
 
-async def in_vain(tx: Tx, who: Actor) -> dict[str, int]:
-    """Count the alerts that are in nobody's hands, as `_in_vain.html` tells of them."""
-    return {trouble.value: number for trouble, number in (await alerts.count_troubles(tx, who.access)).items()}
+async def in_vain(tx: Tx, who: Actor) -> InVain:
+    """Count the alerts that are in nobody's hands."""
+    found = await alerts.count_troubles(tx, who.access)
+    return InVain(found[PagingTrouble.UNANSWERED], found[PagingTrouble.UNREACHED])
 
 
-def bare(request: AppRequest, context: Context, now: datetime | None) -> Values:
+def bare(request: AppRequest, context: Context, now: datetime | None) -> Bare:
     """Return what a page without the shell needs, readable without a database."""
+    return Bare(
+        root=context.settings.root,
+        now=now,
+        csrf_token=token_of(context, request.auth),
+        theme=theme_of(request),
+        path=request.url.path,
+        flashes=_flashes(request),
+    )
+
+
+def theme_of(request: Request[Any, Any, Any]) -> str:
+    """Return what the reader has chosen, empty when it follows their system."""
     theme = cookie(request, "theme")
-    return {
-        "root": context.settings.root,
-        "now": now,
-        "csrf_token": token_of(context, request.auth),
-        "theme": theme if theme in THEMES else "",
-        "path": request.url.path,
-        "flashes": _flashes(request),
-    }
+    return theme if theme in _THEMES else ""
 
 
 def zone(name: str) -> ZoneInfo:
@@ -183,29 +185,23 @@ def _flashes(request: AppRequest) -> list[Flash]:
     return [Flash(text)] if text else []
 
 
-def render(
-    template: str, values: Values, *, status: int = 200, refused: Refused | None = None, headers: Values | None = None
-) -> Page:
-    """Render a page. A refused form is shown again with its own status."""
-    shown = dict(values)
-    headers = dict(headers or {})
-    if refused is not None:
-        status = refused.status
-        headers |= headers_of(refused.problem)
-        shown |= {
-            "failed": refused.form_id,
-            "form": refused.form.sent,
-            "form_lists": refused.form.lists,
-            "errors": refused.errors,
-            "conflict": refused.conflict,
-        }
+@cache
+def _names(of: type[Screen]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(of))
+
+
+def render(screen: Screen, *, status: int = 0, headers: Mapping[str, str] | None = None) -> Page:
+    """Render a page. A refused form is shown again with its own status, if no other is given."""
+    refused = screen.refused
+    told = {**(headers_of(refused.problem) if refused else {}), **(headers or {})}
+    given = {name: getattr(screen, name) for name in _names(type(screen))}
     answer = Response(
-        _environment(values["root"]).get_template(template).render(shown).encode("utf-8", "replace"),
-        status_code=status,
+        _environment(screen.shell.root).get_template(screen.template).render(given).encode("utf-8", "replace"),
+        status_code=status or (refused.status if refused else 200),
         media_type=MediaType.HTML,
-        headers={"cache-control": "no-store", **headers},
+        headers={"cache-control": "no-store", **told},
     )
-    if values.get("flashes"):
+    if screen.shell.flashes:
         answer.delete_cookie(FLASH)
     return answer
 

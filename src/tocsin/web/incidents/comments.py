@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import ClassVar
 
 from litestar import get, post
 from litestar.params import FromPath
@@ -22,6 +23,7 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import ShellScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,16 @@ class CommentView:
     may_erase: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentScreen(ShellScreen):
+    """One comment and the texts that it had, as far as the reader may see them. `do` opens a dialog: edit or erase."""
+
+    template: ClassVar = "incidents/comment.html"
+    comment: CommentView
+    texts: list[TextView]
+    do: str
+
+
 @get("/incidents/{ref:str}/comments/{comment_id:str}", needs=P.INCIDENT_VIEW)
 async def comment(
     request: AppRequest, context: Ctx, who: Who, ref: FromPath[str], comment_id: FromPath[str]
@@ -65,11 +77,12 @@ async def _show(
     request: AppRequest, context: Context, who: Actor, ref: str, comment_id: str, refused: Refused | None = None
 ) -> pages.Page:
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         incident, written, texts = await incidents.read_comment(tx, who, ref, COMMENT_ID.read(comment_id))
         shown = written.comment
-        values |= {
-            "comment": CommentView(
+        screen = CommentScreen(
+            shell,
+            comment=CommentView(
                 id=comment_id,
                 ref=incident.reference,
                 author_name=shown.author_name,
@@ -80,13 +93,14 @@ async def _show(
                 may_edit=commenting.may_edit(who, incident, shown),
                 may_erase=commenting.may_erase(who, incident, shown),
             ),
-            "texts": [
+            texts=[
                 TextView(each.number, each.written_at, each.author_name, pages.prose_or_none(each.body))
                 for each in texts
             ],
-            "do": request.query_params.get("do", ""),
-        }
-    return pages.render("incidents/comment.html", values, refused=refused)
+            do=request.query_params.get("do", ""),
+            refused=refused,
+        )
+    return pages.render(screen)
 
 
 @post("/incidents/{ref:str}/comments/{comment_id:str}/edit", needs=P.INCIDENT_COMMENT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from litestar import get
@@ -38,7 +39,9 @@ from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
+from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.incidents import timeline
+from tocsin.web.incidents.timeline import Timeline
 from tocsin.web.parts import own_page
 from tocsin.web.parts.targets import Choice, responder_choices, target_choices
 
@@ -142,6 +145,37 @@ class Targets:
     policies: list[Choice]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentScreen(ShellScreen):
+    """One incident with its record and everybody and everything that belongs to it.
+
+    `duplicates` are the number and title of what was cancelled as a duplicate of it. `nobody_paged` says who was asked
+    for help last, when none of them could be reached, and `trouble` how help was asked for in vain. Of the responders
+    `joined` came, of `counted` who are asked or came. `people` may take a role, `targets` can be paged; `linkable` are
+    alerts that belong to no incident, None where none can be linked.
+    """
+
+    template: ClassVar = "incidents/incident.html"
+    incident: IncidentView
+    duplicates: list[tuple[str, str]]
+    may: May
+    my: My
+    paging: own_page.Paging | None
+    milestones: list[Milestone]
+    next_statuses: list[str]
+    roles: list[RoleView]
+    people: list[Choice]
+    nobody_paged: str
+    trouble: str
+    responders: list[ResponderView]
+    joined: int
+    counted: int
+    targets: Targets
+    alerts: list[LinkedAlert]
+    linkable: list[Choice] | None
+    timeline: Timeline
+
+
 @get("/incidents/{ref:str}", needs=P.INCIDENT_VIEW)
 async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show one incident; `?show=comments|events` narrows the timeline, `?before=` goes back in it."""
@@ -154,14 +188,15 @@ async def show(
     """Render the incident as it is now, with a form that was refused."""
     who.must_look(P.INCIDENT_VIEW)
     async with context.db.look() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         incident = await queries.get(tx, who.access, ref)
-        values |= await _body(tx, who, incident)
-        values |= await timeline.read(tx, request, who, incident, values["now"])
-    return pages.render("incidents/incident.html", values | {"conflict": ""}, refused=refused)
+        screen = await _screen(tx, request, shell, who, incident, refused)
+    return pages.render(screen)
 
 
-async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
+async def _screen(
+    tx: Tx, request: AppRequest, shell: Shell, who: Actor, incident: Incident, refused: Refused | None
+) -> IncidentScreen:
     is_open = lifecycle.is_open(incident)
     may_edit = who.may(P.INCIDENT_EDIT, on=incident)
     teams = (await identity.teams_by_id(tx, who.access, incident.team_ids)).values()
@@ -174,36 +209,39 @@ async def _body(tx: Tx, who: Actor, incident: Incident) -> pages.Values:
     people = await responder_choices(tx) if may_edit else []
     page_people, page_policies = await target_choices(tx, people) if who.may(P.INCIDENT_PAGE, on=incident) else ([], [])
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
-    return {
-        "incident": _incident(incident, tx.now, survivor.reference if survivor is not None else "", teams),
-        "duplicates": [
-            (each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])
-        ],
-        "may": May(
+    record = await timeline.read(tx, request, who, incident, shell.now)
+    return IncidentScreen(
+        shell,
+        incident=_incident(incident, tx.now, survivor.reference if survivor is not None else "", teams),
+        duplicates=[(each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])],
+        may=May(
             edit=may_edit,
             resolve=who.may(P.INCIDENT_RESOLVE, on=incident),
             page=who.may(P.INCIDENT_PAGE, on=incident),
             comment=who.may(P.INCIDENT_COMMENT, on=incident),
         ),
-        "my": My(
+        my=My(
             is_paged=is_open and any(page.user_id == who.user_id for page in calls.waiting),
             has_joined=mine is not None and mine.state == ResponderState.JOINED,
         ),
-        "paging": await own_page.paging(tx, who, list(calls.runs.values()), calls.waiting),
-        "milestones": milestones(incident),
-        "next_statuses": [status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
-        "roles": await _roles(tx, incident),
-        "people": people,
-        "nobody_paged": _nobody_paged(incident, responders, calls) if is_open else "",
-        "trouble": (await queries.troubles(tx, [incident.id])).get(incident.id, ""),
-        "responders": views,
-        "joined": sum(1 for person in responders if person.standing is Standing.JOINED),
-        "counted": sum(1 for person in responders if person.standing in COUNTED),
-        "targets": Targets(page_people, page_policies),
-        "alerts": await _alerts(tx, linked),
-        "linkable": await _linkable(tx, who) if may_edit and is_open else None,
-        "live_url": f"/incidents/{incident.reference}/events",
-    }
+        paging=await own_page.paging(tx, who, list(calls.runs.values()), calls.waiting),
+        milestones=milestones(incident),
+        next_statuses=[status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
+        roles=await _roles(tx, incident),
+        people=people,
+        nobody_paged=_nobody_paged(incident, responders, calls) if is_open else "",
+        trouble=(await queries.troubles(tx, [incident.id])).get(incident.id, ""),
+        responders=views,
+        joined=sum(1 for person in responders if person.standing is Standing.JOINED),
+        counted=sum(1 for person in responders if person.standing in COUNTED),
+        targets=Targets(page_people, page_policies),
+        alerts=await _alerts(tx, linked),
+        linkable=await _linkable(tx, who) if may_edit and is_open else None,
+        timeline=record,
+        live_url=f"/incidents/{incident.reference}/events",
+        refresh_url=record.here,
+        refused=refused,
+    )
 
 
 def _incident(incident: Incident, now: datetime, duplicate_of: str, teams: Collection[Team]) -> IncidentView:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from litestar import get, post
@@ -28,8 +28,9 @@ from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
-from tocsin.web.incidents.first_steps import first_steps
-from tocsin.web.parts.declaring import declare_form, declare_from
+from tocsin.web.base.screens import Shell, ShellScreen
+from tocsin.web.incidents.first_steps import FirstStep, first_steps
+from tocsin.web.parts.declaring import Declare, declare_form, declare_from
 from tocsin.web.parts.targets import read_target
 
 _TABS: Mapping[str, tuple[Status, ...]] = {
@@ -56,6 +57,40 @@ class IncidentRow:
     responders_asked: int
     alert_count: int
     trouble: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentsScreen(ShellScreen):
+    """The incidents of one tab, and how the list is narrowed; nothing chosen is no filter.
+
+    `narrowed` says why not all of the list was searched, if so. `in_vain` is None for whoever may not see alerts, and
+    `declare` for whoever may not declare. `any_incident` is false while nobody has ever declared one.
+    """
+
+    template: ClassVar = "incidents/incidents.html"
+    tab: str
+    q: str
+    tag: str
+    narrowed: str
+    severities: list[int]
+    statuses: list[str]
+    tab_statuses: list[str]
+    troubles: list[str]
+    in_vain: pages.InVain | None
+    incidents: list[IncidentRow]
+    newer: str | None
+    older: str | None
+    first_steps: Sequence[FirstStep]
+    any_incident: bool
+    declare: Declare | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclareScreen(ShellScreen):
+    """The form of a declaration as a page of its own."""
+
+    template: ClassVar = "incidents/declare.html"
+    declare: Declare
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +134,12 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
     who.must_look(P.INCIDENT_VIEW)
     wanted = _Wanted.of(request)
     async with context.db.look() as tx:
-        values = await pages.shell(tx, request, context, who) | await _list(tx, who, wanted)
-    values["counts"] = {"open": values["badges"]["open_incidents"]}
-    return pages.render("incidents/incidents.html", values)
+        shell = await pages.shell(tx, request, context, who)
+        screen = await _list(tx, shell, who, wanted)
+    return pages.render(screen)
 
 
-async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
+async def _list(tx: Tx, shell: Shell, who: Actor, wanted: _Wanted) -> IncidentsScreen:
     place = pages.place(wanted.before)
     # All of them is no filter; the list then is in the order of an index.
     statuses = wanted.statuses or (() if wanted.tab == "all" else _TABS[wanted.tab])
@@ -124,28 +159,26 @@ async def _list(tx: Tx, who: Actor, wanted: _Wanted) -> pages.Values:
     )
     shown = found[: pages.PAGE_SIZE]
     has_more = len(found) > len(shown)
-    values: pages.Values = {
-        "tab": wanted.tab,
-        "q": wanted.q,
-        "tag": wanted.tag,
-        "narrowed": NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, wanted.q) else "",
-        "severities": wanted.severities,
-        "statuses": [status.value for status in wanted.statuses],
-        "tab_statuses": [status.value for status in _TABS[wanted.tab]],
-        "troubles": [trouble.value for trouble in wanted.troubles],
-        "in_vain": await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
-        "incidents": await _rows(tx, who, shown),
-        "newer": wanted.url() if place else None,
-        "older": wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
-        "first_steps": await first_steps(tx, who) if wanted.is_start and not shown else (),
-        "any_incident": bool(shown) or await queries.any_incident(tx),
-        "may_declare": who.may(P.INCIDENT_DECLARE),
-        "live_url": "/incidents/events",
-        "refresh_url": wanted.url(wanted.before),
-    }
-    if who.may(P.INCIDENT_DECLARE):
-        values["declare"] = await declare_form(tx, None)
-    return values
+    return IncidentsScreen(
+        shell,
+        tab=wanted.tab,
+        q=wanted.q,
+        tag=wanted.tag,
+        narrowed=NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, wanted.q) else "",
+        severities=wanted.severities,
+        statuses=[status.value for status in wanted.statuses],
+        tab_statuses=[status.value for status in _TABS[wanted.tab]],
+        troubles=[trouble.value for trouble in wanted.troubles],
+        in_vain=await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
+        incidents=await _rows(tx, who, shown),
+        newer=wanted.url() if place else None,
+        older=wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
+        first_steps=await first_steps(tx, who) if wanted.is_start and not shown else (),
+        any_incident=bool(shown) or await queries.any_incident(tx),
+        declare=await declare_form(tx, None) if who.may(P.INCIDENT_DECLARE) else None,
+        live_url="/incidents/events",
+        refresh_url=wanted.url(wanted.before),
+    )
 
 
 async def _rows(tx: Tx, who: Actor, shown: Sequence[Incident]) -> list[IncidentRow]:
@@ -202,7 +235,7 @@ async def _show_declare(
 ) -> pages.Page:
     who.must(P.INCIDENT_DECLARE)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         about = await alert_queries.get(tx, who.access, ALERT_ID.read(alert)) if alert else None
         if about is not None and about.incident_id is not None:
             # Somebody was faster. What is to be done now is done there.
@@ -211,8 +244,8 @@ async def _show_declare(
                 return pages.go(ALERT_ID.page(alert), "It belongs to an incident already, which you may not see.")
             words = f"{called_alert(about.number)} belongs to {owner.reference} already. Nothing new was declared."
             return pages.go(INCIDENT_ID.page(owner.reference), words)
-        values["declare"] = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
-    return pages.render("incidents/declare.html", values, refused=refused)
+        form = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
+    return pages.render(DeclareScreen(shell, declare=form, refused=refused))
 
 
 @post("/incidents", needs=P.INCIDENT_DECLARE)

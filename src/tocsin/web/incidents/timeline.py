@@ -59,7 +59,17 @@ class Day:
     entries: list[Entry]
 
 
-async def read(tx: Tx, request: AppRequest, who: Actor, incident: Incident, now: datetime) -> pages.Values:
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A part of the record, the newest first: `older` leads on, `here` to this part again."""
+
+    days: list[Day]
+    show: Show
+    older: str | None
+    here: str
+
+
+async def read(tx: Tx, request: AppRequest, who: Actor, incident: Incident, now: datetime) -> Timeline:
     """Read what the query of the page asks for: `?show=comments|events`, and `?before=` for what is older."""
     shown: Show = "all"
     match request.query_params.get("show", ""):
@@ -78,12 +88,12 @@ async def read(tx: Tx, request: AppRequest, who: Actor, incident: Incident, now:
     url = INCIDENT_ID.page(incident.reference)
     narrowed = "" if shown == "all" else shown
     older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
-    return {
-        "days": _days(entries, now),
-        "show": shown,
-        "older": pages.address(url, show=narrowed, before=older) + "#panel" if older is not None else None,
-        "refresh_url": pages.address(url, show=narrowed, before=position),
-    }
+    return Timeline(
+        days=_days(entries, now),
+        show=shown,
+        older=pages.address(url, show=narrowed, before=older) + "#panel" if older is not None else None,
+        here=pages.address(url, show=narrowed, before=position),
+    )
 
 
 def _view(who: Actor, incident: Incident, comment: Comment) -> CommentView:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from litestar import get, post
 from litestar.params import FromPath
@@ -23,10 +25,12 @@ from tocsin.notifications.channels.webhook.template import FILTERS, LONGEST
 from tocsin.notifications.model import METHOD_ID, WEBHOOK, BodyFormat, ContactMethod
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import ShellScreen
+from tocsin.web.parts.targets import Choice
 from tocsin.web.people import exchanges
-from tocsin.web.people.method_health import read_health
+from tocsin.web.people.method_health import HealthView, read_health
 
-FORMATS = [(format.value, name) for format, name in bodies.NAMES.items()]
+FORMATS: list[Choice] = [(format.value, name) for format, name in bodies.NAMES.items()]
 _FORM = "method-form"
 FIELDS = {
     "title": "what is wrong",
@@ -84,6 +88,24 @@ class PreviewView:
     note: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodScreen(ShellScreen):
+    """One contact method, with what a template may use. `preview` is for a webhook, `is_tried` of what is not saved."""
+
+    template: ClassVar = "people/contact_method.html"
+    person: PersonName
+    is_own: bool
+    method: MethodForm
+    health: HealthView
+    formats: list[Choice]
+    fields: list[tuple[str, str]]
+    filters: Sequence[str]
+    longest: int
+    preview: PreviewView | None
+    is_tried: bool
+    test: exchanges.TestPage | None
+
+
 @get("/people/{id:str}/contact-methods/{method_id:str}", needs=Right.OWN)
 async def method_page(
     request: AppRequest, context: Ctx, who: Who, id: FromPath[str], method_id: FromPath[str]
@@ -105,27 +127,28 @@ async def _show(
     user_id = USER_ID.read(id)
     must_manage(who, user_id)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         person = await queries.user(tx, user_id)
         method = await contact.contact_method(tx, METHOD_ID.read(method_id), user_id=user_id)
         sent = await contact.latest_test(tx, user_id, method_id=method.id)
         known = await contact.conditions(tx, [method.id], context.channels)
     shown = _form(context, method, tried)
-    values |= {
-        "person": PersonName(USER_ID.write(person.id), person.name),
-        "is_own": person.id == who.user_id,
-        "method": shown,
-        "health": read_health(known[method.id]),
-        "formats": FORMATS,
-        "fields": list(FIELDS.items()),
-        "filters": FILTERS,
-        "longest": LONGEST,
-        "preview": _preview(who, method, shown if tried else None) if shown.is_webhook and refused is None else None,
-        "is_tried": tried is not None,
-        "test": exchanges.read_test(context, sent, [method]),
-        "conflict": "",
-    }
-    return pages.render("people/contact_method.html", values, refused=refused)
+    screen = MethodScreen(
+        shell,
+        person=PersonName(USER_ID.write(person.id), person.name),
+        is_own=person.id == who.user_id,
+        method=shown,
+        health=read_health(known[method.id]),
+        formats=FORMATS,
+        fields=list(FIELDS.items()),
+        filters=FILTERS,
+        longest=LONGEST,
+        preview=_preview(who, method, shown if tried else None) if shown.is_webhook and refused is None else None,
+        is_tried=tried is not None,
+        test=exchanges.read_test(context, sent, [method]),
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _form(context: Context, method: ContactMethod, tried: Form | None) -> MethodForm:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 from uuid import UUID
 
 from litestar import get, post
@@ -20,7 +21,9 @@ from tocsin.notifications.health import Condition, MethodState
 from tocsin.notifications.model import Method
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.roles import known_roles
+from tocsin.web.parts.targets import Choice
 from tocsin.web.people.exchanges import label_of
 from tocsin.web.people.person import link_url
 
@@ -39,6 +42,19 @@ class PersonRow:
     methods: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleScreen(ShellScreen):
+    """Everybody who has an account, a part at a time; `invite_url` is a link that was just made, shown this once."""
+
+    template: ClassVar = "people/people.html"
+    people: list[PersonRow]
+    newer: str | None
+    older: str | None
+    roles: list[Choice]
+    may_invite: bool
+    invite_url: str
+
+
 @get("/people", needs=P.USER_VIEW)
 async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show everybody who has an account, 50 at a time."""
@@ -51,23 +67,25 @@ async def _show_list(
     who.must(P.USER_VIEW)
     after = request.query_params.get("after", "")
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         found = await queries.users(tx, after=USER_ID.read(after) if after else None, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         methods, _ = await contact.ways_to_reach(tx, [person.id for person in shown])
         ids = [method.id for theirs in methods.values() for method in theirs]
         known = await contact.conditions(tx, ids, context.channels)
-        values["roles"] = [role.choice for role in await known_roles(tx)]
+        roles = [role.choice for role in await known_roles(tx)]
     more = len(found) > len(shown)
-    values |= {
-        "people": [_row(context, person, methods.get(person.id, []), known) for person in shown],
-        "newer": "/people" if after else None,
-        "older": pages.address("/people", after=USER_ID.write(shown[-1].id)) if more else None,
-        "may": {"invite": who.may(P.USER_MANAGE)},
-        "invite_url": invite_url,
-        "conflict": "",
-    }
-    return pages.render("people/people.html", values, refused=refused)
+    screen = PeopleScreen(
+        shell,
+        people=[_row(context, person, methods.get(person.id, []), known) for person in shown],
+        newer="/people" if after else None,
+        older=pages.address("/people", after=USER_ID.write(shown[-1].id)) if more else None,
+        roles=roles,
+        may_invite=who.may(P.USER_MANAGE),
+        invite_url=invite_url,
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _row(context: Context, person: User, methods: Sequence[Method], known: Mapping[UUID, Condition]) -> PersonRow:

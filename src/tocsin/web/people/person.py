@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import ClassVar
 from zoneinfo import available_timezones
 
 from litestar import get
@@ -33,17 +35,19 @@ from tocsin.notifications.model import (
 from tocsin.oncall import service as oncall
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
+from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.roles import known_roles
+from tocsin.web.parts.targets import Choice
 from tocsin.web.people.contact_methods import FORMATS
-from tocsin.web.people.exchanges import called, read_test
+from tocsin.web.people.exchanges import TestPage, called, read_test
 from tocsin.web.people.method_health import HealthView, read_health
 from tocsin.web.people.uses import listed
 
-_TOLD = (
+_TOLD: list[Choice] = [
     (Tell.ALL.value, "Who took it, and when it is over"),
     (Tell.OVER.value, "Only when it is over"),
     (Tell.NONE.value, "Nothing"),
-)
+]
 QUIETEST = "quietest"
 _ICONS: Mapping[str, str] = {"email": "mail", "webhook": "webhook", "console": "monitor"}
 _ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
@@ -105,6 +109,43 @@ class May:
     manage: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonScreen(ShellScreen):
+    """One person, and how they are reached.
+
+    `needs` and `paged_by` are what names them and what pages them, each with its address, or "", and its words;
+    `needs_seen` says which needs the page showed. `asks_to_confirm`: the change that was refused is one to be sure of.
+    `new_password_until` is set while the current password is not asked for. `test` and `zones` are for whoever may
+    edit, `roles` for whoever may manage. `link_url` was just made, and is shown this once.
+    """
+
+    template: ClassVar = "people/person.html"
+    person: PersonView
+    is_me: bool
+    can_be_reached: bool
+    needs: list[tuple[str, str]]
+    needs_seen: str
+    is_last_method: bool
+    paged_by: list[tuple[str, str]]
+    asks_to_confirm: bool
+    methods: list[MethodView]
+    method_options: list[Choice]
+    formats: list[Choice]
+    method_kinds: list[Choice]
+    has_mail: bool
+    has_password: bool
+    new_password_until: datetime | None
+    rules: Mapping[str, Sequence[RuleView]]
+    news: NewsView
+    told: list[Choice]
+    zones: list[Choice]
+    test: TestPage | None
+    roles: list[Choice]
+    may: May
+    shortest_password: int
+    link_url: str
+
+
 def link_url(context: Context, token: str) -> str:
     return at(context.settings.base_url, f"/link/{token}")
 
@@ -121,7 +162,7 @@ async def show(
     who.must(P.USER_VIEW)
     async with context.db.begin() as tx:
         person = await queries.user(tx, USER_ID.read(id))
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         methods = await contact.contact_methods(tx, person.id)
         rules = await contact.rules(tx, person.id)
         wish = telling.wish_of(await contact.news_preference(tx, person.id))
@@ -134,8 +175,9 @@ async def show(
     is_me = person.id == who.user_id
     may = May(edit=who.may(P.USER_MANAGE) or (is_me and who.may(P.SELF_EDIT)), manage=who.may(P.USER_MANAGE))
     shown = [_method(context, method, may, known[method.id]) for method in methods]
-    values |= {
-        "person": PersonView(
+    screen = PersonScreen(
+        shell,
+        person=PersonView(
             id=USER_ID.write(person.id),
             name=person.name,
             email=person.email,
@@ -144,32 +186,32 @@ async def show(
             is_active=person.is_active,
             version=person.version,
         ),
-        "is_me": is_me,
-        "can_be_reached": any(method.kind in context.channels for method in methods),
-        "needs": listed(needs),
-        "needs_seen": incidents.mark_of(needs),
-        "is_last_method": len(methods) == 1 and person.is_active and bool(paged_by),
-        "paged_by": listed(paged_by),
-        "asks_to_confirm": refused is not None and isinstance(refused.problem, InUse),
-        "methods": shown,
-        "method_options": [(method.id, method.called) for method in shown],
-        "formats": FORMATS,
-        "method_kinds": [(kind, channel.label) for kind, channel in context.channels.items()],
-        "has_mail": "email" in context.channels,
-        "has_password": person.password_hash is not None,
-        "new_password_until": until if until is not None and until > values["now"] else None,
-        "rules": {urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
-        "news": NewsView(wish.tell, wish.low_urgency, METHOD_ID.write(wish.method_id) if wish.method_id else QUIETEST),
-        "told": _TOLD,
-        "zones": _zones(person.time_zone) if may.edit else [],
-        "test": read_test(context, test, methods) if may.edit else None,
-        "roles": roles,
-        "may": may,
-        "shortest_password": SHORTEST_PASSWORD,
-        "link_url": link_url,
-        "conflict": "",
-    }
-    return pages.render("people/person.html", values, refused=refused)
+        is_me=is_me,
+        can_be_reached=any(method.kind in context.channels for method in methods),
+        needs=listed(needs),
+        needs_seen=incidents.mark_of(needs),
+        is_last_method=len(methods) == 1 and person.is_active and bool(paged_by),
+        paged_by=listed(paged_by),
+        asks_to_confirm=refused is not None and isinstance(refused.problem, InUse),
+        methods=shown,
+        method_options=[(method.id, method.called) for method in shown],
+        formats=FORMATS,
+        method_kinds=[(kind, channel.label) for kind, channel in context.channels.items()],
+        has_mail="email" in context.channels,
+        has_password=person.password_hash is not None,
+        new_password_until=until if until is not None and until > shell.now else None,
+        rules={urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},
+        news=NewsView(wish.tell, wish.low_urgency, METHOD_ID.write(wish.method_id) if wish.method_id else QUIETEST),
+        told=_TOLD,
+        zones=_zones(person.time_zone) if may.edit else [],
+        test=read_test(context, test, methods) if may.edit else None,
+        roles=roles,
+        may=may,
+        shortest_password=SHORTEST_PASSWORD,
+        link_url=link_url,
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _zones(own: str) -> list[tuple[str, str]]:

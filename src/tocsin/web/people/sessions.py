@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
-from litestar import get, post
-from litestar.params import FromPath
+from litestar import get
 
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
-from tocsin.identity.model import SESSION_ID
+from tocsin.identity.model import SESSION_ID, Actor
 from tocsin.kit.errors import NotFound
 from tocsin.web.base import pages
+from tocsin.web.base.actions import Action, Actions
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import ShellScreen
 
 # The order matters: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
 _BROWSERS = (
@@ -47,13 +51,27 @@ class SessionRow:
     is_this: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsScreen(ShellScreen):
+    """Where the reader is signed in."""
+
+    template: ClassVar = "account/sessions.html"
+    sessions: list[SessionRow]
+
+
 @get("/sessions", needs=Right.OWN)
 async def session_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show where the reader is signed in."""
+    return await _show(request, context, who, "")
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, _: str, refused: Refused | None = None
+) -> pages.Page:
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         found = await queries.sessions_of(tx, who.must_be_someone())
-    values["sessions"] = [
+    sessions = [
         SessionRow(
             id=SESSION_ID.write(session.id),
             device=device(session.user_agent),
@@ -64,7 +82,7 @@ async def session_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pag
         )
         for session in found
     ]
-    return pages.render("account/sessions.html", values)
+    return pages.render(SessionsScreen(shell, sessions=sessions, refused=refused))
 
 
 def device(user_agent: str) -> str:
@@ -76,23 +94,26 @@ def device(user_agent: str) -> str:
     return browser or system or user_agent.partition("/")[0][:40] or "Unknown device"
 
 
-@post("/sessions/{id:str}/end", needs=Right.OWN)
-async def end(context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _end(tx: Tx, who: Actor, id: str, form: Form) -> str:
     """End a session; one that has ended already is no error. No fields."""
     try:
-        async with context.db.begin() as tx:
-            await identity.revoke_session(tx, who, SESSION_ID.read(id))
+        await identity.revoke_session(tx, who, SESSION_ID.read(id))
     except NotFound:
-        return pages.go("/sessions")
-    return pages.go("/sessions", "Session ended.")
+        return ""
+    return "Session ended."
 
 
-@post("/sessions/end-others", needs=Right.OWN)
-async def end_others(context: Ctx, who: Who) -> pages.Page:
+async def _end_others(tx: Tx, who: Actor, _: str, form: Form) -> None:
     """End every session of one's own but this one. No fields."""
-    async with context.db.begin() as tx:
-        await identity.revoke_other_sessions(tx, who)
-    return pages.go("/sessions", "All other sessions are ended.")
+    await identity.revoke_other_sessions(tx, who)
 
 
-HANDLERS = [session_list, end, end_others]
+HANDLERS = [
+    session_list,
+    *Actions("/sessions/{id:str}", _show, needs=Right.OWN, leads_to="/sessions").handlers(
+        Action("end", _end, form="end-{id}"),
+    ),
+    *Actions("/sessions", _show, needs=Right.OWN).handlers(
+        Action("end-others", _end_others, "All other sessions are ended."),
+    ),
+]

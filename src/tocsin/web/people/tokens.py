@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import ClassVar
 
 from litestar import get, post
-from litestar.params import FromPath
 
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -19,10 +19,13 @@ from tocsin.identity.model import TOKEN_ID, Actor, ApiToken
 from tocsin.identity.permission import only_looks, to_look
 from tocsin.kit.errors import Invalid
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import ShellScreen
+from tocsin.web.parts.targets import Choice
 
 _ALL, _READ = "all", "read"
-_SCOPES = ((_ALL, "Everything I may do"), (_READ, "Read only"))
+_SCOPES: list[Choice] = [(_ALL, "Everything I may do"), (_READ, "Read only")]
 _LISTED = 200
 
 
@@ -39,27 +42,32 @@ class TokenRow:
     last_used_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokensScreen(ShellScreen):
+    """The tokens; `new_token` is one that was just made, and is shown this once."""
+
+    template: ClassVar = "account/tokens.html"
+    tokens: list[TokenRow]
+    new_token: str
+    scopes: list[Choice]
+
+
 @get("/tokens", needs=Right.OWN)
 async def token_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show one's tokens; who manages people sees everybody's."""
-    return await _show(request, context, who)
+    return await _show(request, context, who, "")
 
 
 async def _show(
-    request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, new_token: str = ""
+    request: AppRequest, context: Context, who: Actor, _: str, refused: Refused | None = None, *, new_token: str = ""
 ) -> pages.Page:
     owner = None if who.may(P.USER_MANAGE) else who.must_be_someone()
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         found = await queries.tokens_of(tx, owner, limit=_LISTED)
         owners = await queries.users_by_id(tx, {token.user_id for token in found})
-    values |= {
-        "tokens": [_row(token, owners[token.user_id].name) for token in found],
-        "new_token": new_token,
-        "scopes": _SCOPES,
-        "conflict": "",
-    }
-    return pages.render("account/tokens.html", values, refused=refused)
+    tokens = [_row(token, owners[token.user_id].name) for token in found]
+    return pages.render(TokensScreen(shell, tokens=tokens, new_token=new_token, scopes=_SCOPES, refused=refused))
 
 
 def _row(token: ApiToken, owner_name: str) -> TokenRow:
@@ -88,7 +96,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     refused = await forms.attempt(context, form, "new-token", partial(_create, who, form, made))
     if refused is None and not made:
         return pages.go("/tokens")
-    return await _show(request, context, who, refused, new_token=made[0] if made else "")
+    return await _show(request, context, who, "", refused, new_token=made[0] if made else "")
 
 
 async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
@@ -102,15 +110,15 @@ async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
         made.append(secret)
 
 
-@post("/tokens/{id:str}/revoke", needs=Right.OWN)
-async def revoke(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _revoke(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """End a token; one that has ended stays so. No fields."""
-    refused = await forms.attempt(context, Form({}), f"revoke-{id}", partial(_revoke, who, id))
-    return await _show(request, context, who, refused) if refused else pages.go("/tokens", "Token revoked.")
-
-
-async def _revoke(who: Actor, id: str, tx: Tx) -> None:
     await identity.revoke_token(tx, who, TOKEN_ID.read(id))
 
 
-HANDLERS = [token_list, create, revoke]
+HANDLERS = [
+    token_list,
+    create,
+    *Actions("/tokens/{id:str}", _show, needs=Right.OWN, leads_to="/tokens").handlers(
+        Action("revoke", _revoke, "Token revoked.", form="revoke-{id}"),
+    ),
+]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from typing import ClassVar
 from uuid import UUID
 
 from litestar import get, post
@@ -28,8 +29,10 @@ from tocsin.oncall.escalation import Plan, Weakness
 from tocsin.oncall.model import POLICY_ID
 from tocsin.oncall.service import StepDraft
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
-from tocsin.web.parts.history import history
+from tocsin.web.base.screens import Shell, ShellScreen
+from tocsin.web.parts.history import History, history
 from tocsin.web.parts.targets import Choice
 
 _MOST_STEPS = 20
@@ -114,12 +117,43 @@ class RouteLink:
     name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoliciesScreen(ShellScreen):
+    """The policies by name."""
+
+    template: ClassVar = "policies/policies.html"
+    policies: list[PolicyRow]
+    may_edit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyScreen(ShellScreen):
+    """One policy, or a new one, in the editor.
+
+    `choices` are whom one can put on a step, `routes` lead here, `replacements` may take its place when it is deleted.
+    `paging_now` counts the escalations that climb it now; it stays until they are over.
+    """
+
+    template: ClassVar = "policies/policy_edit.html"
+    policy: PolicyView
+    choices: list[Choice]
+    preview: list[PreviewLine]
+    routes: list[RouteLink]
+    is_fallback: bool
+    paging_now: int
+    warnings: list[str]
+    replacements: list[Choice]
+    history: History | None
+    may_edit: bool
+    may_delete: bool
+
+
 @get("/policies", needs=P.ONCALL_VIEW)
 async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the policies by name."""
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         rows = await queries.policies(tx, limit=_LISTED)
         plans = await queries.plans(tx, [row.id for row in rows])
         people = await queries.people(
@@ -128,11 +162,12 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
         routes = [route.escalation_policy_id for route in await alerts.routes(tx)]
         wrong = await queries.weaknesses_of(tx, plans, context.channels)
     names = {id: _listed_as(name, is_active=is_active) for id, (name, is_active) in people.items()}
-    values |= {
-        "policies": [_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
-        "may": {"edit": who.may(P.ONCALL_MANAGE)},
-    }
-    return pages.render("policies/policies.html", values)
+    screen = PoliciesScreen(
+        shell,
+        policies=[_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
+        may_edit=who.may(P.ONCALL_MANAGE),
+    )
+    return pages.render(screen)
 
 
 def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wrong: Sequence[Weakness]) -> PolicyRow:
@@ -175,7 +210,13 @@ async def new_policy(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 @get("/policies/{id:str}", needs=P.ONCALL_VIEW)
 async def policy_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show the editor, or the policy for those who may not change it."""
-    return await _edit(request, context, who, id, None)
+    return await _show(request, context, who, id)
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    return await _edit(request, context, who, id, None, refused)
 
 
 async def _edit(
@@ -188,14 +229,20 @@ async def _edit(
 ) -> pages.Page:
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
-        policy_id = POLICY_ID.read(id) if id else None
-        values |= await _editor(tx, context, who, policy_id, sketch)
-        values["history"] = await history(tx, who, POLICY_ID, policy_id, values["now"]) if policy_id else None
-    return pages.render("policies/policy_edit.html", values | {"conflict": ""}, refused=refused)
+        shell = await pages.shell(tx, request, context, who)
+        screen = await _editor(tx, context, shell, who, POLICY_ID.read(id) if id else None, sketch, refused)
+    return pages.render(screen)
 
 
-async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch: Sketch | None) -> pages.Values:
+async def _editor(
+    tx: Tx,
+    context: Context,
+    shell: Shell,
+    who: Actor,
+    id: UUID | None,
+    sketch: Sketch | None,
+    refused: Refused | None,
+) -> PolicyScreen:
     policy = await queries.policy(tx, id) if id is not None else None
     plan = (await queries.plans(tx, [policy.id]))[policy.id] if policy is not None else None
     shown = sketch or _sketch_of(plan)
@@ -210,8 +257,9 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
     for person in people:
         key = f"user:{USER_ID.write(person.id)}"
         known[key] = TargetView(key, person.name, "Person", *notes.get(person.id, ("", "")), USER_ID.page(person.id))
-    return {
-        "policy": PolicyView(
+    return PolicyScreen(
+        shell,
+        policy=PolicyView(
             id=POLICY_ID.write(policy.id) if policy is not None else None,
             name=shown.name,
             repeat=_number(shown.repeat),
@@ -227,18 +275,18 @@ async def _editor(tx: Tx, context: Context, who: Actor, id: UUID | None, sketch:
                 for step in shown.steps
             ],
         ),
-        "choices": sorted(choices, key=_by_name),
-        "preview": preview(plan, names) if plan is not None and sketch is None else [],
-        "routes": [RouteLink(use.id, use.name) for use in uses if use.kind == "alert_route"],
-        "is_fallback": any(use.kind == "fallback" for use in uses),
-        "paging_now": sum(use.as_what == "being paged now" for use in uses),
-        "warnings": [one.words for one in wrong],
-        "replacements": [(POLICY_ID.write(other.id), other.name) for other in others],
-        "may": {
-            "edit": who.may(P.ONCALL_MANAGE),
-            "delete": who.may(P.ONCALL_MANAGE) and policy is not None,
-        },
-    }
+        choices=sorted(choices, key=_by_name),
+        preview=preview(plan, names) if plan is not None and sketch is None else [],
+        routes=[RouteLink(use.id, use.name) for use in uses if use.kind == "alert_route"],
+        is_fallback=any(use.kind == "fallback" for use in uses),
+        paging_now=sum(use.as_what == "being paged now" for use in uses),
+        warnings=[one.words for one in wrong],
+        replacements=[(POLICY_ID.write(other.id), other.name) for other in others],
+        history=await history(tx, who, POLICY_ID, id, shell.now) if id else None,
+        may_edit=who.may(P.ONCALL_MANAGE),
+        may_delete=who.may(P.ONCALL_MANAGE) and policy is not None,
+        refused=refused,
+    )
 
 
 def _number(typed: str) -> int:
@@ -392,19 +440,19 @@ def press(sketch: Sketch, do: str, form: Form) -> Sketch:
             return replace(sketch, steps=tuple(steps))
 
 
-@post("/policies/{id:str}/delete", needs=P.ONCALL_MANAGE)
-async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _delete(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Remove a policy that nothing uses, or let another take its place. Form field: replace_by."""
-    form = await forms.read(request)
-    refused = await forms.attempt(context, form, "delete-form", partial(_delete, who, id, form))
-    return (
-        await _edit(request, context, who, id, None, refused) if refused else pages.go("/policies", "Policy deleted.")
-    )
-
-
-async def _delete(who: Actor, id: str, form: Form, tx: Tx) -> None:
     replace_by = form.optional_id("replace_by", POLICY_ID)
     await routing.delete_policy(tx, who, POLICY_ID.read(id), replace_by=replace_by)
 
 
-HANDLERS = [policy_list, new_policy, policy_page, create, update, delete]
+HANDLERS = [
+    policy_list,
+    new_policy,
+    policy_page,
+    create,
+    update,
+    *Actions("/policies/{id:str}", _show, needs=P.ONCALL_MANAGE).handlers(
+        Action("delete", _delete, "Policy deleted.", form="delete-form", leads_to="/policies"),
+    ),
+]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from litestar import get, post
-from litestar.params import FromPath
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
@@ -19,7 +19,10 @@ from tocsin.identity.model import Actor
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import ShellScreen
+from tocsin.web.parts.targets import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +39,41 @@ class RouteView:
     version: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutesScreen(ShellScreen):
+    """The routes in the order in which they are tried, the catch-all last, and the policies to choose from."""
+
+    template: ClassVar = "routes/routes.html"
+    routes: list[RouteView]
+    policies: list[Choice]
+    has_catch_all: bool
+    may_edit: bool
+
+
 @get("/routes", needs=P.ONCALL_VIEW)
 async def route_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the routes in the order in which they are tried."""
-    return await _show(request, context, who)
+    return await _show(request, context, who, "")
 
 
-async def _show(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+async def _show(
+    request: AppRequest, context: Context, who: Actor, _: str, refused: Refused | None = None
+) -> pages.Page:
+    """Show all of them, whichever it is about."""
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         rows = await queries.routes(tx)
         names = {policy.id: policy.name for policy in await oncall.policies(tx, limit=forms.MOST_CHOICES)}
-    values |= {
-        "routes": [
-            _view(row, names.get(row.escalation_policy_id) if row.escalation_policy_id else None) for row in rows
-        ],
-        "policies": [(POLICY_ID.write(id), name) for id, name in names.items()],
-        "has_catch_all": any(row.is_catch_all for row in rows),
-        "may": {"edit": who.may(P.ONCALL_MANAGE)},
-        "conflict": "",
-    }
-    return pages.render("routes/routes.html", values, refused=refused)
+    screen = RoutesScreen(
+        shell,
+        routes=[_view(row, names.get(row.escalation_policy_id) if row.escalation_policy_id else None) for row in rows],
+        policies=[(POLICY_ID.write(id), name) for id, name in names.items()],
+        has_catch_all=any(row.is_catch_all for row in rows),
+        may_edit=who.may(P.ONCALL_MANAGE),
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _view(row: AlertRoute, policy_name: str | None) -> RouteView:
@@ -71,10 +87,6 @@ def _view(row: AlertRoute, policy_name: str | None) -> RouteView:
         policy_name=policy_name,
         version=row.version,
     )
-
-
-async def _after(request: AppRequest, context: Context, who: Actor, refused: Refused | None, done: str) -> pages.Page:
-    return await _show(request, context, who, refused) if refused is not None else pages.go("/routes", done)
 
 
 # What a use case calls a field, and what the form does.
@@ -96,7 +108,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     form = await forms.read(request)
     form_id = "new-catch-all" if form.text("is_catch_all") == "1" else "new-route"
     refused = await forms.attempt(context, form, form_id, partial(_create, who, form))
-    return await _after(request, context, who, refused, "Route made.")
+    return await _show(request, context, who, "", refused) if refused else pages.go("/routes", "Route made.")
 
 
 async def _create(who: Actor, form: Form, tx: Tx) -> None:
@@ -105,15 +117,8 @@ async def _create(who: Actor, form: Form, tx: Tx) -> None:
             await alerts.create_route(tx, who, _draft(form))
 
 
-@post("/routes/{id:str}", needs=P.ONCALL_MANAGE)
-async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _update(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Change a route. Form fields: name, condition, policy_id, is_enabled, version."""
-    form = await forms.read(request)
-    refused = await forms.attempt(context, form, f"edit-{id}", partial(_update, who, id, form))
-    return await _after(request, context, who, refused, "Route saved.")
-
-
-async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
     changes = RouteChanges(
         name=form.text("name"),
         condition=form.text("condition"),
@@ -124,27 +129,22 @@ async def _update(who: Actor, id: str, form: Form, tx: Tx) -> None:
         await alerts.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=form.version())
 
 
-@post("/routes/{id:str}/move", needs=P.ONCALL_MANAGE)
-async def move(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _move(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Try a route earlier or later. Form field `to`: up or down."""
-    form = await forms.read(request)
-    refused = await forms.attempt(context, form, f"{form.text('to')}-{id}", partial(_move, who, id, form))
-    return await _after(request, context, who, refused, "")
-
-
-async def _move(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await alerts.move_route(tx, who, ROUTE_ID.read(id), up=form.text("to") == "up")
 
 
-@post("/routes/{id:str}/delete", needs=P.ONCALL_MANAGE)
-async def delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+async def _delete(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Remove a route. No fields."""
-    refused = await forms.attempt(context, Form({}), f"delete-{id}-dialog-form", partial(_delete, who, id))
-    return await _after(request, context, who, refused, "Route deleted.")
-
-
-async def _delete(who: Actor, id: str, tx: Tx) -> None:
     await alerts.delete_route(tx, who, ROUTE_ID.read(id))
 
 
-HANDLERS = [route_list, create, update, move, delete]
+HANDLERS = [
+    route_list,
+    create,
+    *Actions("/routes/{id:str}", _show, needs=P.ONCALL_MANAGE, leads_to="/routes").handlers(
+        Action("", _update, "Route saved.", form="edit-{id}"),
+        Action("move", _move, form="{to}-{id}"),
+        Action("delete", _delete, "Route deleted.", form="delete-{id}-dialog-form"),
+    ),
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 from litestar import get, post
@@ -29,10 +31,50 @@ from tocsin.notifications.arriving import arrive
 from tocsin.oncall import service as oncall
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused, safe_path
+from tocsin.web.base.screens import Screen
 
 # The browser keeps the cookie for long; when the session ends is decided on the server.
 _COOKIE_SECONDS = 400 * 24 * 3600
 _START = "/incidents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInScreen(Screen):
+    """The sign-in; `next` is where to go afterwards, empty for the start page."""
+
+    template: ClassVar = "sign_in/sign_in.html"
+    next: str
+    org_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUpScreen(Screen):
+    """The first run; `token` is empty when the link had none, or a wrong one."""
+
+    template: ClassVar = "sign_in/set_up.html"
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkScreen(Screen):
+    """Whom a one-time link signs in and where; all of it empty, and `message` says why, when it does not work."""
+
+    template: ClassVar = "sign_in/link.html"
+    token: str = ""
+    name: str = ""
+    email: str = ""
+    place: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPasswordScreen(Screen):
+    """A new password for somebody who came by a link: until then the current one is not asked for."""
+
+    template: ClassVar = "sign_in/new_password.html"
+    name: str
+    until: datetime
+    shortest_password: int
 
 
 @get("/sign-in", needs=Right.NONE)
@@ -78,9 +120,9 @@ async def _show_sign_in(
 ) -> pages.Page:
     async with context.db.begin() as tx:
         organisation = await queries.organisation(tx)
-        values = pages.bare(request, context, tx.now)
-    values |= {"next": wanted, "org_name": organisation.name if organisation else ""}
-    return pages.render("sign_in/sign_in.html", values, refused=refused)
+        shell = pages.bare(request, context, tx.now)
+    name = organisation.name if organisation else ""
+    return pages.render(SignInScreen(shell, next=wanted, org_name=name, refused=refused))
 
 
 @post("/sign-out", needs=Right.NONE)
@@ -136,10 +178,10 @@ async def _set_up(request: AppRequest, context: Context, form: Form, opened: lis
 async def _show_set_up(request: AppRequest, context: Context, token: str, refused: Refused | None = None) -> pages.Page:
     async with context.db.begin() as tx:
         needs_set_up = await identity.needs_set_up(tx)
-        values = pages.bare(request, context, tx.now)
+        shell = pages.bare(request, context, tx.now)
     if not needs_set_up:
         return pages.go("/sign-in")
-    return pages.render("sign_in/set_up.html", values | {"token": token}, refused=refused)
+    return pages.render(SetUpScreen(shell, token=token, refused=refused))
 
 
 @get("/link/{token:str}", needs=Right.NONE)
@@ -153,18 +195,16 @@ _GONE = "This link has been used or has expired. Ask for a new one."
 
 async def _show_link(request: AppRequest, context: Context, token: str) -> pages.Page:
     async with context.db.begin() as tx:
-        values = pages.bare(request, context, tx.now)
+        shell = pages.bare(request, context, tx.now)
         found = await queries.link(tx, digest(token))
         person = await queries.user(tx, found.user_id) if found is not None and found.user_id is not None else None
         organisation = await queries.organisation(tx)
     if person is None or not person.is_active:
         context.wrong_tokens.note(ip_of(request), "links that do not work")
         # Whoever holds no good link learns nothing about people.
-        values |= {"token": "", "name": "", "email": "", "place": "", "message": _GONE}
-        return pages.render("sign_in/link.html", values, status=410)
+        return pages.render(LinkScreen(shell, message=_GONE), status=410)
     place = organisation.name if organisation is not None else "Tocsin"
-    values |= {"token": token, "name": person.name, "email": person.email, "place": place, "message": ""}
-    return pages.render("sign_in/link.html", values)
+    return pages.render(LinkScreen(shell, token=token, name=person.name, email=person.email, place=place))
 
 
 @post("/link/{token:str}", opt={RESTS_ON: Rests.SIGN_IN_LINK}, needs=Right.NONE)
@@ -214,12 +254,12 @@ async def _show_new_password(
     async with context.db.begin() as tx:
         until = await queries.new_password_until(tx, who.session_id, me)
         person = await queries.user(tx, me)
-        values = pages.bare(request, context, tx.now.astimezone(pages.zone(person.time_zone)))
-    if until is None or until <= values["now"]:
+        now = tx.now.astimezone(pages.zone(person.time_zone))
+    if until is None or until <= now:
         # The profile has a field for the current password.
         return pages.go(_profile(me), _LATE if refused else "")
-    values |= {"name": who.name, "until": until, "shortest_password": SHORTEST_PASSWORD}
-    return pages.render("sign_in/new_password.html", values, refused=refused)
+    shell, least = pages.bare(request, context, now), SHORTEST_PASSWORD
+    return pages.render(NewPasswordScreen(shell, name=who.name, until=until, shortest_password=least, refused=refused))
 
 
 def _signed_in(context: Context, user: User, cookie: str, path: str, flash: str = "") -> pages.Page:

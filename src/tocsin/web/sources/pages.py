@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import ClassVar
 from uuid import UUID
 
 from litestar import get, post
@@ -26,8 +27,10 @@ from tocsin.kit.addresses import at
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
-from tocsin.web.parts.history import history
+from tocsin.web.base.screens import ShellScreen
+from tocsin.web.parts.history import History, history
 from tocsin.web.parts.signals import body_text
+from tocsin.web.parts.targets import Choice
 
 _HIDDEN = "…"
 # One request of Alertmanager may be about hundreds of alerts.
@@ -115,6 +118,36 @@ class SignalRow:
     body: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesScreen(ShellScreen):
+    """The sources, and the kinds that a new one can be of."""
+
+    template: ClassVar = "sources/sources.html"
+    sources: list[SourceRow]
+    kinds: list[Choice]
+    may_edit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceScreen(ShellScreen):
+    """One source. `open` are the worst of its open alerts, `open_words` says how many those are in all.
+
+    `curl` is a ready command that triggers a test alert; one press ends `most_ended` alerts at most.
+    """
+
+    template: ClassVar = "sources/source.html"
+    source: SourceView
+    curl: str
+    signals: list[SignalRow]
+    older: str | None
+    open: list[OpenRow]
+    open_words: str
+    most_ended: int
+    history: History | None
+    may_edit: bool
+    may_end: bool
+
+
 @get("/sources", needs=P.SOURCE_VIEW)
 async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the sources."""
@@ -124,16 +157,17 @@ async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
     who.must_look(P.SOURCE_VIEW)
     async with context.db.begin() as tx:
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         rows = await queries.sources(tx, who.access, limit=500)
         busy = await source_queries.source_figures(tx, [row.id for row in rows])
-    values |= {
-        "sources": [_row(row, busy[row.id]) for row in rows],
-        "kinds": [(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
-        "may": {"edit": who.may(P.SOURCE_MANAGE)},
-        "conflict": "",
-    }
-    return pages.render("sources/sources.html", values, refused=refused)
+    screen = SourcesScreen(
+        shell,
+        sources=[_row(row, busy[row.id]) for row in rows],
+        kinds=[(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
+        may_edit=who.may(P.SOURCE_MANAGE),
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _row(row: AlertSource, busy: source_queries.SourceFigures) -> SourceRow:
@@ -178,29 +212,30 @@ async def _show(
     before = pages.place(request.query_params.get("before", ""))
     async with context.db.begin() as tx:
         row = await queries.source(tx, who.access, SOURCE_ID.read(id))
-        values = await pages.shell(tx, request, context, who)
+        shell = await pages.shell(tx, request, context, who)
         busy = (await source_queries.source_figures(tx, [row.id]))[row.id]
         found = await queries.signals_of_source(tx, row.id, before=before, limit=pages.PAGE_SIZE + 1)
         shown = found[: pages.PAGE_SIZE]
         signals = await _signals(tx, shown)
         still_open = await queries.worst_open_of_source(tx, who.access, row.id, limit=_OPEN_SHOWN)
-        values["history"] = await history(tx, who, SOURCE_ID, row.id, values["now"])
+        changes = await history(tx, who, SOURCE_ID, row.id, shell.now)
     secret = row.token if who.may(P.SOURCE_MANAGE, on=row) else _HIDDEN
     last = shown[-1] if len(found) > len(shown) else None
-    values |= {
-        "source": _view(context, row, busy, secret),
-        "curl": _curl(context, row, secret),
-        "signals": signals,
-        "older": pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
-        "open": [
-            OpenRow(ALERT_ID.write(a.id), called_alert(a.number), a.title, a.severity, a.status) for a in still_open
-        ],
-        "open_words": alerts.at_most(busy.open_alerts),
-        "most_ended": alerts.MOST_ENDED,
-        "may": {"edit": who.may(P.SOURCE_MANAGE, on=row), "end": who.may(P.ALERT_EDIT, on=row)},
-        "conflict": "",
-    }
-    return pages.render("sources/source.html", values, refused=refused)
+    screen = SourceScreen(
+        shell,
+        source=_view(context, row, busy, secret),
+        curl=_curl(context, row, secret),
+        signals=signals,
+        older=pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
+        open=[OpenRow(ALERT_ID.write(a.id), called_alert(a.number), a.title, a.severity, a.status) for a in still_open],
+        open_words=alerts.at_most(busy.open_alerts),
+        most_ended=alerts.MOST_ENDED,
+        history=changes,
+        may_edit=who.may(P.SOURCE_MANAGE, on=row),
+        may_end=who.may(P.ALERT_EDIT, on=row),
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _address(context: Context, row: AlertSource, secret: str) -> str:

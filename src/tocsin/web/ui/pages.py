@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from litestar import get
 from markupsafe import Markup
 
 from tocsin.edge.context import AppRequest, Ctx
 from tocsin.edge.rights import Right
-from tocsin.kit.errors import NotFound
+from tocsin.kit.errors import FieldError, Invalid, NotFound
 from tocsin.web.base import pages
-from tocsin.web.base.pages import Flash, Values
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import Flash, Screen
 
 # A moment that stands still, so that the page looks the same each time.
 _NOW = datetime(2026, 11, 21, 14, 32, tzinfo=UTC)
@@ -69,6 +72,16 @@ class Entry:
     comment: Comment | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentsScreen(Screen):
+    """What the components are shown with."""
+
+    template: ClassVar = "ui/ui.html"
+    alerts: Sequence[Alert]
+    responders: Sequence[Responder]
+    entries: Sequence[Entry]
+
+
 _ALERTS = (
     Alert(),
     Alert(is_routed=False),
@@ -99,24 +112,31 @@ _ENTRIES = (
 )
 
 
+_REFUSED = Refused(
+    "bad",
+    Form({"name": [""], "kind": ["2"], "text": [""], "agreed": ["1"]}),
+    Invalid.of(
+        tuple(
+            FieldError(f"#/{field}", words, "invalid")
+            for field, words in {
+                "": "Two fields need your attention.",
+                "name": "Give it a name.",
+                "text": "Say what was done.",
+                "kind": "This is taken.",
+            }.items()
+        )
+    ),
+)
+
+
 @get("/ui", sync_to_thread=False, needs=Right.NONE)
 def every_component(request: AppRequest, context: Ctx) -> pages.Page:
     """Show all components; there is no such page unless `TOCSIN_DEVELOPMENT` is on."""
     if not context.settings.development:
         raise NotFound("")
-    refused: Values = {
-        "failed": "bad",
-        "form": {"name": "", "kind": "2", "text": "", "agreed": "1"},
-        "errors": {
-            "": "Two fields need your attention.",
-            "name": "Give it a name.",
-            "text": "Say what was done.",
-            "kind": "This is taken.",
-        },
-    }
-    values: Values = pages.bare(request, context, _NOW) | refused
-    values |= {"flashes": [Flash("Saved.")], "alerts": _ALERTS, "responders": _RESPONDERS, "entries": _ENTRIES}
-    return pages.render("ui/ui.html", values)
+    shell = replace(pages.bare(request, context, _NOW), flashes=[Flash("Saved.")])
+    screen = ComponentsScreen(shell, alerts=_ALERTS, responders=_RESPONDERS, entries=_ENTRIES, refused=_REFUSED)
+    return pages.render(screen, status=200)
 
 
 HANDLERS = [every_component]
