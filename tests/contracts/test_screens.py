@@ -262,6 +262,14 @@ def test_each_screen_has_a_template_of_its_own() -> None:
     assert _screens_without_a_template(_ENVIRONMENT, _screens()) == []
 
 
+def test_each_template_says_which_screen_it_is_given() -> None:
+    """Whoever reads it finds there what the names are."""
+    said = {
+        each.template: f"Context: `{each.__name__}` in {each.__module__.replace('.', '/')}.py." for each in _screens()
+    }
+    assert [name for name, words in said.items() if words.replace("in tocsin/", "in ") not in _source(name)] == []
+
+
 def test_what_templates_read_of_a_value_is_there() -> None:
     """A name that is written wrongly fails here, and not on the way through the page that no test takes."""
     assert _misread(_ENVIRONMENT, _screens()) == []

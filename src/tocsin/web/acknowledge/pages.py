@@ -47,7 +47,11 @@ _NEWS = 140
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """What the screen says about the page."""
+    """What the screen says about the page. `message` is Markdown, `request` what somebody who asked for help said.
+
+    `next_after` is the whole wait in seconds, `is_last` when nobody else is paged after it. `step` guards against a
+    repeat; `url` needs a session.
+    """
 
     title: str
     severity: int

@@ -30,7 +30,7 @@ from tocsin.web.people.person import link_url
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """One person in the list."""
+    """One person in the list. `methods` are the ways that work, if any does; `fails` when none of them does."""
 
     id: str
     name: str

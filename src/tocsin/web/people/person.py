@@ -70,7 +70,7 @@ class PersonView:
 class MethodView:
     """A contact method; its address is hidden from those who may not change it. `form` is what a webhook is sent.
 
-    `called` tells it from the others.
+    `called` tells it from the others, by its own name or its address.
     """
 
     id: str

@@ -41,7 +41,10 @@ _LISTED = 500
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """One policy in the list."""
+    """One policy in the list. `first` says whom it pages first, `worst_case` after how many seconds its last step is.
+
+    `warning` is what is wrong with its people.
+    """
 
     id: str
     name: str
