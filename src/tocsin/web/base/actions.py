@@ -53,7 +53,10 @@ class Actions:
 
     def __init__(self, place: str, show: Show, needs: Needs, leads_to: str = "") -> None:
         self._place = place
-        self._parameter = "".join(re.findall(r"{(\w+):str}", place))
+        named = re.findall(r"{(\w+):str}", place)
+        if len(named) > 1:
+            raise ValueError(f"{place} has more than one parameter.")
+        self._parameter: str = "".join(named)
         self._show = show
         self._needs = needs
         self._leads_to = leads_to
