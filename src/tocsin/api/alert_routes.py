@@ -11,13 +11,13 @@ import msgspec
 from tocsin.alerts import queries, service
 from tocsin.alerts.model import ROUTE_ID, AlertRoute
 from tocsin.api.base.body import Body
+from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Time
 from tocsin.api.base.resource import ForAll, Order, Resource, plainly
 from tocsin.db.engine import Tx
 from tocsin.edge.cursors import read_place
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.clock import stamp
 from tocsin.kit.ids import IdKind
 from tocsin.oncall.model import POLICY_ID
 
@@ -77,18 +77,8 @@ class MoveRoute(Body, kw_only=True):
 
 
 def _write(route: AlertRoute) -> RouteOut:
-    return RouteOut(
-        id=ROUTE_ID.write(route.id),
-        name=route.name,
-        position=route.position,
-        condition=route.condition,
-        is_catch_all=route.is_catch_all,
-        is_enabled=route.is_enabled,
-        escalation_policy_id=POLICY_ID.write_or_none(route.escalation_policy_id),
-        created_at=stamp(route.created_at),
-        updated_at=stamp(route.updated_at),
-        version=route.version,
-    )
+    leads_to = POLICY_ID.write_or_none(route.escalation_policy_id)
+    return copied(RouteOut, route, ROUTE_ID, escalation_policy_id=leads_to)
 
 
 async def _create(tx: Tx, who: Actor, **fields: Any) -> AlertRoute:

@@ -15,7 +15,8 @@ from tocsin.alerts.intake import Source
 from tocsin.alerts.model import SOURCE_ID, AlertSource, RawSignal, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
 from tocsin.api.base.body import Body, NoBody
-from tocsin.api.base.http import Id, Time, when
+from tocsin.api.base.copying import copied
+from tocsin.api.base.http import Id, Time
 from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
 from tocsin.api.base.resource import IF_MATCH, Resource
 from tocsin.api.shapes.alerts import AlertWarning
@@ -27,7 +28,6 @@ from tocsin.identity.access import Access, P
 from tocsin.identity.model import TEAM_ID, Actor
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.kit.addresses import at
-from tocsin.kit.clock import stamp
 
 _JSON = "application/json"
 CloseAfter = Annotated[int, msgspec.Meta(ge=1, le=service.MOST_HOURS)]
@@ -104,21 +104,14 @@ class EndedOut(msgspec.Struct):
 
 def _write_one(context: Context, who: Actor, source: AlertSource) -> SourceOut:
     sees = who.may(P.SOURCE_MANAGE, on=source)
-    return SourceOut(
-        id=SOURCE_ID.write(source.id),
-        name=source.name,
+    return copied(
+        SourceOut,
+        source,
+        SOURCE_ID,
         kind=SourceKind(source.kind),
-        is_enabled=source.is_enabled,
-        close_after_hours=source.close_after_hours,
-        hold_down_minutes=source.hold_down_minutes,
         team_ids=[TEAM_ID.write(id) for id in source.team_ids],
-        is_private=source.is_private,
         token=source.token if sees else None,
         url=at(context.settings.base_url, address_path(source.kind, source.token)) if sees else None,
-        created_at=stamp(source.created_at),
-        updated_at=stamp(source.updated_at),
-        rotated_at=when(source.rotated_at),
-        version=source.version,
     )
 
 

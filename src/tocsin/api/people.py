@@ -12,6 +12,7 @@ from litestar import Response, post, put
 from litestar.params import FromQuery, JSONBody
 
 from tocsin.api.base.body import Body, naming
+from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Confirm, Id, Listing, Time, answer
 from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
 from tocsin.api.base.resource import AskedBy, ForAll, Order, Resource, plainly
@@ -27,7 +28,6 @@ from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import service as incidents
-from tocsin.kit.clock import stamp
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.model import METHOD_ID, Delivery, NotificationRule, Urgency
@@ -117,17 +117,7 @@ class SendTestPage(Body, kw_only=True):
 
 
 def _write(user: User) -> UserOut:
-    return UserOut(
-        id=USER_ID.write(user.id),
-        name=user.name,
-        email=user.email,
-        role=user.role,
-        time_zone=user.time_zone,
-        is_active=user.is_active,
-        created_at=stamp(user.created_at),
-        updated_at=stamp(user.updated_at),
-        version=user.version,
-    )
+    return copied(UserOut, user, USER_ID)
 
 
 def _rule(rule: NotificationRule) -> RuleOut:

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.api.base.body import Body, ids_in
-from tocsin.api.base.http import Time, when
+from tocsin.api.base.body import Body, ids_in, writes
+from tocsin.api.base.copying import copied
+from tocsin.api.base.http import Time
 from tocsin.api.base.resource import Resource
 from tocsin.api.shapes.people import RoleKey
 from tocsin.db.engine import Tx
@@ -18,13 +19,9 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
-from tocsin.identity.service.teams import LONGEST_DESCRIPTION, MOST_MEMBERS, Members
-from tocsin.kit.clock import stamp
+from tocsin.identity.service.teams import MOST_MEMBERS, Members, TeamChanges
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import IdKind
-
-Name = Annotated[str, msgspec.Meta(max_length=80)]
-Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
 
 
 class MemberOut(msgspec.Struct):
@@ -55,27 +52,23 @@ class Member(msgspec.Struct, forbid_unknown_fields=True):
     role: RoleKey | None = None
 
 
+@writes(TeamChanges, require=["name"])
 class CreateTeam(Body, kw_only=True):
     """A name that no other team has, and the first members: by their ids, or with roles."""
 
     refs: ClassVar[Mapping[str, IdKind]] = {"member_ids": USER_ID}
     example: ClassVar[Mapping[str, Any]] = {"name": "Payments", "member_ids": ["usr_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
-    name: Name
-    description: Description = ""
-    is_private: bool = False
     member_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)] = msgspec.field(default_factory=list[str])
     members: Annotated[list[Member], msgspec.Meta(max_length=MOST_MEMBERS)] = msgspec.field(
         default_factory=list[Member]
     )
 
 
+@writes(TeamChanges)
 class EditTeam(Body, kw_only=True):
     """A merge patch: only the fields that are there change."""
 
     example: ClassVar[Mapping[str, Any]] = {"name": "Payments and refunds", "is_private": True}
-    name: Name | msgspec.UnsetType = msgspec.UNSET
-    description: Description | msgspec.UnsetType = msgspec.UNSET
-    is_private: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class SetMembers(Body, kw_only=True):
@@ -95,16 +88,8 @@ def _with_roles(members: Sequence[Member]) -> dict[UUID, str | None]:
 
 
 def _write(team: Team, members: Sequence[tuple[User, str | None]]) -> TeamOut:
-    return TeamOut(
-        id=TEAM_ID.write(team.id),
-        name=team.name,
-        description=team.description,
-        is_private=team.is_private,
-        archived_at=when(team.archived_at),
-        members=[MemberOut(USER_ID.write(user.id), user.name, role) for user, role in members],
-        created_at=stamp(team.created_at),
-        version=team.version,
-    )
+    named = [MemberOut(USER_ID.write(user.id), user.name, role) for user, role in members]
+    return copied(TeamOut, team, TEAM_ID, members=named)
 
 
 async def _write_all(tx: Tx, _context: Context, _who: Actor, rows: Sequence[Team]) -> list[TeamOut]:

@@ -11,6 +11,7 @@ from litestar import Response, Router, delete, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.base.body import Body, naming
+from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Cursor, Id, Limit, Listing, Time, answer, listing, when
 from tocsin.api.base.idempotency import SECRET_FIELDS
 from tocsin.edge.context import AppRequest, Ctx, Who
@@ -123,15 +124,7 @@ async def list_sessions(
         rows = await queries.sessions_of(tx, who.must_be_someone(), before=before, limit=limit + 1)
 
     def write(row: Session) -> SessionOut:
-        return SessionOut(
-            id=SESSION_ID.write(row.id),
-            is_current=row.id == who.session_id,
-            ip=row.ip,
-            user_agent=row.user_agent,
-            created_at=stamp(row.created_at),
-            last_seen_at=stamp(row.last_seen_at),
-            expires_at=stamp(row.expires_at),
-        )
+        return copied(SessionOut, row, SESSION_ID, is_current=row.id == who.session_id)
 
     return listing(request, rows, limit, write, lambda row: (row.last_seen_at, row.id))
 
