@@ -43,9 +43,6 @@ IN_OPENAPI = [
 IN_FORMS = [
     ("incidents/_declare_form.html", "title", checks.TITLE_LIMIT),
     ("incidents/_declare_form.html", "summary", checks.SUMMARY_LIMIT),
-    ("incidents/_edit_dialogs.html", "title", checks.TITLE_LIMIT),
-    ("incidents/_edit_dialogs.html", "summary", checks.SUMMARY_LIMIT),
-    ("incidents/_edit_dialogs.html", "resolution_note", lifecycle.NOTE_LIMIT),
     ("incidents/_resolve_dialog.html", "resolution_note", lifecycle.NOTE_LIMIT),
     ("incidents/_cancel_dialog.html", "note", ending.REASON_LIMIT),
     ("incidents/_reopen_dialog.html", "reason", ending.REASON_LIMIT),

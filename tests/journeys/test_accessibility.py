@@ -53,15 +53,15 @@ async def test_news_leave_an_open_dialog_alone(demo: Demo, maren: Page) -> None:
 
 async def test_a_refused_form_stays_in_its_dialog_with_the_focus_on_its_field(maren: Page) -> None:
     await button(maren, "Edit title").click()
-    title = dialog(maren, "Change title").get_by_label("Title")
+    title = dialog(maren, "Edit title").get_by_label("Title")
     await title.fill("   ")
     await button(maren, "Save title").click()
     await expect(title).to_have_attribute("aria-invalid", "true")
     await expect(title).to_be_focused()
-    await expect(dialog(maren, "Change title")).to_be_visible()
+    await expect(dialog(maren, "Edit title")).to_be_visible()
     await title.fill("All ferries are late")
     await title.press("Enter")
-    await expect(dialog(maren, "Change title")).to_be_hidden()
+    await expect(dialog(maren, "Edit title")).to_be_hidden()
     await expect(maren.get_by_role("heading", level=1)).to_contain_text("All ferries are late")
     # The focus is where the dialog was opened.
     await expect(button(maren, "Edit title")).to_be_focused()

@@ -40,7 +40,7 @@ def test_fields_of_the_same_name_are_copied_and_nothing_else() -> None:
     """F135: times and the id as they are outside; what is given comes first."""
     lead = USER_ID.write(ID)
     shown = copied(Out, ROW, TEAM_ID, lead_id=lead, name="PAYMENTS")
-    assert shown == Out(TEAM_ID.write(ID), "PAYMENTS", "2026-11-28T09:00:00Z", None, lead)
+    assert shown == Out(TEAM_ID.write(ID), "PAYMENTS", "2026-11-28T09:00:00.000Z", None, lead)
     assert b"never" not in msgspec.json.encode(shown)
 
 

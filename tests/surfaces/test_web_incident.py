@@ -369,9 +369,9 @@ async def test_the_note_is_corrected_and_duplicates_are_linked(world: World) -> 
     url, double = await declared(world, ada), await declared(world, ada, "Payments fail")
     async with browser(world, ada) as web:
         page = await web.get(url)
-        assert "note-form" not in page.read.forms
+        assert "resolution_note-form" not in page.read.forms
         page = await web.do(page, "resolve-form", {"resolution_note": "Restarted it."})
-        page = await web.do(page, "note-form", {"resolution_note": "Rolled **back**."})
+        page = await web.do(page, "resolution_note-form", {"resolution_note": "Rolled **back**."})
         assert "<strong>back</strong>" in page.html and "Ada changed the resolution note" in page.html
         page = await web.get(double)
         page = await web.do(page, "cancel-form", {"reason": "duplicate", "duplicate_of": "INC-1"})

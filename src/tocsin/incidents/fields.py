@@ -44,6 +44,10 @@ class Corrected(Written, total=False):
     resolution_note: Annotated[str, Meta(max_length=lifecycle.NOTE_LIMIT)]
 
 
+def _always(_: Incident) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field. `write` checks a value and puts it into an incident; `told` is how the record shows it.
@@ -59,6 +63,9 @@ class Field:
     form: Form | None = None
     limit: int | None = None
     hint: str = ""
+    is_required: bool = False
+    # Whether it can be written as the incident stands.
+    is_open_in: Callable[[Incident], bool] = _always
 
     def value(self, incident: Incident) -> Any:
         """Return what the incident says."""
@@ -83,7 +90,14 @@ def _note(_: Tx, incident: Incident, note: str) -> None:
 FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
-        Field("title", _checked("title", checks.title), label="Title", form="line", limit=checks.TITLE_LIMIT),
+        Field(
+            "title",
+            _checked("title", checks.title),
+            label="Title",
+            form="line",
+            limit=checks.TITLE_LIMIT,
+            is_required=True,
+        ),
         Field(
             "summary",
             _checked("summary", checks.summary),
@@ -110,6 +124,8 @@ FIELDS: Mapping[str, Field] = {
             form="text",
             limit=lifecycle.NOTE_LIMIT,
             hint="The note as it was stays in the timeline. Markdown works.",
+            is_required=True,
+            is_open_in=lifecycle.has_note,
         ),
     )
 }

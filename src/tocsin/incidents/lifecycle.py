@@ -136,9 +136,14 @@ def must_be_its_note(incident: Incident, note: str) -> None:
         )
 
 
+def has_note(incident: Incident) -> bool:
+    """Say whether the incident has a note on how it was resolved, which can be corrected."""
+    return incident.status in (Status.RESOLVED, Status.CLOSED)
+
+
 def correct_note(incident: Incident, note: str) -> None:
     """Put another note in the place of the one that a resolved or closed incident has."""
-    if incident.status not in (Status.RESOLVED, Status.CLOSED):
+    if not has_note(incident):
         raise Conflict(
             f"{incident.reference} is {incident.status}, so it has no resolution note.", code="incident.not_resolved"
         )

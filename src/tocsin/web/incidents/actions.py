@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from tocsin.alerts.model import ALERT_ID
 from tocsin.db.engine import Tx
 from tocsin.edge.rights import Right
@@ -10,12 +12,13 @@ from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
+from tocsin.incidents.fields import FIELDS, Corrected, Field
 from tocsin.incidents.model import CancelReason, IncidentRole, Status
 from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PageState
 from tocsin.web.base import forms
-from tocsin.web.base.actions import Action, Actions
+from tocsin.web.base.actions import Action, Actions, Run
 from tocsin.web.base.forms import Form
 from tocsin.web.incidents import incident
 from tocsin.web.parts import own_page
@@ -27,22 +30,15 @@ def _not_in_the_menu() -> Invalid:
     return Invalid("", "Choose one of the list.")
 
 
-async def _change_title(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    """Form fields: title, version."""
-    changes = incidents.IncidentChanges(title=form.text("title"))
-    await incidents.update(tx, who, ref, changes, if_version=form.version())
+def _writing(field: Field) -> Run:
+    async def write(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+        text = form.text(field.name)
+        said = {field.name: text.split(",") if field.form == "words" else text}
+        changes = incidents.IncidentChanges(**cast("Corrected", said))
+        await incidents.update(tx, who, ref, changes, if_version=form.version())
 
-
-async def _change_summary(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    """Form fields: summary (Markdown), version."""
-    changes = incidents.IncidentChanges(summary=form.text("summary"))
-    await incidents.update(tx, who, ref, changes, if_version=form.version())
-
-
-async def _change_tags(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    """Form fields: tags (with commas between them), version."""
-    changes = incidents.IncidentChanges(tags=form.text("tags").split(","))
-    await incidents.update(tx, who, ref, changes, if_version=form.version())
+    write.__name__, write.__doc__ = f"write_{field.name}", f"Form fields: {field.name}, version."
+    return write
 
 
 async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
@@ -132,12 +128,6 @@ async def _resolve(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.resolve(tx, who, ref, form.text("resolution_note"), if_version=form.version())
 
 
-async def _correct_note(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    """Form fields: resolution_note (Markdown, required), version."""
-    changes = incidents.IncidentChanges(resolution_note=form.text("resolution_note"))
-    await incidents.update(tx, who, ref, changes, if_version=form.version())
-
-
 async def _close(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     """Form field: version."""
     await incidents.close(tx, who, ref, if_version=form.version())
@@ -164,9 +154,11 @@ async def _reopen(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT).handlers(
-    Action("title", _change_title, form="title-form"),
-    Action("summary", _change_summary, form="summary-form"),
-    Action("tags", _change_tags, form="tags-form"),
+    *(
+        Action(field.name, _writing(field), form=f"{field.name}-form", needs=field.needs)
+        for field in FIELDS.values()
+        if field.form is not None
+    ),
     Action("severity", _change_severity),
     Action("status", _change_status),
     Action("roles", _assign_role, form="role-{role}"),
@@ -178,7 +170,6 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     Action("page", _page, form="page-form", needs=P.INCIDENT_PAGE),
     Action("alerts", _link, form="link-alert"),
     Action("resolve", _resolve, "Incident resolved.", form="resolve-form", needs=P.INCIDENT_RESOLVE),
-    Action("note", _correct_note, form="note-form", needs=P.INCIDENT_RESOLVE),
     Action("close", _close, "Incident closed.", needs=P.INCIDENT_RESOLVE),
     Action("cancel", _cancel, "Incident cancelled.", form="cancel-form", needs=P.INCIDENT_RESOLVE),
     Action("reopen", _reopen, "Incident reopened.", form="reopen-form", needs=P.INCIDENT_RESOLVE),

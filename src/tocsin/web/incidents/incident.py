@@ -23,6 +23,8 @@ from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, Team
 from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.fields import FIELDS, Field
+from tocsin.incidents.fields import Form as FormKind
 from tocsin.incidents.model import (
     COUNTED,
     INCIDENT_ID,
@@ -50,29 +52,30 @@ _LINKABLE = 50
 
 @dataclass(frozen=True, slots=True)
 class IncidentView:
-    """The incident itself."""
+    """What the page makes of the incident and of what it refers to."""
 
     id: str
-    ref: str
-    title: str
-    severity: int
-    status: str
     is_open: bool
-    version: int
-    summary: str
     summary_html: Markup | None
     resolution_html: Markup | None
-    started_at: datetime
-    declared_at: datetime
-    resolved_at: datetime | None
     elapsed: float
-    reporter_name: str | None
-    resolution_note: str
     duplicate_of: str
-    tags: list[str]
     teams: list[str]
     # For the teams that own it, and for whoever was asked or granted it.
     is_private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EditForm:
+    """The form for one of the fields that the reader may write, and what it says now."""
+
+    name: str
+    label: str
+    form: FormKind
+    limit: int | None
+    hint: str
+    is_required: bool
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +152,16 @@ class Targets:
 class IncidentScreen(ShellScreen):
     """One incident with its record and everybody and everything that belongs to it.
 
-    `duplicates` are the number and title of what was cancelled as a duplicate of it. `nobody_paged` says who was asked
-    for help last, when none of them could be reached, and `trouble` how help was asked for in vain. Of the responders
-    `joined` came, of `counted` who are asked or came. `people` may take a role, `targets` can be paged; `linkable` are
-    alerts that belong to no incident, None where none can be linked.
+    `edit_forms` are for what may be changed of it; `duplicates` are the number and title of what was cancelled as a
+    duplicate of it. `nobody_paged` says who was asked for help last, when none of them could be reached, and `trouble`
+    how help was asked for in vain. Of the responders `joined` came, of `counted` who are asked or came. `people` may
+    take a role, `targets` can be paged; `linkable` are alerts that belong to no incident, None where none can be.
     """
 
     template: ClassVar = "incidents/incident.html"
-    incident: IncidentView
+    incident: Incident
+    view: IncidentView
+    edit_forms: list[EditForm]
     duplicates: list[tuple[str, str]]
     may: May
     my: My
@@ -212,7 +217,9 @@ async def _screen(
     record = await timeline.read(tx, request, who, incident, shell.now)
     return IncidentScreen(
         shell,
-        incident=_incident(incident, tx.now, survivor.reference if survivor is not None else "", teams),
+        incident=incident,
+        view=_view(incident, tx.now, survivor.reference if survivor is not None else "", teams),
+        edit_forms=[_edit_form(field, incident) for field in FIELDS.values() if _is_edited(field, incident, who)],
         duplicates=[(each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])],
         may=May(
             edit=may_edit,
@@ -244,28 +251,33 @@ async def _screen(
     )
 
 
-def _incident(incident: Incident, now: datetime, duplicate_of: str, teams: Collection[Team]) -> IncidentView:
+def _view(incident: Incident, now: datetime, duplicate_of: str, teams: Collection[Team]) -> IncidentView:
     return IncidentView(
         id=INCIDENT_ID.write(incident.id),
-        ref=incident.reference,
-        title=incident.title,
-        severity=incident.severity,
-        status=incident.status,
         is_open=lifecycle.is_open(incident),
-        version=incident.version,
-        summary=incident.summary,
         summary_html=pages.prose_or_none(incident.summary),
         resolution_html=pages.prose_or_none(incident.resolution_note),
-        started_at=incident.started_at,
-        declared_at=incident.declared_at,
-        resolved_at=incident.resolved_at,
         elapsed=lifecycle.lasted(incident, now).total_seconds(),
-        reporter_name=incident.reporter_name,
-        resolution_note=incident.resolution_note,
         duplicate_of=duplicate_of,
-        tags=incident.tags,
         teams=sorted(team.name for team in teams),
         is_private=incident.is_private or any(team.is_private for team in teams),
+    )
+
+
+def _is_edited(field: Field, incident: Incident, who: Actor) -> bool:
+    return field.form is not None and who.may(field.needs, on=incident) and field.is_open_in(incident)
+
+
+def _edit_form(field: Field, incident: Incident) -> EditForm:
+    value = field.value(incident)
+    return EditForm(
+        name=field.name,
+        label=field.label,
+        form=field.form or "line",
+        limit=field.limit,
+        hint=field.hint,
+        is_required=field.is_required,
+        value=", ".join(value) if field.form == "words" else value,
     )
 
 
