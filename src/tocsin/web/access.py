@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
-from litestar import get, post
+from litestar import get
 from litestar.params import FromPath
 
 from tocsin.alerts.model import AlertSource
@@ -24,8 +23,8 @@ from tocsin.identity.service.roles import LONGEST_DESCRIPTION
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.errors import NotFound
-from tocsin.web.base import forms, pages
-from tocsin.web.base.actions import Action, Actions
+from tocsin.web.base import pages
+from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
 from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.base.screens import ShellScreen
@@ -117,7 +116,9 @@ async def role_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     return await _show_list(request, context, who)
 
 
-async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+async def _show_list(
+    request: AppRequest, context: Context, who: Actor, _: str = "", refused: Refused | None = None
+) -> pages.Page:
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         own = await queries.roles(tx)
@@ -143,27 +144,17 @@ def _built_in_row(key: str, held: Permissions) -> RoleRow:
     return RoleRow(key, known.name, known.words.capitalize(), True, len(held))
 
 
-@post("/roles", needs=P.ACCESS_MANAGE)
-async def create_role(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+async def _create_role(tx: Tx, who: Actor, _: str, form: Form) -> Made:
     """Make a role. Form fields: name, description, permissions (repeated), form_id."""
-    form = await forms.read(request)
-    made: list[str] = []
-    refused = await forms.attempt(context, form, "new-role", partial(_create, who, form, made))
-    if refused is not None:
-        return await _show_list(request, context, who, refused)
-    return pages.go(f"/roles/{made[0]}" if made else "/roles", "Role made." if made else "")
+    return Made(f"/roles/{(await identity.create_role(tx, who, **_said(form))).key}")
 
 
-async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
-    if await forms.once(tx, who, form, "role"):
-        role = await identity.create_role(
-            tx,
-            who,
-            name=form.text("name"),
-            description=form.text("description"),
-            permissions=form.texts("permissions"),
-        )
-        made.append(role.key)
+def _said(form: Form) -> identity.RoleChanges:
+    return {
+        "name": form.text("name"),
+        "description": form.text("description"),
+        "permissions": form.texts("permissions"),
+    }
 
 
 @get("/roles/{id:str}", needs=P.USER_VIEW)
@@ -198,10 +189,7 @@ async def _show_role(
 
 async def _edit_role(tx: Tx, who: Actor, key: str, form: Form) -> None:
     """Form fields: name, description, permissions (repeated), version."""
-    changes = identity.RoleChanges(
-        name=form.text("name"), description=form.text("description"), permissions=form.texts("permissions")
-    )
-    await identity.update_role(tx, who, key, changes, if_version=form.version())
+    await identity.update_role(tx, who, key, _said(form), if_version=form.version())
 
 
 async def _delete_role(tx: Tx, who: Actor, key: str, form: Form) -> None:
@@ -295,7 +283,9 @@ async def _revoke(tx: Tx, who: Actor, id: str, form: Form) -> None:
 
 HANDLERS = [
     role_list,
-    create_role,
+    *Actions("/roles", _show_list, needs=P.ACCESS_MANAGE).handlers(
+        Action("", _create_role, "Role made.", form="new-role", once=True)
+    ),
     role_page,
     *Actions("/roles/{id:str}", _show_role, needs=P.ACCESS_MANAGE).handlers(
         Action("", _edit_role, "Role saved. It holds from everybody’s next request on.", form="edit-role"),

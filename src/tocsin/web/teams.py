@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
-from litestar import get, post
+from litestar import get
 from litestar.params import FromPath
 
 from tocsin.alerts import source_queries
@@ -21,8 +20,8 @@ from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
 from tocsin.identity.service.teams import LONGEST_DESCRIPTION
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
-from tocsin.web.base import forms, pages
-from tocsin.web.base.actions import Action, Actions
+from tocsin.web.base import pages
+from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
 from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.base.screens import ShellScreen
@@ -118,7 +117,9 @@ async def team_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     return await _show_list(request, context, who)
 
 
-async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+async def _show_list(
+    request: AppRequest, context: Context, who: Actor, _: str = "", refused: Refused | None = None
+) -> pages.Page:
     archived = request.query_params.get("tab") == "archived"
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
@@ -144,24 +145,9 @@ def _row(team: Team, members: list[str]) -> TeamRow:
     )
 
 
-@post("/teams", needs=P.TEAM_MANAGE)
-async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+async def _create(tx: Tx, who: Actor, _: str, form: Form) -> Made:
     """Make a team. Form fields: name, description, is_private, form_id."""
-    form = await forms.read(request)
-    made: list[Team] = []
-    refused = await forms.attempt(context, form, "new-team", partial(_create, who, form, made))
-    if refused is not None:
-        return await _show_list(request, context, who, refused)
-    return pages.go(TEAM_ID.page(made[0].id) if made else "/teams", "Team made. Add its people." if made else "")
-
-
-async def _create(who: Actor, form: Form, made: list[Team], tx: Tx) -> None:
-    if await forms.once(tx, who, form, "team"):
-        is_private = form.text("is_private") == "1"
-        description = form.text("description")
-        made.append(
-            await identity.create_team(tx, who, name=form.text("name"), description=description, is_private=is_private)
-        )
+    return Made(TEAM_ID.page((await identity.create_team(tx, who, **form.written(identity.TeamChanges))).id))
 
 
 @get("/teams/{id:str}", needs=P.USER_VIEW)
@@ -236,9 +222,7 @@ def _incident(each: Incident) -> Owned:
 
 async def _edit(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Form fields: name, description, is_private, version."""
-    changes = identity.TeamChanges(
-        name=form.text("name"), description=form.text("description"), is_private=form.text("is_private") == "1"
-    )
+    changes = form.written(identity.TeamChanges)
     await identity.update_team(tx, who, TEAM_ID.read(id), changes, if_version=form.version())
 
 
@@ -271,7 +255,9 @@ async def _unarchive(tx: Tx, who: Actor, id: str, form: Form) -> None:
 
 HANDLERS = [
     team_list,
-    create,
+    *Actions("/teams", _show_list, needs=P.TEAM_MANAGE).handlers(
+        Action("", _create, "Team made. Add its people.", form="new-team", once=True)
+    ),
     team_page,
     *Actions("/teams/{id:str}", _show, needs=P.TEAM_MANAGE).handlers(
         Action("", _edit, "Team saved.", form="edit-team"),

@@ -23,9 +23,17 @@ from tocsin.identity.model import Actor
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 
-# Reads the form and calls one use case. The words that it returns are told instead of the action's own.
+# Reads the form and calls one use case. The words that it returns are told instead of the action's own, and where it
+# returns a `Made`, one is led there.
 Run = Callable[[Tx, Actor, str, Form], Awaitable[object]]
 Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[pages.Page]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made has a page of its own."""
+
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,8 @@ class Action:
     """One form: `POST <place>/<verb>`. `run` reads its fields, which its docstring names.
 
     `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`), and so
-    does the parameter of the path. `leads_to` is where one is led afterwards, if that is not the page itself.
+    does the parameter of the path. `leads_to` is where one is led afterwards, if that is not the page itself. What is
+    done `once` is not done again for a form that is sent twice (`ui.form(…, one_time=true)`).
     """
 
     verb: str
@@ -42,6 +51,7 @@ class Action:
     form: str = ""
     needs: Needs | None = None
     leads_to: str = ""
+    once: bool = False
 
 
 class Actions:
@@ -71,16 +81,25 @@ class Actions:
             form = await forms.read(request)
             told: list[object] = []
 
-            async def use_case(tx: Tx) -> None:
-                told.append(await action.run(tx, who, id, form))
-
             form_id = (action.form or action.verb).format_map(_Fields(form, named))
+
+            async def use_case(tx: Tx) -> None:
+                if not action.once or await forms.once(tx, who, form, form_id, id):
+                    told.append(await action.run(tx, who, id, form))
+
             refused = await forms.attempt(context, form, form_id, use_case)
             if refused is not None:
                 return await self._show(request, context, who, id, refused)
-            words = told[0] if isinstance(told[0], str) else action.says
-            here = self._place.replace(f"{{{self._parameter}:str}}", id)
-            return pages.go(action.leads_to or self._leads_to or here, words)
+            here = action.leads_to or self._leads_to or self._place.replace(f"{{{self._parameter}:str}}", id)
+            match told:
+                case [Made(place)]:
+                    return pages.go(place, action.says)
+                case [str(words)]:
+                    return pages.go(here, words)
+                case [_]:
+                    return pages.go(here, action.says)
+                case _:
+                    return pages.go(here)
 
         run = action.run
         takes: dict[str, Any] = {"request": AppRequest, "context": Ctx, "who": Who}

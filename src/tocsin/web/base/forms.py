@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast, get_origin, get_type_hints
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from tocsin.kit.crypto import digest
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, Stale, TooMany, Unavailable
 from tocsin.kit.ids import IdKind
 from tocsin.kit.text import storable
+
+F = TypeVar("F", bound=Mapping[str, Any])
 
 _LARGEST = 2**31 - 1
 # The hidden field by which a form that was sent twice is recognised.
@@ -77,6 +80,24 @@ class Form:
     def optional_id(self, name: str, kind: IdKind) -> UUID | None:
         """Return an id of this kind; None for an empty field."""
         return self.id(name, kind) if self.text(name) else None
+
+    def written(self, fields: type[F]) -> F:
+        """Return what a form that has these fields (a `TypedDict`) says: words have commas between them.
+
+        A box that is not ticked is not sent at all, so what is yes or no is always said.
+        """
+        read: Mapping[type, Callable[[str], Any]] = {
+            bool: lambda name: self.text(name) == "1",
+            int: self.whole,
+            list: lambda name: self.text(name).split(","),
+        }
+        kinds = {name: get_origin(kind) or kind for name, kind in get_type_hints(fields).items()}
+        said = {
+            name: read.get(kind, self.text)(name)
+            for name, kind in kinds.items()
+            if kind is bool or name in self._fields
+        }
+        return cast("F", said)
 
     @property
     def sent(self) -> dict[str, str]:

@@ -6,11 +6,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import ClassVar
-from uuid import UUID
 
-from litestar import get, post
+from litestar import get
 from litestar.params import FromPath
 
 from tocsin.alerts import queries, source_queries
@@ -25,7 +23,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
 from tocsin.web.base import forms, pages
-from tocsin.web.base.actions import Action, Actions
+from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.history import History, history
@@ -154,7 +152,9 @@ async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
     return await _show_list(request, context, who)
 
 
-async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+async def _show_list(
+    request: AppRequest, context: Context, who: Actor, _: str = "", refused: Refused | None = None
+) -> pages.Page:
     who.must_look(P.SOURCE_VIEW)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
@@ -183,20 +183,10 @@ def _row(row: AlertSource, busy: source_queries.SourceFigures) -> SourceRow:
     )
 
 
-@post("/sources", needs=P.SOURCE_MANAGE)
-async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Make a source. Form fields: name, kind."""
-    form = await forms.read(request)
-    made: list[UUID] = []
-    refused = await forms.attempt(context, form, "new-source", partial(_create, who, form, made))
-    if refused is not None:
-        return await _show_list(request, context, who, refused)
-    return pages.go(SOURCE_ID.page(made[0]) if made else "/sources")
-
-
-async def _create(who: Actor, form: Form, made: list[UUID], tx: Tx) -> None:
-    if await forms.once(tx, who, form, "source"):
-        made.append((await alerts.create_source(tx, who, name=form.text("name"), kind=form.text("kind"))).id)
+async def _create(tx: Tx, who: Actor, _: str, form: Form) -> Made:
+    """Make a source. Form fields: name, kind, form_id."""
+    source = await alerts.create_source(tx, who, name=form.text("name"), kind=form.text("kind"))
+    return Made(SOURCE_ID.page(source.id))
 
 
 @get("/sources/{id:str}", needs=P.SOURCE_VIEW)
@@ -342,7 +332,7 @@ async def _disable(tx: Tx, who: Actor, id: str, form: Form) -> None:
 
 HANDLERS = [
     source_list,
-    create,
+    *Actions("/sources", _show_list, needs=P.SOURCE_MANAGE).handlers(Action("", _create, form="new-source", once=True)),
     source_page,
     *Actions("/sources/{id:str}", _show, needs=P.SOURCE_MANAGE).handlers(
         Action("", _rename, "Source renamed.", form="rename"),
