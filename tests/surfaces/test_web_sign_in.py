@@ -162,7 +162,8 @@ async def test_signing_out_ends_the_session(world: World) -> None:
     async with browser(world, ada) as web:
         cookie = web.http.cookies[COOKIE]
         page = await web.do(await web.get("/incidents"), "sign-out")
-        assert page.path == "/sign-in"
+        assert page.path == "/sign-in" and "You are signed out." in page.html
+        assert "You are signed out." not in (await web.get("/sign-in")).html
         web.http.cookies.set(COOKIE, cookie)
         assert (await web.fetch("/incidents")).location.startswith("/sign-in")
 
