@@ -25,7 +25,7 @@ from tocsin.alerts.model import Alert, AlertSource
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.app import App
 from tocsin.db.engine import Database, Listeners
-from tocsin.events import log
+from tocsin.events import log, words
 from tocsin.identity import service as identity
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
@@ -189,7 +189,7 @@ class World:
     async def reasons(self, alert: Alert) -> list[str]:
         async with self.db.begin() as tx:
             events = (await log.chain_of(tx, alert_id=alert.id, last=400)).events
-        return [event.data["reason"] for event in events if event.data.get("reason")]
+        return [why for event in events if (why := words.reason(event.name, event.data))]
 
     async def deliveries(self, alert: Alert) -> list[str]:
         """Where each message that pages for an alert stands, the oldest first."""

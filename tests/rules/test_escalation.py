@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from tocsin.events.facts import Unanswered
 from tocsin.notifications.model import Method, Rule, Urgency, plan
 from tocsin.oncall.escalation import Place, Plan, Step, decide
 
@@ -30,7 +31,7 @@ def after(policy: Plan, place: Place, reachable: set[UUID] | None = None, urgenc
         (Place(), (1, 0, ["Ada"], FIVE)),
         (Place(1, 0, FIVE), (2, 0, ["Bob"], FIVE * 2)),
         (Place(2, 0, LONG), (1, 1, ["Ada"], FIVE)),
-        (Place(2, 1, LONG, has_reached=True), "All 2 steps of “Duty” went by without an answer, 2 times over."),
+        (Place(2, 1, LONG, has_reached=True), Unanswered("Duty", 2, 2)),
         # It has reached nobody, so it goes on although its repeats are used up.
         (Place(2, 1, LONG), (1, 2, ["Ada"], FIVE)),
         (Place(2, 77, LONG), (1, 78, ["Ada"], FIVE)),
@@ -39,7 +40,7 @@ def after(policy: Plan, place: Place, reachable: set[UUID] | None = None, urgenc
         (Place(2, 5, timedelta()), (0, 6, [], FIVE)),
         (Place(0, 6, FIVE), (1, 6, ["Ada"], FIVE)),
         # An end is not put off.
-        (Place(2, 1, timedelta(), has_reached=True), "All 2 steps of “Duty” went by without an answer, 2 times over."),
+        (Place(2, 1, timedelta(), has_reached=True), Unanswered("Duty", 2, 2)),
     ],
 )
 def test_what_follows_a_step(place: Place, then: object) -> None:
@@ -56,7 +57,7 @@ def test_who_cannot_be_reached_is_passed_over_at_once() -> None:
 def test_a_run_that_can_reach_nobody_looks_again_at_the_pace_of_its_policy(policy: Plan) -> None:
     """F054, F136: somebody may mend the configuration; until then the run neither ends nor spins."""
     found = decide(policy, Place(), urgency=Urgency.HIGH, reachable=set(), names=NAMES)
-    assert (found.end, found.page, found.wait, found.step) == ("", (), FIVE, 0)
+    assert (found.end, found.page, found.wait, found.step) == (None, (), FIVE, 0)
     assert found.nobody
     assert after(policy, Place(0, 3, LONG), set()) == (0, 4, [], FIVE)
 

@@ -12,12 +12,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from tocsin.alerts import batch, routing
+from tocsin.alerts import batch
 from tocsin.alerts.explain import LEFT_OUT, explain
 from tocsin.alerts.queries import RoutingTable, Unrouted
 from tocsin.alerts.routing import Route
-from tocsin.alerts.service.routing import _not_routed, _routed
+from tocsin.alerts.service.routing import _decide
 from tocsin.alerts.sources.base import Action, Signal
+from tocsin.events import words
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved
 from tocsin.events.base import SYSTEM, ActorRef, Event
 from tocsin.events.incidents import AlertLinked, IncidentDeclared
@@ -34,7 +35,7 @@ from tocsin.events.oncall import (
     PageStarted,
 )
 from tocsin.notifications.model import Urgency
-from tocsin.oncall.escalation import Place, Plan, Step, decide, reason_for
+from tocsin.oncall.escalation import Place, Plan, Step, decide
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ID = UUID(int=1)
@@ -95,10 +96,7 @@ def a_route(name: str, *, pages: bool = True, condition: str = "true", is_catch_
 def routed(*routes: Route, status: str = "triggered") -> Event:
     """What routing says of an alert."""
     alert = Unrouted(ID, ID, "disk", status, "Disk is full", "", 2, "high", {}, None)
-    decision = routing.route(routes, routing.facts(alert, source="Prometheus", source_kind="alertmanager"))
-    if decision.route is None:
-        return _not_routed(alert, decision)
-    return _routed(alert, decision.route, decision, RoutingTable(routes, {}, {ID: "Duty"}))
+    return _decide(alert, RoutingTable(routes, {ID: ("Prometheus", "alertmanager")}, {ID: "Duty"})).event
 
 
 def started(reason: str, policy: str = "Duty") -> Event:
@@ -118,7 +116,7 @@ def exhausted(*, steps: int, answers: bool = True) -> Event:
         plan, Place(at, 0, has_reached=True), urgency=Urgency.HIGH, reachable=reachable, names={ID: "Ada"}
     )
     end = decision.end
-    return EscalationExhausted(actor=SYSTEM, run_id=ID, reason=end)
+    return EscalationExhausted(actor=SYSTEM, run_id=ID, why=end)
 
 
 def unreached(reason: str) -> Event:
@@ -137,9 +135,9 @@ def page(name: str, step: int = 1, round: int = 0, policy: str = "Duty", wait: i
         user_name=name,
         step=step,
         round=round,
-        reason=reason_for(policy, step=step, round=round, direct=False),
         channels=["email"],
         wait_minutes=wait,
+        policy_name=policy,
     )
 
 
@@ -235,7 +233,7 @@ LINKED = AlertLinked(actor=person("Ada"), alert_title="x")
 def paging(*routes: Route) -> list[Event]:
     """What routing and the escalation that it starts say together."""
     taken = routed(*routes)
-    return [taken, started(str(taken.data()["reason"]))]
+    return [taken, started(words.reason(taken.name, msgspec.to_builtins(taken.data())))]
 
 
 BEGIN = [*act(0, *received()), *act(0, *paging(ALL), page("Ada"))]

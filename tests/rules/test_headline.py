@@ -24,13 +24,12 @@ from tests.rules.test_explain import (
 from tocsin.alerts.headline import summary
 from tocsin.events.alerts import AlertAcknowledged, AlertUnacknowledged
 from tocsin.events.base import Event
+from tocsin.events.facts import MessagesFailed
 from tocsin.events.oncall import PageAttemptFailed, PageDeclined, PageStarted, PageUnreachable
 
 
 def missed(name: str) -> Event:
-    return PageUnreachable(
-        actor=person("Tocsin"), page_id=ID, user_id=ID, user_name=name, reason="every message to them failed"
-    )
+    return PageUnreachable(actor=person("Tocsin"), page_id=ID, user_id=ID, user_name=name, why=MessagesFailed())
 
 
 def failed(name: str) -> Event:

@@ -33,8 +33,8 @@ def test_the_first_match_by_position_wins() -> None:
     routes = [_route("late", "true", 3), _route("early", "severity <= 2", 2), _route("other", "severity == 5", 1)]
     decision = route(routes, CONTEXT)
     assert decision.route is routes[1]
-    assert decision.reason == "“early” is the first route that matched."
-    assert [(t.name, t.matched) for t in decision.tried] == [("other", False), ("early", True)]
+    assert decision.match == "first"
+    assert [(t.name, t.how) for t in decision.tried] == [("other", "other"), ("early", "took")]
 
 
 def test_the_catch_all_is_asked_last_wherever_it_stands() -> None:
@@ -47,8 +47,8 @@ def test_the_catch_all_is_asked_last_wherever_it_stands() -> None:
 def test_nothing_matches() -> None:
     decision = route([_route("x", "labels.region == 'eu'")], CONTEXT)
     assert decision.route is None
-    assert decision.reason == "No route matched."
-    assert decision.tried[0].why == "There is no “region” in it."
+    assert decision.match == ""
+    assert decision.tried[0].said == "There is no “region” in it."
     assert route([], CONTEXT).tried == ()
 
 
@@ -56,8 +56,8 @@ def test_a_broken_condition_is_passed_over_and_named() -> None:
     good = _route("good", "true", 2)
     decision = route([_route("bad", "severity ==", 1), good], CONTEXT)
     assert decision.route is good
-    assert "Passed over because their condition is broken: “bad”." in decision.reason
-    assert "ends too early" in decision.tried[0].why
+    assert decision.passed_over == ("bad",)
+    assert decision.tried[0].how == "broken" and "ends too early" in decision.tried[0].said
 
 
 def test_a_route_that_is_off_is_not_taken() -> None:
@@ -65,7 +65,7 @@ def test_a_route_that_is_off_is_not_taken() -> None:
         [_route("off", "true", enabled=False), _route("all", "", enabled=False, is_catch_all=True)], CONTEXT
     )
     assert decision.route is None
-    assert decision.tried[0].why == "It is switched off."
+    assert [tried.how for tried in decision.tried] == ["off", "off"]
 
 
 @pytest.mark.parametrize(

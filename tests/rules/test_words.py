@@ -14,6 +14,7 @@ import pytest
 import tocsin
 from tocsin.events import alerts, configuration, incidents, oncall, words
 from tocsin.events.base import Change, Event, Subject
+from tocsin.events.facts import Why
 from tocsin.events.words import describe
 
 EVENTS = [
@@ -39,6 +40,7 @@ def example(kind: type[Event]) -> dict[str, Any]:
         tuple[Subject, ...]: [{"kind": "user", "id": str(uuid4())}],
         list[Change]: [{"field": "title", "old": "a", "new": "b"}],
         datetime: "2026-11-21T14:32:05Z",
+        Why | None: {"is": "no_answer_in_time"},
         int | None: 5,
     }
     hints = get_type_hints(kind)

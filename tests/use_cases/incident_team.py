@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from tocsin.alerts.model import Alert, AlertSource
 from tocsin.db.engine import Database, Tx
+from tocsin.events.facts import Directly
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import Role
@@ -100,7 +101,7 @@ class Team:
             if paging is not None:
                 content = PageContent(title, "", 2, Urgency.HIGH, "Prometheus", {})
                 await oncall.start(
-                    tx, [oncall.Start(content=content, reason="a test", alert_id=alert.id, user_id=paging.id)]
+                    tx, [oncall.Start(content=content, why=Directly(), alert_id=alert.id, user_id=paging.id)]
                 )
         return alert.id
 

@@ -100,6 +100,26 @@ async def test_whoever_just_declined_is_the_last_resort_only_minutes_later(world
     assert ["last resort" in message.reason for message in world.mail.to(ada)] == [False, True]
 
 
+@pytest.mark.parametrize("last", ["person", "policy"])
+async def test_the_record_says_of_nobody_who_was_reached_that_no_message_reached_them(world: World, last: str) -> None:
+    """F136, G01: one person is the policy and the last resort; the run that waits for them has sent nothing yet."""
+    ada = await world.person("ada")
+    policy = await world.policy([ada])
+    await world.route(policy)
+    again = await world.policy([ada], name="Last") if last == "policy" else None
+    target = PageTarget("escalation_policy", again.id) if again else PageTarget("user", ada.id)
+    await set_fallback(world, target)
+    alert = await world.alert()
+    await decline(world, ada, alert)
+    await world.let_pass(minutes(6))
+    async with world.db.begin() as tx:
+        events = (await log.chain_of(tx, alert_id=alert.id)).events
+    told = [describe(event.name, event.actor_name, event.data) for event in events]
+    assert [line.text for line in told if "No message" in f"{line.text} {line.detail}"] == []
+    assert "There is nobody else to ask yet; the escalation looks again until there is" in [line.text for line in told]
+    assert "Nobody could be asked by it; the escalation started again (repeat 1)" in [line.text for line in told]
+
+
 async def said(world: World, alert: Alert, name: str) -> list[str]:
     async with world.db.begin() as tx:
         events = (await log.chain_of(tx, alert_id=alert.id)).events

@@ -10,6 +10,7 @@ import pytest
 from tests.use_cases.incident_team import Team, names, person
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
+from tocsin.events.facts import Directly
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries, service
@@ -47,7 +48,7 @@ async def test_who_acknowledged_the_alert_before_joins_and_who_did_not_answer_st
     alert_id, policy_id = await team.alert(), await team.policy(team.ada, team.bob)
     async with team.db.begin() as tx:
         content = PageContent("Disk is full", "", 2, Urgency.HIGH, "Prometheus", {})
-        start = oncall.Start(content=content, reason="a test", alert_id=alert_id, policy_id=policy_id)
+        start = oncall.Start(content=content, why=Directly(), alert_id=alert_id, policy_id=policy_id)
         await oncall.start(tx, [start])
     async with team.db.begin() as tx:
         await alerts.escalate(tx, person(team.ada), alert_id)

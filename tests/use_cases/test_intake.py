@@ -16,6 +16,7 @@ from tocsin.alerts.model import AlertSource
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.api.intake import IntakeApp
+from tocsin.events import words
 from tocsin.identity.access import EVERYTHING
 from tocsin.kit.errors import Invalid, Unavailable
 
@@ -129,8 +130,9 @@ async def test_an_alert_that_is_resolved_before_it_is_routed_pages_nobody(world:
     await world.app.intake.submit(source, b"[]", "", Parsed((signal("x"), signal("x", Action.RESOLVE))))
     await world.settle()
     assert world.mail.to(ada) == []
-    found = await rows(world, "SELECT data->>'reason' AS reason FROM event WHERE name = 'alert.routed'")
-    assert "Nobody was paged, because the alert was resolved before." in found[0]["reason"]
+    found = await rows(world, "SELECT name, data FROM event WHERE name = 'alert.routed'")
+    why = words.reason(found[0]["name"], found[0]["data"])
+    assert why == "“all” is the first route that matched. Nobody was paged, because the alert was resolved before."
 
 
 async def test_a_request_that_the_store_refuses_does_not_fail_its_neighbours(world: World) -> None:

@@ -16,6 +16,7 @@ from tocsin.notifications.model import Urgency
 from tocsin.notifications.service import RuleDraft
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
+from tocsin.oncall.reasons import why_ended
 
 
 async def test_an_alert_pages_the_first_step(world: World) -> None:
@@ -66,7 +67,7 @@ async def test_acknowledging_stops_the_escalation(world: World) -> None:
     assert (await world.again(alert)).status == "acknowledged"
     async with world.db.begin() as tx:
         run = (await oncall_queries.runs_of(tx, alert_ids=[alert.id]))[0]
-        assert (run.state, run.end_reason) == ("answered", "Ada acknowledged the alert.")
+        assert (run.state, why_ended(run)) == ("answered", "Ada acknowledged the alert.")
         assert [page.state for page, _ in await oncall_queries.pages_of(tx, alert_ids=[alert.id])] == ["acknowledged"]
 
 
@@ -106,7 +107,7 @@ async def test_a_step_with_nobody_reachable_is_skipped_at_once(world: World) -> 
 
     assert world.mail.subjects(bob) == ["Checkout is down"]
     assert "escalation.step_skipped" in await world.history(alert)
-    assert "Ada cannot be reached: no contact method, or the account is switched off" in await world.reasons(alert)
+    assert "Ada cannot be reached: no contact method, or the account is switched off." in await world.reasons(alert)
 
 
 async def test_when_nobody_can_be_reached_the_record_says_so(world: World) -> None:

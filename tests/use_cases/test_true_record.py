@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tests.use_cases.incident_team import Team, names, person
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
+from tocsin.events import words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import EVERYTHING
@@ -52,7 +53,7 @@ async def test_whoever_leads_by_what_another_did_is_said_why(team: Team) -> None
         await service.link_alerts(tx, person(team.ada), brought.id, [alert_id])
         await service.acknowledge(tx, person(team.ada), own.id)
     led = [(await events(team, incident, "incident.role_changed"))[-1] for incident in (brought, own)]
-    assert [(event.actor_name, event.data["new"], event.data["reason"]) for event in led] == [
+    assert [(event.actor_name, event.data["new"], words.reason(event.name, event.data)) for event in led] == [
         ("Ada", "Bob", "Bob has acknowledged its alert."),
         ("Ada", "Ada", ""),
     ]
@@ -102,7 +103,8 @@ async def test_the_lead_falls_to_whoever_follows_when_it_leaves(team: Team) -> N
         await service.leave(tx, person(team.ada), incident.id)
         assert (await queries.get(tx, EVERYTHING, incident.id)).lead_id == team.bob.id
     assert (await team.record(incident))[-2:] == ["Bob is lead now", "Ada left"]
-    assert (await events(team, incident, "incident.role_changed"))[-1].data["reason"] == "Ada left."
+    passed_on = (await events(team, incident, "incident.role_changed"))[-1]
+    assert words.reason(passed_on.name, passed_on.data) == "Ada left."
 
 
 async def test_nothing_but_the_note_changes_about_people_once_it_is_over(team: Team) -> None:
@@ -139,8 +141,8 @@ async def test_an_incident_that_begins_again_has_a_lead_who_may_act(world: World
         found = await queries.timeline(tx, incident.id)
     told = [describe(event.name, event.actor_name, event.data) for event in found[:2]]
     assert [(line.text, line.detail) for line in told] == [
-        ("Cyd is lead now", "Ada’s account is switched off."),
-        ("Nobody is commander now", "Bob’s account is switched off."),
+        ("Cyd is lead now", "Ada’s account was switched off."),
+        ("Nobody is commander now", "Bob’s account was switched off."),
     ]
 
 

@@ -34,6 +34,7 @@ from tocsin.alerts.sources.base import Action, Parsed, Signal
 from tocsin.db.engine import Connection, Tx, decode_json, encode_json
 from tocsin.events.alerts import AlertAcknowledged, AlertNotRouted, AlertResolved, AlertTriggered
 from tocsin.events.base import SYSTEM, ActorRef, Event
+from tocsin.events.facts import AlertOver, AlertTaken, ForInformation
 from tocsin.events.log import LOOKED_UP, NOBODYS, Scope, to_write
 from tocsin.jobs.queue import NewJob, to_enqueue
 from tocsin.kit.ids import new_id
@@ -284,8 +285,7 @@ def _opened(alert_id: UUID, merged: _Merged, written: _Written) -> None:
 
 def _routed(alert_id: UUID, merged: _Merged, written: _Written, routed: Routed | None) -> None:
     if merged.signal.record_only:
-        reason = "The source marks this signal as information only."
-        written.events.append(AlertNotRouted(actor=SYSTEM, alert_id=alert_id, reason=reason))
+        written.events.append(AlertNotRouted(actor=SYSTEM, alert_id=alert_id, why=ForInformation()))
     elif routed is not None:
         written.events.append(routed.event)
     else:
@@ -344,5 +344,5 @@ async def _change(tx: Tx, connection: Connection, wave: dict[Key, _Merged], act:
             tx,
             alert_ids=paged,
             state=RUNS_END[act],
-            reason="The alert is resolved." if resolved else "The alert was acknowledged at its source.",
+            why=AlertOver() if resolved else AlertTaken(),
         )

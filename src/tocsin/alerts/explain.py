@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
 from tocsin.alerts.headline import summary
+from tocsin.events.facts import paged_by
+from tocsin.events.lines import Line
 from tocsin.events.log import Chain, LoggedEvent
-from tocsin.events.words import Line, describe, failed_often
+from tocsin.events.reasons import said
+from tocsin.events.words import describe, failed_often
 from tocsin.kit.text import spoken
-from tocsin.oncall.escalation import row_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def _line(event: LoggedEvent, act: Sequence[LoggedEvent], run: LoggedEvent | Non
         # The reason is written for the person who gets the page. An alert pages by a policy, or the last resort.
         policy, step, round = str(run.data.get("policy_name", "")), data.get("step", 0), data.get("round", 0)
         direct, fallback = bool(data.get("is_direct")), bool(data.get("is_fallback"))
-        data = {**data, "reason": row_for(policy, step=step, round=round, direct=direct, fallback=fallback)}
+        data = {**data, "reason": said(paged_by(policy, step=step, round=round, direct=direct, fallback=fallback))}
     line = describe(event.name, event.actor_name, data, zone)
     detail = line.detail
     match event.name:

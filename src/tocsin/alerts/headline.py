@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from tocsin.events import words
 from tocsin.events.log import LoggedEvent
 from tocsin.kit.text import spoken
 
@@ -125,7 +126,7 @@ def _outcome(events: Sequence[LoggedEvent], paged: Sequence[LoggedEvent]) -> str
     if resolved is not None:
         return f"{no}, and {nobody} had answered when {resolved.actor_name} resolved the alert."
     if exhausted is not None:
-        return f"{no}, and {nobody} answered: {_clause(str(exhausted.data.get('reason', '')))}"
+        return f"{no}, and {nobody} answered: {_clause(_why(exhausted))}"
     if _is_unreached(events):
         return "; no message has reached anybody yet, and the escalation goes on until one does."
     # Low urgency notifies once and waits for nothing.
@@ -156,9 +157,9 @@ def _why_nobody(events: Sequence[LoggedEvent], *, again: bool = False) -> str:
     unreached = _last(events, "escalation.unreached")
     nobody = "Nobody has been paged since then because" if again else "Nobody was paged because"
     if exhausted is not None:
-        return f"{nobody} {_clause(str(exhausted.data.get('reason', '')))}"
+        return f"{nobody} {_clause(_why(exhausted))}"
     if unreached is not None:
-        why = _clause(str(unreached.data.get("reason", "")))
+        why = _clause(_why(unreached))
         since = "since then" if again else "yet"
         return f"Nobody has been paged {since} because {why} The escalation looks again at its pace."
     if (held := _last(events, "alert.held")) is not None and (routed is None or not _would_page(routed)):
@@ -170,10 +171,14 @@ def _why_nobody(events: Sequence[LoggedEvent], *, again: bool = False) -> str:
         done = f"{before.actor_name} had {before.name.partition('.')[2]} the alert before" if before else "it had ended"
         return f"{nobody} {done}."
     if not_routed is not None:
-        return f"{nobody} {_clause(str(not_routed.data.get('reason', '')))}"
+        return f"{nobody} {_clause(_why(not_routed))}"
     if (ended := _last(events, "alert.resolved", "alert.acknowledged")) is not None:
         return f"{nobody} {ended.actor_name} {ended.name.partition('.')[2]} the alert before it was routed."
     return f"{nobody} the alert has not been routed {'again ' if again else ''}yet."
+
+
+def _why(event: LoggedEvent) -> str:
+    return words.reason(event.name, event.data)
 
 
 def _would_page(routed: LoggedEvent) -> bool:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
-from tocsin.events.words import passed_over
 from tocsin.kit.conditions import Condition, Facts, Vocabulary
 from tocsin.kit.errors import Invalid
 
@@ -53,11 +52,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class TriedRoute:
-    """A route that was looked at and what came of it."""
+    """A route that was looked at and what came of it; `said` by its condition, or by what is wrong with that."""
 
     name: str
-    matched: bool
-    why: str
+    how: Literal["took", "off", "broken", "other"]
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +73,6 @@ class Decision:
         if self.route is None:
             return ""
         return "catch_all" if self.route.is_catch_all else "first"
-
-    @property
-    def reason(self) -> str:
-        """Say it in words that the user can follow."""
-        match self.route:
-            case None:
-                said = "No route matched."
-            case Route(is_catch_all=True, name=name):
-                said = f"No other route matched, so “{name}” took it."
-            case Route(name=name):
-                said = f"“{name}” is the first route that matched."
-        return f"{said} {passed_over(self.passed_over)}".rstrip()
 
 
 class Routable(Protocol):
@@ -127,7 +114,7 @@ def read_condition(text: str) -> Condition:
 def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Decision:
     """Find the first enabled route, by position, whose condition holds, and else the catch-all.
 
-    A route whose condition is broken is passed over and named in the reason: one bad rule must not keep a
+    A route whose condition is broken is passed over and named in the decision: one bad rule must not keep a
     signal from the others.
     """
     known: Facts | None = None
@@ -135,19 +122,19 @@ def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Deci
     broken: list[str] = []
     for candidate in sorted(routes, key=_order):
         if not candidate.enabled:
-            tried.append(TriedRoute(candidate.name, False, "It is switched off."))
+            tried.append(TriedRoute(candidate.name, "off"))
             continue
         if candidate.is_catch_all:
-            tried.append(TriedRoute(candidate.name, True, "It takes whatever no other route took."))
+            tried.append(TriedRoute(candidate.name, "took"))
             return Decision(candidate, tuple(tried), tuple(broken))
         known = known or Facts(signal_context)
         try:
             outcome = read_condition(candidate.condition).explain(known)
         except Invalid as problem:
-            tried.append(TriedRoute(candidate.name, False, f"Its condition is broken: {problem.message}"))
+            tried.append(TriedRoute(candidate.name, "broken", problem.message))
             broken.append(candidate.name)
             continue
-        tried.append(TriedRoute(candidate.name, outcome.matched, outcome.reason))
+        tried.append(TriedRoute(candidate.name, "took" if outcome.matched else "other", outcome.reason))
         if outcome.matched:
             return Decision(candidate, tuple(tried), tuple(broken))
     return Decision(None, tuple(tried), tuple(broken))

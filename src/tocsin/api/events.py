@@ -21,7 +21,7 @@ from tocsin.edge.cursors import read_position
 from tocsin.events import log
 from tocsin.events.base import EVENT_ID, Subject
 from tocsin.events.log import LoggedEvent
-from tocsin.events.words import describe
+from tocsin.events.words import describe, told
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID
 from tocsin.incidents import queries as incidents
@@ -83,7 +83,7 @@ async def _write_all(tx: Tx, events: Sequence[LoggedEvent]) -> dict[int, EventOu
 
 
 def _write(event: LoggedEvent, written: Mapping[UUID | None, Written]) -> EventOut:
-    data = event.data
+    data = told(event.name, event.data)
     if "comment_id" in data:
         data = {**data, "comment_id": COMMENT_ID.write(UUID(data["comment_id"]))}
     if (comment := written.get(comment_of(event.name, event.data))) is not None:

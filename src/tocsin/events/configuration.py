@@ -1,4 +1,4 @@
-"""What can happen to the configuration and to accounts: who changed what, for the audit."""
+"""What can happen to the configuration and to accounts: who changed what, for the audit, and how it reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from tocsin.events.base import ActorRef, Change, Event, Subject
+from tocsin.events.lines import By, Line, Words, changed, fields, plain
 
 # What the record calls otherwise than its ids are called, or names by the id of its person. The function
 # `subjects_of_event` in the migrations says the same of what was written by 0.1.0.
@@ -128,3 +129,60 @@ class SessionRevoked(Event, frozen=True, kw_only=True):
 
     def subjects(self) -> tuple[Subject, ...]:
         return (Subject("session", self.session_id),)
+
+
+def _created(event: ConfigurationCreated, by: By) -> Line:
+    match event.kind:
+        case "sign_in_link":
+            return Line("key-round", f"{by.name} made a sign-in link for {event.title}", "slate", "system")
+        case "acknowledge_key":
+            return Line("key-round", f"{by.name} made a new key for acknowledge links", "slate", "system")
+        case _:
+            return Line("plus", f"{by.name} added the {plain(event.kind)} “{event.title}”", "slate", "system")
+
+
+def _changed(event: ConfigurationChanged, by: By) -> Line:
+    text = f"{by.name} changed {fields(event.changes)} of the {plain(event.kind)} “{event.title}”"
+    return Line("pencil", text, "slate", "system", changed(event.changes))
+
+
+def _deleted(event: ConfigurationDeleted, by: By) -> Line:
+    return Line("trash-2", f"{by.name} deleted the {plain(event.kind)} “{event.title}”", "slate", "system")
+
+
+def _deactivated(event: UserDeactivated, by: By) -> Line:
+    return Line("user-x", f"{by.name} switched off the account of {event.user_name}", "orange", "system")
+
+
+def _lost_rights(event: UserLostRights, _: By) -> Line:
+    return Line("user-x", f"{event.user_name} may act on fewer incidents than before", "orange", "system")
+
+
+def _recovered(event: ContactMethodRecovered, _: By) -> Line:
+    text = f"The contact method “{event.title}” of {event.user_name} works again"
+    return Line("check", text, "green", "system")
+
+
+def _signed_in(event: SignedIn, by: By) -> Line:
+    return Line("log-in", f"{by.name} signed in", "slate", "system", f"with a {plain(event.how)}, from {event.ip}")
+
+
+def _refused(event: SignInFailed, _: By) -> Line:
+    return Line("lock", f"A sign-in from {event.ip} was refused", "amber", "system")
+
+
+def _revoked(_event: SessionRevoked, by: By) -> Line:
+    return Line("log-out", f"{by.name} ended a session", "slate", "system")
+
+
+WORDS: Words = {
+    ConfigurationCreated: _created,
+    ConfigurationChanged: _changed,
+    ConfigurationDeleted: _deleted,
+    UserDeactivated: _deactivated,
+    UserLostRights: _lost_rights,
+    ContactMethodRecovered: _recovered,
+    SignedIn: _signed_in,
+    SignInFailed: _refused,
+    SessionRevoked: _revoked,
+}

@@ -15,7 +15,8 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from tocsin.events.words import why_them
+from tocsin.events import facts
+from tocsin.events.facts import Why
 from tocsin.notifications.health import Reach, best_of
 from tocsin.notifications.model import Urgency
 
@@ -87,7 +88,7 @@ class Skipped:
 
     step: int
     round: int
-    reason: str
+    why: facts.NobodyToAsk
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,8 @@ class Decision:
     page: tuple[UUID, ...]
     wait: timedelta | None
     skipped: tuple[Skipped, ...]
-    end: str = ""
-    nobody: str = ""
+    end: Why | None = None
+    nobody: Why | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +185,14 @@ def decide(
     reachable: Collection[UUID],
     names: Mapping[UUID, str],
     asked: Collection[UUID] = (),
+    spared: Collection[UUID] = (),
 ) -> Decision:
-    """Say what follows after this place. Who is `asked` otherwise about the same is left in peace meanwhile."""
+    """Say what follows after this place.
+
+    Who is `asked` otherwise about the same is left in peace meanwhile, and who is `spared` is never asked.
+    """
     if not plan.steps:
-        return _nobody(plan, place, (), f"“{plan.name}” has no steps, so nobody could be paged.")
+        return _nobody(plan, place, (), facts.NoSteps(plan.name))
     step, round = place.step, place.round
     skipped: list[Skipped] = []
     reaching = {id for each in plan.steps for id in each.user_ids if id in reachable}
@@ -201,61 +206,40 @@ def decide(
                 return Decision(0, round + 1, (), plan.first_wait - place.round_runs_for, tuple(skipped))
             step, round = 1, round + 1
         here = plan.steps[step - 1]
-        if people := tuple(id for id in here.user_ids if id in reachable and id not in asked):
+        if people := tuple(id for id in here.user_ids if id in reachable and id not in asked and id not in spared):
             # Low urgency notifies once and does not climb, so nothing is waited for.
             wait = here.wait if urgency is Urgency.HIGH else None
             return Decision(step, round, people, wait, tuple(skipped))
-        skipped.append(Skipped(step, round, _why_skipped(here, names, reachable)))
+        skipped.append(Skipped(step, round, _why_skipped(here, names, reachable, spared)))
     if len(skipped) == len(plan.steps):
-        if not reaching.isdisjoint(asked):
-            why = "Everybody on it who can be reached is being asked about it already, or just was."
+        if reaching:
+            why = facts.AllAskedForHelp() if reaching <= set(spared) else facts.AllAskedAlready()
             return _nobody(plan, place, tuple(skipped), why, wait=min(plan.first_wait, USUAL_WAIT))
-        why = f"{skipped[0].reason}." if plan.is_direct else "Nobody on any step can be reached."
-        return _nobody(plan, place, tuple(skipped), why)
+        return _nobody(plan, place, tuple(skipped), skipped[0].why if plan.is_direct else facts.NobodyReachable())
     return Decision(step, round, (), None, tuple(skipped), _unanswered(plan, round))
 
 
 def _nobody(
-    plan: Plan, place: Place, skipped: tuple[Skipped, ...], why: str, wait: timedelta | None = None
+    plan: Plan, place: Place, skipped: tuple[Skipped, ...], why: Why, wait: timedelta | None = None
 ) -> Decision:
     if place.has_reached:
         return Decision(place.step, place.round, (), None, skipped, why)
     return Decision(0, place.round + 1, (), wait or plan.first_wait, skipped, nobody=why)
 
 
-def _why_skipped(step: Step, names: Mapping[UUID, str], reachable: Collection[UUID]) -> str:
-    if not step.user_ids:
-        return "the step names nobody"
-    asked = [names.get(id, "somebody") for id in step.user_ids if id in reachable]
-    if asked:
-        return f"being asked about it already, or just was: {', '.join(asked)}"
-    people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
-    return f"{people} cannot be reached: no contact method, or the account is switched off"
+def _why_skipped(
+    step: Step, names: Mapping[UUID, str], reachable: Collection[UUID], spared: Collection[UUID]
+) -> facts.NobodyToAsk:
+    return facts.NobodyToAsk(
+        tuple(_not_asked(id, names.get(id), id in reachable, id in spared) for id in step.user_ids)
+    )
 
 
-def _unanswered(plan: Plan, round: int) -> str:
-    steps = "Its only step" if len(plan.steps) == 1 else f"All {len(plan.steps)} steps"
-    turns = f", {round + 1} times over" if round else ""
-    return f"{steps} of “{plan.name}” went by without an answer{turns}."
+def _not_asked(id: UUID, name: str | None, is_reachable: bool, is_spared: bool) -> facts.NotAsked:
+    if is_reachable:
+        return facts.NotAsked(id, name or "somebody", "asks" if is_spared else "asked")
+    return facts.NotAsked(id, name or "", "unreachable" if name is not None else "removed")
 
 
-def reason_for(plan_name: str, *, step: int, round: int, direct: bool, fallback: bool = False) -> str:
-    """Say to the person who is paged why it is them."""
-    if fallback:
-        return "You are the last resort: nobody else answered or could be reached"
-    if direct:
-        return "You were paged directly"
-    said = why_them(plan_name, step=step, round=round, direct=False)
-    return f"You are {said[0].lower()}{said[1:]}"
-
-
-def reason_to_send(request: str, reason: str) -> str:
-    """Put what somebody who asks for help says before why it is this person."""
-    if not request:
-        return reason
-    return f"{request if request.endswith(('.', '!', '?')) else f'{request}.'} {reason}"
-
-
-def row_for(plan_name: str, *, step: int, round: int, direct: bool, fallback: bool = False) -> str:
-    """Say the same for a row that is about the person."""
-    return why_them(plan_name, step=step, round=round, direct=direct, fallback=fallback)
+def _unanswered(plan: Plan, round: int) -> Why:
+    return facts.Unanswered(plan.name, len(plan.steps), round + 1)

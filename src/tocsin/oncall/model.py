@@ -181,7 +181,11 @@ class EscalationRun(Record):
     is_fallback: Mapped[bool] = mapped_column(server_default=text("false"))
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    # Why it ended (`facts.read`); `end_reason` is the sentence that 0.1.0 wrote instead.
+    end_why: Mapped[JsonObject | None]
     end_reason: Mapped[str | None]
+    # Who asked for help, and is therefore not its last resort.
+    asked_by_id: Mapped[UUID | None]
 
 
 class Page(Record):
@@ -204,8 +208,9 @@ class Page(Record):
     step: Mapped[int]
     round: Mapped[int]
     state: Mapped[str]
-    # Why this person: "step 1 of Payments primary".
-    reason: Mapped[str]
+    # Why this person (`facts.read`); `reason` is the sentence that 0.1.0 wrote instead.
+    why: Mapped[JsonObject | None]
+    reason: Mapped[str] = mapped_column(server_default="")
     paged_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
     # When its person asked for the step after this one.

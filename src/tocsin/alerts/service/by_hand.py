@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from tocsin.alerts import lifecycle, queries
@@ -11,6 +12,7 @@ from tocsin.alerts.model import BY_HAND, Alert, AlertStatus
 from tocsin.alerts.service.routing import enqueue_routing
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertTriggered, AlertUnacknowledged
+from tocsin.events.facts import AlertGivenBack, AlertOver, AlertTaken, Why
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
@@ -36,15 +38,16 @@ async def must_edit(tx: Tx, who: Actor, alerts: Sequence[Alert]) -> None:
             who.must(P.ALERT_EDIT, on=source)
 
 
-async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:
+async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "", why: Why | None = None) -> Alert:
     """Acknowledge an alert for somebody whose right to do so the caller has checked, such as whoever was paged."""
     alert = await queries.lock(tx, EVERYTHING, alert_id)
     await identity.must_stay_active(tx, who.user_id)
     if not lifecycle.move(alert, Act.ACKNOWLEDGE, at=tx.now, name=who.name, person_id=who.user_id):
         return alert
-    await emit(tx, AlertAcknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
-    why = f"{who.name} acknowledged the alert."
-    await oncall.end_runs(tx, alert_ids=[alert.id], state=RUNS_END[Act.ACKNOWLEDGE], reason=why, who=who)
+    about: dict[str, Any] = {"actor": who.ref, "alert_id": alert.id, "incident_id": alert.incident_id}
+    await emit(tx, AlertAcknowledged(**about, reason=reason, why=why))
+    taken = AlertTaken(who.name)
+    await oncall.end_runs(tx, alert_ids=[alert.id], state=RUNS_END[Act.ACKNOWLEDGE], why=taken, who=who)
     return alert
 
 
@@ -57,16 +60,17 @@ async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "")
     return alert
 
 
-async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str) -> None:
+async def give_back(tx: Tx, who: Actor, alert: Alert, reason: str = "", *, why: Why | None = None) -> None:
     """Let an acknowledged alert be triggered again and have it routed anew.
 
     The caller has locked it and checked the permission. A reminder to its owner ends, as an alert has one run at most.
     """
     if not lifecycle.move(alert, Act.GIVE_BACK, at=tx.now):
         return
-    await emit(tx, AlertUnacknowledged(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason))
-    why = "The alert was given back."
-    await oncall.end_runs(tx, alert_ids=[alert.id], state=RUNS_END[Act.GIVE_BACK], reason=why, who=who)
+    about: dict[str, Any] = {"actor": who.ref, "alert_id": alert.id, "incident_id": alert.incident_id}
+    await emit(tx, AlertUnacknowledged(**about, reason=reason, why=why))
+    back = AlertGivenBack()
+    await oncall.end_runs(tx, alert_ids=[alert.id], state=RUNS_END[Act.GIVE_BACK], why=back, who=who)
     await enqueue_routing(tx, [alert.id])
 
 
@@ -78,28 +82,27 @@ async def resolve(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Al
     return alert
 
 
-async def resolve_many(tx: Tx, who: Actor, alert_ids: Sequence[UUID], *, reason: str) -> int:
+async def resolve_many(tx: Tx, who: Actor, alert_ids: Sequence[UUID], *, why: Why) -> int:
     """End several alerts because of something above them; returns how many were still open.
 
     The caller has checked the permission for what causes it.
     """
-    return await end(tx, who, await queries.lock_many(tx, EVERYTHING, alert_ids), reason)
+    return await end(tx, who, await queries.lock_many(tx, EVERYTHING, alert_ids), why=why)
 
 
-async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str) -> int:
+async def end(tx: Tx, who: Actor, alerts: Sequence[Alert], reason: str = "", *, why: Why | None = None) -> int:
     """Resolve those of these alerts that are open; returns how many. The caller has locked them."""
     ended = [alert for alert in alerts if lifecycle.move(alert, Act.RESOLVE, at=tx.now, name=who.name)]
     if ended:
         await emit(
             tx,
             *(
-                AlertResolved(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason)
+                AlertResolved(actor=who.ref, alert_id=alert.id, incident_id=alert.incident_id, reason=reason, why=why)
                 for alert in ended
             ),
         )
         ids = [alert.id for alert in ended]
-        why = "The alert is resolved."
-        await oncall.end_runs(tx, alert_ids=ids, state=RUNS_END[Act.RESOLVE], reason=why, who=who)
+        await oncall.end_runs(tx, alert_ids=ids, state=RUNS_END[Act.RESOLVE], why=AlertOver(), who=who)
     return len(ended)
 
 

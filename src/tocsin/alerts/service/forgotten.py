@@ -20,7 +20,9 @@ from tocsin.alerts.service.lateness import close_missed
 from tocsin.alerts.service.wording import page_words
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertReminded
+from tocsin.events.facts import CannotSignIn, NothingSince, ReminderFollows, SourceSilent
 from tocsin.events.log import emit
+from tocsin.events.reasons import hours as spelled_hours
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor, User
 from tocsin.notifications.model import Urgency
@@ -42,8 +44,7 @@ async def look_after(tx: Tx) -> int:
 async def _close_stale(tx: Tx) -> int:
     stale = await queries.lock_stale(tx, limit=PORTION)
     for alert, source_name, hours in stale:
-        silent = f"{source_name} has not mentioned it for {_hours(hours)}, and nobody has done anything about it"
-        await end(tx, _TOCSIN, [alert], f"{silent}.")
+        await end(tx, _TOCSIN, [alert], why=SourceSilent(source_name, hours))
     return len(stale)
 
 
@@ -54,7 +55,7 @@ async def _give_back(tx: Tx) -> int:
         return 0
     forgotten = await queries.lock_forgotten(tx, since=tx.now - timedelta(hours=hours), limit=PORTION)
     for alert in forgotten:
-        await give_back(tx, _TOCSIN, alert, _nothing_since(alert, hours))
+        await give_back(tx, _TOCSIN, alert, why=_nothing_since(alert, hours))
     return len(forgotten)
 
 
@@ -69,7 +70,7 @@ async def _remind(tx: Tx) -> int:
     for alert in forgotten:
         owner = people.get(alert.acknowledged_by_id) if alert.acknowledged_by_id is not None else None
         if owner is None or not owner.is_active:
-            await give_back(tx, _TOCSIN, alert, f"{alert.acknowledged_by}, who had taken it, cannot sign in any more.")
+            await give_back(tx, _TOCSIN, alert, why=CannotSignIn(alert.acknowledged_by or "Somebody"))
         else:
             await _remind_owner(tx, alert, owner, sources[alert.source_id][0], hours)
     return len(forgotten)
@@ -81,11 +82,11 @@ def _owners(alerts: Sequence[Alert]) -> list[UUID]:
 
 async def _remind_owner(tx: Tx, alert: Alert, owner: User, source_name: str, hours: int) -> None:
     """Ask the owner whether they are still on it: a page to them alone, which does not climb."""
-    await oncall.end_runs(tx, alert_ids=[alert.id], state=RunState.CANCELLED, reason="Another reminder follows.")
+    await oncall.end_runs(tx, alert_ids=[alert.id], state=RunState.CANCELLED, why=ReminderFollows())
     alert.reminded_at = tx.now
-    reason = _nothing_since(alert, hours)
+    why = _nothing_since(alert, hours)
     about: dict[str, Any] = {"alert_id": alert.id, "incident_id": alert.incident_id}
-    await emit(tx, AlertReminded(actor=_TOCSIN.ref, **about, user_id=owner.id, user_name=owner.name, reason=reason))
+    await emit(tx, AlertReminded(actor=_TOCSIN.ref, **about, user_id=owner.id, user_name=owner.name, why=why))
     words = page_words(alert)
     content = PageContent(
         title=words.title,
@@ -95,11 +96,11 @@ async def _remind_owner(tx: Tx, alert: Alert, owner: User, source_name: str, hou
         source=source_name,
         labels=words.labels,
         # Whoever reads it: when it reaches nobody, the fallback is asked with the same words.
-        request=f"A reminder: {alert.acknowledged_by} acknowledged this, and nothing has happened for {_hours(hours)}.",
+        request=f"A reminder: {why.who} acknowledged this, and nothing has happened for {spelled_hours(hours)}.",
     )
     start = oncall.Start(
         content=content,
-        reason=reason,
+        why=why,
         alert_id=alert.id,
         linked_incident_id=alert.incident_id,
         user_id=owner.id,
@@ -107,9 +108,5 @@ async def _remind_owner(tx: Tx, alert: Alert, owner: User, source_name: str, hou
     await oncall.start(tx, [start])
 
 
-def _nothing_since(alert: Alert, hours: int) -> str:
-    return f"Nothing has happened for {_hours(hours)} since {alert.acknowledged_by} acknowledged it."
-
-
-def _hours(number: int) -> str:
-    return "one hour" if number == 1 else f"{number} hours"
+def _nothing_since(alert: Alert, hours: int) -> NothingSince:
+    return NothingSince(alert.acknowledged_by or "Somebody", hours)

@@ -15,6 +15,7 @@ from tocsin.alerts.lifecycle import RUNS_END, Act
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertResolved
 from tocsin.events.base import ActorRef
+from tocsin.events.facts import AlertOver, CameLate
 from tocsin.events.log import emit
 from tocsin.oncall import service as oncall
 
@@ -74,7 +75,7 @@ def came_late(alert_id: UUID, source: ActorRef, over_at: datetime, incident_id: 
         actor=source,
         alert_id=alert_id,
         incident_id=incident_id,
-        reason="It came late: the source had said before that it was over",
+        why=CameLate(),
         over_at=over_at.isoformat(),
     )
 
@@ -87,8 +88,7 @@ async def close_missed(tx: Tx, *, limit: int) -> int:
     """
     closed = await close_if_over(tx, await queries.lock_over_at_source(tx, since=tx.now - REMEMBERED_FOR, limit=limit))
     if closed:
-        reason = "The alert is resolved."
-        await oncall.end_runs(tx, alert_ids=sorted(closed), state=RUNS_END[Act.RESOLVE], reason=reason)
+        await oncall.end_runs(tx, alert_ids=sorted(closed), state=RUNS_END[Act.RESOLVE], why=AlertOver())
     return len(closed)
 
 

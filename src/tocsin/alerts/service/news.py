@@ -8,7 +8,7 @@ from uuid import UUID
 from tocsin.alerts import queries
 from tocsin.alerts.model import AlertStatus
 from tocsin.db.engine import Tx
-from tocsin.events import log
+from tocsin.events import log, words
 from tocsin.events.alerts import AlertAcknowledged, AlertResolved, AlertUnacknowledged
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import ActorKind
@@ -59,5 +59,5 @@ async def read_news(tx: Tx, alert_id: UUID) -> Subject | None:
         incident_id=alert.incident_id,
         source=source,
         labels=alert.labels,
-        note=event.data.get("reason") or "",
+        note=words.reason(event.name, event.data),
     )

@@ -17,8 +17,8 @@ from tocsin.alerts.service.wording import page_words
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertNotRouted, AlertRouted
 from tocsin.events.base import SYSTEM, Event
+from tocsin.events.facts import NoRouteTook, RouteTook, Tried
 from tocsin.events.log import emit
-from tocsin.events.words import too_late
 from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import queue
 from tocsin.jobs.kinds import JobKind, Payload, soon
@@ -49,6 +49,8 @@ ROUTE = JobKind("alerts.route", ToRoute, lane="page", retry_after=soon, max_atte
 PAGE_ANEW = JobKind("alerts.page_anew", ToPageAnew, lane="page", retry_after=soon)
 # One routing job carries at most so many alerts: enough to make it cheap, few enough to keep a lock short.
 _ROUTED_AT_ONCE = 64
+# Of so many routes it is told why they did not take an alert.
+_TOLD = 10
 # Seconds that intake may spend on the conditions of routes within one batch; what they do not suffice for gets a job.
 AT_ONCE_WITHIN = 0.02
 
@@ -108,7 +110,7 @@ async def route(tx: Tx, alert_ids: Sequence[UUID]) -> None:
             starts.append(
                 oncall.Start(
                     content=_page_content(alert, source_name),
-                    reason=routed.event.reason,
+                    why=routed.why,
                     alert_id=alert.id,
                     linked_incident_id=alert.incident_id,
                     policy_id=routed.policy_id,
@@ -127,6 +129,7 @@ class Routed:
     route_id: UUID | None
     policy_id: UUID | None
     event: AlertRouted | AlertNotRouted
+    why: RouteTook | NoRouteTook
 
 
 async def route_at_once(tx: Tx, alerts: Sequence[queries.Unrouted]) -> dict[UUID, Routed]:
@@ -161,18 +164,14 @@ def _decide(alert: queries.Unrouted, table: queries.RoutingTable) -> Routed:
     decision = routing.route(table.routes, routing.facts(alert, source=source_name, source_kind=source_kind))
     taken = decision.route
     if taken is None:
-        return Routed(None, None, _not_routed(alert, decision))
-    return Routed(taken.id, taken.policy_id, _routed(alert, taken, decision, table))
+        why = _why_not(decision)
+        event = AlertNotRouted(actor=SYSTEM, alert_id=alert.id, incident_id=alert.incident_id, why=why)
+        return Routed(None, None, event, why)
+    took = RouteTook(taken.name, decision.match, decision.passed_over)
+    return Routed(taken.id, taken.policy_id, _routed(alert, taken, took, table), took)
 
 
-def _routed(
-    alert: queries.Unrouted, taken: routing.Route, decision: routing.Decision, table: queries.RoutingTable
-) -> AlertRouted:
-    reason = decision.reason
-    if taken.policy_id is None:
-        reason += " It pages nobody; the alert is only recorded."
-    elif not may(alert.status, Act.PAGE):
-        reason += f" {too_late(alert.status)}"
+def _routed(alert: queries.Unrouted, taken: routing.Route, took: RouteTook, table: queries.RoutingTable) -> AlertRouted:
     return AlertRouted(
         actor=SYSTEM,
         alert_id=alert.id,
@@ -181,9 +180,8 @@ def _routed(
         route_name=taken.name,
         policy_id=taken.policy_id,
         policy_name=table.policies.get(taken.policy_id, "") if taken.policy_id else "",
-        reason=reason,
-        match=decision.match,
-        passed_over=decision.passed_over,
+        match=took.match,
+        passed_over=took.passed_over,
         alert_status=alert.status,
     )
 
@@ -205,16 +203,9 @@ async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
     await route(tx, [alert.id for alert in again])
 
 
-def _not_routed(alert: queries.Unrouted, decision: routing.Decision) -> AlertNotRouted:
-    return AlertNotRouted(actor=SYSTEM, alert_id=alert.id, incident_id=alert.incident_id, reason=_in_words(decision))
-
-
-def _in_words(decision: routing.Decision) -> str:
-    if not decision.tried:
-        return "There are no routes yet."
-    shown = "; ".join(f"“{tried.name}”: {tried.why}" for tried in decision.tried[:10])
-    more = f" and {len(decision.tried) - 10} more" if len(decision.tried) > 10 else ""
-    return f"{decision.reason} {shown}{more}"
+def _why_not(decision: routing.Decision) -> NoRouteTook:
+    tried = [Tried(it.name, "other" if it.how == "took" else it.how, it.said) for it in decision.tried[:_TOLD]]
+    return NoRouteTook(tuple(tried), max(0, len(decision.tried) - _TOLD), decision.passed_over)
 
 
 def _page_content(alert: queries.Unrouted, source_name: str) -> PageContent:

@@ -19,6 +19,7 @@ from tocsin.alerts.sources.samples import sample
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
+from tocsin.events.facts import EndedForSource
 from tocsin.events.log import emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
@@ -228,7 +229,8 @@ async def resolve_source_alerts(tx: Tx, who: Actor, id: UUID, *, reason: str = "
     source = await queries.source(tx, who.access.reach, id)
     who.must(P.ALERT_EDIT, on=source)
     found = await queries.lock_open_of_source(tx, id, limit=MOST_ENDED)
-    resolved = await end(tx, who, found, reason.strip() or f"{who.name} ended what “{source.name}” had left open.")
+    said = reason.strip()
+    resolved = await end(tx, who, found, said, why=None if said else EndedForSource(who.name, source.name))
     await tx.flush()
     warning = may_come_back(source.name, is_enabled=source.is_enabled) if resolved else ""
     return Ended(resolved, await queries.open_of_source(tx, id), warning)

@@ -11,6 +11,7 @@ from tocsin.identity.model import USER_ID
 from tocsin.incidents.model import INCIDENT_ID
 from tocsin.kit.clock import stamp
 from tocsin.oncall.model import PAGE_ID, Page, PageState
+from tocsin.oncall.reasons import why_you
 
 
 class PageOut(msgspec.Struct):
@@ -38,7 +39,7 @@ def write_page(page: Page, user_name: str) -> PageOut:
         incident_id=INCIDENT_ID.write_or_none(page.incident_id),
         step=page.step,
         round=page.round,
-        reason=page.reason,
+        reason=why_you(page),
         paged_at=stamp(page.paged_at),
         answered_at=when(page.answered_at),
     )

@@ -11,6 +11,7 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
+from tocsin.events.facts import DeclaredFromIt
 from tocsin.events.incidents import IncidentDeclared
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
@@ -99,7 +100,7 @@ async def declare(
     if alert is not None:
         await link(tx, who, incident, [alert])
         if who.user_id is not None and not page_others and alert.status == AlertStatus.TRIGGERED:
-            await alerts.take_on(tx, who, alert.id, reason=f"{incident.reference} was declared from it")
+            await alerts.take_on(tx, who, alert.id, why=DeclaredFromIt(incident.reference))
             await note_taken_on(
                 tx, who.ref, incident, who.user_id, who.name, may_lead=leading.may_have(who.access, incident)
             )

@@ -7,6 +7,7 @@ from datetime import datetime
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.db.engine import Tx
+from tocsin.events.facts import IncidentOver
 from tocsin.events.incidents import (
     IncidentCancelled,
     IncidentClosed,
@@ -72,8 +73,8 @@ async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: int
 
 
 async def _after_resolving(tx: Tx, who: Actor, incident: Incident, old: str, was_acknowledged: bool) -> None:
-    count = await _resolve_alerts(tx, who, incident, f"{incident.reference} was resolved")
-    await _stop_paging(tx, who, incident, f"{incident.reference} was resolved.")
+    count = await _resolve_alerts(tx, who, incident, IncidentOver(incident.reference, "resolved"))
+    await _stop_paging(tx, who, incident, IncidentOver(incident.reference, "resolved"))
     resolved = IncidentResolved(
         actor=who.ref,
         incident_id=incident.id,
@@ -115,12 +116,12 @@ async def cancel(
     lifecycle.cancel(incident, reason, duplicate_of_id=other.id if other else None, at=tx.now)
     incident.cancel_note = said
     if reason is CancelReason.FALSE_ALARM:
-        await _resolve_alerts(tx, who, incident, f"{incident.reference} was a false alarm")
+        await _resolve_alerts(tx, who, incident, IncidentOver(incident.reference, "false_alarm"))
     else:
         await _let_go(tx, who, incident, other)
     # Before any message is locked, as it has to be.
     goes_over = await _who_goes_over(tx, incident) if other is not None and lifecycle.is_open(other) else []
-    await _stop_paging(tx, who, incident, f"{incident.reference} was cancelled.")
+    await _stop_paging(tx, who, incident, IncidentOver(incident.reference, "cancelled"))
     cancelled = IncidentCancelled(
         actor=who.ref,
         incident_id=incident.id,
@@ -239,10 +240,10 @@ def _must_be_why(incident: Incident, why: str) -> None:
         )
 
 
-async def _resolve_alerts(tx: Tx, who: Actor, incident: Incident, reason: str) -> int:
+async def _resolve_alerts(tx: Tx, who: Actor, incident: Incident, why: IncidentOver) -> int:
     open_ids = await queries.linked_alert_ids(tx, incident.id, open_only=True)
-    return await alerts.resolve_many(tx, who, open_ids, reason=reason) if open_ids else 0
+    return await alerts.resolve_many(tx, who, open_ids, why=why) if open_ids else 0
 
 
-async def _stop_paging(tx: Tx, who: Actor, incident: Incident, reason: str) -> None:
-    await oncall.end_runs(tx, incident_id=incident.id, state=RunState.CANCELLED, reason=reason, who=who)
+async def _stop_paging(tx: Tx, who: Actor, incident: Incident, why: IncidentOver) -> None:
+    await oncall.end_runs(tx, incident_id=incident.id, state=RunState.CANCELLED, why=why, who=who)

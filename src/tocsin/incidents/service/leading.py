@@ -7,6 +7,7 @@ from uuid import UUID
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM, ActorRef
+from tocsin.events.facts import HadNoLead, MayNotEdit, SwitchedOff, Why
 from tocsin.events.incidents import RoleChanged
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
@@ -39,13 +40,11 @@ def may_have(access: Access, incident: Incident, role: IncidentRole = IncidentRo
 
 
 async def pass_role(
-    tx: Tx, by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: User | None, why: str
+    tx: Tx, by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: User | None, why: Why
 ) -> None:
     """Put somebody, or nobody, into a role that nobody decided about, and say why."""
     lifecycle.give_role(incident, role, new.id if new else None, at=tx.now)
-    named = RoleChanged(
-        actor=by, incident_id=incident.id, role=role, old=old, new=new.name if new else None, reason=why
-    )
+    named = RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new.name if new else None, why=why)
     await emit(tx, named)
 
 
@@ -71,11 +70,9 @@ async def renew(tx: Tx, who: Actor, incident: Incident) -> None:
     if following is None and who.user_id is not None and may_have(who.access, incident):
         following = (await identity.keep_active(tx, [who.user_id])).get(who.user_id)
     if before is not None or following is not None:
-        why = _cannot(before) if before else f"{incident.reference} had no lead."
+        why = _cannot(before) if before else HadNoLead(incident.reference)
         await pass_role(tx, SYSTEM, incident, IncidentRole.LEAD, before.name if before else None, following, why)
 
 
-def _cannot(person: User) -> str:
-    if not person.is_active:
-        return f"{person.name}’s account is switched off."
-    return f"{person.name} may no longer edit incidents."
+def _cannot(person: User) -> Why:
+    return MayNotEdit(person.name) if person.is_active else SwitchedOff(person.name)

@@ -15,6 +15,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import ALERT_ID, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM
+from tocsin.events.facts import MayNotEdit, SwitchedOff, Why
 from tocsin.events.incidents import ResponderLeft
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
@@ -116,10 +117,8 @@ async def stand_in(tx: Tx, incident_id: UUID, user_id: UUID) -> None:
     roles = [role for role in lifecycle.roles_of(incident, user_id) if not leading.may_have(theirs, incident, role)]
     if not lifecycle.is_open(incident) or (person.is_active and not roles):
         return
-    why = oncall.switched_off(person.name)
-    if person.is_active:
-        why = f"{person.name} may no longer edit incidents."
-    else:
+    why = MayNotEdit(person.name) if person.is_active else SwitchedOff(person.name)
+    if not person.is_active:
         await _leave(tx, incident, person, why)
     for role in roles:
         if role is not IncidentRole.LEAD:
@@ -131,13 +130,11 @@ async def stand_in(tx: Tx, incident_id: UUID, user_id: UUID) -> None:
             await leading.pass_role(tx, SYSTEM, incident, IncidentRole.LEAD, held_before, successor, why)
 
 
-async def _leave(tx: Tx, incident: Incident, person: User, why: str) -> None:
+async def _leave(tx: Tx, incident: Incident, person: User, why: Why) -> None:
     row = await queries.responder(tx, incident.id, person.id)
     if row is not None and row.state in (ResponderState.PAGED, ResponderState.JOINED):
         row.state, row.left_at = ResponderState.LEFT, tx.now
-        left = ResponderLeft(
-            actor=SYSTEM, incident_id=incident.id, user_id=person.id, user_name=person.name, reason=why
-        )
+        left = ResponderLeft(actor=SYSTEM, incident_id=incident.id, user_id=person.id, user_name=person.name, why=why)
         await emit(tx, left)
 
 
@@ -157,7 +154,7 @@ async def free_alert(tx: Tx, alert_id: UUID, user_id: UUID) -> None:
         others = [other for other in await queries.joined_people(tx, incident.id) if other.id != user_id]
         if others:
             return
-    await alerts.give_back(tx, _TOCSIN, alert, oncall.switched_off(person.name))
+    await alerts.give_back(tx, _TOCSIN, alert, why=SwitchedOff(person.name))
 
 
 async def take_back_messages(tx: Tx, user_id: UUID) -> None:

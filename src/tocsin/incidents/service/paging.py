@@ -10,8 +10,10 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
+from tocsin.events.facts import CannotGoOn
 from tocsin.events.incidents import ResponderDeclined, ResponderPaged
 from tocsin.events.log import emit
+from tocsin.events.reasons import said
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
@@ -25,6 +27,7 @@ from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.escalation import PageContent, PageTarget
 from tocsin.oncall.model import EscalationRun, Page, PageState
+from tocsin.oncall.reasons import why_ended
 
 REASON_LIMIT = 1_000
 # How many things one request may name.
@@ -109,7 +112,7 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
 async def _missed(tx: Tx, run: EscalationRun) -> Missed:
     # A run that has reached nobody goes on, so it may have no reason to have ended.
     follows = await oncall.what_follows(tx, run)
-    why = run.end_reason or follows.nobody or follows.end
+    why = why_ended(run) or said(follows.nobody or follows.end)
     if run.direct_user_id is not None:
         return Missed(PageTarget("user", run.direct_user_id), run.policy_name, why)
     assert run.policy_id is not None, "a run climbs a policy or pages one person"
@@ -203,7 +206,7 @@ async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
         return sent
     if alert is not None and alert.status == AlertStatus.ACKNOWLEDGED:
         # A reminder to the owner: whoever cannot go on with it gives it back, and the route pages somebody.
-        await alerts.give_back(tx, who, alert, f"{who.name} cannot go on with it.")
+        await alerts.give_back(tx, who, alert, why=CannotGoOn(who.name))
         return await _fresh_page(tx, page_id)
     await oncall.decline_page(tx, who, page_id)
     if incident is not None:

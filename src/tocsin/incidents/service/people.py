@@ -11,6 +11,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.base import ActorRef
+from tocsin.events.facts import HasItsAlert, Left, Why
 from tocsin.events.incidents import (
     IncidentAcknowledged,
     IncidentStatusChanged,
@@ -102,7 +103,7 @@ async def _hand_over(tx: Tx, who: Actor, incident: Incident, user_id: UUID) -> N
             code="incident.has_role",
         )
     if successor is not None:
-        await leading.pass_role(tx, who.ref, incident, IncidentRole.LEAD, who.name, successor, f"{who.name} left.")
+        await leading.pass_role(tx, who.ref, incident, IncidentRole.LEAD, who.name, successor, Left(who.name))
 
 
 async def assign_roles(
@@ -200,7 +201,7 @@ async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID,
     if lifecycle.effective_lead(incident) is None:
         if may_lead:
             lifecycle.give_role(incident, IncidentRole.LEAD, user_id, at=tx.now)
-            why = "" if by.id == user_id else f"{name} has acknowledged its alert."
+            why = None if by.id == user_id else HasItsAlert(name)
             await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, name, why))
         elif old == Status.DECLARED:
             return
@@ -243,6 +244,6 @@ async def add_paged(
 
 
 def _role_changed(
-    by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: str | None, why: str = ""
+    by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: str | None, why: Why | None = None
 ) -> RoleChanged:
-    return RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new, reason=why)
+    return RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new, why=why)

@@ -7,7 +7,6 @@ from tocsin.oncall.service.answers import (
     give_up_on_page,
     page,
     pass_on_if_gone,
-    switched_off,
     try_other_ways,
 )
 from tocsin.oncall.service.beginning import begin
@@ -50,7 +49,6 @@ __all__ = [
     "set_fallback",
     "start",
     "start_anew",
-    "switched_off",
     "try_other_ways",
     "update_policy",
     "use_new_way",

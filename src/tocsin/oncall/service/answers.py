@@ -6,6 +6,16 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from tocsin.db.engine import Tx
+from tocsin.events.facts import (
+    Acknowledged,
+    AskedForHelp,
+    AskedForNextStep,
+    Declined,
+    MessagesFailed,
+    StepReachedNobody,
+    SwitchedOff,
+    Why,
+)
 from tocsin.events.log import emit
 from tocsin.events.oncall import (
     PageDeclined,
@@ -51,7 +61,6 @@ async def page(
     """
     if not targets:
         raise Invalid("targets", "Say whom to page.")
-    reason = f"{who.name} asked for help" + (f": “{message}”" if message else "")
     starts: list[Start] = []
     for target in targets:
         if target.kind == "user":
@@ -61,11 +70,12 @@ async def page(
         starts.append(
             Start(
                 content=content,
-                reason=reason,
+                why=AskedForHelp(who.name, message),
                 incident_id=incident_id,
                 user_id=target.id if target.kind == "user" else None,
                 policy_id=target.id if target.kind != "user" else None,
                 actor=who.ref,
+                asked_by_id=who.user_id,
             )
         )
     return await start(tx, starts)
@@ -87,7 +97,7 @@ async def escalate_run(tx: Tx, who: Actor, run_id: UUID, *, seen: tuple[int, int
         asked = {page.user_id for page in await queries.open_pages(tx, [run.id])}
         still = "You are still being paged." if who.user_id in asked else "Whoever is being paged still is."
         raise Conflict(f"There is no next step, so nobody else can be paged now. {still}", code="escalation.last_step")
-    await pass_on(tx, run, who.ref, f"{who.name} asked for the next step.")
+    await pass_on(tx, run, who.ref, AskedForNextStep(who.name))
     return run
 
 
@@ -102,8 +112,8 @@ async def give_up_on_page(tx: Tx, page_id: UUID) -> None:
     # The message may be the first one that failed, as at an address that is none.
     await other_ways.try_other_ways(tx, page_id)
     if all(state in GIVEN_UP for state in await contact.states_of_page(tx, page_id)):
-        await _set_unreachable(tx, run, page, "every message to them failed")
-        await go_on_if_nobody_is_left(tx, run, "The page reached nobody on this step.")
+        await _set_unreachable(tx, run, page, MessagesFailed())
+        await go_on_if_nobody_is_left(tx, run, StepReachedNobody())
 
 
 async def pass_on_if_gone(tx: Tx, page_id: UUID) -> None:
@@ -116,8 +126,8 @@ async def pass_on_if_gone(tx: Tx, page_id: UUID) -> None:
 async def _pass_on_if_gone(tx: Tx, run: EscalationRun, page: Page) -> bool:
     name, is_active = (await queries.people(tx, [page.user_id]))[page.user_id]
     if not is_active:
-        await _set_unreachable(tx, run, page, switched_off(name))
-        await go_on_if_nobody_is_left(tx, run, switched_off(name))
+        await _set_unreachable(tx, run, page, SwitchedOff(name))
+        await go_on_if_nobody_is_left(tx, run, SwitchedOff(name))
     return not is_active
 
 
@@ -128,16 +138,11 @@ async def _lock_page(tx: Tx, page_id: UUID) -> tuple[EscalationRun, Page]:
     return run, page
 
 
-async def _set_unreachable(tx: Tx, run: EscalationRun, page: Page, reason: str) -> None:
+async def _set_unreachable(tx: Tx, run: EscalationRun, page: Page, why: Why) -> None:
     page.state = PageState.UNREACHABLE
     name = (await queries.people(tx, [page.user_id]))[page.user_id][0]
     await notifications.cancel_for_pages(tx, [page.id])
-    await emit(tx, event_of(run, PageUnreachable, page_id=page.id, user_id=page.user_id, user_name=name, reason=reason))
-
-
-def switched_off(name: str) -> str:
-    """Say why somebody is no longer asked, or no longer has what they had."""
-    return f"{name}’s account was switched off."
+    await emit(tx, event_of(run, PageUnreachable, page_id=page.id, user_id=page.user_id, user_name=name, why=why))
 
 
 async def try_other_ways(tx: Tx, page_id: UUID) -> None:
@@ -167,14 +172,10 @@ async def answer_page(tx: Tx, who: Actor, page_id: UUID, channel: str = "", *, i
     if is_late:
         await take_back(tx, run)
     else:
-        await finish_runs(tx, [run], RunState.ANSWERED, _answered_by(who), actor=who.ref)
+        await finish_runs(tx, [run], RunState.ANSWERED, Acknowledged(who.name), actor=who.ref)
     if run.incident_id is not None:
         await _end_stand_ins(tx, who, run, run.incident_id)
     return page
-
-
-def _answered_by(who: Actor) -> str:
-    return f"{who.name} acknowledged."
 
 
 async def _end_stand_ins(tx: Tx, who: Actor, answered: EscalationRun, incident_id: UUID) -> None:
@@ -195,7 +196,7 @@ async def _end_stand_ins(tx: Tx, who: Actor, answered: EscalationRun, incident_i
     else:
         needless = [] if unheard or unreached else [r for r in running if r.is_fallback]
     if needless:
-        await finish_runs(tx, needless, RunState.ANSWERED, _answered_by(who), actor=who.ref)
+        await finish_runs(tx, needless, RunState.ANSWERED, Acknowledged(who.name), actor=who.ref)
 
 
 async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
@@ -211,5 +212,5 @@ async def decline_page(tx: Tx, who: Actor, page_id: UUID) -> Page:
         tx,
         event_of(run, PageDeclined, actor=who.ref, page_id=page.id, user_id=page.user_id, user_name=who.name),
     )
-    await go_on_if_nobody_is_left(tx, run, f"{who.name} declined.")
+    await go_on_if_nobody_is_left(tx, run, Declined(who.name))
     return page

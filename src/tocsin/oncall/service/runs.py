@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM, ActorRef, Event
+from tocsin.events.facts import AlertGotWorse, NoAnswerInTime, NotReachedInTime, Why
 from tocsin.events.log import emit
 from tocsin.events.oncall import EscalationEnded, PageAcknowledged, PageEscalated
 from tocsin.identity.model import Actor
@@ -67,7 +68,7 @@ async def advance(tx: Tx, run_id: UUID, *, step: int, round: int) -> datetime | 
     if until is not None and until - tx.now > HARDLY_LATE:
         run.next_step_at = until
         return until
-    await pass_on(tx, run, SYSTEM, "No message reached them in time." if until is None else "No answer in time.")
+    await pass_on(tx, run, SYSTEM, NotReachedInTime() if until is None else NoAnswerInTime())
     return None
 
 
@@ -82,7 +83,7 @@ async def _wait_ends(tx: Tx, run: EscalationRun) -> datetime | None:
     return min(page.paged_at for page in here) + wait + min(late.values())
 
 
-async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> None:
+async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, why: Why) -> None:
     """Go on to the next step; an actor other than the system has asked for it. The caller has locked the run.
 
     What should have reached the people of this step by now is still tried: they are the ones who were wanted.
@@ -94,17 +95,15 @@ async def pass_on(tx: Tx, run: EscalationRun, actor: ActorRef, reason: str) -> N
         asked = actor != SYSTEM
         if actor.id is not None:
             await bulk_queries.mark_passed_on(tx, run, actor.id)
-        events.append(
-            event_of(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, reason=reason, asked=asked)
-        )
+        events.append(event_of(run, PageEscalated, actor=actor, run_id=run.id, step=run.step, why=why, asked=asked))
     await take_steps(tx, [run], await queries.known_directory(tx), events=events)
 
 
-async def go_on_if_nobody_is_left(tx: Tx, run: EscalationRun, reason: str) -> None:
+async def go_on_if_nobody_is_left(tx: Tx, run: EscalationRun, why: Why) -> None:
     """Go on at once when none of the people of the present step is still being asked. The caller has locked the run."""
     here = await queries.pages_of_step(tx, run)
     if run.state == RunState.RUNNING and all(page.state != PageState.PAGING for page in here):
-        await pass_on(tx, run, SYSTEM, reason)
+        await pass_on(tx, run, SYSTEM, why)
 
 
 async def mark_answered(tx: Tx, who: Actor, run: EscalationRun, page: Page, channel: str) -> None:
@@ -130,7 +129,7 @@ async def end_runs(
     alert_ids: Sequence[UUID] = (),
     incident_id: UUID | None = None,
     state: RunState,
-    reason: str,
+    why: Why,
     who: Actor | None = None,
 ) -> None:
     """End the running runs of these alerts or of this incident, and take back every message not yet sent.
@@ -148,7 +147,7 @@ async def end_runs(
             if page.user_id == who.user_id:
                 await mark_answered(tx, who, by_id[page.run_id], page, "")
         await tx.session.flush()
-    await finish_runs(tx, runs, state, reason, actor=who.ref if who else SYSTEM)
+    await finish_runs(tx, runs, state, why, actor=who.ref if who else SYSTEM)
 
 
 async def end_calm_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
@@ -159,8 +158,7 @@ async def end_calm_runs(tx: Tx, alert_ids: Sequence[UUID]) -> set[UUID]:
     runs = await queries.lock_running(tx, alert_ids=alert_ids)
     calm = [run for run in runs if run.urgency == Urgency.LOW]
     if calm:
-        reason = "The alert got worse."
-        await finish_runs(tx, calm, RunState.CANCELLED, reason, actor=SYSTEM, pages=PageState.NO_ANSWER)
+        await finish_runs(tx, calm, RunState.CANCELLED, AlertGotWorse(), actor=SYSTEM, pages=PageState.NO_ANSWER)
     return {run.alert_id for run in runs if run.alert_id is not None and run not in calm}
 
 
@@ -168,16 +166,16 @@ async def finish_runs(
     tx: Tx,
     runs: Sequence[EscalationRun],
     state: RunState,
-    reason: str,
+    why: Why,
     *,
     actor: ActorRef,
     pages: PageState = PageState.CANCELLED,
 ) -> None:
     for run in runs:
-        end_run(tx, run, state, reason)
+        end_run(tx, run, state, why)
     await _close_pages(tx, runs, pages)
     await queue.cancel(tx, *(queue.subject("run", run.id) for run in runs))
-    await emit(tx, *(event_of(run, EscalationEnded, actor=actor, run_id=run.id, reason=reason) for run in runs))
+    await emit(tx, *(event_of(run, EscalationEnded, actor=actor, run_id=run.id, why=why) for run in runs))
 
 
 async def take_back(tx: Tx, run: EscalationRun) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from tocsin.db.bulk import insert_rows
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM, ActorRef, Event
+from tocsin.events.facts import EveryMessageFailed, NobodyReachedYet, Why, paged_by, write
 from tocsin.events.log import emit
 from tocsin.events.oncall import (
     EscalationExhausted,
@@ -24,6 +25,7 @@ from tocsin.events.oncall import (
     EscalationUnreached,
     PageStarted,
 )
+from tocsin.events.reasons import said_to_them
 from tocsin.jobs import queue
 from tocsin.jobs.kinds import JobKind, Payload, soon
 from tocsin.jobs.queue import NewJob
@@ -42,8 +44,6 @@ from tocsin.oncall.escalation import (
     Step,
     decide,
     placed,
-    reason_for,
-    reason_to_send,
 )
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 from tocsin.oncall.queries import Directory
@@ -67,7 +67,7 @@ class Start:
     """One run that is to begin: for an alert or an incident, up a policy or at one person."""
 
     content: PageContent
-    reason: str
+    why: Why
     alert_id: UUID | None = None
     incident_id: UUID | None = None
     policy_id: UUID | None = None
@@ -75,6 +75,7 @@ class Start:
     linked_incident_id: UUID | None = None
     actor: ActorRef = SYSTEM
     is_fallback: bool = False
+    asked_by_id: UUID | None = None
 
 
 async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
@@ -94,7 +95,7 @@ async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
             incident_id=run.incident_id or run.linked_incident_id,
             run_id=run.id,
             policy_name=run.policy_name,
-            reason=s.reason,
+            why=s.why,
             is_fallback=run.is_fallback,
             is_direct=run.direct_user_id is not None,
         )
@@ -121,6 +122,7 @@ def _new_run(tx: Tx, wanted: Start) -> EscalationRun:
         next_step_at=None,
         round_started_at=tx.now,
         is_fallback=wanted.is_fallback,
+        asked_by_id=wanted.asked_by_id,
         started_at=tx.now,
     )
 
@@ -135,7 +137,7 @@ async def take_steps(
     """
     reached = set[UUID]() if are_new else await queries.runs_that_reached(tx, [run.id for run in runs])
     asked = await _asked_otherwise(tx, runs)
-    before = {} if are_new else await queries.asked_by(tx, [run.id for run in runs if run.step])
+    before = {} if are_new else await queries.asked_by(tx, [run.id for run in runs if run.step or run.round])
     paged: list[tuple[EscalationRun, dict[str, Any]]] = []
     loud = await _still_loud(tx, [run for run in runs if run.id not in reached], directory)
     for run in runs:
@@ -148,7 +150,7 @@ async def take_steps(
             asked=asked.get(run.id, ()),
             before=before.get(run.id, {}),
         )
-        events += _about(run, decision, has_reached=run.id in reached)
+        events += _about(run, decision, has_reached=run.id in reached, has_asked=run.id in before)
         if why := _take(tx, run, decision, has_reached=run.id in reached, events=events):
             loud.append((run, why))
         paged += [(run, _page_row(tx, run, user_id)) for user_id in decision.page]
@@ -165,7 +167,7 @@ async def take_steps(
     await _ask_fallback(tx, directory, loud)
 
 
-def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, events: list[Event]) -> str:
+def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, events: list[Event]) -> Why | None:
     """Put the run where the decision leads; returns why the fallback is to be asked, if it is."""
     if decision.step > 0 and (run.step == 0 or decision.round != run.round):
         run.round_started_at = tx.now
@@ -175,28 +177,26 @@ def _take(tx: Tx, run: EscalationRun, decision: Decision, *, has_reached: bool, 
     run.step, run.round = decision.step, decision.round
     if decision.end:
         end_run(tx, run, RunState.EXHAUSTED, decision.end)
-        events.append(
-            event_of(run, EscalationExhausted, run_id=run.id, reason=decision.end, is_fallback=run.is_fallback)
-        )
+        events.append(event_of(run, EscalationExhausted, run_id=run.id, why=decision.end, is_fallback=run.is_fallback))
         return decision.end
     run.next_step_at = tx.now + decision.wait if decision.wait is not None else None
     if not has_reached and run.unreached_since is None and (had_steps or decision.nobody):
         run.unreached_since = tx.now
-        why = decision.nobody or "Every message so far failed."
-        events.append(event_of(run, EscalationUnreached, run_id=run.id, reason=why, is_fallback=run.is_fallback))
+        why = decision.nobody or EveryMessageFailed()
+        events.append(event_of(run, EscalationUnreached, run_id=run.id, why=why, is_fallback=run.is_fallback))
         return why
-    return ""
+    return None
 
 
 async def _still_loud(
     tx: Tx, unreached: Sequence[EscalationRun], directory: Directory
-) -> list[tuple[EscalationRun, str]]:
+) -> list[tuple[EscalationRun, Why]]:
     """Return the runs that said before that they reach nobody, and for which the present fallback was never asked."""
     loud = [run for run in unreached if run.unreached_since is not None and not run.is_fallback]
     if not loud or directory.fallback is None:
         return []
     asked = await fallback_queries.asked_as_fallback(tx, directory.fallback, loud)
-    return [(run, "Nobody has been reached so far.") for run in loud if (run.alert_id or run.incident_id) not in asked]
+    return [(run, NobodyReachedYet()) for run in loud if (run.alert_id or run.incident_id) not in asked]
 
 
 def _follow(run: EscalationRun, directory: Directory, *, has_reached: bool) -> None:
@@ -261,10 +261,13 @@ async def set_timer(tx: Tx, run: EscalationRun, at: datetime) -> None:
     await queue.enqueue(tx, _timer(run))
 
 
-async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[EscalationRun, str]]) -> None:
-    """Ask the organisation's last resort about what nobody else has answered, once for each alert or incident."""
+async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[EscalationRun, Why]]) -> None:
+    """Ask the organisation's last resort about what nobody else has answered, once for each alert or incident.
+
+    Who asked for help is not the last resort for it.
+    """
     target = directory.fallback
-    asked = [(run, why) for run, why in loud if target is not None and not run.is_fallback and not _is_it(run, target)]
+    asked = [(run, why) for run, why in loud if target is not None and _asks(run, target)]
     if target is None or not asked:
         return
     # Several runs may ask for help with one incident, and all of them at once.
@@ -276,18 +279,23 @@ async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[Escal
         [
             Start(
                 content=_content_of(run),
-                reason=f"{why} The fallback of the organisation is asked.",
+                why=why,
                 alert_id=run.alert_id,
                 incident_id=run.incident_id,
                 linked_incident_id=run.linked_incident_id,
                 policy_id=target.id if target.kind == "escalation_policy" else None,
                 user_id=target.id if target.kind == "user" else None,
                 is_fallback=True,
+                asked_by_id=run.asked_by_id,
             )
             for run, why in about.values()
             if run.incident_id not in busy
         ],
     )
+
+
+def _asks(run: EscalationRun, target: PageTarget) -> bool:
+    return not run.is_fallback and not _is_it(run, target) and target.id != run.asked_by_id
 
 
 def _is_it(run: EscalationRun, target: PageTarget) -> bool:
@@ -311,7 +319,6 @@ def _page_started(
         user_name=directory.names[page["user_id"]],
         step=page["step"],
         round=page["round"],
-        reason=page["reason"],
         channels=channels,
         policy_name=run.policy_name,
         is_direct=run.direct_user_id is not None,
@@ -355,6 +362,7 @@ def _decision(
         reachable=known.methods.keys(),
         names=known.names,
         asked=asked,
+        spared=() if run.asked_by_id is None or not run.is_fallback else (run.asked_by_id,),
     )
 
 
@@ -374,21 +382,20 @@ def plan_of(directory: Directory, run: EscalationRun) -> Plan:
     return Plan(name=run.policy_name, repeat=0, steps=())
 
 
-def _about(run: EscalationRun, decision: Decision, *, has_reached: bool) -> list[Event]:
+def _about(run: EscalationRun, decision: Decision, *, has_reached: bool, has_asked: bool) -> list[Event]:
     # What was found once is not told again with every look: the run goes on as long as nobody was reached.
     if decision.nobody and run.unreached_since is not None:
         return []
     events: list[Event] = []
+    known: dict[str, Any] = {"run_id": run.id, "has_reached": has_reached, "has_asked": has_asked}
     for skipped in decision.skipped:
         if skipped.round > run.round and not any(isinstance(e, EscalationRepeated) for e in events):
-            events.append(
-                event_of(run, EscalationRepeated, run_id=run.id, round=skipped.round, has_reached=has_reached)
-            )
-        events.append(event_of(run, EscalationStepSkipped, run_id=run.id, step=skipped.step, reason=skipped.reason))
+            events.append(event_of(run, EscalationRepeated, round=skipped.round, **known))
+        events.append(event_of(run, EscalationStepSkipped, run_id=run.id, step=skipped.step, why=skipped.why))
     # Also after the wait between two rounds, in which the run stands before the first step of the next one.
     begins = decision.step > 0 and (decision.round > run.round or (run.step == 0 and run.round > 0))
     if begins and not any(isinstance(e, EscalationRepeated) for e in events):
-        events.append(event_of(run, EscalationRepeated, run_id=run.id, round=decision.round, has_reached=has_reached))
+        events.append(event_of(run, EscalationRepeated, round=decision.round, **known))
     return events
 
 
@@ -397,7 +404,6 @@ def event_of(run: EscalationRun, kind: type[E], *, actor: ActorRef = SYSTEM, **f
 
 
 def _page_row(tx: Tx, run: EscalationRun, user_id: UUID) -> dict[str, Any]:
-    is_direct = run.direct_user_id is not None
     return {
         "id": new_id(),
         "run_id": run.id,
@@ -407,23 +413,35 @@ def _page_row(tx: Tx, run: EscalationRun, user_id: UUID) -> dict[str, Any]:
         "step": run.step,
         "round": run.round,
         "state": PageState.PAGING,
-        "reason": reason_for(
-            run.policy_name, step=run.step, round=run.round, direct=is_direct, fallback=run.is_fallback
-        ),
+        "why": write(_why_them(run)),
         "paged_at": tx.now,
     }
 
 
+def _why_them(run: EscalationRun) -> Why:
+    direct = run.direct_user_id is not None
+    return paged_by(run.policy_name, step=run.step, round=run.round, direct=direct, fallback=run.is_fallback)
+
+
 def _to_reach(run: EscalationRun, page: Mapping[str, Any]) -> notifications.ToReach:
+    # A message says at the moment why it is them, and is final then.
+    reason = _after(run.content.get("request", ""), said_to_them(_why_them(run)))
     return notifications.ToReach(
         page_id=page["id"],
         user_id=page["user_id"],
         urgency=Urgency(run.urgency),
-        content=run.content | {"reason": reason_to_send(run.content.get("request", ""), page["reason"])},
+        content=run.content | {"reason": reason},
         wait=run.next_step_at - page["paged_at"] if run.next_step_at is not None else None,
         alert_id=run.alert_id,
         incident_id=run.incident_id,
     )
+
+
+def _after(request: str, reason: str) -> str:
+    """Put what somebody who asks for help says before why it is this person."""
+    if not request:
+        return reason
+    return f"{request if request.endswith(('.', '!', '?')) else f'{request}.'} {reason}"
 
 
 def _timer(run: EscalationRun) -> NewJob:
@@ -435,5 +453,5 @@ def _timer(run: EscalationRun) -> NewJob:
     )
 
 
-def end_run(tx: Tx, run: EscalationRun, state: RunState, reason: str) -> None:
-    run.state, run.ended_at, run.end_reason, run.next_step_at = state, tx.now, reason, None
+def end_run(tx: Tx, run: EscalationRun, state: RunState, why: Why) -> None:
+    run.state, run.ended_at, run.end_why, run.next_step_at = state, tx.now, write(why), None

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM
+from tocsin.events.facts import ConfigurationHasChanged
 from tocsin.notifications import queries as contact
 from tocsin.notifications.model import UNDER_WAY, DeliveryState, Urgency
 from tocsin.oncall import queries
@@ -44,7 +45,7 @@ async def look_again(tx: Tx, run_id: UUID) -> datetime | None:
     if asks_nobody or asks_another(run, directory):
         if (until := run.round_started_at + LEAST_ROUND) > tx.now:
             return until
-        await pass_on(tx, run, SYSTEM, "The configuration has changed.")
+        await pass_on(tx, run, SYSTEM, ConfigurationHasChanged())
         return None
     await _shorten(tx, run)
     await ask_fallback_again(tx, run)

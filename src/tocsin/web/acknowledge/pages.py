@@ -32,8 +32,8 @@ from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.text import truncate
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as escalations
-from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
+from tocsin.oncall.reasons import why_them
 from tocsin.web.base import forms, pages
 from tocsin.web.base.screens import Screen
 
@@ -261,15 +261,7 @@ async def _view(tx: Tx, asked: _Asked) -> PageView:
         message=str(content.get("body", ""))[:600],
         request=str(content.get("request", "")),
         paged_at=page.paged_at,
-        why="You acknowledged it"
-        if _is_reminder(asked) and _is_owner(asked)
-        else row_for(
-            run.policy_name,
-            step=page.step,
-            round=page.round,
-            direct=run.direct_user_id is not None,
-            fallback=run.is_fallback,
-        ),
+        why="You acknowledged it" if _is_reminder(asked) and _is_owner(asked) else why_them(page, run),
         step=f"{run.round}-{run.step}",
         next_at=run.next_step_at if is_running else None,
         next_after=max(1, int((run.next_step_at - page.paged_at).total_seconds())) if run.next_step_at else 1,

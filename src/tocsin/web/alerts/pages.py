@@ -22,6 +22,8 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
 from tocsin.edge.rights import Right
+from tocsin.events.facts import paged_by
+from tocsin.events.reasons import said
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
@@ -30,7 +32,6 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.search import NARROWED
 from tocsin.oncall import queries as oncall
-from tocsin.oncall.escalation import row_for
 from tocsin.oncall.model import POLICY_ID, PagingTrouble
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
@@ -353,7 +354,8 @@ async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
 
 def _why(each: oncall.BeingPaged) -> str:
     direct = not each.policy_name
-    return row_for(each.policy_name, step=each.step, round=each.round, direct=direct, fallback=each.is_fallback)
+    why = paged_by(each.policy_name, step=each.step, round=each.round, direct=direct, fallback=each.is_fallback)
+    return said(why)
 
 
 def _no_policy(alert: Alert) -> str:

@@ -39,6 +39,7 @@ from tocsin.incidents.model import (
 from tocsin.incidents.queries import NamedResponder
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
+from tocsin.oncall.reasons import why_them
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
@@ -399,7 +400,7 @@ def _nobody_paged(incident: Incident, responders: Sequence[NamedResponder], call
 def _reason(person: NamedResponder, page: Page | None, run: EscalationRun | None) -> str:
     if page is None or run is None:
         return _CAME.get(person.responder.source, "")
-    return "Paged directly" if run.direct_user_id is not None else f"{run.policy_name}, step {page.step}"
+    return why_them(page, run)
 
 
 async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:

@@ -1,0 +1,108 @@
+"""What the words of every area are made of: the line of a timeline, and the phrases that several of them have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Literal
+
+from tocsin.events.base import Change, Event
+from tocsin.events.vocabulary import Tone
+
+Kind = Literal["comment", "change", "page", "system"]
+# A source may send a title of a thousand characters; a line of a timeline names it.
+TITLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a timeline: a Lucide icon, a sentence with the names in it, a hue, and what stands below it."""
+
+    icon: str
+    text: str
+    tone: Tone
+    kind: Kind
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who did it, and the zone in which times are told."""
+
+    name: str
+    zone: tzinfo
+
+
+# How each kind of event reads, and of those whose own fields are the facts, what is said for `reason`.
+Words = Mapping[type[Event], Callable[[Any, By], Line]]
+Reasons = Mapping[type[Event], Callable[[Any], str]]
+
+_CHANNELS: Mapping[str, str] = {"email": "e-mail", "sms": "SMS", "voice": "phone", "webhook": "webhook"}
+_FIELDS: Mapping[str, str] = {
+    "started_at": "start",
+    "native_severity": "source’s word for it",
+    "resolution_note": "resolution note",
+    "is_private": "privacy",
+}
+
+
+def sentences(*parts: str) -> str:
+    """Put parts that may be empty one after the other, with a full stop between them."""
+    told = [part for part in parts if part]
+    ended = [part if part.endswith((".", ":", "?", "!")) else f"{part}." for part in told[:-1]]
+    return " ".join([*ended, *told[-1:]])
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write `a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def plain(word: str) -> str:
+    """Spell out a word of the record."""
+    return word.replace("_", " ")
+
+
+def whose(name: str) -> str:
+    """Write a name as an owner’s."""
+    return f"{name}’" if name.endswith("s") else f"{name}’s"
+
+
+def channel(kind: str) -> str:
+    """Name a channel at the beginning of a sentence."""
+    if kind == "console":
+        return "The page on the console"
+    word = _CHANNELS.get(kind, plain(kind)) or "message"
+    return f"The {word}" if word == "message" else word[0].upper() + word[1:]
+
+
+def by_channels(kinds: Iterable[str]) -> str:
+    """Say ` by e-mail and webhook`; nothing without a channel."""
+    words = [_CHANNELS.get(kind, plain(kind)) for kind in dict.fromkeys(kinds)]
+    return f" by {listed(words)}" if words else ""
+
+
+def fields(changes: Sequence[Change]) -> str:
+    """Name the fields that have changed."""
+    names = [f"the {_FIELDS.get(change.field) or plain(change.field)}" for change in changes]
+    return listed(names) if names else "nothing"
+
+
+def changed(changes: Sequence[Change]) -> str:
+    """Say what was before and what is now, a field a line."""
+    return "\n".join(f"{_FIELDS.get(c.field) or plain(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
+
+
+def _value(value: str | None) -> str:
+    return "none" if value is None else value or "empty"
+
+
+def time(kept: str | None, zone: tzinfo) -> str | None:
+    """Write `21 Nov 2026, 14:32 CET`, with the seconds when there are any; what is no time stays as it is."""
+    try:
+        local = datetime.fromisoformat(kept or "").astimezone(zone)
+    except ValueError:
+        return kept
+    seconds = f":{local:%S}" if local.second else ""
+    return f"{local.day} {local:%b %Y, %H:%M}{seconds} {local:%Z}"
