@@ -131,8 +131,8 @@ async def test_an_alert_that_is_resolved_before_it_is_routed_pages_nobody(world:
     await world.settle()
     assert world.mail.to(ada) == []
     found = await rows(world, "SELECT name, data FROM event WHERE name = 'alert.routed'")
-    why = words.reason(found[0]["name"], found[0]["data"])
-    assert why == "“all” is the first route that matched. Nobody was paged, because the alert was resolved before."
+    why = words.reason(found[0]["name"], json.loads(found[0]["data"]))
+    assert why == "No other route matched, so “Everything” took it. Nobody was paged, because the alert was resolved before."
 
 
 async def test_a_request_that_the_store_refuses_does_not_fail_its_neighbours(world: World) -> None:

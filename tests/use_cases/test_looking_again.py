@@ -94,15 +94,16 @@ async def test_a_policy_that_names_somebody_else_asks_them_at_once(world: World)
 async def test_a_fallback_that_is_chosen_is_asked_at_once(world: World, what: str) -> None:
     """F054: what reaches nobody waits for a day, and somebody is there now."""
     ada, bob = await world.person("ada", reachable=False), await world.person("bob")
+    cyd = await world.person("cyd")
     policy = await world.policy([ada], wait=A_DAY)
     await world.route(policy)
     if what == "alert":
         await world.alert()
     else:
         async with world.db.begin() as tx:
-            incident = await incidents.declare(tx, world.actor(bob), title="Down", severity=1)
+            incident = await incidents.declare(tx, world.actor(cyd), title="Down", severity=1)
             targets = [PageTarget("escalation_policy", policy.id)]
-            await incidents.page(tx, world.actor(bob), incident.reference, targets)
+            await incidents.page(tx, world.actor(cyd), incident.reference, targets)
     await world.let_pass(minutes(2))
     await set_fallback(world, bob)
     await world.settle()
