@@ -12,6 +12,7 @@ from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World
 from tocsin.alerts.model import SOURCE_ID
+from tocsin.alerts.model import ALERT_ID
 from tocsin.identity.access import Role
 from tocsin.identity.model import USER_ID
 from tocsin.oncall import service as oncall
@@ -45,6 +46,25 @@ async def test_the_record_is_asked_for_what_was_done_to_something(api: Api, admi
     ]
     assert await about(admin, POLICY_ID.write(other.id)) == ["test added the escalation policy “Night”"]
     assert await about(admin, policy, name="configuration.created") == ["test added the escalation policy “Duty”"]
+
+
+async def test_a_reason_is_a_sentence_and_the_fact_behind_it(api: Api, admin: httpx.AsyncClient) -> None:
+    """F110: whoever reads the record gets both, and of a page the sentence that its person was told."""
+    await api.world.route(await api.world.policy([await api.world.person("ada")]))
+    alert = await api.world.alert()
+    names = ["alert.routed", "escalation.started", "page.started"]
+    found = (await admin.get("/events", params={"name": names})).json()["data"]
+    reasons = {event["name"]: event["data"]["reason"] for event in found}
+    took = "No other route matched, so “Everything” took it."
+    assert reasons == {
+        "alert.routed": took,
+        "escalation.started": took,
+        "page.started": "You are step 1 of Duty",
+    }
+    (why,) = [event["data"]["why"] for event in found if event["name"] == "escalation.started"]
+    assert why == {"is": "route_took", "route": "Everything", "match": "catch_all"}
+    (page,) = (await admin.get("/pages", params={"alert_id": ALERT_ID.write(alert.id)})).json()["data"]
+    assert page["reason"] == "You are step 1 of Duty"
 
 
 async def test_a_history_goes_on_page_by_page_and_line_by_line(api: Api, admin: httpx.AsyncClient) -> None:
