@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import tocsin
-from tocsin.events import alerts, configuration, incidents, oncall, words
+from tocsin.events import alerts, configuration, incidents, log, oncall, words
 from tocsin.events.base import Change, Event, Subject
 from tocsin.events.facts import Why
 from tocsin.events.words import describe
@@ -307,3 +307,20 @@ def test_times_are_told_in_the_zone_of_who_reads_them() -> None:
     assert describe("alert.resolved", "Ada", over, vienna).detail == "It was over at 21 Nov 2026, 15:32 CET"
     assert describe("alert.resolved", "Ada", over).detail == "It was over at 21 Nov 2026, 14:32 UTC"
     assert describe("alert.resolved", "Ada", {**over, "over_at": ""}).detail == "It was over"
+
+
+def test_a_fact_names_no_incident_to_whom_it_is_hidden() -> None:
+    """F117: neither as the sentence of 0.1.0 nor as the fact."""
+    over = {"reason": "", "why": {"is": "incident_over", "reference": "INC-7", "how": "resolved"}, "over_at": ""}
+    assert describe("alert.resolved", "Ada", over).detail == "INC-7 was resolved."
+    assert words.reason("alert.resolved", over) == "INC-7 was resolved."
+    hidden = log.unlinked(over)
+    assert "INC-7" not in str(hidden)
+    assert describe("alert.resolved", "Ada", hidden).detail == words.reason("alert.resolved", hidden) == ""
+
+
+def test_a_reason_of_a_newer_version_is_left_out_and_the_rest_is_told() -> None:
+    """F075."""
+    newer = {"reason": "", "why": {"is": "moon_is_full"}, "over_at": ""}
+    assert describe("alert.resolved", "Ada", newer).text == "Ada resolved the alert"
+    assert words.told("alert.resolved", newer) == newer

@@ -12,7 +12,7 @@ from tocsin.alerts.model import Alert
 from tocsin.events import log
 from tocsin.events.words import describe
 from tocsin.identity.model import User
-from tocsin.kit.errors import Conflict, Refused
+from tocsin.kit.errors import Conflict, Patience, Refused
 from tocsin.oncall import queries, service
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import EscalationRun, Page, PageState
@@ -118,6 +118,20 @@ async def test_the_record_says_of_nobody_who_was_reached_that_no_message_reached
     assert [line.text for line in told if "No message" in f"{line.text} {line.detail}"] == []
     assert "There is nobody else to ask yet; the escalation looks again until there is" in [line.text for line in told]
     assert "Nobody could be asked by it; the escalation started again (repeat 1)" in [line.text for line in told]
+
+
+async def test_an_escalation_that_waits_for_its_next_round_still_knows_that_it_asked(world: World) -> None:
+    """F136: it sent messages, and none of them arrived; that it stands before its first step again is no excuse."""
+    await world.route(await world.policy([await world.person("ada")], wait=minutes(5)))
+    world.mail.down = Refused("550 no such user", patience=Patience.SHORT)
+    alert = await world.alert()
+    await world.let_pass(minutes(4))
+    run = await run_of(world, alert)
+    assert (run.step, run.round) == (0, 1)
+    await world.let_pass(minutes(2))
+    assert await said(world, alert, "escalation.repeated") == [
+        "No message reached anybody; the escalation started again (repeat 1)"
+    ]
 
 
 async def said(world: World, alert: Alert, name: str) -> list[str]:
