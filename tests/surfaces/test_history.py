@@ -11,8 +11,7 @@ import pytest
 from tests.surfaces.conftest import Api
 from tests.surfaces.web_client import browser
 from tests.world import World
-from tocsin.alerts.model import SOURCE_ID
-from tocsin.alerts.model import ALERT_ID
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.identity.access import Role
 from tocsin.identity.model import USER_ID
 from tocsin.oncall import service as oncall
