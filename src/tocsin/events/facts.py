@@ -343,11 +343,17 @@ def write(why: Why) -> dict[str, Any]:
     return msgspec.to_builtins(why)
 
 
+class _Kept(msgspec.Struct):
+    """What is known of a class is kept by msgspec; of the bare union it would be found anew with each fact."""
+
+    why: Why
+
+
 def read(kept: Mapping[str, Any] | None) -> Why | None:
     """Read a fact back; None where there is none, and of one that only a newer version knows."""
     if kept is None:
         return None
     try:
-        return msgspec.convert(kept, type=Why, strict=False)
+        return msgspec.convert({"why": kept}, type=_Kept, strict=False).why
     except msgspec.ValidationError:
         return None
