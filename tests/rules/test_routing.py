@@ -34,7 +34,7 @@ def test_the_first_match_by_position_wins() -> None:
     decision = route(routes, CONTEXT)
     assert decision.route is routes[1]
     assert decision.match == "first"
-    assert [(t.name, t.how) for t in decision.tried] == [("other", "other"), ("early", "took")]
+    assert [(t.route, t.how) for t in decision.tried] == [("other", "other")]
 
 
 def test_the_catch_all_is_asked_last_wherever_it_stands() -> None:

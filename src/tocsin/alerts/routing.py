@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
+from tocsin.events.facts import Tried
 from tocsin.kit.conditions import Condition, Facts, Vocabulary
 from tocsin.kit.errors import Invalid
 
@@ -51,20 +52,14 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class TriedRoute:
-    """A route that was looked at and what came of it; `said` by its condition, or by what is wrong with that."""
-
-    name: str
-    how: Literal["took", "off", "broken", "other"]
-    said: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a signal goes; `route` is None when nothing took it. The routes passed over have a broken condition."""
+    """Where a signal goes; `route` is None when nothing took it.
+
+    `tried` are the routes before it, which did not take it. Those passed over have a broken condition.
+    """
 
     route: Route | None
-    tried: tuple[TriedRoute, ...]
+    tried: tuple[Tried, ...]
     passed_over: tuple[str, ...] = ()
 
     @property
@@ -118,25 +113,24 @@ def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Deci
     signal from the others.
     """
     known: Facts | None = None
-    tried: list[TriedRoute] = []
+    tried: list[Tried] = []
     broken: list[str] = []
     for candidate in sorted(routes, key=_order):
         if not candidate.enabled:
-            tried.append(TriedRoute(candidate.name, "off"))
+            tried.append(Tried(candidate.name, "off"))
             continue
         if candidate.is_catch_all:
-            tried.append(TriedRoute(candidate.name, "took"))
             return Decision(candidate, tuple(tried), tuple(broken))
         known = known or Facts(signal_context)
         try:
             outcome = read_condition(candidate.condition).explain(known)
         except Invalid as problem:
-            tried.append(TriedRoute(candidate.name, "broken", problem.message))
+            tried.append(Tried(candidate.name, "broken", problem.message))
             broken.append(candidate.name)
             continue
-        tried.append(TriedRoute(candidate.name, "took" if outcome.matched else "other", outcome.reason))
         if outcome.matched:
             return Decision(candidate, tuple(tried), tuple(broken))
+        tried.append(Tried(candidate.name, "other", outcome.reason))
     return Decision(None, tuple(tried), tuple(broken))
 
 

@@ -17,7 +17,7 @@ from tocsin.alerts.service.wording import page_words
 from tocsin.db.engine import Tx
 from tocsin.events.alerts import AlertNotRouted, AlertRouted
 from tocsin.events.base import SYSTEM, Event
-from tocsin.events.facts import NoRouteTook, RouteTook, Tried
+from tocsin.events.facts import NoRouteTook, RouteTook
 from tocsin.events.log import emit
 from tocsin.identity.access import EVERYTHING
 from tocsin.jobs import queue
@@ -204,8 +204,7 @@ async def route_anew(tx: Tx, alert_ids: Sequence[UUID]) -> None:
 
 
 def _why_not(decision: routing.Decision) -> NoRouteTook:
-    tried = [Tried(it.name, "other" if it.how == "took" else it.how, it.said) for it in decision.tried[:_TOLD]]
-    return NoRouteTook(tuple(tried), max(0, len(decision.tried) - _TOLD), decision.passed_over)
+    return NoRouteTook(decision.tried[:_TOLD], max(0, len(decision.tried) - _TOLD), decision.passed_over)
 
 
 def _page_content(alert: queries.Unrouted, source_name: str) -> PageContent:
