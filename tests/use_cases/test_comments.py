@@ -16,7 +16,7 @@ from tocsin.identity.access_queries import access
 from tocsin.identity.model import Actor, User
 from tocsin.identity.service import Owners
 from tocsin.incidents import comment_queries, queries, service
-from tocsin.incidents.comment_queries import Written, written_in
+from tocsin.incidents.comment_queries import WrittenComment, written_in
 from tocsin.incidents.model import Incident
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound, Stale
 
@@ -33,12 +33,12 @@ async def tables_with(db: Database, word: str) -> list[str]:
     return found
 
 
-async def write(team: Team, body: str, *, who: User | None = None) -> Written:
+async def write(team: Team, body: str, *, who: User | None = None) -> WrittenComment:
     async with team.db.begin() as tx:
         return await service.comment(tx, person(who or team.ada), "INC-1", body)
 
 
-async def now(team: Team, id: UUID) -> Written:
+async def now(team: Team, id: UUID) -> WrittenComment:
     async with team.db.begin() as tx:
         return (await comment_queries.comment(tx, person(team.cleo).access, "INC-1", id))[1]
 

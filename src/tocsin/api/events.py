@@ -25,7 +25,7 @@ from tocsin.events.words import describe, told
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID
 from tocsin.incidents import queries as incidents
-from tocsin.incidents.comment_queries import Written, comment_of, written_in
+from tocsin.incidents.comment_queries import WrittenComment, comment_of, written_in
 from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
@@ -37,7 +37,7 @@ _SUBJECT = "Only what is about this, by its id: a policy, a source, a team, a pe
 
 
 class EventOut(msgspec.Struct):
-    """A fact that happened. `data` holds the fields of its kind; `text` says it in words.
+    """Something that happened. `data` holds the fields of its kind; `text` says it in words.
 
     `team_ids` owned what it is about when it happened, and `is_private` says whether that was for them only; both are
     null in what Tocsin 0.1 wrote. Neither follows what is changed later.
@@ -82,7 +82,7 @@ async def _write_all(tx: Tx, events: Sequence[LoggedEvent]) -> dict[int, EventOu
     return {event.position: _write(event, written) for event in events}
 
 
-def _write(event: LoggedEvent, written: Mapping[UUID | None, Written]) -> EventOut:
+def _write(event: LoggedEvent, written: Mapping[UUID | None, WrittenComment]) -> EventOut:
     data = told(event.name, event.data)
     if "comment_id" in data:
         data = {**data, "comment_id": COMMENT_ID.write(UUID(data["comment_id"]))}

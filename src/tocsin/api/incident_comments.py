@@ -18,7 +18,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.cursors import read_moment, read_position
 from tocsin.identity.access import Access, P
 from tocsin.incidents import comment_queries, service
-from tocsin.incidents.comment_queries import Written
+from tocsin.incidents.comment_queries import WrittenComment
 from tocsin.incidents.model import COMMENT_ID, CommentRevision
 from tocsin.incidents.service.comments import COMMENT_LIMIT
 from tocsin.kit.clock import stamp
@@ -62,7 +62,7 @@ class EditComment(Body, kw_only=True):
     body: Text
 
 
-def _write(written: Written) -> CommentOut:
+def _write(written: WrittenComment) -> CommentOut:
     comment = written.comment
     return CommentOut(
         id=COMMENT_ID.write(comment.id),
@@ -87,7 +87,7 @@ def _text(*, body: str) -> str:
     return body
 
 
-async def _one(tx: Tx, access: Access, ref: str, id: UUID) -> Written:
+async def _one(tx: Tx, access: Access, ref: str, id: UUID) -> WrittenComment:
     _, found = await comment_queries.comment(tx, access, ref, id)
     return found
 

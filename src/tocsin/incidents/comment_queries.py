@@ -23,7 +23,7 @@ from tocsin.kit.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenComment:
     """A comment and what it says now; one that is erased says nothing."""
 
     comment: Comment
@@ -37,7 +37,7 @@ def _present() -> Select[Comment, str]:
 
 async def comments(
     tx: Tx, access: Access, ref: Ref, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
-) -> list[Written]:
+) -> list[WrittenComment]:
     """Return the comments of an incident, the newest first, older than `before`; raises `NotFound` for the incident."""
     incident = await queries.get(tx, access, ref)
     place = (Comment.created_at, Comment.id)
@@ -45,17 +45,17 @@ async def comments(
     if before is not None:
         query = query.where(tuple_(*place) < tuple_(*before))
     newest = (Comment.created_at.desc(), Comment.id.desc())
-    return [Written(*row) for row in (await tx.session.execute(query.order_by(*newest).limit(limit))).all()]
+    return [WrittenComment(*row) for row in (await tx.session.execute(query.order_by(*newest).limit(limit))).all()]
 
 
-async def comment(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> tuple[Incident, Written]:
+async def comment(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> tuple[Incident, WrittenComment]:
     """Return an incident and one of its comments; raises `NotFound`."""
     incident = await queries.get(tx, access, ref)
     query = _present().where(Comment.id == comment_id, Comment.incident_id == incident.id)
     row = (await tx.session.execute(query)).one_or_none()
     if row is None:
         raise _missing()
-    return incident, Written(*row)
+    return incident, WrittenComment(*row)
 
 
 async def lock(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> tuple[Incident, Comment]:
@@ -98,13 +98,13 @@ async def delete_revisions(tx: Tx, comment: Comment) -> None:
     await tx.session.execute(gone.execution_options(synchronize_session="fetch"))
 
 
-async def written_in(tx: Tx, events: Iterable[LoggedEvent | Seen]) -> dict[UUID | None, Written]:
+async def written_in(tx: Tx, events: Iterable[LoggedEvent | Seen]) -> dict[UUID | None, WrittenComment]:
     """Return what the comments say now that these events brought, by the ids of the comments."""
     wanted = {id for event in events if (id := comment_of(event.name, event.data)) is not None}
     if not wanted:
         return {}
     rows: Sequence[Any] = (await tx.session.execute(_present().where(Comment.id.in_(wanted)))).all()
-    return {comment.id: Written(comment, body) for comment, body in rows}
+    return {comment.id: WrittenComment(comment, body) for comment, body in rows}
 
 
 def comment_of(name: str, data: Mapping[str, Any]) -> UUID | None:

@@ -22,7 +22,7 @@ from tocsin.incidents.model import Incident
 Severity = Annotated[int, Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
 Tag = Annotated[str, Meta(max_length=checks.TAG_LIMIT)]
 # What a page offers: one line, a text in Markdown, words with commas between them; None for what has its own control.
-Form = Literal["line", "text", "words"]
+FormKind = Literal["line", "text", "words"]
 
 
 class Written(TypedDict, total=False):
@@ -60,7 +60,7 @@ class Field:
     told: Callable[[Any], str] | None = str
     needs: P = P.INCIDENT_EDIT
     label: str = ""
-    form: Form | None = None
+    form: FormKind | None = None
     limit: int | None = None
     hint: str = ""
     is_required: bool = False

@@ -12,7 +12,7 @@ from tocsin.events.live import Seen
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import Access
 from tocsin.incidents import queries
-from tocsin.incidents.comment_queries import Written, comment_of, written_in
+from tocsin.incidents.comment_queries import WrittenComment, comment_of, written_in
 
 # The fields of an event that name another incident, and what else they say of it.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ class Told:
     """What one event says to a reader, and the comment that it brought."""
 
     data: Mapping[str, Any]
-    comment: Written | None = None
+    comment: WrittenComment | None = None
 
 
 async def retell(tx: Tx, access: Access, events: Sequence[LoggedEvent | Seen]) -> list[Told]:

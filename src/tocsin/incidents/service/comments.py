@@ -15,7 +15,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service import forget_answers
 from tocsin.incidents import checks, comment_queries, commenting, queries
-from tocsin.incidents.comment_queries import Written
+from tocsin.incidents.comment_queries import WrittenComment
 from tocsin.incidents.model import COMMENT_ID, Comment, CommentRevision, Incident
 from tocsin.incidents.queries import Ref
 from tocsin.kit.ids import new_id
@@ -23,7 +23,7 @@ from tocsin.kit.ids import new_id
 COMMENT_LIMIT = 10_000
 
 
-async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> Written:
+async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> WrittenComment:
     """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
     incident = await queries.get(tx, who.access.reach, ref)
     who.must(P.INCIDENT_COMMENT, on=incident)
@@ -40,28 +40,30 @@ async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> Written:
     tx.session.add(written)
     await _say(tx, who, written, text)
     await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, comment_id=written.id))
-    return Written(written, text)
+    return WrittenComment(written, text)
 
 
 async def edit_comment(
     tx: Tx, who: Actor, ref: Ref, comment_id: UUID, body: str, *, if_version: int | None = None
-) -> Written:
+) -> WrittenComment:
     """Let a comment say something else; only its author may. What it said before is kept. The same text is no edit."""
     incident, written = await comment_queries.lock(tx, who.access.reach, ref, comment_id)
     commenting.must_edit(who, incident, written)
     commenting.must_be_current(written, if_version)
     text = _checked(body)
     if text == await comment_queries.body_of(tx, written):
-        return Written(written, text)
+        return WrittenComment(written, text)
     written.version += 1
     written.edited_at = tx.now
     await _say(tx, who, written, text)
     edited = CommentEdited(actor=who.ref, incident_id=incident.id, comment_id=written.id, revision=written.version)
     await emit(tx, edited)
-    return Written(written, text)
+    return WrittenComment(written, text)
 
 
-async def erase_comment(tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_version: int | None = None) -> Written:
+async def erase_comment(
+    tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_version: int | None = None
+) -> WrittenComment:
     """Take out all that a comment says and said, for good; that it was there, and who erased it, stays.
 
     For its author and for whoever may edit the incident. A comment that is erased already stays as it is.
@@ -69,7 +71,7 @@ async def erase_comment(tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_ve
     incident, written = await comment_queries.lock(tx, who.access.reach, ref, comment_id)
     commenting.must_erase(who, incident, written)
     if written.erased_at is not None:
-        return Written(written, "")
+        return WrittenComment(written, "")
     commenting.must_be_current(written, if_version)
     await comment_queries.delete_revisions(tx, written)
     # The answer to whoever wrote it holds the text as well; 0.1.0 gave it the id of its event, which is the same.
@@ -81,12 +83,12 @@ async def erase_comment(tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_ve
         actor=who.ref, incident_id=incident.id, comment_id=written.id, author_name=written.author_name
     )
     await emit(tx, erased)
-    return Written(written, "")
+    return WrittenComment(written, "")
 
 
 async def read_comment(
     tx: Tx, who: Actor, ref: Ref, comment_id: UUID
-) -> tuple[Incident, Written, list[CommentRevision]]:
+) -> tuple[Incident, WrittenComment, list[CommentRevision]]:
     """Return a comment with what it says, and to those who may read that, with what it said before."""
     incident, written = await comment_queries.comment(tx, who.access, ref, comment_id)
     limit = 100 if commenting.may_read_earlier(who, incident, written.comment) else 1

@@ -23,8 +23,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, Team
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.fields import FIELDS, Field
-from tocsin.incidents.fields import Form as FormKind
+from tocsin.incidents.fields import FIELDS, Field, FormKind
 from tocsin.incidents.model import (
     COUNTED,
     INCIDENT_ID,
