@@ -194,6 +194,9 @@ async def test_a_team_takes_as_many_people_as_it_may_have(api: Api, admin: httpx
     async with api.world.db.begin() as tx:
         with pytest.raises(Invalid, match="At most 500 people"):
             await identity.add_members(tx, api.world.root, id, {ada.id: None})
+        there = [person.id for person, _ in (await queries.members(tx, [id]))[id]]
+        with pytest.raises(Invalid, match="At most 500 people"):
+            await identity.create_team(tx, api.world.root, name="Cards", members=dict.fromkeys([*there, ada.id]))
     await api.world.db.pool.execute(f"{fill} ON CONFLICT DO NOTHING", id, MOST_MEMBERS + 1)
     async with api.world.db.begin() as tx:
         people = [person for person, _ in (await queries.members(tx, [id]))[id]]

@@ -52,6 +52,9 @@ async def test_teams_are_refused_without_right_name_or_known_people(db: Database
         with pytest.raises(error):
             async with db.begin() as tx:
                 await identity.create_team(tx, who, name=name, members=dict.fromkeys(ids))
+    with pytest.raises(Invalid) as missing:
+        await in_tx(db, lambda tx: identity.create_team(tx, CLI, description="Cards and payouts."))
+    assert [(error.pointer, error.code) for error in missing.value.errors] == [("#/name", "required")]
     with pytest.raises(NotFound):
         async with db.begin() as tx:
             await identity.update_members(tx, CLI, new_id(), {})

@@ -39,9 +39,9 @@ class Configuration(Generic[R]):
         self._word = word
         self._checks = checks
         columns = record.__table__.columns
-        self._required = {
+        self._required = [
             name for name in checks if not columns[name].nullable and columns[name].server_default is None
-        }
+        ]
         self._is_stamped = "updated_at" in columns
 
     async def create(self, tx: Tx, who: Actor, written: Mapping[str, Any], **more: Any) -> R:
@@ -49,8 +49,9 @@ class Configuration(Generic[R]):
 
         Raises `Invalid` for a name that is taken, and for what is left out and cannot be.
         """
-        for name in self._required - written.keys():
-            raise Invalid(name, f"The field “{name}” is required.", code="required")
+        for name in self._required:
+            if name not in written:
+                raise Invalid(name, f"The field “{name}” is required.", code="required")
         stamps = {"created_at": tx.now} | ({"updated_at": tx.now} if self._is_stamped else {})
         row = await insert_record(tx, self._record, {"id": new_id(), **self._checked(written), **more, **stamps})
         if row is None:
