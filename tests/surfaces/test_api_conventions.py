@@ -427,6 +427,7 @@ async def test_a_body_that_names_what_is_not_there_is_told_in_which_field(admin:
     ]  # fmt: skip
     if exists:
         cases.append(("POST", "/alerts/actions/bulk", {"action": "resolve", "ids": [other["alt"]]}, "#/ids/0"))
+        cases.append(("PUT", f"/teams/{team}/members", {"members": [{"user_id": id}]}, "#/members/0/user_id"))
     for method, path, body, pointer in cases:
         answer = await admin.request(method, path, json=body)
         assert answer.status_code == 422, (path, answer.text)

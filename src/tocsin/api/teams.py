@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from tocsin.api.base.body import Body, ids_in, writes
+from tocsin.api.base.body import Body, naming, writes
 from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Time
 from tocsin.api.base.resource import Resource
@@ -83,8 +83,11 @@ class SetMembers(Body, kw_only=True):
 
 
 def _with_roles(members: Sequence[Member]) -> dict[UUID, str | None]:
-    ids = ids_in("members", USER_ID, [member.user_id for member in members])
-    return {id: member.role for id, member in zip(ids, members, strict=True)}
+    found: dict[UUID, str | None] = {}
+    for at, member in enumerate(members):
+        with naming("members", at, "user_id"):
+            found[USER_ID.read(member.user_id)] = member.role
+    return found
 
 
 def _write(team: Team, members: Sequence[tuple[User, str | None]]) -> TeamOut:

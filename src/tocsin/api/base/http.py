@@ -28,11 +28,9 @@ from tocsin.kit.clock import stamp
 from tocsin.kit.errors import FieldError, Invalid, NotFound, Stale
 from tocsin.kit.text import storable
 
-Confirm = Annotated[bool, QueryParameter(description="Do it although what is in `uses` needs it.")]
-
-
 T = TypeVar("T")
 U = TypeVar("U")
+Confirm = Annotated[bool, QueryParameter(description="Do it although what is in `uses` needs it.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many to return.")]
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.", max_length=600)]
 # What stands in a path: a prefixed id or, for incidents, a number as people say it.

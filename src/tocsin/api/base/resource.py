@@ -340,6 +340,6 @@ def fields_of(data: Body) -> dict[str, Any]:
         if isinstance(text := said.get(name), str):
             with naming(name):
                 said[name] = ids.read(text)
-        elif text is not None and name in said:
+        elif text is not None:
             said[name] = ids_in(name, ids, text)
     return said
