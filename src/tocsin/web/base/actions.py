@@ -23,9 +23,6 @@ from tocsin.identity.model import Actor
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 
-# Reads the form and calls one use case. The words that it returns are told instead of the action's own, and where it
-# returns a `Made`, one is led there.
-Run = Callable[[Tx, Actor, str, Form], Awaitable[object]]
 Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[pages.Page]]
 
 
@@ -34,6 +31,11 @@ class Made:
     """What was made has a page of its own."""
 
     place: str
+
+
+# Reads the form and calls one use case. The words that it returns are told instead of the action's own, and where it
+# returns a `Made`, one is led there.
+Run = Callable[[Tx, Actor, str, Form], Awaitable[Made | str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,7 @@ class Actions:
         async def work(request: AppRequest, context: Context, who: Actor, **named: str) -> pages.Page:
             id = "".join(named.values())
             form = await forms.read(request)
-            told: list[object] = []
-
+            told: list[Made | str | None] = []
             form_id = (action.form or action.verb).format_map(_Fields(form, named))
 
             async def use_case(tx: Tx) -> None:

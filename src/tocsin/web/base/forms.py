@@ -26,8 +26,6 @@ F = TypeVar("F", bound=Mapping[str, Any])
 _LARGEST = 2**31 - 1
 # The hidden field by which a form that was sent twice is recognised.
 ONE_TIME = "form_id"
-
-
 # How many people, teams or policies a menu offers.
 MOST_CHOICES = 500
 
