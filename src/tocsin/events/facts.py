@@ -331,7 +331,9 @@ Why = (
 )
 
 
-def paged_by(policy: str, *, step: int, round: int, direct: bool, fallback: bool = False) -> Why:
+def paged_by(
+    policy: str, *, step: int, round: int, direct: bool, fallback: bool = False
+) -> OnStep | Directly | LastResort:
     """Return why a run pages somebody on this step, from what the run is."""
     if fallback:
         return LastResort() if direct else LastResort(policy, step, round)
