@@ -68,7 +68,7 @@ def words_at(wanted: Any, place: Sequence[str]) -> list[str]:
                 words.append("null")
             case _:
                 return []
-    return [] if words == ["null"] else words
+    return words
 
 
 def _each(kind: inspect.Type) -> Iterator[inspect.Type]:
