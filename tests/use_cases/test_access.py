@@ -252,3 +252,21 @@ async def test_scopes_hide_what_they_do_not_name(house: House) -> None:
         who = await house.who("ada", *scopes)
         async with house.world.db.begin() as tx:
             assert len(await incident_queries.listed(tx, who.access)) == seen
+
+
+async def test_each_field_that_is_written_asks_for_its_own_right(house: House) -> None:
+    """C8: whoever may edit and not resolve corrects no note on how it was resolved, on whatever surface."""
+    async with house.world.db.begin() as tx:
+        await incidents.join(tx, await house.who("ada"), house.public.id)
+        await incidents.resolve(tx, house.world.root, house.public.id, "Rolled back.")
+    who = await house.who("bob", P.INCIDENT_EDIT)
+    async with house.world.db.begin() as tx:
+        changes = incidents.IncidentChanges(title="Checkout was down")
+        assert (await incidents.update(tx, who, house.public.id, changes)).title == "Checkout was down"
+    with pytest.raises(Denied):
+        async with house.world.db.begin() as tx:
+            both = incidents.IncidentChanges(title="Mine", resolution_note="I was never there.")
+            await incidents.update(tx, who, house.public.id, both)
+    async with house.world.db.begin() as tx:
+        kept = await incident_queries.get(tx, house.world.root.access, house.public.id)
+        assert (kept.title, kept.resolution_note) == ("Checkout was down", "Rolled back.")
