@@ -95,13 +95,13 @@ class NothingSince(Fact, frozen=True):
 class NotAsked(msgspec.Struct, frozen=True):
     """One person of a step, and why they are not paged.
 
-    asked: by another escalation about the same. asks: they asked for the help themselves. unreachable: no contact
-    method, or no account. removed: there is no such person any more.
+    asked: by another escalation about the same. unreachable: no contact method, or no account. removed: there is no
+    such person any more.
     """
 
     id: UUID
     name: str
-    why: Literal["asked", "asks", "unreachable", "removed"]
+    why: Literal["asked", "unreachable", "removed"]
 
 
 class NobodyToAsk(Fact, frozen=True):
@@ -122,10 +122,6 @@ class NobodyReachable(Fact, frozen=True):
 
 class AllAskedAlready(Fact, frozen=True):
     """Everybody who can be reached is being asked about the same by another escalation, or just was."""
-
-
-class AllAskedForHelp(Fact, frozen=True):
-    """Everybody who can be reached asked for the help themselves."""
 
 
 class EveryMessageFailed(Fact, frozen=True):
@@ -299,7 +295,6 @@ Why = (
     | NoSteps
     | NobodyReachable
     | AllAskedAlready
-    | AllAskedForHelp
     | EveryMessageFailed
     | NobodyReachedYet
     | Unanswered

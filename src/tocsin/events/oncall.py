@@ -9,7 +9,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from tocsin.events.base import Event
-from tocsin.events.facts import AllAskedAlready, AllAskedForHelp, Why, paged_by
+from tocsin.events.facts import AllAskedAlready, Why, paged_by
 from tocsin.events.lines import By, Line, Reasons, Words, by_channels, channel, sentences
 from tocsin.events.reasons import said, said_to_them
 
@@ -228,7 +228,7 @@ def _exhausted(event: EscalationExhausted, _: By) -> Line:
 
 
 def _unreached(event: EscalationUnreached, _: By) -> Line:
-    if isinstance(event.why, AllAskedAlready | AllAskedForHelp):
+    if isinstance(event.why, AllAskedAlready):
         text = "There is nobody else to ask yet; the escalation looks again until there is"
     elif event.is_fallback:
         text = "No message has reached the last resort yet; it is asked until one does"

@@ -91,8 +91,6 @@ def _nobody_to_ask(why: facts.NobodyToAsk) -> str:
         return "The step names nobody."
     if asked := [each.name for each in why.people if each.why == "asked"]:
         return f"Being asked about it already, or just was: {', '.join(asked)}."
-    if asks := [each.name for each in why.people if each.why == "asks"]:
-        return f"Asked for the help: {', '.join(asks)}."
     people = ", ".join("somebody who was removed" if each.why == "removed" else each.name for each in why.people)
     return f"{people} cannot be reached: no contact method, or the account is switched off."
 
@@ -120,7 +118,6 @@ SAID: Mapping[type[Fact], Callable[[Any], str]] = {
     facts.NoSteps: lambda why: f"“{why.policy}” has no steps, so nobody could be paged.",
     facts.NobodyReachable: lambda _: "Nobody on any step can be reached.",
     facts.AllAskedAlready: lambda _: "Everybody on it who can be reached is being asked about it already, or just was.",
-    facts.AllAskedForHelp: lambda _: "Everybody on it who can be reached has asked for the help themselves.",
     facts.EveryMessageFailed: lambda _: "Every message so far failed.",
     facts.NobodyReachedYet: lambda _: "Nobody has been reached so far.",
     facts.Unanswered: _unanswered,

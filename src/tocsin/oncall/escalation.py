@@ -185,12 +185,8 @@ def decide(
     reachable: Collection[UUID],
     names: Mapping[UUID, str],
     asked: Collection[UUID] = (),
-    spared: Collection[UUID] = (),
 ) -> Decision:
-    """Say what follows after this place.
-
-    Who is `asked` otherwise about the same is left in peace meanwhile, and who is `spared` is never asked.
-    """
+    """Say what follows after this place. Who is `asked` otherwise about the same is left in peace meanwhile."""
     if not plan.steps:
         return _nobody(plan, place, (), facts.NoSteps(plan.name))
     step, round = place.step, place.round
@@ -206,15 +202,15 @@ def decide(
                 return Decision(0, round + 1, (), plan.first_wait - place.round_runs_for, tuple(skipped))
             step, round = 1, round + 1
         here = plan.steps[step - 1]
-        if people := tuple(id for id in here.user_ids if id in reachable and id not in asked and id not in spared):
+        if people := tuple(id for id in here.user_ids if id in reachable and id not in asked):
             # Low urgency notifies once and does not climb, so nothing is waited for.
             wait = here.wait if urgency is Urgency.HIGH else None
             return Decision(step, round, people, wait, tuple(skipped))
-        skipped.append(Skipped(step, round, _why_skipped(here, names, reachable, spared)))
+        skipped.append(Skipped(step, round, _why_skipped(here, names, reachable)))
     if len(skipped) == len(plan.steps):
         if reaching:
-            why = facts.AllAskedForHelp() if reaching <= set(spared) else facts.AllAskedAlready()
-            return _nobody(plan, place, tuple(skipped), why, wait=min(plan.first_wait, USUAL_WAIT))
+            wait = min(plan.first_wait, USUAL_WAIT)
+            return _nobody(plan, place, tuple(skipped), facts.AllAskedAlready(), wait=wait)
         return _nobody(plan, place, tuple(skipped), skipped[0].why if plan.is_direct else facts.NobodyReachable())
     return Decision(step, round, (), None, tuple(skipped), _unanswered(plan, round))
 
@@ -227,17 +223,13 @@ def _nobody(
     return Decision(0, place.round + 1, (), wait or plan.first_wait, skipped, nobody=why)
 
 
-def _why_skipped(
-    step: Step, names: Mapping[UUID, str], reachable: Collection[UUID], spared: Collection[UUID]
-) -> facts.NobodyToAsk:
-    return facts.NobodyToAsk(
-        tuple(_not_asked(id, names.get(id), id in reachable, id in spared) for id in step.user_ids)
-    )
+def _why_skipped(step: Step, names: Mapping[UUID, str], reachable: Collection[UUID]) -> facts.NobodyToAsk:
+    return facts.NobodyToAsk(tuple(_not_asked(id, names.get(id), id in reachable) for id in step.user_ids))
 
 
-def _not_asked(id: UUID, name: str | None, is_reachable: bool, is_spared: bool) -> facts.NotAsked:
+def _not_asked(id: UUID, name: str | None, is_reachable: bool) -> facts.NotAsked:
     if is_reachable:
-        return facts.NotAsked(id, name or "somebody", "asks" if is_spared else "asked")
+        return facts.NotAsked(id, name or "somebody", "asked")
     return facts.NotAsked(id, name or "", "unreachable" if name is not None else "removed")
 
 

@@ -184,8 +184,6 @@ class EscalationRun(Record):
     # Why it ended (`facts.read`); `end_reason` is the sentence that 0.1.0 wrote instead.
     end_why: Mapped[JsonObject | None]
     end_reason: Mapped[str | None]
-    # Who asked for help, and is therefore not its last resort.
-    asked_by_id: Mapped[UUID | None]
 
 
 class Page(Record):

@@ -75,7 +75,6 @@ async def page(
                 user_id=target.id if target.kind == "user" else None,
                 policy_id=target.id if target.kind != "user" else None,
                 actor=who.ref,
-                asked_by_id=who.user_id,
             )
         )
     return await start(tx, starts)

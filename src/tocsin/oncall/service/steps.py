@@ -75,7 +75,6 @@ class Start:
     linked_incident_id: UUID | None = None
     actor: ActorRef = SYSTEM
     is_fallback: bool = False
-    asked_by_id: UUID | None = None
 
 
 async def start(tx: Tx, starts: Sequence[Start]) -> list[EscalationRun]:
@@ -122,7 +121,6 @@ def _new_run(tx: Tx, wanted: Start) -> EscalationRun:
         next_step_at=None,
         round_started_at=tx.now,
         is_fallback=wanted.is_fallback,
-        asked_by_id=wanted.asked_by_id,
         started_at=tx.now,
     )
 
@@ -262,10 +260,7 @@ async def set_timer(tx: Tx, run: EscalationRun, at: datetime) -> None:
 
 
 async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[EscalationRun, Why]]) -> None:
-    """Ask the organisation's last resort about what nobody else has answered, once for each alert or incident.
-
-    Who asked for help is not the last resort for it.
-    """
+    """Ask the organisation's last resort about what nobody else has answered, once for each alert or incident."""
     target = directory.fallback
     asked = [(run, why) for run, why in loud if target is not None and _asks(run, target)]
     if target is None or not asked:
@@ -286,7 +281,6 @@ async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[Escal
                 policy_id=target.id if target.kind == "escalation_policy" else None,
                 user_id=target.id if target.kind == "user" else None,
                 is_fallback=True,
-                asked_by_id=run.asked_by_id,
             )
             for run, why in about.values()
             if run.incident_id not in busy
@@ -295,7 +289,7 @@ async def _ask_fallback(tx: Tx, directory: Directory, loud: Sequence[tuple[Escal
 
 
 def _asks(run: EscalationRun, target: PageTarget) -> bool:
-    return not run.is_fallback and not _is_it(run, target) and target.id != run.asked_by_id
+    return not run.is_fallback and not _is_it(run, target)
 
 
 def _is_it(run: EscalationRun, target: PageTarget) -> bool:
@@ -362,7 +356,6 @@ def _decision(
         reachable=known.methods.keys(),
         names=known.names,
         asked=asked,
-        spared=() if run.asked_by_id is None or not run.is_fallback else (run.asked_by_id,),
     )
 
 

@@ -1,4 +1,4 @@
-"""Why somebody is paged and why an escalation ended, as facts; and who asked for help."""
+"""Why somebody is paged and why an escalation ended, as facts."""
 
 from __future__ import annotations
 
@@ -15,4 +15,3 @@ def upgrade() -> None:
     op.add_column("page", sa.Column("why", postgresql.JSONB()))
     op.alter_column("page", "reason", server_default="")
     op.add_column("escalation_run", sa.Column("end_why", postgresql.JSONB()))
-    op.add_column("escalation_run", sa.Column("asked_by_id", sa.Uuid()))
