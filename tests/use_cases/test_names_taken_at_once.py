@@ -16,7 +16,10 @@ from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import service as oncall
 
 
-@pytest.mark.parametrize("what", ["policy", "policy renamed", "team", "person", "person corrected", "catch-all"])
+@pytest.mark.parametrize(
+    "what",
+    ["policy", "policy renamed", "team", "team renamed", "role", "person", "person corrected", "catch-all"],
+)
 async def test_a_name_that_is_taken_in_this_instant_is_taken(world: World, what: str) -> None:
     """F143, G22: it is said of the field, in the words of every other day; nothing says that somebody was faster."""
     ada, bob = await world.people("ada", "bob")
@@ -31,7 +34,13 @@ async def test_a_name_that_is_taken_in_this_instant_is_taken(world: World, what:
             case "policy renamed":
                 return await oncall.update_policy(tx, world.root, policy.id, oncall.PolicyChanges(name="Duty"))
             case "team":
-                return await identity.create_team(tx, world.root, name="Duty")
+                return await identity.create_team(tx, world.root, name="DÜTY" if is_second else "Düty")
+            case "team renamed":
+                team = await identity.create_team(tx, world.root, name="Theirs" if is_second else "Mine")
+                return await identity.update_team(tx, world.root, team.id, {"name": "DÜTY" if is_second else "Düty"})
+            case "role":
+                name = "DÜTY x" if is_second else "Düty-X"
+                return await identity.create_role(tx, world.root, name=name, permissions=[])
             case "person":
                 return await identity.create_user(tx, world.root, email="d@x.org", name="Dan", role="responder")
             case "person corrected":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
@@ -15,11 +15,25 @@ from tocsin.kit.errors import NotFound
 from tocsin.kit.record import Record
 
 R = TypeVar("R", bound=Record)
+# The word "name" as a number; the other half of an advisory lock's key is the table.
+_NAMES = 0x6E616D65
 
 
-async def get_record(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
-    """Return one record; raises `NotFound`."""
-    return _found(await tx.session.get(kind, id), what)
+async def list_records(
+    tx: Tx, kind: type[R], *only: ColumnElement[bool], after: UUID | None = None, limit: int
+) -> list[R]:
+    """Return records of which `only` holds in the order in which they were made, those after the id `after`."""
+    id = kind.__table__.c.id
+    query = select(kind).where(*only, *([] if after is None else [id > after]))
+    return list((await tx.session.scalars(query.order_by(id).limit(limit))).all())
+
+
+async def get_record(tx: Tx, kind: type[R], id: UUID, what: str, *only: ColumnElement[bool]) -> R:
+    """Return one record; raises `NotFound`, also for one of which `only` does not hold."""
+    if not only:
+        return _found(await tx.session.get(kind, id), what)
+    query = select(kind).where(kind.__table__.c.id == id, *only)
+    return _found((await tx.session.scalars(query)).one_or_none(), what)
 
 
 async def lock_record(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
@@ -41,6 +55,16 @@ async def insert_record(tx: Tx, kind: type[R], values: Mapping[str, Any]) -> R |
     """Insert one record and return it; None when another has taken what must be unique, be it a moment ago."""
     new = insert(kind).values(dict(values)).on_conflict_do_nothing().returning(kind)
     return (await tx.session.scalars(new)).one_or_none()
+
+
+async def lock_names(tx: Tx, kind: type[Record]) -> dict[UUID, str]:
+    """Return the name of each record of this kind by its id, and let nobody else ask for them until the commit.
+
+    Whoever gives one a name asks first, so that two who do it at once come one after the other.
+    """
+    await tx.session.execute(select(func.pg_advisory_xact_lock(_NAMES, func.hashtext(kind.__tablename__))))
+    columns = kind.__table__.c
+    return {id: name for id, name in await tx.session.execute(select(columns.id, columns.name))}
 
 
 def _found(record: R | None, what: str) -> R:

@@ -65,11 +65,11 @@ def clean_name(text: str, *, field: str = "name") -> str:
     return name
 
 
-def clean_description(text: str, longest: int) -> str:
-    """Return what a role or team is for, without the space around it; raises `Invalid` for more than `longest`."""
+def clean_text(text: str, longest: int, *, field: str) -> str:
+    """Return a text such as a description, without the space around it; raises `Invalid` beyond `longest`."""
     told = storable(text).strip()
     if len(told) > longest:
-        raise Invalid("description", f"Use at most {longest:,} characters.", code="too_long")
+        raise Invalid(field, f"Use at most {longest:,} characters.", code="too_long")
     return told
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tocsin.db.arrays import among
 from tocsin.db.engine import Tx
 from tocsin.db.locks import LOCK, for_change
-from tocsin.db.records import get_record, lock_record, lock_records
+from tocsin.db.records import get_record, list_records, lock_record, lock_records
 from tocsin.identity.access import Access, Permission, Role
 from tocsin.identity.access_queries import GRANTED, access_of, has_permission, visible_teams
 from tocsin.identity.accounts import is_email
@@ -98,14 +98,9 @@ async def users(
     tx: Tx, *, after: UUID | None = None, limit: int = 100, active_only: bool = False, may: Permission | None = None
 ) -> list[User]:
     """Return people in the order they were created, those after the id `after`; `may`: whose role allows this."""
-    query = select(User)
-    if may is not None:
-        query = query.where(has_permission(may))
-    if after is not None:
-        query = query.where(User.id > after)
-    if active_only:
-        query = query.where(User.is_active)
-    return list((await tx.session.scalars(query.order_by(User.id).limit(limit))).all())
+    only = [has_permission(may)] if may is not None else []
+    only += [User.is_active.is_(True)] if active_only else []
+    return await list_records(tx, User, *only, after=after, limit=limit)
 
 
 async def users_by_id(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, User]:
@@ -159,14 +154,9 @@ async def tokens_of(
     tx: Tx, user_id: UUID | None, *, after: UUID | None = None, limit: int = 100, with_revoked: bool = False
 ) -> list[ApiToken]:
     """Return the person's tokens, or everybody's for None, in the order they were created, those after `after`."""
-    query = select(ApiToken)
-    if user_id is not None:
-        query = query.where(ApiToken.user_id == user_id)
-    if after is not None:
-        query = query.where(ApiToken.id > after)
-    if not with_revoked:
-        query = query.where(ApiToken.revoked_at.is_(None))
-    return list((await tx.session.scalars(query.order_by(ApiToken.id).limit(limit))).all())
+    only = [ApiToken.user_id == user_id] if user_id is not None else []
+    only += [] if with_revoked else [ApiToken.revoked_at.is_(None)]
+    return await list_records(tx, ApiToken, *only, after=after, limit=limit)
 
 
 async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
@@ -201,20 +191,13 @@ async def teams(
     tx: Tx, access: Access, *, after: UUID | None = None, limit: int = 100, with_archived: bool = True
 ) -> list[Team]:
     """Return the teams that may be seen in the order they were created, those after the id `after`."""
-    query = select(Team).where(visible_teams(access))
-    if after is not None:
-        query = query.where(Team.id > after)
-    if not with_archived:
-        query = query.where(Team.archived_at.is_(None))
-    return list((await tx.session.scalars(query.order_by(Team.id).limit(limit))).all())
+    only = [] if with_archived else [Team.archived_at.is_(None)]
+    return await list_records(tx, Team, visible_teams(access), *only, after=after, limit=limit)
 
 
 async def team(tx: Tx, access: Access, team_id: UUID) -> Team:
     """Return the team; raises `NotFound`, also for one that may not be seen."""
-    found = (await tx.session.scalars(select(Team).where(Team.id == team_id, visible_teams(access)))).one_or_none()
-    if found is None:
-        raise NotFound("There is no such team.")
-    return found
+    return await get_record(tx, Team, team_id, "team", visible_teams(access))
 
 
 async def teams_by_id(tx: Tx, access: Access, ids: Collection[UUID]) -> dict[UUID, Team]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_type_hints
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from tocsin.kit.errors import Stale
 
 T = TypeVar("T")
 
-__all__ = ["UNSET", "UnsetType", "is_current", "must_be_current", "set_or"]
+__all__ = ["UNSET", "UnsetType", "is_current", "limits_of", "must_be_current", "set_or"]
+
+
+def limits_of(fields: type[Mapping[str, Any]]) -> dict[str, int]:
+    """Return how long each field may be, of those that say so where they are declared (a `TypedDict`, with `Meta`)."""
+    return {
+        name: meta.max_length
+        for name, kind in get_type_hints(fields, include_extras=True).items()
+        for meta in getattr(kind, "__metadata__", ())
+        if isinstance(meta, Meta) and meta.max_length is not None
+    }
 
 
 def set_or(value: T | UnsetType, old: T) -> T:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TypedDict, Unpack
+from typing import Annotated, TypedDict, Unpack
+
+from msgspec import Meta
 
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import UserLostRights
@@ -12,14 +14,13 @@ from tocsin.events.log import emit
 from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied, loses_roles
 from tocsin.identity.access_queries import anew, count_roles, lock_role, people_with_role, permissions_of, uses_of_role
-from tocsin.identity.accounts import clean_description, clean_name
+from tocsin.identity.accounts import LONGEST_NAME, clean_name
 from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor, CustomRole
 from tocsin.identity.permission import must_not_exceed
 from tocsin.kit.changes import must_be_current
 from tocsin.kit.errors import Conflict, Invalid
 
-LONGEST_DESCRIPTION = 500
 # A few are looked through with each request; more than this nobody could tell apart.
 MOST_ROLES = 100
 
@@ -27,8 +28,8 @@ MOST_ROLES = 100
 class RoleChanges(TypedDict, total=False):
     """What to change about a role; what is not there stays as it is. `permissions` are all that it is to have."""
 
-    name: str
-    description: str
+    name: Annotated[str, Meta(max_length=LONGEST_NAME)]
+    description: Annotated[str, Meta(max_length=500)]
     permissions: Iterable[str]
 
 
@@ -112,11 +113,6 @@ def _taken() -> Invalid:
 
 _ROLES = Configuration(
     CustomRole,
-    "role",
-    "role",
-    {
-        "name": _clean_title,
-        "description": lambda text: clean_description(text, LONGEST_DESCRIPTION),
-        "permissions": lambda words: sorted(clean_permissions(words)),
-    },
+    RoleChanges,
+    {"name": _clean_title, "permissions": lambda words: sorted(clean_permissions(words))},
 )

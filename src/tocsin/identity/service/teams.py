@@ -15,13 +15,12 @@ from tocsin.events.log import emit
 from tocsin.identity import queries
 from tocsin.identity.access import MEMBERS, SCOPED, P, loses_roles
 from tocsin.identity.access_queries import accesses, anew, hold_role
-from tocsin.identity.accounts import LONGEST_NAME, clean_description, clean_name
+from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor, Team, User
 from tocsin.kit.changes import must_be_current
 from tocsin.kit.errors import Denied, Invalid
 
-LONGEST_DESCRIPTION = 2000
 MOST_MEMBERS = 500
 # Members and the key of the role of each in the team; None: no more than their role in the organisation.
 Members = Mapping[UUID, str | None]
@@ -31,20 +30,11 @@ class TeamChanges(TypedDict, total=False):
     """What to change about a team; what is not there stays as it is."""
 
     name: Annotated[str, Meta(max_length=LONGEST_NAME)]
-    description: Annotated[str, Meta(max_length=LONGEST_DESCRIPTION)]
+    description: Annotated[str, Meta(max_length=2000)]
     is_private: bool
 
 
-_TEAMS = Configuration(
-    Team,
-    "team",
-    "team",
-    {
-        "name": clean_name,
-        "description": lambda text: clean_description(text, LONGEST_DESCRIPTION),
-        "is_private": bool,
-    },
-)
+_TEAMS = Configuration(Team, TeamChanges)
 
 
 async def create_team(tx: Tx, who: Actor, *, members: Members | None = None, **written: Unpack[TeamChanges]) -> Team:
