@@ -20,6 +20,7 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.declared import declared
 from tocsin.edge.rights import Needs
 from tocsin.identity.model import Actor
+from tocsin.kit.ids import IdKind
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 
@@ -33,9 +34,10 @@ class Made:
     place: str
 
 
-# Reads the form and calls one use case. The words that it returns are told instead of the action's own, and where it
-# returns a `Made`, one is led there.
-Run = Callable[[Tx, Actor, str, Form], Awaitable[Made | str | None]]
+# Reads the form and calls one use case. What the path names comes as an id where the actions say of what kind, and as a
+# text elsewhere. The words that it returns are told instead of the action's own, and where it returns a `Made`, one is
+# led there.
+Run = Callable[[Tx, Actor, Any, Form], Awaitable[Made | str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,11 @@ class Action:
 class Actions:
     """The actions of one page. `place` is its path (`/teams/{id:str}`), `show` shows the page.
 
-    The path has one parameter, or none: what it would name is "" then. Where the things of a list have no page of
-    their own, `leads_to` is the list.
+    The path has one parameter, or none: what it would name is "" then. What it names is read as one of `ids`. Where the
+    things of a list have no page of their own, `leads_to` is the list.
     """
 
-    def __init__(self, place: str, show: Show, needs: Needs, leads_to: str = "") -> None:
+    def __init__(self, place: str, show: Show, needs: Needs, *, ids: IdKind | None = None, leads_to: str = "") -> None:
         self._place = place
         named = re.findall(r"{(\w+):str}", place)
         if len(named) > 1:
@@ -71,6 +73,7 @@ class Actions:
         self._parameter: str = "".join(named)
         self._show = show
         self._needs = needs
+        self._read: Callable[[str], object] = ids.read if ids is not None else str
         self._leads_to = leads_to
 
     def handlers(self, *actions: Action) -> list[HTTPRouteHandler]:
@@ -86,7 +89,7 @@ class Actions:
 
             async def use_case(tx: Tx) -> None:
                 if not action.once or await forms.once(tx, who, form, form_id, id):
-                    told.append(await action.run(tx, who, id, form))
+                    told.append(await action.run(tx, who, self._read(id), form))
 
             refused = await forms.attempt(context, form, form_id, use_case)
             if refused is not None:

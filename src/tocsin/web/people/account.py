@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 from litestar import post
 from litestar.params import FromPath
@@ -23,7 +24,7 @@ from tocsin.web.base.forms import Form
 from tocsin.web.people.person import link_url, show
 
 
-async def _update(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _update(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Change a person. Form fields: name, time_zone, version, and where they may be changed email, role, confirm."""
     changes = UserChanges(
         email=form.text("email") if "email" in form.names else UNSET,
@@ -32,7 +33,7 @@ async def _update(tx: Tx, who: Actor, id: str, form: Form) -> None:
         role=form.text("role") or UNSET,
     )
     version, is_confirmed = form.version(), form.text("confirm") == "1"
-    await incidents.update_person(tx, who, USER_ID.read(id), changes, if_version=version, confirmed=is_confirmed)
+    await incidents.update_person(tx, who, id, changes, if_version=version, confirmed=is_confirmed)
 
 
 @post("/people/{id:str}/password", needs=Right.OWN)
@@ -61,22 +62,22 @@ async def _make_link(who: Actor, id: str, made: list[str], tx: Tx) -> None:
     made.append(await identity.make_sign_in_link(tx, who, USER_ID.read(id), identity.INVITATION_VALID_FOR))
 
 
-async def _deactivate(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _deactivate(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """End the account: sessions, tokens and pages. Form field: seen, what was said to need the person."""
     # What has come since the page was shown is asked about again.
     changes, seen = UserChanges(is_active=False), form.text("seen")
-    await incidents.update_person(tx, who, USER_ID.read(id), changes, confirmed=seen)
+    await incidents.update_person(tx, who, id, changes, confirmed=seen)
 
 
-async def _activate(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _activate(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Give the account back. No fields."""
-    await incidents.update_person(tx, who, USER_ID.read(id), UserChanges(is_active=True))
+    await incidents.update_person(tx, who, id, UserChanges(is_active=True))
 
 
 HANDLERS = [
     change_password,
     make_link,
-    *Actions("/people/{id:str}", show, needs=P.USER_MANAGE).handlers(
+    *Actions("/people/{id:str}", show, needs=P.USER_MANAGE, ids=USER_ID).handlers(
         Action("", _update, "Saved.", form="person-form", needs=Right.OWN),
         Action("deactivate", _deactivate, "Account deactivated."),
         Action("activate", _activate, "Account activated."),

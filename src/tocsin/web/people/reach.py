@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 from litestar import post
 from litestar.params import FromPath
@@ -81,9 +82,8 @@ async def _remove_method(who: Actor, id: str, method_id: str, form: Form, tx: Tx
     )
 
 
-async def _change_rules(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _change_rules(tx: Tx, who: Actor, user_id: UUID, form: Form) -> None:
     """Add a rule (do=add, urgency, method_id, after_minutes) or remove one (do=remove, rule_id)."""
-    user_id = USER_ID.read(id)
     match form.text("do"):
         case "add":
             await notifications.add_rule(tx, who, user_id=user_id, rule=_read_rule(form))
@@ -101,9 +101,8 @@ def _read_rule(form: Form) -> RuleDraft:
     return RuleDraft(Urgency(form.text("urgency")), minutes, form.id("method_id", METHOD_ID))
 
 
-async def _change_news(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _change_news(tx: Tx, who: Actor, user_id: UUID, form: Form) -> None:
     """Say what the person wants to be told of their pages. Form fields: tell, method_id, low_urgency (1)."""
-    user_id = USER_ID.read(id)
     must_manage(who, user_id)
     if form.text("tell") not in set(Tell):
         raise Invalid("tell", "Choose one of the list.")
@@ -113,17 +112,17 @@ async def _change_news(tx: Tx, who: Actor, id: str, form: Form) -> None:
         await telling.set_preference(tx, who, user_id=user_id, wish=wish)
 
 
-async def _send_test(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _send_test(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Send a page that changes nothing on every contact method, or on one. Form fields: form_id, method_id."""
     method_id = form.optional_id("method_id", METHOD_ID)
     if await forms.once(tx, who, form, "test", form.text("method_id")):
-        await notifications.send_test_page(tx, who, user_id=USER_ID.read(id), method_id=method_id)
+        await notifications.send_test_page(tx, who, user_id=id, method_id=method_id)
 
 
 HANDLERS = [
     add_method,
     remove_method,
-    *Actions("/people/{id:str}", show, needs=Right.OWN).handlers(
+    *Actions("/people/{id:str}", show, needs=Right.OWN, ids=USER_ID).handlers(
         Action("rules", _change_rules, form="rule-{urgency}"),
         Action("news", _change_news, "Saved."),
         Action("test", _send_test, "Test page sent.", form="test-page"),

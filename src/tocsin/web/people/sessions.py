@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from litestar import get
 
@@ -94,10 +95,10 @@ def device(user_agent: str) -> str:
     return browser or system or user_agent.partition("/")[0][:40] or "Unknown device"
 
 
-async def _end(tx: Tx, who: Actor, id: str, form: Form) -> str:
+async def _end(tx: Tx, who: Actor, id: UUID, form: Form) -> str:
     """End a session; one that has ended already is no error. No fields."""
     try:
-        await identity.revoke_session(tx, who, SESSION_ID.read(id))
+        await identity.revoke_session(tx, who, id)
     except NotFound:
         return ""
     return "Session ended."
@@ -110,7 +111,7 @@ async def _end_others(tx: Tx, who: Actor, _: str, form: Form) -> None:
 
 HANDLERS = [
     session_list,
-    *Actions("/sessions/{id:str}", _show, needs=Right.OWN, leads_to="/sessions").handlers(
+    *Actions("/sessions/{id:str}", _show, needs=Right.OWN, ids=SESSION_ID, leads_to="/sessions").handlers(
         Action("end", _end, form="end-{id}"),
     ),
     *Actions("/sessions", _show, needs=Right.OWN).handlers(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import ClassVar
+from uuid import UUID
 
 from litestar import get, post
 
@@ -110,15 +111,15 @@ async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
         made.append(secret)
 
 
-async def _revoke(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _revoke(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """End a token; one that has ended stays so. No fields."""
-    await identity.revoke_token(tx, who, TOKEN_ID.read(id))
+    await identity.revoke_token(tx, who, id)
 
 
 HANDLERS = [
     token_list,
     create,
-    *Actions("/tokens/{id:str}", _show, needs=Right.OWN, leads_to="/tokens").handlers(
+    *Actions("/tokens/{id:str}", _show, needs=Right.OWN, ids=TOKEN_ID, leads_to="/tokens").handlers(
         Action("revoke", _revoke, "Token revoked.", form="revoke-{id}"),
     ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
+from uuid import UUID
 
 from litestar import get, post
 
@@ -117,7 +118,7 @@ async def _create(who: Actor, form: Form, tx: Tx) -> None:
             await alerts.create_route(tx, who, _draft(form))
 
 
-async def _update(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _update(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Change a route. Form fields: name, condition, policy_id, is_enabled, version."""
     changes = RouteChanges(
         name=form.text("name"),
@@ -126,23 +127,23 @@ async def _update(tx: Tx, who: Actor, id: str, form: Form) -> None:
         is_enabled=form.text("is_enabled") == "1",
     )
     with forms.naming(_FIELDS):
-        await alerts.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=form.version())
+        await alerts.update_route(tx, who, id, changes, if_version=form.version())
 
 
-async def _move(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _move(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Try a route earlier or later. Form field `to`: up or down."""
-    await alerts.move_route(tx, who, ROUTE_ID.read(id), up=form.text("to") == "up")
+    await alerts.move_route(tx, who, id, up=form.text("to") == "up")
 
 
-async def _delete(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _delete(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Remove a route. No fields."""
-    await alerts.delete_route(tx, who, ROUTE_ID.read(id))
+    await alerts.delete_route(tx, who, id)
 
 
 HANDLERS = [
     route_list,
     create,
-    *Actions("/routes/{id:str}", _show, needs=P.ONCALL_MANAGE, leads_to="/routes").handlers(
+    *Actions("/routes/{id:str}", _show, needs=P.ONCALL_MANAGE, ids=ROUTE_ID, leads_to="/routes").handlers(
         Action("", _update, "Route saved.", form="edit-{id}"),
         Action("move", _move, form="{to}-{id}"),
         Action("delete", _delete, "Route deleted.", form="delete-{id}-dialog-form"),

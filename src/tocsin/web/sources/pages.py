@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from litestar import get
 from litestar.params import FromPath
@@ -279,35 +280,35 @@ def _signal(signal: RawSignal, touched: Sequence[source_queries.Touched]) -> Sig
     )
 
 
-async def _rename(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _rename(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Give a source another name. Form fields: name, version."""
     changes = alerts.SourceChanges(name=form.text("name"))
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
+    await alerts.update_source(tx, who, id, changes, if_version=form.version())
 
 
-async def _rotate(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _rotate(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Give a source a new secret. Form fields: version, form_id; a second press of the same page rotates once."""
-    if await forms.once(tx, who, form, "rotate", id):
-        await alerts.rotate_token(tx, who, SOURCE_ID.read(id), if_version=form.version())
+    if await forms.once(tx, who, form, "rotate", str(id)):
+        await alerts.rotate_token(tx, who, id, if_version=form.version())
 
 
-async def _close_stale(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _close_stale(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Say when open alerts of a source are stale. Form fields: close_after_hours (empty: never), version."""
     hours = form.optional_whole("close_after_hours", least=1, most=alerts.MOST_HOURS)
     changes = alerts.SourceChanges(close_after_hours=hours)
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
+    await alerts.update_source(tx, who, id, changes, if_version=form.version())
 
 
-async def _hold_down(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _hold_down(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Say how long what comes again pages nobody. Form fields: hold_down_minutes (empty: not at all), version."""
     minutes = form.optional_whole("hold_down_minutes", least=1, most=alerts.MOST_HELD_MINUTES)
     changes = alerts.SourceChanges(hold_down_minutes=minutes)
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), changes, if_version=form.version())
+    await alerts.update_source(tx, who, id, changes, if_version=form.version())
 
 
-async def _resolve_alerts(tx: Tx, who: Actor, id: str, form: Form) -> str:
+async def _resolve_alerts(tx: Tx, who: Actor, id: UUID, form: Form) -> str:
     """End what the source has left open. Form field: reason."""
-    return _told(await alerts.resolve_source_alerts(tx, who, SOURCE_ID.read(id), reason=form.text("reason")))
+    return _told(await alerts.resolve_source_alerts(tx, who, id, reason=form.text("reason")))
 
 
 def _told(ended: alerts.Ended) -> str:
@@ -315,26 +316,26 @@ def _told(ended: alerts.Ended) -> str:
     return f"{said} {alerts.at_most(ended.still_open)} still open." if ended.still_open else said
 
 
-async def _delete(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _delete(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Remove a source that nothing needs. No fields."""
-    await alerts.delete_source(tx, who, SOURCE_ID.read(id))
+    await alerts.delete_source(tx, who, id)
 
 
-async def _enable(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _enable(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Take signals again. No fields."""
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), alerts.SourceChanges(is_enabled=True))
+    await alerts.update_source(tx, who, id, alerts.SourceChanges(is_enabled=True))
 
 
-async def _disable(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _disable(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Open nothing any more (403); what ends its open alerts is still taken. No fields."""
-    await alerts.update_source(tx, who, SOURCE_ID.read(id), alerts.SourceChanges(is_enabled=False))
+    await alerts.update_source(tx, who, id, alerts.SourceChanges(is_enabled=False))
 
 
 HANDLERS = [
     source_list,
     *Actions("/sources", _show_list, needs=P.SOURCE_MANAGE).handlers(Action("", _create, form="new-source", once=True)),
     source_page,
-    *Actions("/sources/{id:str}", _show, needs=P.SOURCE_MANAGE).handlers(
+    *Actions("/sources/{id:str}", _show, needs=P.SOURCE_MANAGE, ids=SOURCE_ID).handlers(
         Action("", _rename, "Source renamed.", form="rename"),
         Action("rotate", _rotate, "The address is new.", form="rotate-dialog-form"),
         Action("stale", _close_stale, "Saved."),
