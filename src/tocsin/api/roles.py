@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from tocsin.api.base.body import Body
+from tocsin.api.base.body import Body, writes
 from tocsin.api.base.http import Time
 from tocsin.api.base.resource import Called, ForAll, Order, Resource, plainly
 from tocsin.db.engine import Tx
@@ -19,12 +19,9 @@ from tocsin.identity import service as identity
 from tocsin.identity.access import BUILT_IN, P, Permission
 from tocsin.identity.access_queries import permissions_of
 from tocsin.identity.model import CustomRole
-from tocsin.identity.service.roles import LONGEST_DESCRIPTION
 from tocsin.kit.clock import stamp
 
-Name = Annotated[str, msgspec.Meta(max_length=80)]
-Description = Annotated[str, msgspec.Meta(max_length=LONGEST_DESCRIPTION)]
-_MANY = len(Permission)
+Permissions = Annotated[list[Permission], msgspec.Meta(max_length=len(Permission))]
 
 
 class RoleOut(msgspec.Struct):
@@ -39,6 +36,7 @@ class RoleOut(msgspec.Struct):
     version: int | None
 
 
+@writes(identity.RoleChanges, require=["name"])
 class CreateRole(Body, kw_only=True):
     """A name that no other role has, and what it allows. The key is made of the name, and stays."""
 
@@ -46,18 +44,15 @@ class CreateRole(Body, kw_only=True):
         "name": "Night desk",
         "permissions": ["incident.view", "alert.view", "incident.declare", "incident.page"],
     }
-    name: Name
-    description: Description = ""
-    permissions: Annotated[list[Permission], msgspec.Meta(max_length=_MANY)]
+    permissions: Permissions
 
 
+@writes(identity.RoleChanges)
 class EditRole(Body, kw_only=True):
     """A merge patch: only the fields that are there change; `permissions` are all of them."""
 
     example: ClassVar[Mapping[str, Any]] = {"permissions": ["incident.view", "alert.view"]}
-    name: Name | msgspec.UnsetType = msgspec.UNSET
-    description: Description | msgspec.UnsetType = msgspec.UNSET
-    permissions: Annotated[list[Permission], msgspec.Meta(max_length=_MANY)] | msgspec.UnsetType = msgspec.UNSET
+    permissions: Permissions | msgspec.UnsetType = msgspec.UNSET
 
 
 def _built_in() -> list[RoleOut]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,9 +19,9 @@ from tocsin.identity import service as identity
 from tocsin.identity.access import BUILT_IN, MEANINGS, P, Permissions, Thing, thing_named
 from tocsin.identity.access_queries import permissions_of
 from tocsin.identity.model import GRANT_ID, TEAM_ID, USER_ID, Actor
-from tocsin.identity.service.roles import LONGEST_DESCRIPTION
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
+from tocsin.kit.changes import limits_of
 from tocsin.kit.errors import NotFound
 from tocsin.web.base import pages
 from tocsin.web.base.actions import Action, Actions, Made
@@ -79,7 +79,7 @@ class RolesScreen(ShellScreen):
     roles: list[RoleRow]
     permissions: list[Choice]
     may_make: bool
-    longest_description: int
+    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class RoleScreen(ShellScreen):
     role: RoleView
     permissions: list[Choice]
     may_edit: bool
-    longest_description: int
+    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ async def _show_list(
         ],
         permissions=_PERMISSIONS,
         may_make=who.may(P.ACCESS_MANAGE),
-        longest_description=LONGEST_DESCRIPTION,
+        limits=limits_of(identity.RoleChanges),
         refused=refused,
     )
     return pages.render(screen)
@@ -181,7 +181,7 @@ async def _show_role(
         role=view,
         permissions=_PERMISSIONS,
         may_edit=who.may(P.ACCESS_MANAGE) and not view.is_built_in,
-        longest_description=LONGEST_DESCRIPTION,
+        limits=limits_of(identity.RoleChanges),
         refused=refused,
     )
     return pages.render(screen)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+from uuid import UUID
 
 from litestar import get
 from litestar.params import FromPath
@@ -17,9 +18,9 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
-from tocsin.identity.service.teams import LONGEST_DESCRIPTION
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
+from tocsin.kit.changes import limits_of
 from tocsin.web.base import pages
 from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
@@ -90,7 +91,7 @@ class TeamsScreen(ShellScreen):
     in_use: int
     archived: int
     may_make: bool
-    longest_description: int
+    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ class TeamScreen(ShellScreen):
     people: list[Choice]
     roles: list[Choice]
     may_edit: bool
-    longest_description: int
+    limits: Mapping[str, int]
 
 
 @get("/teams", needs=P.USER_VIEW)
@@ -133,7 +134,7 @@ async def _show_list(
         in_use=sum(team.archived_at is None for team in found),
         archived=sum(team.archived_at is not None for team in found),
         may_make=who.may(P.TEAM_MANAGE),
-        longest_description=LONGEST_DESCRIPTION,
+        limits=limits_of(identity.TeamChanges),
         refused=refused,
     )
     return pages.render(screen)
@@ -188,7 +189,7 @@ async def _show(
             ),
             roles=[("", "No more than their role in the organisation"), *(role.choice for role in roles)],
             may_edit=may_edit,
-            longest_description=LONGEST_DESCRIPTION,
+            limits=limits_of(identity.TeamChanges),
             refused=refused,
         )
     return pages.render(screen)
@@ -220,37 +221,37 @@ def _incident(each: Incident) -> Owned:
     return Owned(path, each.reference, each.title, each.severity, each.status, each.is_private)
 
 
-async def _edit(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _edit(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Form fields: name, description, is_private, version."""
     changes = form.written(identity.TeamChanges)
-    await identity.update_team(tx, who, TEAM_ID.read(id), changes, if_version=form.version())
+    await identity.update_team(tx, who, id, changes, if_version=form.version())
 
 
-async def _add_members(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _add_members(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Take people in. Form fields: user_id (repeated), role (empty: no more than in the organisation)."""
     people = form.ids("user_id", USER_ID)
-    await identity.add_members(tx, who, TEAM_ID.read(id), dict.fromkeys(people, form.text("role") or None))
+    await identity.add_members(tx, who, id, dict.fromkeys(people, form.text("role") or None))
 
 
-async def _set_role(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _set_role(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Give a member another role in the team. Form fields: user_id, role (empty: none)."""
     member = form.id("user_id", USER_ID)
-    await identity.add_members(tx, who, TEAM_ID.read(id), {member: form.text("role") or None})
+    await identity.add_members(tx, who, id, {member: form.text("role") or None})
 
 
-async def _remove_member(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _remove_member(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Put a member out. Form field: user_id."""
-    await identity.remove_member(tx, who, TEAM_ID.read(id), form.id("user_id", USER_ID))
+    await identity.remove_member(tx, who, id, form.id("user_id", USER_ID))
 
 
-async def _archive(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _archive(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Offer it for nothing new. No fields."""
-    await identity.archive_team(tx, who, TEAM_ID.read(id))
+    await identity.archive_team(tx, who, id)
 
 
-async def _unarchive(tx: Tx, who: Actor, id: str, form: Form) -> None:
+async def _unarchive(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Offer it again. No fields."""
-    await identity.unarchive_team(tx, who, TEAM_ID.read(id))
+    await identity.unarchive_team(tx, who, id)
 
 
 HANDLERS = [
@@ -259,7 +260,7 @@ HANDLERS = [
         Action("", _create, "Team made. Add its people.", form="new-team", once=True)
     ),
     team_page,
-    *Actions("/teams/{id:str}", _show, needs=P.TEAM_MANAGE).handlers(
+    *Actions("/teams/{id:str}", _show, needs=P.TEAM_MANAGE, ids=TEAM_ID).handlers(
         Action("", _edit, "Team saved.", form="edit-team"),
         Action("members", _add_members, "Added.", form="add-members"),
         Action("members/role", _set_role, "Role saved.", form="role-{user_id}"),

@@ -51,7 +51,7 @@ F = TypeVar("F", bound=Mapping[str, Any])
 def writes(
     fields: type[Mapping[str, Any]], *, require: Sequence[str] = (), null_is_unset: bool = False
 ) -> Callable[[type[B]], type[B]]:
-    """Put the fields that a domain declares (a `TypedDict`) before those that a body has itself.
+    """Put the fields that a domain declares (a `TypedDict`) before those that a body has itself; a body's own counts.
 
     `require` names those that have to be there. `null_is_unset`: a null says nothing, where a merge patch would have to
     take something away; `written` leaves it out.
@@ -62,6 +62,7 @@ def writes(
         taken = [
             (name, kind) if name in require else (name, _optional(kind, null_is_unset), msgspec.UNSET)
             for name, kind in get_type_hints(fields, include_extras=True).items()
+            if name not in body.__annotations__
         ]
         said = {"__doc__": body.__doc__, "example": body.example, "refs": body.refs}
         made = msgspec.defstruct(
