@@ -122,6 +122,11 @@ def main() -> int:
     found, needless = dead()
     for item in found:
         print(f"{Path(item.filename).relative_to(ROOT)}:{item.first_lineno}: {item.message}")
+    if found:
+        print(
+            "Take it away, or use it: what only a test uses is dead. A column that only a constraint reads, and what a "
+            "library calls, stands in ALIVE (tools/dead_code.py) with the reason."
+        )
     for name in sorted(needless):
         print(f"tools/dead_code.py: {name} need not stand in ALIVE any more")
     return int(bool(found or needless))

@@ -30,13 +30,16 @@ _ATTRIBUTE = re.compile(
     r"\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))"
 )
 _MADE = re.compile(r"\{\{ (at|static)\([^{}]*\)[^{}]*\}\}(#\{\{ name \}\}|#mark)?$")
-# The one link that leads away: what a monitoring tool has sent with its alert.
-_ELSEWHERE = 'href="{{ href }}" rel="noopener noreferrer nofollow" target="_blank"'
+# What leads away, in the one macro that makes it (`ui.away`).
+_ELSEWHERE = 'href="{{ address }}" rel="noopener noreferrer nofollow" target="_blank"'
+# A name that a template gives a value to is no attribute.
+_SET = re.compile(r"\{%-?\s*set\s+\w+\s*=")
 
 
 def by_hand_in_template(text: str) -> Iterator[str]:
     """Yield every attribute that leads somewhere and is not made by `at` or `static`."""
     text = re.sub(r"\{#.*?#\}", "", text, flags=re.DOTALL).replace(_ELSEWHERE, "")
+    text = _SET.sub("", text)
     for found in _ATTRIBUTE.finditer(text):
         value = next(each for each in found.groups() if each is not None)
         # Nothing is what a macro is given when it shall lead nowhere.
@@ -90,20 +93,29 @@ def _is_base(node: ast.AST) -> bool:
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_what_leads_somewhere_in_a_template_is_made_by_at(path: Path) -> None:
     """F140."""
-    assert list(by_hand_in_template(path.read_text())) == []
+    by_hand = list(by_hand_in_template(path.read_text()))
+    assert by_hand == [], (
+        "Name a place of the site and have `at` write it, href=\"{{ at('/alerts/' ~ alert.id) }}\"; a file is written "
+        "by `static`, and what leads away from the site by `{% call ui.away(address) %}`."
+    )
 
 
 @pytest.mark.parametrize("path", [*SCRIPTS, *STYLES], ids=lambda path: path.name)
 def test_scripts_and_styles_know_no_place_of_the_host(path: Path) -> None:
     """F140."""
     read = by_hand_in_style if path.suffix == ".css" else by_hand_in_script
-    assert list(read(path.read_text())) == []
+    assert list(read(path.read_text())) == [], (
+        "Scripts take an address from an attribute that a template made by `at`; style sheets name files beside them."
+    )
 
 
 def test_code_puts_no_address_together() -> None:
     """F140: in one module only."""
     found = {path: list(by_hand_in_code(path.read_text())) for path in MODULES if path.name != "addresses.py"}
-    assert {path.relative_to(SOURCE).as_posix(): each for path, each in found.items() if each} == {}
+    by_hand = {path.relative_to(SOURCE).as_posix(): each for path, each in found.items() if each}
+    assert by_hand == {}, (
+        "Have it made by `at(base_url, place)` of `kit.addresses`, or by `pages.go` or `pages.address`."
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,6 +124,7 @@ def test_code_puts_no_address_together() -> None:
         (by_hand_in_template, '<a class="b" href="/alerts/{{ alert.id }}">'),
         (by_hand_in_template, '<a href="{{ url }}/x">'),
         (by_hand_in_template, '<a href="{{ url }}">'),
+        (by_hand_in_template, "{% set href = url %}<a href='{{ href }}'>"),
         (by_hand_in_template, "<form action='/x'>"),
         (by_hand_in_template, "<form action=/x>"),
         (by_hand_in_template, '<button formaction="/x">'),
@@ -138,6 +151,10 @@ def test_what_is_written_by_hand_is_found(read, text: str) -> None:  # pyright: 
     assert list(read(text))
 
 
+def test_a_name_of_a_template_is_no_address() -> None:
+    assert list(by_hand_in_template("{%- set href = link.address %}{% set action='x' %}{{ ui.away(href) }}")) == []
+
+
 def test_only_one_place_says_where_to_go() -> None:
     """F140: the border looks at the headers; who writes them by a way of their own must know of it."""
     found = {
@@ -150,7 +167,9 @@ def test_only_one_place_says_where_to_go() -> None:
         )
     }
     # An answer is kept, and given a second time, as the site has written it.
-    assert found == {"edge/below.py", "web/base/pages.py", "api/base/idempotency.py"}
+    assert found == {"edge/below.py", "web/base/pages.py", "api/base/idempotency.py"}, (
+        "Lead on by `pages.go`; the API names a place in `Location` or `Link`, which `edge.below` gives their path."
+    )
 
 
 def test_no_installation_stands_below_a_place_of_the_site() -> None:
@@ -158,5 +177,6 @@ def test_no_installation_stands_below_a_place_of_the_site() -> None:
     first = {route.path.strip("/").partition("/")[0] for route in make_site().routes}
     places = {each for each in first if each and "{" not in each} | {"in", "compat"}
     assert places == settings.OWN_PLACES, (
-        "Name each in `OWN_PLACES` (settings/values.py): no installation may be there."
+        "Name each in `OWN_PLACES` (settings/values.py), and a new one in CHANGELOG.md: an installation that is there "
+        "has to move. A page below a place that there is, such as /organisation, needs neither."
     )

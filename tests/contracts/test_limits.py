@@ -50,7 +50,8 @@ IN_FORMS = [
     ("incidents/_composer.html", "body", comments.COMMENT_LIMIT),
     ("incidents/comment.html", "body", comments.COMMENT_LIMIT),
 ]
-# What is called something: the form, and the body of the API that names the same thing.
+# What is called something: the form, and the body of the API that names the same thing. A form that has its limits from
+# the declaration (`limits_of`, as those of teams and roles) need not stand here.
 NAMES = [
     ("sources/sources.html", "CreateSource"),
     ("sources/source.html", "EditSource"),
@@ -72,7 +73,9 @@ async def schemas(world: World) -> dict[str, Any]:
 async def test_the_openapi_document_names_the_limits_of_the_rules(schemas: dict[str, Any]) -> None:
     """F120: a client that keeps to the document is not refused for the length of what it sends."""
     said = {(name, field): _limit(schemas[name]["properties"][field]) for name, field, _ in IN_OPENAPI}
-    assert said == {(name, field): limit for name, field, limit in IN_OPENAPI}
+    assert said == {(name, field): limit for name, field, limit in IN_OPENAPI}, (
+        "Give the field of the body, or of what it `writes`, a `Meta(max_length=…)` with the limit of the rules."
+    )
 
 
 def _limit(schema: dict[str, Any]) -> int | None:
@@ -83,7 +86,7 @@ def _limit(schema: dict[str, Any]) -> int | None:
 @pytest.mark.parametrize(("form", "field", "limit"), IN_FORMS)
 def test_a_form_lets_people_write_what_the_rules_take(form: str, field: str, limit: int) -> None:
     """F012, F031: neither less, nor so much that it is refused afterwards."""
-    assert _lengths(form, field) == {limit}
+    assert _lengths(form, field) == {limit}, f"The field {field} of {form} needs `'maxlength': {limit}` in its `attrs`."
 
 
 def _lengths(form: str, field: str) -> set[int]:
@@ -95,7 +98,8 @@ def _lengths(form: str, field: str) -> set[int]:
 async def test_a_name_may_be_as_long_on_a_page_as_through_the_api(schemas: dict[str, Any]) -> None:
     """F120: of sources, routes, policies, people and tokens."""
     for form, body in NAMES:
-        assert _lengths(form, "name") == {_limit(schemas[body]["properties"]["name"])}, form
+        limit = _limit(schemas[body]["properties"]["name"])
+        assert _lengths(form, "name") == {limit}, f"The name in {form} needs `'maxlength': {limit}`, as in {body}."
 
 
 async def test_every_limit_of_an_incidents_bodies_is_looked_at(schemas: dict[str, Any]) -> None:
@@ -105,4 +109,4 @@ async def test_every_limit_of_an_incidents_bodies_is_looked_at(schemas: dict[str
     found = {
         (name, field) for name in bodies for field, schema in schemas[name]["properties"].items() if _limit(schema)
     }
-    assert found == looked_at
+    assert found == looked_at, "Add it to `IN_OPENAPI`, or take from there what is gone."

@@ -37,7 +37,11 @@ document.addEventListener("htmx:sse:after:connection", () => {
 async def somebody(
     browser: Browser, base: str, *, width: int = 1440, javascript: bool = True, **options: Any
 ) -> AsyncIterator[Page]:
-    """A browser context of their own. At the end nothing may have been said to the console: CSP, errors, warnings."""
+    """A browser context of their own. At the end nothing may have been said to the console: CSP, errors, warnings.
+
+    A picture is taken by `page.screenshot(caret="initial")`: without that Playwright writes a style into the page, to
+    hide the caret, and the browser complains that the CSP forbids it.
+    """
     looks: dict[str, Any] = {"viewport": {"width": width, "height": 900}}
     if width < 860:
         looks = {"viewport": {"width": width, "height": 844}, "is_mobile": True, "has_touch": True}
