@@ -15,7 +15,7 @@ from tocsin.api.base.body import Body, naming
 from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Confirm, Id, Listing, Time, answer
 from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
-from tocsin.api.base.resource import AskedBy, ForAll, Order, Resource, plainly
+from tocsin.api.base.resource import AskedBy, ForAll, Order, Resource, copying, plainly
 from tocsin.api.shapes.deliveries import LAST_DELIVERY_FIRST, DeliveryOut, write_deliveries, write_delivery
 from tocsin.api.shapes.people import RoleKey, theirs
 from tocsin.db.engine import Tx
@@ -116,10 +116,6 @@ class SendTestPage(Body, kw_only=True):
     contact_method_id: str | None = None
 
 
-def _write(user: User) -> UserOut:
-    return copied(UserOut, user, USER_ID)
-
-
 def _rule(rule: NotificationRule) -> RuleOut:
     return RuleOut(Urgency(rule.urgency), rule.delay_minutes, METHOD_ID.write(rule.contact_method_id))
 
@@ -137,7 +133,7 @@ async def _edit(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, *, conf
 async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPassword]) -> Response[UserOut]:
     """Set the password; the person's other sessions end, tokens stay. 429 after several wrong current passwords."""
     user = await identity.set_password(context.db, who, USER_ID.read(id), data.password, data.current)
-    return answer(_write(user), version=user.version)
+    return answer(copied(UserOut, user, USER_ID), version=user.version)
 
 
 async def _rules(tx: Tx, who: Actor, user_id: UUID, **place: Any) -> list[NotificationRule]:
@@ -170,7 +166,9 @@ async def _deliveries(tx: Tx, who: Actor, user_id: UUID, **place: Any) -> list[t
     return await contact.deliveries(tx, user_id=user_id, **place)
 
 
-USERS = Resource("/users", USER_ID, UserOut, plainly(_write), view=P.USER_VIEW, manage=P.USER_MANAGE, tag="people")
+USERS = Resource(
+    "/users", USER_ID, UserOut, copying(UserOut, USER_ID), view=P.USER_VIEW, manage=P.USER_MANAGE, tag="people"
+)
 ROUTER = USERS.router(
     USERS.list(
         ForAll(queries.users),

@@ -15,10 +15,10 @@ from tocsin.db.engine import Tx
 from tocsin.edge.cursors import read_place
 from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity import access_queries as queries
-from tocsin.identity import service as identity
 from tocsin.identity.access import BUILT_IN, P, Permission
 from tocsin.identity.access_queries import permissions_of
 from tocsin.identity.model import CustomRole
+from tocsin.identity.service import roles
 from tocsin.kit.clock import stamp
 
 Permissions = Annotated[list[Permission], msgspec.Meta(max_length=len(Permission))]
@@ -36,7 +36,7 @@ class RoleOut(msgspec.Struct):
     version: int | None
 
 
-@writes(identity.RoleChanges, require=["name"])
+@writes(roles.RoleChanges, require=["name"])
 class CreateRole(Body, kw_only=True):
     """A name that no other role has, and what it allows. The key is made of the name, and stays."""
 
@@ -47,7 +47,7 @@ class CreateRole(Body, kw_only=True):
     permissions: Permissions
 
 
-@writes(identity.RoleChanges)
+@writes(roles.RoleChanges)
 class EditRole(Body, kw_only=True):
     """A merge patch: only the fields that are there change; `permissions` are all of them."""
 
@@ -100,13 +100,13 @@ ROUTER = ROLES.router(
     ROLES.list(
         ForAll(_roles), "List all roles: the built-in ones, and then the organisation's own by name (100 at most)."
     ),
-    ROLES.create(CreateRole, identity.create_role, "Make a role that may do no more than one may oneself."),
+    ROLES.create(CreateRole, roles.create_role, "Make a role that may do no more than one may oneself."),
     ROLES.get(ForAll(_role), "Show one role, by its key."),
     ROLES.edit(
         EditRole,
-        identity.RoleChanges,
-        identity.update_role,
+        roles.RoleChanges,
+        roles.update_role,
         "Change a role of one's own (JSON merge patch), and what everybody who has it may do from now on.",
     ),
-    ROLES.delete(identity.delete_role, "Delete a role that nobody has; 409 says who does."),
+    ROLES.delete(roles.delete_role, "Delete a role that nobody has; 409 says who does."),
 )

@@ -16,10 +16,9 @@ from tocsin.api.shapes.people import RoleKey
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.identity import queries
-from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
-from tocsin.identity.service.teams import MOST_MEMBERS, Members, TeamChanges
+from tocsin.identity.service import teams
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import IdKind
 
@@ -52,19 +51,21 @@ class Member(msgspec.Struct, forbid_unknown_fields=True):
     role: RoleKey | None = None
 
 
-@writes(TeamChanges, require=["name"])
+@writes(teams.TeamChanges, require=["name"])
 class CreateTeam(Body, kw_only=True):
     """A name that no other team has, and the first members: by their ids, or with roles."""
 
     refs: ClassVar[Mapping[str, IdKind]] = {"member_ids": USER_ID}
     example: ClassVar[Mapping[str, Any]] = {"name": "Payments", "member_ids": ["usr_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
-    member_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)] = msgspec.field(default_factory=list[str])
-    members: Annotated[list[Member], msgspec.Meta(max_length=MOST_MEMBERS)] = msgspec.field(
+    member_ids: Annotated[list[str], msgspec.Meta(max_length=teams.MOST_MEMBERS)] = msgspec.field(
+        default_factory=list[str]
+    )
+    members: Annotated[list[Member], msgspec.Meta(max_length=teams.MOST_MEMBERS)] = msgspec.field(
         default_factory=list[Member]
     )
 
 
-@writes(TeamChanges)
+@writes(teams.TeamChanges)
 class EditTeam(Body, kw_only=True):
     """A merge patch: only the fields that are there change."""
 
@@ -78,8 +79,8 @@ class SetMembers(Body, kw_only=True):
         "members": [{"user_id": "usr_06b6fyrfa9xsgs9xe3vxkm3j3m", "role": "responder"}]
     }
     refs: ClassVar[Mapping[str, IdKind]] = {"member_ids": USER_ID}
-    member_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
-    members: Annotated[list[Member], msgspec.Meta(max_length=MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
+    member_ids: Annotated[list[str], msgspec.Meta(max_length=teams.MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
+    members: Annotated[list[Member], msgspec.Meta(max_length=teams.MOST_MEMBERS)] | msgspec.UnsetType = msgspec.UNSET
 
 
 def _with_roles(members: Sequence[Member]) -> dict[UUID, str | None]:
@@ -101,8 +102,8 @@ async def _write_all(tx: Tx, _context: Context, _who: Actor, rows: Sequence[Team
 
 
 async def _create(tx: Tx, who: Actor, *, member_ids: Sequence[UUID], members: Sequence[Member], **fields: Any) -> Team:
-    wanted: Members = dict.fromkeys(member_ids) | _with_roles(members)
-    return await identity.create_team(tx, who, members=wanted, **fields)
+    wanted: teams.Members = dict.fromkeys(member_ids) | _with_roles(members)
+    return await teams.create_team(tx, who, members=wanted, **fields)
 
 
 async def _set_members(
@@ -117,7 +118,7 @@ async def _set_members(
     wanted = member_ids if members is None else _with_roles(members)
     if wanted is None or (members is not None and member_ids is not None):
         raise Invalid("members", "Give either `members` or `member_ids`.", code="required")
-    return await identity.update_members(tx, who, id, wanted, if_version=if_version)
+    return await teams.update_members(tx, who, id, wanted, if_version=if_version)
 
 
 TEAMS = Resource("/teams", TEAM_ID, TeamOut, _write_all, view=P.USER_VIEW, manage=P.TEAM_MANAGE, tag="people")
@@ -129,12 +130,12 @@ ROUTER = TEAMS.router(
     TEAMS.get(queries.team, "Show one team."),
     TEAMS.edit(
         EditTeam,
-        identity.TeamChanges,
-        identity.update_team,
+        teams.TeamChanges,
+        teams.update_team,
         "Rename or describe a team, or make it private or open (JSON merge patch).",
     ),
-    TEAMS.action("archive", identity.archive_team, "Offer the team for nothing new. What it owns stays its own."),
-    TEAMS.action("unarchive", identity.unarchive_team, "Offer the team again."),
+    TEAMS.action("archive", teams.archive_team, "Offer the team for nothing new. What it owns stays its own."),
+    TEAMS.action("unarchive", teams.unarchive_team, "Offer the team again."),
     TEAMS.replace(
         "members", SetMembers, _set_members, "Make exactly these people the team's members.", name="set_team_members"
     ),

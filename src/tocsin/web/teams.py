@@ -15,9 +15,9 @@ from tocsin.alerts.model import SOURCE_ID
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries
-from tocsin.identity import service as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor, Team, User
+from tocsin.identity.service import teams
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.kit.changes import limits_of
@@ -134,7 +134,7 @@ async def _show_list(
         in_use=sum(team.archived_at is None for team in found),
         archived=sum(team.archived_at is not None for team in found),
         may_make=who.may(P.TEAM_MANAGE),
-        limits=limits_of(identity.TeamChanges),
+        limits=limits_of(teams.TeamChanges),
         refused=refused,
     )
     return pages.render(screen)
@@ -148,7 +148,7 @@ def _row(team: Team, members: list[str]) -> TeamRow:
 
 async def _create(tx: Tx, who: Actor, _: str, form: Form) -> Made:
     """Make a team. Form fields: name, description, is_private, form_id."""
-    return Made(TEAM_ID.page((await identity.create_team(tx, who, **form.written(identity.TeamChanges))).id))
+    return Made(TEAM_ID.page((await teams.create_team(tx, who, **form.written(teams.TeamChanges))).id))
 
 
 @get("/teams/{id:str}", needs=P.USER_VIEW)
@@ -189,7 +189,7 @@ async def _show(
             ),
             roles=[("", "No more than their role in the organisation"), *(role.choice for role in roles)],
             may_edit=may_edit,
-            limits=limits_of(identity.TeamChanges),
+            limits=limits_of(teams.TeamChanges),
             refused=refused,
         )
     return pages.render(screen)
@@ -223,35 +223,35 @@ def _incident(each: Incident) -> Owned:
 
 async def _edit(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Form fields: name, description, is_private, version."""
-    changes = form.written(identity.TeamChanges)
-    await identity.update_team(tx, who, id, changes, if_version=form.version())
+    changes = form.written(teams.TeamChanges)
+    await teams.update_team(tx, who, id, changes, if_version=form.version())
 
 
 async def _add_members(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Take people in. Form fields: user_id (repeated), role (empty: no more than in the organisation)."""
     people = form.ids("user_id", USER_ID)
-    await identity.add_members(tx, who, id, dict.fromkeys(people, form.text("role") or None))
+    await teams.add_members(tx, who, id, dict.fromkeys(people, form.text("role") or None))
 
 
 async def _set_role(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Give a member another role in the team. Form fields: user_id, role (empty: none)."""
     member = form.id("user_id", USER_ID)
-    await identity.add_members(tx, who, id, {member: form.text("role") or None})
+    await teams.add_members(tx, who, id, {member: form.text("role") or None})
 
 
 async def _remove_member(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Put a member out. Form field: user_id."""
-    await identity.remove_member(tx, who, id, form.id("user_id", USER_ID))
+    await teams.remove_member(tx, who, id, form.id("user_id", USER_ID))
 
 
 async def _archive(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Offer it for nothing new. No fields."""
-    await identity.archive_team(tx, who, id)
+    await teams.archive_team(tx, who, id)
 
 
 async def _unarchive(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     """Offer it again. No fields."""
-    await identity.unarchive_team(tx, who, id)
+    await teams.unarchive_team(tx, who, id)
 
 
 HANDLERS = [

@@ -22,6 +22,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
 from tocsin.api.base.body import Body, NoBody, ids_in, naming
+from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Cursor, Id, IfMatch, Limit, Listing, answer, listing, read_if_match
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -51,6 +52,11 @@ def plainly(write: Callable[[Row], Out]) -> Write[Row, Out]:
         return [write(row) for row in rows]
 
     return write_all
+
+
+def copying(out: type[Out], ids: IdKind) -> Write[Any, Out]:
+    """Write each row as it is, for everybody alike: a field is the attribute of its name (`copied`)."""
+    return plainly(lambda row: copied(out, row, ids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""What can be done with people and credentials, one module per subject; callers import this package only."""
+"""What can be done with people and credentials, one module per subject.
+
+What several areas call is named here. The pages and the API of one subject import its module
+(`from tocsin.identity.service import teams`).
+"""
 
 from tocsin.identity.service.idempotency import (
     Stored,
