@@ -262,7 +262,10 @@ def test_a_handler_calls_one_use_case() -> None:
         for name, (found, is_changing) in counted.items()
         if found != _EXCEPTIONS.get(name, (int(is_changing), ""))[0]
     }
-    assert wrong == {}, "handlers by how many use cases they call"
+    assert wrong == {}, (
+        "Handlers by how many use cases they call: what changes something calls one, what shows something calls none. "
+        "Make one use case of two, or one that checks who may; what is right otherwise stands in `_EXCEPTIONS`."
+    )
     assert sum(is_changing for _, is_changing in counted.values()) > 100
 
 
@@ -274,7 +277,7 @@ def test_a_handler_that_changes_something_is_read_at_a_glance() -> None:
         for module, name, is_changing in _handlers(surfaces)
         if is_changing and (number := _statements(surfaces[module].functions[name])) > _LONGEST
     }
-    assert long == {}
+    assert long == {}, f"More than {_LONGEST} statements: move what decides into the use case."
 
 
 def _statements(function: ast.AST) -> int:

@@ -40,7 +40,8 @@ def _differences(connection: Connection) -> list[Any]:
 @pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 async def test_models_and_migrations_agree(db: Database) -> None:
     async with db.engine.connect() as connection:
-        assert await connection.run_sync(_differences) == []
+        found = await connection.run_sync(_differences)
+    assert found == [], "Write a revision that does what the models say, or correct the one that does not: see above."
 
 
 _CHECKS = """
@@ -63,7 +64,7 @@ async def test_every_check_of_a_model_is_in_the_database(db: Database) -> None:
     }
     async with db.engine.connect() as connection:
         stored = {(row[0], row[1]): _words(row[2]) for row in (await connection.execute(text(_CHECKS))).all()}
-    assert written == stored
+    assert written == stored, "Change the constraint in a revision as the model has it, by its whole name."
 
 
 def test_migrations_go_forward_only() -> None:

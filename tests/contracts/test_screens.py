@@ -248,12 +248,14 @@ def _misread(templates: Environment, screens: Collection[type[Screen]]) -> list[
 
 def test_a_screen_has_what_its_template_takes_and_nothing_else() -> None:
     """Whatever a template extends, includes and imports belongs to it."""
-    assert _names_that_differ(_ENVIRONMENT, _screens()) == []
+    assert _names_that_differ(_ENVIRONMENT, _screens()) == [], (
+        "Give the screen a field for each name that its template, or what that includes, takes, and no other."
+    )
 
 
 def test_each_template_has_a_screen_or_is_a_part_of_one_that_has() -> None:
     """What nobody renders and nobody includes is dead."""
-    assert _templates_without_a_screen(_ENVIRONMENT, _screens()) == []
+    assert _templates_without_a_screen(_ENVIRONMENT, _screens()) == [], "Name it in a screen, include it, or remove it."
 
 
 def test_each_screen_has_a_template_of_its_own() -> None:
@@ -267,12 +269,13 @@ def test_each_template_says_which_screen_it_is_given() -> None:
     said = {
         each.template: f"Context: `{each.__name__}` in {each.__module__.replace('.', '/')}.py." for each in _screens()
     }
-    assert [name for name, words in said.items() if words.replace("in tocsin/", "in ") not in _source(name)] == []
+    silent = [name for name, words in said.items() if words.replace("in tocsin/", "in ") not in _source(name)]
+    assert silent == [], "Say “Context: `TeamScreen` in web/teams.py.” in the comment at the head, of its own screen."
 
 
 def test_what_templates_read_of_a_value_is_there() -> None:
     """A name that is written wrongly fails here, and not on the way through the page that no test takes."""
-    assert _misread(_ENVIRONMENT, _screens()) == []
+    assert _misread(_ENVIRONMENT, _screens()) == [], "The type of what a screen gives has no such name."
 
 
 def test_what_stands_around_pages_is_used() -> None:

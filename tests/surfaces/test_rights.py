@@ -69,7 +69,7 @@ def test_every_route_states_what_it_needs(site: Litestar) -> None:
         and not route.path_format.startswith(_OPEN)
         and (route.path_format, method.lower()) not in stated
     ]
-    assert missing == []
+    assert missing == [], "State `needs=P.…` or `needs=Right.…` beside the path."
     assert {path for path, _ in stated if path.startswith("/api/")}, "the API is among them"
 
 
@@ -205,7 +205,13 @@ async def test_each_operation_refuses_whoever_has_its_right_nowhere(
                 wrong.append(called)
         if is_done and method != "get" and await _record(api) == before:
             unrecorded.add(f"{method} {template}")
-    assert wrong == [], "\n".join(wrong)
+    assert wrong == [], "\n".join(
+        [
+            *wrong,
+            "403 is asked for of whoever lacks the right that the handler states: have the use case ask for the same, "
+            "`who.must(…)`. An administrator has to get through: have `stage` make what the path and the body name.",
+        ]
+    )
     if is_guarded:
         assert unrecorded == _UNRECORDED.keys(), "What changes something emits an event, or stands in `_UNRECORDED`."
 
