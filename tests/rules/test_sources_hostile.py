@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.alerts.sources import ADAPTERS
-from tocsin.alerts.sources.base import Parsed, as_text, hash_of
+from tocsin.alerts.sources.base import Parsed, Sample, as_text, hash_of
 from tocsin.kit.errors import Invalid, Unreadable
 
 KEY = b"k" * 32
@@ -21,6 +23,21 @@ GOOD: dict[str, bytes] = {
     "pagerduty": b'{"routing_key":"' + KEY + b'","event_action":"trigger","dedup_key":"f","more":"@","payload":'
     b'{"summary":"s @","source":"@ x","severity":"error","custom_details":{"x":"@"}}}',
 }
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+@pytest.mark.parametrize(("severity", "level"), [("critical", 1), ("warning", 3)])
+def test_what_is_sent_to_try_a_source_is_one_problem(
+    kind: str, severity: Literal["critical", "warning"], level: int
+) -> None:
+    """F063: with its title and severity, the same again under its key, and by the credential where that is in it."""
+    problem = Sample("Test alert “1”", severity, "try-1", KEY.decode(), datetime(2026, 11, 28, tzinfo=UTC))
+    body = json.dumps(ADAPTERS[kind].sample(problem)).encode()
+    parsed, again = (ADAPTERS[kind].parse(body, {}) for _ in range(2))
+    (signal,) = parsed.signals
+    assert (signal.title, signal.severity) == (problem.title, level)
+    assert signal.dedup_key == again.signals[0].dedup_key
+    assert parsed.routing_key in ("", KEY.decode()) and not parsed.rejected
 
 
 def read(kind: str, body: bytes) -> Parsed | None:

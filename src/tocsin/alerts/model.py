@@ -66,7 +66,6 @@ class AlertSource(OwnedByTeams, Record):
 
     __tablename__ = "alert_source"
     __table_args__ = (
-        CheckConstraint(one_of("kind", SourceKind), name="kind"),
         CheckConstraint("close_after_hours BETWEEN 1 AND 8760", name="close_after"),
         CheckConstraint("hold_down_minutes BETWEEN 1 AND 1440", name="hold_down"),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Literal
 
+from tocsin.events import vocabulary
 from tocsin.events.base import Change, Event
 from tocsin.events.vocabulary import Tone
 
@@ -38,7 +39,6 @@ class By:
 Words = Mapping[type[Event], Callable[[Any, By], Line]]
 Reasons = Mapping[type[Event], Callable[[Any], str]]
 
-_CHANNELS: Mapping[str, str] = {"email": "e-mail", "sms": "SMS", "voice": "phone", "webhook": "webhook"}
 _FIELDS: Mapping[str, str] = {
     "started_at": "start",
     "native_severity": "source’s word for it",
@@ -73,13 +73,13 @@ def channel(kind: str) -> str:
     """Name a channel at the beginning of a sentence."""
     if kind == "console":
         return "The page on the console"
-    word = _CHANNELS.get(kind, plain(kind)) or "message"
+    word = vocabulary.channel(kind)[0] or "message"
     return f"The {word}" if word == "message" else word[0].upper() + word[1:]
 
 
 def by_channels(kinds: Iterable[str]) -> str:
     """Say ` by e-mail and webhook`; nothing without a channel."""
-    words = [_CHANNELS.get(kind, plain(kind)) for kind in dict.fromkeys(kinds)]
+    words = [vocabulary.channel(kind)[0] for kind in dict.fromkeys(kinds)]
     return f" by {listed(words)}" if words else ""
 
 

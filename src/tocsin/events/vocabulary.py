@@ -45,6 +45,16 @@ STATUSES: Mapping[str, Word] = MappingProxyType(
         "cancelled": Word("Cancelled", "slate", "st-cancelled"),
     }
 )
+# Of the ways to reach a person: what they are called in a sentence, and the icon that they have.
+CHANNELS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "email": ("e-mail", "mail"),
+        "sms": ("SMS", "message-square"),
+        "voice": ("phone", "phone"),
+        "webhook": ("webhook", "webhook"),
+        "console": ("console", "monitor"),
+    }
+)
 # Of people in the organisation, and whom each role is for.
 BUILT_IN_ROLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -67,6 +77,11 @@ def severity(number: int) -> str:
 def called_alert(number: int) -> str:
     """Return what people call an alert: `ALR-31`."""
     return f"ALR-{number}"
+
+
+def channel(kind: str) -> tuple[str, str]:
+    """Return the word and the icon of a channel, plain ones for one that only a newer version has."""
+    return CHANNELS.get(kind) or (kind.replace("_", " "), "bell")
 
 
 def status(value: str) -> Word:

@@ -15,7 +15,8 @@ from tocsin.alerts.service.by_hand import end
 from tocsin.alerts.service.holding import lets_go
 from tocsin.alerts.service.returning import may_come_back
 from tocsin.alerts.service.routing import routing_jobs
-from tocsin.alerts.sources.samples import sample
+from tocsin.alerts.sources import ADAPTERS
+from tocsin.alerts.sources.base import Sample
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
@@ -160,8 +161,8 @@ async def sample_signal(tx: Tx, who: Actor, id: UUID) -> tuple[AlertSource, byte
     if not source.is_enabled:
         raise Conflict("This source is switched off. Switch it on before you test it.", code="source.disabled")
     title, key = f"Test alert from {source.name}", f"tocsin-test-{new_id().hex}"
-    body = sample(SourceKind(source.kind), title=title, token=source.token, key=key, at=tx.now)
-    return source, msgspec.json.encode(body)
+    problem = Sample(title, "warning", key, source.token, tx.now)
+    return source, msgspec.json.encode(ADAPTERS[source.kind].sample(problem))
 
 
 async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list[Change]) -> None:

@@ -34,6 +34,7 @@ from tocsin.alerts.sources.base import (
     Object,
     Parsed,
     RejectedItem,
+    Sample,
     Signal,
     WebhookAnswers,
     as_key,
@@ -56,7 +57,9 @@ from tocsin.alerts.sources.base import (
 )
 from tocsin.alerts.sources.grafana_legacy import is_legacy, read_legacy
 from tocsin.alerts.sources.states import action_of
+from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Invalid
+from tocsin.kit.record import JsonObject
 from tocsin.kit.text import finite, storable, truncate
 
 
@@ -94,6 +97,17 @@ class Alertmanager(WebhookAnswers):
 
     kind: str = "alertmanager"
     label: str = "Prometheus Alertmanager"
+
+    def sample(self, problem: Sample) -> JsonObject:
+        """Write a group of one alert."""
+        alert = {
+            "status": "firing",
+            "labels": {"alertname": "TocsinTest", "severity": problem.severity},
+            "annotations": {"summary": problem.title},
+            "startsAt": stamp(problem.at),
+            "fingerprint": problem.key,
+        }
+        return {"version": "4", "status": "firing", "receiver": "tocsin", "alerts": [alert]}
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
         """Read a group of alerts. An empty group is fine and holds no signals."""

@@ -16,6 +16,7 @@ from typing import Literal, Protocol, cast
 import msgspec
 
 from tocsin.kit.errors import FieldError, Invalid, Problem, TooMany, Unavailable, Unreadable
+from tocsin.kit.record import JsonObject
 from tocsin.kit.text import is_blank, sha256_hex, storable, storable_json, truncate
 
 MAX_KEY = 255
@@ -101,6 +102,20 @@ class Parsed:
         return replace(self, signals=tuple(s for s in self.signals if s.action is not Action.TRIGGER))
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A problem that nobody has: its title, how bad it is, and the key by which it is told from those there are.
+
+    `token` is the credential of the source, for formats that carry it in the body.
+    """
+
+    title: str
+    severity: Literal["critical", "warning"]
+    key: str
+    token: str
+    at: datetime
+
+
 class Adapter(Protocol):
     """Reads one vendor's format and answers as that vendor's senders expect."""
 
@@ -128,6 +143,10 @@ class Adapter(Protocol):
         What is refused is kept with its source, and this finds the source. It reads the body anew, so it is not for
         what `parse` has read.
         """
+        ...
+
+    def sample(self, problem: Sample) -> JsonObject:
+        """Write the body by which the tool would say that a problem begins, so that people can try a source."""
         ...
 
     def accepted(self, parsed: Parsed) -> tuple[int, bytes]:

@@ -48,6 +48,7 @@ from tocsin.alerts.sources.base import (
     Link,
     Object,
     Parsed,
+    Sample,
     Signal,
     WebhookAnswers,
     as_key,
@@ -69,6 +70,7 @@ from tocsin.alerts.sources.base import (
 from tocsin.alerts.sources.dialects import in_generic_words
 from tocsin.alerts.sources.states import action_of, marked
 from tocsin.kit.errors import Invalid, Unreadable
+from tocsin.kit.record import JsonObject
 from tocsin.kit.text import finite, is_blank, truncate
 
 _DECODER = msgspec.json.Decoder(float_hook=finite)
@@ -96,6 +98,10 @@ class Generic(WebhookAnswers):
 
     kind: str = "generic"
     label: str = "Generic webhook"
+
+    def sample(self, problem: Sample) -> JsonObject:
+        """Write one object."""
+        return {"title": problem.title, "status": "firing", "key": problem.key, "severity": problem.severity}
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
         """Read one object or an array of objects."""

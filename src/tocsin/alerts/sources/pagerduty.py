@@ -35,6 +35,7 @@ from tocsin.alerts.sources.base import (
     Link,
     Object,
     Parsed,
+    Sample,
     Signal,
     Urgency,
     as_key,
@@ -55,6 +56,7 @@ from tocsin.alerts.sources.base import (
 )
 from tocsin.kit.clock import utc_now
 from tocsin.kit.errors import FieldError, Invalid, Problem, TooLarge, TooMany, Unavailable, Unreadable, WrongType
+from tocsin.kit.record import JsonObject
 from tocsin.kit.text import finite, storable, truncate
 
 ROUTING_KEY_LENGTH = 32
@@ -108,6 +110,16 @@ class PagerDuty:
 
     kind: str = "pagerduty"
     label: str = "PagerDuty Events API v2"
+
+    def sample(self, problem: Sample) -> JsonObject:
+        """Write a trigger event."""
+        payload = {"summary": problem.title, "source": "tocsin", "severity": problem.severity}
+        return {
+            "routing_key": problem.token,
+            "event_action": "trigger",
+            "dedup_key": problem.key,
+            "payload": payload,
+        }
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
         """Read one event; the caller finds the source by `Parsed.routing_key`."""

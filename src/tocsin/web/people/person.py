@@ -12,6 +12,7 @@ from litestar import get
 from litestar.params import FromPath
 
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events import vocabulary
 from tocsin.identity import queries
 from tocsin.identity.access import P
 from tocsin.identity.accounts import SHORTEST_PASSWORD
@@ -49,7 +50,6 @@ _TOLD: list[Choice] = [
     (Tell.NONE.value, "Nothing"),
 ]
 QUIETEST = "quietest"
-_ICONS: Mapping[str, str] = {"email": "mail", "webhook": "webhook", "console": "monitor"}
 _ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
 
 
@@ -220,7 +220,7 @@ def _zones(own: str) -> list[tuple[str, str]]:
 
 def _method(context: Context, method: ContactMethod, may: May, known: Condition) -> MethodView:
     name = called(context, method, with_address=False)
-    icon = _ICONS.get(method.kind, "bell")
+    _, icon = vocabulary.channel(method.kind)
     form = bodies.NAMES[method.shape.format] if method.kind == WEBHOOK else ""
     address = method.address if may.edit else "Hidden"
     # What a receiver says may hold a part of the address.

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+import msgspec
 from litestar import get
 from litestar.params import FromPath
 
@@ -16,6 +17,7 @@ from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, AlertSource, RawSignal, SignalOutcome, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
+from tocsin.alerts.sources.base import Sample
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
@@ -35,17 +37,6 @@ _HIDDEN = "…"
 # One request of Alertmanager may be about hundreds of alerts.
 _ALERTS_SHOWN = 3
 _OPEN_SHOWN = 5
-_TRIES = {
-    SourceKind.GENERIC: '{"title": "Test alert", "status": "firing", "severity": "critical"}',
-    SourceKind.PAGERDUTY: (
-        '{"routing_key": "%s", "event_action": "trigger", '
-        '"payload": {"summary": "Test alert", "source": "shell", "severity": "critical"}}'
-    ),
-}
-_TRY_ALERTMANAGER = (
-    '{"version": "4", "status": "firing", "alerts": '
-    '[{"status": "firing", "labels": {"alertname": "TestAlert", "severity": "critical"}}]}'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +206,7 @@ async def _show(
     screen = SourceScreen(
         shell,
         source=_view(context, row, busy, secret),
-        curl=_curl(context, row, secret),
+        curl=_curl(context, row, secret, shell.now),
         signals=signals,
         older=pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
         open=[OpenRow(ALERT_ID.write(a.id), called_alert(a.number), a.title, a.severity, a.status) for a in still_open],
@@ -233,9 +224,9 @@ def _address(context: Context, row: AlertSource, secret: str) -> str:
     return at(context.settings.base_url, address_path(row.kind, secret))
 
 
-def _curl(context: Context, row: AlertSource, secret: str) -> str:
-    body = _TRIES.get(SourceKind(row.kind), _TRY_ALERTMANAGER)
-    body = body % secret if "%s" in body else body
+def _curl(context: Context, row: AlertSource, secret: str, now: datetime) -> str:
+    problem = Sample("Test alert", "critical", "test-alert", secret, now)
+    body = msgspec.json.encode(ADAPTERS[row.kind].sample(problem)).decode()
     return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} '{_address(context, row, secret)}'"
 
 
