@@ -10,7 +10,7 @@ from tocsin.events import vocabulary
 from tocsin.events.base import Change, Event
 from tocsin.events.facts import RouteTook, Why
 from tocsin.events.lines import TITLE, By, Line, Reasons, Words, changed, fields, sentences, time
-from tocsin.events.reasons import passed_over, said, too_late
+from tocsin.events.reasons import because, passed_over, said, too_late
 from tocsin.kit.text import spoken, truncate
 
 
@@ -149,7 +149,7 @@ def _reason_of_route(event: AlertRouted) -> str:
 
 
 def _not_routed(event: AlertNotRouted, _: By) -> Line:
-    return Line("triangle-alert", "Nobody was paged", "red", "system", event.reason or said(event.why))
+    return Line("triangle-alert", "Nobody was paged", "red", "system", because(event))
 
 
 def _held(event: AlertHeld, _: By) -> Line:
@@ -163,21 +163,21 @@ def _held(event: AlertHeld, _: By) -> Line:
 
 
 def _acknowledged(event: AlertAcknowledged, by: By) -> Line:
-    return Line("check", f"{by.name} acknowledged the alert", "green", "change", event.reason or said(event.why))
+    return Line("check", f"{by.name} acknowledged the alert", "green", "change", because(event))
 
 
 def _unacknowledged(event: AlertUnacknowledged, by: By) -> Line:
-    return Line("rotate-ccw", f"{by.name} gave the alert back", "amber", "change", event.reason or said(event.why))
+    return Line("rotate-ccw", f"{by.name} gave the alert back", "amber", "change", because(event))
 
 
 def _reminded(event: AlertReminded, _: By) -> Line:
     text = f"{event.user_name} was reminded of the alert"
-    return Line("clock", text, "amber", "page", event.reason or said(event.why))
+    return Line("clock", text, "amber", "page", because(event))
 
 
 def _resolved(event: AlertResolved, by: By) -> Line:
     at = f" at {time(event.over_at, by.zone)}" if event.over_at else ""
-    detail = f"{event.reason or said(event.why)}{at}"
+    detail = f"{because(event)}{at}"
     return Line("circle-check", f"{by.name} resolved the alert", "green", "change", detail)
 
 

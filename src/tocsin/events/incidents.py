@@ -10,7 +10,7 @@ from tocsin.events import vocabulary
 from tocsin.events.base import Change, Event
 from tocsin.events.facts import Why
 from tocsin.events.lines import TITLE, By, Line, Words, changed, fields, sentences, time, whose
-from tocsin.events.reasons import said
+from tocsin.events.reasons import because
 from tocsin.kit.text import truncate
 
 
@@ -283,7 +283,7 @@ def _comment_erased(event: CommentErased, by: By) -> Line:
 
 
 def _role_changed(event: RoleChanged, by: By) -> Line:
-    if why := event.reason or said(event.why):
+    if why := because(event):
         now = f"{event.new} is {event.role} now" if event.new else f"Nobody is {event.role} now"
         if event.new:
             return Line("user-check", now, "violet", "change", why)
@@ -320,7 +320,7 @@ def _declined(event: ResponderDeclined, _: By) -> Line:
 
 
 def _left(event: ResponderLeft, _: By) -> Line:
-    return Line("log-out", f"{event.user_name} left", "slate", "change", event.reason or said(event.why))
+    return Line("log-out", f"{event.user_name} left", "slate", "change", because(event))
 
 
 def _linked(event: AlertLinked, by: By) -> Line:

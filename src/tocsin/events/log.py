@@ -291,7 +291,7 @@ def is_of_incident(name: str) -> bool:
 
 def unlinked(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an event of an alert says without its reason, which may name the incident that it is in."""
-    return {**data, "reason": "", "why": None} if "reason" in data else dict(data)
+    return dict(data) | {name: nothing for name, nothing in (("reason", ""), ("why", None)) if name in data}
 
 
 def _unlinked(event: LoggedEvent) -> LoggedEvent:

@@ -11,7 +11,7 @@ from uuid import UUID
 from tocsin.events.base import Event
 from tocsin.events.facts import AllAskedAlready, Why, paged_by
 from tocsin.events.lines import By, Line, Reasons, Words, by_channels, channel, sentences
-from tocsin.events.reasons import said, said_to_them
+from tocsin.events.reasons import because, said, said_to_them
 
 
 class EscalationStarted(Event, frozen=True, kw_only=True):
@@ -196,7 +196,7 @@ class PageFailed(Event, frozen=True, kw_only=True):
 
 
 def _started(event: EscalationStarted, _: By) -> Line:
-    detail = event.reason or said(event.why)
+    detail = because(event)
     if event.is_fallback:
         asked = event.policy_name if event.is_direct else f"“{event.policy_name}”"
         if not event.reason:
@@ -210,7 +210,7 @@ def _started(event: EscalationStarted, _: By) -> Line:
 
 def _skipped(event: EscalationStepSkipped, _: By) -> Line:
     text = f"Step {event.step} was skipped because nobody on it can be asked now"
-    return Line("triangle-alert", text, "orange", "page", event.reason or said(event.why))
+    return Line("triangle-alert", text, "orange", "page", because(event))
 
 
 def _repeated(event: EscalationRepeated, _: By) -> Line:
@@ -224,7 +224,7 @@ def _exhausted(event: EscalationExhausted, _: By) -> Line:
     text = "The escalation ended without an answer; somebody has to look"
     if event.is_fallback:
         text = "The last resort did not answer; somebody has to look"
-    return Line("triangle-alert", text, "red", "page", event.reason or said(event.why))
+    return Line("triangle-alert", text, "red", "page", because(event))
 
 
 def _unreached(event: EscalationUnreached, _: By) -> Line:
@@ -234,11 +234,11 @@ def _unreached(event: EscalationUnreached, _: By) -> Line:
         text = "No message has reached the last resort yet; it is asked until one does"
     else:
         text = "No message has reached anybody yet; the escalation goes on until one does"
-    return Line("triangle-alert", text, "red", "page", event.reason or said(event.why))
+    return Line("triangle-alert", text, "red", "page", because(event))
 
 
 def _ended(event: EscalationEnded, _: By) -> Line:
-    return Line("bell-off", "The escalation ended", "slate", "page", event.reason or said(event.why))
+    return Line("bell-off", "The escalation ended", "slate", "page", because(event))
 
 
 def _passed_on(event: PageEscalated, by: By) -> Line:
@@ -246,7 +246,7 @@ def _passed_on(event: PageEscalated, by: By) -> Line:
         detail = f"The escalation went on from step {event.step}."
         return Line("arrow-up-from-line", f"{by.name} asked for the next step", "orange", "page", detail)
     text = f"The escalation went on from step {event.step}"
-    return Line("arrow-up-from-line", text, "orange", "page", event.reason or said(event.why))
+    return Line("arrow-up-from-line", text, "orange", "page", because(event))
 
 
 def _paged(event: PageStarted, _: By) -> Line:
@@ -264,7 +264,7 @@ def _why_them(event: PageStarted) -> Why:
 
 
 def _unreachable(event: PageUnreachable, _: By) -> Line:
-    detail = event.reason or said(event.why)
+    detail = because(event)
     return Line("phone-off", f"{event.user_name} could not be reached", "red", "page", detail)
 
 

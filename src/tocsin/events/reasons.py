@@ -6,7 +6,7 @@ The one place where the sentences of `facts` are made, whether a row, an event, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from tocsin.events import facts
 from tocsin.events.facts import Fact, Why
@@ -15,6 +15,21 @@ from tocsin.events.facts import Fact, Why
 def said(why: Why | None) -> str:
     """Say why something happened; nothing when it is not known."""
     return SAID[type(why)](why) if why is not None else ""
+
+
+class Explained(Protocol):
+    """An event that says why it happened: by a fact, or in words that a person, or 0.1.0, wrote."""
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def why(self) -> Why | None: ...
+
+
+def because(event: Explained) -> str:
+    """Say why an event happened: in what was written, else by the fact; nothing when it is not known."""
+    return event.reason or said(event.why)
 
 
 def said_to_them(why: Why) -> str:
