@@ -10,9 +10,9 @@ import msgspec
 from litestar import Response, Router, patch, post
 from litestar.params import JSONBody
 
-from tocsin.api.base.body import Body
+from tocsin.api.base.body import Body, fields_of
 from tocsin.api.base.http import Confirm, Id, IfMatch, Time, read_if_match, when
-from tocsin.api.base.resource import AskedBy, Resource, fields_of
+from tocsin.api.base.resource import AskedBy, Resource
 from tocsin.api.shapes.people import theirs
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context, Ctx, Who

@@ -84,12 +84,29 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def written(body: Body, fields: type[F]) -> F:
-    """Return what a body says of the fields that it `writes`; times are in UTC."""
-    said = {name: getattr(body, name) for name in fields.__annotations__}
-    return cast(
-        "F",
-        {name: moment(name, value) for name, value in said.items() if value is not None and value is not msgspec.UNSET},
-    )
+    """Return what a body says of the fields that it `writes`; null says nothing."""
+    said = fields_of(body)
+    return cast("F", {name: said[name] for name in fields.__annotations__ if said.get(name) is not None})
+
+
+def fields_of(body: Body) -> dict[str, Any]:
+    """Return what a body says, by name; what a merge patch does not say is left out.
+
+    Ids that it names are read, and times are in UTC.
+    """
+    kind = type(body)
+    said: dict[str, Any] = {
+        name: moment(name, value)
+        for name in kind.__struct_fields__
+        if (value := getattr(body, name)) is not msgspec.UNSET
+    }
+    for name, ids in kind.refs.items():
+        if isinstance(text := said.get(name), str):
+            with naming(name):
+                said[name] = ids.read(text)
+        elif text is not None:
+            said[name] = ids_in(name, ids, text)
+    return said
 
 
 class NoBody(Body, kw_only=True):

@@ -21,7 +21,7 @@ from litestar import Response, Router, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
-from tocsin.api.base.body import Body, NoBody, ids_in, naming
+from tocsin.api.base.body import Body, NoBody, fields_of
 from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Cursor, Id, IfMatch, Limit, Listing, answer, listing, read_if_match
 from tocsin.db.engine import Tx
@@ -336,16 +336,3 @@ def _beside(asks: Asks, said: Mapping[str, Any]) -> dict[str, Any]:
     if "if_match" in found:
         found["if_version"] = read_if_match(found.pop("if_match"))
     return found
-
-
-def fields_of(data: Body) -> dict[str, Any]:
-    """Return what a body says, by name; what a merge patch does not say is left out. Ids that it names are read."""
-    kind = type(data)
-    said = {name: value for name in kind.__struct_fields__ if (value := getattr(data, name)) is not msgspec.UNSET}
-    for name, ids in kind.refs.items():
-        if isinstance(text := said.get(name), str):
-            with naming(name):
-                said[name] = ids.read(text)
-        elif text is not None:
-            said[name] = ids_in(name, ids, text)
-    return said
