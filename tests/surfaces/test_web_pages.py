@@ -137,3 +137,21 @@ async def test_the_page_of_all_components_is_there_in_development_only(world: Wo
     ada = await world.person("ada", role="admin")
     async with browser(world, ada) as web:
         assert (await web.fetch("/ui")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/incidents?tag=%00", 200),
+        ("/incidents?q=disk%00", 200),
+        ("/alerts?tab=all&q=disk%00", 200),
+        ("/people?q=disk%00", 200),
+        ("/roles/%00", 404),
+        ("/teams/%00", 404),
+        ("/access/%00", 404),
+    ],
+)
+async def test_what_the_store_cannot_hold_is_found_nowhere(world: World, path: str, status: int) -> None:
+    """F120: a NUL in an address is a text that nothing has, and no fault of ours."""
+    async with browser(world, await world.person("ada", role="admin")) as web:
+        assert (await web.get(path)).status == status

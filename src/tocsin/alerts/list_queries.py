@@ -18,6 +18,7 @@ from tocsin.alerts.visibility import visible
 from tocsin.db.engine import Tx
 from tocsin.identity.access import Access
 from tocsin.kit.search import MOST_SEARCHED, is_short
+from tocsin.kit.text import storable
 from tocsin.oncall.model import EscalationRun, PagingTrouble
 from tocsin.oncall.queries import in_paging_trouble
 
@@ -136,7 +137,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
 
 
 def _has(rows: type[Alert], q: str) -> ColumnElement[bool]:
-    titled = rows.title.icontains(q, autoescape=True)
+    titled = rows.title.icontains(storable(q), autoescape=True)
     number = number_in(q)
     return titled if number is None else or_(titled, rows.number == number)
 

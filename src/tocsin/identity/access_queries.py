@@ -226,6 +226,7 @@ async def people_of_grant(tx: Tx, held: AccessGrant) -> list[User]:
 
 async def uses_of_role(tx: Tx, key: str) -> list[str]:
     """Say where a role is in use, each with a count; nothing when nobody has it."""
+    key = storable(key)
     places = (
         ("people", "person", select(func.count()).where(User.given_role == key)),
         ("members of teams", "member of a team", select(func.count()).where(TeamMember.role == key)),

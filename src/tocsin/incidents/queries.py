@@ -203,7 +203,8 @@ class Filters:
             found.append(overlaps(Incident.team_ids, self.team_ids))
         if self.tags:
             # The second condition lets the index of those that have any serve.
-            has_one = Incident.tags.op("&&", is_comparison=True)(literal([*map(str.casefold, self.tags)], ARRAY(Text)))
+            wanted = [storable(tag).casefold() for tag in self.tags]
+            has_one = Incident.tags.op("&&", is_comparison=True)(literal(wanted, ARRAY(Text)))
             found += [has_one, Incident.tags != text("'{}'::text[]")]
         if self.severities:
             found.append(Incident.severity.in_(self.severities))
