@@ -10,6 +10,7 @@ import pytest
 from tests.surfaces.conftest import Api
 from tests.surfaces.open_streams import stream
 from tests.surfaces.web_client import browser
+from tests.world import minutes
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.identity.model import USER_ID, User
 
@@ -130,3 +131,22 @@ async def test_the_record_of_a_duplicate_does_not_name_the_hidden_one(
         page = await at.get(str(api.world.mail.to(bob)[-1].acknowledge_url))
         assert page.status == 200
         assert hidden["number"] not in page.html and "Break-in" not in page.html
+
+
+async def test_a_link_does_not_name_the_hidden_incident_that_its_alert_was_in(
+    api: Api, admin: httpx.AsyncClient, bob: User
+) -> None:
+    """C8: whoever is asked after the alert was taken out of it does not see it, and the link tells nobody of it."""
+    world = api.world
+    await world.route(await world.policy([await world.person("ada"), bob]))
+    alert = ALERT_ID.write((await world.alert()).id)
+    hidden = await _hidden(admin, alert_id=alert, page_others=True)
+    assert (await admin.delete(f"/incidents/{hidden['number']}/alerts/{alert}")).status_code == 204
+    await world.pass_time(minutes(6))
+    assert (await (await api.as_(bob)).get(f"/incidents/{hidden['number']}")).status_code == 404
+    for reader in (None, bob):
+        async with browser(world, reader) as at:
+            page = await at.get(str(world.mail.to(bob)[-1].acknowledge_url))
+            assert page.status == 200
+            assert hidden["number"] not in page.html
+            assert "went on from step 1" in page.html

@@ -330,7 +330,8 @@ async def _latest(tx: Tx, asked: _Asked, *, reader: Actor | None) -> list[Latest
     """Return what happened lately in the incident, or else around the alert; one's own page is no news.
 
     What people wrote is for those who are signed in and may read incidents: whoever else holds the link, which mail
-    servers and chat rooms do as well, sees that somebody wrote and not what.
+    servers and chat rooms do as well, sees that somebody wrote and not what. Of an incident that the alert was in
+    before nothing is told: whoever is asked about the alert now may not see it.
     """
     incident_id = asked.incident.id if asked.incident is not None else None
     alert_id = asked.alert.id if asked.alert is not None and incident_id is None else None
@@ -338,6 +339,7 @@ async def _latest(tx: Tx, asked: _Asked, *, reader: Actor | None) -> list[Latest
         return []
     events = await log.newest_first(tx, alert_id=alert_id, incident_id=incident_id, limit=_LOOKED_AT)
     mine = str(asked.page.id)
+    events = [event for event in events if incident_id is not None or not log.is_of_incident(event.name)]
     news = [event for event in events if event.name not in _NO_NEWS and event.data.get("page_id") != mine][:_LATEST]
     if reader is not None and reader.may(P.INCIDENT_VIEW):
         told = await retell(tx, reader.access, news)
