@@ -150,3 +150,20 @@ async def test_a_link_does_not_name_the_hidden_incident_that_its_alert_was_in(
             assert page.status == 200
             assert hidden["number"] not in page.html
             assert "went on from step 1" in page.html
+
+
+async def test_a_link_shows_what_was_written_to_those_only_who_see_the_incident(
+    api: Api, admin: httpx.AsyncClient, bob: User
+) -> None:
+    """C8: being signed in is not enough, whoever handed the link on; and a guest who was asked reads it."""
+    world = api.world
+    gil = await world.person("gil", role="guest")
+    await world.route(await world.policy([gil]))
+    hidden = await _hidden(admin, alert_id=ALERT_ID.write((await world.alert()).id), page_others=True)
+    wrote = await admin.post(f"/incidents/{hidden['number']}/comments", json={"body": "The keys are gone."})
+    assert wrote.status_code == 201
+    for reader, sees in ((None, False), (bob, False), (gil, True)):
+        async with browser(world, reader) as at:
+            page = await at.get(str(world.mail.to(gil)[-1].acknowledge_url))
+            assert page.status == 200
+            assert ("The keys are gone." in page.html) == sees, reader

@@ -20,7 +20,7 @@ from tocsin.edge.rights import Right
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.events.vocabulary import called_alert
-from tocsin.identity.access import EVERYTHING, P
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incident_queries
@@ -329,7 +329,7 @@ _NO_NEWS = frozenset(
 async def _latest(tx: Tx, asked: _Asked, *, reader: Actor | None) -> list[Latest]:
     """Return what happened lately in the incident, or else around the alert; one's own page is no news.
 
-    What people wrote is for those who are signed in and may read incidents: whoever else holds the link, which mail
+    What people wrote is for those who are signed in and see the incident: whoever else holds the link, which mail
     servers and chat rooms do as well, sees that somebody wrote and not what. Of an incident that the alert was in
     before nothing is told: whoever is asked about the alert now may not see it.
     """
@@ -341,7 +341,8 @@ async def _latest(tx: Tx, asked: _Asked, *, reader: Actor | None) -> list[Latest
     mine = str(asked.page.id)
     events = [event for event in events if incident_id is not None or not log.is_of_incident(event.name)]
     news = [event for event in events if event.name not in _NO_NEWS and event.data.get("page_id") != mine][:_LATEST]
-    if reader is not None and reader.may(P.INCIDENT_VIEW):
+    here = [incident_id] if incident_id is not None else []
+    if reader is not None and await incident_queries.by_id(tx, reader.access, here):
         told = await retell(tx, reader.access, news)
     else:
         told = [Told(unnamed(event.name, event.data)) for event in news]
