@@ -93,7 +93,7 @@ def clean_permissions(words: Iterable[str]) -> Permissions:
 def _clean_title(name: str) -> str:
     """Return a name as it is kept; raises `Invalid` for that of a built-in role."""
     title = clean_name(name)
-    if title.casefold() in {built_in.casefold() for built_in, _ in BUILT_IN_ROLES.values()}:
+    if title.casefold() in {*BUILT_IN_ROLES, *(built_in.casefold() for built_in, _ in BUILT_IN_ROLES.values())}:
         raise _taken()
     return title
 

@@ -88,7 +88,8 @@ class Actions:
             form_id = (action.form or action.verb).format_map(_Fields(form, named))
 
             async def use_case(tx: Tx) -> None:
-                if not action.once or await forms.once(tx, who, form, form_id, id):
+                # What was changed before it was sent again is something else.
+                if not action.once or await forms.once(tx, who, form, form_id, id, repr(sorted(form.lists.items()))):
                     told.append(await action.run(tx, who, self._read(id), form))
 
             refused = await forms.attempt(context, form, form_id, use_case)
