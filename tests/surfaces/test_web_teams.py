@@ -59,6 +59,8 @@ async def test_a_team_is_made_filled_and_archived(world: World, web: Browser) ->
     assert (await web.submit(page, "new-team", fields)).status == 303, "sent twice, it is made once"
     async with world.db.begin() as tx:
         assert [team.name for team in await queries.teams(tx, EVERYTHING)] == ["Payments"]
+    other = await web.do(page, "new-team", fields | {"name": "Refunds"})
+    assert "Team made." in other.html, "gone back to and changed, it is another one"
 
     people = [USER_ID.write(bob.id), USER_ID.write(cyd.id)]
     filled = await web.do(made, "add-members", {"user_id": people, "role": "responder"})
