@@ -62,7 +62,7 @@ async def renew(tx: Tx, who: Actor, incident: Incident) -> None:
     }
     for role, person in gone.items():
         if role is not IncidentRole.LEAD:
-            await pass_role(tx, SYSTEM, incident, role, person.name, None, _cannot(person))
+            await pass_role(tx, SYSTEM, incident, role, person.name, None, why_not(person))
     if lifecycle.effective_lead(incident) is not None and IncidentRole.LEAD not in gone:
         return
     before = gone.get(IncidentRole.LEAD)
@@ -70,9 +70,10 @@ async def renew(tx: Tx, who: Actor, incident: Incident) -> None:
     if following is None and who.user_id is not None and may_have(who.access, incident):
         following = (await identity.keep_active(tx, [who.user_id])).get(who.user_id)
     if before is not None or following is not None:
-        why = _cannot(before) if before else HadNoLead(incident.reference)
+        why = why_not(before) if before else HadNoLead(incident.reference)
         await pass_role(tx, SYSTEM, incident, IncidentRole.LEAD, before.name if before else None, following, why)
 
 
-def _cannot(person: User) -> Why:
+def why_not(person: User) -> Why:
+    """Return why somebody who had a role can have it no longer: their account is off, or they may not edit."""
     return MayNotEdit(person.name) if person.is_active else SwitchedOff(person.name)

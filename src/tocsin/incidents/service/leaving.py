@@ -15,7 +15,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import ALERT_ID, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.events.base import SYSTEM
-from tocsin.events.facts import MayNotEdit, SwitchedOff, Why
+from tocsin.events.facts import SwitchedOff, Why
 from tocsin.events.incidents import ResponderLeft
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
@@ -117,7 +117,7 @@ async def stand_in(tx: Tx, incident_id: UUID, user_id: UUID) -> None:
     roles = [role for role in lifecycle.roles_of(incident, user_id) if not leading.may_have(theirs, incident, role)]
     if not lifecycle.is_open(incident) or (person.is_active and not roles):
         return
-    why = MayNotEdit(person.name) if person.is_active else SwitchedOff(person.name)
+    why = leading.why_not(person)
     if not person.is_active:
         await _leave(tx, incident, person, why)
     for role in roles:

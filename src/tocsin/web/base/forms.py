@@ -44,6 +44,10 @@ class Form:
         """Return every value of a repeated field."""
         return list(self._fields.get(name, ()))
 
+    def words(self, name: str) -> list[str]:
+        """Return what stands between the commas of a field."""
+        return self.text(name).split(",")
+
     def whole(self, name: str, *, least: int = 0, most: int = _LARGEST) -> int:
         """Return a whole number."""
         text = self.text(name).strip()
@@ -87,7 +91,7 @@ class Form:
         read: Mapping[type, Callable[[str], Any]] = {
             bool: lambda name: self.text(name) == "1",
             int: self.whole,
-            list: lambda name: self.text(name).split(","),
+            list: self.words,
         }
         kinds = {name: get_origin(kind) or kind for name, kind in get_type_hints(fields).items()}
         said = {

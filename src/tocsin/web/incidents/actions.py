@@ -32,8 +32,7 @@ def _not_in_the_menu() -> Invalid:
 
 def _writing(field: Field) -> Run:
     async def write(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-        text = form.text(field.name)
-        said = {field.name: text.split(",") if field.form == "words" else text}
+        said = {field.name: form.words(field.name) if field.form == "words" else form.text(field.name)}
         changes = incidents.IncidentChanges(**cast("Corrected", said))
         await incidents.update(tx, who, ref, changes, if_version=form.version())
 
