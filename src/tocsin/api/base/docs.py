@@ -34,7 +34,7 @@ _FILES = {
     "favicon": "/static/favicon.svg",
     "style": "/static/vendor/swagger/swagger-ui.css",
     "library": "/static/vendor/swagger/swagger-ui-bundle.js",
-    "script": "/static/api-docs.js",
+    "script": "/static/js/api-docs.js",
 }
 
 

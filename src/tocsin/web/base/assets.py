@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +24,9 @@ FOLDER = Path(__file__).parents[1] / "static"
 # stands in a later layer wins over an earlier one, however exact its selector is.
 SHEET = "tocsin.css"
 LAYERS = ("base", "ui", "areas")
+# The script of every page with what it imports, which is asked for at once and not one after the other.
+SCRIPT = "js/main.js"
+_IMPORT = re.compile(r"""(?P<before>^import [^;]*?")(?P<place>\.{1,2}/[^"]+)(?=";)""", re.MULTILINE)
 _minified: Callable[[str], str] = rcssmin.cssmin  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 # Litestar adds the charset, UTF-8, to text.
 _TYPES = {
@@ -32,7 +37,7 @@ _TYPES = {
     ".txt": "text/plain",
 }
 _FOR_EVER = "public, max-age=31536000, immutable"
-# A script that another one imports, and a font that a style sheet names, carry no version: these ask again.
+# A font that a style sheet names carries no version: it asks again.
 _FOR_AN_HOUR = "public, max-age=3600"
 
 
@@ -63,7 +68,30 @@ def _read(folder: Path) -> Mapping[str, Asset]:
     for path in sorted(folder.rglob("*")):
         if path.suffix in _TYPES and path.is_file() and not path.is_relative_to(styles):
             bodies[path.relative_to(folder).as_posix()] = path.read_bytes()
-    return {name: Asset(body, _TYPES[Path(name).suffix], sha256_hex(body)[:12]) for name, body in bodies.items()}
+    made: dict[str, Asset] = {}
+    for name in bodies:
+        _make(name, bodies, made, ())
+    return made
+
+
+def _make(name: str, bodies: Mapping[str, bytes], made: dict[str, Asset], importers: tuple[str, ...]) -> Asset:
+    """Give a file its version; what a script of ours imports is made before it, and named with its own version.
+
+    So all of them can be kept for ever. Scripts that import each other in a circle raise `ValueError`.
+    """
+    if name in importers:
+        raise ValueError(f"{name} imports itself, by way of {', '.join(importers)}.")
+    if name not in made:
+        body = bodies[name]
+        if name.startswith("js/"):
+
+            def versioned(found: re.Match[str]) -> str:
+                imported = posixpath.normpath(posixpath.join(posixpath.dirname(name), found["place"]))
+                return f"{found[0]}?v={_make(imported, bodies, made, (*importers, name)).version}"
+
+            body = _IMPORT.sub(versioned, body.decode()).encode()
+        made[name] = Asset(body, _TYPES[Path(name).suffix], sha256_hex(body)[:12])
+    return made[name]
 
 
 _ASSETS = _read(FOLDER)
@@ -72,6 +100,20 @@ _ASSETS = _read(FOLDER)
 def url(path: str) -> str:
     """Return the place of a file in `static/`, which changes with its content; raises `KeyError` for a wrong path."""
     return f"/static/{path}?v={_ASSETS[path].version}"
+
+
+def scripts() -> list[str]:
+    """Return what the script of every page imports, for the browser to ask for all of it at once."""
+    found: list[str] = []
+    waiting = [SCRIPT]
+    while waiting:
+        name = waiting.pop()
+        for place in _IMPORT.finditer(_ASSETS[name].body.decode()):
+            imported = posixpath.normpath(posixpath.join(posixpath.dirname(name), place["place"].partition("?")[0]))
+            if imported not in found:
+                found.append(imported)
+                waiting.append(imported)
+    return found
 
 
 @lru_cache(maxsize=64)

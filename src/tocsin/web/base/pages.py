@@ -108,6 +108,7 @@ def _environment(root: str) -> Environment:
         # Where a place of the site stands outside. Whatever leads somewhere is written with it.
         "at": partial(at, root),
         "static": static,
+        "scripts": assets.scripts(),
         # The value of the hidden field by which a form that was sent twice is recognised.
         "new_form_id": lambda: new_id().hex,
         "remembered": _Memory().remembered,

@@ -1,0 +1,12 @@
+// What every page does. Small on purpose: dialogs and menus are native (command/commandfor, popover), requests are htmx.
+// Every page works without it; it adds keys, ticking clocks, toasts, busy forms and the live state.
+import "./theme.js";
+import "./clocks.js";
+import "./dialogs.js";
+import "./keys.js";
+import "./lists.js";
+import "./swaps.js";
+import "./timeline.js";
+import { focusFirstBad } from "./forms.js";
+
+focusFirstBad(document);

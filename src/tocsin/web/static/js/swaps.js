@@ -1,0 +1,42 @@
+// What htmx asks for and swaps in, and what has to be done afterwards.
+import { changed } from "./dom.js";
+import { focusFirstBad, setBusy } from "./forms.js";
+import { retryStream } from "./live.js";
+import { say } from "./toasts.js";
+
+document.addEventListener("htmx:before:response", (e) => {
+  const { response, sourceElement } = e.detail.ctx;
+  // The answer is another page (signed out, or the thing has moved): go there.
+  if (response.raw.redirected && new URL(response.raw.url).pathname !== location.pathname && sourceElement.id !== "stream") {
+    e.preventDefault();
+    location.assign(response.raw.url);
+  } else if (response.status >= 400 && ![409, 422, 429].includes(response.status)) {
+    // Never swap an error page into this page. What is on the screen stays, and stays usable.
+    e.preventDefault();
+    if (sourceElement.id === "stream") retryStream();
+    else if (sourceElement.id !== "refresh") say(`That did not work (${response.status}). Nothing was changed. Please try again.`);
+  }
+});
+document.addEventListener("htmx:error", (e) => {
+  const source = e.detail.ctx?.sourceElement;
+  if (source?.id === "stream") retryStream();
+  else if (source?.tagName === "FORM") say("Tocsin did not answer. What you wrote is still here: please try again.");
+});
+document.addEventListener("htmx:finally:request", (e) => {
+  const form = e.detail.ctx.request?.form ?? e.detail.ctx.sourceElement;
+  if (form?.tagName === "FORM") setBusy(form, false);
+});
+document.addEventListener("htmx:after:swap", (e) => {
+  const { ctx } = e.detail;
+  const form = ctx.sourceElement;
+  if ([409, 422, 429].includes(ctx.response?.status)) focusFirstBad(form?.isConnected ? form : document);
+  else if (form?.tagName === "FORM") {
+    form.reset();
+    // The next text of this form is a new one: the server drops what it gets twice under the same value.
+    if (form.elements.form_id) form.elements.form_id.value = form.elements.form_id.defaultValue = [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+    form.closest("dialog")?.close();
+    const menu = form.closest("[popover]");
+    if (menu?.matches(":popover-open")) menu.hidePopover();
+  }
+  changed();
+});
