@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tocsin.identity.access import P
-from tocsin.web.alerts import pages
+from tocsin.web.alerts import alert, pages
 from tocsin.web.base.navigation import Entry, Group
 
-HANDLERS = [*pages.HANDLERS]
+HANDLERS = [*pages.HANDLERS, *alert.HANDLERS]
 NAV = (
     Entry(
         "/alerts", "bell-ring", "Alerts", Group.NOW, 20, P.ALERT_VIEW, "g a", "open_alerts", is_hot=True, on_bar=True

@@ -1,45 +1,36 @@
-"""The inbox of alerts, and one alert with everything that explains it."""
+"""The inbox of alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
 from litestar import get, post
 from litestar.params import FromPath
-from markupsafe import Markup
 
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.explain import Explanation
-from tocsin.alerts.model import ALERT_ID, OPEN, SIGNAL_ID, SOURCE_ID, Alert, AlertStatus, RawSignal
+from tocsin.alerts.model import ALERT_ID, OPEN, Alert, AlertStatus
 from tocsin.alerts.queries import Filter
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
-from tocsin.edge.rights import Right
-from tocsin.events.facts import paged_by
-from tocsin.events.reasons import said
 from tocsin.events.vocabulary import called_alert
-from tocsin.identity.access import EVERYTHING, P
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
-from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.search import NARROWED
 from tocsin.oncall import queries as oncall
-from tocsin.oncall.model import POLICY_ID, PagingTrouble
+from tocsin.oncall.model import PagingTrouble
+from tocsin.web.alerts.alert import May, ack_for, acknowledge_named, is_routed, may_of, show
 from tocsin.web.base import forms, pages
-from tocsin.web.base.actions import Action, Actions
-from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
-from tocsin.web.parts import own_page
-from tocsin.web.parts.declaring import Declare, declare_from
-from tocsin.web.parts.signals import body_text
 
 _TABS: Mapping[str, Filter] = {
     "open": Filter(statuses=OPEN),
@@ -48,15 +39,6 @@ _TABS: Mapping[str, Filter] = {
     "resolved": Filter(statuses=(AlertStatus.RESOLVED,)),
     "all": Filter(),
 }
-_SIGNALS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class May:
-    """What the reader may do with alerts."""
-
-    act: bool
-    declare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +62,6 @@ class AlertRow:
     acked_by: str | None
     incident_ref: str | None
     incident_severity: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class AlertView:
-    """One alert in full."""
-
-    id: str
-    ref: str
-    title: str
-    severity: int
-    native_severity: str
-    urgency: str
-    status: str
-    source_id: str
-    source_name: str
-    dedup_key: str
-    description_html: Markup | None
-    triggered_at: datetime
-    acked_at: datetime | None
-    acked_by: str | None
-    ack_for: float | None
-    resolved_at: datetime | None
-    resolved_by: str | None
-    count: int
-    last_signal_at: datetime
-    is_routed: bool
-    paging_until: datetime | None
-    held_until: datetime | None
-    comes_back: str
-    trouble: str | None
-    being_paged: list[tuple[str, datetime, str]]
-    policy_id: str | None
-    policy_name: str | None
-    no_policy: str
-    incident_ref: str | None
-    incident_title: str | None
-    incident_severity: int | None
-    labels: list[tuple[str, str]]
-    links: list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class SignalView:
-    """A request as it came."""
-
-    id: str
-    at: datetime
-    kind: str
-    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +90,6 @@ class AlertsScreen(ShellScreen):
     newer: str | None
     older: str | None
     any_source: bool
-    may: May
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertScreen(ShellScreen):
-    """One alert, and the newest of what came in. `declare` is None where no incident can be declared from it."""
-
-    template: ClassVar = "alerts/alert.html"
-    alert: AlertView
-    explained: Explanation
-    signals: list[SignalView]
-    paging: own_page.Paging | None
-    declare: Declare | None
     may: May
 
 
@@ -213,15 +133,11 @@ async def _list(
         newer=pages.address("/alerts", tab=tab, q=q) if place else None,
         older=pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id))) if last else None,
         any_source=bool(shown) or await source_queries.any_source(tx),
-        may=_may(who),
+        may=may_of(who),
         live_url="/alerts/events",
         refresh_url=pages.address("/alerts", tab=tab, q=q, before=before if place else ""),
         refused=refused,
     )
-
-
-def _may(who: Actor) -> May:
-    return May(act=who.access.may_somewhere(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
 
 
 async def _rows(tx: Tx, who: Actor, shown: Sequence[tuple[Alert, str, str]]) -> list[AlertRow]:
@@ -259,170 +175,15 @@ def _row(
     )
 
 
-def is_routed(alert: Alert) -> bool:
-    """Say whether a route took the alert, or routing has still to look at it."""
-    return alert.routed_at is None or alert.route_id is not None
-
-
-def ack_for(alert: Alert) -> float | None:
-    """Return how many seconds passed until somebody acknowledged."""
-    return (alert.acknowledged_at - alert.created_at).total_seconds() if alert.acknowledged_at else None
-
-
-@get("/alerts/{id:str}", needs=P.ALERT_VIEW)
-async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Show one alert, why it did what it did, and what came in."""
-    return await _show(request, context, who, id)
-
-
-async def _show(
-    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
-) -> pages.Page:
-    who.must_look(P.ALERT_VIEW)
-    async with context.db.begin() as tx:
-        shell = await pages.shell(tx, request, context, who)
-        alert = await queries.named(tx, who.access, id)
-        is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
-        screen = AlertScreen(
-            shell,
-            alert=await _view(tx, who, alert),
-            explained=await incidents.explain_alert(tx, who, alert.id, shell.now.tzinfo or UTC),
-            signals=[
-                _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
-            ],
-            paging=await own_page.paging(
-                tx,
-                who,
-                await oncall.runs_of(tx, alert_ids=[alert.id]),
-                [page for page, _ in await oncall.pages_of(tx, alert_ids=[alert.id])],
-            ),
-            declare=await declare_from(tx, who, alert) if is_free and who.may(P.INCIDENT_DECLARE) else None,
-            may=_may(who),
-            live_url=f"/alerts/{id}/events",
-            refused=refused,
-        )
-    return pages.render(screen)
-
-
-async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
-    # An alert says where it came from, also to somebody who sees no sources.
-    source = await queries.source(tx, EVERYTHING, alert.source_id)
-    runs = await oncall.runs_of(tx, alert_ids=[alert.id])
-    until = await oncall.next_steps(tx, [alert.id])
-    linked = [alert.incident_id] if alert.incident_id is not None else []
-    incident = next(iter((await incident_queries.by_id(tx, who.access, linked)).values()), None)
-    policy = next((run for run in runs if run.policy_id is not None), None)
-    return AlertView(
-        id=ALERT_ID.write(alert.id),
-        ref=called_alert(alert.number),
-        title=alert.title,
-        severity=alert.severity,
-        native_severity=alert.native_severity,
-        urgency=alert.urgency,
-        status=alert.status,
-        source_id=SOURCE_ID.write(source.id),
-        source_name=source.name,
-        dedup_key=alert.dedup_key,
-        description_html=pages.prose_or_none(alert.description),
-        triggered_at=alert.created_at,
-        acked_at=alert.acknowledged_at,
-        acked_by=alert.acknowledged_by,
-        ack_for=ack_for(alert),
-        resolved_at=alert.resolved_at,
-        resolved_by=alert.resolved_by,
-        count=alert.count,
-        last_signal_at=alert.last_seen_at,
-        is_routed=is_routed(alert),
-        paging_until=until.get(alert.id),
-        held_until=alerts.held_until(alert),
-        comes_back=(await alerts.coming_back(tx, [alert.id])).get(alert.id, ""),
-        trouble=(await queries.troubles(tx, [alert.id])).get(alert.id),
-        being_paged=[
-            (each.name, each.since, _why(each))
-            for each in (await oncall.being_paged(tx, alert_ids=[alert.id])).get(alert.id, [])
-        ],
-        policy_id=POLICY_ID.write(policy.policy_id) if policy and policy.policy_id else None,
-        policy_name=policy.policy_name if policy else None,
-        no_policy=_no_policy(alert),
-        incident_ref=incident.reference if incident else None,
-        incident_title=incident.title if incident else None,
-        incident_severity=incident.severity if incident else None,
-        labels=sorted((name, str(value)) for name, value in alert.labels.items()),
-        links=links(alert),
-    )
-
-
-def _why(each: oncall.BeingPaged) -> str:
-    direct = not each.policy_name
-    why = paged_by(each.policy_name, step=each.step, round=each.round, direct=direct, fallback=each.is_fallback)
-    return said(why)
-
-
-def _no_policy(alert: Alert) -> str:
-    """Say why no policy has paged for the alert."""
-    if alert.routed_at is None:
-        return "Held back" if alerts.held_until(alert) else "Not routed yet"
-    return "No route matched" if alert.route_id is None else "Paged nobody"
-
-
-def links(alert: Alert) -> list[tuple[str, str]]:
-    """Return text and address of the links that a page may show: http and https only."""
-    found: list[tuple[str, str]] = []
-    for link in alert.links:
-        href, text = str(link.get("href", "")), str(link.get("text", ""))
-        if href.lower().startswith(("http://", "https://")):
-            found.append((text or href, href))
-    return found
-
-
-def _raw(signal: RawSignal, effect: str) -> SignalView:
-    return SignalView(SIGNAL_ID.write(signal.id), signal.received_at, effect, body_text(signal))
-
-
 @post("/alerts/{id:str}/acknowledge", needs=P.ALERT_EDIT)
 async def acknowledge(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Take an alert on. Field `from`: `list` leads back to the inbox."""
     form = await forms.read(request)
-    refused = await forms.attempt(context, form, "acknowledge", partial(_acknowledge, who, id))
+    refused = await forms.attempt(context, form, "acknowledge", partial(acknowledge_named, who, id))
     if form.text("from") == "list":
         back = pages.address("/alerts", tab=form.text("tab"), q=form.text("q"))
         return pages.go(back) if refused is None else await _show_list(request, context, who, refused)
-    return pages.go(ALERT_ID.page(id)) if refused is None else await _show(request, context, who, id, refused)
+    return pages.go(ALERT_ID.page(id)) if refused is None else await show(request, context, who, id, refused)
 
 
-async def _acknowledge(who: Actor, id: str, tx: Tx) -> None:
-    await alerts.acknowledge(tx, who, await queries.id_of(tx, who.access, id))
-
-
-async def _resolve(tx: Tx, who: Actor, id: str, form: Form) -> str:
-    """End an alert by hand; says so when its source still sees the problem. No fields."""
-    alert = await alerts.resolve(tx, who, await queries.id_of(tx, who.access, id))
-    return " ".join(["Alert resolved.", *(await alerts.coming_back(tx, [alert.id])).values()])
-
-
-async def _unacknowledge(tx: Tx, who: Actor, id: str, form: Form) -> None:
-    """Give an alert back, so that somebody is paged again. No fields."""
-    await alerts.unacknowledge(tx, who, await queries.id_of(tx, who.access, id))
-
-
-async def _escalate(tx: Tx, who: Actor, id: str, form: Form) -> None:
-    """Go on to the next step of the escalation now. Form field: step, which guards against a repeat."""
-    await alerts.escalate(tx, who, await queries.id_of(tx, who.access, id), seen=forms.read_step(form.text("step")))
-
-
-async def _answer(tx: Tx, who: Actor, id: str, form: Form) -> None:
-    """Answer one's own page about the alert. Form fields as in `own_page.answer`."""
-    await own_page.answer(tx, who, form)
-
-
-HANDLERS = [
-    alert_list,
-    alert_page,
-    acknowledge,
-    *Actions("/alerts/{id:str}", _show, needs=P.ALERT_EDIT).handlers(
-        Action("resolve", _resolve),
-        Action("unacknowledge", _unacknowledge),
-        Action("escalate", _escalate),
-        Action("answer", _answer, needs=Right.SIGNED_IN),
-    ),
-]
+HANDLERS = [alert_list, acknowledge]
