@@ -27,6 +27,7 @@ from tocsin.edge.below import Below
 from tocsin.edge.context import AppRequest, Context, InContext, Keys, context_of, provide_context, provide_who
 from tocsin.edge.metrics import Metrics
 from tocsin.edge.middleware import Surroundings
+from tocsin.edge.packing import Packing
 from tocsin.edge.readers import Readers
 from tocsin.edge.wrong_tokens import WrongTokens
 from tocsin.events import jobs as event_jobs
@@ -146,7 +147,7 @@ class App:
         """Return the ASGI application: machine intake first, then pages and API; below a path a border around them."""
         if self.context is None:
             raise RuntimeError("Start the app before you serve it.")
-        site = Surroundings(InContext(make_site(), self.context), self.metrics)
+        site = Surroundings(Packing(InContext(make_site(), self.context)), self.metrics)
         intake = IntakeApp(self.intake, self.sources, self.metrics, max_bytes=self.settings.intake_max_bytes)
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:

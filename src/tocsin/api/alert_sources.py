@@ -212,4 +212,5 @@ ROUTER = SOURCES.router(
     count_open_alerts,
     resolve_source_alerts,
     test_alert_source,
+    shows_secrets=True,
 )

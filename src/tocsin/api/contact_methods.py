@@ -230,6 +230,7 @@ ROUTER = Router(
                 name="remove_contact_method",
                 asks={"confirm": (Confirm, False)},
             ),
+            shows_secrets=True,
         ),
         preview_webhook_body,
     ],

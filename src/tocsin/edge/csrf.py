@@ -1,14 +1,16 @@
 """Against forged requests: what a browser sends with its session must come from our own pages.
 
 Two independent checks on every request that changes something and rests on the session cookie. The token, an HMAC of
-the cookie, must be in the `X-CSRF-Token` header or in the form field `_csrf_token`; and when the browser says where
-the request comes from, it must be us (`origin`). Requests with a bearer token rest on no cookie. A handler whose
+the cookie, must be in the `X-CSRF-Token` header or in the form field `_csrf_token`, masked; and when the browser says
+where the request comes from, it must be us (`origin`). Requests with a bearer token rest on no cookie. A handler whose
 request rests on a secret instead says so in its `opt`: `opt={RESTS_ON: Rests.ANSWER_LINK}`.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
+import secrets
 from typing import Any
 
 import structlog
@@ -28,11 +30,34 @@ HEADER = "x-csrf-token"
 RESTS_ON = "rests_on"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_SHOWN = 200
+_SIZE = 32
+_MASKED = re.compile(f"[0-9a-f]{{{4 * _SIZE}}}")
 
 
 def token_of(context: Context, cookie: str | None) -> str:
-    """Return the form token that belongs to this session; visitors without one share a token that proves nothing."""
-    return hmac.digest(context.keys.form, (cookie or "").encode(), "sha256").hex()
+    """Return the form token that belongs to this session; visitors without one share a token that proves nothing.
+
+    It is masked anew for each answer, by something random that goes before it: how well a page packs then tells
+    nobody what the token is (`edge.packing`).
+    """
+    pad = secrets.token_bytes(_SIZE)
+    return (pad + _xor(pad, _secret(context, cookie))).hex()
+
+
+def _secret(context: Context, cookie: str | None) -> bytes:
+    return hmac.digest(context.keys.form, (cookie or "").encode(), "sha256")
+
+
+def _unmasked(sent: str) -> bytes:
+    """Return the token that was masked; what is not written as we write it is none."""
+    if not _MASKED.fullmatch(sent):
+        return b""
+    raw = bytes.fromhex(sent)
+    return _xor(raw[:_SIZE], raw[_SIZE:])
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(_SIZE)
 
 
 async def check(context: Context, request: AppRequest) -> None:
@@ -54,7 +79,7 @@ async def check(context: Context, request: AppRequest) -> None:
     if request.auth is None or rests is Rests.ANSWER_LINK:
         return
     sent = request.headers.get(HEADER) or await _from_form(request)
-    if not same(sent, token_of(context, request.auth)):
+    if not same(_unmasked(sent), _secret(context, request.auth)):
         raise _forged()
 
 

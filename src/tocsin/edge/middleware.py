@@ -49,7 +49,12 @@ def loggable(path: str) -> str:
 
 def referrer_policy(path: str) -> bytes:
     """Return how much of its address the page at this path lets the browser hand on."""
-    return b"strict-origin" if _SECRET_ADDRESS.match(path) else b"same-origin"
+    return b"strict-origin" if is_secret_address(path) else b"same-origin"
+
+
+def is_secret_address(path: str) -> bool:
+    """Say whether the address of a page is all that it takes to act on it."""
+    return _SECRET_ADDRESS.match(path) is not None
 
 
 class Surroundings:

@@ -28,6 +28,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.declared import declared
+from tocsin.edge.packing import as_it_is
 from tocsin.edge.rights import Needs
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import IdKind
@@ -152,9 +153,10 @@ class Resource(Generic[Row, Out]):
         self._itself = {item: self._called}
         self._one = f"/{{{item}:str}}"
 
-    def router(self, *handlers: HTTPRouteHandler) -> Router:
-        """Put the handlers of the resource together."""
-        return Router(self._path, route_handlers=handlers, tags=[self._tag])
+    def router(self, *handlers: HTTPRouteHandler, shows_secrets: bool = False) -> Router:
+        """Put the handlers of the resource together; what shows secrets is sent as it is (`edge.packing`)."""
+        after = as_it_is if shows_secrets else None
+        return Router(self._path, route_handlers=handlers, tags=[self._tag], after_request=after)
 
     def list(self, read: Read, doc: str, *, asks: Asks = NOTHING) -> HTTPRouteHandler:
         """List what `read(…, after=…, limit=…, …)` finds."""

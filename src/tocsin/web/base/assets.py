@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import posixpath
 import re
 from collections.abc import Callable, Mapping
@@ -11,10 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import rcssmin
+import rjsmin
 from litestar import Response, get
 from litestar.params import FromPath
 
 from tocsin.edge.context import AppRequest
+from tocsin.edge.packing import pack, takes_gzip
 from tocsin.edge.rights import Right
 from tocsin.kit.errors import NotFound
 from tocsin.kit.text import sha256_hex
@@ -28,6 +29,9 @@ LAYERS = ("base", "ui", "areas")
 SCRIPT = "js/main.js"
 _IMPORT = re.compile(r"""(?P<before>^import [^;]*?")(?P<place>\.{1,2}/[^"]+)(?=";)""", re.MULTILINE)
 _minified: Callable[[str], str] = rcssmin.cssmin  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_without_comments: Callable[[str], str] = rjsmin.jsmin  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+# Scripts of others that they publish as they were written.
+_WRITTEN_OUT = frozenset({"vendor/hotkey.js"})
 # Litestar adds the charset, UTF-8, to text.
 _TYPES = {
     ".css": "text/css",
@@ -90,6 +94,8 @@ def _make(name: str, bodies: Mapping[str, bytes], made: dict[str, Asset], import
                 return f"{found[0]}?v={_make(imported, bodies, made, (*importers, name)).version}"
 
             body = _IMPORT.sub(versioned, body.decode()).encode()
+        if name.startswith("js/") or name in _WRITTEN_OUT:
+            body = _without_comments(body.decode()).encode()
         made[name] = Asset(body, _TYPES[Path(name).suffix], sha256_hex(body)[:12])
     return made[name]
 
@@ -118,7 +124,7 @@ def scripts() -> list[str]:
 
 @lru_cache(maxsize=64)
 def _packed(path: str) -> bytes:
-    return gzip.compress(_ASSETS[path].body, 9, mtime=0)
+    return pack(_ASSETS[path].body, 9)
 
 
 @get("/static/{path:path}", sync_to_thread=False, needs=Right.NONE)
@@ -137,7 +143,7 @@ def asset(request: AppRequest, path: FromPath[str]) -> Response[bytes]:
     if request.headers.get("if-none-match", "").removeprefix("W/").strip('"') == found.version:
         return Response(b"", status_code=304, headers=headers, media_type=found.media_type)
     body = found.body
-    if "gzip" in request.headers.get("accept-encoding", "") and not found.media_type.startswith("font/"):
+    if takes_gzip(request.headers.get("accept-encoding", "")) and not found.media_type.startswith("font/"):
         body = _packed(name)
         headers["content-encoding"] = "gzip"
     return Response(body, media_type=found.media_type, headers=headers)

@@ -22,6 +22,7 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import token_of
 from tocsin.edge.cursors import read_moment
+from tocsin.edge.packing import AS_IT_IS
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
 from tocsin.events import vocabulary
@@ -200,7 +201,7 @@ def render(screen: Screen, *, status: int = 0, headers: Mapping[str, str] | None
         _environment(screen.shell.root).get_template(screen.template).render(given).encode("utf-8", "replace"),
         status_code=status or (refused.status if refused else 200),
         media_type=MediaType.HTML,
-        headers={"cache-control": "no-store", **told},
+        headers={**(AS_IT_IS if screen.shows_secret else {"cache-control": "no-store"}), **told},
     )
     if screen.shell.flashes:
         answer.delete_cookie(FLASH)

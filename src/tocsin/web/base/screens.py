@@ -69,6 +69,11 @@ class Screen:
     shell: Bare
     refused: Refused | None = field(default=None, kw_only=True)
 
+    @property
+    def shows_secret(self) -> bool:
+        """Whether a credential stands on it, beside the form token: it is then sent as it is (`edge.packing`)."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class ShellScreen(Screen):

@@ -105,6 +105,10 @@ class MethodScreen(ShellScreen):
     is_tried: bool
     test: exchanges.TestPage | None
 
+    @property
+    def shows_secret(self) -> bool:
+        return True
+
 
 @get("/people/{id:str}/contact-methods/{method_id:str}", needs=Right.OWN)
 async def method_page(

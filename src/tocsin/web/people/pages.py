@@ -54,6 +54,10 @@ class PeopleScreen(ShellScreen):
     may_invite: bool
     invite_url: str
 
+    @property
+    def shows_secret(self) -> bool:
+        return bool(self.invite_url)
+
 
 @get("/people", needs=P.USER_VIEW)
 async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:

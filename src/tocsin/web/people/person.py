@@ -145,6 +145,10 @@ class PersonScreen(ShellScreen):
     shortest_password: int
     link_url: str
 
+    @property
+    def shows_secret(self) -> bool:
+        return bool(self.link_url) or self.may.edit
+
 
 def link_url(context: Context, token: str) -> str:
     return at(context.settings.base_url, f"/link/{token}")

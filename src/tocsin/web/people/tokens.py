@@ -52,6 +52,10 @@ class TokensScreen(ShellScreen):
     new_token: str
     scopes: list[Choice]
 
+    @property
+    def shows_secret(self) -> bool:
+        return bool(self.new_token)
+
 
 @get("/tokens", needs=Right.OWN)
 async def token_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:

@@ -137,6 +137,10 @@ class SourceScreen(ShellScreen):
     may_edit: bool
     may_end: bool
 
+    @property
+    def shows_secret(self) -> bool:
+        return True
+
 
 @get("/sources", needs=P.SOURCE_VIEW)
 async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
