@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import document, growth, intake, pages, paging, timers
+from bench import document, growth, intake, pages, paging, timers, weight
 from bench.intake import Figures
 from bench.product import Product, product
 
@@ -22,7 +22,10 @@ Row = tuple[str, str, str, bool | None]
 
 def main() -> None:
     if "growth" in sys.argv[1:]:
-        document.write_growth(growth.report())
+        document.write_section(growth.report())
+        return
+    if "weight" in sys.argv[1:]:
+        document.write_section(weight.report())
         return
     if shutil.which("wrk") is None:
         sys.exit("make bench needs wrk, the load generator: apt-get install wrk")
