@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -10,6 +11,9 @@ import msgspec
 from tocsin.kit.ids import IdKind
 
 EVENT_ID = IdKind("event", "evt")
+
+
+_COMMON = frozenset({"actor", "alert_id", "incident_id", "version"})
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -24,6 +28,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     `alert_id` and `incident_id` say whose record it belongs to; an event of an alert that is linked to an incident
     carries both, and so stands on the incident's timeline as well. Fields are only ever added, never renamed.
+    `version` is the one that what it changed has had since, 0 where it has none; 0.1.0 has not written it.
     """
 
     name: ClassVar[str]
@@ -31,11 +36,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     actor: ActorRef
     alert_id: UUID | None = None
     incident_id: UUID | None = None
+    version: int = 0
 
     def data(self) -> dict[str, Any]:
-        """Return the fields that are particular to this kind of event."""
-        common = {"actor", "alert_id", "incident_id"}
-        return {f: getattr(self, f) for f in self.__struct_fields__ if f not in common}
+        """Return the fields that are particular to this kind of event, and the version if there is one."""
+        found = {f: getattr(self, f) for f in self.__struct_fields__ if f not in _COMMON}
+        return found | {"version": self.version} if self.version else found
+
+    def says(self) -> Mapping[str, str | None]:
+        """Return the fields that it changed, and what the record says is in them since."""
+        return {}
 
     def subjects(self) -> tuple[Subject, ...]:
         """Return what it is about beside its alert and its incident: whose history it belongs to."""

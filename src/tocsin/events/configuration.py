@@ -48,6 +48,9 @@ class ConfigurationChanged(Event, frozen=True, kw_only=True):
     changes: list[Change]
     of: tuple[Subject, ...] = ()
 
+    def says(self) -> Mapping[str, str | None]:
+        return {each.field: each.new for each in self.changes}
+
     def subjects(self) -> tuple[Subject, ...]:
         return _about(self.kind, self.id, self.of)
 

@@ -30,6 +30,9 @@ class IncidentUpdated(Event, frozen=True, kw_only=True):
     name: ClassVar[str] = "incident.updated"
     changes: list[Change]
 
+    def says(self) -> Mapping[str, str | None]:
+        return {each.field: each.new for each in self.changes}
+
 
 class IncidentSeverityChanged(Event, frozen=True, kw_only=True):
     """Somebody judged it to be worse or better."""
@@ -38,6 +41,9 @@ class IncidentSeverityChanged(Event, frozen=True, kw_only=True):
     old: int
     new: int
 
+    def says(self) -> Mapping[str, str | None]:
+        return {"severity": vocabulary.severity(self.new)}
+
 
 class IncidentStatusChanged(Event, frozen=True, kw_only=True):
     """It moved between open states."""
@@ -45,6 +51,9 @@ class IncidentStatusChanged(Event, frozen=True, kw_only=True):
     name: ClassVar[str] = "incident.status_changed"
     old: str
     new: str
+
+    def says(self) -> Mapping[str, str | None]:
+        return {"status": self.new}
 
 
 class IncidentAcknowledged(Event, frozen=True, kw_only=True):
@@ -64,12 +73,18 @@ class IncidentResolved(Event, frozen=True, kw_only=True):
     alerts_resolved: int
     was_acknowledged: bool = True
 
+    def says(self) -> Mapping[str, str | None]:
+        return {"status": "resolved", "resolution_note": self.note}
+
 
 class IncidentClosed(Event, frozen=True, kw_only=True):
     """No further action is expected."""
 
     name: ClassVar[str] = "incident.closed"
     old: str
+
+    def says(self) -> Mapping[str, str | None]:
+        return {"status": "closed"}
 
 
 class IncidentCancelled(Event, frozen=True, kw_only=True):
@@ -80,6 +95,9 @@ class IncidentCancelled(Event, frozen=True, kw_only=True):
     reason: str
     note: str = ""
     duplicate_of: str = ""
+
+    def says(self) -> Mapping[str, str | None]:
+        return {"status": "cancelled"}
 
 
 class IncidentDuplicated(Event, frozen=True, kw_only=True):
@@ -104,6 +122,9 @@ class IncidentReopened(Event, frozen=True, kw_only=True):
     mitigated_at: str = ""
     closed_at: str = ""
     cancelled_at: str = ""
+
+    def says(self) -> Mapping[str, str | None]:
+        return {"status": "investigating", "resolution_note": ""}
 
 
 class CommentAdded(Event, frozen=True, kw_only=True):
@@ -140,6 +161,9 @@ class RoleChanged(Event, frozen=True, kw_only=True):
     # Why, when nobody decided it: the one before can have it no longer. Only 0.1.0 has written a `reason`.
     reason: str = ""
     why: Why | None = None
+
+    def says(self) -> Mapping[str, str | None]:
+        return {self.role: self.new}
 
 
 class ResponderPaged(Event, frozen=True, kw_only=True):

@@ -75,6 +75,12 @@ def failed_often(data: Mapping[str, Any], *, times: int, within: str) -> Line:
     return Line("triangle-alert", text, "orange", "page", f"Within {within}. Last: {data.get('error', '')}")
 
 
+def says(name: str, data: Mapping[str, Any]) -> Mapping[str, str | None]:
+    """Return the fields that it changed, and what the record says is in them since."""
+    event = _read(name, "", data)
+    return event.says() if event is not None else {}
+
+
 def _read(name: str, actor_name: str, data: Mapping[str, Any]) -> Event | None:
     kind = CLASSES.get(name)
     if kind is None:

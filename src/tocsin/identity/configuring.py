@@ -91,7 +91,8 @@ class Configuration(Generic[R]):
             await tx.session.flush()
         except IntegrityError as error:
             raise self._taken() from error
-        await emit(tx, ConfigurationChanged(actor=who.ref, **self._about(row), changes=[*told, *also]))
+        about = self._about(row)
+        await emit(tx, ConfigurationChanged(actor=who.ref, **about, version=kept.version, changes=[*told, *also]))
         return row
 
     async def delete(self, tx: Tx, who: Actor, row: R) -> None:

@@ -95,10 +95,20 @@ async def user_by_email(tx: Tx, email: str) -> User | None:
 
 
 async def users(
-    tx: Tx, *, after: UUID | None = None, limit: int = 100, active_only: bool = False, may: Permission | None = None
+    tx: Tx,
+    *,
+    after: UUID | None = None,
+    limit: int = 100,
+    active_only: bool = False,
+    may: Permission | None = None,
+    words: Collection[str] = (),
 ) -> list[User]:
-    """Return people in the order they were created, those after the id `after`; `may`: whose role allows this."""
+    """Return people in the order they were created, those after the id `after`; `may`: whose role allows this.
+
+    `words`: who has each of them in their name or e-mail.
+    """
     only = [has_permission(may)] if may is not None else []
+    only += [or_(*(text.icontains(word, autoescape=True) for text in (User.name, User.email))) for word in words]
     only += [User.is_active.is_(True)] if active_only else []
     return await list_records(tx, User, *only, after=after, limit=limit)
 

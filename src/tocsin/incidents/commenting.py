@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents.model import Comment, Incident
-from tocsin.kit.changes import is_current
-from tocsin.kit.errors import Conflict, Denied, Stale
+from tocsin.kit.changes import Copy, is_current
+from tocsin.kit.errors import Conflict, Denied, Stale, Theirs
 
 
 def is_author(who: Actor, comment: Comment) -> bool:
@@ -58,11 +60,18 @@ def must_read_earlier(who: Actor, incident: Incident, comment: Comment) -> None:
         who.must(P.INCIDENT_EDIT, on=incident)
 
 
-def must_be_current(comment: Comment, if_version: int | None) -> None:
+def must_be_current(comment: Comment, if_version: Copy) -> None:
     """Raise `Stale` when the caller has seen another version than the stored one; None does not ask."""
     if not is_current(comment.version, if_version):
+        edited = [] if comment.edited_at is None else [_edited(comment, comment.edited_at)]
         raise Stale(
             "This comment was changed after you opened it. Nothing was saved.",
             code="comment.stale",
             hint="Look at what it says now and make your change again.",
+            theirs=edited,
+            version=comment.version,
         )
+
+
+def _edited(comment: Comment, at: datetime) -> Theirs:
+    return Theirs(comment.author_name, at, f"{comment.author_name} edited this comment", {"body": None})

@@ -8,8 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from tocsin.incidents.model import OPEN, CancelReason, Incident, IncidentRole, Status
-from tocsin.kit.changes import is_current
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.text import storable
 
 NOTE_LIMIT = 10_000
@@ -108,16 +107,6 @@ def touch(incident: Incident, *, at: datetime) -> None:
     """Make every older copy of the incident stale."""
     incident.version += 1
     incident.updated_at = at
-
-
-def must_be_current(incident: Incident, if_version: int | None) -> None:
-    """Raise `Stale` when the caller has seen another version than the stored one; None does not ask."""
-    if not is_current(incident.version, if_version):
-        raise Stale(
-            f"Somebody changed {incident.reference} after you opened it. Nothing was saved.",
-            code="incident.stale",
-            hint="Look at the current state and make your change again.",
-        )
 
 
 def must_be_open(incident: Incident) -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from msgspec import UNSET, Meta, UnsetType
 
-from tocsin.kit.errors import Stale
+from tocsin.kit.errors import Theirs
 
 T = TypeVar("T")
 
-__all__ = ["UNSET", "UnsetType", "is_current", "limits_of", "must_be_current", "set_or"]
+__all__ = [
+    "UNSET",
+    "Copy",
+    "Seen",
+    "UnsetType",
+    "is_current",
+    "is_refused",
+    "limits_of",
+    "set_or",
+    "version_of",
+]
 
 
 def limits_of(fields: type[Mapping[str, Any]]) -> dict[str, int]:
@@ -29,15 +40,36 @@ def set_or(value: T | UnsetType, old: T) -> T:
     return old if isinstance(value, UnsetType) else value
 
 
-def is_current(version: int, if_version: int | None) -> bool:
-    """Say whether the caller has seen the version that is stored; None does not ask."""
-    return if_version is None or if_version == version
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The version that somebody saw when they began to write.
 
-
-def must_be_current(version: int, if_version: int | None, changed: str, *, it: str = "it") -> None:
-    """Raise `Stale` when the caller has seen another version than the stored one; None does not ask.
-
-    `changed` is what somebody did meanwhile (“changed this source”), `it` what is to be looked at again.
+    What they send is refused only where what it changes was changed since. A plain number is exact, as `If-Match` is.
     """
-    if not is_current(version, if_version):
-        raise Stale(f"Somebody {changed} in the meantime. Look at {it} again before you save.")
+
+    version: int
+
+
+# Which version the caller has: exactly this one, the one that they saw, or nothing that is asked about.
+Copy = int | Seen | None
+
+
+def version_of(copy: Copy) -> int | None:
+    """Return the version that the caller has, if they say so."""
+    return copy.version if isinstance(copy, Seen) else copy
+
+
+def is_current(version: int, copy: Copy) -> bool:
+    """Say whether the caller has the version that is stored; None does not ask."""
+    return copy is None or version_of(copy) == version
+
+
+def is_refused(copy: Copy, wanted: Collection[str] | None, theirs: Sequence[Theirs] | None) -> bool:
+    """Say whether a change of the fields `wanted` by somebody with an old copy is refused.
+
+    `theirs` is all that was done since; None where nobody knows it all. Whoever asks for an exact version is refused,
+    and so is whoever may change anything (None).
+    """
+    if not isinstance(copy, Seen) or wanted is None:
+        return True
+    return bool(wanted) and (theirs is None or any(field in each.fields for each in theirs for field in wanted))

@@ -5,8 +5,9 @@ Everything that is neither of these is a bug or an outage and is left to rise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -98,11 +99,37 @@ def _named(uses: Sequence[Use]) -> str:
     return ", ".join(named) + (f" and {more} more" if more else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """What somebody did meanwhile: who, when, in which words, and what they wrote into which field."""
+
+    who: str
+    at: datetime
+    words: str
+    fields: Mapping[str, str | None]
+
+
 class Stale(Problem):
-    """The caller's copy is older than the stored one; nothing was changed."""
+    """The caller's copy is older than the stored one; nothing was changed.
+
+    `theirs` is what was done since, the newest first, as far as the record says it; `version` is the stored one.
+    """
 
     status = 412
     code = "stale"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        theirs: Sequence[Theirs] = (),
+        version: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.theirs = tuple(theirs)
+        self.version = version
 
 
 class TooLarge(Problem):

@@ -15,13 +15,14 @@ from tocsin.db.engine import Tx
 from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
 from tocsin.jobs import queue
 from tocsin.jobs.kinds import JobKind, Payload, soon
 from tocsin.jobs.queue import NewJob
-from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
 from tocsin.notifications import queries, sending_queries
@@ -290,13 +291,15 @@ async def update_contact_method(
     user_id: UUID,
     method_id: UUID,
     changes: MethodChanges,
-    if_version: int | None = None,
+    if_version: Copy = None,
 ) -> ContactMethod:
     """Change a contact method; its kind stays. The record says that address or template changed, not what they are."""
     must_manage(who, user_id)
     await identity.lock_active_user(tx, user_id)
     method = await queries.lock_contact_method(tx, method_id, user_id=user_id)
-    must_be_current(method.version, if_version, "changed this contact method")
+    await must_be_unchanged(
+        tx, Subject("contact_method", method.id), method.version, if_version, None, "this contact method"
+    )
     channel = channels.get(method.kind)
     address = method.address
     if changes.address is not UNSET and changes.address != method.address:
@@ -319,7 +322,10 @@ async def update_contact_method(
         if is_new:
             await _start_afresh(tx, method)
         about: dict[str, Any] = {"id": method.id, "title": name, "of": (Subject("user", method.user_id),)}
-        await emit(tx, ConfigurationChanged(actor=who.ref, kind="contact_method", **about, changes=said))
+        await emit(
+            tx,
+            ConfigurationChanged(actor=who.ref, kind="contact_method", **about, version=method.version, changes=said),
+        )
     return method
 
 

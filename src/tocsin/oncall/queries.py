@@ -277,9 +277,11 @@ async def policy_named(tx: Tx, name: str) -> EscalationPolicy | None:
     return (await tx.session.scalars(select(EscalationPolicy).where(EscalationPolicy.name == name))).one_or_none()
 
 
-async def policies(tx: Tx, *, after: str = "", limit: int = 100) -> list[EscalationPolicy]:
-    """Return policies by name, after the given name."""
-    query = select(EscalationPolicy).where(EscalationPolicy.name > after).order_by(EscalationPolicy.name).limit(limit)
+async def policies(tx: Tx, *, after: str = "", limit: int = 100, words: Collection[str] = ()) -> list[EscalationPolicy]:
+    """Return policies by name, after the given name; `words`: those that have each of them in it."""
+    has = [EscalationPolicy.name.icontains(word, autoescape=True) for word in words]
+    query = select(EscalationPolicy).where(EscalationPolicy.name > after, *has)
+    query = query.order_by(EscalationPolicy.name).limit(limit)
     return list((await tx.session.scalars(query)).all())
 
 

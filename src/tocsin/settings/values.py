@@ -117,6 +117,7 @@ OWN_PLACES = frozenset(
             "organisation",
             "p",
             "people",
+            "pick",
             "policies",
             "readyz",
             "routes",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from tocsin.alerts import queries, routing
 from tocsin.alerts.model import AlertRoute
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.ids import new_id
 from tocsin.oncall import queries as oncall_queries
@@ -75,14 +77,12 @@ async def create_route(tx: Tx, who: Actor, draft: RouteDraft) -> AlertRoute:
     return row
 
 
-async def update_route(
-    tx: Tx, who: Actor, id: UUID, changes: RouteChanges, *, if_version: int | None = None
-) -> AlertRoute:
+async def update_route(tx: Tx, who: Actor, id: UUID, changes: RouteChanges, *, if_version: Copy = None) -> AlertRoute:
     """Change a route; alerts that were routed before keep their decision."""
     who.must(P.ONCALL_MANAGE)
     existing = await queries.lock_routes(tx)
     row = await queries.route(tx, id)
-    must_be_current(row.version, if_version, "changed this route")
+    await must_be_unchanged(tx, Subject("alert_route", row.id), row.version, if_version, None, "this route")
     draft = changes.applied_to(row)
     await _check_route(tx, draft, [r for r in existing if r.id != id])
     new = {
@@ -98,7 +98,8 @@ async def update_route(
     if told:
         row.updated_at = tx.now
         row.version += 1
-        await emit(tx, ConfigurationChanged(actor=who.ref, kind="alert_route", id=id, title=row.name, changes=told))
+        about: dict[str, Any] = {"kind": "alert_route", "id": id, "title": row.name}
+        await emit(tx, ConfigurationChanged(actor=who.ref, **about, version=row.version, changes=told))
     return row
 
 
@@ -107,7 +108,15 @@ async def lead_to(tx: Tx, who: Actor, route: AlertRoute, policy_id: UUID) -> Non
     change = Change(field="escalation_policy_id", old=str(route.escalation_policy_id), new=str(policy_id))
     route.escalation_policy_id, route.updated_at, route.version = policy_id, tx.now, route.version + 1
     await emit(
-        tx, ConfigurationChanged(actor=who.ref, kind="alert_route", id=route.id, title=route.name, changes=[change])
+        tx,
+        ConfigurationChanged(
+            actor=who.ref,
+            kind="alert_route",
+            id=route.id,
+            title=route.name,
+            version=route.version,
+            changes=[change],
+        ),
     )
 
 

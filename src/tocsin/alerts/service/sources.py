@@ -18,15 +18,16 @@ from tocsin.alerts.service.routing import routing_jobs
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.alerts.sources.base import Sample
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.facts import EndedForSource
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
 from tocsin.jobs import queue
-from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
 from tocsin.kit.crypto import new_intake_token
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
@@ -101,7 +102,7 @@ def _stale_change(old: int | None, new: int | None) -> Change:
 
 
 async def update_source(
-    tx: Tx, who: Actor, id: UUID, changes: SourceChanges, *, if_version: int | None = None
+    tx: Tx, who: Actor, id: UUID, changes: SourceChanges, *, if_version: Copy = None
 ) -> AlertSource:
     """Rename a source, switch it off and on, say when its alerts are stale or held back, or who owns it.
 
@@ -110,7 +111,7 @@ async def update_source(
     who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
-    must_be_current(source.version, if_version, "changed this source")
+    await must_be_unchanged(tx, Subject("alert_source", source.id), source.version, if_version, None, "this source")
     told: list[Change] = []
     if changes.name is not UNSET and (title := _source_name(changes.name)) != source.name:
         told.append(Change(field="name", old=source.name, new=title))
@@ -140,12 +141,12 @@ async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
             await queue.enqueue(tx, *routing_jobs(ids, due=due))
 
 
-async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: int | None = None) -> AlertSource:
+async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: Copy = None) -> AlertSource:
     """Give a source a new token; the old one stops working at once. Raises `Stale` for another stored version."""
     who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
-    must_be_current(source.version, if_version, "changed this source")
+    await must_be_unchanged(tx, Subject("alert_source", source.id), source.version, if_version, None, "this source")
     source.token, source.rotated_at = new_intake_token(), tx.now
     await _source_changed(tx, who, source, [Change(field="token", old=None, new="rotated")])
     return source
@@ -170,7 +171,14 @@ async def _source_changed(tx: Tx, who: Actor, source: AlertSource, changes: list
     source.version += 1
     await emit(
         tx,
-        ConfigurationChanged(actor=who.ref, kind="alert_source", id=source.id, title=source.name, changes=changes),
+        ConfigurationChanged(
+            actor=who.ref,
+            kind="alert_source",
+            id=source.id,
+            title=source.name,
+            version=source.version,
+            changes=changes,
+        ),
     )
     tx.ring(SOURCES_TOPIC)
 

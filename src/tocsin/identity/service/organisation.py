@@ -8,16 +8,17 @@ from typing import Any
 from uuid import UUID
 
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity import credential_queries, idempotency_queries, organisation_queries, queries
 from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import clean_name
 from tocsin.identity.model import Actor, OneTimeLink, Organisation, User
 from tocsin.identity.service.idempotency import KEPT_FOR
 from tocsin.identity.service.people import check_user, store_user, take_zone
-from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
 from tocsin.kit.crypto import digest, new_secret
 from tocsin.kit.errors import Conflict, Invalid, Unauthenticated
 
@@ -87,7 +88,7 @@ class OrganisationChanges:
 
 
 async def update_organisation(
-    tx: Tx, who: Actor, changes: OrganisationChanges, *, if_version: int | None = None
+    tx: Tx, who: Actor, changes: OrganisationChanges, *, if_version: Copy = None
 ) -> Organisation:
     """Change the name, or how long alerts may lie.
 
@@ -97,7 +98,14 @@ async def update_organisation(
     organisation = await queries.lock_organisation(tx)
     if organisation is None:
         raise _not_set_up()
-    must_be_current(organisation.version, if_version, "changed the organisation")
+    await must_be_unchanged(
+        tx,
+        Subject("organisation", UUID(int=organisation.id)),
+        organisation.version,
+        if_version,
+        None,
+        "the organisation",
+    )
     told: list[Change] = []
     if changes.name is not UNSET and (title := clean_name(changes.name)) != organisation.name:
         told.append(Change(field="name", old=organisation.name, new=title))
@@ -108,7 +116,7 @@ async def update_organisation(
         await tx.session.flush()
         # There is one organisation and it is row 1, so that is its id in the record.
         about: dict[str, Any] = {"kind": "organisation", "id": UUID(int=organisation.id), "title": organisation.name}
-        await emit(tx, ConfigurationChanged(actor=who.ref, **about, changes=told))
+        await emit(tx, ConfigurationChanged(actor=who.ref, **about, version=organisation.version, changes=told))
     return organisation
 
 

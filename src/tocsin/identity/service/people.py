@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Database, Tx
 from tocsin.db.records import insert_record
-from tocsin.events.base import Change, yes_or_no
+from tocsin.events.base import Change, Subject, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserDeactivated, UserLostRights
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity import queries
 from tocsin.identity.access import P, Role, loses_roles
 from tocsin.identity.access_queries import access, anew, hold_role
@@ -33,7 +35,7 @@ from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links, make_sign_in_link
 from tocsin.identity.service.tokens import revoke_tokens
-from tocsin.kit.changes import UNSET, must_be_current, set_or
+from tocsin.kit.changes import UNSET, Copy, set_or
 from tocsin.kit.crypto import check_password, hash_password
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
@@ -112,9 +114,7 @@ async def store_user(tx: Tx, new: NewUser) -> User:
     return user
 
 
-async def update_user(
-    tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, *, if_version: int | None = None
-) -> User:
+async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, *, if_version: Copy = None) -> User:
     """Change a person: name and time zone of oneself, everything of anybody with `user.manage`.
 
     A deactivation ends the person's sessions, tokens and links, and others take over what they were asked, held and
@@ -126,7 +126,7 @@ async def update_user(
     if changes.are_of_the_account:
         who.must(P.USER_MANAGE)
     user, other_admins = await queries.lock_user_and_admins(tx, user_id)
-    must_be_current(user.version, if_version, "changed this person", it="them")
+    await must_be_unchanged(tx, Subject("user", user.id), user.version, if_version, None, "this person")
     theirs = await access(tx, user_id)
     allowed = before = theirs.organisation
     if changes.are_of_the_account:
@@ -154,7 +154,8 @@ async def update_user(
     except IntegrityError as error:
         # The address is the only thing that can clash; the transaction is lost and rolls back at the edge.
         raise _taken() from error
-    await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=changed))
+    about: dict[str, Any] = {"kind": "user", "id": user.id, "title": user.name, "version": user.version}
+    await emit(tx, ConfigurationChanged(actor=who.ref, **about, changes=changed))
     if was_active and not user.is_active:
         await emit(tx, UserDeactivated(actor=who.ref, user_id=user.id, user_name=user.name))
         await end_sessions(tx, who, user.id)
@@ -229,7 +230,8 @@ async def set_password(db: Database, who: Actor, user_id: UUID, new: str, curren
         user.updated_at = tx.now
         await tx.session.flush()
         change = Change(field="password", old=None, new=None)
-        await emit(tx, ConfigurationChanged(actor=who.ref, kind="user", id=user.id, title=user.name, changes=[change]))
+        about: dict[str, Any] = {"kind": "user", "id": user.id, "title": user.name, "version": user.version}
+        await emit(tx, ConfigurationChanged(actor=who.ref, **about, changes=[change]))
         await end_sessions(tx, who, user.id, keep=who.session_id)
         await forget_new_password(tx, user.id)
         await delete_links(tx, user.id)

@@ -9,8 +9,10 @@ from typing import Annotated, TypedDict, Unpack
 from msgspec import Meta
 
 from tocsin.db.engine import Tx
+from tocsin.events.base import Subject
 from tocsin.events.configuration import UserLostRights
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied, loses_roles
 from tocsin.identity.access_queries import anew, count_roles, lock_role, people_with_role, permissions_of, uses_of_role
@@ -18,7 +20,7 @@ from tocsin.identity.accounts import LONGEST_NAME, clean_name
 from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor, CustomRole
 from tocsin.identity.permission import must_not_exceed
-from tocsin.kit.changes import must_be_current
+from tocsin.kit.changes import Copy
 from tocsin.kit.errors import Conflict, Invalid
 
 # A few are looked through with each request; more than this nobody could tell apart.
@@ -45,16 +47,14 @@ async def create_role(tx: Tx, who: Actor, **written: Unpack[RoleChanges]) -> Cus
     return await _ROLES.create(tx, who, written, key=_key_of(_clean_title(written.get("name", ""))))
 
 
-async def update_role(
-    tx: Tx, who: Actor, key: str, changes: RoleChanges, *, if_version: int | None = None
-) -> CustomRole:
+async def update_role(tx: Tx, who: Actor, key: str, changes: RoleChanges, *, if_version: Copy = None) -> CustomRole:
     """Change a role, and so what everybody who has it may do from their next request on.
 
     Whoever may no longer edit incidents by this leads none (`user.lost_rights`). Raises `NotFound` for a built-in role.
     """
     who.must(P.ACCESS_MANAGE)
     role = await lock_role(tx, key)
-    must_be_current(role.version, if_version, "changed this role")
+    await must_be_unchanged(tx, Subject("role", role.id), role.version, if_version, None, "this role")
     who = await anew(tx, who)
     who.must(P.ACCESS_MANAGE)
     before = permissions_of(role.key, role.permissions)

@@ -9,16 +9,17 @@ from uuid import UUID
 from msgspec import Meta
 
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change, yes_or_no
+from tocsin.events.base import Change, Subject, yes_or_no
 from tocsin.events.configuration import UserLostRights
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity import queries
 from tocsin.identity.access import MEMBERS, SCOPED, P, loses_roles
 from tocsin.identity.access_queries import accesses, anew, hold_role
 from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor, Team, User
-from tocsin.kit.changes import must_be_current
+from tocsin.kit.changes import Copy
 from tocsin.kit.errors import Denied, Invalid
 
 MOST_MEMBERS = 500
@@ -50,9 +51,7 @@ async def create_team(tx: Tx, who: Actor, *, members: Members | None = None, **w
     return team
 
 
-async def update_team(
-    tx: Tx, who: Actor, team_id: UUID, changes: TeamChanges, *, if_version: int | None = None
-) -> Team:
+async def update_team(tx: Tx, who: Actor, team_id: UUID, changes: TeamChanges, *, if_version: Copy = None) -> Team:
     """Rename or describe a team, or make it private or open: what it owns is hidden or shown by that at once."""
     who, team = await _lock(tx, who, team_id, if_version)
     return await _TEAMS.change(tx, who, team, changes)
@@ -78,7 +77,7 @@ async def _set_archived(tx: Tx, who: Actor, team_id: UUID, *, archived: bool) ->
 
 
 async def update_members(
-    tx: Tx, who: Actor, team_id: UUID, members: Members | Collection[UUID], *, if_version: int | None = None
+    tx: Tx, who: Actor, team_id: UUID, members: Members | Collection[UUID], *, if_version: Copy = None
 ) -> Team:
     """Make exactly these people the team's members, each with a role in it or none; without roles, each keeps theirs.
 
@@ -139,13 +138,13 @@ async def _replace(
     return team
 
 
-async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: int | None) -> tuple[Actor, Team]:
+async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: Copy) -> tuple[Actor, Team]:
     who.must_somewhere(P.TEAM_MANAGE)
     team = await queries.lock_team(tx, who.access, team_id)
     # Whoever was waited for may have put the actor out of it.
     who = await anew(tx, who)
     who.must(P.TEAM_MANAGE, on=team)
-    must_be_current(team.version, if_version, "changed this team")
+    await must_be_unchanged(tx, Subject("team", team.id), team.version, if_version, None, "this team")
     return who, team
 
 

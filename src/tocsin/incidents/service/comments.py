@@ -18,6 +18,7 @@ from tocsin.incidents import checks, comment_queries, commenting, queries
 from tocsin.incidents.comment_queries import WrittenComment
 from tocsin.incidents.model import COMMENT_ID, Comment, CommentRevision, Incident
 from tocsin.incidents.queries import Ref
+from tocsin.kit.changes import Copy
 from tocsin.kit.ids import new_id
 
 COMMENT_LIMIT = 10_000
@@ -44,7 +45,7 @@ async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> WrittenComment:
 
 
 async def edit_comment(
-    tx: Tx, who: Actor, ref: Ref, comment_id: UUID, body: str, *, if_version: int | None = None
+    tx: Tx, who: Actor, ref: Ref, comment_id: UUID, body: str, *, if_version: Copy = None
 ) -> WrittenComment:
     """Let a comment say something else; only its author may. What it said before is kept. The same text is no edit."""
     incident, written = await comment_queries.lock(tx, who.access.reach, ref, comment_id)
@@ -61,9 +62,7 @@ async def edit_comment(
     return WrittenComment(written, text)
 
 
-async def erase_comment(
-    tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_version: int | None = None
-) -> WrittenComment:
+async def erase_comment(tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_version: Copy = None) -> WrittenComment:
     """Take out all that a comment says and said, for good; that it was there, and who erased it, stays.
 
     For its author and for whoever may edit the incident. A comment that is erased already stays as it is.

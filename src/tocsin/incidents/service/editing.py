@@ -21,6 +21,10 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.fields import FIELDS, Corrected, said, write
 from tocsin.incidents.model import Incident, Status
 from tocsin.incidents.queries import Ref
+from tocsin.incidents.service.conflicts import must_be_unchanged
+from tocsin.kit.changes import Copy
+
+_OWNERS = ("team_ids", "is_private")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -35,7 +39,7 @@ class IncidentChanges:
         object.__setattr__(self, "owners", owners)
 
 
-async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_version: int | None = None) -> Incident:
+async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_version: Copy = None) -> Incident:
     """Change what an incident says, who owns it, or how bad it is; also when it is over, to set the record right.
 
     Whoever says who owns it goes on seeing it. To correct the note needs the right to resolve.
@@ -44,34 +48,47 @@ async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_v
     who.must(P.INCIDENT_EDIT, on=incident)
     for name in changes.written:
         who.must(FIELDS[name].needs, on=incident)
-    lifecycle.must_be_current(incident, if_version)
+    wanted = [name for name, value in changes.written.items() if value != FIELDS[name].value(incident)]
+    wanted += [] if changes.owners == AS_THEY_ARE else list(_OWNERS)
+    await must_be_unchanged(tx, incident, if_version, wanted)
     before, severity = said(incident), incident.severity
     write(tx, incident, changes.written)
     told = [Change(name, before[name], new) for name, new in said(incident).items() if new != before[name]]
     told += await set_owners(tx, who, incident, changes.owners)
     if told:
         lifecycle.touch(incident, at=tx.now)
-        await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, changes=told))
+        await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, version=incident.version, changes=told))
         await tx.session.flush()
         must_still_see(await queries.by_id(tx, who.access.reach, [incident.id]))
     if incident.severity != severity:
         lifecycle.touch(incident, at=tx.now)
-        judged = IncidentSeverityChanged(actor=who.ref, incident_id=incident.id, old=severity, new=incident.severity)
+        judged = IncidentSeverityChanged(
+            actor=who.ref,
+            incident_id=incident.id,
+            version=incident.version,
+            old=severity,
+            new=incident.severity,
+        )
         await emit(tx, judged)
     return incident
 
 
-async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: int | None = None) -> Incident:
+async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: Copy = None) -> Incident:
     """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state."""
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
-    lifecycle.must_be_current(incident, if_version)
+    await must_be_unchanged(tx, incident, if_version, ["status"] if incident.status != to else [])
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     if lifecycle.move(incident, to, at=tx.now):
         if not was_acknowledged:
             taken_on = IncidentAcknowledged(
-                actor=who.ref, incident_id=incident.id, user_id=who.user_id, user_name=who.name
+                actor=who.ref,
+                incident_id=incident.id,
+                version=incident.version,
+                user_id=who.user_id,
+                user_name=who.name,
             )
             await emit(tx, taken_on)
-        await emit(tx, IncidentStatusChanged(actor=who.ref, incident_id=incident.id, old=old, new=to))
+        moved = IncidentStatusChanged(actor=who.ref, incident_id=incident.id, version=incident.version, old=old, new=to)
+        await emit(tx, moved)
     return incident

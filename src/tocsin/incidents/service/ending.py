@@ -23,8 +23,10 @@ from tocsin.incidents import checks, lifecycle, queries
 from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import leading
+from tocsin.incidents.service.conflicts import must_be_unchanged
 from tocsin.incidents.service.linking import link, unlink
 from tocsin.incidents.service.people import add_joined
+from tocsin.kit.changes import Copy
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
@@ -32,7 +34,7 @@ from tocsin.oncall.model import RunState
 REASON_LIMIT = 1_000
 
 
-async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: int | None = None) -> Incident:
+async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: Copy = None) -> Incident:
     """Resolve the incident and, with it, the alerts that are linked to it; nobody is paged for it any more.
 
     Idempotent; another note than the first is a `Conflict`, as it is corrected and not given twice. `note` is required,
@@ -43,14 +45,14 @@ async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: int | 
     if incident.status == Status.RESOLVED:
         lifecycle.must_be_its_note(incident, note)
         return incident
-    lifecycle.must_be_current(incident, if_version)
+    await must_be_unchanged(tx, incident, if_version)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     lifecycle.resolve(incident, note, at=tx.now)
     await _after_resolving(tx, who, incident, old, was_acknowledged)
     return incident
 
 
-async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: int | None = None) -> Incident:
+async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: Copy = None) -> Incident:
     """Declare that nothing more is to be done; an open incident is resolved with the note on the way.
 
     Idempotent; of one that is resolved already, another note than it has is a `Conflict`.
@@ -61,14 +63,14 @@ async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: int
         lifecycle.must_be_its_note(incident, note)
     if incident.status == Status.CLOSED:
         return incident
-    lifecycle.must_be_current(incident, if_version)
+    await must_be_unchanged(tx, incident, if_version)
     old, was_open = incident.status, lifecycle.is_open(incident)
     was_acknowledged = incident.acknowledged_at is not None
     lifecycle.close(incident, note, at=tx.now)
     if was_open:
         await _after_resolving(tx, who, incident, old, was_acknowledged)
         old = Status.RESOLVED
-    await emit(tx, IncidentClosed(actor=who.ref, incident_id=incident.id, old=old))
+    await emit(tx, IncidentClosed(actor=who.ref, incident_id=incident.id, version=incident.version, old=old))
     return incident
 
 
@@ -78,6 +80,7 @@ async def _after_resolving(tx: Tx, who: Actor, incident: Incident, old: str, was
     resolved = IncidentResolved(
         actor=who.ref,
         incident_id=incident.id,
+        version=incident.version,
         old=old,
         note=incident.resolution_note,
         alerts_resolved=count,
@@ -94,7 +97,7 @@ async def cancel(
     *,
     note: str = "",
     duplicate_of: Ref | None = None,
-    if_version: int | None = None,
+    if_version: Copy = None,
 ) -> Incident:
     """Declare that it was no incident. Idempotent; to say another reason afterwards is a `Conflict`.
 
@@ -108,7 +111,7 @@ async def cancel(
     if incident.status == Status.CANCELLED:
         _must_be_said_before(incident, reason, note, other)
         return incident
-    lifecycle.must_be_current(incident, if_version)
+    await must_be_unchanged(tx, incident, if_version)
     if other is not None and other.status == Status.CANCELLED:
         raise Conflict(f"{other.reference} is cancelled itself. Name the incident that goes on.")
     old = incident.status
@@ -125,6 +128,7 @@ async def cancel(
     cancelled = IncidentCancelled(
         actor=who.ref,
         incident_id=incident.id,
+        version=incident.version,
         old=old,
         reason=reason,
         note=said,
@@ -188,7 +192,7 @@ async def _lock_with_other(tx: Tx, who: Actor, ref: Ref, other: Ref | None) -> t
     return locked[here], locked[there]
 
 
-async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int | None = None) -> Incident:
+async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: Copy = None) -> Incident:
     """Begin another round of an incident that was not over after all; alerts that were resolved stay so.
 
     Idempotent. The times and the note of the round that ended are kept in the record. Roles of people who may not act
@@ -200,10 +204,11 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: int |
     if lifecycle.is_open(incident):
         _must_be_why(incident, why)
         return incident
-    lifecycle.must_be_current(incident, if_version)
+    await must_be_unchanged(tx, incident, if_version)
     reopened = IncidentReopened(
         actor=who.ref,
         incident_id=incident.id,
+        version=incident.version + 1,
         old=incident.status,
         reason=why,
         round=incident.round + 1,

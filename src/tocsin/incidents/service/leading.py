@@ -44,7 +44,15 @@ async def pass_role(
 ) -> None:
     """Put somebody, or nobody, into a role that nobody decided about, and say why."""
     lifecycle.give_role(incident, role, new.id if new else None, at=tx.now)
-    named = RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new.name if new else None, why=why)
+    named = RoleChanged(
+        actor=by,
+        incident_id=incident.id,
+        version=incident.version,
+        role=role,
+        old=old,
+        new=new.name if new else None,
+        why=why,
+    )
     await emit(tx, named)
 
 

@@ -27,6 +27,7 @@ from tocsin.identity.model import Actor, User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole, ResponderState, Status
 from tocsin.incidents.service import leading
+from tocsin.kit.changes import Copy
 from tocsin.kit.crypto import digest
 from tocsin.kit.errors import InUse, Use
 from tocsin.notifications import service as notifications
@@ -43,7 +44,7 @@ async def update_person(
     user_id: UUID,
     changes: UserChanges,
     *,
-    if_version: int | None = None,
+    if_version: Copy = None,
     confirmed: str | bool = False,
 ) -> User:
     """Change a person, see `identity.update_user`; one who is needed goes only when this is confirmed.

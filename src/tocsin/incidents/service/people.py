@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
@@ -27,13 +28,15 @@ from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderSource, ResponderState, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import leading
+from tocsin.incidents.service.conflicts import must_be_unchanged
+from tocsin.kit.changes import Copy
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import Page, PageState
 
 
-async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = None) -> Incident:
+async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: Copy = None) -> Incident:
     """Take the incident on: join it, answer one's own pages about it and its alerts, and begin to investigate.
 
     Idempotent. The first person's time counts; an incident that is over stays as it is. Whoever is being paged for it
@@ -44,7 +47,7 @@ async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: int | None = 
     if not await _is_asked(tx, who, incident):
         await queries.get(tx, who.access.reach, ref)
         who.must(P.INCIDENT_EDIT, on=incident)
-    lifecycle.must_be_current(incident, if_version)
+    await must_be_unchanged(tx, incident, if_version)
     if lifecycle.is_open(incident):
         await take_on(tx, who, incident)
     return incident
@@ -107,7 +110,7 @@ async def _hand_over(tx: Tx, who: Actor, incident: Incident, user_id: UUID) -> N
 
 
 async def assign_roles(
-    tx: Tx, who: Actor, ref: Ref, roles: Mapping[IncidentRole, UUID | None], *, if_version: int | None = None
+    tx: Tx, who: Actor, ref: Ref, roles: Mapping[IncidentRole, UUID | None], *, if_version: Copy = None
 ) -> Incident:
     """Give roles, each to one person, who joins by this, or to nobody; all of them or none. What is not named stays.
 
@@ -115,7 +118,8 @@ async def assign_roles(
     """
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
-    lifecycle.must_be_current(incident, if_version)
+    wanted = [role for role, user_id in roles.items() if lifecycle.holder(incident, role) != user_id]
+    await must_be_unchanged(tx, incident, if_version, wanted)
     # Those that are given first: a lead who is named makes room for a commander who goes.
     for role, user_id in sorted(roles.items(), key=lambda each: each[1] is None):
         await give_role(tx, who, incident, role, user_id, field=role.value)
@@ -206,9 +210,10 @@ async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID,
         elif old == Status.DECLARED:
             return
     if lifecycle.acknowledge(incident, at=tx.now):
-        await emit(tx, IncidentAcknowledged(actor=by, incident_id=incident.id, user_id=user_id, user_name=name))
-    if incident.status != old:
-        await emit(tx, IncidentStatusChanged(actor=by, incident_id=incident.id, old=old, new=incident.status))
+        about: dict[str, Any] = {"actor": by, "incident_id": incident.id, "version": incident.version}
+        await emit(tx, IncidentAcknowledged(**about, user_id=user_id, user_name=name))
+        if incident.status != old:
+            await emit(tx, IncidentStatusChanged(**about, old=old, new=incident.status))
 
 
 async def add_joined(tx: Tx, who: Actor, incident: Incident, user_id: UUID, name: str, source: ResponderSource) -> None:
@@ -246,4 +251,6 @@ async def add_paged(
 def _role_changed(
     by: ActorRef, incident: Incident, role: IncidentRole, old: str | None, new: str | None, why: Why | None = None
 ) -> RoleChanged:
-    return RoleChanged(actor=by, incident_id=incident.id, role=role, old=old, new=new, why=why)
+    return RoleChanged(
+        actor=by, incident_id=incident.id, version=incident.version, role=role, old=old, new=new, why=why
+    )

@@ -27,6 +27,7 @@ from tocsin.incidents import queries, sharing_queries
 from tocsin.incidents.model import INCIDENT_ID, Incident
 from tocsin.incidents.service.editing import IncidentChanges, update
 from tocsin.incidents.sharing_queries import Holder, visible_grants
+from tocsin.kit.changes import Copy
 from tocsin.kit.errors import Conflict, Denied, Invalid, NotFound
 
 # All of one holder's are read with each of their requests.
@@ -83,7 +84,7 @@ async def read_sharing(tx: Tx, who: Actor, thing: Thing, *, limit: int) -> Shari
 
 
 async def change_owners(
-    tx: Tx, who: Actor, thing: Thing, owners: Owners, *, if_version: int | None = None
+    tx: Tx, who: Actor, thing: Thing, owners: Owners, *, if_version: Copy = None
 ) -> Incident | AlertSource:
     """Say which teams own an incident or a source, and whether it is for them only; as editing either does."""
     kind, id = thing

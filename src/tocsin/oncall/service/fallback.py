@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.changes import must_be_current
+from tocsin.kit.changes import Copy
 from tocsin.kit.errors import Invalid
 from tocsin.notifications import queries as contact
 from tocsin.notifications.health import Reach
@@ -31,9 +32,7 @@ class Fallback:
     problem: str
 
 
-async def set_fallback(
-    tx: Tx, who: Actor, target: PageTarget | None, *, if_version: int | None = None
-) -> FallbackTarget:
+async def set_fallback(tx: Tx, who: Actor, target: PageTarget | None, *, if_version: Copy = None) -> FallbackTarget:
     """Choose the policy or the person to fall back on; None for nobody. Runs that reach nobody ask it at once.
 
     Raises `Invalid("target", …)` for a person whose account is switched off, `NotFound` for what does not exist,
@@ -41,7 +40,9 @@ async def set_fallback(
     """
     who.must(P.ONCALL_MANAGE)
     chosen = await queries.lock_fallback(tx)
-    must_be_current(chosen.version, if_version, "chose another fallback")
+    await must_be_unchanged(
+        tx, Subject("fallback_target", UUID(int=1)), chosen.version, if_version, None, "the fallback"
+    )
     before = await _in_words(tx, queries.target_of(chosen))
     after = await _in_words(tx, target)
     if target is not None and target.kind == "user" and not (await identity.user(tx, target.id)).is_active:
@@ -54,7 +55,12 @@ async def set_fallback(
     await tx.session.flush()
     changes = [Change(field="target", old=before, new=after)]
     changed = ConfigurationChanged(
-        actor=who.ref, kind="fallback_target", id=UUID(int=1), title="Fallback", changes=changes
+        actor=who.ref,
+        kind="fallback_target",
+        id=UUID(int=1),
+        title="Fallback",
+        version=chosen.version,
+        changes=changes,
     )
     await emit(tx, changed)
     return chosen

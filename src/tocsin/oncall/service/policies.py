@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
 from tocsin.db.records import insert_record
-from tocsin.events.base import Change
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.events.since import must_be_unchanged
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.kit.changes import UNSET, UnsetType, must_be_current, set_or
+from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.oncall import bulk_queries, queries
@@ -71,12 +73,14 @@ async def create_policy(
 
 
 async def update_policy(
-    tx: Tx, who: Actor, id: UUID, changes: PolicyChanges, *, if_version: int | None = None
+    tx: Tx, who: Actor, id: UUID, changes: PolicyChanges, *, if_version: Copy = None
 ) -> EscalationPolicy:
     """Change a policy. Runs that are under way follow the new steps from their next one on (see `waking`)."""
     who.must(P.ONCALL_MANAGE)
     policy = await queries.lock_policy(tx, id)
-    must_be_current(policy.version, if_version, "changed this policy")
+    await must_be_unchanged(
+        tx, Subject("escalation_policy", policy.id), policy.version, if_version, None, "this policy"
+    )
     before = await _in_words(tx, policy)
     steps, repeat = set_or(changes.steps, None), set_or(changes.repeat, policy.repeat)
     title = await _check_policy(tx, set_or(changes.name, policy.name), steps, repeat, id=id)
@@ -96,7 +100,8 @@ async def update_policy(
     await tx.session.flush()
     after = await _in_words(tx, policy)
     told = [Change(field=f, old=before[f], new=after[f]) for f in before if before[f] != after[f]]
-    await emit(tx, ConfigurationChanged(actor=who.ref, kind="escalation_policy", id=id, title=title, changes=told))
+    about: dict[str, Any] = {"kind": "escalation_policy", "id": id, "title": title}
+    await emit(tx, ConfigurationChanged(actor=who.ref, **about, version=policy.version, changes=told))
     return policy
 
 

@@ -45,7 +45,7 @@ class Action:
     """One form: `POST <place>/<verb>`. `run` reads its fields, which its docstring names.
 
     `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`), and so
-    does the parameter of the path. `leads_to` is where one is led afterwards, if that is not the page itself. What is
+    does the parameter of the path. `show` shows it again when it is refused, if it has a page of its own. `leads_to` is where one is led afterwards, if that is not the page itself. What is
     done `once` is not done again for a form that is sent twice (`ui.form(…, one_time=true)`).
     """
 
@@ -56,6 +56,7 @@ class Action:
     needs: Needs | None = None
     leads_to: str = ""
     once: bool = False
+    show: Show | None = None
 
 
 class Actions:
@@ -94,7 +95,7 @@ class Actions:
 
             refused = await forms.attempt(context, form, form_id, use_case)
             if refused is not None:
-                return await self._show(request, context, who, id, refused)
+                return await (action.show or self._show)(request, context, who, id, refused)
             here = action.leads_to or self._leads_to or self._place.replace(f"{{{self._parameter}:str}}", id)
             match told:
                 case [Made(place)]:

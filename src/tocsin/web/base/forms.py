@@ -16,8 +16,9 @@ from tocsin.edge.context import AppRequest, Context
 from tocsin.edge.csrf import FIELD
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
+from tocsin.kit.changes import Seen
 from tocsin.kit.crypto import digest
-from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, Stale, TooMany, Unavailable
+from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, Problem, Stale, Theirs, TooMany, Unavailable
 from tocsin.kit.ids import IdKind
 from tocsin.kit.text import storable
 
@@ -61,9 +62,13 @@ class Form:
         """Return a whole number; None for an empty field."""
         return self.whole(name, least=least, most=most) if self.text(name).strip() else None
 
-    def version(self) -> int | None:
-        """Return the version that the page showed; None when the form does not say."""
-        return self.whole("version") if self.text("version") else None
+    def version(self) -> Seen | None:
+        """Return the version that the page showed; None when the form does not say.
+
+        Whoever was told what somebody else has done, and sends theirs anyway, has seen that.
+        """
+        name = "anyway" if self.text("anyway") else "version"
+        return Seen(self.whole(name)) if self.text(name) else None
 
     def id(self, name: str, kind: IdKind) -> UUID:
         """Return an id of this kind, such as `usr_…`."""
@@ -112,7 +117,7 @@ class Form:
         return {
             name: values
             for name, values in self._fields.items()
-            if name not in (FIELD, ONE_TIME, "token", "version") and "password" not in name and name != "current"
+            if name not in (FIELD, ONE_TIME, "token", "version", "anyway") and "password" not in name and name != "current"
         }
 
     @property
@@ -147,6 +152,16 @@ class Refused:
         if isinstance(self.problem, Invalid | TooMany | Unavailable):
             return ""
         return " ".join(part for part in (self.problem.message, self.problem.hint) if part)
+
+    @property
+    def theirs(self) -> tuple[Theirs, ...]:
+        """Return what somebody else has done meanwhile, when that is why; the newest first."""
+        return self.problem.theirs if isinstance(self.problem, Stale) else ()
+
+    @property
+    def anyway(self) -> int | None:
+        """Return the version by which one says that one has seen it, and means it all the same."""
+        return self.problem.version if isinstance(self.problem, Stale) else None
 
     @property
     def errors(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response
 from litestar.datastructures import Cookie
 from markupsafe import Markup
@@ -33,10 +33,12 @@ from tocsin.kit.ids import new_id
 from tocsin.kit.text import clean, markdown
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import assets, formatting, navigation, queries
-from tocsin.web.base.screens import Bare, Flash, Me, Screen, Shell
+from tocsin.web.base.screens import Bare, DialogScreen, Flash, Me, Screen, Shell
 
 PAGE_SIZE = 50
 FLASH = "flash"
+# The header by which js/dialogs.js asks for a dialog alone.
+SHEET = "x-sheet"
 # How htmx names the element by which a page asks for itself; see base.html.
 _REFRESH = "div#refresh"
 _THEMES = frozenset({"light", "dark"})
@@ -89,11 +91,16 @@ def _shown(value: object) -> object:
 
 
 @cache
-def _environment(root: str) -> Environment:
-    """Return the templates of an installation below this path; a process has one, and so has each test of it."""
-    folder = Path(__file__).parents[1] / "templates"
+def _environment(root: str, in_sheet: bool = False) -> Environment:
+    """Return the templates of an installation below this path; a process has one, and so has each test of it.
+
+    `in_sheet`: nothing stands around what a page says, which is a dialog then.
+    """
+    files = FileSystemLoader(Path(__file__).parents[1] / "templates")
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=ChoiceLoader([DictLoader({"base.html": "{% block content %}{% endblock %}"}), files])
+        if in_sheet
+        else files,
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,
@@ -114,6 +121,7 @@ def _environment(root: str) -> Environment:
         "new_form_id": lambda: new_id().hex,
         "remembered": _Memory().remembered,
         "vocabulary": vocabulary,
+        "in_sheet": in_sheet,
     }
     made.globals.update(known)
     return made
@@ -137,6 +145,7 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Sh
         csrf_token=token_of(context, request.auth),
         theme=theme_of(request),
         path=request.url.path,
+        in_sheet=SHEET in request.headers,
         flashes=_flashes(request),
         me=Me(USER_ID.write(me), who.name, str(who.role)),
         org_name=around.org_name,
@@ -197,8 +206,12 @@ def render(screen: Screen, *, status: int = 0, headers: Mapping[str, str] | None
     refused = screen.refused
     told = {**(headers_of(refused.problem) if refused else {}), **(headers or {})}
     given = {name: getattr(screen, name) for name in _names(type(screen))}
+    in_sheet = screen.shell.in_sheet and isinstance(screen, DialogScreen)
     answer = Response(
-        _environment(screen.shell.root).get_template(screen.template).render(given).encode("utf-8", "replace"),
+        _environment(screen.shell.root, in_sheet)
+        .get_template(screen.template)
+        .render(given)
+        .encode("utf-8", "replace"),
         status_code=status or (refused.status if refused else 200),
         media_type=MediaType.HTML,
         headers={**(AS_IT_IS if screen.shows_secret else {"cache-control": "no-store"}), **told},

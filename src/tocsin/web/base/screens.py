@@ -34,6 +34,8 @@ class Bare:
     theme: str
     # Of this request, without the query.
     path: str
+    # Whether the script asked for a dialog alone, to open it over the page that is there (js/dialogs.js).
+    in_sheet: bool = False
     flashes: Sequence[Flash] = ()
 
 
@@ -86,3 +88,15 @@ class ShellScreen(Screen):
     shell: Shell
     live_url: str = field(default="", kw_only=True)
     refresh_url: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DialogScreen(ShellScreen):
+    """A form that has a page of its own, and opens over another page where there is a script; see `ui.sheet`.
+
+    `back` is where one goes who does not send it. `seen` is the version that the form was shown for: the script asks
+    for what has happened since (`?seen=`, see `web.parts.since`). "" where nothing can happen to it.
+    """
+
+    back: str = field(kw_only=True)
+    seen: str = field(default="", kw_only=True)

@@ -20,9 +20,9 @@ from tocsin.oncall.model import PageState
 from tocsin.web.base import forms
 from tocsin.web.base.actions import Action, Actions, Run
 from tocsin.web.base.forms import Form
-from tocsin.web.incidents import incident
+from tocsin.web.incidents import dialogs, incident
 from tocsin.web.parts import own_page
-from tocsin.web.parts.targets import read_target
+from tocsin.web.parts.targets import read_targets
 
 
 def _not_in_the_menu() -> Invalid:
@@ -92,14 +92,15 @@ async def _leave(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 
 async def _page(tx: Tx, who: Actor, ref: str, form: Form) -> str:
-    """Form fields: target (`user:usr_…` or `policy:pol_…`), message, form_id. Sent twice, it pages once.
+    """Form fields: target (`user:usr_…` or `policy:pol_…`, repeated), message, form_id. Sent twice, it pages once.
 
     When nobody can be reached there are no words of success; the page of the incident says it.
     """
-    target = read_target(form, "target")
+    targets = read_targets(form, "target")
     already: list[str] = []
-    if await forms.once(tx, who, form, "page", ref, form.text("target"), form.text("message")):
-        asked = await incidents.page(tx, who, ref, [target], form.text("message"))
+    if await forms.once(tx, who, form, "page", ref, *sorted(form.texts("target")), form.text("message")):
+        with forms.naming({"targets": "target"}):
+            asked = await incidents.page(tx, who, ref, targets, form.text("message"))
         reached = [name for _, name in asked.pages]
         already = [each.words for each in asked.already]
     else:
@@ -111,13 +112,13 @@ async def _page(tx: Tx, who: Actor, ref: str, form: Form) -> str:
 
 
 async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    """Form fields: do (link or unlink), alert_id."""
-    alert_id = form.id("alert_id", ALERT_ID)
+    """Form fields: do (link or unlink), alert_id (repeated to link several)."""
     match form.text("do"):
         case "link":
-            await incidents.link_alerts(tx, who, ref, [alert_id])
+            with forms.naming({"alert_ids": "alert_id"}):
+                await incidents.link_alerts(tx, who, ref, form.ids("alert_id", ALERT_ID))
         case "unlink":
-            await incidents.unlink_alert(tx, who, ref, alert_id)
+            await incidents.unlink_alert(tx, who, ref, form.id("alert_id", ALERT_ID))
         case _:
             raise _not_in_the_menu()
 
@@ -154,22 +155,28 @@ async def _reopen(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
 HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT).handlers(
     *(
-        Action(field.name, _writing(field), form=f"{field.name}-form", needs=field.needs)
+        Action(
+            field.name,
+            _writing(field),
+            form=f"{field.name}-form",
+            needs=field.needs,
+            show=dialogs.FIELD_DIALOGS[field.name].show,
+        )
         for field in FIELDS.values()
         if field.form is not None
     ),
     Action("severity", _change_severity),
     Action("status", _change_status),
-    Action("roles", _assign_role, form="role-{role}"),
+    Action("roles", _assign_role, form="role-{role}", show=dialogs.show_role),
     Action("comments", _comment, form="composer", needs=P.INCIDENT_COMMENT),
     Action("acknowledge", _acknowledge, needs=Right.SIGNED_IN),
     Action("answer", _answer, needs=Right.SIGNED_IN),
     Action("join", _join),
     Action("leave", _leave),
-    Action("page", _page, form="page-form", needs=P.INCIDENT_PAGE),
-    Action("alerts", _link, form="link-alert"),
-    Action("resolve", _resolve, "Incident resolved.", form="resolve-form", needs=P.INCIDENT_RESOLVE),
+    Action("page", _page, form="page-form", needs=P.INCIDENT_PAGE, show=dialogs.PAGE.show),
+    Action("alerts", _link, form="link-alert", show=dialogs.LINK.show),
+    Action("resolve", _resolve, "Incident resolved.", form="resolve-form", needs=P.INCIDENT_RESOLVE, show=dialogs.RESOLVE.show),
     Action("close", _close, "Incident closed.", needs=P.INCIDENT_RESOLVE),
-    Action("cancel", _cancel, "Incident cancelled.", form="cancel-form", needs=P.INCIDENT_RESOLVE),
-    Action("reopen", _reopen, "Incident reopened.", form="reopen-form", needs=P.INCIDENT_RESOLVE),
+    Action("cancel", _cancel, "Incident cancelled.", form="cancel-form", needs=P.INCIDENT_RESOLVE, show=dialogs.CANCEL.show),
+    Action("reopen", _reopen, "Incident reopened.", form="reopen-form", needs=P.INCIDENT_RESOLVE, show=dialogs.REOPEN.show),
 )
