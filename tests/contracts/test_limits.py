@@ -41,14 +41,14 @@ IN_OPENAPI = [
 ]
 # The form and its field.
 IN_FORMS = [
-    ("incidents/_declare_form.html", "title", checks.TITLE_LIMIT),
-    ("incidents/_declare_form.html", "summary", checks.SUMMARY_LIMIT),
-    ("incidents/_resolve_dialog.html", "resolution_note", lifecycle.NOTE_LIMIT),
-    ("incidents/_cancel_dialog.html", "note", ending.REASON_LIMIT),
-    ("incidents/_reopen_dialog.html", "reason", ending.REASON_LIMIT),
-    ("incidents/_page_dialog.html", "message", paging.REASON_LIMIT),
+    ("incidents/declare.html", "title", checks.TITLE_LIMIT),
+    ("incidents/declare.html", "summary", checks.SUMMARY_LIMIT),
+    ("incidents/resolve.html", "resolution_note", lifecycle.NOTE_LIMIT),
+    ("incidents/cancel.html", "note", ending.REASON_LIMIT),
+    ("incidents/reopen.html", "reason", ending.REASON_LIMIT),
+    ("incidents/page.html", "message", paging.REASON_LIMIT),
     ("incidents/_composer.html", "body", comments.COMMENT_LIMIT),
-    ("incidents/comment.html", "body", comments.COMMENT_LIMIT),
+    ("incidents/comment_edit.html", "body", comments.COMMENT_LIMIT),
 ]
 # What is called something: the form, and the body of the API that names the same thing. A form that has its limits from
 # the declaration (`limits_of`, as those of teams and roles) need not stand here.

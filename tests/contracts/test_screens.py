@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped
 
 from tocsin import web
 from tocsin.web.base import pages
-from tocsin.web.base.screens import Bare, Screen, Shell, ShellScreen
+from tocsin.web.base.screens import Bare, DialogScreen, Screen, Shell, ShellScreen
 
 Scope = dict[str, Any]
 _ENVIRONMENT = pages._environment("")
@@ -34,7 +34,7 @@ def _screens() -> list[type[Screen]]:
                 yield each
             yield from below(each)
 
-    ours = {each for each in below(Screen) if each.__module__.startswith(web.__name__) and each is not ShellScreen}
+    ours = {each for each in below(Screen) if each.__module__.startswith(web.__name__)} - {ShellScreen, DialogScreen}
     return sorted(ours, key=lambda each: each.__name__)
 
 
@@ -279,9 +279,9 @@ def test_what_templates_read_of_a_value_is_there() -> None:
 
 
 def test_what_stands_around_pages_is_used() -> None:
-    """The shell has nothing that no template reads; `root` is for the addresses in it."""
+    """The shell has nothing that no template reads: `root` is for addresses in it, `in_sheet` for how it is made."""
     everything = "".join(_source(name) for name in _ENVIRONMENT.list_templates())
-    assert [name for name in _fields(Shell) if f"shell.{name}" not in everything] == ["root"]  # type: ignore[arg-type]
+    assert [name for name in _fields(Shell) if f"shell.{name}" not in everything] == ["root", "in_sheet"]  # type: ignore[arg-type]
 
 
 def _source(name: str) -> str:

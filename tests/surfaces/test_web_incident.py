@@ -112,13 +112,14 @@ async def test_declaring_from_an_alert_links_it(world: World) -> None:
         assert (await web.do(page, "declare-form")).path == "/incidents/INC-1"
 
         page = await web.get(f"/alerts/{ALERT_ID.write(second.id)}")
-        assert f"/incidents/new?alert={ALERT_ID.write(second.id)}" in page.read.links
+        assert f"/incidents/new?alert={ALERT_ID.write(second.id)}" in page.read.dialogs
+        page = await web.open(page, "declare-form")
         assert await number_of(world, "incident.declared") == 1
         for _ in range(2):
             done = await web.submit(page, "declare-form", {"title": "The disk of rtm-1 is slow", "severity": "1"})
             assert done.location == "/incidents/INC-2"
         page = await web.get(f"/alerts/{ALERT_ID.write(second.id)}")
-        assert "declare-form" not in page.read.forms and "Open INC-2" in page.html
+        assert not page.read.dialogs and "Open INC-2" in page.html
     found = await again(world, "/incidents/INC-2")
     assert (found.title, found.severity) == ("The disk of rtm-1 is slow", 1)
     assert [(await world.again(alert)).status for alert in (first, second)] == ["acknowledged", "acknowledged"]
@@ -130,7 +131,7 @@ async def test_who_declares_second_from_an_alert_is_led_to_its_incident(world: W
     alert = await world.alert("Disk is full")
     id = ALERT_ID.write(alert.id)
     async with browser(world, ada) as web, browser(world, bob) as other:
-        late = await other.get(f"/alerts/{id}")
+        late = await other.open(await other.get(f"/alerts/{id}"), "declare-form")
         await web.do(await web.get(f"/alerts/{id}"), "declare-form")
         done = await other.submit(late, "declare-form", {"title": "Mine"})
         assert (done.status, done.location) == (303, "/incidents/INC-1")
@@ -160,7 +161,7 @@ async def test_what_responders_do_is_done_and_shown(world: World) -> None:
         page = await web.do(page, "join")
         assert "leave" in page.read.forms
         page = await web.do(page, "status", {"status": "mitigated"})
-        page = await web.do(page, "role-commander-me")
+        page = await web.do(page, "role-commander", {"user_id": USER_ID.write(bob.id)})
         page = await web.do(page, "role-commander", {"user_id": ""})
         page = await web.do(page, "leave")
         page = await web.do(page, "resolve-form", {"resolution_note": "Rolled *back*."})
@@ -198,14 +199,16 @@ async def test_an_old_copy_changes_nothing_and_keeps_what_was_typed(world: World
     ada, bob = await world.people("ada", "bob")
     url = await declared(world, ada)
     async with browser(world, ada) as web:
-        old = await web.get(url)
+        old = await web.open(await web.get(url), "title-form")
         async with browser(world, bob) as other:
-            await other.do(await other.get(url), "severity", {"severity": "1"})
+            await other.do(await other.get(url), "title-form", {"title": "Theirs"})
         page = await web.submit(old, "title-form", {"title": "My title"})
         assert page.status == 409
-        assert "Somebody changed INC-1 after you opened it." in page.html
+        assert "Bob changed the title" in page.html and "Theirs" in page.html and "Set mine anyway" in page.html
         assert page.read.forms["title-form"]["title"] == ["My title"]
-        done = await web.do(page, "title-form")
+        assert (await web.submit(page, "title-form")).status == 409, "a second press is no other wish"
+        assert (await again(world, url)).title == "Theirs"
+        done = await web.do(page, "title-form", {"anyway": "2"})
     assert "My title" in done.html
 
 
@@ -228,7 +231,7 @@ async def test_paging_from_an_incident_pages_once(world: World) -> None:
     ada, bob = await world.people("ada", "bob")
     url = await declared(world, ada)
     async with browser(world, ada) as web:
-        page = await web.get(url)
+        page = await web.open(await web.get(url), "page-form")
         for _ in range(2):
             shown = await web.do(page, "page-form", {"target": f"user:{USER_ID.write(bob.id)}", "message": "Come"})
     await world.settle()
@@ -350,8 +353,9 @@ async def test_whoever_cannot_be_reached_is_marked_and_the_page_says_that_nobody
     url = await declared(world, ada)
     async with browser(world, ada) as web:
         page = await web.get(url)
-        assert ">Cleo (cannot be reached)<" in page.html and ">Database (cannot be reached)<" in page.html
-        assert ">Bob<" in page.html
+        asks = await web.open(page, "page-form")
+        assert ">Cleo (cannot be reached)<" in asks.html and ">Database (cannot be reached)<" in asks.html
+        assert ">Bob<" in asks.html
         page = await web.do(page, "page-form", {"target": f"user:{USER_ID.write(cleo.id)}"})
         assert "being paged" not in page.html and "No answer" not in page.html
         assert "<strong>Nobody was paged:</strong> Cleo cannot be reached." in page.html

@@ -28,6 +28,7 @@ class Reader(HTMLParser):
         self.forms: dict[str, dict[str, list[str]]] = {}
         self.actions: dict[str, str] = {}
         self.links: list[str] = []
+        self.dialogs: list[str] = []
         self.ids: list[str] = []
         self.refused: list[str] = []
         self.buttons: list[str] = []
@@ -48,6 +49,8 @@ class Reader(HTMLParser):
             self.ids.append(given["id"])
         if tag == "a":
             self.links.append(given.get("href", ""))
+        if "data-sheet" in given:
+            self.dialogs.append(given.get("href", ""))
         if tag == "button":
             self.buttons.append(given.get("aria-label", ""))
         if tag == "form":
@@ -144,8 +147,19 @@ class Browser:
         body = urlencode(dict(fields), doseq=True)
         return Page(await self.http.post(path, content=body, headers={**FORM, **headers}))
 
+    async def open(self, page: Page, form: str) -> Page:
+        """Return where the form stands: the page, or one that a link of it leads to, as it opens its dialogs."""
+        if form in page.read.forms:
+            return page
+        for place in dict.fromkeys(page.read.dialogs):
+            found = await self.get(place)
+            if form in found.read.forms:
+                return found
+        raise AssertionError(f"{page.path} has no form {form}, and leads to none: {page.read.dialogs}")
+
     async def submit(self, page: Page, form: str, changes: Fields | None = None) -> Page:
-        """Fill a form of the page in and send it, with everything hidden that stands in it; goes no further."""
+        """Fill a form in that the page has or leads to and send it, with all that is hidden in it; goes no further."""
+        page = await self.open(page, form)
         fields: dict[str, Any] = {**page.read.forms[form], **(changes or {})}
         return await self.send(page.read.actions[form], fields)
 

@@ -31,7 +31,6 @@ from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts import own_page
-from tocsin.web.parts.declaring import Declare, declare_from
 from tocsin.web.parts.signals import body_text
 
 _SIGNALS = 20
@@ -96,14 +95,14 @@ class SignalView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertScreen(ShellScreen):
-    """One alert, and the newest of what came in. `declare` is None where no incident can be declared from it."""
+    """One alert, and the newest of what came in. `declare` says whether an incident can be declared from it."""
 
     template: ClassVar = "alerts/alert.html"
     alert: AlertView
     explained: Explanation
     signals: list[SignalView]
     paging: own_page.Paging | None
-    declare: Declare | None
+    declare: bool
     may: May
 
 
@@ -148,7 +147,7 @@ async def show(
                 await oncall.runs_of(tx, alert_ids=[alert.id]),
                 [page for page, _ in await oncall.pages_of(tx, alert_ids=[alert.id])],
             ),
-            declare=await declare_from(tx, who, alert) if is_free and who.may(P.INCIDENT_DECLARE) else None,
+            declare=is_free and who.may(P.INCIDENT_DECLARE),
             may=may_of(who),
             live_url=f"/alerts/{id}/events",
             refused=refused,

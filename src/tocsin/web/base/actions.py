@@ -45,8 +45,9 @@ class Action:
     """One form: `POST <place>/<verb>`. `run` reads its fields, which its docstring names.
 
     `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`), and so
-    does the parameter of the path. `show` shows it again when it is refused, if it has a page of its own. `leads_to` is where one is led afterwards, if that is not the page itself. What is
-    done `once` is not done again for a form that is sent twice (`ui.form(…, one_time=true)`).
+    does the parameter of the path. `show` shows it again when it is refused, if it has a page of its own. `leads_to` is
+    where one is led afterwards, if that is not the page itself. What is done `once` is not done again for a form that
+    is sent twice (`ui.form(…, one_time=true)`).
     """
 
     verb: str

@@ -117,7 +117,9 @@ class Form:
         return {
             name: values
             for name, values in self._fields.items()
-            if name not in (FIELD, ONE_TIME, "token", "version", "anyway") and "password" not in name and name != "current"
+            if name not in (FIELD, ONE_TIME, "token", "version", "anyway")
+            and "password" not in name
+            and name != "current"
         }
 
     @property

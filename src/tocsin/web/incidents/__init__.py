@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from tocsin.identity.access import P
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.incidents import actions, comments, incident, pages
+from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, pages
 
-HANDLERS = [*pages.HANDLERS, *incident.HANDLERS, *actions.HANDLERS, *comments.HANDLERS]
+HANDLERS = [
+    *pages.HANDLERS,
+    *declaring.HANDLERS,
+    *incident.HANDLERS,
+    *dialogs.HANDLERS,
+    *actions.HANDLERS,
+    *comments.HANDLERS,
+]
 NAV = (Entry("/incidents", "siren", "Incidents", Group.NOW, 10, P.INCIDENT_VIEW, "g i", "open_incidents", on_bar=True),)

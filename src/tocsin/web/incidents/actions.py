@@ -175,8 +175,19 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     Action("leave", _leave),
     Action("page", _page, form="page-form", needs=P.INCIDENT_PAGE, show=dialogs.PAGE.show),
     Action("alerts", _link, form="link-alert", show=dialogs.LINK.show),
-    Action("resolve", _resolve, "Incident resolved.", form="resolve-form", needs=P.INCIDENT_RESOLVE, show=dialogs.RESOLVE.show),
+    Action(
+        "resolve",
+        _resolve,
+        "Incident resolved.",
+        form="resolve-form",
+        needs=P.INCIDENT_RESOLVE,
+        show=dialogs.RESOLVE.show,
+    ),
     Action("close", _close, "Incident closed.", needs=P.INCIDENT_RESOLVE),
-    Action("cancel", _cancel, "Incident cancelled.", form="cancel-form", needs=P.INCIDENT_RESOLVE, show=dialogs.CANCEL.show),
-    Action("reopen", _reopen, "Incident reopened.", form="reopen-form", needs=P.INCIDENT_RESOLVE, show=dialogs.REOPEN.show),
+    Action(
+        "cancel", _cancel, "Incident cancelled.", form="cancel-form", needs=P.INCIDENT_RESOLVE, show=dialogs.CANCEL.show
+    ),
+    Action(
+        "reopen", _reopen, "Incident reopened.", form="reopen-form", needs=P.INCIDENT_RESOLVE, show=dialogs.REOPEN.show
+    ),
 )

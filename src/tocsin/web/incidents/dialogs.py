@@ -189,10 +189,6 @@ class Dialog:
         return get(f"/incidents/{{ref:str}}/{self.place}", needs=self.needs)(made)
 
 
-def _always(_: Incident) -> None:
-    pass
-
-
 def _must_be_over(incident: Incident) -> None:
     if lifecycle.is_open(incident):
         raise Conflict(f"{incident.reference} is open already.")

@@ -14,16 +14,14 @@ from markupsafe import Markup
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import ALERT_ID, Alert
-from tocsin.alerts.model import OPEN as OPEN_ALERTS
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events import vocabulary
-from tocsin.events.vocabulary import called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, Team
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.fields import FIELDS, Field, FormKind
+from tocsin.incidents.fields import FIELDS, Field
 from tocsin.incidents.model import (
     COUNTED,
     INCIDENT_ID,
@@ -45,7 +43,6 @@ from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.incidents import timeline
 from tocsin.web.incidents.timeline import Timeline
 from tocsin.web.parts import own_page
-from tocsin.web.parts.targets import Choice, responder_choices, target_choices
 
 _LINKABLE = 50
 
@@ -63,19 +60,6 @@ class IncidentView:
     teams: list[str]
     # For the teams that own it, and for whoever was asked or granted it.
     is_private: bool
-
-
-@dataclass(frozen=True, slots=True)
-class EditForm:
-    """The form for one of the fields that the reader may write, and what it says now."""
-
-    name: str
-    label: str
-    form: FormKind
-    limit: int | None
-    hint: str
-    is_required: bool
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +124,19 @@ class LinkedAlert:
     trouble: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Whom one can page."""
-
-    people: list[Choice]
-    policies: list[Choice]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentScreen(ShellScreen):
     """One incident with its record and everybody and everything that belongs to it.
 
-    `edit_forms` are for what may be changed of it; `duplicates` are the number and title of what was cancelled as a
-    duplicate of it. `nobody_paged` says who was asked for help last, when none of them could be reached, and `trouble`
-    how help was asked for in vain. Of the responders `joined` came, of `counted` who are asked or came. `people` may
-    take a role, `targets` can be paged; `linkable` are alerts that belong to no incident, None where none can be.
+    `editable` are the fields that the reader may change; `duplicates` are the number and title of what was cancelled
+    as a duplicate of it. `nobody_paged` says who was asked for help last, when none of them could be reached, and
+    `trouble` how help was asked for in vain. Of the responders `joined` came, of `counted` who are asked or came.
     """
 
     template: ClassVar = "incidents/incident.html"
     incident: Incident
     view: IncidentView
-    edit_forms: list[EditForm]
+    editable: list[str]
     duplicates: list[tuple[str, str]]
     may: May
     my: My
@@ -169,15 +144,12 @@ class IncidentScreen(ShellScreen):
     milestones: list[Milestone]
     next_statuses: list[str]
     roles: list[RoleView]
-    people: list[Choice]
     nobody_paged: str
     trouble: str
     responders: list[ResponderView]
     joined: int
     counted: int
-    targets: Targets
     alerts: list[LinkedAlert]
-    linkable: list[Choice] | None
     timeline: Timeline
 
 
@@ -211,15 +183,13 @@ async def _screen(
     responders = await queries.responders(tx, incident.id)
     calls = await _Calls.read(tx, incident, linked)
     views = [_responder(person, calls) for person in responders]
-    people = await responder_choices(tx) if may_edit else []
-    page_people, page_policies = await target_choices(tx, people) if who.may(P.INCIDENT_PAGE, on=incident) else ([], [])
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
     record = await timeline.read(tx, request, who, incident, shell.now)
     return IncidentScreen(
         shell,
         incident=incident,
         view=_view(incident, tx.now, survivor.reference if survivor is not None else "", teams),
-        edit_forms=[_edit_form(field, incident) for field in FIELDS.values() if _is_edited(field, incident, who)],
+        editable=[field.name for field in FIELDS.values() if _is_edited(field, incident, who)],
         duplicates=[(each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])],
         may=May(
             edit=may_edit,
@@ -235,15 +205,12 @@ async def _screen(
         milestones=milestones(incident),
         next_statuses=[status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
         roles=await _roles(tx, incident),
-        people=people,
         nobody_paged=_nobody_paged(incident, responders, calls) if is_open else "",
         trouble=(await queries.troubles(tx, [incident.id])).get(incident.id, ""),
         responders=views,
         joined=sum(1 for person in responders if person.standing is Standing.JOINED),
         counted=sum(1 for person in responders if person.standing in COUNTED),
-        targets=Targets(page_people, page_policies),
         alerts=await _alerts(tx, linked),
-        linkable=await _linkable(tx, who) if may_edit and is_open else None,
         timeline=record,
         live_url=f"/incidents/{incident.reference}/events",
         refresh_url=record.here,
@@ -266,19 +233,6 @@ def _view(incident: Incident, now: datetime, duplicate_of: str, teams: Collectio
 
 def _is_edited(field: Field, incident: Incident, who: Actor) -> bool:
     return field.form is not None and who.may(field.needs, on=incident) and field.is_open_in(incident)
-
-
-def _edit_form(field: Field, incident: Incident) -> EditForm:
-    value = field.value(incident)
-    return EditForm(
-        name=field.name,
-        label=field.label,
-        form=field.form or "line",
-        limit=field.limit,
-        hint=field.hint,
-        is_required=field.is_required,
-        value=", ".join(value) if field.form == "words" else value,
-    )
 
 
 def milestones(incident: Incident) -> list[Milestone]:
@@ -428,12 +382,6 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
         )
         for alert in linked
     ]
-
-
-async def _linkable(tx: Tx, who: Actor) -> list[Choice]:
-    wanted = alert_queries.Filter(statuses=OPEN_ALERTS, is_free=True)
-    found = await alert_queries.listed(tx, who.access, wanted, limit=_LINKABLE)
-    return [(ALERT_ID.write(alert.id), f"{called_alert(alert.number)} {alert.title[:80]}") for alert, _, _ in found]
 
 
 HANDLERS = [incident_page]

@@ -1,37 +1,31 @@
-"""The list of incidents, and declaring one."""
+"""The list of incidents."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
-from litestar import get, post
+from litestar import get
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.alerts.model import ALERT_ID
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import write_place
-from tocsin.events.vocabulary import SEVERITIES, called_alert
+from tocsin.events.vocabulary import SEVERITIES
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import USER_ID, Actor
+from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents import service as incidents
-from tocsin.incidents.model import COUNTED, INCIDENT_ID, OPEN, Incident, Standing, Status
+from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Place
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
-from tocsin.web.base import forms, pages
-from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base import pages
 from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.incidents.first_steps import FirstStep, first_steps
-from tocsin.web.parts.declaring import Declare, declare_form, declare_from
-from tocsin.web.parts.targets import read_target
 
 _TABS: Mapping[str, tuple[Status, ...]] = {
     "open": OPEN,
@@ -63,8 +57,8 @@ class IncidentRow:
 class IncidentsScreen(ShellScreen):
     """The incidents of one tab, and how the list is narrowed; nothing chosen is no filter.
 
-    `narrowed` says why not all of the list was searched, if so. `in_vain` is None for whoever may not see alerts, and
-    `declare` for whoever may not declare. `any_incident` is false while nobody has ever declared one.
+    `narrowed` says why not all of the list was searched, if so. `in_vain` is None for whoever may not see alerts;
+    `declare` says whether the reader may. `any_incident` is false while nobody has ever declared one.
     """
 
     template: ClassVar = "incidents/incidents.html"
@@ -82,15 +76,7 @@ class IncidentsScreen(ShellScreen):
     older: str | None
     first_steps: Sequence[FirstStep]
     any_incident: bool
-    declare: Declare | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclareScreen(ShellScreen):
-    """The form of a declaration as a page of its own."""
-
-    template: ClassVar = "incidents/declare.html"
-    declare: Declare
+    declare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +161,7 @@ async def _list(tx: Tx, shell: Shell, who: Actor, wanted: _Wanted) -> IncidentsS
         older=wanted.url(write_place((shown[-1].declared_at, shown[-1].id))) if has_more else None,
         first_steps=await first_steps(tx, who) if wanted.is_start and not shown else (),
         any_incident=bool(shown) or await queries.any_incident(tx),
-        declare=await declare_form(tx, None) if who.may(P.INCIDENT_DECLARE) else None,
+        declare=who.may(P.INCIDENT_DECLARE),
         live_url="/incidents/events",
         refresh_url=wanted.url(wanted.before),
     )
@@ -224,61 +210,4 @@ def _row(
     )
 
 
-@get("/incidents/new", needs=P.INCIDENT_DECLARE)
-async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the form of a declaration, from an alert with `?alert=alt_…`."""
-    return await _show_declare(request, context, who, request.query_params.get("alert", ""))
-
-
-async def _show_declare(
-    request: AppRequest, context: Context, who: Actor, alert: str, refused: Refused | None = None
-) -> pages.Page:
-    who.must(P.INCIDENT_DECLARE)
-    async with context.db.begin() as tx:
-        shell = await pages.shell(tx, request, context, who)
-        about = await alert_queries.get(tx, who.access, ALERT_ID.read(alert)) if alert else None
-        if about is not None and about.incident_id is not None:
-            # Somebody was faster. What is to be done now is done there.
-            owner = (await queries.by_id(tx, who.access, [about.incident_id])).get(about.incident_id)
-            if owner is None:
-                return pages.go(ALERT_ID.page(alert), "It belongs to an incident already, which you may not see.")
-            words = f"{called_alert(about.number)} belongs to {owner.reference} already. Nothing new was declared."
-            return pages.go(INCIDENT_ID.page(owner.reference), words)
-        form = await (declare_from(tx, who, about) if about is not None else declare_form(tx, None))
-    return pages.render(DeclareScreen(shell, declare=form, refused=refused))
-
-
-@post("/incidents", needs=P.INCIDENT_DECLARE)
-async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
-    form = await forms.read(request)
-    made: list[str] = []
-    refused = await forms.attempt(context, form, "declare-form", partial(_declare, who, form, made))
-    if refused is not None:
-        return await _show_declare(request, context, who, form.text("alert_id"), refused)
-    return pages.go(INCIDENT_ID.page(made[0]) if made else "/incidents", "Incident declared." if made else "")
-
-
-async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
-    if not await forms.once(tx, who, form, "declare"):
-        made += [incident.reference for incident in await _declared_before(tx, who)]
-        return
-    incident = await incidents.declare(
-        tx,
-        who,
-        title=form.text("title"),
-        summary=form.text("summary"),
-        severity=form.whole("severity", least=1, most=5),
-        alert_id=form.optional_id("alert_id", ALERT_ID),
-        lead_id=form.optional_id("lead_id", USER_ID),
-        targets=[read_target(form, "page")] if form.text("page") else [],
-    )
-    made.append(incident.reference)
-
-
-async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
-    """Return what this person declared last: where the first of two equal forms has led."""
-    return await queries.listed(tx, who.access, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
-
-
-HANDLERS = [incident_list, declare_page, declare]
+HANDLERS = [incident_list]

@@ -90,7 +90,7 @@ async def _last_resort(tx: Tx, context: Context) -> LastResort:
 
 async def _choose_fallback(tx: Tx, who: Actor, _: str, form: Form) -> None:
     """Choose whom escalations fall back on. Form fields: target (empty: nobody), version."""
-    target = read_target(form, "target") if form.text("target") else None
+    target = read_target(form.text("target"), "target") if form.text("target") else None
     await oncall.set_fallback(tx, who, target, if_version=form.version())
 
 

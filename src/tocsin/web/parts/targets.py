@@ -8,10 +8,10 @@ from tocsin.db.engine import Tx
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID
+from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import PageTarget, can_reach
 from tocsin.oncall.model import POLICY_ID
-from tocsin.kit.errors import Invalid
 from tocsin.web.base.forms import MOST_CHOICES, Form
 
 Choice = tuple[str, str]

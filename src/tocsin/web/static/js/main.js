@@ -3,8 +3,11 @@
 import "./theme.js";
 import "./clocks.js";
 import "./dialogs.js";
+import "./drafts.js";
 import "./keys.js";
 import "./lists.js";
+import "./menus.js";
+import "./pickers.js";
 import "./swaps.js";
 import "./timeline.js";
 import { focusFirstBad } from "./forms.js";

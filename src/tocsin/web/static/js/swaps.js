@@ -1,9 +1,16 @@
 // What htmx asks for and swaps in, and what has to be done afterwards.
+import { openSheet } from "./dialogs.js";
 import { changed } from "./dom.js";
+import { accepted } from "./drafts.js";
 import { focusFirstBad, setBusy } from "./forms.js";
 import { retryStream } from "./live.js";
 import { say } from "./toasts.js";
 
+// A form in a dialog that is refused comes back as one of a dialog.
+document.addEventListener("htmx:config:request", (e) => {
+  const { ctx } = e.detail;
+  if (ctx.sourceElement.closest("#sheet")) ctx.request.headers["X-Sheet"] = "1";
+});
 document.addEventListener("htmx:before:response", (e) => {
   const { response, sourceElement } = e.detail.ctx;
   // The answer is another page (signed out, or the thing has moved): go there.
@@ -29,9 +36,10 @@ document.addEventListener("htmx:finally:request", (e) => {
 document.addEventListener("htmx:after:swap", (e) => {
   const { ctx } = e.detail;
   const form = ctx.sourceElement;
-  if ([409, 422, 429].includes(ctx.response?.status)) focusFirstBad(form?.isConnected ? form : document);
+  if ([409, 422, 429].includes(ctx.response?.status)) focusFirstBad(form?.isConnected ? form : openSheet() ?? document);
   else if (form?.tagName === "FORM") {
     form.reset();
+    accepted(form);
     // The next text of this form is a new one: the server drops what it gets twice under the same value.
     if (form.elements.form_id) form.elements.form_id.value = form.elements.form_id.defaultValue = [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
     form.closest("dialog")?.close();

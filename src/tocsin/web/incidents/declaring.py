@@ -1,0 +1,216 @@
+"""Declaring an incident, by hand or from an alert: a page, which opens as a dialog where there is a script."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from litestar import get, post
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.alerts.model import ALERT_ID, Alert
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events.vocabulary import called_alert
+from tocsin.identity.access import P
+from tocsin.identity.model import USER_ID, Actor
+from tocsin.incidents import queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
+from tocsin.oncall import queries as oncall
+from tocsin.oncall.model import POLICY_ID
+from tocsin.web.base import forms, pages
+from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.screens import DialogScreen, Shell, ShellScreen
+from tocsin.web.parts import since
+from tocsin.web.parts.picking import Option, Picker, picker
+from tocsin.web.parts.targets import read_targets
+
+# Of a title, the words that say something are looked for, and so many of them.
+_LEAST_LETTERS = 4
+_MOST_WORDS = 5
+_MOST_SIMILAR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareAlert:
+    """The alert that an incident is declared from. `paged` are those who are asked about it now."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    status: str
+    acked_by: str | None
+    paged: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """What the form of a declaration begins with and offers; `suggested` is the policy that the alert has."""
+
+    alert: DeclareAlert | None
+    title: str
+    summary: str
+    severity: int
+    people: Picker
+    targets: Picker
+    suggested: Option | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclareScreen(DialogScreen):
+    """The form of a declaration."""
+
+    template: ClassVar = "incidents/declare.html"
+    declare: Declare
+    similar: Sequence[Incident]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarScreen(ShellScreen):
+    """Open incidents that may be the same one."""
+
+    template: ClassVar = "incidents/similar.html"
+    similar: Sequence[Incident]
+
+
+@get("/incidents/new", needs=P.INCIDENT_DECLARE)
+async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the form of a declaration, from an alert with `?alert=alt_…`; `?seen=` says what happened to that since."""
+    return await _show(request, context, who, request.query_params.get("alert", ""))
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, alert: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must(P.INCIDENT_DECLARE)
+    async with context.db.begin() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        about = await alert_queries.get(tx, who.access, ALERT_ID.read(alert)) if alert else None
+        if about is not None and "seen" in request.query_params:
+            return pages.render(await since.of_alert(tx, request, shell, who, about))
+        if about is not None and about.incident_id is not None:
+            return await _lead_to_its_incident(tx, who, about)
+        declare = await _form(tx, who, shell, about, refused)
+        title = refused.form.text("title") if refused is not None else declare.title
+        similar = await _similar(tx, who, title)
+    screen = DeclareScreen(
+        shell,
+        declare=declare,
+        similar=similar,
+        back=ALERT_ID.page(alert) if alert else "/incidents",
+        seen=str(since.instant(tx.now)) if about is not None else "",
+        refused=refused,
+    )
+    return pages.render(screen)
+
+
+async def _lead_to_its_incident(tx: Tx, who: Actor, alert: Alert) -> pages.Page:
+    """Lead there: somebody was faster, and what is to be done now is done there."""
+    owners = [alert.incident_id] if alert.incident_id is not None else []
+    owner = next(iter((await queries.by_id(tx, who.access, owners)).values()), None)
+    if owner is None:
+        place = ALERT_ID.page(ALERT_ID.write(alert.id))
+        return pages.go(place, "It belongs to an incident already, which you may not see.")
+    words = f"{called_alert(alert.number)} belongs to {owner.reference} already. Nothing new was declared."
+    return pages.go(INCIDENT_ID.page(owner.reference), words)
+
+
+async def _form(tx: Tx, who: Actor, shell: Shell, alert: Alert | None, refused: Refused | None) -> Declare:
+    """Return what the form offers; from an alert it begins with what that says."""
+    draft = await incidents.prefill(tx, who, alert.id) if alert is not None else None
+    offer = partial(picker, tx, who, in_sheet=shell.in_sheet, refused=refused)
+    return Declare(
+        alert=await _about(tx, alert) if alert is not None else None,
+        title=draft.title if draft is not None else "",
+        summary=draft.summary if draft is not None else "",
+        severity=draft.severity if draft is not None else 3,
+        people=await offer("people", name="lead_id"),
+        targets=await offer("targets", name="page"),
+        suggested=await _policy_of(tx, alert) if alert is not None else None,
+    )
+
+
+async def _about(tx: Tx, alert: Alert) -> DeclareAlert:
+    paged = (await oncall.being_paged(tx, alert_ids=[alert.id])).get(alert.id, [])
+    return DeclareAlert(
+        id=ALERT_ID.write(alert.id),
+        ref=called_alert(alert.number),
+        title=alert.title,
+        severity=alert.severity,
+        status=alert.status,
+        acked_by=alert.acknowledged_by,
+        paged=sorted({each.name for each in paged}),
+    )
+
+
+async def _policy_of(tx: Tx, alert: Alert) -> Option | None:
+    """Return the policy that the alert was routed to."""
+    runs = await oncall.runs_of(tx, alert_ids=[alert.id])
+    run = next((run for run in runs if run.policy_id is not None), None)
+    if run is None or run.policy_id is None:
+        return None
+    return Option(f"policy:{POLICY_ID.write(run.policy_id)}", run.policy_name)
+
+
+@get("/incidents/similar", needs=P.INCIDENT_DECLARE)
+async def similar(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show open incidents that share words with `?title=`, while somebody types it."""
+    async with context.db.look() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        found = await _similar(tx, who, request.query_params.get("title", "")[:200])
+    return pages.render(SimilarScreen(shell, similar=found))
+
+
+async def _similar(tx: Tx, who: Actor, title: str) -> list[Incident]:
+    """Return open incidents that share words with this title, those that share most of them first."""
+    words = [word for word in dict.fromkeys(title.casefold().split()) if len(word) >= _LEAST_LETTERS][:_MOST_WORDS]
+    shared: Counter[str] = Counter()
+    known: dict[str, Incident] = {}
+    for word in words:
+        for incident in await queries.listed(tx, who.access, queries.Filters(statuses=OPEN), q=word, limit=10):
+            known[incident.reference] = incident
+            shared[incident.reference] += 1
+    least = 1 if len(words) < 3 else 2
+    return [known[ref] for ref, count in shared.most_common(_MOST_SIMILAR) if count >= least]
+
+
+@post("/incidents", needs=P.INCIDENT_DECLARE)
+async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
+    form = await forms.read(request)
+    made: list[str] = []
+    refused = await forms.attempt(context, form, "declare-form", partial(_declare, who, form, made))
+    if refused is not None:
+        return await _show(request, context, who, form.text("alert_id"), refused)
+    return pages.go(INCIDENT_ID.page(made[0]) if made else "/incidents", "Incident declared." if made else "")
+
+
+async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
+    if not await forms.once(tx, who, form, "declare"):
+        made += [incident.reference for incident in await _declared_before(tx, who)]
+        return
+    with forms.naming({"targets": "page"}):
+        incident = await incidents.declare(
+            tx,
+            who,
+            title=form.text("title"),
+            summary=form.text("summary"),
+            severity=form.whole("severity", least=1, most=5),
+            alert_id=form.optional_id("alert_id", ALERT_ID),
+            lead_id=form.optional_id("lead_id", USER_ID),
+            targets=read_targets(form, "page") if any(form.texts("page")) else [],
+        )
+    made.append(incident.reference)
+
+
+async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
+    """Return what this person declared last: where the first of two equal forms has led."""
+    return await queries.listed(tx, who.access, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
+
+
+HANDLERS = [declare_page, similar, declare]
