@@ -111,6 +111,11 @@ def button(page: Page | Locator, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
+def opener(page: Page | Locator, name: str) -> Locator:
+    """The link that opens a dialog, and without a script its page, as this width has it."""
+    return page.get_by_role("link", name=name, exact=True).locator("visible=true").first
+
+
 def dialog(page: Page, name: str) -> Locator:
     return page.get_by_role("dialog", name=name)
 

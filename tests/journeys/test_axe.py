@@ -14,7 +14,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from tests import postgres
-from tests.journeys.browser import PASSWORD, WIDTHS, button, dialog, somebody
+from tests.journeys.browser import PASSWORD, WIDTHS, button, dialog, opener, somebody
 from tests.journeys.demo import Demo, path_of
 from tests.processes import address, served
 
@@ -86,12 +86,12 @@ async def test_axe_finds_nothing(
                 found.extend(await findings(page, name))
             # The form of a declaration, as an alert fills it in.
             await page.goto(demo.pages["alert"])
-            await page.locator("[data-dialog=declare]:visible").click()
+            await page.locator("a[data-sheet][href*=new]:visible").click()
             await expect(dialog(page, "Declare incident")).to_be_visible()
             found.extend(await findings(page, "declare dialog"))
             # A dialog with a field that was refused.
             await page.goto(demo.pages["incident"])
-            await button(page, "Resolve").click()
+            await opener(page, "Resolve").click()
             resolve = dialog(page, f"Resolve {demo.incident}")
             await resolve.get_by_label("Resolution note").fill(" ")
             await button(resolve, "Resolve incident").click()

@@ -17,6 +17,7 @@ from tests.journeys.browser import (
     is_same_document,
     mark,
     menu,
+    opener,
     run_shown_curl,
     sign_in,
     somebody,
@@ -183,7 +184,7 @@ async def test_a_newcomer_sets_up_is_paged_and_works_on_an_incident(chromium: Br
         await expect(ben.get_by_role("button", name="Status: Mitigated")).to_be_visible()
 
         # Resolving needs words.
-        await button(ada, "Resolve").click()
+        await opener(ada, "Resolve").click()
         resolve = dialog(ada, "Resolve INC-1")
         words = resolve.get_by_label("Resolution note")
         await expect(words).to_be_focused()
@@ -204,9 +205,9 @@ async def test_a_newcomer_sets_up_is_paged_and_works_on_an_incident(chromium: Br
         # It was not over.
         if width < 860:
             await button(ada, "More actions").click()
-            await button(ada, "Reopen…").click()
+            await opener(ada, "Reopen…").click()
         else:
-            await button(ada, "Reopen").click()
+            await opener(ada, "Reopen").click()
         again = dialog(ada, "Reopen INC-1")
         await again.get_by_label("Reason").fill("The errors came back.")
         await button(again, "Reopen incident").click()

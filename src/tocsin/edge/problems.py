@@ -10,7 +10,18 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, Valida
 from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.errors import STORE_ERRORS, hide_values, is_away, sqlstate
-from tocsin.kit.errors import Conflict, FieldError, InUse, Invalid, NotFound, Problem, TooMany, Unavailable, Unreadable
+from tocsin.kit.errors import (
+    Conflict,
+    FieldError,
+    InUse,
+    Invalid,
+    NotFound,
+    Problem,
+    Stale,
+    TooMany,
+    Unavailable,
+    Unreadable,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -33,7 +44,7 @@ class WrongMethod(Problem):
 
 
 def body_of(problem: Problem, *, trace_id: str) -> dict[str, Any]:
-    """Write the problem as an object: type, title, status, detail, code, retryable, trace_id, errors, uses, hint."""
+    """Write the problem as an object: type, title, status, detail, code, retryable, trace_id, errors, uses, changes, hint."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -47,6 +58,11 @@ def body_of(problem: Problem, *, trace_id: str) -> dict[str, Any]:
         body["errors"] = [{"pointer": e.pointer, "detail": e.detail, "code": e.code} for e in problem.errors]
     if isinstance(problem, InUse):
         body["uses"] = [{"type": u.kind, "id": u.id, "name": u.name, "as": u.as_what} for u in problem.uses]
+    if isinstance(problem, Stale) and problem.theirs:
+        body["changes"] = [
+            {"actor": t.who, "at": t.at.isoformat(), "summary": t.words, "fields": sorted(t.fields)}
+            for t in problem.theirs
+        ]
     if problem.hint:
         body["hint"] = problem.hint
     return body

@@ -105,7 +105,7 @@ document.addEventListener("toggle", (e) => {
   e.target.toggleAttribute("hx-morph-skip", e.target.open);
   if (e.target.tagName !== "DIALOG") return;
   // Not by the attribute autofocus: htmx would obey it again after every live update.
-  if (e.target.open) (focusFirstBad(e.target) ?? $('input:not([type="hidden"], [type="radio"]), select, textarea', e.target))?.focus();
+  if (e.target.open) (focusFirstBad(e.target) ?? $$('input:not([type="hidden"]), select, textarea', e.target).find((el) => el.checkVisibility()))?.focus();
 }, true);
 
 // What was fetched for one question is not kept after it. What was typed is, see drafts.js.
@@ -158,6 +158,8 @@ const showAsked = () => {
     const [name, value] = el.dataset.if.split("=");
     const chosen = $(`[name="${name}"]:checked`, el.closest("form"));
     el.hidden = chosen?.value !== value;
+    // What is not asked is not sent.
+    for (const field of $$("input, select", el)) field.disabled = el.hidden;
   }
 };
 onChange(showAsked);

@@ -20,7 +20,7 @@ document.addEventListener("keydown", (e) => {
   const at = all.indexOf(e.target.closest("label") ?? e.target);
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[e.key];
   let next = to === undefined ? undefined : all.at(to % all.length);
-  if (/^[1-9]$/.test(e.key)) return void $$("button.mi, a.mi", menu)[e.key - 1]?.click();
+  if (/^[1-9]$/.test(e.key)) { e.preventDefault(); return void $$("button.mi, a.mi", menu)[e.key - 1]?.click(); }
   if (/^\p{L}$/u.test(e.key)) {
     const letter = e.key.toLowerCase();
     next = [...all.slice(at + 1), ...all.slice(0, at + 1)].find((el) => (el.closest("label") ?? el).textContent.trim().toLowerCase().startsWith(letter));
@@ -28,4 +28,4 @@ document.addEventListener("keydown", (e) => {
   if (!next && to === undefined) return;
   e.preventDefault();
   next?.focus();
-});
+}, true);

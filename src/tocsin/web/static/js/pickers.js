@@ -28,6 +28,7 @@ function picker(box) {
   const tell = () => { paged(); box.dispatchEvent(new CustomEvent("input", { bubbles: true })); };
   function close() {
     asked += 1;
+    list.replaceChildren();
     list.hidden = true;
     input.setAttribute("aria-expanded", "false");
     input.removeAttribute("aria-activedescendant");
