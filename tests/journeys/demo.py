@@ -16,13 +16,19 @@ from tests.journeys.outside import Api, shell_line
 from tests.processes import address, printed_until, served, tocsin
 from tocsin.cli.demo import ADMIN
 
+JONAS = ADMIN.replace("maren.okafor", "jonas.lindqvist")
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The demo organisation, its administrator's session, and the address of every page."""
+    """The demo organisation, its administrator's session, and the address of every page.
+
+    `api` is the administrator's, `as_jonas` that of a responder of the demo.
+    """
 
     base: str
     api: Api
+    as_jonas: Api
     incident: str
     signed_in: dict[str, Any]
     pages: dict[str, str]
@@ -41,6 +47,9 @@ async def demonstrated(postgres_dsn: str, chromium: Browser) -> AsyncIterator[De
         code, token, said = await tocsin("token", "create", f"--email={ADMIN}", "--name=axe", database_url=dsn)
         assert code == 0, said
         api = Api(base, token.strip())
+        code, token, said = await tocsin("token", "create", f"--email={JONAS}", "--name=journey", database_url=dsn)
+        assert code == 0, said
+        as_jonas = Api(base, token.strip())
         await shell_line(next(line for line in lines if line.startswith("curl ")))
         printed = await printed_until(process, "   ack  ")
         async with somebody(chromium, base) as maren:
@@ -85,4 +94,4 @@ async def demonstrated(postgres_dsn: str, chromium: Browser) -> AsyncIterator[De
             "page to acknowledge": urlsplit(printed.split()[-1]).path,
             "no such page": "/p/nothing",
         }
-        yield Demo(base, api, incident, signed_in, pages, bare)
+        yield Demo(base, api, as_jonas, incident, signed_in, pages, bare)

@@ -44,7 +44,7 @@ class WrongMethod(Problem):
 
 
 def body_of(problem: Problem, *, trace_id: str) -> dict[str, Any]:
-    """Write the problem as an object: type, title, status, detail, code, retryable, trace_id, errors, uses, changes, hint."""
+    """Write the problem as an object: type, title, status, detail, code, trace_id, errors, uses, changes, hint …"""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,

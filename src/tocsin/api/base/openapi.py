@@ -116,6 +116,20 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
                 },
             },
         },
+        "changes": {
+            "type": "array",
+            "description": "What was done since the version in `If-Match`, the newest first; only with 412.",
+            "items": {
+                "type": "object",
+                "required": ["actor", "at", "summary", "fields"],
+                "properties": {
+                    "actor": {"type": "string", "description": "Who did it."},
+                    "at": {"type": "string", "format": "date-time"},
+                    "summary": {"type": "string", "description": "What they did, in words."},
+                    "fields": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        },
     },
 }
 _KEY: dict[str, Any] = {

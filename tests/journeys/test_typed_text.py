@@ -1,0 +1,189 @@
+"""What is typed is never lost, and never overwrites anybody unseen: dialogs, drafts, conflicts and presets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.journeys.browser import button, dialog, expect_live, forgive, opener, somebody
+from tests.journeys.demo import Demo
+
+pytestmark = pytest.mark.journey
+
+NOTE = "The tide was early, and the pumps are on again."
+
+
+@pytest.fixture
+async def maren(demo: Demo, chromium: Browser) -> AsyncIterator[Page]:
+    """Maren at an incident of her own."""
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        await page.goto(f"/incidents/{await fresh(demo)}")
+        await expect_live(page)
+        yield page
+
+
+async def fresh(demo: Demo, title: str = "The pumps are off") -> str:
+    return (await demo.api.post("/incidents", title=title, severity=3))["number"]
+
+
+def of(page: Page) -> str:
+    return page.url.partition("/incidents/")[2]
+
+
+async def typed(page: Page, name: str, label: str, words: str) -> Any:
+    """Open a dialog and write into it."""
+    await opener(page, name).click()
+    box = page.locator("#sheet").get_by_label(label)
+    await box.fill(words)
+    return box
+
+
+async def test_a_dialog_survives_what_happens_elsewhere_and_says_it(demo: Demo, maren: Page) -> None:
+    """A2: resolved by a colleague while somebody writes; the words are there, with what is still possible."""
+    ref = of(maren)
+    note = await typed(maren, "Resolve", "Resolution note", NOTE)
+    await demo.as_jonas.post(f"/incidents/{ref}/actions/resolve", resolution_note="Done by Jonas.")
+    news = maren.locator("#sheet-news")
+    await expect(news).to_contain_text("Jonas Lindqvist resolved the incident")
+    await expect(maren.locator("#ihead")).to_contain_text("Resolved")
+    await expect(note).to_have_value(NOTE)
+    await expect(note).to_be_focused()
+    # It cannot be resolved again; as a comment it can be said.
+    await button(maren, "Write it as a comment").click()
+    await expect(dialog(maren, "Resolve ")).to_have_count(0)
+    await expect(maren.get_by_label("Write in the timeline")).to_have_value(NOTE)
+    await expect(maren.get_by_label("Write in the timeline")).to_be_focused()
+
+
+async def test_a_declaration_survives_that_its_alert_is_over(demo: Demo, chromium: Browser) -> None:
+    """A2: sources resolve all the time."""
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        alerts = (await demo.api.get("/alerts?status=triggered"))["data"]
+        alert = next(each for each in alerts if each["incident"] is None)
+        await page.goto(f"/alerts/{alert['id']}")
+        await expect_live(page)
+        await page.locator("a[data-sheet][href*=new]:visible").click()
+        declare = dialog(page, "Declare incident")
+        await declare.get_by_label("What you see").fill(NOTE)
+        await demo.as_jonas.post(f"/alerts/{alert['id']}/actions/resolve")
+        await expect(page.locator("#sheet-news")).to_contain_text("Jonas Lindqvist resolved the alert")
+        await expect(declare.get_by_label("What you see")).to_have_value(NOTE)
+        await button(declare, "Declare incident").click()
+        await expect(page).to_have_url(re.compile(r"/incidents/INC-\d+$"))
+        await expect(page.locator("#summary")).to_contain_text("pumps")
+
+
+async def test_drafts_survive_leaving_a_refresh_and_the_end_of_a_session(demo: Demo, maren: Page) -> None:
+    """A8: a comment, and a note in a dialog; until they are sent, or discarded."""
+    ref = of(maren)
+    composer = maren.get_by_label("Write in the timeline")
+    await composer.fill("Half a sen")
+    await typed(maren, "Resolve", "Resolution note", NOTE)
+    await maren.keyboard.press("Escape")
+    await expect(opener(maren, "Resolve")).to_be_focused()
+    await maren.reload()
+    await expect(composer).to_have_value("Half a sen")
+    await expect(maren.locator("#composer .draft")).to_contain_text(re.compile(r"Draft from \d\d:\d\d restored"))
+    # The session is over, and the comment is sent into it: one signs in and finds it.
+    cookies = await maren.context.cookies()
+    await maren.context.clear_cookies()
+    await composer.press("Control+Enter")
+    await expect(maren).to_have_url(re.compile("/sign-in"))
+    await maren.context.add_cookies(cookies)  # type: ignore[arg-type]
+    await maren.goto(f"/incidents/{ref}")
+    await expect(composer).to_have_value("Half a sen")
+    await opener(maren, "Resolve").click()
+    note = maren.get_by_label("Resolution note")
+    await expect(note).to_have_value(NOTE)
+    await button(maren.locator("#sheet"), "Discard").click()
+    await expect(note).to_have_value("")
+    await maren.keyboard.press("Escape")
+    # What was accepted is no draft.
+    await composer.press("Control+Enter")
+    await expect(maren.locator("#timeline .comment").first).to_contain_text("Half a sen")
+    await maren.reload()
+    await expect(composer).to_have_value("")
+    await composer.fill("For nobody else")
+    await maren.wait_for_function("Object.keys(localStorage).some((key) => key.startsWith('draft:'))")
+    # Who signs out leaves nothing behind.
+    await maren.evaluate("document.getElementById('sign-out').requestSubmit()")
+    await expect(maren).to_have_url(re.compile("/sign-in"))
+    assert await drafts(maren) == []
+
+
+async def drafts(page: Page) -> list[str]:
+    return await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))")
+
+
+async def test_a_conflict_is_about_a_field_and_mine_is_set_only_on_purpose(demo: Demo, maren: Page) -> None:
+    """A9: another field is no conflict; the same one says who, what and when, beside mine."""
+    ref = of(maren)
+    title = await typed(maren, "Edit title", "Title", "Pumps 1 to 4 are off")
+    await demo.as_jonas.post(f"/incidents/{ref}/actions/change_severity", severity=1)
+    await demo.as_jonas("PATCH", f"/incidents/{ref}", {"title": "The pumps of quay 4 are off"})
+    await title.press("Enter")
+    refusal = dialog(maren, "Edit title").locator(".refusal")
+    await expect(refusal).to_contain_text("Not saved. Jonas Lindqvist changed the title")
+    await expect(refusal).to_be_focused()
+    await refusal.get_by_text("Show theirs").click()
+    await expect(refusal).to_contain_text("The pumps of quay 4 are off")
+    await expect(refusal).to_contain_text("Pumps 1 to 4 are off")
+    # A second press, also by Enter, is no other wish.
+    await title.press("Enter")
+    await expect(refusal).to_be_focused()
+    assert (await demo.api.get(f"/incidents/{ref}"))["title"] == "The pumps of quay 4 are off"
+    await button(refusal, "Set mine anyway").click()
+    await expect(maren.get_by_role("heading", level=1)).to_contain_text("Pumps 1 to 4 are off")
+    # Somebody changes the severity, and the note is taken all the same.
+    await typed(maren, "Resolve", "Resolution note", NOTE)
+    await demo.as_jonas.post(f"/incidents/{ref}/actions/change_severity", severity=2)
+    await maren.keyboard.press("Control+Enter")
+    await expect(maren.locator("#ihead")).to_contain_text("Resolved")
+    assert (await demo.api.get(f"/incidents/{ref}"))["resolution_note"] == NOTE
+    forgive(maren, "409")
+
+
+async def test_nothing_is_chosen_beforehand_and_one_types_to_choose(demo: Demo, maren: Page) -> None:
+    """A10, B16: an inattentive Enter ends, links and pages nothing; a name and Enter do."""
+    ref = of(maren)
+    await button(maren, "More actions").click()
+    await opener(maren, "Cancel incident…").click()
+    cancel = dialog(maren, f"Cancel {ref}")
+    await button(cancel, "Cancel incident").click()
+    await expect(cancel.locator(".err")).to_have_text("Choose one of these.")
+    await expect(cancel.get_by_label("Duplicate of")).to_be_hidden()
+    await cancel.get_by_role("radio", name=re.compile("^Duplicate")).check()
+    await expect(cancel.get_by_label("Duplicate of")).to_be_visible()
+    await maren.keyboard.press("Escape")
+    await expect(button(maren, "More actions")).to_be_focused()
+
+    await opener(maren, "Link alerts").click()
+    link = dialog(maren, f"Link alerts to {ref}")
+    await maren.keyboard.press("Enter")
+    await expect(link.locator(".err")).to_be_visible()
+    assert (await demo.api.get(f"/incidents/{ref}/alerts"))["data"] == []
+    await maren.keyboard.press("Escape")
+
+    # Open, type, Enter; and once more to send it.
+    await maren.get_by_role("link", name=re.compile("^Commander: nobody")).click()
+    await maren.keyboard.type("jonas lin")
+    await expect(maren.get_by_role("option", name="Jonas Lindqvist")).to_have_attribute("aria-selected", "true")
+    await maren.keyboard.press("Enter")
+    await maren.keyboard.press("Enter")
+    await expect(maren.locator("#rail-roles")).to_contain_text("Jonas Lindqvist")
+    await expect(maren.get_by_role("link", name=re.compile("^Commander: Jonas"))).to_be_focused()
+
+    # Two people with one request.
+    await opener(maren, "Page responder").click()
+    page = dialog(maren, "Page responders")
+    for name in ("Priya", "Aiko"):
+        await page.get_by_role("combobox").fill(name)
+        await expect(maren.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+        await maren.keyboard.press("Enter")
+    await button(page, "Page now").click()
+    await expect(maren.locator("#rail-responders")).to_contain_text("Priya Raman")
+    await expect(maren.locator("#rail-responders")).to_contain_text("Aiko Tanaka")
