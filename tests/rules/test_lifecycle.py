@@ -10,7 +10,7 @@ import pytest
 from tocsin.incidents import lifecycle
 from tocsin.incidents.lifecycle import Way
 from tocsin.incidents.model import OPEN, CancelReason, Incident, IncidentRole, Status
-from tocsin.kit.errors import Conflict, Invalid, Stale
+from tocsin.kit.errors import Conflict, Invalid
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=10)
@@ -234,16 +234,6 @@ def test_mitigated_keeps_its_first_time_in_a_round() -> None:
     lifecycle.move(it, Status.INVESTIGATING, at=NOW)
     lifecycle.move(it, Status.MITIGATED, at=LATER)
     assert it.mitigated_at == NOW
-
-
-def test_an_old_copy_is_stale() -> None:
-    """F040."""
-    it = incident()
-    lifecycle.must_be_current(it, None)
-    lifecycle.must_be_current(it, 1)
-    lifecycle.touch(it, at=LATER)
-    with pytest.raises(Stale, match="Nothing was saved"):
-        lifecycle.must_be_current(it, 1)
 
 
 def test_the_commander_answers_for_an_incident_without_a_lead() -> None:

@@ -85,7 +85,8 @@ async def test_a_team_that_somebody_changed_meanwhile_is_not_overwritten(world: 
     page = await web.do(await web.get("/teams"), "new-team", {"name": "Payments"})
     await web.do(page, "edit-team", {"name": "Cards"})
     late = await web.submit(page, "edit-team", {"name": "Payouts"})
-    assert late.status == 409 and "Somebody changed this team" in late.html and 'value="Payouts"' in late.html
+    assert late.status == 409 and " changed the name" in late.html and "Set mine anyway" in late.html
+    assert 'value="Payouts"' in late.html
     taken = await web.do(await web.get("/teams"), "new-team", {"name": "Search"})
     refused = await web.submit(taken, "edit-team", {"name": "Cards"})
     assert refused.status == 422 and "There is a team of this name already." in refused.html

@@ -53,7 +53,7 @@ async def test_an_administrator_renames_the_organisation(db: Database) -> None:
 
     events = await record(db)
     assert (await rename(db, Actor.person(ada), "Harbourline Ferries", 2)).version == 2
-    with pytest.raises(Stale, match="Somebody changed"):
+    with pytest.raises(Stale, match="Ada changed the name"):
         await rename(db, Actor.person(ada), "Other", 1)
     with pytest.raises(Denied):
         await rename(db, Actor.person(bob), "Other")
