@@ -37,7 +37,7 @@ def of(page: Page) -> str:
 async def typed(page: Page, name: str, label: str, words: str) -> Any:
     """Open a dialog and write into it."""
     await opener(page, name).click()
-    box = page.locator("#sheet").get_by_label(label)
+    box = page.locator("#sheet").get_by_label(label, exact=True)
     await box.fill(words)
     return box
 

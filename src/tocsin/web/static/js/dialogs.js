@@ -1,6 +1,7 @@
 // Dialogs. What is typed into has a page of its own; a link to it (data-sheet) opens it here, in #sheet, which no live
 // update touches: a dialog survives whatever happens to the page below, and says what did.
 import { $, $$, changed, onChange } from "./dom.js";
+import { accepted } from "./drafts.js";
 import { focusFirstBad } from "./forms.js";
 import { say } from "./toasts.js";
 
@@ -87,6 +88,7 @@ document.addEventListener("click", (e) => {
   if (e.target.closest("[data-to-comment]")) {
     const box = $("#composer-body");
     opener = { el: box };
+    accepted($("form", sheet));
     box.value = [box.value, typed].filter(Boolean).join("\n\n");
     openSheet().close();
     box.dispatchEvent(new Event("input", { bubbles: true }));
