@@ -24,7 +24,7 @@ from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
-from tocsin.web.base.screens import DialogScreen, Shell, ShellScreen
+from tocsin.web.base.screens import DialogScreen, Screen, Shell
 from tocsin.web.parts import since
 from tocsin.web.parts.picking import Option, Picker, picker
 from tocsin.web.parts.targets import read_targets
@@ -70,11 +70,12 @@ class DeclareScreen(DialogScreen):
     similar: Sequence[Incident]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimilarScreen(ShellScreen):
+@dataclass(frozen=True, slots=True)
+class SimilarScreen(Screen):
     """Open incidents that may be the same one."""
 
     template: ClassVar = "incidents/similar.html"
+    shell: Shell
     similar: Sequence[Incident]
 
 
@@ -95,12 +96,12 @@ async def _show(
             return pages.render(await since.of_alert(tx, request, shell, who, about))
         if about is not None and about.incident_id is not None:
             return await _lead_to_its_incident(tx, who, about)
-        declare = await _form(tx, who, shell, about, refused)
-        title = refused.form.text("title") if refused is not None else declare.title
+        offered = await _form(tx, who, shell, about, refused)
+        title = refused.form.text("title") if refused is not None else offered.title
         similar = await _similar(tx, who, title)
     screen = DeclareScreen(
         shell,
-        declare=declare,
+        declare=offered,
         similar=similar,
         back=ALERT_ID.page(alert) if alert else "/incidents",
         seen=str(since.instant(tx.now)) if about is not None else "",

@@ -17,7 +17,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import INCIDENT_ID, Incident
-from tocsin.web.base.screens import Shell, ShellScreen
+from tocsin.web.base.screens import Screen, Shell
 
 _OF_ALERT = (
     *("alert.acknowledged", "alert.unacknowledged", "alert.resolved", "alert.updated"),
@@ -35,8 +35,8 @@ class Done:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinceScreen(ShellScreen):
+@dataclass(frozen=True, slots=True)
+class SinceScreen(Screen):
     """What was done since, the newest first; nothing where nothing was.
 
     `is_over`: what the dialog is about cannot be done any more. `comment_at` is where what was typed can be written
@@ -44,6 +44,7 @@ class SinceScreen(ShellScreen):
     """
 
     template: ClassVar = "since.html"
+    shell: Shell
     done: Sequence[Done]
     is_over: bool
     comment_at: str = ""

@@ -80,6 +80,9 @@ document.addEventListener("click", (e) => {
   const plain = !e.metaKey && !e.ctrlKey && !e.shiftKey && !e.button;
   const link = e.target.closest("a[data-sheet], a[data-retry]");
   if (link && sheet && plain) { e.preventDefault(); return void ask(link.href, link); }
+  // A link that has its own page, but whose dialog is already here.
+  const near = document.getElementById(e.target.closest("a[data-dialog]")?.dataset.dialog);
+  if (near && plain) { e.preventDefault(); return open(near); }
   const close = e.target.closest("[data-close]");
   if (close && close.closest("dialog") && plain) { e.preventDefault(); return close.closest("dialog").close(); }
 
