@@ -43,7 +43,7 @@ class SinceScreen(Screen):
     instead, `open_at` where one goes on, with its words.
     """
 
-    template: ClassVar = "since.html"
+    template: ClassVar = "incidents/since.html"
     shell: Shell
     done: Sequence[Done]
     is_over: bool
