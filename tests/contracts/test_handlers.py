@@ -42,6 +42,7 @@ _LOOKS: Mapping[str, frozenset[str]] = {
 # How many use cases a handler may call that is not as all others are, and why.
 _EXCEPTIONS: Mapping[str, tuple[int, str]] = {
     "tocsin.api.contact_methods.preview_webhook_body": (0, "shows what would be sent, and saves nothing"),
+    "tocsin.web.settings.pages.set_appearance": (0, "is kept by the browser, and nowhere else"),
 }
 
 # Statements of a handler that changes something, its branches included.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.journeys.browser import button, dialog, somebody
+from tests.journeys.browser import button, dialog, expect_live, somebody
 from tests.journeys.demo import Demo
 
 
@@ -28,7 +28,7 @@ async def test_an_edit_and_an_erasure_are_seen_by_whoever_looks_on(demo: Demo, c
         somebody(chromium, demo.base, storage_state=demo.signed_in, width=390) as other,
     ):
         await other.goto(path)
-        await expect(other.locator("html")).to_have_attribute("data-streams", "1")
+        await expect_live(other)
         await maren.goto(path)
         await maren.get_by_label("Write in the timeline").fill("The password is hunter2.")
         await button(maren, "Comment").click()

@@ -54,7 +54,7 @@ async def test_a_webhook_is_tried_and_mended(chromium: Browser, site: Site, widt
     """What the receiver says, and how the method does, comes by itself; a template is seen before it is saved."""
     async with somebody(chromium, site.base, width=width) as page:
         await sign_in(page, ADA)
-        await menu(page, "Profile and contact methods")
+        await menu(page, "Profile and paging")
         async with receiver(REFUSED, f"{PATH}{width}") as (url, _):
             await add_webhook(page, url, "Slack, or what takes Slack’s form")
             row = page.locator("li.line2", has_text=url)

@@ -45,7 +45,7 @@ async def set_up(page: Page, greeting: str) -> None:
 
 async def prepare_paging(page: Page, hook: str) -> None:
     """Make a contact method, a policy, a route and a source in the pages; ends on the page of the source."""
-    await menu(page, "Profile and contact methods")
+    await menu(page, "Profile and paging")
     await expect(page.get_by_text("You cannot be paged.")).to_be_visible()
     await button(page, "Add").click()
     await page.get_by_label("Kind").select_option("webhook")

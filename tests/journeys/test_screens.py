@@ -197,8 +197,8 @@ async def test_a_toast_keeps_nobody_from_pressing_what_it_asks_for(chromium: Bro
         toast = page.locator(".toast")
         await expect(toast).to_contain_text("Set a password")
         shown = await toast.bounding_box()
-        bar = await page.locator(".top").bounding_box()
-        assert shown and bar and bar["y"] + bar["height"] <= shown["y"] < 120
+        bar = await page.locator(".mobar").bounding_box()
+        assert shown and bar and shown["y"] > 422 and shown["y"] + shown["height"] <= bar["y"]
         password = button(page, "Set password")
         await password.scroll_into_view_if_needed()
         # While one page fades into the next, the browser lets nothing be pressed.
@@ -213,6 +213,7 @@ async def test_a_toast_keeps_nobody_from_pressing_what_it_asks_for(chromium: Bro
 async def test_the_menu_of_a_phone_is_on_the_screen_with_all_its_corners(chromium: Browser, hostile: Hostile) -> None:
     async with somebody(chromium, hostile.base, storage_state=hostile.signed_in, width=390) as page:
         await page.goto("/alerts")
-        await button(page, "More").click()
-        box = await page.locator("#more-menu").bounding_box()
-        assert box and box["x"] >= 8 and box["x"] + box["width"] <= 382
+        await page.get_by_role("link", name="More", exact=True).click()
+        box = await page.get_by_role("dialog", name="More").bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390
+        assert box["y"] + box["height"] <= 844

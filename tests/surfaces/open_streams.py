@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,8 @@ class Stream:
     def __init__(self) -> None:
         self.parts: asyncio.Queue[str] = asyncio.Queue()
         self.headers: dict[str, str] = {}
+        # How it begins.
+        self.first = ""
         self.status = 0
         self.gone = asyncio.Event()
         self.answered = asyncio.Event()
@@ -52,11 +55,22 @@ class Stream:
                 pass
         return part
 
-    async def after(self, place: str) -> str:
-        """Wait for a message about something that stands behind this place in the log."""
-        while at(cursor_of(message := await self.next())) <= at(place):
+    async def told(self) -> str:
+        """Wait for a message about something that has happened."""
+        while not (message := await self.next()).startswith("id: "):
             pass
         return message
+
+    async def after(self, place: str) -> str:
+        """Wait for a message about something that stands behind this place in the log."""
+        while at(cursor_of(message := await self.told())) <= at(place):
+            pass
+        return message
+
+
+def data_of(message: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(message.split("data: ")[1])
+    return found
 
 
 def cursor_of(message: str) -> str:
@@ -86,7 +100,7 @@ async def cookie_of(world: World, person: User) -> dict[str, str]:
 async def stream(world: World, person: User, path: str, **headers: str) -> AsyncIterator[Stream]:
     """Open a stream as this person, in a session of its own, until the block ends."""
     async with opened_with(world, path, **await cookie_of(world, person), **headers) as opened:
-        assert "retry" in await opened.next()
+        opened.first = await opened.next()
         yield opened
 
 

@@ -13,7 +13,6 @@ import pytest
 from tests.processes import PATIENCE
 from tests.surfaces.open_streams import Stream, cookie_of, newest, opened_with
 from tests.world import World
-from tocsin.alerts.model import ALERT_ID
 from tocsin.api import stream as api_stream
 from tocsin.edge import readers
 from tocsin.edge import stream as edge_stream
@@ -24,7 +23,7 @@ from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import service as incidents
 
-PATHS = ["/incidents/events", "/incidents/INC-1/events", "/alerts/events", "/alerts/{alert}/events", "/api/v1/stream"]
+PATHS = ["/live", "/api/v1/stream"]
 
 
 async def token_of(world: World, person: User) -> dict[str, str]:
@@ -97,19 +96,17 @@ async def test_a_stream_ends_when_its_session_may_not_read_any_more(world: World
     """F115: every stream there is, by whatever it came about; a reader whom it does not concern reads on."""
     ada, bob = await world.people("ada", "bob")
     await incident(world, bob)
-    alert = await world.alert()
     theirs = await cookie_of(world, ada)
     async with AsyncExitStack() as stack:
         opened: list[Stream] = []
         for path in PATHS:
-            path = path.replace("{alert}", ALERT_ID.write(alert.id))
             opened.append(await stack.enter_async_context(opened_with(world, path, **theirs)))
             await opened[-1].next()
         if change is OF_SESSIONS["time"]:
             await change(world, ada)
             await asyncio.gather(*(over(one) for one in opened))
             return
-        other = await stack.enter_async_context(opened_with(world, "/incidents/events", **await cookie_of(world, bob)))
+        other = await stack.enter_async_context(opened_with(world, "/live", **await cookie_of(world, bob)))
         await other.next()
         await change(world, ada)
         await asyncio.gather(*(over(one) for one in opened))
@@ -143,9 +140,7 @@ async def test_one_question_is_asked_for_all_streams(world: World, monkeypatch: 
     ada = await world.person("ada")
     async with AsyncExitStack() as stack:
         for _ in range(12):
-            opened = await stack.enter_async_context(
-                opened_with(world, "/incidents/events", **await cookie_of(world, ada))
-            )
+            opened = await stack.enter_async_context(opened_with(world, "/live", **await cookie_of(world, ada)))
             await opened.next()
         before = len(asked)
         await eventually(lambda: len(asked) >= before + 2)
@@ -206,7 +201,7 @@ async def test_a_stream_that_cannot_say_all_of_what_happened_ends_before_it(
         assert "Only the replica." in message
 
 
-@pytest.mark.parametrize("path", ["/incidents/events", "/api/v1/stream"])
+@pytest.mark.parametrize("path", ["/live", "/api/v1/stream"])
 async def test_streams_of_one_credential_have_a_limit(world: World, path: str) -> None:
     """F115: 429 with the time to wait; another person's streams are not touched, and a place given back is free."""
     ada, bob = await world.people("ada", "bob")
@@ -255,7 +250,7 @@ async def test_many_streams_come_and_go_and_nothing_stays(world: World) -> None:
     for turn in range(3):
         async with AsyncExitStack() as stack:
             for number in range(60):
-                path = PATHS[number % 3] if number % 2 else "/api/v1/stream"
+                path = PATHS[number % 2]
                 headers = {**await cookie_of(world, ada), "last-event-id": place}
                 opened = await stack.enter_async_context(opened_with(world, path, **headers))
                 if number % 5:
@@ -264,7 +259,7 @@ async def test_many_streams_come_and_go_and_nothing_stays(world: World) -> None:
         assert counters(world) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("path", ["/incidents/INC-1/events", "/api/v1/stream"])
+@pytest.mark.parametrize("path", ["/live", "/api/v1/stream"])
 async def test_whoever_does_not_read_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """F115: a reader that takes nothing keeps neither its place nor its buffer."""
     monkeypatch.setattr(edge_stream, "TAKEN_WITHIN", 0.05)

@@ -9,21 +9,21 @@ import httpx
 import pytest
 
 from tests.processes import PATIENCE
-from tests.surfaces.open_streams import at, cursor_of, newest, stream
+from tests.surfaces.open_streams import at, cursor_of, data_of, newest, stream
 from tests.surfaces.web_client import browser
 from tests.world import World
 from tocsin.edge.middleware import loggable
 from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.web.base import assets
 
 
-@pytest.mark.parametrize("path", ["/incidents/events", "/incidents/INC-1/events"])
-async def test_a_change_of_an_incident_reaches_the_open_page(world: World, path: str) -> None:
+async def test_a_change_of_an_incident_reaches_the_open_page(world: World) -> None:
     ada = await world.person("ada")
     async with world.db.begin() as tx:
-        await incidents.declare(tx, Actor.person(ada), title="Checkout is down")
-    async with stream(world, ada, path, **{"last-event-id": await newest(world)}) as opened:
+        incident = await incidents.declare(tx, Actor.person(ada), title="Checkout is down")
+    async with stream(world, ada, "/live", **{"last-event-id": await newest(world)}) as opened:
         assert opened.headers["content-type"].startswith("text/event-stream")
         # The first may still be caught up with; the second is told live.
         for text in ("Here we go.", "Here we are."):
@@ -31,18 +31,38 @@ async def test_a_change_of_an_incident_reaches_the_open_page(world: World, path:
             async with world.db.begin() as tx:
                 await incidents.comment(tx, Actor.person(ada), "INC-1", text)
             message = await opened.after(place)
-            assert "event: changed\n" in message and message.startswith("id: ") and message.endswith("\n\n")
+            assert message.startswith("id: ") and message.endswith("\n\n")
+            assert data_of(message)["topics"] == [INCIDENT_ID.write(incident.id), "incidents"]
+
+
+async def test_a_stream_says_what_stands_around_every_page(world: World) -> None:
+    """F061: how many alerts wait and which pages are one's own, at once and as soon as it changes."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    async with stream(world, ada, "/live") as opened:
+        assert data_of(opened.first) == {
+            "topics": [],
+            "open_incidents": 0,
+            "waiting_alerts": 0,
+            "pages": 0,
+            "paged": [],
+        }
+        await world.alert("Disk is full")
+        while not (told := data_of(await opened.told()))["paged"]:
+            pass
+        assert told["waiting_alerts"] == told["pages"] == len(told["paged"]) == 1
+        assert {"alerts", "mine"} & set(told["topics"])
 
 
 async def test_an_alert_reaches_the_inbox_and_who_comes_back_missed_nothing(world: World) -> None:
     ada = await world.person("ada")
-    async with stream(world, ada, "/alerts/events", **{"last-event-id": await newest(world)}) as opened:
+    async with stream(world, ada, "/live", **{"last-event-id": await newest(world)}) as opened:
         await world.alert("Disk is full")
-        seen = cursor_of(await opened.next())
+        seen = cursor_of(await opened.told())
     place = await newest(world)
     await world.alert("Disk is slow")
-    async with stream(world, ada, "/alerts/events", **{"last-event-id": seen}) as opened:
-        assert "event: changed" in await opened.after(place)
+    async with stream(world, ada, "/live", **{"last-event-id": seen}) as opened:
+        assert "alerts" in data_of(await opened.after(place))["topics"]
 
 
 async def test_a_place_that_no_log_has_begins_now(world: World) -> None:
@@ -50,7 +70,7 @@ async def test_a_place_that_no_log_has_begins_now(world: World) -> None:
     async with world.db.begin() as tx:
         await incidents.declare(tx, Actor.person(ada), title="Checkout is down")
     place = await newest(world)
-    async with stream(world, ada, "/incidents/events", **{"last-event-id": "99999999999999999999-1"}) as opened:
+    async with stream(world, ada, "/live", **{"last-event-id": "99999999999999999999-1"}) as opened:
         heard = asyncio.Event()
 
         async def keep_talking() -> None:
@@ -61,11 +81,11 @@ async def test_a_place_that_no_log_has_begins_now(world: World) -> None:
 
         talking = asyncio.create_task(keep_talking())
         try:
-            message = await opened.next()
+            message = await opened.told()
         finally:
             heard.set()
             await talking
-    assert "event: changed\n" in message and at(cursor_of(message)) > at(place)
+    assert at(cursor_of(message)) > at(place)
 
 
 async def test_a_flood_is_told_twice_a_second_at_most(world: World) -> None:
@@ -73,13 +93,13 @@ async def test_a_flood_is_told_twice_a_second_at_most(world: World) -> None:
     async with world.db.begin() as tx:
         await incidents.declare(tx, Actor.person(ada), title="Checkout is down")
     clock = asyncio.get_running_loop()
-    async with stream(world, ada, "/incidents/INC-1/events", **{"last-event-id": await newest(world)}) as opened:
+    async with stream(world, ada, "/live", **{"last-event-id": await newest(world)}) as opened:
         began = clock.time()
         for number in range(30):
             async with world.db.begin() as tx:
                 await incidents.comment(tx, Actor.person(ada), "INC-1", f"Line {number}")
         last, told = await newest(world), 1
-        while cursor_of(await opened.next()) != last:
+        while cursor_of(await opened.told()) != last:
             told += 1
         # The slower the machine, the more may have been told.
         assert told <= 1 + (clock.time() - began) / 0.5
@@ -87,7 +107,7 @@ async def test_a_flood_is_told_twice_a_second_at_most(world: World) -> None:
 
 async def test_a_stream_ends_when_the_process_stops(world: World) -> None:
     ada = await world.person("ada")
-    async with stream(world, ada, "/incidents/events") as opened:
+    async with stream(world, ada, "/live") as opened:
         world.app.say_goodbye()
         async with asyncio.timeout(PATIENCE):
             await opened.over.wait()
@@ -112,7 +132,7 @@ def test_no_secret_of_an_address_gets_into_the_log(path: str) -> None:
 
 async def test_nobody_signed_in_gets_no_stream(world: World) -> None:
     async with browser(world) as web:
-        assert (await web.fetch("/incidents/events")).status == 401
+        assert (await web.fetch("/live")).status == 401
 
 
 async def test_files_are_kept_for_ever_under_the_address_of_their_content(world: World) -> None:

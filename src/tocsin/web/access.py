@@ -298,4 +298,4 @@ HANDLERS = [
         Action("revoke", _revoke, "Taken back.", form="revoke-{grant_id}-form"),
     ),
 ]
-NAV = (Entry("/roles", "shield", "Roles", Group.SETTINGS, 34, P.USER_VIEW),)
+NAV = (Entry("/roles", "shield", "Roles", Group.ORGANISATION, 40, P.USER_VIEW, words="What people may do"),)

@@ -269,4 +269,6 @@ HANDLERS = [
         Action("unarchive", _unarchive, "Team restored.", form="unarchive"),
     ),
 ]
-NAV = (Entry("/teams", "users-round", "Teams", Group.SETTINGS, 32, P.USER_VIEW, "g t"),)
+NAV = (
+    Entry("/teams", "users-round", "Teams", Group.ORGANISATION, 30, P.USER_VIEW, "g t", words="Who belongs together"),
+)

@@ -9,6 +9,17 @@ from tocsin.web.base.navigation import Entry, Group
 HANDLERS = [*pages.HANDLERS, *alert.HANDLERS]
 NAV = (
     Entry(
-        "/alerts", "bell-ring", "Alerts", Group.NOW, 20, P.ALERT_VIEW, "g a", "open_alerts", is_hot=True, on_bar=True
+        "/alerts",
+        "bell-ring",
+        "Alerts",
+        Group.NOW,
+        20,
+        P.ALERT_VIEW,
+        "g a",
+        "waiting_alerts",
+        words="Everything that fires, and who has it",
+        is_hot=True,
+        on_bar=True,
+        tab="Inbox",
     ),
 )

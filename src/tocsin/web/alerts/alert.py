@@ -149,7 +149,7 @@ async def show(
             ),
             declare=is_free and who.may(P.INCIDENT_DECLARE),
             may=may_of(who),
-            live_url=f"/alerts/{id}/events",
+            live=(ALERT_ID.write(alert.id),),
             refused=refused,
         )
     return pages.render(screen)

@@ -134,7 +134,7 @@ async def _list(
         older=pages.address("/alerts", tab=tab, q=q, before=write_place((last.created_at, last.id))) if last else None,
         any_source=bool(shown) or await source_queries.any_source(tx),
         may=may_of(who),
-        live_url="/alerts/events",
+        live=("alerts",),
         refresh_url=pages.address("/alerts", tab=tab, q=q, before=before if place else ""),
         refused=refused,
     )

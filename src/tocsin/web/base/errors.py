@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from litestar import Request
 
 from tocsin.edge.context import context_of
 from tocsin.edge.middleware import trace_id
 from tocsin.edge.problems import as_problem, headers_of
-from tocsin.kit.addresses import within
+from tocsin.identity.model import Actor
 from tocsin.kit.errors import Unauthenticated
 from tocsin.web.base import pages
 from tocsin.web.base.forms import safe_path
-from tocsin.web.base.screens import Bare, Screen
+from tocsin.web.base.screens import Screen, ShellScreen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,27 +30,37 @@ class ErrorScreen(Screen):
     retry_url: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInShell(ShellScreen):
+    """What is wrong, where somebody is signed in and the rest of the site works: they find their way on from here."""
+
+    template: ClassVar = "error_in_shell.html"
+    status: int
+    message: str
+    hint: str
+    reference: str
+    retry_url: str
+
+
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Page:
     """Turn whatever a handler raised into a page; nobody signed in leads to the sign-in and back."""
-    if isinstance(error, Unauthenticated) and not request.url.path.endswith("/events"):
+    if isinstance(error, Unauthenticated) and request.url.path != "/live":
         return _to_sign_in(request)
     problem = as_problem(error)
     raw: Any = request.scope
-    shell = Bare(
-        root=context_of(request.scope).settings.root,
-        now=None,
-        csrf_token="",
-        theme=pages.theme_of(request),
-        path=request.url.path,
-    )
-    screen = ErrorScreen(
-        shell,
-        status=problem.status,
-        message=problem.message if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR else "",
-        hint=problem.hint or "",
-        reference=trace_id(raw),
-        retry_url=_retry_url(request, problem.status),
-    )
+    is_bug = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    said: dict[str, Any] = {
+        "status": problem.status,
+        "message": "" if is_bug else problem.message,
+        "hint": problem.hint or "",
+        "reference": trace_id(raw),
+        "retry_url": _retry_url(request, problem.status),
+    }
+    context, who = context_of(request.scope), raw.get("user")
+    if isinstance(who, Actor) and who.user_id is not None and not is_bug:
+        screen: Screen = ErrorInShell(pages.shell_without_store(request, context, who), **said)
+    else:
+        screen = ErrorScreen(pages.bare(request, context, None), **said)
     return pages.render(screen, status=problem.status, headers=headers_of(problem))
 
 
@@ -59,9 +68,7 @@ def _to_sign_in(request: Request[Any, Any, Any]) -> pages.Page:
     """Lead to the sign-in. After a form one comes back to the page that it was on: the form is not sent again."""
     here = request.url.path
     if request.method not in ("GET", "HEAD"):
-        referer = urlsplit(request.headers.get("referer", ""))
-        is_ours = referer.netloc == request.headers.get("host")
-        here = (within(context_of(request.scope).settings.root, referer.path) or "") if is_ours else ""
+        here = pages.where_from(request, context_of(request.scope), "").partition("?")[0]
     elif request.url.query:
         here += f"?{request.url.query}"
     return pages.go(pages.address("/sign-in", next=safe_path(here)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -26,22 +26,28 @@ from tocsin.edge.packing import AS_IT_IS
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
 from tocsin.events import vocabulary
+from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
-from tocsin.kit.addresses import at
+from tocsin.kit.addresses import at, within
+from tocsin.kit.clock import utc_now
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
-from tocsin.kit.text import clean, markdown
+from tocsin.kit.text import clean, markdown, sha256_hex
 from tocsin.oncall.model import PagingTrouble
-from tocsin.web.base import assets, formatting, navigation, queries
-from tocsin.web.base.screens import Bare, DialogScreen, Flash, Me, Screen, Shell
+from tocsin.web.base import assets, formatting, fragments, navigation, queries
+from tocsin.web.base.forms import safe_path
+from tocsin.web.base.paged import waiting_for
+from tocsin.web.base.screens import Bare, DialogScreen, Flash, Me, Paged, Screen, Shell
 
 PAGE_SIZE = 50
 FLASH = "flash"
+THEME = "theme"
+KEYS = "keys"
 # The header by which js/dialogs.js asks for a dialog alone.
 SHEET = "x-sheet"
 # How htmx names the element by which a page asks for itself; see base.html.
 _REFRESH = "div#refresh"
-_THEMES = frozenset({"light", "dark"})
+THEMES = frozenset({"light", "dark"})
 
 Page = Response[bytes]
 
@@ -120,6 +126,7 @@ def _environment(root: str, in_sheet: bool = False) -> Environment:
         # The value of the hidden field by which a form that was sent twice is recognised.
         "new_form_id": lambda: new_id().hex,
         "remembered": _Memory().remembered,
+        "fragment": fragments.fragment,
         "vocabulary": vocabulary,
         "in_sheet": in_sheet,
     }
@@ -139,9 +146,28 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Sh
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
     me = who.must_be_someone()
     around = await queries.surroundings(tx, who.access, me)
+    paged = await waiting_for(tx, me) if around.paged else ()
+    return _shell(request, context, who, around, tx.now.astimezone(zone(around.time_zone)), paged)
+
+
+def shell_without_store(request: Request[Any, Any, Any], context: Context, who: Actor) -> Shell:
+    """Return what stands around a page that says what is wrong; the live stream brings the counts."""
+    around = queries.Surroundings(org_name="", time_zone="UTC", badges={}, paged=(), place="")
+    return _shell(request, context, who, around, utc_now(), ())
+
+
+def _shell(
+    request: Request[Any, Any, Any],
+    context: Context,
+    who: Actor,
+    around: queries.Surroundings,
+    now: datetime,
+    paged: Sequence[Paged],
+) -> Shell:
+    me = who.must_be_someone()
     return Shell(
         root=context.settings.root,
-        now=tx.now.astimezone(zone(around.time_zone)),
+        now=now,
         csrf_token=token_of(context, request.auth),
         theme=theme_of(request),
         path=request.url.path,
@@ -149,9 +175,15 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Sh
         flashes=_flashes(request),
         me=Me(USER_ID.write(me), who.name, str(who.role)),
         org_name=around.org_name,
-        navigation=navigation.entries_of(who),
-        badges={"open_incidents": around.open_incidents, "open_alerts": around.open_alerts},
+        menu=navigation.menu(who, request.url.path, USER_ID.page(me)),
+        may_declare=who.may(P.INCIDENT_DECLARE),
+        keys_off=cookie(request, KEYS) == "off",
+        badges=around.badges,
         live_after=around.place,
+        session=sha256_hex(str(who.session_id).encode())[:12],
+        paged=paged,
+        is_update=fragments.KNOWN in request.headers,
+        known=fragments.read_known(request.headers.get(fragments.KNOWN, "")),
     )
 
 
@@ -161,7 +193,7 @@ async def in_vain(tx: Tx, who: Actor) -> InVain:
     return InVain(found[PagingTrouble.UNANSWERED], found[PagingTrouble.UNREACHED])
 
 
-def bare(request: AppRequest, context: Context, now: datetime | None) -> Bare:
+def bare(request: Request[Any, Any, Any], context: Context, now: datetime | None) -> Bare:
     """Return what a page without the shell needs, readable without a database."""
     return Bare(
         root=context.settings.root,
@@ -175,8 +207,8 @@ def bare(request: AppRequest, context: Context, now: datetime | None) -> Bare:
 
 def theme_of(request: Request[Any, Any, Any]) -> str:
     """Return what the reader has chosen, empty when it follows their system."""
-    theme = cookie(request, "theme")
-    return theme if theme in _THEMES else ""
+    theme = cookie(request, THEME)
+    return theme if theme in THEMES else ""
 
 
 def zone(name: str) -> ZoneInfo:
@@ -187,7 +219,7 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _flashes(request: AppRequest) -> list[Flash]:
+def _flashes(request: Request[Any, Any, Any]) -> list[Flash]:
     # A page that brings itself up to date has done nothing: the words are for the answer to the form, which is on its
     # way at the same time and would say them a second time, or in another window.
     if request.headers.get("hx-source") == _REFRESH:
@@ -229,6 +261,15 @@ def go(path: str, flash: str = "") -> Page:
     if flash:
         answer.set_cookie(Cookie(key=FLASH, value=quote(flash), max_age=60, httponly=True, samesite="lax", path="/"))
     return answer
+
+
+def where_from(request: Request[Any, Any, Any], context: Context, otherwise: str) -> str:
+    """Return the place of this site that a form was sent from; `otherwise` where the browser does not say."""
+    referer = urlsplit(request.headers.get("referer", ""))
+    if referer.netloc != request.headers.get("host"):
+        return otherwise
+    here = within(context.settings.root, referer.path) or ""
+    return safe_path(f"{here}?{referer.query}" if referer.query else here) or otherwise
 
 
 def address(path: str, **query: object) -> str:

@@ -6,13 +6,14 @@ name that is missing and one that is not used fail `tests/contracts/test_screens
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
 from tocsin.web.base.forms import Refused
-from tocsin.web.base.navigation import Entry, Group
+from tocsin.web.base.navigation import Menu
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Bare:
     # Whether the script asked for a dialog alone, to open it over the page that is there (js/dialogs.js).
     in_sheet: bool = False
     flashes: Sequence[Flash] = ()
+    # The parts of a page that whoever asks has already; see base/fragments.py.
+    known: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,35 @@ class Me:
     role: str
 
 
+@dataclass(frozen=True, slots=True)
+class Paged:
+    """A page that waits for the reader's answer. `place` is where that which it is about stands.
+
+    `until` is when `next_names` are paged, nobody if there are none. `request` is what somebody who asked for help
+    said, empty for an alert. `step` guards against a repeat. A reminder asks somebody who has acknowledged an alert
+    whether they are still on it.
+    """
+
+    id: str
+    place: str
+    ref: str
+    title: str
+    severity: int
+    since: datetime
+    why: str
+    request: str
+    until: datetime | None
+    next_names: Sequence[str]
+    step: str
+    may_escalate: bool
+    is_reminder: bool
+
+
+def counts_json(badges: Mapping[str, int], paged: Sequence[str]) -> str:
+    """Write the counts of the navigation and which pages wait for the reader."""
+    return json.dumps({**badges, "paged": list(paged)}, separators=(",", ":"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell(Bare):
     """What stands around every signed-in page."""
@@ -55,12 +87,26 @@ class Shell(Bare):
     now: datetime
     me: Me
     org_name: str
-    # What the reader may open.
-    navigation: Mapping[Group, Sequence[Entry]]
+    # What the reader may open, and where they are.
+    menu: Menu
+    may_declare: bool
+    # Keys without Ctrl are off (WCAG 2.1.4), from the cookie.
+    keys_off: bool
     # What `Entry.count` names.
     badges: Mapping[str, int]
     # Where the live stream begins: what happened since the page was read is told, too.
     live_after: str
+    # Tells this session from others in the same browser, and nothing else.
+    session: str
+    # The pages that wait for the reader's answer, the gravest first.
+    paged: Sequence[Paged]
+    # The request brings a page up to date that has the shell already.
+    is_update: bool
+
+    @property
+    def around(self) -> str:
+        """Return what the browser shows of the counts, as JSON: see `js/counts.js`."""
+        return counts_json(self.badges, [page.id for page in self.paged])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +127,12 @@ class Screen:
 class ShellScreen(Screen):
     """What a template below `base.html` is given.
 
-    `live_url` is the page's event stream; without it nothing on it is live. `refresh_url` is what it then asks for,
-    where that is not its own path.
+    `live` is what the page has to do with (`alerts`, `incidents`, or the public id of one): when something happens to
+    it, the page asks for itself again. `refresh_url` is what it then asks for, where that is not its own path.
     """
 
     shell: Shell
-    live_url: str = field(default="", kw_only=True)
+    live: Sequence[str] = field(default=(), kw_only=True)
     refresh_url: str = field(default="", kw_only=True)
 
 

@@ -1,119 +1,120 @@
-"""Live streams of the pages: server-sent events that say that something changed, so that the page asks again.
+"""The live stream of a signed-in browser: one for all of its pages (see `js/live.js`).
 
-One message is `event: changed` with the event's name as data and its place in the log as id; a reader that comes back
-with `Last-Event-ID`, or whose page was read at `?after=…`, is told of what it missed. At most two messages a second:
-in a flood the last one speaks for all.
+A message says what something happened to, so that the pages that show it ask again, and how the counts around every
+page are by now:
+
+    id: 4711-12
+    data: {"topics": ["alerts", "alt_…"], "open_incidents": 2, "waiting_alerts": 1, "paged": ["pag_…"]}
+
+A reader that comes back with `?after=` its last id is told of what it missed. At most two messages a second: in a flood
+one speaks for all. A comment each 15 seconds says that the line is open.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 from litestar import get
-from litestar.params import FromPath
 
-from tocsin.alerts import queries as alerts
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
+from tocsin.db.errors import STORE_ERRORS
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.rights import Right
 from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
-from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.incidents import queries as incidents
+from tocsin.incidents.model import INCIDENT_ID
 from tocsin.incidents.sight import sight
+from tocsin.web.base import queries
+from tocsin.web.base.screens import counts_json
 
 _GAP = 0.5
 
-Wants = Callable[[Seen], bool]
-
-# What may change how many alerts are in nobody's hands: the list of incidents says so at its head.
-_OF_ANY_ALERT = frozenset(
-    {
-        *("escalation.unreached", "escalation.exhausted", "escalation.started", "page.sent", "page.delivered"),
-        *("page.declined", "alert.acknowledged", "alert.unacknowledged", "alert.resolved"),
-    }
-)
+Counts = Callable[[], Awaitable[str]]
 
 
-@get("/incidents/events", needs=P.INCIDENT_VIEW)
-async def incident_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
-    """Tell of everything that happens to any incident, and of what leaves an alert in nobody's hands or takes it up."""
-    who.must_look(P.INCIDENT_VIEW)
+@get("/live", needs=Right.SIGNED_IN)
+async def live(request: AppRequest, context: Ctx, who: Who) -> EventStream:
+    """Tell of everything that happens to what the reader may see, by what it happens to."""
+    me = who.must_be_someone()
     async with context.db.begin() as tx:
         theirs = await sight(tx, who.access)
-    return _stream(
-        request,
+    after = request.headers.get("last-event-id") or request.query_params.get("after")
+
+    async def counts() -> str:
+        async with context.db.look() as tx:
+            around = await queries.surroundings(tx, who.access, me)
+        return counts_json(around.badges, around.paged)
+
+    return EventStream(
         context,
         who,
-        lambda seen: (seen.incident_id is not None or seen.name in _OF_ANY_ALERT) and theirs.sees(seen),
+        lambda reader: _messages(
+            happening(context, reader, theirs.sees, after), lambda seen: _topics(who, seen), counts
+        ),
     )
 
 
-@get("/incidents/{ref:str}/events", needs=P.INCIDENT_VIEW)
-async def incident_events(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> EventStream:
-    """Tell of everything that happens to one incident and its alerts."""
-    who.must_look(P.INCIDENT_VIEW)
-    async with context.db.begin() as tx:
-        id = (await incidents.get(tx, who.access, ref)).id
-        theirs = await sight(tx, who.access)
-    return _stream(request, context, who, lambda seen: seen.incident_id == id and theirs.sees(seen))
-
-
-@get("/alerts/events", needs=P.ALERT_VIEW)
-async def alert_list_events(request: AppRequest, context: Ctx, who: Who) -> EventStream:
-    """Tell of everything that happens to any alert."""
-    who.must_look(P.ALERT_VIEW)
-    async with context.db.begin() as tx:
-        theirs = await sight(tx, who.access)
-    return _stream(request, context, who, lambda seen: seen.alert_id is not None and theirs.sees(seen))
-
-
-@get("/alerts/{id:str}/events", needs=P.ALERT_VIEW)
-async def alert_events(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> EventStream:
-    """Tell of everything that happens to one alert."""
-    who.must_look(P.ALERT_VIEW)
-    async with context.db.begin() as tx:
-        alert_id = (await alerts.named(tx, who.access, id)).id
-    return _stream(request, context, who, lambda seen: seen.alert_id == alert_id)
-
-
-def _stream(request: AppRequest, context: Context, who: Actor, wants: Wants) -> EventStream:
-    after = request.headers.get("last-event-id") or request.query_params.get("after")
-    return EventStream(context, who, lambda reader: _messages(happening(context, reader, wants, after)))
+def _topics(who: Actor, seen: Seen) -> set[str]:
+    """Say what an event happened to, in the words of `ShellScreen.live`."""
+    found: set[str] = set()
+    if seen.alert_id is not None:
+        found |= {"alerts", ALERT_ID.write(seen.alert_id)}
+    if seen.incident_id is not None:
+        found |= {"incidents", INCIDENT_ID.write(seen.incident_id)}
+    if seen.source_id is not None:
+        found.add(SOURCE_ID.write(seen.source_id))
+    if seen.data.get("user_id") == str(who.user_id):
+        found.add("mine")
+    return found
 
 
 class _News:
     """What has come in since the last message."""
 
-    def __init__(self) -> None:
-        self.latest: Seen | None = None
+    def __init__(self, topics: Callable[[Seen], set[str]]) -> None:
+        self._topics = topics
+        self.cursor = ""
+        self.topics: set[str] = set()
         self.woken = asyncio.Event()
 
     async def read(self, events: AsyncGenerator[Seen | None]) -> None:
         """Follow the log until it ends; None only keeps the line open."""
         async with contextlib.aclosing(events):
             async for event in events:
-                self.latest = event or self.latest
+                if event is not None:
+                    self.cursor = event.cursor
+                    self.topics |= self._topics(event)
                 self.woken.set()
 
+    def take(self) -> set[str]:
+        taken, self.topics = self.topics, set()
+        return taken
 
-async def _messages(events: AsyncGenerator[Seen | None]) -> AsyncGenerator[str]:
+
+async def _messages(
+    events: AsyncGenerator[Seen | None], topics: Callable[[Seen], set[str]], counts: Counts
+) -> AsyncGenerator[str]:
     # The first bytes tell the browser, and every proxy in between, that the line is open.
-    yield "retry: 2000\n: open\n\n"
-    news = _News()
+    yield ": open\n\n"
+    yield f"data: {json.dumps({'topics': []} | await _counted(counts), separators=(',', ':'))}\n\n"
+    news = _News(topics)
     reading = asyncio.create_task(news.read(events), name="stream")
     reading.add_done_callback(lambda _: news.woken.set())
     try:
         # Ends when the reader fell behind or the process stops; it comes back with the last id that it has seen.
-        while news.latest is not None or not reading.done():
+        while news.topics or not reading.done():
             await news.woken.wait()
             news.woken.clear()
-            if news.latest is None:
+            if not news.topics:
                 yield ": still here\n\n"
                 continue
-            latest, news.latest = news.latest, None
-            yield f"id: {latest.cursor}\nevent: changed\ndata: {latest.name}\n\n"
+            cursor, told = news.cursor, {"topics": sorted(news.take())} | await _counted(counts)
+            yield f"id: {cursor}\ndata: {json.dumps(told, separators=(',', ':'))}\n\n"
             await asyncio.sleep(_GAP)
     finally:
         reading.cancel()
@@ -121,4 +122,11 @@ async def _messages(events: AsyncGenerator[Seen | None]) -> AsyncGenerator[str]:
             await reading
 
 
-HANDLERS = [incident_list_events, incident_events, alert_list_events, alert_events]
+async def _counted(counts: Counts) -> dict[str, Any]:
+    # Without the store there is nothing to count, and the pages themselves say what is wrong.
+    with contextlib.suppress(*STORE_ERRORS):
+        return json.loads(await counts())
+    return {}
+
+
+HANDLERS = [live]

@@ -14,4 +14,17 @@ HANDLERS = [
     *actions.HANDLERS,
     *comments.HANDLERS,
 ]
-NAV = (Entry("/incidents", "siren", "Incidents", Group.NOW, 10, P.INCIDENT_VIEW, "g i", "open_incidents", on_bar=True),)
+NAV = (
+    Entry(
+        "/incidents",
+        "siren",
+        "Incidents",
+        Group.NOW,
+        10,
+        P.INCIDENT_VIEW,
+        "g i",
+        "open_incidents",
+        words="What is wrong now, and what was",
+        on_bar=True,
+    ),
+)

@@ -212,7 +212,7 @@ async def _screen(
         counted=sum(1 for person in responders if person.standing in COUNTED),
         alerts=await _alerts(tx, linked),
         timeline=record,
-        live_url=f"/incidents/{incident.reference}/events",
+        live=(INCIDENT_ID.write(incident.id),),
         refresh_url=record.here,
         refused=refused,
     )

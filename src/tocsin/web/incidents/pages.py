@@ -162,7 +162,7 @@ async def _list(tx: Tx, shell: Shell, who: Actor, wanted: _Wanted) -> IncidentsS
         first_steps=await first_steps(tx, who) if wanted.is_start and not shown else (),
         any_incident=bool(shown) or await queries.any_incident(tx),
         declare=who.may(P.INCIDENT_DECLARE),
-        live_url="/incidents/events",
+        live=("incidents", "alerts"),
         refresh_url=wanted.url(wanted.before),
     )
 

@@ -7,4 +7,14 @@ from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.organisation import pages
 
 HANDLERS = [*pages.HANDLERS]
-NAV = (Entry("/organisation", "building-2", "Organisation", Group.SETTINGS, 30, P.USER_MANAGE),)
+NAV = (
+    Entry(
+        "/organisation",
+        "building-2",
+        "General",
+        Group.ORGANISATION,
+        10,
+        P.USER_MANAGE,
+        words="Name of the organisation, last resort, how long alerts may wait",
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from tocsin.db.engine import Tx
 from tocsin.identity.model import Actor
@@ -37,7 +38,11 @@ async def paging(tx: Tx, who: Actor, runs: Sequence[EscalationRun], pages: Seque
 
 async def answer(tx: Tx, who: Actor, form: Form) -> None:
     """Answer one's own page. Form fields: page_id, do (ack, decline or escalate), step (guards against a repeat)."""
-    page_id = form.id("page_id", PAGE_ID)
+    await say(tx, who, form.id("page_id", PAGE_ID), form)
+
+
+async def say(tx: Tx, who: Actor, page_id: UUID, form: Form) -> None:
+    """Answer this page. Form fields: do (ack, decline or escalate), step (guards against a repeat)."""
     match form.text("do"):
         case "ack":
             await incidents.answer_page(tx, who, page_id)

@@ -16,7 +16,16 @@ HANDLERS = [
     *sessions.HANDLERS,
 ]
 NAV = (
-    Entry("/people", "users", "People", Group.PREPARE, 40, P.USER_VIEW, "g e", on_bar=True),
-    Entry("/tokens", "key-round", "Tokens", Group.SETTINGS, 10),
-    Entry("/sessions", "monitor", "Sessions", Group.SETTINGS, 20),
+    Entry(
+        "/settings/profile",
+        "user",
+        "Profile and paging",
+        Group.YOU,
+        10,
+        keys="g m",
+        words="Name, zone, how I am paged, password",
+    ),
+    Entry("/sessions", "monitor", "Sessions", Group.YOU, 30, words="Where I am signed in"),
+    Entry("/tokens", "key-round", "Tokens", Group.YOU, 40, words="For scripts and tools that use the API as me"),
+    Entry("/people", "users", "People", Group.ORGANISATION, 20, P.USER_VIEW, "g e", words="Who has an account"),
 )

@@ -7,4 +7,17 @@ from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.policies import pages
 
 HANDLERS = [*pages.HANDLERS]
-NAV = (Entry("/policies", "arrow-up-from-line", "Policies", Group.PREPARE, 10, P.ONCALL_VIEW, "g p", on_bar=True),)
+NAV = (
+    Entry(
+        "/policies",
+        "calendar-clock",
+        "On-call",
+        Group.NOW,
+        30,
+        P.ONCALL_VIEW,
+        "g o",
+        words="Escalation policies: whom to page first, and whom next",
+        on_bar=True,
+        tab="Policies",
+    ),
+)

@@ -7,4 +7,16 @@ from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.routes import pages
 
 HANDLERS = [*pages.HANDLERS]
-NAV = (Entry("/routes", "split", "Routes", Group.PREPARE, 20, P.ONCALL_VIEW, "g r"),)
+NAV = (
+    Entry(
+        "/routes",
+        "split",
+        "Routing",
+        Group.NOW,
+        21,
+        P.ONCALL_VIEW,
+        "g r",
+        words="Routes: which alerts page whom",
+        within="/alerts",
+    ),
+)

@@ -7,4 +7,16 @@ from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.sources import pages
 
 HANDLERS = [*pages.HANDLERS]
-NAV = (Entry("/sources", "radio-tower", "Sources", Group.PREPARE, 30, P.SOURCE_VIEW, "g s"),)
+NAV = (
+    Entry(
+        "/sources",
+        "radio-tower",
+        "Sources",
+        Group.NOW,
+        22,
+        P.SOURCE_VIEW,
+        "g s",
+        words="Tools that send signals",
+        within="/alerts",
+    ),
+)

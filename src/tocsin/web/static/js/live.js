@@ -1,39 +1,79 @@
 // Live updates: see the comment in base.html for the contract.
 import { now, two } from "./clocks.js";
+import { showCounts } from "./counts.js";
 import { $, $$, onChange, write } from "./dom.js";
+import { follow } from "./follow.js";
 
+const line = $("#live");
+let state = "lost";
 let lastUpdate = now();
-let opened = false;
-function liveState(on) {
-  if (on) lastUpdate = now();
+let isStale = false;
+
+function showState() {
   const at = new Date(lastUpdate);
+  const since = `last update ${two(at.getHours())}:${two(at.getMinutes())}`;
+  const words = { live: "Live", lost: `Reconnecting, ${since}`, offline: `Offline, ${since}`, over: "Signed out" }[state];
   for (const el of $$("[data-live-state]")) {
-    el.classList.toggle("off", !on);
-    el.classList.toggle("pulse", on);
-    write(el, on ? "Live" : `Reconnecting, last update ${two(at.getHours())}:${two(at.getMinutes())}`);
+    el.classList.toggle("off", state !== "live");
+    el.classList.toggle("pulse", state === "live");
+    write(el, words);
   }
-  return on;
-}
-const stream = $("#stream");
-let isLive = true;
-document.addEventListener("htmx:sse:after:connection", () => {
-  isLive = liveState(true);
-  // What happened while the stream was down is not replayed: the page is asked for again instead.
-  if (opened) stream.dispatchEvent(new CustomEvent("changed"));
-  opened = true;
-});
-for (const lost of ["htmx:sse:error", "htmx:sse:close"]) document.addEventListener(lost, () => { isLive = liveState(false); });
-document.addEventListener("htmx:sse:before:connection", (e) => { if (e.detail.connection.attempt > 0 && !document.hidden) isLive = liveState(false); });
-
-// The extension reconnects a stream that was open; one that never opened is tried again here.
-export function retryStream() {
-  isLive = liveState(false);
-  setTimeout(() => stream.dispatchEvent(new CustomEvent("again")), 5000);
+  const out = $("#signed-out");
+  if (out) out.hidden = state !== "over";
 }
 
-onChange(() => liveState(isLive));
+// ---- Bringing the page up to date. A hidden tab waits until it is looked at; its counts and its title do not.
+const topics = () => new Set(($("#page")?.dataset.live ?? "").split(" ").filter(Boolean));
 
-// Severity, status and commander are read out when they change, at most every 5 s.
+function askAgain() {
+  if (document.hidden) { isStale = true; return; }
+  isStale = false;
+  $("#refresh").dispatchEvent(new CustomEvent("changed"));
+}
+document.addEventListener("visibilitychange", () => { if (!document.hidden && isStale) askAgain(); });
+
+function hear(message) {
+  const wasLost = state !== "live";
+  state = navigator.onLine ? message.state : "offline";
+  if (state === "live") lastUpdate = now();
+  showState();
+  const mine = topics();
+  const isMine = message.topics?.some((topic) => topic === "*" || mine.has(topic));
+  if (message.paged) {
+    showCounts(message);
+    const bar = $("#paged");
+    if (!isMine && bar && bar.dataset.pages !== message.paged.join(" ")) bar.dispatchEvent(new CustomEvent("changed"));
+  }
+  // What happened while the line was down is told, but not what was shown wrong before it was noticed.
+  if (isMine || (wasLost && state === "live" && wasEverLive && mine.size)) askAgain();
+  wasEverLive ||= state === "live";
+}
+let wasEverLive = false;
+
+function begin() {
+  const { url, after, session, worker } = line.dataset;
+  const wanted = { url: new URL(url, location).href, after };
+  if (!window.SharedWorker) {
+    const stream = follow(wanted.url, after, hear);
+    return () => stream.again();
+  }
+  const { port } = new SharedWorker(worker, { type: "module", name: `tocsin ${session}` });
+  port.onmessage = ({ data }) => hear(data);
+  port.postMessage(wanted);
+  addEventListener("pagehide", () => port.postMessage({ leave: true }));
+  // Back in a page that was kept: it has heard nothing meanwhile.
+  addEventListener("pageshow", (e) => { if (e.persisted) { port.postMessage(wanted); askAgain(); } });
+  return () => port.postMessage({ again: true });
+}
+
+if (line) {
+  const again = begin();
+  addEventListener("offline", () => { state = "offline"; showState(); });
+  addEventListener("online", () => { state = "lost"; showState(); again(); });
+  onChange(showState);
+}
+
+// ---- Severity, status and who leads are read out when they change, at most every 5 s.
 let spoken = $("#state-words")?.textContent;
 let speakTimer;
 onChange(() => {
