@@ -15,7 +15,7 @@ export function showCounts(counts) {
   const title = document.title.replace(/^\(\d+\) /, "");
   document.title = paged ? `(${paged}) ${title}` : title;
   const icon = $("link[rel=icon]");
-  const wanted = paged ? icon.dataset.paged : icon.dataset.quiet;
+  const wanted = paged ? icon.dataset.iconPaged : icon.dataset.iconQuiet;
   if (wanted && icon.getAttribute("href") !== wanted) icon.href = wanted;
 }
 
