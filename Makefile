@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
           --custom-compile-command "make lock"
 
-.PHONY: run dev install test test-fast check format lint types contracts mutants bench bench-growth bench-weight lock vendor clean
+.PHONY: run dev install test test-fast check format lint types contracts mutants bench bench-growth bench-weight screens lock vendor clean
 
 run: install ## Serve the demo on http://127.0.0.1:8700
 	$(BIN)/tocsin serve --demo
@@ -64,11 +64,16 @@ bench: $(VENV)/dev.stamp ## Measure, print a table and write docs/performance.md
 bench-growth: $(VENV)/dev.stamp ## Measure lists and searches on a million alerts; five minutes and 4 GB of disk
 	$(BIN)/python -m bench growth
 
+screens: $(VENV)/dev.stamp ## Take pictures of every page, at four widths, light and dark and in forced colours
+	@$(BIN)/python tools/test_tools.py
+	$(BIN)/python -m tests.journeys.screens $(SCREENS)
+
 bench-weight: $(VENV)/dev.stamp ## Measure what pages weigh and what packing them costs; a minute
 	$(BIN)/python -m bench weight
 
 lock: $(VENV)/dev.stamp ## Resolve the dependencies anew and write both lock files
 	$(LOCK) pyproject.toml --group build -o requirements.lock
+	$(LOCK) --no-deps tools/judges.in -o tools/judges.lock
 	$(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 vendor: $(VENV)/dev.stamp ## Fetch the pinned browser assets anew

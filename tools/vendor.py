@@ -1,4 +1,4 @@
-"""Fetch the browser assets named in vendor.toml, check their hashes and lay them out for the web server.
+"""Fetch the browser assets named in vendor.toml, check their hashes and lay them out: for the web server, or for tests.
 
 Uses the npm client, so the registry is whatever that client is set up for. Nothing here runs when Tocsin runs.
 """
@@ -52,12 +52,13 @@ def check(package: dict[str, Any], tarball: Path) -> str:
 
 
 def lay_out(package: dict[str, Any], tarball: Path) -> None:
+    target = HERE.parent / package["into"] if "into" in package else TARGET
     with tarfile.open(tarball) as archive:
         for inside, outside in package["files"].items():
-            write(TARGET / outside, without_source_map(outside, read(archive, inside)))
+            write(target / outside, without_source_map(outside, read(archive, inside)))
         for notice in package.get("notices", ["LICENSE"]):
             name = package["name"].lstrip("@").replace("/", "-")
-            write(TARGET / "licences" / f"{name}.{notice}.txt", read(archive, notice))
+            write(target / "licences" / f"{name}.{notice}.txt", read(archive, notice))
         if "icons" in package:
             write(TARGET / "icons.svg", sprite(archive, sorted(package["icons"])))
 

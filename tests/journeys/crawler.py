@@ -50,6 +50,8 @@ class Crawl:
     root: str
     answers: dict[str, int] = field(default_factory=dict)
     lost: set[tuple[str, str]] = field(default_factory=set)
+    # The pages among them, as they came.
+    pages: dict[str, str] = field(default_factory=dict)
 
     def count(self, pattern: str) -> int:
         return sum(1 for url in self.answers if re.search(pattern, url))
@@ -70,6 +72,8 @@ class Crawl:
                     assert await anext(answer.aiter_bytes())
                     continue
                 await answer.aread()
+                if answer.headers.get("content-type", "").startswith("text/html"):
+                    self.pages[url] = answer.text
             for lead in _leads(answer):
                 if lead.startswith(("#", "mailto:")):
                     continue

@@ -76,7 +76,7 @@ def ago(at: datetime, now: datetime) -> str:
 
 def since(at: datetime, now: datetime) -> Markup:
     """Write `ago` as an element that runs on while the page is open and shows the exact time on demand."""
-    when = f'datetime="{at.isoformat()}" title="{exact(at, now)}"'
+    when = f'datetime="{at.isoformat(timespec="milliseconds")}" title="{exact(at, now)}"'
     return Markup(f'<time class="num" {when} data-ago>{ago(at, now)}</time>')  # noqa: S704 (nothing that people wrote)
 
 
