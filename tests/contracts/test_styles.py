@@ -56,7 +56,7 @@ def test_every_file_stands_in_a_layer() -> None:
 
 def test_pages_get_one_sheet_with_every_rule_in_its_layer() -> None:
     sheet = assets.style_sheet(CSS)
-    assert sheet.startswith("@layer base,ui,areas;@layer base{")
+    assert sheet.startswith("@layer base,ui,areas,adapt;@layer base{")
     at = [sheet.index(f"@layer {layer}{{") for layer in assets.LAYERS]
     assert at == sorted(at) and len(re.findall(r"@layer \w+\{", sheet)) == len(assets.LAYERS)
     for layer, start, end in zip(assets.LAYERS, at, [*at[1:], len(sheet)], strict=True):

@@ -7,7 +7,9 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, WebError, expect
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, WebError, async_playwright, expect
+from tools import test_tools
 
 from tests.journeys.outside import Answer, shell_line
 from tests.processes import PATIENCE
@@ -23,6 +25,23 @@ PASSWORD = "correct horse battery"
 _ANSWERS = re.compile(r"Failed to load resource: .*status of (404|409|410|422|429)")
 # A page that comes late, or is left at once, comes without the browser's animation; that is nobody's fault.
 _TRANSITIONS = re.compile(r"Transition was (aborted|skipped)")
+
+
+@contextlib.asynccontextmanager
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium that speaks to nobody but us, with a fresh profile."""
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    # A name that is not localhost, which browsers trust over plain http as they trust https.
+    quiet += [f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in test_tools.environment().items():
+                patch.setenv(name, value)
+            playwright = await stack.enter_async_context(async_playwright())
+            chromium = await playwright.chromium.launch(executable_path=test_tools.chromium(), args=quiet)
+        yield chromium
+        await chromium.close()
 
 
 @contextlib.asynccontextmanager

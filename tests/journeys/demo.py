@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Page, expect
 
-from tests import postgres
 from tests.journeys.browser import button, somebody
 from tests.journeys.outside import Api, shell_line
 from tests.processes import address, printed_until, served, tocsin
@@ -40,14 +39,14 @@ def path_of(page: Page) -> str:
 
 
 @contextlib.asynccontextmanager
-async def demonstrated(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Demo]:
-    async with postgres.fresh(postgres_dsn) as dsn, served("--demo", database_url=dsn) as (process, greeting):
+async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo]:
+    async with served("--demo", **settings) as (process, greeting):
         base = address(greeting)
         lines = [line.strip() for line in greeting.splitlines()]
-        code, token, said = await tocsin("token", "create", f"--email={ADMIN}", "--name=axe", database_url=dsn)
+        code, token, said = await tocsin("token", "create", f"--email={ADMIN}", "--name=axe", **settings)
         assert code == 0, said
         api = Api(base, token.strip())
-        code, token, said = await tocsin("token", "create", f"--email={JONAS}", "--name=journey", database_url=dsn)
+        code, token, said = await tocsin("token", "create", f"--email={JONAS}", "--name=journey", **settings)
         assert code == 0, said
         as_jonas = Api(base, token.strip())
         await shell_line(next(line for line in lines if line.startswith("curl ")))

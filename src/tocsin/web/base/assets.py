@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parents[1] / "static"
 # The style sheet that pages name. It is put together from the files of `static/css`, a folder for each layer; what
 # stands in a later layer wins over an earlier one, however exact its selector is.
 SHEET = "tocsin.css"
-LAYERS = ("base", "ui", "areas")
+LAYERS = ("base", "ui", "areas", "adapt")
 # The script of every page with what it imports, which is asked for at once and not one after the other.
 SCRIPT = "js/main.js"
 _IMPORT = re.compile(r"""(?P<before>^import [^;]*?")(?P<place>\.{1,2}/[^"]+)(?=";)""", re.MULTILINE)
