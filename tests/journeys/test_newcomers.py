@@ -80,7 +80,7 @@ async def prepare_paging(page: Page, hook: str) -> None:
     new = dialog(page, "New source")
     await new.get_by_label("Name").fill("Shell")
     await new.get_by_label("Kind").select_option("generic")
-    await button(new, "Make source").click()
+    await button(new, "Create source").click()
     await expect(page.get_by_role("heading", name="Shell", level=1)).to_be_visible()
 
 

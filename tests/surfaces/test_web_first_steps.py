@@ -40,7 +40,7 @@ async def test_the_steps_tick_themselves_off_and_go_when_all_are_done(world: Wor
     assert await steps(web) == [
         ("now", me, "Add a contact method"),
         ("", "/policies/new", "Write an escalation policy"),
-        ("", "/routes", "Make a route to it"),
+        ("", "/routes", "Create a route to it"),
         ("", "/organisation", "Choose a last resort"),
         ("", "/sources", "Add an alert source"),
         ("", "/sources", "Send the first signal"),

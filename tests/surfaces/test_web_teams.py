@@ -55,12 +55,12 @@ async def test_a_team_is_made_filled_and_archived(world: World, web: Browser) ->
     assert "No teams yet" in page.html
     fields = {"name": "Payments", "description": "Cards and payouts."}
     made = await web.do(page, "new-team", fields)
-    assert made.path.startswith("/teams/tem_") and "Team made." in made.html and "Nobody is in it yet" in made.html
+    assert made.path.startswith("/teams/tem_") and "Team created." in made.html and "Nobody is in it yet" in made.html
     assert (await web.submit(page, "new-team", fields)).status == 303, "sent twice, it is made once"
     async with world.db.begin() as tx:
         assert [team.name for team in await queries.teams(tx, EVERYTHING)] == ["Payments"]
     other = await web.do(page, "new-team", fields | {"name": "Refunds"})
-    assert "Team made." in other.html, "gone back to and changed, it is another one"
+    assert "Team created." in other.html, "gone back to and changed, it is another one"
 
     people = [USER_ID.write(bob.id), USER_ID.write(cyd.id)]
     filled = await web.do(made, "add-members", {"user_id": people, "role": "responder"})

@@ -284,7 +284,7 @@ async def _revoke(tx: Tx, who: Actor, id: str, form: Form) -> None:
 HANDLERS = [
     role_list,
     *Actions("/roles", _show_list, needs=P.ACCESS_MANAGE).handlers(
-        Action("", _create_role, "Role made.", form="new-role", once=True)
+        Action("", _create_role, "Role created.", form="new-role", once=True)
     ),
     role_page,
     *Actions("/roles/{id:str}", _show_role, needs=P.ACCESS_MANAGE).handlers(

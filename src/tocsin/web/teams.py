@@ -257,7 +257,7 @@ async def _unarchive(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
 HANDLERS = [
     team_list,
     *Actions("/teams", _show_list, needs=P.TEAM_MANAGE).handlers(
-        Action("", _create, "Team made. Add its people.", form="new-team", once=True)
+        Action("", _create, "Team created. Add its people.", form="new-team", once=True)
     ),
     team_page,
     *Actions("/teams/{id:str}", _show, needs=P.TEAM_MANAGE, ids=TEAM_ID).handlers(

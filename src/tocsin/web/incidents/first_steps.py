@@ -40,7 +40,7 @@ async def first_steps(tx: Tx, who: Actor) -> Sequence[FirstStep]:
     todo = (
         ("Add a contact method", "Yours or of whoever is on call. Then send a test page.", me, found.has_method),
         ("Write an escalation policy", "Whom to page first, and whom next.", policies, found.has_policy),
-        ("Make a route to it", "A catch-all takes every alert.", "/routes", found.has_route),
+        ("Create a route to it", "A catch-all takes every alert.", "/routes", found.has_route),
         ("Choose a last resort", "Whom to page when nobody else answers.", "/organisation", found.has_fallback),
         ("Add an alert source", "One for each tool that sends signals.", "/sources", found.source_id is not None),
         ("Send the first signal", "The page of a source has a command to try.", source, found.has_signal),
