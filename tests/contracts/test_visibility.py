@@ -26,11 +26,13 @@ _READERS = (
 _OF_WHAT_IS_SEEN = {
     "tocsin.alerts.queries": {"effects_of", "open_of_source", "signals_of_alert", "signals_of_source", "source_names",
                               "troubles"},
+    "tocsin.alerts.list_queries": {"signals_lately"},
     "tocsin.alerts.source_queries": {"source_figures", "touched_by"},
     "tocsin.events.log": {"newest_first"},
     "tocsin.incidents.comment_queries": {"written_in"},
     "tocsin.incidents.queries": {"joined_counts", "responders", "timeline", "troubles"},
     "tocsin.notifications.queries": {"deliveries"},
+    "tocsin.oncall.list_queries": {"asked_in_vain", "running_runs"},
     "tocsin.oncall.queries": {"being_paged", "next_steps", "pages_of", "pages_of_runs", "run", "runs_of"},
 }  # fmt: skip
 # What the reader is asked, which shows it to them; what they have taken on is narrowed by what they still see of it.
@@ -46,7 +48,7 @@ _OF_THE_ORGANISATION = {
     "tocsin.identity.access_queries": {"role", "roles", "uses_of_role"},
     "tocsin.identity.queries": {
         "link", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
-        "user", "users", "users_by_id",
+        "user", "users", "users_by_id", "users_called",
     },
     "tocsin.incidents.queries": {"any_incident"},
     "tocsin.notifications.queries": {

@@ -69,7 +69,7 @@ async def test_what_nobody_answers_is_flagged_and_found(api: Api, admin: httpx.A
             assert "No message about 1 alert has reached anybody." in html
             assert 'href="/alerts?tab=unanswered"' in html
         found = await web.get("/alerts?tab=unanswered")
-        assert set(re.findall(r'id="row-(alt_\w+)"', found.html)) == {ALERT_ID.write(disk.id), ALERT_ID.write(cart.id)}
+        assert set(re.findall(r'id="row-(ALR-\d+)"', found.html)) == {f"ALR-{disk.number}", f"ALR-{cart.number}"}
         assert (found.html.count("Nobody answered</span>"), found.html.count("Nobody reached</span>")) == (1, 1)
         assert "Nobody has answered." in (await web.get(f"/alerts/ALR-{disk.number}")).html
         page = await web.get(f"/alerts/{ALERT_ID.write(disk.id)}")

@@ -235,7 +235,11 @@ async def test_one_of_several_that_cannot_be_changed_stops_none_of_the_rest(team
     async with team.db.begin() as tx:
         became = await alerts.do_to_all(tx, person(team.ada), "acknowledge", [open_one, over, open_one])
         assert isinstance(became[1], Conflict)
-        assert [getattr(each, "id", None) for each in became] == [open_one, None, open_one]
+        assert [each.alert.id if isinstance(each, alerts.Done) else None for each in became] == [
+            open_one,
+            None,
+            open_one,
+        ]
     assert await team.run_states() == ["answered"]
     with pytest.raises(Denied):
         async with team.db.begin() as tx:
@@ -252,9 +256,9 @@ async def test_of_one_that_is_refused_half_way_nothing_stays(team: Team, monkeyp
             raise Conflict("Not this one.")
         return alert
 
-    monkeypatch.setitem(together._ACTS, "resolve", resolve)
+    monkeypatch.setitem(together._ACTS, "unacknowledge", resolve)
     async with team.db.begin() as tx:
-        became = await alerts.do_to_all(tx, person(team.ada), "resolve", [first, second])
+        became = await alerts.do_to_all(tx, person(team.ada), "unacknowledge", [first, second])
         assert isinstance(became[0], Conflict)
     async with team.db.begin() as tx:
         assert [(await alert_queries.get(tx, EVERYTHING, id)).status for id in (first, second)] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, not_, or_, select, text, tuple_, update
@@ -59,6 +60,12 @@ async def numbered(tx: Tx, access: Access, refs: Collection[str]) -> dict[int, U
     return {number: id for number, id in (await tx.session.execute(query)).all()} if numbers else {}
 
 
+async def numbers_of(tx: Tx, access: Access, ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the numbers of those of these alerts that may be seen."""
+    query = select(Alert.id, Alert.number).where(Alert.id.in_(ids), visible(access))
+    return {id: number for id, number in (await tx.session.execute(query)).all()}
+
+
 def read_ref(ref: str, known: Mapping[int, UUID]) -> UUID:
     """Read what an alert is called, a public id or one of the numbers that are known; raises `NotFound`."""
     if (number := number_in(ref)) is None:
@@ -100,9 +107,11 @@ async def lock_many(tx: Tx, access: Access, ids: Collection[UUID]) -> list[Alert
     return await lock_records(tx, Alert, ids, "alert", visible(access))
 
 
-async def lock_known(tx: Tx, ids: Collection[UUID]) -> None:
-    """Lock those of these alerts that there are, in the order of their ids."""
-    await tx.session.execute(for_change(select(Alert.id).where(Alert.id.in_(ids)), Alert))
+async def lock_known(tx: Tx, ids: Collection[UUID]) -> dict[UUID, AlertStatus]:
+    """Lock those of these alerts that there are, in the order of their ids; returns how each stands."""
+    query: Any = select(Alert.id, Alert.status).where(Alert.id.in_(ids))
+    rows: Sequence[Any] = (await tx.session.execute(for_change(query, Alert))).all()
+    return {id: AlertStatus(status) for id, status in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,14 +40,14 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment
 from tocsin.identity.access import Access, P
-from tocsin.identity.model import Actor
+from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.incidents.fields import Severity, Written
 from tocsin.kit.clock import stamp
 from tocsin.kit.errors import Problem
 from tocsin.kit.ids import IdKind
-from tocsin.kit.search import AT_LEAST, NARROWED
+from tocsin.kit.search import AT_LEAST, IN_ANY_ORDER, NARROWED
 from tocsin.kit.text import storable
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.model import Delivery, Urgency
@@ -55,7 +55,11 @@ from tocsin.oncall.model import PagingTrouble
 
 _LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
 MOST_AT_ONCE = 100
-_SEARCH = f"Searches the title; `ALR-31` finds that alert as well. {AT_LEAST}"
+_SEARCH = (
+    f"{IN_ANY_ORDER} Searches the title; `ALR-31` finds that alert, `INC-7` those of the incident, `team=payments` "
+    f"those with the label; of open alerts also what stands in their labels. {AT_LEAST}"
+)
+_ON_IT = "Open, and acknowledged by this person (`usr_…`), or they are being paged about it."
 _PAGING = "In nobody's hands: `unreached`, no message has reached anybody; `unanswered`, it ended without an answer."
 
 
@@ -109,9 +113,10 @@ class Failure(msgspec.Struct):
 
 
 class Changed(msgspec.Struct):
-    """What became of each alert, in the order of the request."""
+    """What became of each alert, in the order of the request; `unchanged` were so before."""
 
     data: list[AlertOut]
+    unchanged: list[str]
     failed: list[Failure]
 
 
@@ -162,6 +167,7 @@ async def list_alerts(
         bool, QueryParameter(description="Open and answered by nobody, whatever it is linked to.")
     ] = False,
     paging: Annotated[list[PagingTrouble] | None, QueryParameter(description=_PAGING)] = None,
+    on_it: Annotated[str | None, QueryParameter(description=_ON_IT)] = None,
     created_from: Annotated[datetime | None, QueryParameter(name="created_at[gte]")] = None,
     created_to: Annotated[datetime | None, QueryParameter(name="created_at[lt]")] = None,
     q: Annotated[str | None, QueryParameter(description=_SEARCH, max_length=200)] = None,
@@ -181,6 +187,8 @@ async def list_alerts(
             troubles=paging or (),
             labels=_labels(request),
             q=searchable(q),
+            incidents=await incidents.named_in(tx, who.access, searchable(q)),
+            on_it=USER_ID.read_or_none(on_it),
             created_from=moment("created_at[gte]", created_from),
             created_to=moment("created_at[lt]", created_to),
         )
@@ -245,10 +253,11 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
     async with context.begin() as tx:
         ids = await alerts_in(tx, who, "ids", data.ids)
         became = await service.do_to_all(tx, who, data.action, ids)
-        done = [each for each in became if isinstance(each, Alert)]
+        done = [each.alert for each in became if isinstance(each, service.Done)]
         write = shape_ended if data.action == "resolve" else shape_all
         return Changed(
             data=await write(tx, context, who, done),
+            unchanged=[ALERT_ID.write(e.alert.id) for e in became if isinstance(e, service.Done) and not e.is_new],
             failed=[
                 Failure(id, each.code, each.message)
                 for id, each in zip(data.ids, became, strict=True)

@@ -40,11 +40,15 @@ from tocsin.incidents.fields import Corrected, Severity, Written
 from tocsin.incidents.model import Status
 from tocsin.incidents.queries import Place
 from tocsin.incidents.service import paging
-from tocsin.kit.search import AT_LEAST, NARROWED
+from tocsin.kit.search import AT_LEAST, IN_ANY_ORDER, NARROWED
 from tocsin.oncall.model import PagingTrouble
 
 _PAGING = "Help was asked for in vain: `unreached`, no message has reached anybody; `unanswered`, nobody answered."
-_SEARCH = f"Searches title, summary and number. {AT_LEAST}"
+_SEARCH = (
+    f"{IN_ANY_ORDER} Searches title and summary; `INC-7` or `7` finds that incident, `ALR-31` that of the alert. "
+    f"{AT_LEAST}"
+)
+_PERSON = "With this person in a role, asked to come, or there."
 _Place = tuple[Severity, AwareTime, UUID]
 
 
@@ -87,6 +91,7 @@ async def list_incidents(
     lead_id: FromQuery[list[str] | None] = None,
     commander_id: FromQuery[list[str] | None] = None,
     reporter_id: FromQuery[list[str] | None] = None,
+    person_id: Annotated[str | None, QueryParameter(description=_PERSON)] = None,
     paging: Annotated[list[PagingTrouble] | None, QueryParameter(description=_PAGING)] = None,
     declared_from: Annotated[datetime | None, QueryParameter(name="declared_at[gte]")] = None,
     declared_to: Annotated[datetime | None, QueryParameter(name="declared_at[lt]")] = None,
@@ -111,6 +116,7 @@ async def list_incidents(
             lead_ids=USER_ID.read_all(lead_id or ()),
             commander_ids=USER_ID.read_all(commander_id or ()),
             reporter_ids=USER_ID.read_all(reporter_id or ()),
+            person_id=USER_ID.read_or_none(person_id),
             troubles=paging or (),
         )
         words = searchable(q)

@@ -26,6 +26,8 @@ from tocsin.identity.model import (
     User,
 )
 from tocsin.kit.errors import Conflict, Denied, NotFound
+from tocsin.kit.search import words_in
+from tocsin.kit.text import storable
 
 
 async def organisation(tx: Tx) -> Organisation | None:
@@ -119,6 +121,12 @@ async def users_by_id(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, User]:
     if not wanted:
         return {}
     return {row.id: row for row in (await tx.session.scalars(select(User).where(User.id.in_(wanted)))).all()}
+
+
+async def users_called(tx: Tx, name: str, *, limit: int = 50) -> list[UUID]:
+    """Return whom each of these words may mean: people with all of them in their name."""
+    has_all = [User.name.icontains(word, autoescape=True) for word in words_in(storable(name))]
+    return list((await tx.session.scalars(select(User.id).where(*has_all).order_by(User.id).limit(limit))).all())
 
 
 async def has_users(tx: Tx) -> bool:

@@ -12,24 +12,15 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Select,
-    Text,
     and_,
     case,
     func,
-    literal,
-    not_,
     or_,
     select,
-    text,
     tuple_,
-    union,
-    union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import aliased
 
 from tocsin.alerts.model import Alert, AlertStatus
-from tocsin.db.arrays import overlaps
 from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
 from tocsin.db.records import lock_records
@@ -37,6 +28,14 @@ from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import Access
 from tocsin.identity.model import User
+from tocsin.incidents.list_queries import Filters as Filters
+from tocsin.incidents.list_queries import Place as Place
+from tocsin.incidents.list_queries import Sort as Sort
+from tocsin.incidents.list_queries import count as count
+from tocsin.incidents.list_queries import is_searched_in_part as is_searched_in_part
+from tocsin.incidents.list_queries import listed as listed
+from tocsin.incidents.list_queries import named_in as named_in
+from tocsin.incidents.list_queries import troubles as troubles
 from tocsin.incidents.model import (
     COUNTED,
     INCIDENT_ID,
@@ -46,14 +45,11 @@ from tocsin.incidents.model import (
     ResponderSource,
     ResponderState,
     Standing,
-    Status,
 )
 from tocsin.incidents.visibility import visible
 from tocsin.kit.errors import NotFound
-from tocsin.kit.search import MOST_SEARCHED, is_short
 from tocsin.kit.text import storable
-from tocsin.oncall.model import EscalationRun, Page, PageState, PagingTrouble, RunState
-from tocsin.oncall.queries import in_paging_trouble, paging_trouble
+from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 
 
 async def any_incident(tx: Tx) -> bool:
@@ -63,25 +59,10 @@ async def any_incident(tx: Tx) -> bool:
 
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
 Ref = UUID | str
-Sort = Literal["-declared_at", "declared_at", "severity", "-severity"]
 Show = Literal["all", "comments", "events"]
 
 # Later than everything: who has not joined comes after who has.
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-_LARGEST_NUMBER = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page of the list ended: the keys of its last incident."""
-
-    severity: int
-    declared_at: datetime
-    id: UUID
-
-    @classmethod
-    def of(cls, incident: Incident) -> Place:
-        return cls(incident.severity, incident.declared_at, incident.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,186 +157,6 @@ async def duplicates(tx: Tx, access: Access, incident_ids: Sequence[UUID]) -> li
         return []
     query = select(Incident).where(Incident.duplicate_of_id.in_(incident_ids), visible(access))
     return list((await tx.session.scalars(query.order_by(Incident.number))).all())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """What narrows a list; different filters must all hold, the values of one are alternatives."""
-
-    statuses: Collection[Status] = ()
-    severities: Collection[int] = ()
-    declared_from: datetime | None = None
-    # Exclusive.
-    declared_to: datetime | None = None
-    lead_ids: Collection[UUID] = ()
-    commander_ids: Collection[UUID] = ()
-    reporter_ids: Collection[UUID] = ()
-    troubles: Collection[PagingTrouble] = ()
-    team_ids: Collection[UUID] = ()
-    tags: Collection[str] = ()
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Say it in SQL."""
-        found: list[ColumnElement[bool]] = []
-        if self.statuses:
-            found.append(Incident.status.in_([status.value for status in self.statuses]))
-        if self.team_ids:
-            found.append(overlaps(Incident.team_ids, self.team_ids))
-        if self.tags:
-            # The second condition lets the index of those that have any serve.
-            wanted = [storable(tag).casefold() for tag in self.tags]
-            has_one = Incident.tags.op("&&", is_comparison=True)(literal(wanted, ARRAY(Text)))
-            found += [has_one, Incident.tags != text("'{}'::text[]")]
-        if self.severities:
-            found.append(Incident.severity.in_(self.severities))
-        if self.declared_from is not None:
-            found.append(Incident.declared_at >= self.declared_from)
-        if self.declared_to is not None:
-            found.append(Incident.declared_at < self.declared_to)
-        people = (
-            (Incident.lead_id, self.lead_ids),
-            (Incident.commander_id, self.commander_ids),
-            (Incident.reporter_id, self.reporter_ids),
-        )
-        found += [column.in_(wanted) for column, wanted in people if wanted]
-        return found + (_in_trouble(self.troubles) if self.troubles else [])
-
-
-async def listed(
-    tx: Tx,
-    access: Access,
-    narrowed: Filters = Filters(),
-    *,
-    q: str = "",
-    sort: Sort = "-declared_at",
-    after: Place | None = None,
-    limit: int = 25,
-) -> list[Incident]:
-    """Return one page of the incidents that may be seen.
-
-    `q` is looked for in title and summary, or is the number; a short one (`kit.search`) only in the first
-    `MOST_SEARCHED` of the list, and among all numbers. Sorting by `severity` puts SEV1 first, by `-severity` SEV5;
-    within a severity the newest comes first.
-    """
-    filters = [*narrowed.conditions(), visible(access)]
-    wanted = storable(q).strip()
-    if wanted and is_short(wanted):
-        # The list is short then, and sorted as it is found.
-        first = aliased(Incident, _listed(filters, sort, MOST_SEARCHED).subquery())
-        found = select(first.id).where(_has(first, wanted))
-        numbered = select(Incident.id).where(_is_called(wanted), *filters)
-        query = select(Incident).where(Incident.id.in_(union(found, numbered)), *_after(Incident, sort, after))
-        return list((await tx.session.scalars(query.order_by(*_order(Incident, sort)).limit(limit))).all())
-    if wanted:
-        filters.append(or_(_has(Incident, wanted), _is_called(wanted)))
-    rows = aliased(Incident, _listed(filters, sort, limit, after).subquery())
-    return list((await tx.session.scalars(select(rows).order_by(*_order(rows, sort)).limit(limit))).all())
-
-
-async def is_searched_in_part(tx: Tx, access: Access, narrowed: Filters, q: str) -> bool:
-    """Say whether `listed` looks for `q` in the beginning of the list only, as it is short and the list is long."""
-    wanted = storable(q).strip()
-    if not wanted or not is_short(wanted):
-        return False
-    rows = _listed([*narrowed.conditions(), visible(access)], "-declared_at", MOST_SEARCHED + 1).subquery()
-    return (await tx.session.execute(select(rows.c.id).offset(MOST_SEARCHED).limit(1))).first() is not None
-
-
-def _listed(
-    conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int, after: Place | None = None
-) -> Select[Any]:
-    """Return the first incidents for which all of this holds, in parts that an index has in their order."""
-    if sort != "-severity" and (sort != "severity" or after is None):
-        return _first([*conditions, *_after(Incident, sort, after)], sort, limit)
-    parts: list[Select[Any]] = []
-    if after is not None:
-        here = [Incident.severity == after.severity, *_after(Incident, "-declared_at", after)]
-        parts.append(_first([*here, *conditions], "-declared_at", limit))
-    if after is not None and sort == "severity":
-        parts.append(_first([Incident.severity > after.severity, *conditions], sort, limit))
-    else:
-        # No index has them the other way round, but each severity.
-        milder = [severity for severity in range(1, 6) if after is None or severity < after.severity]
-        parts += [_first([Incident.severity == each, *conditions], "-declared_at", limit) for each in milder]
-    together = aliased(Incident, union_all(*(part.subquery().select() for part in parts)).subquery())
-    return select(together).order_by(*_order(together, sort)).limit(limit)
-
-
-def _first(conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int) -> Select[Any]:
-    return select(Incident).where(*conditions).order_by(*_order(Incident, sort)).limit(limit)
-
-
-def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
-    return [Incident.status.in_([status.value for status in OPEN]), in_paging_trouble(_asks_for_help, kinds, _counts)]
-
-
-def _asks_for_help(run: type[EscalationRun]) -> ColumnElement[bool]:
-    return run.incident_id == Incident.id
-
-
-def _counts(run: type[EscalationRun]) -> ColumnElement[bool]:
-    """Say that nobody has come since this call for help began: no answer, nobody who joined, no new round."""
-    other = aliased(EscalationRun)
-    answered = select(other.id).where(
-        other.incident_id == run.incident_id, other.state == RunState.ANSWERED, other.ended_at >= run.started_at
-    )
-    joined = select(Responder.user_id).where(
-        Responder.incident_id == run.incident_id,
-        Responder.state == ResponderState.JOINED,
-        Responder.joined_at > run.started_at,
-    )
-    is_of_this_round = or_(Incident.reopened_at.is_(None), Incident.reopened_at < run.started_at)
-    return and_(not_(answered.exists()), not_(joined.exists()), is_of_this_round)
-
-
-async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
-    """Return for which of these incidents help was asked for in vain: nobody was reached, or nobody answered."""
-    if not ids:
-        return {}
-    trouble = paging_trouble(_asks_for_help, _counts)
-    query = select(Incident.id, trouble).where(Incident.id.in_(ids), *_in_trouble(PagingTrouble))
-    return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
-
-
-def _has(rows: type[Incident], wanted: str) -> ColumnElement[bool]:
-    return or_(rows.title.icontains(wanted, autoescape=True), rows.summary.icontains(wanted, autoescape=True))
-
-
-def _is_called(wanted: str) -> ColumnElement[bool]:
-    is_reference = Incident.reference == wanted.upper()
-    digits = wanted.removeprefix("#")
-    if digits.isdecimal() and digits.isascii() and len(digits) < 20 and int(digits) <= _LARGEST_NUMBER:
-        return or_(is_reference, Incident.number == int(digits))
-    return is_reference
-
-
-def _order(rows: type[Incident], sort: Sort) -> tuple[ColumnElement[Any], ...]:
-    newest = (rows.declared_at.desc(), rows.id.desc())
-    match sort:
-        case "-declared_at":
-            return newest
-        case "declared_at":
-            return (rows.declared_at.asc(), rows.id.asc())
-        case "severity":
-            return (rows.severity.asc(), *newest)
-        case "-severity":
-            return (rows.severity.desc(), *newest)
-
-
-def _after(rows: type[Incident], sort: Sort, place: Place | None) -> list[ColumnElement[bool]]:
-    if place is None:
-        return []
-    here = tuple_(rows.declared_at, rows.id)
-    there = tuple_(place.declared_at, place.id)
-    match sort:
-        case "-declared_at":
-            return [here < there]
-        case "declared_at":
-            return [here > there]
-        case "severity":
-            return [or_(rows.severity > place.severity, and_(rows.severity == place.severity, here < there))]
-        case "-severity":
-            return [or_(rows.severity < place.severity, and_(rows.severity == place.severity, here < there))]
 
 
 async def responder(tx: Tx, incident_id: UUID, user_id: UUID) -> Responder | None:

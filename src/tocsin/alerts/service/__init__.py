@@ -55,7 +55,7 @@ from tocsin.alerts.service.sources import (
     sweep_signals,
     update_source,
 )
-from tocsin.alerts.service.together import Act, do_to_all
+from tocsin.alerts.service.together import MOST_TOGETHER, Act, Done, do_to_all
 from tocsin.alerts.service.wording import page_words, reword_pages, updated
 
 __all__ = [
@@ -63,11 +63,13 @@ __all__ = [
     "MOST_ENDED",
     "MOST_HELD_MINUTES",
     "MOST_HOURS",
+    "MOST_TOGETHER",
     "PAGE_ANEW",
     "REMEMBERED_FOR",
     "ROUTE",
     "SOURCES_TOPIC",
     "Act",
+    "Done",
     "Ended",
     "RouteChanges",
     "RouteDraft",

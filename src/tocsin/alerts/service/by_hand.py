@@ -17,7 +17,7 @@ from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
-from tocsin.kit.errors import Invalid
+from tocsin.kit.errors import Invalid, Problem
 from tocsin.kit.ids import new_id
 from tocsin.kit.text import is_blank, storable, truncate
 from tocsin.notifications.model import Urgency
@@ -49,6 +49,34 @@ async def take_on(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "", why: 
     taken = AlertTaken(who.name)
     await oncall.end_runs(tx, alert_ids=[alert.id], state=RUNS_END[Act.ACKNOWLEDGE], why=taken, who=who)
     return alert
+
+
+async def take_all_on(tx: Tx, who: Actor, alerts: Sequence[Alert]) -> None:
+    """Acknowledge several alerts that are not over as one change. The caller has locked them and checked the right."""
+    await identity.must_stay_active(tx, who.user_id)
+    name, person_id = who.name, who.user_id
+    taken = [
+        alert for alert in alerts if lifecycle.move(alert, Act.ACKNOWLEDGE, at=tx.now, name=name, person_id=person_id)
+    ]
+    if not taken:
+        return
+    acts = [AlertAcknowledged(actor=who.ref, alert_id=each.id, incident_id=each.incident_id) for each in taken]
+    await emit(tx, *acts)
+    ids, why = [alert.id for alert in taken], AlertTaken(who.name)
+    await oncall.end_runs(tx, alert_ids=ids, state=RUNS_END[Act.ACKNOWLEDGE], why=why, who=who)
+
+
+async def refusals(tx: Tx, who: Actor, alerts: Sequence[Alert]) -> dict[UUID, Problem]:
+    """Return those of these alerts that the actor may not act on, as `must_edit`, with what is to be said of it."""
+    if who.may(P.ALERT_EDIT):
+        return {}
+    refused: dict[UUID, Problem] = {}
+    for source in await queries.sources_of(tx, {alert.source_id for alert in alerts}):
+        try:
+            who.must(P.ALERT_EDIT, on=source)
+        except Problem as problem:
+            refused |= {alert.id: problem for alert in alerts if alert.source_id == source.id}
+    return refused
 
 
 async def unacknowledge(tx: Tx, who: Actor, alert_id: UUID, *, reason: str = "") -> Alert:

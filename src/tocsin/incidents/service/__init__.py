@@ -11,7 +11,7 @@ from tocsin.incidents.service.editing import IncidentChanges, update, update_sta
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.explaining import explain_alert
 from tocsin.incidents.service.leaving import free_alert, mark_of, needs_of, stand_in, take_back_messages, update_person
-from tocsin.incidents.service.linking import Linked, link_alerts, unlink_alert
+from tocsin.incidents.service.linking import Linked, LinkedWhereFree, link_alerts, link_free_alerts, unlink_alert
 from tocsin.incidents.service.links import AnswerLink, LinkAct, answer_by_link, read_link
 from tocsin.incidents.service.news import note_news, read_news
 from tocsin.incidents.service.paging import (
@@ -37,6 +37,7 @@ __all__ = [
     "IncidentChanges",
     "LinkAct",
     "Linked",
+    "LinkedWhereFree",
     "Missed",
     "acknowledge",
     "answer_by_link",
@@ -57,6 +58,7 @@ __all__ = [
     "join",
     "leave",
     "link_alerts",
+    "link_free_alerts",
     "list_grants",
     "mark_of",
     "needs_of",

@@ -52,16 +52,36 @@ async def link_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -
     except NotFound as problem:
         raise Invalid("alert_ids", problem.message, code="unknown") from None
     wanted = [alert for alert in named if alert.incident_id != incident.id]
-    if wanted and not lifecycle.is_open(incident):
-        raise Conflict(
-            f"{incident.reference} is {incident.status}, so an alert that is linked to it would be out of sight. "
-            "Reopen it first, or declare a new incident from the alert.",
-            code="incident.not_open",
-        )
+    if wanted:
+        _must_be_open(incident)
     await must_be_free(tx, who, wanted)
     await link(tx, who, incident, wanted)
     now = {alert.id: alert for alert in await alert_queries.lock_many(tx, who.access.reach, alert_ids)}
     return Linked(incident, [now[id] for id in dict.fromkeys(alert_ids)])
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedWhereFree:
+    """What came of each of several alerts: linked now, or there before, or in another incident and left there."""
+
+    incident: Incident
+    new: Sequence[Alert]
+    there: Sequence[Alert]
+    elsewhere: Sequence[tuple[Alert, Conflict]]
+
+
+async def link_free_alerts(tx: Tx, who: Actor, ref: Ref, alert_ids: Sequence[UUID]) -> LinkedWhereFree:
+    """Link those of these alerts that are in no incident, as `link_alerts`; the others stay where they are."""
+    incident = await queries.lock(tx, who.access.reach, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
+    named = await alert_queries.lock_many(tx, who.access.reach, alert_ids)
+    elsewhere = [alert for alert in named if alert.incident_id not in (None, incident.id)]
+    there = [alert for alert in named if alert.incident_id == incident.id]
+    free = [alert for alert in named if alert.incident_id is None]
+    if free:
+        _must_be_open(incident)
+    await link(tx, who, incident, free)
+    return LinkedWhereFree(incident, free, there, [(alert, await _taken(tx, who, alert)) for alert in elsewhere])
 
 
 async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident:
@@ -72,6 +92,15 @@ async def unlink_alert(tx: Tx, who: Actor, ref: Ref, alert_id: UUID) -> Incident
     if alert.incident_id == incident.id:
         await unlink(tx, who, incident, [alert])
     return incident
+
+
+def _must_be_open(incident: Incident) -> None:
+    if not lifecycle.is_open(incident):
+        raise Conflict(
+            f"{incident.reference} is {incident.status}, so an alert that is linked to it would be out of sight. "
+            "Reopen it first, or declare a new incident from the alert.",
+            code="incident.not_open",
+        )
 
 
 async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:
@@ -117,10 +146,15 @@ async def must_be_free(tx: Tx, who: Actor, wanted: Iterable[Alert]) -> None:
     """Raise `Conflict` when one of these alerts belongs to an incident, and name both."""
     for alert in wanted:
         if alert.incident_id is not None:
-            seen = await queries.by_id(tx, who.access, [alert.incident_id])
-            owner = seen[alert.incident_id].reference if seen else "another incident"
-            raise Conflict(
-                f"The alert “{alert.title}” belongs to {owner} already.",
-                code="alert.linked",
-                hint=f"Work in {owner}, or unlink the alert there first." if seen else "You may not see that one.",
-            )
+            raise await _taken(tx, who, alert)
+
+
+async def _taken(tx: Tx, who: Actor, alert: Alert) -> Conflict:
+    """Return what is to be said of an alert that belongs to an incident."""
+    seen = await queries.by_id(tx, who.access, [alert.incident_id] if alert.incident_id is not None else [])
+    owner = next(iter(seen.values())).reference if seen else "another incident"
+    return Conflict(
+        f"The alert “{alert.title}” belongs to {owner} already.",
+        code="alert.linked",
+        hint=f"Work in {owner}, or unlink the alert there first." if seen else "You may not see that one.",
+    )

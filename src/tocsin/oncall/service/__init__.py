@@ -14,7 +14,7 @@ from tocsin.oncall.service.contact import pages_them, remove_contact_method
 from tocsin.oncall.service.fallback import Fallback, describe_fallback, set_fallback
 from tocsin.oncall.service.policies import PolicyChanges, StepDraft, create_policy, delete_policy, update_policy
 from tocsin.oncall.service.runs import advance, begin_again, end_calm_runs, end_runs, link_runs, start_anew
-from tocsin.oncall.service.steps import ADVANCE, Start, StepIsOver, start, what_follows
+from tocsin.oncall.service.steps import ADVANCE, Start, StepIsOver, start, what_follow, what_follows
 from tocsin.oncall.service.waking import MATTERS, look_again, use_new_way
 from tocsin.oncall.service.wording import PageWords, reword
 
@@ -52,5 +52,6 @@ __all__ = [
     "try_other_ways",
     "update_policy",
     "use_new_way",
+    "what_follow",
     "what_follows",
 ]

@@ -326,14 +326,30 @@ async def what_follows(tx: Tx, run: EscalationRun, *, at_once: bool = False) -> 
 
     By what is known now: a run that has reached nobody does not end with its last step.
     """
-    reached = await queries.runs_that_reached(tx, [run.id])
-    asked = await _asked_otherwise(tx, [run])
-    at = tx.now if at_once else max(run.next_step_at or tx.now, tx.now)
+    return (await what_follow(tx, [run], at_once=at_once))[run.id]
+
+
+async def what_follow(tx: Tx, runs: Sequence[EscalationRun], *, at_once: bool = False) -> dict[UUID, Decision]:
+    """Say what each of these runs would do next, see `what_follows`."""
+    ids = [run.id for run in runs]
+    if not ids:
+        return {}
+    reached = await queries.runs_that_reached(tx, ids)
+    asked = await _asked_otherwise(tx, runs)
     directory = await queries.known_directory(tx)
-    before = (await queries.asked_by(tx, [run.id])).get(run.id, {})
-    return _decision(
-        tx, run, directory, has_reached=run.id in reached, asked=asked.get(run.id, ()), before=before, at=at
-    )
+    before = await queries.asked_by(tx, ids)
+    return {
+        run.id: _decision(
+            tx,
+            run,
+            directory,
+            has_reached=run.id in reached,
+            asked=asked.get(run.id, ()),
+            before=before.get(run.id, {}),
+            at=tx.now if at_once else max(run.next_step_at or tx.now, tx.now),
+        )
+        for run in runs
+    }
 
 
 def _decision(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tocsin.identity.access import P
-from tocsin.web.alerts import alert, pages
+from tocsin.web.alerts import alert, inbox
 from tocsin.web.base.navigation import Entry, Group
 
-HANDLERS = [*pages.HANDLERS, *alert.HANDLERS]
+HANDLERS = [*inbox.HANDLERS, *alert.HANDLERS]
 NAV = (
     Entry(
         "/alerts",

@@ -230,7 +230,8 @@ def _raw(signal: RawSignal, effect: str) -> SignalView:
     return SignalView(SIGNAL_ID.write(signal.id), signal.received_at, effect, body_text(signal))
 
 
-async def acknowledge_named(who: Actor, id: str, tx: Tx) -> None:
+async def _acknowledge(tx: Tx, who: Actor, id: str, form: Form) -> None:
+    """Take an alert on. No fields."""
     await alerts.acknowledge(tx, who, await queries.id_of(tx, who.access, id))
 
 
@@ -258,6 +259,7 @@ async def _answer(tx: Tx, who: Actor, id: str, form: Form) -> None:
 HANDLERS = [
     alert_page,
     *Actions("/alerts/{id:str}", show, needs=P.ALERT_EDIT).handlers(
+        Action("acknowledge", _acknowledge),
         Action("resolve", _resolve),
         Action("unacknowledge", _unacknowledge),
         Action("escalate", _escalate),

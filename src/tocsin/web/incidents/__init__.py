@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tocsin.identity.access import P
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, pages
+from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, incident_list
 
 HANDLERS = [
-    *pages.HANDLERS,
+    *incident_list.HANDLERS,
     *declaring.HANDLERS,
     *incident.HANDLERS,
     *dialogs.HANDLERS,

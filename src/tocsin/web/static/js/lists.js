@@ -1,26 +1,160 @@
-// Lists: J and K move in any [data-list], Enter follows the row's link.
-import { $, $$ } from "./dom.js";
+// Lists (_list.html). J and K move the focus from row to row, Enter opens, X selects, Shift+X a range, Space looks at one
+// beside the list. What is current and what is selected is known by the ids of rows, so it outlives every live update.
+import { $, $$, onChange, root, write } from "./dom.js";
 
 const rows = () => $$("[data-list] [data-row]");
+const box = (row) => $('.c-pick input', row);
+const link = (row) => $("a.ttl, a.b", row);
+const picked = new Set();
+let order = [];
+let current = null;
+let anchor = null;
+let hadFocus = false;
 
-function select(row) {
-  for (const r of rows()) r === row ? r.setAttribute("aria-current", "true") : r.removeAttribute("aria-current");
-  row.scrollIntoView({ block: "nearest" });
+function setCurrent(row, focus = true) {
+  for (const each of rows()) if (each !== row && each.hasAttribute("aria-current")) { each.removeAttribute("aria-current"); each.tabIndex = -1; }
+  current = row?.id ?? null;
+  if (!row) return;
+  row.setAttribute("aria-current", "true");
+  row.tabIndex = 0;
+  if (focus) { row.focus({ preventScroll: true }); row.scrollIntoView({ block: "nearest" }); }
 }
 
-document.addEventListener("keydown", (e) => {
-  if (e.metaKey || e.ctrlKey || e.altKey || e.target.closest?.("input, textarea, select, [contenteditable], dialog[open], [popover]:popover-open")) return;
+function pick(some, on) {
+  for (const row of some) on ? picked.add(row.id) : picked.delete(row.id);
+  show();
+}
+function show() {
   const all = rows();
-  const at = all.findIndex((r) => r.hasAttribute("aria-current"));
-  if (all.length && (e.key === "j" || e.key === "k")) {
-    e.preventDefault();
-    select(all[Math.min(all.length - 1, Math.max(0, at + (e.key === "j" ? 1 : -1)))]);
-  } else if (e.key === "Enter" && at >= 0 && e.target === document.body) {
-    $("a[href]", all[at])?.click();
+  for (const row of all) {
+    const on = picked.has(row.id);
+    row.classList.toggle("sel", on);
+    if (box(row)) box(row).checked = on;
   }
+  const wide = $("#bulk [name=all]");
+  if (wide && picked.size < all.length) wide.checked = false;
+  const head = $("[data-pick-all]");
+  if (head) { head.checked = all.length > 0 && picked.size === all.length; head.indeterminate = picked.size > 0 && !head.checked; }
+  const said = $("[data-picked]");
+  if (said) write(said, wide?.checked ? wide.parentElement.textContent.trim() : `${picked.size} selected`);
+  $("#bulk")?.classList.toggle("shown", picked.size > 0);
+}
+
+// After a change: what left the list is selected no more, and whoever stood on it stands on the next one.
+function settle() {
+  const all = rows();
+  // Lists that are not of the component yet.
+  for (const row of all) { row.id ||= `row-${link(row)?.getAttribute("href")}`; if (row.tabIndex < 0) row.tabIndex = -1; }
+  const ids = all.map((row) => row.id);
+  const there = new Set(ids);
+  for (const id of picked) if (!there.has(id)) picked.delete(id);
+  if (current && !there.has(current)) {
+    const at = order.indexOf(current);
+    const next = order.slice(at + 1).find((id) => there.has(id)) ?? order.slice(0, at).reverse().find((id) => there.has(id));
+    const lost = hadFocus && (document.activeElement === document.body || !document.activeElement);
+    setCurrent(next ? document.getElementById(next) : null, lost);
+  } else if (current) setCurrent(document.getElementById(current), false);
+  order = ids;
+  show();
+}
+document.addEventListener("focusin", (e) => {
+  const row = e.target.closest("[data-row]");
+  hadFocus = Boolean(row);
+  if (row && row.id !== current) setCurrent(row, false);
+});
+onChange(settle);
+
+const within = "input:not([type=checkbox]), textarea, select, [contenteditable], dialog, [popover]";
+document.addEventListener("keydown", (e) => {
+  if (e.altKey || e.defaultPrevented || e.target.closest?.(within) || $("dialog[open], [popover]:popover-open")) return;
+  const all = rows();
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.id === current);
+  const row = all[at];
+  const key = root.dataset.keys === "off" && !(e.metaKey || e.ctrlKey) ? "" : e.key.toLowerCase();
+  const onRow = e.target === row;
+  if (e.metaKey || e.ctrlKey) {
+    // Once for the page, once more for all that match.
+    if (key !== "a" || !hadFocus || !box(all[0])) return;
+    const wide = $("#bulk [name=all]");
+    if (picked.size === all.length && wide) wide.checked = true;
+    pick(all, true);
+  } else if (key === "j" || key === "k") setCurrent(all[Math.min(all.length - 1, Math.max(0, at + (key === "j" ? 1 : -1)))]);
+  else if (key === "x" && row && box(row)) {
+    const from = e.shiftKey ? all.findIndex((each) => each.id === anchor) : -1;
+    from < 0 ? pick([row], !picked.has(row.id)) : pick(all.slice(Math.min(from, at), Math.max(from, at) + 1), true);
+    anchor = row.id;
+  } else if (e.key === "Enter" && onRow) link(row)?.click();
+  else if (e.key === " " && onRow && row.closest("[data-peeks]")) peek(row);
+  else if (e.key === "Escape" && !$("#peek")?.hidden) closePeek();
+  else if (e.key === "Escape" && picked.size) pick(all, false);
+  else return;
+  e.preventDefault();
 });
 
-document.addEventListener("click", (e) => {
-  const row = e.target.closest("[data-row]");
-  if (row) select(row);
+document.addEventListener("change", (e) => {
+  if (e.target.matches("[data-pick-all]")) return pick(rows(), e.target.checked);
+  if (e.target.matches("#bulk [name=all]")) return e.target.checked ? pick(rows(), true) : show();
+  const row = e.target.closest(".c-pick") && e.target.closest("[data-row]");
+  if (row) { pick([row], e.target.checked); anchor = row.id; }
 });
+document.addEventListener("click", (e) => {
+  if (e.target.closest("[data-unpick]")) return pick(rows(), false);
+  if (e.target.closest("[data-unpeek]")) return closePeek();
+  const row = e.target.closest("[data-row]");
+  if (!row) return;
+  // A box with Shift takes all from the last one on.
+  if (e.target === box(row) && e.shiftKey && anchor) {
+    const all = rows();
+    const [a, b] = [all.findIndex((each) => each.id === anchor), all.indexOf(row)].sort((x, y) => x - y);
+    if (a >= 0) return pick(all.slice(a, b + 1), true);
+  }
+  // The row is its link; what is selected as text, or can be pressed itself, is left alone.
+  if (e.target.closest("a, button, input, label, summary") || getSelection().toString()) return;
+  const to = link(row);
+  if (to) e.metaKey || e.ctrlKey ? open(to.href) : to.click();
+});
+
+// A is for the selection, and for the row that one is on where nothing is selected.
+document.addEventListener("hotkey-fire", (e) => {
+  if (!e.target.closest?.("#bulk") || picked.size) return;
+  const row = document.getElementById(current);
+  hadFocus && row && box(row) ? pick([row], true) : e.preventDefault();
+});
+// What was done to a selection ends it.
+document.addEventListener("htmx:finally:request", (e) => {
+  const { request, response } = e.detail.ctx;
+  if (request?.form?.id !== "bulk" || !(response?.status < 400)) return;
+  $("#bulk [popover]:popover-open")?.hidePopover();
+  picked.clear();
+  show();
+});
+
+// ---- beside the list
+let peeked = null;
+async function peek(row) {
+  if (peeked === row.id && !$("#peek").hidden) return closePeek();
+  peeked = row.id;
+  await fill();
+}
+async function fill() {
+  const row = document.getElementById(peeked);
+  const pane = $("#peek");
+  if (!row || !pane) return closePeek();
+  const answer = await fetch(`${link(row).href}/peek`, { headers: { "HX-Request": "true" } }).catch(() => null);
+  if (!answer?.ok || peeked !== row.id) return;
+  const shown = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#peek-body");
+  if (!shown) return;
+  if (pane.firstElementChild?.outerHTML !== shown.outerHTML) pane.replaceChildren(document.adoptNode(shown));
+  pane.hidden = false;
+}
+function closePeek() {
+  peeked = null;
+  const pane = $("#peek");
+  if (!pane || pane.hidden) return;
+  const inside = pane.contains(document.activeElement);
+  pane.hidden = true;
+  pane.replaceChildren();
+  if (inside) document.getElementById(current)?.focus();
+}
+onChange(() => { if (peeked && !$("#peek")?.hidden) fill(); });

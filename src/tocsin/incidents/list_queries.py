@@ -1,0 +1,278 @@
+"""The lists of incidents: what narrows them, and how they are read so that years of incidents do not slow them down."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+    union,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import aliased
+
+from tocsin.alerts.list_queries import number_in as alert_number_in
+from tocsin.alerts.model import Alert
+from tocsin.alerts.visibility import visible as visible_alerts
+from tocsin.db.arrays import overlaps
+from tocsin.db.engine import Tx
+from tocsin.identity.access import Access
+from tocsin.incidents.model import OPEN, Incident, Responder, ResponderState, Status
+from tocsin.incidents.visibility import visible
+from tocsin.kit.search import MOST_SEARCHED, is_short, words_in
+from tocsin.kit.text import storable
+from tocsin.oncall.model import EscalationRun, PagingTrouble, RunState
+from tocsin.oncall.queries import in_paging_trouble, paging_trouble
+
+Sort = Literal["-declared_at", "declared_at", "severity", "-severity"]
+_LARGEST_NUMBER = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of the list ended: the keys of its last incident."""
+
+    severity: int
+    declared_at: datetime
+    id: UUID
+
+    @classmethod
+    def of(cls, incident: Incident) -> Place:
+        return cls(incident.severity, incident.declared_at, incident.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What narrows a list; different filters must all hold, the values of one are alternatives."""
+
+    statuses: Collection[Status] = ()
+    severities: Collection[int] = ()
+    declared_from: datetime | None = None
+    # Exclusive.
+    declared_to: datetime | None = None
+    lead_ids: Collection[UUID] = ()
+    commander_ids: Collection[UUID] = ()
+    reporter_ids: Collection[UUID] = ()
+    troubles: Collection[PagingTrouble] = ()
+    # In a role, or asked to come, or there.
+    person_id: UUID | None = None
+    # Resolved or cancelled since then.
+    ended_from: datetime | None = None
+    team_ids: Collection[UUID] = ()
+    tags: Collection[str] = ()
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Say it in SQL."""
+        found: list[ColumnElement[bool]] = []
+        if self.statuses:
+            found.append(Incident.status.in_([status.value for status in self.statuses]))
+        if self.team_ids:
+            found.append(overlaps(Incident.team_ids, self.team_ids))
+        if self.tags:
+            # The second condition lets the index of those that have any serve.
+            wanted = [storable(tag).casefold() for tag in self.tags]
+            has_one = Incident.tags.op("&&", is_comparison=True)(literal(wanted, ARRAY(Text)))
+            found += [has_one, Incident.tags != text("'{}'::text[]")]
+        if self.severities:
+            found.append(Incident.severity.in_(self.severities))
+        if self.declared_from is not None:
+            found.append(Incident.declared_at >= self.declared_from)
+        if self.declared_to is not None:
+            found.append(Incident.declared_at < self.declared_to)
+        people = (
+            (Incident.lead_id, self.lead_ids),
+            (Incident.commander_id, self.commander_ids),
+            (Incident.reporter_id, self.reporter_ids),
+        )
+        found += [column.in_(wanted) for column, wanted in people if wanted]
+        if self.person_id is not None:
+            found.append(_is_on_it(self.person_id))
+        if self.ended_from is not None:
+            found.append(func.coalesce(Incident.resolved_at, Incident.cancelled_at) >= self.ended_from)
+        return found + (_in_trouble(self.troubles) if self.troubles else [])
+
+
+async def listed(
+    tx: Tx,
+    access: Access,
+    narrowed: Filters = Filters(),
+    *,
+    q: str = "",
+    sort: Sort = "-declared_at",
+    after: Place | None = None,
+    limit: int = 25,
+) -> list[Incident]:
+    """Return one page of the incidents that may be seen.
+
+    `q` are words (`kit.search`), each of them anywhere in title or summary; or it is the number (`INC-7`, `7`), or that
+    of an alert (`ALR-31`), which finds its incident. A short one is looked for only in the first `MOST_SEARCHED` of the
+    list, and among all numbers. Sorting by `severity` puts SEV1 first, by `-severity` SEV5; within a severity the
+    newest comes first.
+    """
+    rows = aliased(Incident, _found(access, narrowed, q, sort, limit, after).subquery())
+    return list((await tx.session.scalars(select(rows).order_by(*_order(rows, sort)).limit(limit))).all())
+
+
+async def count(tx: Tx, access: Access, narrowed: Filters, *, q: str, most: int) -> int:
+    """Count what `listed` would find, and stop when it is more than `most`."""
+    found = _found(access, narrowed, q, "-declared_at", most + 1, None).subquery()
+    return (await tx.session.execute(select(func.count()).select_from(found))).scalar_one()
+
+
+def _found(access: Access, narrowed: Filters, q: str, sort: Sort, limit: int, after: Place | None) -> Select[Any]:
+    filters = [*narrowed.conditions(), visible(access)]
+    wanted = storable(q).strip()
+    if wanted and is_short(wanted):
+        # The list is short then, and sorted as it is found.
+        first = aliased(Incident, _listed(filters, sort, MOST_SEARCHED).subquery())
+        found = select(first.id).where(*_has(first, wanted))
+        numbered = select(Incident.id).where(_is_called(access, wanted), *filters)
+        return _first([Incident.id.in_(union(found, numbered)), *_after(Incident, sort, after)], sort, limit)
+    if wanted:
+        filters.append(or_(and_(*_has(Incident, wanted)), _is_called(access, wanted)))
+    return _listed(filters, sort, limit, after)
+
+
+async def is_searched_in_part(tx: Tx, access: Access, narrowed: Filters, q: str) -> bool:
+    """Say whether `listed` looks for `q` in the beginning of the list only, as it is short and the list is long."""
+    wanted = storable(q).strip()
+    if not wanted or not is_short(wanted):
+        return False
+    rows = _listed([*narrowed.conditions(), visible(access)], "-declared_at", MOST_SEARCHED + 1).subquery()
+    return (await tx.session.execute(select(rows.c.id).offset(MOST_SEARCHED).limit(1))).first() is not None
+
+
+def _listed(
+    conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int, after: Place | None = None
+) -> Select[Any]:
+    """Return the first incidents for which all of this holds, in parts that an index has in their order."""
+    if sort != "-severity" and (sort != "severity" or after is None):
+        return _first([*conditions, *_after(Incident, sort, after)], sort, limit)
+    parts: list[Select[Any]] = []
+    if after is not None:
+        here = [Incident.severity == after.severity, *_after(Incident, "-declared_at", after)]
+        parts.append(_first([*here, *conditions], "-declared_at", limit))
+    if after is not None and sort == "severity":
+        parts.append(_first([Incident.severity > after.severity, *conditions], sort, limit))
+    else:
+        # No index has them the other way round, but each severity.
+        milder = [severity for severity in range(1, 6) if after is None or severity < after.severity]
+        parts += [_first([Incident.severity == each, *conditions], "-declared_at", limit) for each in milder]
+    together = aliased(Incident, union_all(*(part.subquery().select() for part in parts)).subquery())
+    return select(together).order_by(*_order(together, sort)).limit(limit)
+
+
+def _first(conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int) -> Select[Any]:
+    return select(Incident).where(*conditions).order_by(*_order(Incident, sort)).limit(limit)
+
+
+def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
+    return [Incident.status.in_([status.value for status in OPEN]), in_paging_trouble(_asks_for_help, kinds, _counts)]
+
+
+def _asks_for_help(run: type[EscalationRun]) -> ColumnElement[bool]:
+    return run.incident_id == Incident.id
+
+
+def _counts(run: type[EscalationRun]) -> ColumnElement[bool]:
+    """Say that nobody has come since this call for help began: no answer, nobody who joined, no new round."""
+    other = aliased(EscalationRun)
+    answered = select(other.id).where(
+        other.incident_id == run.incident_id, other.state == RunState.ANSWERED, other.ended_at >= run.started_at
+    )
+    joined = select(Responder.user_id).where(
+        Responder.incident_id == run.incident_id,
+        Responder.state == ResponderState.JOINED,
+        Responder.joined_at > run.started_at,
+    )
+    is_of_this_round = or_(Incident.reopened_at.is_(None), Incident.reopened_at < run.started_at)
+    return and_(not_(answered.exists()), not_(joined.exists()), is_of_this_round)
+
+
+async def troubles(tx: Tx, ids: Collection[UUID]) -> dict[UUID, PagingTrouble]:
+    """Return for which of these incidents help was asked for in vain: nobody was reached, or nobody answered."""
+    if not ids:
+        return {}
+    trouble = paging_trouble(_asks_for_help, _counts)
+    query = select(Incident.id, trouble).where(Incident.id.in_(ids), *_in_trouble(PagingTrouble))
+    return {id: PagingTrouble(word) for id, word in (await tx.session.execute(query)).all() if word is not None}
+
+
+def _is_on_it(person_id: UUID) -> ColumnElement[bool]:
+    here = (ResponderState.PAGED, ResponderState.JOINED)
+    asked = select(Responder.user_id).where(
+        Responder.incident_id == Incident.id, Responder.user_id == person_id, Responder.state.in_(here)
+    )
+    roles = (Incident.lead_id, Incident.commander_id, Incident.communicator_id)
+    return or_(*(role == person_id for role in roles), asked.exists())
+
+
+def _has(rows: type[Incident], wanted: str) -> list[ColumnElement[bool]]:
+    """Say that each word is in the title or in the summary."""
+    return [
+        or_(rows.title.icontains(word, autoescape=True), rows.summary.icontains(word, autoescape=True))
+        for word in words_in(wanted)
+    ]
+
+
+def _is_called(access: Access, wanted: str) -> ColumnElement[bool]:
+    ways: list[ColumnElement[bool]] = [Incident.reference == wanted.upper()]
+    digits = wanted.removeprefix("#")
+    if digits.isdecimal() and digits.isascii() and len(digits) < 20 and int(digits) <= _LARGEST_NUMBER:
+        ways.append(Incident.number == int(digits))
+    if (number := alert_number_in(wanted)) is not None:
+        of_alert = select(Alert.incident_id).where(Alert.number == number, visible_alerts(access))
+        ways.append(Incident.id == of_alert.scalar_subquery())
+    return or_(*ways)
+
+
+def _order(rows: type[Incident], sort: Sort) -> tuple[ColumnElement[Any], ...]:
+    newest = (rows.declared_at.desc(), rows.id.desc())
+    match sort:
+        case "-declared_at":
+            return newest
+        case "declared_at":
+            return (rows.declared_at.asc(), rows.id.asc())
+        case "severity":
+            return (rows.severity.asc(), *newest)
+        case "-severity":
+            return (rows.severity.desc(), *newest)
+
+
+def _after(rows: type[Incident], sort: Sort, place: Place | None) -> list[ColumnElement[bool]]:
+    if place is None:
+        return []
+    here = tuple_(rows.declared_at, rows.id)
+    there = tuple_(place.declared_at, place.id)
+    match sort:
+        case "-declared_at":
+            return [here < there]
+        case "declared_at":
+            return [here > there]
+        case "severity":
+            return [or_(rows.severity > place.severity, and_(rows.severity == place.severity, here < there))]
+        case "-severity":
+            return [or_(rows.severity < place.severity, and_(rows.severity == place.severity, here < there))]
+
+
+async def named_in(tx: Tx, access: Access, q: str) -> dict[str, UUID]:
+    """Return which words of a search are what incidents are called (`INC-7`), of those that may be seen."""
+    words = {word: storable(word).upper() for word in words_in(q) if "-" in word}
+    query = select(Incident.reference, Incident.id).where(Incident.reference.in_(set(words.values())), visible(access))
+    known = {reference: id for reference, id in (await tx.session.execute(query)).all()} if words else {}
+    return {word: known[said] for word, said in words.items() if said in known}

@@ -1,0 +1,307 @@
+"""The inbox: the list of alerts, by how they stand with people, and what is done to several of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import ClassVar
+from uuid import UUID
+
+from litestar import get, post
+from litestar.params import FromPath
+from litestar.response import Stream
+from markupsafe import Markup
+
+from tocsin.alerts import list_queries, queries, source_queries
+from tocsin.alerts.list_queries import Answer, AnswerPlace, Filter
+from tocsin.alerts.model import SOURCE_ID, Alert, AlertStatus
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.edge.cursors import AwareTime, read_place, write_place
+from tocsin.events.vocabulary import called_alert, severity
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
+from tocsin.incidents import queries as incident_queries
+from tocsin.incidents import service as incidents
+from tocsin.incidents.model import Incident
+from tocsin.kit.errors import Invalid
+from tocsin.kit.search import NARROWED
+from tocsin.web.alerts import together
+from tocsin.web.alerts.alert import May, may_of
+from tocsin.web.alerts.listing import ACTS, INBOX, wanted_of
+from tocsin.web.alerts.standing import Standing, standings
+from tocsin.web.base import forms, lists, pages
+from tocsin.web.base.forms import Refused
+from tocsin.web.base.lists import Asked, Choice, Group, Listing
+from tocsin.web.base.screens import Shell, ShellScreen
+
+# The sparkline: three hours in parts of ten minutes.
+_PARTS, _PART = 18, 600
+_HEIGHT = 16
+_PORTION = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert in the inbox; its id is what people call it. `bars` draws its signals of three hours."""
+
+    id: str
+    title: str
+    severity: int
+    status: str
+    source_name: str
+    triggered_at: datetime
+    standing: Standing
+    incident_ref: str | None
+    incident_severity: int | None
+    bars: str
+    signals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsScreen(ShellScreen):
+    """A page of the inbox. `any_source` is false while no source exists: the page then says how to make one."""
+
+    template: ClassVar = "alerts/alerts.html"
+    listing: Listing
+    groups: list[Group[AlertRow]]
+    in_vain: pages.InVain
+    any_source: bool
+    may: May
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The alerts of one page, in groups where they are in the order of their answers, and what to say of all."""
+
+    rows: Sequence[tuple[Alert, str, Answer | None]]
+    total: int
+    most: int
+    counts: Mapping[Answer, int]
+    unanswered: int
+    older: str | None
+
+
+@get("/alerts", needs=P.ALERT_VIEW)
+async def alert_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show alerts, 50 at a time: open ones by how they stand with people, others the newest first."""
+    return await _show(request, context, who, Asked.by(INBOX, request))
+
+
+async def _show(
+    request: AppRequest, context: Context, who: Actor, asked: Asked, refused: Refused | None = None
+) -> pages.Page:
+    who.must_look(P.ALERT_VIEW)
+    async with context.db.look() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        screen = await _screen(tx, shell, who, asked, refused)
+    return pages.render(screen)
+
+
+async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked, refused: Refused | None) -> AlertsScreen:
+    wanted = await wanted_of(tx, who, asked)
+    found = await _found(tx, who, asked, wanted)
+    rows = await _rows(tx, who, [(alert, source) for alert, source, _ in found.rows])
+    sources = await queries.sources(tx, who.access, limit=200) if who.access.may_look(P.SOURCE_VIEW) else []
+    choices = {"source": [Choice(SOURCE_ID.write(each.id), each.name) for each in sources]}
+    return AlertsScreen(
+        shell,
+        listing=Listing(
+            of=INBOX,
+            asked=asked,
+            tabs=(),
+            chips=[chip for chip in lists.chips_of(asked, choices) if chip.filter.name != "source" or sources],
+            acts=ACTS if may_of(who).act else (),
+            total=found.total,
+            most=found.most,
+            shown=len(rows),
+            until=tx.now.isoformat(),
+            narrowed=NARROWED if await list_queries.is_searched_in_part(tx, who.access, wanted) else "",
+            newest=asked.url() if asked.before else None,
+            older=asked.url(found.older) if found.older else None,
+        ),
+        groups=_groups(found, rows),
+        in_vain=await pages.in_vain(tx, who),
+        any_source=bool(rows) or await source_queries.any_source(tx),
+        may=may_of(who),
+        live=("alerts",),
+        refresh_url=asked.url(asked.before),
+        refused=refused,
+    )
+
+
+def _place(before: str) -> AnswerPlace | None:
+    try:
+        return read_place(before or None, tuple[int, int, AwareTime, UUID])
+    except Invalid:
+        return None
+
+
+async def _found(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> _Found:
+    """Read a page. Only as many as are counted are sorted by answer; more than that are a storm, the newest first."""
+    is_open = bool(wanted.statuses or wanted.needs_action or wanted.troubles) and AlertStatus.RESOLVED not in (
+        wanted.statuses
+    )
+    if is_open and asked.order == "answer":
+        counts, unanswered = await list_queries.count_by_answer(tx, who.access, wanted, most=lists.MOST_COUNTED)
+        if (total := sum(counts.values())) <= lists.MOST_COUNTED:
+            ranked = await list_queries.open_by_answer(
+                tx, who.access, wanted, after=_place(asked.before), limit=pages.PAGE_SIZE + 1
+            )
+            shown = ranked[: pages.PAGE_SIZE]
+            older = write_place(shown[-1][3]) if len(ranked) > len(shown) else None
+            rows = [(alert, name, list_queries.answer_of(place)) for alert, name, _, place in shown]
+            return _Found(rows, total, lists.MOST_COUNTED, counts, unanswered, older)
+    most = lists.MOST_COUNTED if is_open else lists.MOST_COUNTED_OF_ALL
+    total = await list_queries.count(tx, who.access, wanted, most=most)
+    newest = await list_queries.listed(
+        tx, who.access, wanted, before=pages.place(asked.before), limit=pages.PAGE_SIZE + 1
+    )
+    plain = [(alert, name, None) for alert, name, _ in newest[: pages.PAGE_SIZE]]
+    last = plain[-1][0] if len(newest) > len(plain) else None
+    older = write_place((last.created_at, last.id)) if last is not None else None
+    return _Found(plain, total, most, {}, 0, older)
+
+
+def _groups(found: _Found, rows: Sequence[AlertRow]) -> list[Group[AlertRow]]:
+    """Put what is in the order of answers under headings; the rest is one group without one."""
+    if not rows:
+        return []
+    if not found.counts:
+        return [Group("", rows)]
+    titles = {
+        Answer.WAITING: ("Waiting for an answer", f"{found.unanswered} unanswered" if found.unanswered else "", "red"),
+        Answer.ACKNOWLEDGED: ("Acknowledged", "", ""),
+        Answer.QUIET: ("Low urgency and not routed", "nobody is woken", ""),
+    }
+    groups: list[Group[AlertRow]] = []
+    for answer, (title, note, tone) in titles.items():
+        those = [row for row, (_, _, its) in zip(rows, found.rows, strict=True) if its is answer]
+        if those:
+            groups.append(Group(title, those, found.counts[answer], note, tone))
+    return groups
+
+
+async def _rows(tx: Tx, who: Actor, shown: Sequence[tuple[Alert, str]]) -> list[AlertRow]:
+    found = [alert for alert, _ in shown]
+    linked = {alert.incident_id for alert in found if alert.incident_id is not None}
+    known = await incident_queries.by_id(tx, who.access, linked)
+    stands = await standings(tx, who, found)
+    # Parts of the clock, so that the picture changes at most every ten minutes.
+    end = datetime.fromtimestamp((tx.now.timestamp() // _PART + 1) * _PART, tx.now.tzinfo)
+    since = end - timedelta(seconds=_PARTS * _PART)
+    signals = await list_queries.signals_lately(tx, [alert.id for alert in found], since=since, seconds=_PART)
+    return [_row(alert, source, stands[alert.id], known, signals.get(alert.id, {})) for alert, source in shown]
+
+
+def _row(
+    alert: Alert, source: str, standing: Standing, known: Mapping[UUID, Incident], signals: Mapping[int, int]
+) -> AlertRow:
+    incident = known.get(alert.incident_id) if alert.incident_id is not None else None
+    return AlertRow(
+        id=called_alert(alert.number),
+        title=alert.title,
+        severity=alert.severity,
+        status=alert.status,
+        source_name=source,
+        triggered_at=alert.created_at,
+        standing=standing,
+        incident_ref=incident.reference if incident else None,
+        incident_severity=incident.severity if incident else None,
+        bars=_bars(signals),
+        signals=sum(signals.values()),
+    )
+
+
+def _bars(signals: Mapping[int, int]) -> str:
+    """Draw the signals as the path of an SVG: one stroke for each part that has any, as high as it has many."""
+    most = max(signals.values(), default=0)
+    return "".join(
+        f"M{part * 4 + 2} {_HEIGHT}v-{max(3, round(number * _HEIGHT / most))}"
+        for part, number in sorted(signals.items())
+        if 0 <= part < _PARTS
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeekScreen(ShellScreen):
+    """One alert beside the list. `explained` is the sentence that says why it did what it did."""
+
+    template: ClassVar = "alerts/peek.html"
+    alert: AlertRow
+    description: Markup | None
+    labels: list[tuple[str, str]]
+    explained: str
+    may: May
+
+
+@get("/alerts/{id:str}/peek", needs=P.ALERT_VIEW)
+async def peek_alert(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show what matters of one alert, for the side of the list."""
+    who.must_look(P.ALERT_VIEW)
+    async with context.db.begin() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        alert = await queries.named(tx, who.access, id)
+        source = (await queries.source_names(tx, [alert.source_id]))[alert.source_id][0]
+        screen = PeekScreen(
+            shell,
+            alert=(await _rows(tx, who, [(alert, source)]))[0],
+            description=pages.prose_or_none(alert.description),
+            labels=sorted((name, str(value)) for name, value in alert.labels.items()),
+            explained=(await incidents.explain_alert(tx, who, alert.id, shell.now.tzinfo or UTC)).summary,
+            may=may_of(who),
+        )
+    return pages.render(screen)
+
+
+@get("/alerts/export.csv", needs=P.ALERT_VIEW)
+async def export_alerts(request: AppRequest, context: Ctx, who: Who) -> Stream:
+    """Write what a list of alerts shows as a table for a spreadsheet, all of it, the newest first."""
+    who.must_look(P.ALERT_VIEW)
+    asked = Asked.by(INBOX, request)
+
+    async def portions() -> AsyncGenerator[Sequence[tuple[Alert, str, str]]]:
+        before = None
+        while True:
+            async with context.db.look() as tx:
+                wanted = await wanted_of(tx, who, asked)
+                rows = await list_queries.listed(tx, who.access, wanted, before=before, limit=_PORTION)
+            yield rows
+            if len(rows) < _PORTION:
+                return
+            before = rows[-1][0].created_at, rows[-1][0].id
+
+    return lists.exported(
+        "alerts",
+        {
+            "Number": lambda row: called_alert(row[0].number),
+            "Title": lambda row: row[0].title,
+            "Severity": lambda row: severity(row[0].severity),
+            "Status": lambda row: row[0].status,
+            "Urgency": lambda row: row[0].urgency,
+            "Source": lambda row: row[1],
+            "Triggered": lambda row: row[0].created_at,
+            "Acknowledged": lambda row: row[0].acknowledged_at,
+            "Acknowledged by": lambda row: row[0].acknowledged_by,
+            "Resolved": lambda row: row[0].resolved_at,
+            "Resolved by": lambda row: row[0].resolved_by,
+            "Signals": lambda row: row[0].count,
+            "Labels": lambda row: "; ".join(f"{name}={value}" for name, value in sorted(row[0].labels.items())),
+        },
+        portions(),
+    )
+
+
+@post("/alerts/bulk", needs=P.ALERT_EDIT)
+async def change_alerts(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Do the same to all alerts that are selected, and say what happened to which. Form fields: see `together.work`."""
+    form = await forms.read(request)
+    asked = Asked.again(INBOX, form.text("list"))
+    told: list[str] = []
+    refused = await forms.attempt(context, form, "bulk", partial(together.work, who, form, asked, told))
+    return pages.go(asked.url(), told[0]) if refused is None else await _show(request, context, who, asked, refused)
+
+
+HANDLERS = [alert_list, peek_alert, export_alerts, change_alerts]

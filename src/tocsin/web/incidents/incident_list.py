@@ -1,0 +1,314 @@
+"""The list of incidents: what goes on and what was resolved today, and everything there ever was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from litestar import get
+from litestar.response import Stream
+
+from tocsin.alerts import queries as alert_queries
+from tocsin.db.engine import Tx
+from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.cursors import AwareTime, read_place, write_place
+from tocsin.events.vocabulary import SEVERITIES, STATUSES, severity
+from tocsin.identity import queries as identity
+from tocsin.identity.access import P
+from tocsin.identity.model import Actor
+from tocsin.incidents import lifecycle, queries
+from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
+from tocsin.incidents.queries import Filters, Place
+from tocsin.kit.errors import Invalid
+from tocsin.kit.search import NARROWED
+from tocsin.oncall.model import PagingTrouble
+from tocsin.web.base import lists, pages
+from tocsin.web.base.lists import Asked, Choice, Column, Group, Kind, Listing, ListOf, View
+from tocsin.web.base.screens import Shell, ShellScreen
+from tocsin.web.incidents.first_steps import FirstStep, first_steps
+
+_OVER = (Status.RESOLVED, Status.CLOSED, Status.CANCELLED)
+_WAITS_FOR_A_FIX = Status.MITIGATED
+# What was declared longer ago is not looked for among what was resolved today.
+_RECENT = timedelta(days=30)
+_PORTION = 500
+INCIDENTS = ListOf(
+    place="/incidents",
+    one="incident",
+    many="incidents",
+    search="Number, words",
+    columns=(
+        Column("ttl", "Incident"),
+        Column("st", "Status"),
+        Column("resp", "Responders", priority=3),
+        Column("al", "Alerts", priority=4),
+        Column("lead", "Lead", priority=3),
+        Column("dur", "Duration", priority=2),
+    ),
+    views=(
+        View("open", "Active"),
+        View("mine", "Mine"),
+        View("grave", "SEV1–2, 30 days"),
+        View("resolved", "Resolved"),
+        View("all", "All"),
+    ),
+    filters=(
+        lists.Filter(
+            "severity",
+            "Severity",
+            choices=[
+                Choice(str(n), severity(n), word.label, f"sev{n}", f"sev{n}") for n, word in sorted(SEVERITIES.items())
+            ],
+        ),
+        lists.Filter(
+            "status",
+            "Status",
+            choices=[Choice(name, word.label, glyph=word.icon, tone=word.tone) for name, word in STATUSES.items()],
+        ),
+        lists.Filter(
+            "paging",
+            "Paging",
+            choices=[Choice("unanswered", "Nobody answered"), Choice("unreached", "Nobody reached")],
+        ),
+        lists.Filter("lead", "Lead", Kind.TEXT, example="Name"),
+        lists.Filter("commander", "Commander", Kind.TEXT, example="Name"),
+        lists.Filter("tag", "Tag", Kind.TEXT, example="payments"),
+        lists.PERIOD,
+    ),
+    exports=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident in the list; its id is what people call it."""
+
+    id: str
+    title: str
+    severity: int
+    status: str
+    is_open: bool
+    started_at: datetime
+    elapsed: float
+    lead_name: str | None
+    responders: list[str]
+    responders_joined: int
+    responders_asked: int
+    alert_count: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentsScreen(ShellScreen):
+    """A page of the list. `in_vain` is None for whoever may not see alerts; `declare` says whether the reader may.
+
+    `any_incident` is false while nobody has ever declared one.
+    """
+
+    template: ClassVar = "incidents/incidents.html"
+    listing: Listing
+    groups: list[Group[IncidentRow]]
+    in_vain: pages.InVain | None
+    first_steps: Sequence[FirstStep]
+    any_incident: bool
+    declare: bool
+
+
+@get("/incidents", needs=P.INCIDENT_VIEW)
+async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show incidents, 50 at a time: open ones the worst first, others the newest first."""
+    who.must_look(P.INCIDENT_VIEW)
+    asked = Asked.by(INCIDENTS, request)
+    async with context.db.look() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        screen = await _screen(tx, shell, who, asked)
+    return pages.render(screen)
+
+
+async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked) -> IncidentsScreen:
+    narrowed = await _wanted(tx, who, asked)
+    is_open = asked.view in ("open", "mine")
+    place = _place(asked.before)
+    found = await queries.listed(
+        tx,
+        who.access,
+        narrowed,
+        q=asked.q,
+        sort="severity" if is_open else "-declared_at",
+        after=place,
+        limit=pages.PAGE_SIZE + 1,
+    )
+    shown = found[: pages.PAGE_SIZE]
+    last = shown[-1] if len(found) > len(shown) else None
+    # The end of the list of what goes on.
+    today = await _today(tx, shell, who, narrowed, asked) if asked.view == "open" and last is None else []
+    rows = await _rows(tx, who, [*shown, *today])
+    most = lists.MOST_COUNTED if is_open else lists.MOST_COUNTED_OF_ALL
+    is_start = asked.view == "open" and not (asked.is_narrowed or place)
+    return IncidentsScreen(
+        shell,
+        listing=Listing(
+            of=INCIDENTS,
+            asked=asked,
+            tabs=lists.tabs_of(asked, {"open": shell.badges["open_incidents"]}),
+            chips=[chip for chip in lists.chips_of(asked) if is_open or chip.filter.name != "paging"],
+            acts=(),
+            total=await queries.count(tx, who.access, narrowed, q=asked.q, most=most) + len(today),
+            most=most,
+            shown=len(rows),
+            until="",
+            narrowed=NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, asked.q) else "",
+            newest=asked.url() if place else None,
+            older=asked.url(write_place((last.severity, last.declared_at, last.id))) if last else None,
+        ),
+        groups=_groups(rows[: len(shown)], rows[len(shown) :], is_open=is_open),
+        in_vain=await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
+        first_steps=await first_steps(tx, who) if is_start and not rows else (),
+        any_incident=bool(rows) or await queries.any_incident(tx),
+        declare=who.may(P.INCIDENT_DECLARE),
+        live=("incidents", "alerts"),
+        refresh_url=asked.url(asked.before),
+    )
+
+
+def _place(before: str) -> Place | None:
+    try:
+        place = read_place(before or None, tuple[int, AwareTime, UUID])
+    except Invalid:
+        return None
+    return Place(*place) if place is not None else None
+
+
+async def _wanted(tx: Tx, who: Actor, asked: Asked) -> Filters:
+    """Return what narrows the list to what somebody asked for."""
+    of_view: Mapping[str, tuple[Status, ...]] = {"open": OPEN, "mine": OPEN, "resolved": _OVER}
+    statuses = of_view.get(asked.view, ())
+    chosen = [status for status in Status if status in asked.all("status")]
+    severities = [int(value) for value in asked.all("severity")]
+    declared_from = lists.since(asked, tx.now)
+    if asked.view == "grave":
+        severities = [each for each in severities if each <= 2] or [1, 2]
+        declared_from = max(declared_from or tx.now - _RECENT, tx.now - _RECENT)
+    return Filters(
+        statuses=[status for status in chosen if not statuses or status in statuses] or statuses,
+        severities=severities,
+        troubles=[trouble for trouble in PagingTrouble if trouble in asked.all("paging")] if statuses == OPEN else (),
+        tags=asked.all("tag"),
+        declared_from=declared_from,
+        lead_ids=await _people(tx, asked.one("lead")),
+        commander_ids=await _people(tx, asked.one("commander")),
+        person_id=who.user_id if asked.view == "mine" else None,
+    )
+
+
+async def _people(tx: Tx, words: str) -> list[UUID]:
+    """Return whom these words of a name may mean; nobody has the id that stands for no one."""
+    return (await identity.users_called(tx, words) or [UUID(int=0)]) if words else []
+
+
+async def _today(tx: Tx, shell: Shell, who: Actor, narrowed: Filters, asked: Asked) -> list[Incident]:
+    """Return what ended since the reader's midnight."""
+    if asked.all("status") or narrowed.troubles:
+        return []
+    since = shell.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    recent = max(narrowed.declared_from or since - _RECENT, since - _RECENT)
+    over = replace(narrowed, statuses=_OVER, declared_from=recent, ended_from=since)
+    return await queries.listed(tx, who.access, over, q=asked.q, limit=pages.PAGE_SIZE)
+
+
+def _groups(rows: Sequence[IncidentRow], today: Sequence[IncidentRow], *, is_open: bool) -> list[Group[IncidentRow]]:
+    if not is_open:
+        return [Group("", rows)] if rows else []
+    parts = (
+        ("Active", [row for row in rows if row.status != _WAITS_FOR_A_FIX]),
+        ("Mitigated, waiting for a fix", [row for row in rows if row.status == _WAITS_FOR_A_FIX]),
+        ("Resolved today", today),
+    )
+    return [Group(title, those, len(those)) for title, those in parts if those]
+
+
+async def _rows(tx: Tx, who: Actor, shown: Sequence[Incident]) -> list[IncidentRow]:
+    ids = [incident.id for incident in shown]
+    people: dict[UUID, list[queries.NamedResponder]] = {}
+    for person in await queries.responders(tx, *ids):
+        people.setdefault(person.responder.incident_id, []).append(person)
+    alerts = await alert_queries.linked_counts(tx, who.access, ids)
+    leads = [lead for incident in shown if (lead := lifecycle.effective_lead(incident)) is not None]
+    names = {id: user.name for id, user in (await identity.users_by_id(tx, leads)).items()}
+    troubles = await queries.troubles(tx, ids)
+    return [
+        _row(tx.now, incident, people.get(incident.id, []), alerts.get(incident.id, 0), names, troubles)
+        for incident in shown
+    ]
+
+
+def _row(
+    now: datetime,
+    incident: Incident,
+    people: list[queries.NamedResponder],
+    alerts: int,
+    names: Mapping[UUID, str],
+    troubles: Mapping[UUID, PagingTrouble],
+) -> IncidentRow:
+    lead = lifecycle.effective_lead(incident)
+    there = [person for person in people if person.standing in COUNTED]
+    joined = [person.name for person in there if person.standing is Standing.JOINED]
+    return IncidentRow(
+        id=incident.reference,
+        title=incident.title,
+        severity=incident.severity,
+        status=incident.status,
+        is_open=lifecycle.is_open(incident),
+        started_at=incident.started_at,
+        elapsed=lifecycle.lasted(incident, now).total_seconds(),
+        lead_name=names.get(lead) if lead is not None else None,
+        responders=joined,
+        responders_joined=len(joined),
+        responders_asked=len(there),
+        alert_count=alerts,
+        trouble=troubles.get(incident.id),
+    )
+
+
+@get("/incidents/export.csv", needs=P.INCIDENT_VIEW)
+async def export_incidents(request: AppRequest, context: Ctx, who: Who) -> Stream:
+    """Write what a list of incidents shows as a table for a spreadsheet, all of it, the newest first."""
+    who.must_look(P.INCIDENT_VIEW)
+    asked = Asked.by(INCIDENTS, request)
+
+    async def portions() -> AsyncGenerator[Sequence[Incident]]:
+        after = None
+        while True:
+            async with context.db.look() as tx:
+                narrowed = await _wanted(tx, who, asked)
+                rows = await queries.listed(tx, who.access, narrowed, q=asked.q, after=after, limit=_PORTION)
+            yield rows
+            if len(rows) < _PORTION:
+                return
+            after = Place.of(rows[-1])
+
+    return lists.exported(
+        "incidents",
+        {
+            "Number": lambda row: row.reference,
+            "Title": lambda row: row.title,
+            "Severity": lambda row: severity(row.severity),
+            "Status": lambda row: row.status,
+            "Reporter": lambda row: row.reporter_name,
+            "Started": lambda row: row.started_at,
+            "Declared": lambda row: row.declared_at,
+            "Acknowledged": lambda row: row.acknowledged_at,
+            "Mitigated": lambda row: row.mitigated_at,
+            "Resolved": lambda row: row.resolved_at,
+            "Closed": lambda row: row.closed_at,
+            "Cancelled": lambda row: row.cancelled_at,
+            "Tags": lambda row: "; ".join(row.tags),
+        },
+        portions(),
+    )
+
+
+HANDLERS = [incident_list, export_incidents]

@@ -1,0 +1,161 @@
+"""Lists that are worked in: by keys, with a selection that outlives what happens, in a storm, at any width."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.journeys.browser import button, expect_live, is_same_document, mark, somebody
+from tests.journeys.demo import Demo
+from tests.journeys.outside import request
+
+pytestmark = pytest.mark.journey
+
+STORM = 60
+
+
+async def fire(demo: Demo, *alerts: dict[str, Any]) -> None:
+    """Send what a monitoring tool would send, as one request."""
+    source = (await demo.api.get("/alert_sources"))["data"]
+    url = next(each["url"] for each in source if each["kind"] == "generic")
+    body = [{"status": "firing", "severity": "critical", "key": each["title"], **each} for each in alerts]
+    answer = await request("POST", url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    assert answer.status == 202, answer.text
+
+
+async def open_list(page: Page, path: str) -> None:
+    await page.goto(path)
+    await expect_live(page)
+    await mark(page)
+
+
+def row(page: Page, title: str) -> Any:
+    return page.locator("[data-row]").filter(has_text=title)
+
+
+async def test_the_selection_and_the_focus_outlive_what_happens_meanwhile(demo: Demo, chromium: Browser) -> None:
+    """A7: J, K and X stand on real focus; news change neither; who leaves is followed by the next one."""
+    await fire(demo, *({"title": f"Crane {n} stands"} for n in range(1, 5)))
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        await open_list(page, "/alerts?q=Crane")
+        rows, keys = page.locator("[data-row]"), page.keyboard
+        await expect(rows).to_have_count(4)
+        await keys.press("j")
+        await expect(rows.nth(0)).to_be_focused()
+        await keys.press("j")
+        await keys.press("x")
+        await keys.press("j")
+        await keys.press("j")
+        await keys.press("Shift+X")
+        await expect(page.locator("[data-picked]")).to_have_text("3 selected")
+        await keys.press("k")
+        await expect(rows.nth(2)).to_be_focused()
+        standing = await rows.nth(2).get_attribute("id")
+        # One more, and one that is worse: the rows move, and nothing of this does.
+        await fire(demo, {"title": "Crane 5 stands"})
+        await expect(rows).to_have_count(5)
+        await expect(page.locator(f"#{standing}")).to_be_focused()
+        await expect(page.locator("[data-picked]")).to_have_text("3 selected")
+        await expect(page.locator(".sel .c-pick input:checked")).to_have_count(3)
+        # The one that the keyboard is on ends: the next one has the focus, and two are selected.
+        after = await page.locator(f"#{standing} + tr").get_attribute("id")
+        assert standing and after
+        number = standing.removeprefix("row-")
+        await demo.api.post(f"/alerts/{number}/actions/resolve")
+        await expect(page.locator(f"#{standing}")).to_have_count(0)
+        await expect(page.locator(f"#{after}")).to_be_focused()
+        await expect(page.locator("[data-picked]")).to_have_text("2 selected")
+        await keys.press("Escape")
+        await expect(page.locator(".sel")).to_have_count(0)
+        # Space looks at one beside the list, Escape puts it away, Enter opens it.
+        await keys.press(" ")
+        await expect(page.locator("#peek-body")).to_contain_text("Who is on it")
+        await keys.press("Escape")
+        await expect(page.locator("#peek")).to_be_hidden()
+        await expect(page.locator(f"#{after}")).to_be_focused()
+        assert await is_same_document(page)
+        await keys.press("Enter")
+        await expect(page).to_have_url(re.compile(f"/alerts/{after.removeprefix('row-')}$"))
+
+
+async def test_a_storm_is_acknowledged_in_three_presses(demo: Demo, chromium: Browser) -> None:
+    """B5: 60 alerts, more than a page has: all of the page, all that match, and A."""
+    await fire(demo, *({"title": f"Winch {n} slips"} for n in range(STORM)))
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        await open_list(page, "/alerts?q=Winch")
+        await expect(page.locator("#list-count")).to_have_text("50 of 60")
+        await page.locator("[data-row]").first.focus()
+        await page.keyboard.press("Control+a")
+        await expect(page.locator("[data-picked]")).to_have_text("50 selected")
+        await page.keyboard.press("Control+a")
+        await expect(page.locator("[data-picked]")).to_have_text("All 60, also on other pages")
+        await page.keyboard.press("a")
+        await expect(page.locator("#toasts")).to_contain_text("60 alerts acknowledged.")
+        await expect(page.locator(".sel")).to_have_count(0)
+        assert await is_same_document(page)
+    left = await demo.api.get("/alerts?q=Winch&status=triggered")
+    assert left["data"] == []
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with a script", "without"])
+async def test_boxes_and_the_bar_do_it_with_and_without_a_script(
+    demo: Demo, chromium: Browser, javascript: bool
+) -> None:
+    """B5: the bar is there as soon as a box is ticked; it says what happened. B4: the whole row is the link."""
+    name = "Pilot" if javascript else "Tug"
+    await fire(demo, *({"title": f"{name} {n} is late"} for n in range(3)))
+    async with somebody(chromium, demo.base, javascript=javascript, storage_state=demo.signed_in) as page:
+        await page.goto(f"/alerts?q={name}")
+        bar = page.locator("#bulk")
+        await expect(bar).to_be_hidden()
+        for n in (0, 2):
+            await page.get_by_role("checkbox", name=re.compile("^Select ALR-")).nth(n).check()
+        await expect(bar).to_be_visible()
+        await bar.get_by_role("button", name="Acknowledge").click()
+        await expect(page.locator("#toasts")).to_contain_text("2 alerts acknowledged.")
+        await expect(bar).to_be_hidden()
+        # In the middle of a row, where there is no text.
+        middle = row(page, f"{name} 1 is late")
+        number = (await middle.get_attribute("id") or "").removeprefix("row-")
+        box = await middle.bounding_box()
+        assert box
+        await page.mouse.click(box["x"] + box["width"] * 0.52, box["y"] + box["height"] - 4)
+        await expect(page).to_have_url(re.compile(f"/alerts/{number}$"))
+
+
+async def test_what_ends_many_asks_and_no_field_has_a_default(demo: Demo, chromium: Browser) -> None:
+    """A5: resolving a selection is asked; Enter in the field of another act does that act and nothing else."""
+    await fire(demo, {"title": "Lock gate jams"})
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        await open_list(page, "/alerts?q=jams")
+        await page.locator("[data-row]").first.focus()
+        await page.keyboard.press("x")
+        await button(page, "Link to incident…").click()
+        field = page.get_by_label("Incident", exact=True)
+        await field.fill(demo.incident)
+        await field.press("Enter")
+        await expect(page.locator("#toasts")).not_to_contain_text("acknowledged")
+        await button(page, "Link them").click()
+        await expect(page.locator("#toasts")).to_contain_text(f"1 alert linked to {demo.incident}.")
+        await page.locator("[data-row]").first.focus()
+        await page.keyboard.press("x")
+        await button(page, "Resolve…").click()
+        await expect(page.get_by_text("This cannot be taken back.")).to_be_visible()
+        assert (await demo.api.get("/alerts?q=jams"))["data"][0]["status"] == "triggered"
+        await button(page, "Resolve them").click()
+        await expect(page.locator("#toasts")).to_contain_text("1 alert resolved.")
+
+
+@pytest.mark.parametrize("width", [390, 861, 900, 1024, 1440])
+async def test_titles_have_room_at_any_width(demo: Demo, chromium: Browser, width: int) -> None:
+    """B1: at 900 and 1024 pixels, and at 150 % zoom of a laptop; nothing scrolls sideways."""
+    async with somebody(chromium, demo.base, width=width, storage_state=demo.signed_in) as page:
+        for path in ("/alerts",):
+            await page.goto(path)
+            widths = await page.locator("[data-row] .ttl").evaluate_all("all => all.map((e) => e.clientWidth)")
+            assert widths and min(widths) >= 200, (path, widths)
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
