@@ -10,7 +10,8 @@ document.addEventListener("toggle", (e) => {
   const menu = e.target;
   if (!menu.matches?.(MENU)) return;
   if (e.newState === "open") ($('[aria-current="true"]', menu) ?? entries(menu)[0])?.focus();
-  else if (document.activeElement === document.body && !$("dialog[open]")) opener(menu)?.focus();
+  // What had the focus has it again; who came by a key had none, or still has the one that is hidden now.
+  else if ((document.activeElement === document.body || menu.contains(document.activeElement)) && !$("dialog[open]")) opener(menu)?.focus();
 }, true);
 
 document.addEventListener("keydown", (e) => {
