@@ -55,7 +55,7 @@ IN_FORMS = [
 NAMES = [
     ("sources/sources.html", "CreateSource"),
     ("sources/source.html", "EditSource"),
-    ("routes/routes.html", "CreateRoute"),
+    ("routes/route_edit.html", "CreateRoute"),
     ("policies/policy_edit.html", "CreatePolicy"),
     ("people/people.html", "CreateUser"),
     ("people/person.html", "EditUser"),

@@ -70,8 +70,8 @@ async def prepare_paging(page: Page, hook: str) -> None:
         await go(page, "Routes")
     else:
         await page.goto("/routes")
-    await button(page, "Add the catch-all").click()
-    await page.get_by_label("Page by").locator("visible=true").select_option(label="Payments primary")
+    await opener(page, "Add the catch-all").click()
+    await page.get_by_label("Paged by").locator("visible=true").select_option(label="Payments primary")
     await button(page, "Add it").click()
     await expect(page.get_by_role("heading", name="Everything else")).to_be_visible()
 

@@ -158,9 +158,10 @@ async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Brow
     """F069, F040."""
     policy = await world.policy([ada])
     page = await web.get("/routes")
-    assert page.read.forms["new-catch-all"]["policy_id"] == [POLICY_ID.write(policy.id)]
+    asked = await web.open(page, "new-catch-all")
+    assert asked.read.forms["new-catch-all"]["policy_id"] == [POLICY_ID.write(policy.id)]
     page = await web.do(page, "new-catch-all")
-    assert "new-catch-all" not in page.read.forms
+    assert "/routes/new?catch_all=1" not in page.read.dialogs
     page = await web.do(page, "new-route", {"name": "First", "condition": "severity <= 2"})
     page = await web.do(page, "new-route", {"name": "Second", "condition": 'urgency == "low"'})
     second = next(
@@ -173,14 +174,15 @@ async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Brow
         < page.html.index("Everything else")
     )
     edit = second.replace("up-", "edit-")
+    old = await web.open(page, edit)
     changed = await web.do(page, edit, {"name": "Renamed"})
     assert "Renamed" in changed.html and "Switched off" not in changed.html
-    stale = await web.submit(page, edit, {"name": "Again"})
+    stale = await web.submit(old, edit, {"name": "Again"})
     assert stale.status == 409 and "<strong>Not saved.</strong> Ada changed the name" in inside(stale, edit)
     assert stale.read.forms[edit]["name"] == ["Again"]
     bad = await web.submit(changed, edit, {"condition": "severity <="})
     assert bad.status == 422 and bad.read.forms[edit]["condition"] == ["severity <="] and "aria-invalid" in bad.html
-    gone = await web.do(changed, second.replace("up-", "delete-") + "-dialog-form")
+    gone = await web.do(changed, second.replace("up-", "delete-"))
     assert "Renamed" not in gone.html
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
 from litestar import get, post
+from litestar.params import FromPath
 
 from tocsin.alerts import queries
 from tocsin.alerts import service as alerts
@@ -22,7 +23,7 @@ from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
-from tocsin.web.base.screens import ShellScreen
+from tocsin.web.base.screens import DialogScreen, ShellScreen
 from tocsin.web.parts.targets import Choice
 
 
@@ -42,13 +43,29 @@ class RouteView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesScreen(ShellScreen):
-    """The routes in the order in which they are tried, the catch-all last, and the policies to choose from."""
+    """The routes in the order in which they are tried, the catch-all last."""
 
     template: ClassVar = "routes/routes.html"
     routes: list[RouteView]
-    policies: list[Choice]
     has_catch_all: bool
     may_edit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteScreen(DialogScreen):
+    """Making a route, which has no id yet, or changing one, and the policies to choose from."""
+
+    template: ClassVar = "routes/route_edit.html"
+    route: RouteView
+    policies: list[Choice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRouteScreen(DialogScreen):
+    """Deleting a route."""
+
+    template: ClassVar = "routes/route_delete.html"
+    route: RouteView
 
 
 @get("/routes", needs=P.ONCALL_VIEW)
@@ -69,7 +86,6 @@ async def _show(
     screen = RoutesScreen(
         shell,
         routes=[_view(row, names.get(row.escalation_policy_id) if row.escalation_policy_id else None) for row in rows],
-        policies=[(POLICY_ID.write(id), name) for id, name in names.items()],
         has_catch_all=any(row.is_catch_all for row in rows),
         may_edit=who.may(P.ONCALL_MANAGE),
         refused=refused,
@@ -90,6 +106,58 @@ def _view(row: AlertRoute, policy_name: str | None) -> RouteView:
     )
 
 
+_NEW = RouteView("", "", "", False, True, "", None, 0)
+
+
+@get("/routes/new", needs=P.ONCALL_MANAGE)
+async def new_route(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show the form of a new route, with `?catch_all=1` of the one that takes what no other took."""
+    return await _show_new(request, context, who, request.query_params.get("catch_all") == "1")
+
+
+async def _show_new(
+    request: AppRequest, context: Context, who: Actor, is_catch_all: bool, refused: Refused | None = None
+) -> pages.Page:
+    who.must(P.ONCALL_MANAGE)
+    async with context.db.begin() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        policies = await _policies(tx)
+    route = replace(_NEW, is_catch_all=is_catch_all, name="Everything else" if is_catch_all else "")
+    route = replace(route, policy_id=policies[0][0] if policies else "")
+    return pages.render(RouteScreen(shell, route=route, policies=policies, back="/routes", refused=refused))
+
+
+@get("/routes/{id:str}/edit", needs=P.ONCALL_MANAGE)
+async def edit_route(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show the form that changes a route."""
+    return await _show_edit(request, context, who, id)
+
+
+async def _show_edit(
+    request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
+) -> pages.Page:
+    who.must(P.ONCALL_MANAGE)
+    async with context.db.begin() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        row = await queries.route(tx, ROUTE_ID.read(id))
+        policies = await _policies(tx)
+    return pages.render(RouteScreen(shell, route=_view(row, None), policies=policies, back="/routes", refused=refused))
+
+
+@get("/routes/{id:str}/delete", needs=P.ONCALL_MANAGE)
+async def ask_to_delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Ask whether a route is to be deleted."""
+    who.must(P.ONCALL_MANAGE)
+    async with context.db.begin() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        row = await queries.route(tx, ROUTE_ID.read(id))
+    return pages.render(DeleteRouteScreen(shell, route=_view(row, None), back="/routes"))
+
+
+async def _policies(tx: Tx) -> list[Choice]:
+    return [(POLICY_ID.write(each.id), each.name) for each in await oncall.policies(tx, limit=forms.MOST_CHOICES)]
+
+
 # What a use case calls a field, and what the form does.
 _FIELDS = {"escalation_policy_id": "policy_id"}
 
@@ -107,9 +175,12 @@ def _draft(form: Form) -> RouteDraft:
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Add a route above the catch-all. Form fields: name, condition, policy_id, is_catch_all."""
     form = await forms.read(request)
-    form_id = "new-catch-all" if form.text("is_catch_all") == "1" else "new-route"
+    is_catch_all = form.text("is_catch_all") == "1"
+    form_id = "new-catch-all" if is_catch_all else "new-route"
     refused = await forms.attempt(context, form, form_id, partial(_create, who, form))
-    return await _show(request, context, who, "", refused) if refused else pages.go("/routes", "Route made.")
+    if refused is not None:
+        return await _show_new(request, context, who, is_catch_all, refused)
+    return pages.go("/routes", "Route created.")
 
 
 async def _create(who: Actor, form: Form, tx: Tx) -> None:
@@ -142,10 +213,13 @@ async def _delete(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
 
 HANDLERS = [
     route_list,
+    new_route,
     create,
+    edit_route,
+    ask_to_delete,
     *Actions("/routes/{id:str}", _show, needs=P.ONCALL_MANAGE, ids=ROUTE_ID, leads_to="/routes").handlers(
-        Action("", _update, "Route saved.", form="edit-{id}"),
+        Action("", _update, "Route saved.", form="edit-{id}", show=_show_edit),
         Action("move", _move, form="{to}-{id}"),
-        Action("delete", _delete, "Route deleted.", form="delete-{id}-dialog-form"),
+        Action("delete", _delete, "Route deleted.", form="delete-{id}"),
     ),
 ]
