@@ -100,11 +100,14 @@ async def test_an_incident_that_is_over_offers_no_linking(world: World) -> None:
     async with world.db.begin() as tx:
         incident = await incidents.declare(tx, world.actor(ada), title="Checkout")
     async with browser(world, ada) as web:
-        old = await web.get(f"/incidents/{incident.reference}")
-        assert "link-alert" in old.read.forms
+        place = f"/incidents/{incident.reference}/alerts/link"
+        page = await web.get(f"/incidents/{incident.reference}")
+        assert place in page.read.dialogs
+        old = await web.open(page, "link-alert")
         async with world.db.begin() as tx:
             await incidents.resolve(tx, world.actor(ada), incident.id, "Done.")
-        assert "link-alert" not in (await web.get(f"/incidents/{incident.reference}")).read.forms
+        assert place not in (await web.get(f"/incidents/{incident.reference}")).read.dialogs
+        assert "link-alert" not in (await web.get(place)).read.forms
         refused = await web.submit(old, "link-alert", {"alert_id": ALERT_ID.write(alert.id)})
         assert refused.status == 409
         assert "Reopen it first, or declare a new incident from the alert." in refused.html

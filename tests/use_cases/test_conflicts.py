@@ -136,7 +136,7 @@ async def test_changes_that_the_record_does_not_number_refuse_everything(world: 
 
 async def test_a_route_says_who_changed_it(world: World) -> None:
     """F069: and takes mine once I have seen theirs."""
-    ada, bob = await world.people("ada", "bob")
+    ada, bob = [await world.person(name, role="admin") for name in ("ada", "bob")]
     route = await world.route(await world.policy([bob]))
     async with world.db.begin() as tx:
         seen = (await alert_queries.route(tx, route)).version
