@@ -57,6 +57,8 @@ def incident(status: Status = Status.INVESTIGATING, *, lead: UUID | None = LEAD)
         communicator_id=None,
         resolution_note="Rolled back." if over else "",
         acknowledged_at=None,
+        detected_at=None,
+        identified_at=None,
         mitigated_at=None,
         resolved_at=NOW if over else None,
         closed_at=NOW if status is Status.CLOSED else None,

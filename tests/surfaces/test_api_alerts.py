@@ -48,10 +48,17 @@ async def test_an_alert_pages_is_answered_and_explains_itself(api: Api, admin: h
     path = f"/alerts/{alert['id']}"
     told = (await admin.get(f"{path}/explain")).json()
     assert told["summary"] == "Ada was paged; nobody has answered yet."
+    (goes_on,) = told["goes_on"]
+    assert ([each["name"] for each in goes_on["asked"]], [each["name"] for each in goes_on["then"]]) == (
+        ["Ada"],
+        ["Bob"],
+    )
+    assert goes_on["since"] < goes_on["next_at"] and goes_on["reason"].startswith("Step 1 of ")
     await api.world.pass_time(minutes(5))
     assert (await admin.post(f"{path}/actions/acknowledge")).json()["acknowledged_by"] == "Root"
     told = (await admin.get(f"{path}/explain")).json()
     assert told["summary"].startswith("Ada and Bob were paged, and Root answered after ")
+    assert told["goes_on"] == []
     assert [step["at"] for step in told["steps"]] == sorted(step["at"] for step in told["steps"])
     assert told["steps"][0]["name"] == "alert.triggered"
     sent = (await admin.get(f"{path}/notifications")).json()["data"]

@@ -32,7 +32,17 @@ async def test_an_incident_is_declared_worked_on_resolved_and_reopened(api: Api,
     assert (await admin.post(f"{path}/actions/acknowledge")).json()["status"] == "investigating"
     assert (await admin.post(f"{path}/actions/acknowledge")).status_code == 200
     moved = await admin.post(f"{path}/actions/update_status", json={"status": "mitigated"})
-    assert moved.json()["stamps"]["mitigated_at"] is not None
+    stamps = moved.json()["stamps"]
+    assert stamps["mitigated_at"] == stamps["identified_at"] is not None
+    assert stamps["detected_at"] == stamps["declared_at"]
+    earlier = dict.fromkeys(("started_at", "detected_at", "identified_at"), "2020-01-01T10:00:00Z")
+    set_right = (await admin.patch(path, json=earlier)).json()
+    assert {name: set_right["stamps"][name][:16] for name in earlier} == dict.fromkeys(earlier, "2020-01-01T10:00")
+    taken_away = (await admin.patch(path, json={"detected_at": None, "identified_at": None})).json()
+    assert (taken_away["status"], taken_away["stamps"]["identified_at"]) == ("mitigated", None)
+    assert taken_away["stamps"]["detected_at"] == stamps["detected_at"]
+    late = await admin.patch(path, json={"identified_at": "2019-01-01T10:00:00Z"})
+    assert (late.status_code, late.json()["errors"][0]["pointer"]) == (422, "#/identified_at")
     assert (await admin.patch(path, json={"severity": 2})).json()["severity"] == 2
 
     empty = await admin.post(f"{path}/actions/resolve", json={"resolution_note": " "})
@@ -47,7 +57,10 @@ async def test_an_incident_is_declared_worked_on_resolved_and_reopened(api: Api,
     cancelled = await admin.post(f"{path}/actions/cancel", json={"reason": "false_alarm"})
     assert cancelled.json()["status"] == "cancelled"
 
+    key = (await admin.get(f"{path}/timeline", params={"limit": 100, "show": "key"})).json()["data"]
+    assert all(line["is_key"] for line in key) and "incident.updated" not in {line["name"] for line in key}
     lines = (await admin.get(f"{path}/timeline", params={"limit": 100})).json()["data"]
+    assert [line for line in lines if line["is_key"]] == key
     assert lines[-1]["text"] == "Root declared INC-1 as SEV1"
     assert lines[0]["name"] == "incident.cancelled"
 

@@ -376,7 +376,7 @@ async def test_the_note_is_corrected_and_duplicates_are_linked(world: World) -> 
         assert "resolution_note-form" not in page.read.forms
         page = await web.do(page, "resolve-form", {"resolution_note": "Restarted it."})
         page = await web.do(page, "resolution_note-form", {"resolution_note": "Rolled **back**."})
-        assert "<strong>back</strong>" in page.html and "Ada changed the resolution note" in page.html
+        assert "<strong>back</strong>" in page.html and "</b> changed the resolution note" in page.html
         page = await web.get(double)
         page = await web.do(page, "cancel-form", {"reason": "duplicate", "duplicate_of": "INC-1"})
         assert f'Duplicate of</dt><dd><a class="mono" href="{url}">INC-1</a>' in page.html

@@ -26,7 +26,7 @@ async def test_an_alert_fills_in_the_incident_and_is_taken_on(team: Team) -> Non
     async with team.db.begin() as tx:
         draft = await service.prefill(tx, person(team.ada), alert_id)
     assert (draft.title, draft.severity) == ("Disk is full", 2)
-    assert draft.summary == "No space left.\n\n- env: prod\n- service: checkout"
+    assert draft.summary == "No space left."
 
     incident = await team.incident(title="", alert_id=alert_id)
 

@@ -333,6 +333,16 @@ async def linked_counts(tx: Tx, access: Access, incident_ids: Collection[UUID]) 
     return {id: number for id, number in (await tx.session.execute(query)).all() if id is not None}
 
 
+async def first_triggers(tx: Tx, access: Access, incident_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """Return when the first alert of each of these incidents triggered; an incident without any is left out."""
+    query = (
+        select(Alert.incident_id, func.min(Alert.created_at))
+        .where(Alert.incident_id.in_(incident_ids), visible(access))
+        .group_by(Alert.incident_id)
+    )
+    return {id: at for id, at in (await tx.session.execute(query)).all() if id is not None}
+
+
 async def source(tx: Tx, access: Access, id: UUID) -> AlertSource:
     """Return one source; raises `NotFound`, also for one that may not be seen."""
     found = (await tx.session.scalars(select(AlertSource).where(AlertSource.id == id, visible_sources(access)))).first()

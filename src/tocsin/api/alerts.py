@@ -28,17 +28,20 @@ from tocsin.api.base.http import (
     moment,
     reference,
     searchable,
+    when,
 )
 from tocsin.api.base.resource import Order, Resource
 from tocsin.api.shapes.alerts import AlertOut, pagings, shape_all, shape_ended, write_alert
 from tocsin.api.shapes.deliveries import LAST_DELIVERY_FIRST, DeliveryOut, write_deliveries
 from tocsin.api.shapes.incidents import IncidentOut
 from tocsin.api.shapes.incidents import shape as shape_incident
+from tocsin.api.shapes.people import Person
 from tocsin.api.shapes.refs import ALERT, alerts_in
 from tocsin.api.shapes.signals import SignalOut, write_signals
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment
+from tocsin.events.reasons import said
 from tocsin.identity.access import Access, P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries as incidents
@@ -51,7 +54,10 @@ from tocsin.kit.search import AT_LEAST, IN_ANY_ORDER, NARROWED
 from tocsin.kit.text import storable
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.model import Delivery, Urgency
+from tocsin.oncall import queries as oncall
+from tocsin.oncall import service as escalations
 from tocsin.oncall.model import PagingTrouble
+from tocsin.oncall.service import Going
 
 _LABEL = re.compile(r"label\[(.+)\]", re.DOTALL)
 MOST_AT_ONCE = 100
@@ -141,16 +147,31 @@ class StepOut(msgspec.Struct):
     last_at: Time | None
 
 
+class GoesOnOut(msgspec.Struct):
+    """An escalation that goes on: who is asked now, since when and why, until when it waits, and who is asked then.
+
+    `asked` is empty while nobody can be reached and it looks again, `then` when nobody else is asked.
+    """
+
+    reason: str
+    since: Time | None
+    asked: list[Person]
+    next_at: Time | None
+    then: list[Person]
+
+
 class ExplanationOut(msgspec.Struct):
     """Who was paged and who answered, or why nobody was, in one sentence and step by step, the oldest first.
 
     Bounded: so many events between the beginning and the end are `left_out`, where a step named `left_out` stands.
+    `goes_on` says who is being paged now, and who is next.
     """
 
     alert_id: str
     summary: str
     steps: list[StepOut]
     left_out: int
+    goes_on: list[GoesOnOut]
 
 
 @get("/", opt={MORE_PARAMETERS: _LABEL}, needs=P.ALERT_VIEW)
@@ -272,7 +293,24 @@ async def explain_alert(context: Ctx, who: Who, id: Id) -> ExplanationOut:
     async with context.begin() as tx:
         alert = await queries.named(tx, who.access, id)
         told = await incident_service.explain_alert(tx, who, alert.id)
-    return ExplanationOut(ALERT_ID.write(alert.id), told.summary, [_step(step) for step in told.steps], told.left_out)
+        going = await escalations.going(tx, await oncall.runs_of(tx, alert_ids=[alert.id]))
+    return ExplanationOut(
+        alert_id=ALERT_ID.write(alert.id),
+        summary=told.summary,
+        steps=[_step(step) for step in told.steps],
+        left_out=told.left_out,
+        goes_on=[_goes_on(each) for each in going],
+    )
+
+
+def _goes_on(going: Going) -> GoesOnOut:
+    return GoesOnOut(
+        reason=said(going.why),
+        since=when(min((each.since for each in going.asked), default=None)),
+        asked=[Person(USER_ID.write(each.user_id), each.name) for each in going.asked],
+        next_at=when(going.next_at),
+        then=[Person(USER_ID.write(id), name) for id, name in going.then],
+    )
 
 
 def _step(step: Entry) -> StepOut:

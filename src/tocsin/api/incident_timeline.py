@@ -28,7 +28,7 @@ from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.base import EVENT_ID
 from tocsin.events.log import LoggedEvent
-from tocsin.events.words import describe
+from tocsin.events.words import KEY, describe
 from tocsin.identity.access import P
 from tocsin.incidents import queries, service
 from tocsin.incidents.model import COMMENT_ID
@@ -47,6 +47,7 @@ class EntryOut(msgspec.Struct):
     at: Time
     name: str
     kind: Literal["comment", "change", "page", "system"]
+    is_key: bool
     text: str
     detail: str
     icon: str
@@ -70,6 +71,7 @@ def _entry(event: LoggedEvent, told: Told) -> EntryOut:
         at=stamp(event.at),
         name=event.name,
         kind=line.kind,
+        is_key=event.name in KEY,
         text=line.text,
         detail=told.comment.body if told.comment is not None else line.detail,
         icon=line.icon,
@@ -86,11 +88,15 @@ async def list_timeline(
     context: Ctx,
     who: Who,
     id: Id,
-    show: FromQuery[Literal["all", "comments", "events"]] = "all",
+    show: FromQuery[Literal["all", "key", "comments", "events"]] = "all",
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[EntryOut]]:
-    """Show what happened, the newest first."""
+    """Show what happened, the newest first.
+
+    `key` are the events that tell the story (`is_key`): declared, its severity, status and roles, acknowledged, how it
+    ended, and that nobody was reached or answered.
+    """
     before = read_position(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))

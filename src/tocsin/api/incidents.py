@@ -167,7 +167,10 @@ async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
 async def edit_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
-    """Change title, summary, severity, the time it started, or who owns it (JSON merge patch).
+    """Change title, summary, severity, when it reached a stage, or who owns it (JSON merge patch).
+
+    `started_at`, `detected_at`, `identified_at` and `mitigated_at` set the record right and leave the status as it is:
+    not in the future, after the start and before the end. Null takes all of them but the start away.
 
     `resolution_note` corrects the note of an incident that is resolved or closed; the old one stays in the record.
     """

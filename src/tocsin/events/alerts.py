@@ -9,7 +9,7 @@ from uuid import UUID
 from tocsin.events import vocabulary
 from tocsin.events.base import Change, Event
 from tocsin.events.facts import RouteTook, Why
-from tocsin.events.lines import TITLE, By, Line, Reasons, Words, changed, fields, sentences, time
+from tocsin.events.lines import TITLE, By, Line, Reasons, Words, acknowledged, changed, fields, sentences, time
 from tocsin.events.reasons import because, passed_over, said, too_late
 from tocsin.kit.text import spoken, truncate
 
@@ -163,7 +163,7 @@ def _held(event: AlertHeld, _: By) -> Line:
 
 
 def _acknowledged(event: AlertAcknowledged, by: By) -> Line:
-    return Line("check", f"{by.name} acknowledged the alert", "green", "change", because(event))
+    return acknowledged(by.name, "the alert", "change", because(event))
 
 
 def _unacknowledged(event: AlertUnacknowledged, by: By) -> Line:

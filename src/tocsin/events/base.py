@@ -32,6 +32,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str]
+    # What the story of an incident is made of: it leads in a timeline, and is never folded away.
+    is_key: ClassVar[bool] = False
 
     actor: ActorRef
     alert_id: UUID | None = None

@@ -9,7 +9,7 @@ from uuid import UUID
 from tocsin.events import vocabulary
 from tocsin.events.base import Change, Event
 from tocsin.events.facts import Why
-from tocsin.events.lines import TITLE, By, Line, Words, changed, fields, sentences, time, whose
+from tocsin.events.lines import TITLE, By, Line, Words, acknowledged, changed, fields, sentences, time, whose
 from tocsin.events.reasons import because
 from tocsin.kit.text import truncate
 
@@ -18,6 +18,7 @@ class IncidentDeclared(Event, frozen=True, kw_only=True):
     """A person, or a rule, declared it."""
 
     name: ClassVar[str] = "incident.declared"
+    is_key: ClassVar[bool] = True
     reference: str
     title: str
     severity: int
@@ -38,6 +39,7 @@ class IncidentSeverityChanged(Event, frozen=True, kw_only=True):
     """Somebody judged it to be worse or better."""
 
     name: ClassVar[str] = "incident.severity_changed"
+    is_key: ClassVar[bool] = True
     old: int
     new: int
 
@@ -49,6 +51,7 @@ class IncidentStatusChanged(Event, frozen=True, kw_only=True):
     """It moved between open states."""
 
     name: ClassVar[str] = "incident.status_changed"
+    is_key: ClassVar[bool] = True
     old: str
     new: str
 
@@ -60,6 +63,7 @@ class IncidentAcknowledged(Event, frozen=True, kw_only=True):
     """The first person took it on: `user_id`, whom somebody else may have brought in with an alert that they have."""
 
     name: ClassVar[str] = "incident.acknowledged"
+    is_key: ClassVar[bool] = True
     user_id: UUID | None = None
     user_name: str = ""
 
@@ -68,6 +72,7 @@ class IncidentResolved(Event, frozen=True, kw_only=True):
     """It is over; the note says what was done. `was_acknowledged`: somebody had taken it on before."""
 
     name: ClassVar[str] = "incident.resolved"
+    is_key: ClassVar[bool] = True
     old: str
     note: str
     alerts_resolved: int
@@ -81,6 +86,7 @@ class IncidentClosed(Event, frozen=True, kw_only=True):
     """No further action is expected."""
 
     name: ClassVar[str] = "incident.closed"
+    is_key: ClassVar[bool] = True
     old: str
 
     def says(self) -> Mapping[str, str | None]:
@@ -91,6 +97,7 @@ class IncidentCancelled(Event, frozen=True, kw_only=True):
     """It was none: a false alarm, a duplicate or something else."""
 
     name: ClassVar[str] = "incident.cancelled"
+    is_key: ClassVar[bool] = True
     old: str
     reason: str
     note: str = ""
@@ -113,6 +120,7 @@ class IncidentReopened(Event, frozen=True, kw_only=True):
     """It was not over after all. The stamps of the round that ended are kept here."""
 
     name: ClassVar[str] = "incident.reopened"
+    is_key: ClassVar[bool] = True
     old: str
     reason: str
     round: int
@@ -122,6 +130,7 @@ class IncidentReopened(Event, frozen=True, kw_only=True):
     mitigated_at: str = ""
     closed_at: str = ""
     cancelled_at: str = ""
+    identified_at: str = ""
 
     def says(self) -> Mapping[str, str | None]:
         return {"status": "investigating", "resolution_note": ""}
@@ -155,6 +164,7 @@ class RoleChanged(Event, frozen=True, kw_only=True):
     """A role was given, passed on or given up."""
 
     name: ClassVar[str] = "incident.role_changed"
+    is_key: ClassVar[bool] = True
     role: str
     old: str | None
     new: str | None
@@ -215,7 +225,7 @@ class AlertUnlinked(Event, frozen=True, kw_only=True):
     alert_title: str
 
 
-_TIMES = frozenset({"started_at"})
+_TIMES = frozenset({"started_at", "detected_at", "identified_at", "mitigated_at"})
 
 
 def _declared(event: IncidentDeclared, by: By) -> Line:
@@ -246,7 +256,7 @@ def _status_changed(event: IncidentStatusChanged, by: By) -> Line:
 
 def _acknowledged(event: IncidentAcknowledged, by: By) -> Line:
     if event.user_name in ("", by.name):
-        return Line("check", f"{by.name} acknowledged the incident", "green", "change")
+        return acknowledged(by.name, "the incident", "change")
     detail = f"{event.user_name} has acknowledged the alert that {by.name} brought in."
     return Line("check", f"The incident is in {whose(event.user_name)} hands", "green", "change", detail)
 

@@ -18,13 +18,17 @@ TITLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a timeline: a Lucide icon, a sentence with the names in it, a hue, and what stands below it."""
+    """One line of a timeline: a Lucide icon, a sentence with the names in it, a hue, and what stands below it.
+
+    `object` is the end of the sentence where it says the same of several things in one act: “the alert”.
+    """
 
     icon: str
     text: str
     tone: Tone
     kind: Kind
     detail: str = ""
+    object: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,9 @@ Reasons = Mapping[type[Event], Callable[[Any], str]]
 
 _FIELDS: Mapping[str, str] = {
     "started_at": "start",
+    "detected_at": "time of detection",
+    "identified_at": "time of identification",
+    "mitigated_at": "time of mitigation",
     "native_severity": "source’s word for it",
     "resolution_note": "resolution note",
     "is_private": "privacy",
@@ -62,6 +69,11 @@ def listed(words: Sequence[str]) -> str:
 def plain(word: str) -> str:
     """Spell out a word of the record."""
     return word.replace("_", " ")
+
+
+def acknowledged(name: str, what: str, kind: Kind, detail: str = "") -> Line:
+    """Say that somebody acknowledged something."""
+    return Line("check", f"{name} acknowledged {what}", "green", kind, detail, what)
 
 
 def whose(name: str) -> str:

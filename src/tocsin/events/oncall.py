@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tocsin.events.base import Event
 from tocsin.events.facts import AllAskedAlready, Why, paged_by
-from tocsin.events.lines import By, Line, Reasons, Words, by_channels, channel, sentences
+from tocsin.events.lines import By, Line, Reasons, Words, acknowledged, by_channels, channel, sentences
 from tocsin.events.reasons import because, said, said_to_them
 
 
@@ -56,6 +56,7 @@ class EscalationExhausted(Event, frozen=True, kw_only=True):
     """Every step and repeat went by without an answer. Somebody has to look."""
 
     name: ClassVar[str] = "escalation.exhausted"
+    is_key: ClassVar[bool] = True
     run_id: UUID
     reason: str = ""
     why: Why | None = None
@@ -66,6 +67,7 @@ class EscalationUnreached(Event, frozen=True, kw_only=True):
     """No message of the run has reached anybody so far, or it has nobody to send one to. It goes on until one does."""
 
     name: ClassVar[str] = "escalation.unreached"
+    is_key: ClassVar[bool] = True
     run_id: UUID
     reason: str = ""
     why: Why | None = None
@@ -270,7 +272,7 @@ def _unreachable(event: PageUnreachable, _: By) -> Line:
 
 def _acknowledged(event: PageAcknowledged, _: By) -> Line:
     by_channel = by_channels([event.channel] if event.channel else [])
-    return Line("check", f"{event.user_name} acknowledged the page{by_channel}", "green", "page")
+    return acknowledged(event.user_name, f"the page{by_channel}", "page")
 
 
 def _declined(event: PageDeclined, _: By) -> Line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from tocsin.db.engine import Tx
@@ -56,19 +56,61 @@ def severity(severity: int) -> int:
     return severity
 
 
-def started_at(tx: Tx, at: datetime, incident: Incident | None = None) -> datetime:
-    """Return a start that is not in the future, nor after the declaration or an end, nor ages ago."""
+# The times that people may set right, and what the incident has done at each of them.
+TIMES: Mapping[str, str] = {
+    "started_at": "started",
+    "detected_at": "been detected",
+    "identified_at": "been identified",
+    "mitigated_at": "been mitigated",
+}
+
+
+def time(tx: Tx, field: str, at: datetime) -> datetime:
+    """Return a time that is neither in the future nor ages ago; `times_in_order` says whether it fits the others."""
     if at > tx.now:
-        raise Invalid("started_at", "It cannot have started in the future.", code="range")
-    if incident is not None:
-        ends = [end for end in (incident.resolved_at, incident.closed_at, incident.cancelled_at) if end is not None]
-        if ends and at > min(ends):
-            raise Invalid("started_at", f"It cannot have started after it was {incident.status}.", code="range")
-        if at > incident.declared_at:
-            raise Invalid("started_at", "It cannot have started after it was declared.", code="range")
+        raise Invalid(field, f"It cannot have {TIMES[field]} in the future.", code="range")
     if at < tx.now - EARLIEST:
-        raise Invalid("started_at", "It cannot have started more than ten years ago.", code="range")
+        raise Invalid(field, f"It cannot have {TIMES[field]} more than ten years ago.", code="range")
     return at
+
+
+def times_in_order(incident: Incident, written: Collection[str]) -> None:
+    """Raise `Invalid` for a time that was written and does not fit the others.
+
+    It starts, is detected and is declared in this order; all else comes after its start, and before its end.
+    """
+    for field in [name for name in TIMES if name in written]:
+        at: datetime | None = getattr(incident, field)
+        if at is None:
+            continue
+        for limit, word in _not_after(incident, field):
+            if limit is not None and at > limit:
+                raise _out_of_order(field, f"after it was {word}")
+        if field != "started_at" and at < incident.started_at:
+            raise _out_of_order(field, "before it started")
+        if (
+            field in ("identified_at", "mitigated_at")
+            and incident.detected_at is not None
+            and at < incident.detected_at
+        ):
+            raise _out_of_order(field, "before it was detected")
+
+
+def _not_after(incident: Incident, field: str) -> list[tuple[datetime | None, str]]:
+    """Return what a time may not be later than, and what happened then."""
+    ends = [end for end in (incident.resolved_at, incident.closed_at, incident.cancelled_at) if end is not None]
+    limits = [(min(ends) if ends else None, incident.status)]
+    if field in ("started_at", "detected_at"):
+        limits.append((incident.declared_at, "declared"))
+    if field == "started_at":
+        limits.append((incident.detected_at, "detected"))
+    if field in ("started_at", "detected_at"):
+        limits += [(incident.identified_at, "identified"), (incident.mitigated_at, "mitigated")]
+    return limits
+
+
+def _out_of_order(field: str, when: str) -> Invalid:
+    return Invalid(field, f"It cannot have {TIMES[field]} {when}.", code="range")
 
 
 def text(field: str, text: str, limit: int, *, required: bool = True) -> str:

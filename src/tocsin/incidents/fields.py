@@ -39,8 +39,14 @@ class Written(TypedDict, total=False):
 
 
 class Corrected(Written, total=False):
-    """What can be changed of an incident: also the note of one that is resolved or closed."""
+    """What can be changed of an incident: also when it reached a stage, and the note of one that is resolved or closed.
 
+    None takes a time away; without one of its own, an incident was detected by its first alert or its declaration.
+    """
+
+    detected_at: datetime | None
+    identified_at: datetime | None
+    mitigated_at: datetime | None
     resolution_note: Annotated[str, Meta(max_length=lifecycle.NOTE_LIMIT)]
 
 
@@ -79,8 +85,17 @@ def _checked(name: str, check: Callable[[Any], Any]) -> Callable[[Tx, Incident, 
     return write
 
 
-def _start(tx: Tx, incident: Incident, at: datetime) -> None:
-    incident.started_at = checks.started_at(tx, at, incident)
+def _moment(name: str) -> Field:
+    """Return the field of a time; whether it fits the others is seen when all of them are written."""
+
+    def write(tx: Tx, incident: Incident, at: datetime | None) -> None:
+        setattr(incident, name, checks.time(tx, name, at) if at is not None else None)
+
+    return Field(name, write, told=_told)
+
+
+def _told(at: datetime | None) -> str:
+    return at.isoformat() if at is not None else ""
 
 
 def _note(_: Tx, incident: Incident, note: str) -> None:
@@ -107,7 +122,7 @@ FIELDS: Mapping[str, Field] = {
             hint="What is broken, for whom, since when, and what is being done. Markdown works.",
         ),
         Field("severity", _checked("severity", checks.severity), told=None),
-        Field("started_at", _start, told=datetime.isoformat),
+        *(_moment(name) for name in checks.TIMES),
         Field(
             "tags",
             _checked("tags", checks.tags),
@@ -137,6 +152,7 @@ def write(tx: Tx, incident: Incident, written: Written) -> None:
     for name, field in FIELDS.items():
         if name in given:
             field.write(tx, incident, given[name])
+    checks.times_in_order(incident, given.keys())
 
 
 def said(incident: Incident) -> dict[str, str]:

@@ -65,6 +65,21 @@ def was_acknowledged(incident: Incident) -> bool:
     return incident.acknowledged_at is not None and incident.acknowledged_at != incident.resolved_at
 
 
+def was_identified(incident: Incident) -> bool:
+    """Say whether the cause was known before the effect was over: who goes on at once to that has left it out."""
+    return incident.identified_at is not None and incident.identified_at != incident.mitigated_at
+
+
+def detected_at(incident: Incident, first_alert_at: datetime | None) -> datetime:
+    """Return when the incident was noticed: as somebody said, else when the first of its alerts triggered.
+
+    Whoever declares it has noticed it at the latest.
+    """
+    if incident.detected_at is not None:
+        return incident.detected_at
+    return min(first_alert_at or incident.declared_at, incident.declared_at)
+
+
 def holder(incident: Incident, role: IncidentRole) -> UUID | None:
     """Return who has the role."""
     match role:
@@ -142,9 +157,10 @@ def correct_note(incident: Incident, note: str) -> None:
 def move(incident: Incident, to: Status, *, at: datetime) -> bool:
     """Move between open states; returns whether anything changed.
 
-    The end states have verbs of their own, as each of them asks for something. `mitigated_at` keeps the first time
-    of a round, so that going back and forth does not make the record look better or worse. Whoever moves an incident
-    on has taken it on, so this is its acknowledgement when there was none.
+    The end states have verbs of their own, as each of them asks for something. `identified_at` and `mitigated_at` keep
+    the first time of a round at which it had come so far, or further, so that going back and forth does not make the
+    record look better or worse. Whoever moves an incident on has taken it on, so this is its acknowledgement when there
+    was none.
     """
     status = Status(incident.status)
     match way(status, to):
@@ -159,8 +175,10 @@ def move(incident: Incident, to: Status, *, at: datetime) -> bool:
     _must_have_lead(incident)
     incident.status = to
     incident.acknowledged_at = incident.acknowledged_at or at
-    if to is Status.MITIGATED and incident.mitigated_at is None:
-        incident.mitigated_at = at
+    if to in (Status.IDENTIFIED, Status.MITIGATED, Status.MONITORING):
+        incident.identified_at = incident.identified_at or at
+    if to in (Status.MITIGATED, Status.MONITORING):
+        incident.mitigated_at = incident.mitigated_at or at
     touch(incident, at=at)
     return True
 
@@ -239,7 +257,8 @@ def reopen(incident: Incident, *, at: datetime) -> bool:
     incident.resolution_note = ""
     incident.cancel_reason = incident.cancel_note = None
     incident.duplicate_of_id = None
-    incident.mitigated_at = incident.resolved_at = incident.closed_at = incident.cancelled_at = None
+    incident.identified_at = incident.mitigated_at = None
+    incident.resolved_at = incident.closed_at = incident.cancelled_at = None
     incident.acknowledged_at = at
     touch(incident, at=at)
     return True

@@ -160,8 +160,11 @@ class Incident(OwnedByTeams, Record):
     reopen_reason: Mapped[str | None]
     duplicate_of_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id"))
     started_at: Mapped[datetime]
+    # Only where somebody has said so: else it was its first alert that detected it, at the latest whoever declared it.
+    detected_at: Mapped[datetime | None]
     declared_at: Mapped[datetime]
     acknowledged_at: Mapped[datetime | None]
+    identified_at: Mapped[datetime | None]
     mitigated_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]

@@ -59,7 +59,7 @@ async def any_incident(tx: Tx) -> bool:
 
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
 Ref = UUID | str
-Show = Literal["all", "comments", "events"]
+Show = Literal["all", "key", "comments", "events"]
 
 # Later than everything: who has not joined comes after who has.
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -282,5 +282,10 @@ async def timeline(
     tx: Tx, incident_id: UUID, *, before: int | None = None, show: Show = "all", limit: int = 50
 ) -> list[LoggedEvent]:
     """Return the record of an incident, newest first, older than the position `before`."""
-    names: Mapping[Show, tuple[str, ...]] = {"all": (), "comments": words.COMMENTS, "events": words.ALL_BUT_COMMENTS}
+    names: Mapping[Show, tuple[str, ...]] = {
+        "all": (),
+        "key": words.KEY,
+        "comments": words.COMMENTS,
+        "events": words.ALL_BUT_COMMENTS,
+    }
     return await log.newest_first(tx, incident_id=incident_id, before=before, names=names[show], limit=limit)

@@ -12,6 +12,7 @@ from tocsin.edge.rights import Right, must_have_right
 from tocsin.kit.errors import NotFound
 from tocsin.web.base import assets, navigation, pages, stream
 from tocsin.web.base.errors import answer_error
+from tocsin.web.parts import incident_tabs
 
 __all__ = ["HANDLERS", "answer_error"]
 
@@ -33,12 +34,14 @@ def nowhere() -> None:
     raise NotFound("")
 
 
-# What stands beside `base` and `parts` is an area: it has `HANDLERS`, and `NAV` if it stands in the navigation.
+# What stands beside `base` and `parts` is an area: it has `HANDLERS`, `NAV` if it stands in the navigation, and
+# `INCIDENT_TABS` for what incidents have of it.
 _AREAS = [
     import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__) if each.name not in ("base", "parts")
 ]
 for _area in _AREAS:
     navigation.register(getattr(_area, "NAV", ()))
+    incident_tabs.register(getattr(_area, "INCIDENT_TABS", ()))
 # Files and what is not there are the same for everybody; the rest is for people.
 HANDLERS = [
     Router("/", route_handlers=[nowhere, *assets.HANDLERS], include_in_schema=False),

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, TypeVar, cast, get_type_hints
+from types import NoneType
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -84,9 +85,15 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def written(body: Body, fields: type[F]) -> F:
-    """Return what a body says of the fields that it `writes`; null says nothing."""
+    """Return what a body says of the fields that it `writes`; null says nothing, but of a field that may be None."""
     said = fields_of(body)
-    return cast("F", {name: said[name] for name in fields.__annotations__ if said.get(name) is not None})
+    kinds = get_type_hints(fields)
+    told = {name: said[name] for name, kind in kinds.items() if name in said and _is_said(said[name], kind)}
+    return cast("F", told)
+
+
+def _is_said(value: Any, kind: Any) -> bool:
+    return value is not None or NoneType in get_args(kind)
 
 
 def fields_of(body: Body) -> dict[str, Any]:

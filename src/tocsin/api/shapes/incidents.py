@@ -22,6 +22,7 @@ from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import INCIDENT_ID, Incident, Status
 from tocsin.kit.addresses import at
+from tocsin.kit.clock import stamp
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
 
@@ -42,15 +43,20 @@ class Roles(msgspec.Struct):
 
 
 class Stamps(msgspec.Struct):
-    """When it started, was declared, and reached each state of its present round.
+    """When it started, was detected and declared, and reached each state of its present round.
+
+    Where nobody has set `detected_at`, it is when the first of its alerts that you may see triggered, at the latest the
+    declaration. One that was mitigated without being identified before has both at the same moment.
 
     A round that nobody acknowledged counts as acknowledged when it was resolved: `acknowledged_by_end` says so.
     """
 
     started_at: Time
+    detected_at: Time
     declared_at: Time
     acknowledged_at: Time | None
     acknowledged_by_end: bool
+    identified_at: Time | None
     mitigated_at: Time | None
     resolved_at: Time | None
     closed_at: Time | None
@@ -114,6 +120,7 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
     holders = {id for i in incidents for id in (i.commander_id, i.lead_id, i.communicator_id) if id is not None}
     people = await identity.users_by_id(tx, holders)
     alerts = await alert_queries.linked_counts(tx, who.access, ids) if ids else {}
+    triggers = await alert_queries.first_triggers(tx, who.access, ids) if ids else {}
     turnout = await queries.joined_counts(tx, ids) if ids else {}
     doubles = await queries.duplicates(tx, who.access, ids)
     named = [incident.duplicate_of_id for incident in incidents if incident.duplicate_of_id is not None]
@@ -127,6 +134,7 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
             now=tx.now,
             base_url=context.settings.base_url,
             alerts=alerts.get(incident.id, 0),
+            first_alert_at=triggers.get(incident.id),
             turnout=turnout[incident.id],
             doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
@@ -144,6 +152,7 @@ def _write(
     now: datetime,
     base_url: str,
     alerts: int,
+    first_alert_at: datetime | None,
     turnout: queries.Turnout,
     doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
@@ -167,6 +176,7 @@ def _write(
             Stamps,
             incident,
             INCIDENT_ID,
+            detected_at=stamp(lifecycle.detected_at(incident, first_alert_at)),
             acknowledged_by_end=incident.acknowledged_at is not None and not lifecycle.was_acknowledged(incident),
         ),
         duplicate_of_id=INCIDENT_ID.write_or_none(survivor.id if survivor is not None else None),

@@ -128,6 +128,8 @@ def _new_incident(tx: Tx, who: Actor) -> Incident:
         duplicate_of_id=None,
         declared_at=tx.now,
         acknowledged_at=None,
+        detected_at=None,
+        identified_at=None,
         mitigated_at=None,
         resolved_at=None,
         closed_at=None,
@@ -155,6 +157,6 @@ def _filled_in(tx: Tx, written: Written, alert: Alert | None) -> Written:
 
 
 def _draft(alert: Alert) -> Draft:
-    labels = "\n".join(f"- {key}: {value}" for key, value in sorted(alert.labels.items()))
-    summary = "\n\n".join(part for part in (alert.description.strip(), labels) if part)
-    return Draft(alert.id, alert.title.strip()[: checks.TITLE_LIMIT], summary[: checks.SUMMARY_LIMIT], alert.severity)
+    # Labels stay where they are, on the alert: a summary is for people.
+    summary = alert.description.strip()[: checks.SUMMARY_LIMIT]
+    return Draft(alert.id, alert.title.strip()[: checks.TITLE_LIMIT], summary, alert.severity)

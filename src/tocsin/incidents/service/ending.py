@@ -215,6 +215,7 @@ async def reopen(tx: Tx, who: Actor, ref: Ref, reason: str, *, if_version: Copy 
         resolved_at=_kept(incident.resolved_at),
         resolution_note=incident.resolution_note,
         acknowledged_at=_kept(incident.acknowledged_at),
+        identified_at=_kept(incident.identified_at),
         mitigated_at=_kept(incident.mitigated_at),
         closed_at=_kept(incident.closed_at),
         cancelled_at=_kept(incident.cancelled_at),

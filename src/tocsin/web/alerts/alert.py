@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -17,21 +18,22 @@ from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, Alert, AlertStat
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.rights import Right
-from tocsin.events.facts import paged_by
-from tocsin.events.reasons import said
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.oncall import queries as oncall
-from tocsin.oncall.model import POLICY_ID
+from tocsin.oncall.model import POLICY_ID, EscalationRun
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts import own_page
+from tocsin.web.parts.alert_states import ack_for, is_routed
+from tocsin.web.parts.paging_now import PagingNow, paging_now
 from tocsin.web.parts.signals import body_text
+from tocsin.web.parts.told import Told, told
 
 _SIGNALS = 20
 
@@ -72,7 +74,6 @@ class AlertView:
     held_until: datetime | None
     comes_back: str
     trouble: str | None
-    being_paged: list[tuple[str, datetime, str]]
     policy_id: str | None
     policy_name: str | None
     no_policy: str
@@ -95,29 +96,24 @@ class SignalView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertScreen(ShellScreen):
-    """One alert, and the newest of what came in. `declare` says whether an incident can be declared from it."""
+    """One alert, and the newest of what came in. `declare` says whether an incident can be declared from it.
+
+    `paging_now` are its escalations that go on, `told` everybody who was asked, in order.
+    """
 
     template: ClassVar = "alerts/alert.html"
     alert: AlertView
     explained: Explanation
     signals: list[SignalView]
     paging: own_page.Paging | None
+    paging_now: list[PagingNow]
+    told: list[Told]
     declare: bool
     may: May
 
 
 def may_of(who: Actor) -> May:
     return May(act=who.access.may_somewhere(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
-
-
-def is_routed(alert: Alert) -> bool:
-    """Say whether a route took the alert, or routing has still to look at it."""
-    return alert.routed_at is None or alert.route_id is not None
-
-
-def ack_for(alert: Alert) -> float | None:
-    """Return how many seconds passed until somebody acknowledged."""
-    return (alert.acknowledged_at - alert.created_at).total_seconds() if alert.acknowledged_at else None
 
 
 @get("/alerts/{id:str}", needs=P.ALERT_VIEW)
@@ -133,20 +129,20 @@ async def show(
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         alert = await queries.named(tx, who.access, id)
+        runs = await oncall.runs_of(tx, alert_ids=[alert.id])
         is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
         screen = AlertScreen(
             shell,
-            alert=await _view(tx, who, alert),
+            alert=await _view(tx, who, alert, runs),
             explained=await incidents.explain_alert(tx, who, alert.id, shell.now.tzinfo or UTC),
             signals=[
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],
             paging=await own_page.paging(
-                tx,
-                who,
-                await oncall.runs_of(tx, alert_ids=[alert.id]),
-                [page for page, _ in await oncall.pages_of(tx, alert_ids=[alert.id])],
+                tx, who, runs, [page for page, _ in await oncall.pages_of(tx, alert_ids=[alert.id])]
             ),
+            paging_now=await paging_now(tx, who, runs),
+            told=await told(tx, alert.id, runs),
             declare=is_free and who.may(P.INCIDENT_DECLARE),
             may=may_of(who),
             live=(ALERT_ID.write(alert.id),),
@@ -155,10 +151,9 @@ async def show(
     return pages.render(screen)
 
 
-async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
+async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun]) -> AlertView:
     # An alert says where it came from, also to somebody who sees no sources.
     source = await queries.source(tx, EVERYTHING, alert.source_id)
-    runs = await oncall.runs_of(tx, alert_ids=[alert.id])
     until = await oncall.next_steps(tx, [alert.id])
     linked = [alert.incident_id] if alert.incident_id is not None else []
     incident = next(iter((await incident_queries.by_id(tx, who.access, linked)).values()), None)
@@ -188,10 +183,6 @@ async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
         held_until=alerts.held_until(alert),
         comes_back=(await alerts.coming_back(tx, [alert.id])).get(alert.id, ""),
         trouble=(await queries.troubles(tx, [alert.id])).get(alert.id),
-        being_paged=[
-            (each.name, each.since, _why(each))
-            for each in (await oncall.being_paged(tx, alert_ids=[alert.id])).get(alert.id, [])
-        ],
         policy_id=POLICY_ID.write(policy.policy_id) if policy and policy.policy_id else None,
         policy_name=policy.policy_name if policy else None,
         no_policy=_no_policy(alert),
@@ -201,12 +192,6 @@ async def _view(tx: Tx, who: Actor, alert: Alert) -> AlertView:
         labels=sorted((name, str(value)) for name, value in alert.labels.items()),
         links=links(alert),
     )
-
-
-def _why(each: oncall.BeingPaged) -> str:
-    direct = not each.policy_name
-    why = paged_by(each.policy_name, step=each.step, round=each.round, direct=direct, fallback=each.is_fallback)
-    return said(why)
 
 
 def _no_policy(alert: Alert) -> str:

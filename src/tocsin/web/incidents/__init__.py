@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from tocsin.identity.access import P
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, incident_list
+from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, incident_list, times
 
 HANDLERS = [
     *incident_list.HANDLERS,
     *declaring.HANDLERS,
     *incident.HANDLERS,
     *dialogs.HANDLERS,
+    *times.HANDLERS,
     *actions.HANDLERS,
     *comments.HANDLERS,
 ]
+INCIDENT_TABS = incident.TABS
 NAV = (
     Entry(
         "/incidents",

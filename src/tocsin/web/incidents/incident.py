@@ -6,45 +6,48 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 from litestar import get
 from litestar.params import FromPath
 from markupsafe import Markup
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.alerts.model import ALERT_ID, Alert
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import ALERT_ID, Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events import vocabulary
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, Team
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.fields import FIELDS, Field
+from tocsin.incidents.milestones import Reached, Stage, milestones
 from tocsin.incidents.model import (
     COUNTED,
     INCIDENT_ID,
     OPEN,
     Incident,
     IncidentRole,
-    ResponderSource,
     ResponderState,
     Standing,
     Status,
 )
-from tocsin.incidents.queries import NamedResponder
 from tocsin.oncall import queries as oncall
-from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
-from tocsin.oncall.reasons import why_them
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.incidents import timeline
+from tocsin.web.incidents.responders import Calls, ResponderView, nobody_paged, responder_view
 from tocsin.web.incidents.timeline import Timeline
-from tocsin.web.parts import own_page
+from tocsin.web.parts import incident_tabs, own_page
+from tocsin.web.parts.alert_states import ack_for, is_routed
+from tocsin.web.parts.incident_tabs import Tab, TabView
+from tocsin.web.parts.paging_now import PagingNow, paging_now
 
-_LINKABLE = 50
+# The keys of the tabs that stand here.
+_TIMELINE, _ALERTS, _FACTS = "", "alerts", "facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +84,14 @@ class My:
 
 
 @dataclass(frozen=True, slots=True)
-class Milestone:
-    """One stage of the incident and when it was reached."""
+class MilestoneView:
+    """One stage of the incident: when it was reached, so many seconds after the one before, and how it stands."""
 
     name: str
     at: datetime | None
     after: float | None
-    state: str
+    reached: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +105,23 @@ class RoleView:
 
 
 @dataclass(frozen=True, slots=True)
-class ResponderView:
-    """Somebody who was asked or came."""
-
-    name: str
-    reason: str
-    state: str
-    took: float | None
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class LinkedAlert:
     """An alert behind the incident."""
 
     id: str
     title: str
     status: str
+    ref: str
     severity: int
     source_name: str
+    triggered_at: datetime
     count: int
     trouble: str | None
+    # What `ui.alert_state` takes.
+    paging_until: datetime | None
+    held_until: datetime | None
+    is_routed: bool
+    ack_for: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +129,10 @@ class IncidentScreen(ShellScreen):
     """One incident with its record and everybody and everything that belongs to it.
 
     `editable` are the fields that the reader may change; `duplicates` are the number and title of what was cancelled
-    as a duplicate of it. `nobody_paged` says who was asked for help last, when none of them could be reached, and
-    `trouble` how help was asked for in vain. Of the responders `joined` came, of `counted` who are asked or came.
+    as a duplicate of it. `paging_now` are the escalations about it and its alerts that go on. `nobody_paged` says who
+    was asked for help last, when none of them could be reached, and `trouble` how help was asked for in vain. Of the
+    responders `joined` came, of `counted` who are asked or came. `tab` is the key of the one that is open; the timeline
+    is read for its own alone.
     """
 
     template: ClassVar = "incidents/incident.html"
@@ -141,7 +143,8 @@ class IncidentScreen(ShellScreen):
     may: May
     my: My
     paging: own_page.Paging | None
-    milestones: list[Milestone]
+    paging_now: list[PagingNow]
+    milestones: list[MilestoneView]
     next_statuses: list[str]
     roles: list[RoleView]
     nobody_paged: str
@@ -150,29 +153,43 @@ class IncidentScreen(ShellScreen):
     joined: int
     counted: int
     alerts: list[LinkedAlert]
-    timeline: Timeline
+    timeline: Timeline | None
+    tab: str
+    tabs: list[TabView]
 
 
 @get("/incidents/{ref:str}", needs=P.INCIDENT_VIEW)
 async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
-    """Show one incident; `?show=comments|events` narrows the timeline, `?before=` goes back in it."""
+    """Show one incident; `?show=key|comments|events` narrows the timeline, `?before=` goes back in it."""
     return await show(request, context, who, ref)
 
 
+@get("/incidents/{ref:str}/alerts", needs=P.INCIDENT_VIEW)
+async def incident_alerts(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Show the alerts behind one incident."""
+    return await show(request, context, who, ref, tab=_ALERTS)
+
+
+@get("/incidents/{ref:str}/facts", needs=P.INCIDENT_VIEW)
+async def incident_facts(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Show who is on one incident and what is known of it: on wide screens that stands beside the timeline."""
+    return await show(request, context, who, ref, tab=_FACTS)
+
+
 async def show(
-    request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
+    request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None, *, tab: str = _TIMELINE
 ) -> pages.Page:
-    """Render the incident as it is now, with a form that was refused."""
+    """Render a tab of the incident as it is now, with a form that was refused."""
     who.must_look(P.INCIDENT_VIEW)
     async with context.db.look() as tx:
         shell = await pages.shell(tx, request, context, who)
         incident = await queries.get(tx, who.access, ref)
-        screen = await _screen(tx, request, shell, who, incident, refused)
+        screen = await _screen(tx, request, shell, who, incident, refused, tab)
     return pages.render(screen)
 
 
 async def _screen(
-    tx: Tx, request: AppRequest, shell: Shell, who: Actor, incident: Incident, refused: Refused | None
+    tx: Tx, request: AppRequest, shell: Shell, who: Actor, incident: Incident, refused: Refused | None, tab: str
 ) -> IncidentScreen:
     is_open = lifecycle.is_open(incident)
     may_edit = who.may(P.INCIDENT_EDIT, on=incident)
@@ -181,10 +198,10 @@ async def _screen(
     survivor = next(iter((await queries.by_id(tx, who.access, other)).values()), None)
     linked = await alert_queries.of_incident(tx, who.access, incident.id)
     responders = await queries.responders(tx, incident.id)
-    calls = await _Calls.read(tx, incident, linked)
-    views = [_responder(person, calls) for person in responders]
+    calls = await Calls.read(tx, incident, linked)
+    views = [responder_view(incident, person, calls) for person in responders]
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
-    record = await timeline.read(tx, request, who, incident, shell.now)
+    record = await timeline.read(tx, request, who, incident, shell.now) if tab == _TIMELINE else None
     return IncidentScreen(
         shell,
         incident=incident,
@@ -202,18 +219,21 @@ async def _screen(
             has_joined=mine is not None and mine.state == ResponderState.JOINED,
         ),
         paging=await own_page.paging(tx, who, list(calls.runs.values()), calls.waiting),
-        milestones=milestones(incident),
+        paging_now=await paging_now(tx, who, list(calls.runs.values())),
+        milestones=_milestones(incident, linked),
         next_statuses=[status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
         roles=await _roles(tx, incident),
-        nobody_paged=_nobody_paged(incident, responders, calls) if is_open else "",
+        nobody_paged=nobody_paged(incident, responders, calls) if is_open else "",
         trouble=(await queries.troubles(tx, [incident.id])).get(incident.id, ""),
         responders=views,
         joined=sum(1 for person in responders if person.standing is Standing.JOINED),
         counted=sum(1 for person in responders if person.standing in COUNTED),
         alerts=await _alerts(tx, linked),
         timeline=record,
+        tab=tab,
+        tabs=await incident_tabs.tabs_of(tx, who, incident, tab),
         live=(INCIDENT_ID.write(incident.id),),
-        refresh_url=record.here,
+        refresh_url=record.here if record is not None else shell.path,
         refused=refused,
     )
 
@@ -235,125 +255,38 @@ def _is_edited(field: Field, incident: Incident, who: Actor) -> bool:
     return field.form is not None and who.may(field.needs, on=incident) and field.is_open_in(incident)
 
 
-def milestones(incident: Incident) -> list[Milestone]:
-    """Return the stages in order; the first that has not been reached is the present one while the incident is open."""
-    stages = [
-        ("Declared", incident.declared_at),
-        ("Acknowledged", incident.acknowledged_at),
-        ("Mitigated", incident.mitigated_at),
-        ("Resolved", incident.resolved_at),
-    ]
-    if not lifecycle.was_acknowledged(incident) and not lifecycle.is_open(incident):
-        # Whoever declared it ended it as well; there was nobody to acknowledge it to.
-        del stages[1]
-    if incident.cancelled_at is not None:
-        stages = [stages[0], ("Cancelled", incident.cancelled_at)]
-    found: list[Milestone] = []
-    before = incident.declared_at
-    present = "now" if lifecycle.is_open(incident) else "todo"
-    for name, at in stages:
-        if at is None:
-            found.append(Milestone(name, None, None, present))
-            present = "todo"
-            continue
-        after = (at - before).total_seconds() if found else None
-        found.append(Milestone(name, at, after if after is None or after >= 0 else None, "done"))
-        before = at
-    return found
+_STAGES: Mapping[Stage, str] = {
+    Stage.BEGAN: "Impact began",
+    Stage.DETECTED: "Detected",
+    Stage.DECLARED: "Declared",
+    Stage.ACKNOWLEDGED: "Acknowledged",
+    Stage.IDENTIFIED: "Identified",
+    Stage.MITIGATED: "Mitigated",
+    Stage.RESOLVED: "Resolved",
+    Stage.CANCELLED: "Cancelled",
+}
+# What is said of a stage besides its time, or in its place.
+_REACHED: Mapping[Reached, str] = {
+    Reached.DONE: "",
+    Reached.NOW: "",
+    Reached.TODO: "Not yet",
+    Reached.SKIPPED: "Skipped",
+    Reached.BACK: "not any more",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class _Calls:
-    """The pages about the incident and its alerts, the newest of each person, and the runs that they belong to."""
-
-    latest: Mapping[UUID, Page]
-    waiting: Sequence[Page]
-    runs: Mapping[UUID, EscalationRun]
-    # Those that paged nobody, because nobody could be reached.
-    in_vain: Sequence[EscalationRun]
-
-    @classmethod
-    async def read(cls, tx: Tx, incident: Incident, linked: Sequence[Alert]) -> _Calls:
-        ids = [alert.id for alert in linked]
-        found = [page for page, _ in await oncall.pages_of(tx, alert_ids=ids, incident_id=incident.id)]
-        runs = {run.id: run for run in await oncall.runs_of(tx, alert_ids=ids, incident_id=incident.id)}
-        latest: dict[UUID, Page] = {}
-        for page in found:
-            latest.setdefault(page.user_id, page)
-        paged = {page.run_id for page in found}
-        # One that goes on until somebody can be reached has paged nobody so far either.
-        fruitless = (RunState.EXHAUSTED, RunState.RUNNING)
-        in_vain = [run for run in runs.values() if run.state in fruitless and run.id not in paged]
-        return cls(latest, [page for page in found if page.state == PageState.PAGING], runs, in_vain)
-
-    def missed(self, user_id: UUID) -> bool:
-        """Say whether the last try to page this person sent nothing."""
-        page = self.latest.get(user_id)
-        return any(
-            run.direct_user_id == user_id and (page is None or run.started_at > page.paged_at) for run in self.in_vain
+def _milestones(incident: Incident, linked: Sequence[Alert]) -> list[MilestoneView]:
+    first = min((alert.created_at for alert in linked), default=None)
+    return [
+        MilestoneView(
+            name=_STAGES[each.stage],
+            at=each.at,
+            after=each.after.total_seconds() if each.after is not None else None,
+            reached=each.reached,
+            words=_REACHED[each.reached] or ("" if each.at is not None else "Time not known"),
         )
-
-
-_OF_PAGE: Mapping[str, str] = {
-    PageState.PAGING: "paging",
-    PageState.ACKNOWLEDGED: "acknowledged",
-    PageState.DECLINED: "declined",
-    PageState.NO_ANSWER: "no_answer",
-    PageState.UNREACHABLE: "failed",
-    PageState.CANCELLED: "not_needed",
-}
-_OF_RESPONDER: Mapping[str, str] = {
-    Standing.JOINED: "joined",
-    Standing.DECLINED: "declined",
-    Standing.LEFT: "left",
-    Standing.RELEASED: "not_needed",
-    Standing.UNREACHABLE: "failed",
-}
-_CAME: Mapping[str, str] = {
-    ResponderSource.SELF: "Came by themselves",
-    ResponderSource.ROLE: "Through a role",
-    ResponderSource.PAGED: "Paged",
-    ResponderSource.LINKED_ALERT: "Paged for a linked alert",
-}
-
-
-def _responder(person: NamedResponder, calls: _Calls) -> ResponderView:
-    if person.responder.state == ResponderState.PAGED and calls.missed(person.responder.user_id):
-        return ResponderView(person.name, "Has no contact method", "failed", None, None)
-    page = calls.latest.get(person.responder.user_id)
-    of_page = _OF_PAGE[page.state] if page is not None else "no_answer"
-    state = _OF_RESPONDER.get(person.standing, of_page)
-    if state == "joined" and of_page == "acknowledged":
-        state = of_page
-    run = calls.runs.get(page.run_id) if page is not None else None
-    took = (page.answered_at - page.paged_at).total_seconds() if page is not None and page.answered_at else None
-    return ResponderView(
-        name=person.name,
-        reason=_reason(person, page, run),
-        state=state,
-        took=took if state == "acknowledged" else None,
-        until=run.next_step_at if run is not None and state == "paging" and run.state == RunState.RUNNING else None,
-    )
-
-
-def _nobody_paged(incident: Incident, responders: Sequence[NamedResponder], calls: _Calls) -> str:
-    """Say who was asked last when that reached nobody; "" once somebody else was asked, or the person has come."""
-    asked = [run for run in calls.runs.values() if run.incident_id == incident.id and not run.is_fallback]
-    last = max((run.started_at for run in asked), default=None)
-    batch = [run for run in asked if run.started_at == last]
-    here = {person.responder.user_id for person in responders if person.responder.state == ResponderState.JOINED}
-    if any(run not in calls.in_vain or run.direct_user_id in here for run in batch):
-        return ""
-    people = [run.policy_name for run in batch if run.direct_user_id is not None]
-    parts = [f"{' and '.join(people)} cannot be reached"] if people else []
-    parts += [f"nobody on {run.policy_name} can be reached" for run in batch if run.direct_user_id is None]
-    return f"{', '.join(parts)}." if parts else ""
-
-
-def _reason(person: NamedResponder, page: Page | None, run: EscalationRun | None) -> str:
-    if page is None or run is None:
-        return _CAME.get(person.responder.source, "")
-    return why_them(page, run)
+        for each in milestones(incident, first)
+    ]
 
 
 async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
@@ -369,19 +302,36 @@ async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
 
 async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
     names = await alert_queries.source_names(tx, {alert.source_id for alert in linked}) if linked else {}
-    troubles = await alert_queries.troubles(tx, [alert.id for alert in linked])
+    waiting = [alert.id for alert in linked if alert.status == AlertStatus.TRIGGERED]
+    troubles = await alert_queries.troubles(tx, waiting)
+    until = await oncall.next_steps(tx, waiting) if waiting else {}
     return [
         LinkedAlert(
             id=ALERT_ID.write(alert.id),
             title=alert.title,
             status=alert.status,
+            ref=called_alert(alert.number),
             severity=alert.severity,
             source_name=names.get(alert.source_id, ("", ""))[0],
+            triggered_at=alert.created_at,
             count=alert.count,
             trouble=troubles.get(alert.id),
+            paging_until=until.get(alert.id),
+            held_until=alerts.held_until(alert),
+            is_routed=is_routed(alert),
+            ack_for=ack_for(alert),
         )
         for alert in linked
     ]
 
 
-HANDLERS = [incident_page]
+async def _count_alerts(tx: Tx, who: Actor, incident: Incident) -> int:
+    return (await alert_queries.linked_counts(tx, who.access, [incident.id])).get(incident.id, 0)
+
+
+TABS = (
+    Tab(_TIMELINE, "Timeline", 0),
+    Tab(_ALERTS, "Alerts", 10, count=_count_alerts),
+    Tab(_FACTS, "People & facts", 90, is_rail=True),
+)
+HANDLERS = [incident_page, incident_alerts, incident_facts]

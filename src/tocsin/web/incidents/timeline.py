@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from uuid import UUID
 
 from markupsafe import Markup
 
@@ -13,9 +15,11 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest
 from tocsin.events import words
 from tocsin.events.base import EVENT_ID
+from tocsin.events.incidents import RoleChanged
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.model import Actor
 from tocsin.incidents import commenting, queries
+from tocsin.incidents.folding import Act, Noted, fold
 from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID, Comment, Incident
 from tocsin.incidents.queries import Show
 from tocsin.incidents.retelling import Told, retell
@@ -35,6 +39,10 @@ class CommentView:
     may_read_earlier: bool
 
 
+# A part of a sentence, and whether it is a name.
+Words = Sequence[tuple[str, bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the record."""
@@ -42,21 +50,31 @@ class Entry:
     id: str
     at: datetime
     kind: str
+    is_key: bool
     actor_name: str
     icon: str
     hue: str
-    words: str
+    words: Words
     detail: str
     body_html: Markup | None
     comment: CommentView | None
 
 
 @dataclass(frozen=True, slots=True)
+class ActView:
+    """What somebody did at once: the line that leads, what else is shown of it, and what opens behind that."""
+
+    lead: Entry
+    also: list[Entry]
+    folded: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
 class Day:
-    """The entries of one day in the reader's zone."""
+    """The acts of one day in the reader's zone."""
 
     label: str
-    entries: list[Entry]
+    acts: list[ActView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +88,28 @@ class Timeline:
 
 
 async def read(tx: Tx, request: AppRequest, who: Actor, incident: Incident, now: datetime) -> Timeline:
-    """Read what the query of the page asks for: `?show=comments|events`, and `?before=` for what is older."""
-    shown: Show = "all"
-    match request.query_params.get("show", ""):
-        case "comments":
-            shown = "comments"
-        case "events":
-            shown = "events"
-        case _:
-            pass
+    """Read what the query of the page asks for: `?show=key|comments|events`, and `?before=` for what is older."""
+    asked = request.query_params.get("show", "")
+    shown = _SHOWS.get(asked, "all")
     before = request.query_params.get("before", "")
     position = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
     found = await queries.timeline(tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE + 1)
     here = found[: pages.PAGE_SIZE]
     told = await retell(tx, who.access, here)
-    entries = [_entry(event, now, who, incident, each) for event, each in zip(here, told, strict=True)]
+    writer = _Writer(who, incident, now, {event.id: each for event, each in zip(here, told, strict=True)})
+    acts = [writer.act(each) for each in fold([writer.noted(event) for event in here])]
     url = INCIDENT_ID.page(incident.reference)
     narrowed = "" if shown == "all" else shown
     older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
     return Timeline(
-        days=_days(entries, now),
+        days=_days(acts, now),
         show=shown,
         older=pages.address(url, show=narrowed, before=older) + "#panel" if older is not None else None,
         here=pages.address(url, show=narrowed, before=position),
     )
+
+
+_SHOWS: Mapping[str, Show] = {"key": "key", "comments": "comments", "events": "events"}
 
 
 def _view(who: Actor, incident: Incident, comment: Comment) -> CommentView:
@@ -108,27 +124,64 @@ def _view(who: Actor, incident: Incident, comment: Comment) -> CommentView:
     )
 
 
-def _entry(event: LoggedEvent, now: datetime, who: Actor, incident: Incident, told: Told) -> Entry:
-    """Write one event as a line, with its times in the reader's zone.
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes the events of a part of the record, each with what it says to this reader, in the zone of `now`."""
 
-    What people wrote as Markdown is rendered, all else is shown as it is.
-    """
-    line, written = words.describe(event.name, event.actor_name, told.data, now.tzinfo or UTC), told.comment
-    is_written = written is not None or event.name == "incident.resolved"
-    return Entry(
-        id=EVENT_ID.write(event.id),
-        at=event.at,
-        kind="event" if written is None else "comment",
-        actor_name=event.actor_name,
-        icon=line.icon,
-        hue=line.tone,
-        words=line.text,
-        detail="" if is_written else line.detail,
-        body_html=pages.prose_or_none(line.detail if written is None else written.body) if is_written else None,
-        comment=_view(who, incident, written.comment) if written is not None else None,
-    )
+    who: Actor
+    incident: Incident
+    now: datetime
+    told: Mapping[UUID, Told]
+
+    def noted(self, event: LoggedEvent) -> Noted:
+        data = self.told[event.id].data
+        line = words.describe(event.name, event.actor_name, data, self.now.tzinfo or UTC)
+        return Noted(event.id, event.at, event.transaction, event.name, event.actor_name, data, line)
+
+    def act(self, act: Act) -> ActView:
+        lead, *also = [self._entry(shown.noted, shown.text) for shown in act.shown]
+        return ActView(lead, also, [self._entry(noted, noted.line.text) for noted in act.folded])
+
+    def _entry(self, noted: Noted, text: str) -> Entry:
+        """Write one line. What people wrote as Markdown is rendered, all else is shown as it is."""
+        line, written = noted.line, self.told[noted.id].comment
+        is_written = written is not None or noted.name == "incident.resolved"
+        body = written.body if written is not None else line.detail
+        return Entry(
+            id=EVENT_ID.write(noted.id),
+            at=noted.at,
+            kind="event" if written is None else "comment",
+            is_key=noted.is_key,
+            actor_name=noted.actor,
+            icon=line.icon,
+            hue=line.tone,
+            words=emphasised(text, _names(noted)),
+            detail="" if is_written else line.detail,
+            body_html=pages.prose_or_none(body) if is_written else None,
+            comment=_view(self.who, self.incident, written.comment) if written is not None else None,
+        )
 
 
-def _days(entries: Sequence[Entry], now: datetime) -> list[Day]:
-    """Put entries, the newest first, under the days of the reader's zone."""
-    return [Day(label, list(group)) for label, group in groupby(entries, key=lambda each: formatting.day(each.at, now))]
+# Where events keep the names of people and policies that stand in their sentences.
+_NAMED = ("user_name", "author_name", "target", "policy_name")
+_ROLES = ("old", "new")
+
+
+def _names(noted: Noted) -> list[str]:
+    fields = (*_NAMED, *_ROLES) if noted.name == RoleChanged.name else _NAMED
+    return [noted.actor, *(str(noted.data.get(field) or "") for field in fields)]
+
+
+def emphasised(text: str, names: Iterable[str]) -> Words:
+    """Take a sentence apart, so that the names in it can be told from the rest."""
+    known = sorted({name for name in names if name}, key=len, reverse=True)
+    if not known:
+        return [(text, False)]
+    found = re.split(rf"(?<!\w)({'|'.join(map(re.escape, known))})(?!\w)", text)
+    return [(part, part in known) for part in found if part]
+
+
+def _days(acts: Sequence[ActView], now: datetime) -> list[Day]:
+    """Put acts, the newest first, under the days of the reader's zone."""
+    by_day = groupby(acts, key=lambda act: formatting.day(act.lead.at, now))
+    return [Day(label, list(group)) for label, group in by_day]

@@ -63,13 +63,23 @@ class Entry:
     id: str
     kind: str
     actor_name: str
-    words: str = ""
+    words: Sequence[tuple[str, bool]] = ()
+    is_key: bool = False
     detail: str = ""
     icon: str = "activity"
     hue: str = "slate"
     body_html: Markup | None = None
     at: datetime = _NOW - timedelta(minutes=20)
     comment: Comment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody did at once."""
+
+    lead: Entry
+    also: Sequence[Entry] = ()
+    folded: Sequence[Entry] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +89,7 @@ class ComponentsScreen(Screen):
     template: ClassVar = "ui/ui.html"
     alerts: Sequence[Alert]
     responders: Sequence[Responder]
-    entries: Sequence[Entry]
+    acts: Sequence[Act]
 
 
 _ALERTS = (
@@ -98,11 +108,22 @@ _RESPONDERS = (
 )
 _SAID = Markup("<p>The <strong>queue</strong> drains again.</p>")
 _EARLIER = _NOW - timedelta(minutes=5)
-_ENTRIES = (
-    Entry("e1", "event", "Tocsin", "Ada Lovelace acknowledged after 42s", icon="check", hue="green"),
-    Entry("e2", "event", "Tocsin", "The severity is SEV1 now", "It was SEV3.", icon="triangle-alert", hue="red"),
+_ADA = ("Ada Lovelace", True)
+_ACTS = (
+    Act(
+        Entry("e1", "event", "Ada Lovelace", [_ADA, (" acknowledged the alert", False)], icon="check", hue="green"),
+        folded=[Entry("e6", "event", "Tocsin", [("The escalation ended", False)], icon="bell-off")],
+    ),
+    Act(
+        Entry(
+            *("e2", "event", "Ada Lovelace", [_ADA, (" raised the severity", False)], True, "It was SEV3."),
+            icon="triangle-alert",
+            hue="red",
+        ),
+        also=[Entry("e7", "event", "Ada Lovelace", [_ADA, (" took the role of lead", False)], is_key=True)],
+    ),
     *(
-        Entry(comment.id, "comment", "Grace Hopper", body_html=_SAID, comment=comment)
+        Act(Entry(comment.id, "comment", "Grace Hopper", body_html=_SAID, comment=comment))
         for comment in (
             Comment("e3"),
             Comment("e4", edited_at=_EARLIER, may_edit=True, may_erase=True, may_read_earlier=True),
@@ -135,7 +156,7 @@ def every_component(request: AppRequest, context: Ctx) -> pages.Page:
     if not context.settings.development:
         raise NotFound("")
     shell = replace(pages.bare(request, context, _NOW), flashes=[Flash("Saved.")])
-    screen = ComponentsScreen(shell, alerts=_ALERTS, responders=_RESPONDERS, entries=_ENTRIES, refused=_REFUSED)
+    screen = ComponentsScreen(shell, alerts=_ALERTS, responders=_RESPONDERS, acts=_ACTS, refused=_REFUSED)
     return pages.render(screen, status=200)
 
 

@@ -4,6 +4,7 @@ import "./theme.js";
 import "./clocks.js";
 import "./dialogs.js";
 import "./drafts.js";
+import "./entity.js";
 import "./keys.js";
 import "./counts.js";
 import "./live.js";

@@ -1,0 +1,25 @@
+// The page of one thing: its title stays in sight, and so does the focus of whoever has just done something there.
+import { $, onChange, root } from "./dom.js";
+
+// Once the title has left the screen, the bar above says it.
+const title = () => $("[data-title]");
+const past = new IntersectionObserver(([seen]) => root.toggleAttribute("data-past", !seen.isIntersecting && seen.boundingClientRect.top < 60), { rootMargin: "-60px 0px 0px" });
+onChange(() => {
+  past.disconnect();
+  if (title()) past.observe(title());
+});
+
+// The pressed button may be gone with its act, at once or with the news of it: then the title has the focus, until
+// somebody goes elsewhere. What has become of it is read out. Seen in the page itself, as a form that is gone tells of no
+// answer any more.
+let said = "";
+const acted = new MutationObserver(() => {
+  if (document.activeElement === document.body) title()?.focus({ preventScroll: true });
+  const words = $("#state-words")?.textContent ?? "";
+  if (words && words !== said) $("#announcer").textContent = said = words;
+});
+document.addEventListener("submit", () => {
+  said = $("#state-words")?.textContent ?? "";
+  acted.observe(document.body, { childList: true, subtree: true });
+});
+for (const elsewhere of ["pointerdown", "keydown"]) document.addEventListener(elsewhere, () => acted.disconnect());
