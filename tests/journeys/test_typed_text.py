@@ -66,7 +66,7 @@ async def test_a_declaration_survives_that_its_alert_is_over(demo: Demo, chromiu
         alert = next(each for each in alerts if each["incident_id"] is None)
         await page.goto(f"/alerts/{alert['id']}")
         await expect_live(page)
-        await page.locator("a[data-sheet][href*=new]:visible").click()
+        await page.locator("a[data-sheet][href*='alert=']:visible").click()
         declare = dialog(page, "Declare incident")
         await declare.get_by_label("What you see").fill(NOTE)
         await demo.as_jonas.post(f"/alerts/{alert['id']}/actions/resolve")

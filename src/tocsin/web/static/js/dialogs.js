@@ -126,11 +126,13 @@ onChange(() => {
 });
 
 // What has happened since the dialog was opened; asked for whenever the page below has changed.
-let lookingAt = 0;
-onChange(() => {
+// Soon after, once for all that happens at once; the last change is never left out.
+let lookSoon;
+onChange(() => { if (openSheet()?.dataset.seen) lookSoon ??= setTimeout(lookSince, 400); });
+function lookSince() {
+  lookSoon = undefined;
   const dialog = openSheet();
-  if (!dialog?.dataset.seen || Date.now() - lookingAt < 1000) return;
-  lookingAt = Date.now();
+  if (!dialog?.dataset.seen) return;
   const place = new URL(dialog.dataset.at, location);
   place.searchParams.set("seen", dialog.dataset.seen);
   fetch(place, { headers: SHEET }).then((answer) => (answer.ok && !answer.redirected ? answer.text() : "")).then((html) => {
@@ -142,7 +144,7 @@ onChange(() => {
     for (const el of $$("[data-copy-typed]", news)) el.hidden = !typed;
     for (const el of $$("[data-to-comment]", news)) el.hidden = !typed || !$("#composer-body");
   }, () => {});
-});
+}
 
 // Open incidents that may be the same one, below the title of a declaration.
 let looking;
