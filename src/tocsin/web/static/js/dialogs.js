@@ -28,11 +28,12 @@ function comeBack() {
   back?.focus({ preventScroll: true });
 }
 
-function fill(html) {
+function fill(html, href) {
   const wrapper = document.createElement("div");
   wrapper.innerHTML = html;
   const dialog = $("dialog", wrapper);
   if (!dialog) return false;
+  dialog.dataset.at = href;
   sheet.replaceChildren(dialog);
   window.htmx?.process(dialog);
   open(dialog);
@@ -66,7 +67,7 @@ export async function ask(href, from) {
     const html = await answer.text();
     clearTimeout(slow);
     if (mine.signal.aborted) return;
-    if (answer.ok && fill(html)) return;
+    if (answer.ok && fill(html, href)) return;
     // It is somewhere else by now, or one has to sign in first: the page says so.
     if (answer.ok || answer.status < 500) return location.assign(answer.redirected ? answer.url : href);
     waiting(`It could not be opened (${answer.status}).`, href);
