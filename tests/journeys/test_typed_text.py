@@ -166,6 +166,7 @@ async def test_nothing_is_chosen_beforehand_and_one_types_to_choose(demo: Demo, 
 
     await opener(maren, "Link alerts").click()
     link = dialog(maren, f"Link alerts to {ref}")
+    await expect(link.get_by_role("combobox")).to_be_focused()
     await maren.keyboard.press("Enter")
     await expect(link.locator(".err")).to_be_visible()
     assert (await demo.api.get(f"/incidents/{ref}/alerts"))["data"] == []
@@ -173,6 +174,7 @@ async def test_nothing_is_chosen_beforehand_and_one_types_to_choose(demo: Demo, 
 
     # Open, type, Enter; and once more to send it.
     await maren.get_by_role("link", name=re.compile("^Commander: nobody")).click()
+    await expect(dialog(maren, "Commander of").get_by_role("combobox")).to_be_focused()
     await maren.keyboard.type("jonas lin")
     await expect(maren.get_by_role("option", name="Jonas Lindqvist")).to_have_attribute("aria-selected", "true")
     await maren.keyboard.press("Enter")
