@@ -13,12 +13,18 @@ onChange(() => {
 // somebody goes elsewhere. What has become of it is read out. Seen in the page itself, as a form that is gone tells of no
 // answer any more.
 let said = "";
+let sent;
+let menu;
 const acted = new MutationObserver(() => {
+  // Its menu is done with; the answer that closes it comes to nobody.
+  if (menu && !sent.isConnected && menu.matches(":popover-open")) menu.hidePopover();
   if (document.activeElement === document.body) title()?.focus({ preventScroll: true });
   const words = $("#state-words")?.textContent ?? "";
   if (words && words !== said) $("#announcer").textContent = said = words;
 });
-document.addEventListener("submit", () => {
+document.addEventListener("submit", (e) => {
+  sent = e.target;
+  menu = sent.closest("[popover]");
   said = $("#state-words")?.textContent ?? "";
   acted.observe(document.body, { childList: true, subtree: true });
 });
