@@ -33,7 +33,7 @@ _LOOKS: Mapping[str, frozenset[str]] = {
     "tocsin.incidents.service": frozenset(
         {
             *("explain_alert", "list_grants", "needs_of", "prefill", "read_comment", "read_link", "read_page"),
-            *("read_revisions", "read_sharing"),
+            *("read_revisions", "read_sharing", "what_it_opens"),
         }
     ),
     "tocsin.oncall.service": frozenset({"describe_fallback", "going", "pages_them", "what_follow", "what_follows"}),

@@ -108,6 +108,8 @@ PASSES = {
     (Rests.SIGN_IN_LINK, True): {Whence.OURS, Whence.UNSAID},
     (Rests.ANSWER_LINK, False): {Whence.OURS, Whence.UNSAID, Whence.NULL, Whence.FOREIGN},
     (Rests.ANSWER_LINK, True): {Whence.OURS, Whence.UNSAID, Whence.NULL},
+    (Rests.OPENING_LINK, False): {Whence.OURS, Whence.UNSAID, Whence.NULL},
+    (Rests.OPENING_LINK, True): {Whence.OURS, Whence.UNSAID},
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, false, not_, or_, select, true, union
+from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true, union
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from tocsin.alerts.model import Alert, AlertSource
@@ -23,6 +24,8 @@ def visible(access: Access) -> ColumnElement[bool]:
     """Say in SQL that the alert may be seen. What somebody was paged about they see, and the rest of its incident."""
     if P.ALERT_VIEW not in access.within:
         return false()
+    if access.only is not None:
+        return and_(among(Alert.id, access.only.alert_ids), visible(replace(access, only=None)))
     if _sees_every(access, P.ALERT_VIEW):
         return true()
     of_source = _of_source(access, P.ALERT_VIEW, Alert.source_id)

@@ -58,6 +58,7 @@ class SessionOut(msgspec.Struct):
 
     id: str
     is_current: bool
+    is_by_link: bool
     ip: str
     user_agent: str
     created_at: Time

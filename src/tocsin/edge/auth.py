@@ -13,10 +13,13 @@ from tocsin.edge.context import NO_CREDENTIAL, Context, context_of
 from tocsin.edge.reading import read_cookie
 from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
+from tocsin.incidents import service as incidents
 from tocsin.kit.addresses import at, root_of
 from tocsin.kit.errors import Denied, TooMany, Unauthenticated
 
 COOKIE = "tocsin_session"
+# Of a browser that came by the link of a page. The API knows nothing of it.
+PAGE_LINK_COOKIE = "tocsin_page_link"
 # Over https the browser itself then sees to it that the cookie came from exactly this host, over https, for all of it
 # (RFC 6265bis section 4.1.3.2): no neighbour below the same domain, and nobody on a plain line, can put one of theirs
 # in its place.
@@ -27,14 +30,14 @@ _OVER_HTTPS_BELOW_A_PATH = "__Secure-"
 _PROBLEM = "tocsin.credential_problem"
 
 
-def session_cookie(base_url: str) -> str:
-    """Return the name of the session's cookie on an installation at this address.
+def session_cookie(base_url: str, cookie: str = COOKIE) -> str:
+    """Return the name of the session's cookie, or of that of a page link, on an installation at this address.
 
     It says the path, as cookies of a path come below it as well, in whatever order: those of `/tocsin` to
     `/tocsin/trial`.
     """
     root = root_of(base_url)
-    name = COOKIE + root.replace("/", ".")
+    name = cookie + root.replace("/", ".")
     if not base_url.startswith("https://"):
         return name
     return (_OVER_HTTPS_BELOW_A_PATH if root else _OVER_HTTPS) + name
@@ -80,7 +83,21 @@ class Authentication:
                 )
             if scope["user"] is not None:
                 scope["auth"] = cookie
+                return None
+        await _visiting(context, scope, headers.get("cookie", ""))
         return None
+
+
+async def _visiting(context: Context, scope: Scope, cookies: str) -> None:
+    """Set the request's user to who came by the link of a page, on pages only, and where links may open anything."""
+    settings = context.settings
+    cookie = read_cookie(cookies, session_cookie(settings.base_url, PAGE_LINK_COOKIE))
+    if not cookie or not settings.page_link_session_minutes or scope["path"].startswith("/api/"):
+        return
+    async with context.db.look() as tx:
+        scope["user"] = await incidents.visitor(tx, cookie)
+    if scope["user"] is not None:
+        scope["auth"] = cookie
 
 
 def _wrong_token(context: Context, scope: Scope) -> None:

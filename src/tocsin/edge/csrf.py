@@ -76,7 +76,7 @@ async def check(context: Context, request: AppRequest) -> None:
         raise _foreign(request, arrival, base_url)
     # A secret that does all by itself is not stronger with a session's token, and must not fail for want of one:
     # somebody may have signed in, or out, in another window since the page was opened.
-    if request.auth is None or rests is Rests.ANSWER_LINK:
+    if request.auth is None or rests in (Rests.ANSWER_LINK, Rests.OPENING_LINK):
         return
     sent = request.headers.get(HEADER) or await _from_form(request)
     if not same(_unmasked(sent), _secret(context, request.auth)):

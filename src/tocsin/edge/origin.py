@@ -37,6 +37,8 @@ class Rests(StrEnum):
     SIGN_IN_LINK = "sign_in_link"
     # A secret in the address that does all by itself, for a person whom it names. A session changes nothing.
     ANSWER_LINK = "answer_link"
+    # The same secret, where it opens what the page was about in this browser.
+    OPENING_LINK = "opening_link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def may_pass(whence: Whence, rests: Rests, *, has_session: bool) -> bool:
         case Whence.OURS | Whence.UNSAID:
             return True
         case Whence.NULL:
-            return rests is Rests.ANSWER_LINK or (rests is Rests.SIGN_IN_LINK and not has_session)
+            is_opening = rests in (Rests.SIGN_IN_LINK, Rests.OPENING_LINK)
+            return rests is Rests.ANSWER_LINK or (is_opening and not has_session)
         case Whence.FOREIGN:
             return rests is Rests.ANSWER_LINK and not has_session
 

@@ -45,9 +45,17 @@ def rights_of(app: Litestar) -> dict[tuple[str, str], Needs]:
 
 
 def must_have_right(request: ASGIConnection[Any, Actor | None, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard: raise `Denied` for whoever can have what this handler needs nowhere."""
-    if request.user is not None:
-        refuse(request.user, handler.opt["needs"])
+    """Guard: raise `Denied` for whoever can have what this handler needs nowhere.
+
+    Who came by the link of a page gets to those handlers only that say `by_link=True`, and to what is for nobody in
+    particular.
+    """
+    if request.user is None:
+        return
+    needs: Needs = handler.opt["needs"]
+    if request.user.by_link_until is not None and needs is not Right.NONE and not handler.opt.get("by_link"):
+        raise Denied("A page link opens only what the page was about.", code="auth.page_link", hint="Sign in for more.")
+    refuse(request.user, needs)
 
 
 def refuse(who: Actor, needs: Needs) -> None:
@@ -64,7 +72,9 @@ def refuse(who: Actor, needs: Needs) -> None:
 
 
 def may_have(who: Actor, needs: Needs) -> bool:
-    """Say whether somebody can have this right anywhere."""
+    """Say whether somebody can have this right anywhere; for who came by a page link there is nothing to go to."""
+    if who.by_link_until is not None:
+        return False
     try:
         refuse(who, needs)
     except Denied:

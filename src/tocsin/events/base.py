@@ -41,9 +41,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
 
     def data(self) -> dict[str, Any]:
-        """Return the fields that are particular to this kind of event, and the version if there is one."""
+        """Return the fields that are particular to this kind of event, the version if there is one, and `via`.
+
+        That is by what its actor acted, where it was not their sign-in or their token.
+        """
         found = {f: getattr(self, f) for f in self.__struct_fields__ if f not in _COMMON}
-        return found | {"version": self.version} if self.version else found
+        found |= {"version": self.version} if self.version else {}
+        return found | {"via": self.actor.via} if self.actor.via else found
 
     def says(self) -> Mapping[str, str | None]:
         """Return the fields that it changed, and what the record says is in them since."""
@@ -60,8 +64,11 @@ class ActorRef(msgspec.Struct, frozen=True):
     kind: str
     name: str
     id: UUID | None = None
+    # By what they acted, where it was not their sign-in or their token: `page_link`.
+    via: str = ""
 
 
+BY_PAGE_LINK = "page_link"
 # What Tocsin does without being asked.
 SYSTEM = ActorRef(kind="system", name="Tocsin")
 

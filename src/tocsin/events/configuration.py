@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 from uuid import UUID
 
-from tocsin.events.base import ActorRef, Change, Event, Subject
+from tocsin.events.base import BY_PAGE_LINK, ActorRef, Change, Event, Subject
 from tocsin.events.lines import By, Line, Words, changed, fields, plain
 
 # What the record calls otherwise than its ids are called, or names by the id of its person. The function
@@ -104,7 +104,7 @@ class ContactMethodRecovered(Event, frozen=True, kw_only=True):
 
 
 class SignedIn(Event, frozen=True, kw_only=True):
-    """Somebody signed in with a password or a one-time link."""
+    """Somebody signed in with a password or a one-time link, or opened by its link what a page was about."""
 
     name: ClassVar[str] = "user.signed_in"
     ip: str
@@ -167,6 +167,8 @@ def _recovered(event: ContactMethodRecovered, _: By) -> Line:
 
 
 def _signed_in(event: SignedIn, by: By) -> Line:
+    if event.how == BY_PAGE_LINK:
+        return Line("log-in", f"{by.name} opened what a page was about", "slate", "system", f"from {event.ip}")
     return Line("log-in", f"{by.name} signed in", "slate", "system", f"with a {plain(event.how)}, from {event.ip}")
 
 

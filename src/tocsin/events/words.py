@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tocsin.events import alerts, configuration, incidents, lines, oncall
-from tocsin.events.base import ActorRef, Event
+from tocsin.events.base import BY_PAGE_LINK, ActorRef, Event
 from tocsin.events.lines import By, Line, Reasons, Words
 from tocsin.events.reasons import said
 from tocsin.kit.text import clean
@@ -51,7 +51,12 @@ def describe(name: str, actor_name: str, data: Mapping[str, Any], zone: tzinfo =
     if event is None:
         return _unknown(name, actor_name)
     line = WORDS[type(event)](event, By(actor_name, zone))
-    return replace(line, text=clean(line.text))
+    return replace(line, text=clean(line.text + by_what(data)))
+
+
+def by_what(data: Mapping[str, Any]) -> str:
+    """Say by what somebody acted who was not signed in; nothing for all others."""
+    return " (by page link)" if data.get("via") == BY_PAGE_LINK else ""
 
 
 def reason(name: str, data: Mapping[str, Any]) -> str:

@@ -121,6 +121,8 @@ _LOOKS: Permissions = frozenset({P.INCIDENT_VIEW, P.ALERT_VIEW, P.SOURCE_VIEW})
 BY_BEING_ASKED: Permissions = frozenset({P.INCIDENT_VIEW, P.ALERT_VIEW})
 # What a member of a team may do with what it owns without a role in it.
 MEMBERS: Permissions = frozenset({P.INCIDENT_VIEW, P.ALERT_VIEW, P.SOURCE_VIEW})
+# What the link of a page can let its person do with what that page was about, as far as they may do it anyway.
+BY_LINK: Permissions = frozenset({P.INCIDENT_VIEW, P.INCIDENT_COMMENT, P.INCIDENT_DECLARE, P.ALERT_VIEW, P.ALERT_EDIT})
 # What a role in a team, or for one thing, can give; the rest is the organisation's alone.
 SCOPED: Permissions = frozenset(
     {
@@ -173,6 +175,14 @@ class HasOwners(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Confined:
+    """The few things that there are for somebody who came by the link of a page: what they were asked about."""
+
+    alert_ids: frozenset[UUID]
+    incident_ids: frozenset[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """What one person may do and see, read once for a request."""
 
@@ -189,6 +199,8 @@ class Access:
     user_id: UUID | None = None
     # What the credential is for: the scopes of a token. A person in the browser is not narrowed.
     within: Permissions = ALL
+    # Of who came by the link of a page: all else is not there for them.
+    only: Confined | None = None
     # Of a token, what it finds to act on. See `reach`.
     found: Access | None = field(default=None, compare=False, repr=False)
 
@@ -258,6 +270,14 @@ class Access:
         """Return what is left of it within the scopes of a token; a grant stays within them, too."""
         within = implied(scopes)
         return replace(self._only(within), found=self._only(within | _LOOKS))
+
+    def confined(self, only: Confined) -> Access:
+        """Return what is left of it for somebody who came by the link of a page (see `BY_LINK`)."""
+        return replace(self._only(BY_LINK), only=only, found=None)
+
+    def reaches(self, alert_id: UUID | None, incident_id: UUID | None = None) -> bool:
+        """Say whether something about these, be it a page or what is to begin, can concern somebody at all."""
+        return self.only is None or alert_id in self.only.alert_ids or incident_id in self.only.incident_ids
 
     def _only(self, within: Permissions) -> Access:
         # Many grants are of few roles.

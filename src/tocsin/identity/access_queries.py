@@ -151,7 +151,11 @@ async def anew(tx: Tx, who: Actor) -> Actor:
         return who
     is_active = await tx.session.scalar(select(User.is_active).where(User.id == who.user_id))
     theirs = await access(tx, who.user_id) if is_active else NOTHING
-    return replace(who, access=theirs if who.access.within == ALL else theirs.narrowed(who.access.within))
+    if who.access.only is not None:
+        theirs = theirs.confined(who.access.only)
+    elif who.access.within != ALL:
+        theirs = theirs.narrowed(who.access.within)
+    return replace(who, access=theirs)
 
 
 async def hold_role(tx: Tx, key: str, *, field: str = "role") -> Permissions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -11,13 +11,14 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, Un
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tocsin.events.base import ActorRef
+from tocsin.events.base import BY_PAGE_LINK, ActorRef
 from tocsin.identity.access import (
     ALL,
     BUILT_IN,
     EVERYTHING,
     NOTHING,
     Access,
+    Confined,
     HasOwners,
     Owned,
     P,
@@ -59,6 +60,8 @@ class Actor:
     access: Access = NOTHING
     session_id: UUID | None = None
     token_id: UUID | None = None
+    # Of who came by the link of a page and has not signed in: when that is over.
+    by_link_until: datetime | None = None
 
     @classmethod
     def system(cls, name: str) -> Actor:
@@ -100,7 +103,16 @@ class Actor:
     @property
     def ref(self) -> ActorRef:
         """How this actor is written into events."""
-        return ActorRef(kind=self.kind.value, name=self.name, id=self.user_id)
+        return ActorRef(kind=self.kind.value, name=self.name, id=self.user_id, via=self.via)
+
+    @property
+    def via(self) -> str:
+        """Say by what a person acts, where that is not their sign-in or their token."""
+        return BY_PAGE_LINK if self.by_link_until is not None else ""
+
+    def by_link(self, only: Confined, until: datetime) -> Actor:
+        """The person as one who came by the link of a page, which lets them do little with what it was about."""
+        return replace(self, access=self.access.confined(only), by_link_until=until)
 
     def may(self, permission: Permission, on: HasOwners | None = None) -> bool:
         return self.access.may(permission, on.owned if on is not None else None)
@@ -263,7 +275,7 @@ class AccessGrant(Record):
 
 
 class Session(Record):
-    """A browser that is signed in. Only the digest of its cookie is stored."""
+    """A browser that is signed in, or came by links of pages. Only the digest of its cookie is stored."""
 
     __tablename__ = "session"
 
@@ -277,6 +289,12 @@ class Session(Record):
     new_password_until: Mapped[datetime | None]
     ip: Mapped[str] = mapped_column(server_default="")
     user_agent: Mapped[str] = mapped_column(server_default="")
+    # The messages by whose links it came, the latest last; None for a browser that is signed in.
+    delivery_ids: Mapped[list[UUID] | None]
+
+    @property
+    def is_by_link(self) -> bool:
+        return self.delivery_ids is not None
 
 
 class ApiToken(Record):

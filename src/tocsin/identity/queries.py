@@ -153,8 +153,21 @@ async def new_password_until(tx: Tx, session_id: UUID | None, user_id: UUID) -> 
 
 async def session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User, Access] | None:
     """Return a session that is good now, and its active person with what they may do."""
-    found = await _good_sessions(tx, Session.token_digest == token_digest)
+    found = await _good_sessions(tx, Session.token_digest == token_digest, Session.delivery_ids.is_(None))
     return found[0] if found else None
+
+
+async def link_session_with_user(tx: Tx, token_digest: bytes) -> tuple[Session, User, Access] | None:
+    """Return a session by page link that is good now, and its active person with what they may do signed in."""
+    found = await _good_sessions(tx, Session.token_digest == token_digest, Session.delivery_ids.is_not(None))
+    return found[0] if found else None
+
+
+async def lock_link_sessions(tx: Tx, user_id: UUID) -> list[Session]:
+    """Return the person's sessions by page link for changing, the oldest first."""
+    query = select(Session).where(Session.user_id == user_id, Session.delivery_ids.is_not(None)).order_by(Session.id)
+    found = await tx.session.scalars(query.with_for_update().execution_options(populate_existing=True))
+    return list(found.all())
 
 
 async def good_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, User, Access]]:
@@ -162,9 +175,9 @@ async def good_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, Us
     return await _good_sessions(tx, Session.id.in_(ids)) if ids else []
 
 
-async def _good_sessions(tx: Tx, which: ColumnElement[bool]) -> list[tuple[Session, User, Access]]:
+async def _good_sessions(tx: Tx, *which: ColumnElement[bool]) -> list[tuple[Session, User, Access]]:
     query = select(Session, User, GRANTED).join(User, User.id == Session.user_id)
-    rows = await tx.session.execute(query.where(which, Session.expires_at > tx.now, User.is_active))
+    rows = await tx.session.execute(query.where(*which, Session.expires_at > tx.now, User.is_active))
     return [(row[0], row[1], access_of(row[1].id, row[1].role, row[2])) for row in rows]
 
 

@@ -12,8 +12,11 @@ from tocsin.kit.errors import Conflict, Denied, Stale, Theirs
 
 
 def is_author(who: Actor, comment: Comment) -> bool:
-    """Say whether the actor has written it; nobody else's words are ever theirs, whatever they may do."""
-    return who.user_id is not None and who.user_id == comment.author_id
+    """Say whether the actor has written it; nobody else's words are ever theirs, whatever they may do.
+
+    Who came by the link of a page may write, and is the author of nothing: what is written anew has to be signed for.
+    """
+    return who.user_id is not None and who.user_id == comment.author_id and who.access.only is None
 
 
 def may_edit(who: Actor, incident: Incident, comment: Comment) -> bool:

@@ -27,6 +27,8 @@ class Sight:
 
     def sees(self, event: Seen) -> bool:
         """Say whether the reader may know of it: of its incident, or of its alert where it has none."""
+        if not self._access.reaches(event.alert_id, event.incident_id):
+            return False
         if self._access.user_id is not None and event.data.get("user_id") == str(self._access.user_id):
             self._incidents |= {event.incident_id} if event.incident_id is not None else set()
             self._alerts |= {event.alert_id} if event.alert_id is not None else set()

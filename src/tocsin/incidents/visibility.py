@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,8 @@ def visible(access: Access) -> ColumnElement[bool]:
     """Say in SQL that the incident may be seen. Whoever has been asked into it or was on it sees it."""
     if P.INCIDENT_VIEW not in access.within:
         return false()
+    if access.only is not None:
+        return and_(among(Incident.id, access.only.incident_ids), visible(replace(access, only=None)))
     if access.sees_all(P.INCIDENT_VIEW):
         return true()
     if P.INCIDENT_VIEW not in access.organisation:

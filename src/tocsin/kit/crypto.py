@@ -34,6 +34,15 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
+def digest_of_link_session(secret: str) -> bytes:
+    """Hash the secret of a session by page link. What hashes sessions otherwise never comes to the same.
+
+    The first byte begins no UTF-8, so there is no text that `digest` hashes like this: whoever holds such a secret
+    cannot use it as a sign-in, also not with the version before, which knows of no other kind.
+    """
+    return hashlib.sha256(b"\xff" + secret.encode("utf-8", "surrogatepass")).digest()
+
+
 def same(left: bytes | str, right: bytes | str) -> bool:
     """Compare two secrets in constant time."""
     a = left.encode() if isinstance(left, str) else left

@@ -300,6 +300,16 @@ class Settings:
             "Hours that the acknowledge link of a page stays valid.",
         ),
     ]
+    page_link_session_minutes: Annotated[
+        int,
+        Setting(
+            "Pages",
+            between(0, 1440),
+            60,
+            "Minutes for which the acknowledge link of a page also opens its alert and incident, to read, to comment "
+            "and to declare, in the browser in which that was asked for. 0: never; one signs in.",
+        ),
+    ]
     # Processes
     bell: Annotated[
         bool,

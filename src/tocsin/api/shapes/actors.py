@@ -12,16 +12,21 @@ from tocsin.identity.model import USER_ID
 
 
 class ActorOut(msgspec.Struct):
-    """Who did it, as they were called then. `kind` is `user`, `source` or `system`."""
+    """Who did it, as they were called then. `kind` is `user`, `source` or `system`.
+
+    `via` is `page_link` for a person who came by the link of a page and had not signed in, else null.
+    """
 
     kind: str
     name: str
     id: str | None
+    via: str | None = None
 
 
 def write_actor(event: LoggedEvent) -> ActorOut:
     """Write who caused an event."""
-    return write_who(event.actor_kind, event.actor_id, event.actor_name)
+    who = write_who(event.actor_kind, event.actor_id, event.actor_name)
+    return msgspec.structs.replace(who, via=event.data.get("via"))
 
 
 def write_who(kind: str, id: UUID | None, name: str) -> ActorOut:

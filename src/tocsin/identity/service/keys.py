@@ -13,6 +13,7 @@ from tocsin.identity import credential_queries
 from tocsin.identity.access import P
 from tocsin.identity.credential_queries import LINK
 from tocsin.identity.model import Actor, Secret
+from tocsin.identity.service.link_sessions import end_link_sessions
 from tocsin.kit.clock import in_utc
 from tocsin.kit.crypto import KeyRing, digest, new_secret
 
@@ -44,7 +45,8 @@ async def link_keys(tx: Tx, valid_for: timedelta) -> KeyRing:
 async def rotate_link_key(tx: Tx, who: Actor, valid_for: timedelta, *, at_once: bool) -> int:
     """Make a new key for acknowledge links; returns how many older ones are still good.
 
-    Links that are on their way stay good until they expire, unless `at_once`: then all of them are worthless now.
+    Links that are on their way stay good until they expire, unless `at_once`: then all of them are worthless now, and
+    so is what they opened in browsers.
     Needs `user.manage`.
     """
     who.must(P.USER_MANAGE)
@@ -60,6 +62,8 @@ async def rotate_link_key(tx: Tx, who: Actor, valid_for: timedelta, *, at_once: 
     await emit(tx, ConfigurationCreated(actor=who.ref, kind=_KIND, id=UUID(int=made), title=_title(made)))
     for each in over:
         await _forget(tx, who, each)
+    if at_once:
+        await end_link_sessions(tx, who)
     return len(keys) - len(over)
 
 

@@ -26,8 +26,8 @@ SEEN_EVERY = timedelta(minutes=1)
 NEW_PASSWORD_WITHIN = timedelta(minutes=15)
 # How long a session lasts at most, unless the operator says otherwise.
 MOST_DAYS = 90
-_LONGEST_IP = 64
-_LONGEST_USER_AGENT = 300
+LONGEST_IP = 64
+LONGEST_USER_AGENT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ async def open_session(
         last_seen_at=tx.now,
         expires_at=tx.now + timedelta(days=min(days, most_days)),
         new_password_until=tx.now + NEW_PASSWORD_WITHIN if how == "link" else None,
-        ip=_printable(ip, _LONGEST_IP),
-        user_agent=_printable(user_agent, _LONGEST_USER_AGENT),
+        ip=printable(ip, LONGEST_IP),
+        user_agent=printable(user_agent, LONGEST_USER_AGENT),
     )
     tx.session.add(session)
     await tx.session.flush()
@@ -150,5 +150,6 @@ async def _end(tx: Tx, who: Actor, condition: ColumnElement[bool]) -> None:
     await emit(tx, *(SessionRevoked(actor=who.ref, session_id=id) for id in ended))
 
 
-def _printable(text: str, longest: int) -> str:
+def printable(text: str, longest: int) -> str:
+    """Return what can be shown of a text from outside, and not too much of it."""
     return "".join(c for c in text if c.isprintable())[:longest]

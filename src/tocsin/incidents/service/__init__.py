@@ -27,6 +27,7 @@ from tocsin.incidents.service.paging import (
 )
 from tocsin.incidents.service.people import acknowledge, assign_roles, join, leave
 from tocsin.incidents.service.sharing import Holder, change_owners, grant, list_grants, read_sharing, revoke_grant
+from tocsin.incidents.service.visiting import open_visit, visitor, what_it_opens
 
 __all__ = [
     "Already",
@@ -64,6 +65,7 @@ __all__ = [
     "needs_of",
     "note_news",
     "note_page",
+    "open_visit",
     "page",
     "prefill",
     "read_comment",
@@ -81,4 +83,6 @@ __all__ = [
     "update",
     "update_person",
     "update_status",
+    "visitor",
+    "what_it_opens",
 ]

@@ -26,6 +26,7 @@ from tocsin.incidents.service import leading
 from tocsin.incidents.service.linking import link, must_be_free
 from tocsin.incidents.service.paging import page
 from tocsin.incidents.service.people import add_joined, give_role, note_taken_on
+from tocsin.kit.errors import Denied
 from tocsin.kit.ids import new_id
 from tocsin.oncall.escalation import PageTarget
 
@@ -72,6 +73,8 @@ async def declare(
     paged for it, which needs the permission to page people.
     """
     who.must(P.INCIDENT_DECLARE)
+    if not who.access.reaches(alert_id):
+        raise Denied("By this page link an incident can be declared from its alert only.", hint="Sign in for more.")
     alert = (await alert_queries.lock_many(tx, who.access.reach, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, who, [alert] if alert else [])

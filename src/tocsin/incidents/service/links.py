@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from tocsin.db.engine import Tx
 from tocsin.identity import queries as identity
@@ -31,9 +32,11 @@ class LinkAct(StrEnum):
 class AnswerLink:
     """What a genuine link leads to. `is_astray`: it went to an address that is its person's no longer."""
 
+    delivery_id: UUID
     page: Page
     person: User
     channel: str
+    expires_at: datetime
     is_expired: bool
     is_astray: bool
 
@@ -53,7 +56,7 @@ async def read_link(tx: Tx, token: str, *, valid_for: timedelta) -> AnswerLink |
     read = keys.read_signed_id(ACK_PURPOSE, token, now=tx.now)
     if read is None:
         return None
-    delivery_id, _, is_expired = read
+    delivery_id, expires_at, is_expired = read
     try:
         delivery = await notifications.delivery(tx, delivery_id)
         if delivery.page_id is None:
@@ -65,7 +68,7 @@ async def read_link(tx: Tx, token: str, *, valid_for: timedelta) -> AnswerLink |
     if not person.is_active:
         return None
     is_astray = bool(await notifications.astray(tx, [delivery_id]))
-    return AnswerLink(page, person, delivery.channel, is_expired, is_astray)
+    return AnswerLink(delivery_id, page, person, delivery.channel, expires_at, is_expired, is_astray)
 
 
 async def answer_by_link(

@@ -293,6 +293,8 @@ def _must_be_theirs(who: Actor, page: Page) -> None:
     """Raise `Denied` unless the page was sent to the actor: to be paged is the right to answer, whatever the role."""
     if who.must_be_someone() != page.user_id:
         raise Denied("This page was sent to somebody else.", hint="Acknowledge the alert or the incident itself.")
+    if not who.access.reaches(page.alert_id, page.incident_id):
+        raise NotFound("There is no such page.")
     if not may_answer(who):
         who.must(P.SELF_EDIT)
 

@@ -55,7 +55,7 @@ async def acknowledge(tx: Tx, who: Actor, ref: Ref, *, if_version: Copy = None) 
 
 async def _is_asked(tx: Tx, who: Actor, incident: Incident) -> bool:
     """Say whether a page about the incident or one of its alerts waits for the actor's answer."""
-    if not may_answer(who):
+    if not may_answer(who) or not who.access.reaches(None, incident.id):
         return False
     linked = await queries.linked_alert_ids(tx, incident.id, open_only=True)
     mine = await oncall_queries.newest_pages_of_user(
@@ -66,6 +66,8 @@ async def _is_asked(tx: Tx, who: Actor, incident: Incident) -> bool:
 
 def may_answer(who: Actor) -> bool:
     """Say whether the actor may answer pages that they got. Everybody may; a token needs one of these scopes."""
+    if who.access.only is not None:
+        return True
     return any(who.access.may_somewhere(permission) for permission in (P.SELF_EDIT, P.ALERT_EDIT, P.INCIDENT_EDIT))
 
 

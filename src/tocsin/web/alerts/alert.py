@@ -116,7 +116,7 @@ def may_of(who: Actor) -> May:
     return May(act=who.access.may_somewhere(P.ALERT_EDIT), declare=who.may(P.INCIDENT_DECLARE))
 
 
-@get("/alerts/{id:str}", needs=P.ALERT_VIEW)
+@get("/alerts/{id:str}", needs=P.ALERT_VIEW, by_link=True)
 async def alert_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Show one alert, why it did what it did, and what came in."""
     return await show(request, context, who, id)
@@ -244,10 +244,10 @@ async def _answer(tx: Tx, who: Actor, id: str, form: Form) -> None:
 HANDLERS = [
     alert_page,
     *Actions("/alerts/{id:str}", show, needs=P.ALERT_EDIT).handlers(
-        Action("acknowledge", _acknowledge),
+        Action("acknowledge", _acknowledge, by_link=True),
         Action("resolve", _resolve),
-        Action("unacknowledge", _unacknowledge),
+        Action("unacknowledge", _unacknowledge, by_link=True),
         Action("escalate", _escalate),
-        Action("answer", _answer, needs=Right.SIGNED_IN),
+        Action("answer", _answer, needs=Right.SIGNED_IN, by_link=True),
     ),
 ]

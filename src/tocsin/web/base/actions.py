@@ -47,7 +47,7 @@ class Action:
     `form` is the id of the form in the page, the verb if it is empty; fields stand in braces (`role-{role}`), and so
     does the parameter of the path. `show` shows it again when it is refused, if it has a page of its own. `leads_to` is
     where one is led afterwards, if that is not the page itself. What is done `once` is not done again for a form that
-    is sent twice (`ui.form(…, one_time=true)`).
+    is sent twice (`ui.form(…, one_time=true)`). What may be done `by_link` is so for who came by the link of a page.
     """
 
     verb: str
@@ -58,6 +58,7 @@ class Action:
     leads_to: str = ""
     once: bool = False
     show: Show | None = None
+    by_link: bool = False
 
 
 class Actions:
@@ -112,7 +113,8 @@ class Actions:
         takes: dict[str, Any] = {"request": AppRequest, "context": Ctx, "who": Who}
         takes |= {self._parameter: FromPath[str]} if self._parameter else {}
         made = declared(work, name=run.__name__.lstrip("_"), doc=run.__doc__, takes=takes, returns=pages.Page)
-        return post(f"{self._place}/{action.verb}".rstrip("/"), needs=action.needs or self._needs)(made)
+        place = f"{self._place}/{action.verb}".rstrip("/")
+        return post(place, needs=action.needs or self._needs, by_link=action.by_link)(made)
 
 
 class _Fields(dict[str, str]):

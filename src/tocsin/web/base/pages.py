@@ -97,16 +97,15 @@ def _shown(value: object) -> object:
 
 
 @cache
-def _environment(root: str, in_sheet: bool = False) -> Environment:
+def _environment(root: str, shell: str) -> Environment:
     """Return the templates of an installation below this path; a process has one, and so has each test of it.
 
-    `in_sheet`: nothing stands around what a page says, which is a dialog then.
+    `shell` stands around what a page says; it is empty for a dialog, around which nothing stands.
     """
     files = FileSystemLoader(Path(__file__).parents[1] / "templates")
+    around = f'{{% extends "{shell}" %}}' if shell else "{% block content %}{% endblock %}"
     made = Environment(
-        loader=ChoiceLoader([DictLoader({"base.html": "{% block content %}{% endblock %}"}), files])
-        if in_sheet
-        else files,
+        loader=files if shell == "base.html" else ChoiceLoader([DictLoader({"base.html": around}), files]),
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,
@@ -184,6 +183,7 @@ def _shell(
         paged=paged,
         is_update=fragments.KNOWN in request.headers,
         known=fragments.read_known(request.headers.get(fragments.KNOWN, "")),
+        by_link_until=who.by_link_until.astimezone(zone(around.time_zone)) if who.by_link_until is not None else None,
     )
 
 
@@ -239,11 +239,9 @@ def render(screen: Screen, *, status: int = 0, headers: Mapping[str, str] | None
     told = {**(headers_of(refused.problem) if refused else {}), **(headers or {})}
     given = {name: getattr(screen, name) for name in _names(type(screen))}
     in_sheet = screen.shell.in_sheet and isinstance(screen, DialogScreen)
+    shell = "" if in_sheet else "by_link.html" if screen.shell.by_link_until is not None else "base.html"
     answer = Response(
-        _environment(screen.shell.root, in_sheet)
-        .get_template(screen.template)
-        .render(given)
-        .encode("utf-8", "replace"),
+        _environment(screen.shell.root, shell).get_template(screen.template).render(given).encode("utf-8", "replace"),
         status_code=status or (refused.status if refused else 200),
         media_type=MediaType.HTML,
         headers={**(AS_IT_IS if screen.shows_secret else {"cache-control": "no-store"}), **told},

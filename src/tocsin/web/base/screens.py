@@ -40,6 +40,8 @@ class Bare:
     flashes: Sequence[Flash] = ()
     # The parts of a page that whoever asks has already; see base/fragments.py.
     known: frozenset[str] = frozenset()
+    # Of who came by the link of a page: when that is over. They are shown `by_link.html` in the place of `base.html`.
+    by_link_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

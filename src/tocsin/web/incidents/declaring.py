@@ -79,7 +79,7 @@ class SimilarScreen(Screen):
     similar: Sequence[Incident]
 
 
-@get("/incidents/new", needs=P.INCIDENT_DECLARE)
+@get("/incidents/new", needs=P.INCIDENT_DECLARE, by_link=True)
 async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the form of a declaration, from an alert with `?alert=alt_…`; `?seen=` says what happened to that since."""
     return await _show(request, context, who, request.query_params.get("alert", ""))
@@ -180,7 +180,7 @@ async def _similar(tx: Tx, who: Actor, title: str) -> list[Incident]:
     return [known[ref] for ref, count in shared.most_common(_MOST_SIMILAR) if count >= least]
 
 
-@post("/incidents", needs=P.INCIDENT_DECLARE)
+@post("/incidents", needs=P.INCIDENT_DECLARE, by_link=True)
 async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
     form = await forms.read(request)

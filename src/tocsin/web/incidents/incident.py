@@ -158,7 +158,7 @@ class IncidentScreen(ShellScreen):
     tabs: list[TabView]
 
 
-@get("/incidents/{ref:str}", needs=P.INCIDENT_VIEW)
+@get("/incidents/{ref:str}", needs=P.INCIDENT_VIEW, by_link=True)
 async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show one incident; `?show=key|comments|events` narrows the timeline, `?before=` goes back in it."""
     return await show(request, context, who, ref)

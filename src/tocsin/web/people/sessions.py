@@ -42,14 +42,16 @@ _SYSTEMS = (
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One browser that is signed in."""
+    """One browser that is signed in, or came by the link of a page and sees for a while what that was about."""
 
     id: str
     device: str
     address: str
     started_at: datetime
     last_seen_at: datetime
+    expires_at: datetime
     is_this: bool
+    is_by_link: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,9 @@ async def _show(
             address=session.ip,
             started_at=session.created_at,
             last_seen_at=session.last_seen_at,
+            expires_at=session.expires_at,
             is_this=session.id == who.session_id,
+            is_by_link=session.is_by_link,
         )
         for session in found
     ]

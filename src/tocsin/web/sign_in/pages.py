@@ -85,7 +85,7 @@ async def sign_in_page(request: AppRequest, context: Ctx) -> pages.Page:
         needs_set_up = await identity.needs_set_up(tx)
     if needs_set_up:
         return pages.go("/set-up")
-    if request.user is not None:
+    if request.user is not None and request.user.by_link_until is None:
         return pages.go(wanted or _START)
     return await _show_sign_in(request, context, wanted)
 
