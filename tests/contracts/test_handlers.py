@@ -28,7 +28,7 @@ _MACHINERY = ("tocsin.web.base", "tocsin.api.base")
 
 # They change nothing: what a page shows, and what a form is checked against.
 _LOOKS: Mapping[str, frozenset[str]] = {
-    "tocsin.alerts.service": frozenset({"coming_back", "uses_of_policy"}),
+    "tocsin.alerts.service": frozenset({"coming_back", "known_labels", "try_condition", "uses_of_policy"}),
     "tocsin.identity.service": frozenset({"needs_set_up"}),
     "tocsin.incidents.service": frozenset(
         {
@@ -43,6 +43,7 @@ _LOOKS: Mapping[str, frozenset[str]] = {
 _EXCEPTIONS: Mapping[str, tuple[int, str]] = {
     "tocsin.api.contact_methods.preview_webhook_body": (0, "shows what would be sent, and saves nothing"),
     "tocsin.web.settings.pages.set_appearance": (0, "is kept by the browser, and nowhere else"),
+    "tocsin.api.alert_routes.test_condition": (0, "shows what a condition would have taken, and saves nothing"),
 }
 
 # Statements of a handler that changes something, its branches included.

@@ -58,7 +58,6 @@ _OF_THE_ORGANISATION = {
     "tocsin.oncall.queries": {
         "fallback_target", "known_directory", "people", "plans", "policies", "policy", "weaknesses_of",
     },
-    "tocsin.web.incidents.queries": {"set_up_so_far"},
 }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ async def prepare_paging(page: Page, hook: str) -> None:
     await page.locator("#step-0").get_by_role("button", name="Add", exact=True).click()
     await expect(button(page, "Remove Ada Lovelace from step 1")).to_be_visible()
     await page.get_by_label("If nobody acknowledges in").fill("7")
-    await button(page, "Make policy").click()
+    await button(page, "Create policy").click()
     await expect(page.get_by_role("heading", name="Payments primary", level=1)).to_be_visible()
     await expect(page.get_by_label("If nobody acknowledges in")).to_have_value("7")
 
@@ -70,7 +70,7 @@ async def prepare_paging(page: Page, hook: str) -> None:
         await go(page, "Routes")
     else:
         await page.goto("/routes")
-    await opener(page, "Add the catch-all").click()
+    await button(page, "Add the catch-all").click()
     await page.get_by_label("Paged by").locator("visible=true").select_option(label="Payments primary")
     await button(page, "Add it").click()
     await expect(page.get_by_role("heading", name="Everything else")).to_be_visible()

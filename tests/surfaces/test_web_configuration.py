@@ -158,32 +158,109 @@ async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Brow
     """F069, F040."""
     policy = await world.policy([ada])
     page = await web.get("/routes")
-    asked = await web.open(page, "new-catch-all")
-    assert asked.read.forms["new-catch-all"]["policy_id"] == [POLICY_ID.write(policy.id)]
+    assert page.read.forms["new-catch-all"]["policy_id"] == [POLICY_ID.write(policy.id)]
     page = await web.do(page, "new-catch-all")
-    assert "/routes/new?catch_all=1" not in page.read.dialogs
-    page = await web.do(page, "new-route", {"name": "First", "condition": "severity <= 2"})
-    page = await web.do(page, "new-route", {"name": "Second", "condition": 'urgency == "low"'})
-    second = next(
-        form for form in page.read.forms if form.startswith("up-") and "Second" in page.html.split(form)[1][:900]
-    )
-    page = await web.do(page, second)
-    assert (
-        page.html.index('<h2 class="b">Second')
-        < page.html.index('<h2 class="b">First')
-        < page.html.index("Everything else")
-    )
-    edit = second.replace("up-", "edit-")
-    old = await web.open(page, edit)
-    changed = await web.do(page, edit, {"name": "Renamed"})
+    assert "new-catch-all" not in page.read.forms
+    made = {"First": "severity <= 2", "Second": 'urgency == "low"'}
+    for name, condition in made.items():
+        editor = await web.get("/routes/new")
+        page = await web.do(editor, "new-route", {"name": name, "by": "", "condition": condition})
+
+    def order(page: Page) -> list[str]:
+        return re.findall(r'href="/routes/rte_\w+">(.*?)</a>', page.html)
+
+    assert order(page) == ["First", "Second", "Everything else"]
+    second = page.html.split(">Second</a>")[0].rpartition('href="')[2].rpartition('"')[0]
+    id = second.removeprefix("/routes/")
+    page = await web.do(page, f"move-{id}", {"place": "1"})
+    assert order(page) == ["Second", "First", "Everything else"]
+    assert order(await web.do(page, f"to-{id}", {"place": "99"})) == ["First", "Second", "Everything else"]
+    assert order(await web.do(page, f"first-{id}")) == ["Second", "First", "Everything else"]
+
+    editor = await web.get(second)
+    assert editor.read.forms[f"edit-{id}"]["row-0-field"] == ["urgency"]
+    changed = await web.do(editor, f"edit-{id}", {"name": "Renamed"})
     assert "Renamed" in changed.html and "Switched off" not in changed.html
-    stale = await web.submit(old, edit, {"name": "Again"})
-    assert stale.status == 409 and "<strong>Not saved.</strong> Ada changed the name" in inside(stale, edit)
-    assert stale.read.forms[edit]["name"] == ["Again"]
-    bad = await web.submit(changed, edit, {"condition": "severity <="})
-    assert bad.status == 422 and bad.read.forms[edit]["condition"] == ["severity <="] and "aria-invalid" in bad.html
-    gone = await web.do(changed, second.replace("up-", "delete-"))
+    assert "urgency == &#34;low&#34;" in changed.html, "the rows that were read from the expression say the same"
+    stale = await web.submit(editor, f"edit-{id}", {"name": "Again"})
+    assert stale.status == 409 and "Ada changed the name" in stale.html
+    assert stale.read.forms[f"edit-{id}"]["name"] == ["Again"]
+    editor = await web.get(second)
+    bad = await web.submit(editor, f"edit-{id}", {"by": "", "condition": "severity <="})
+    assert bad.status == 422 and bad.read.forms[f"edit-{id}"]["condition"] == ["severity <="]
+    assert "aria-invalid" in bad.html
+    gone = await web.do(editor, "delete-dialog-form")
     assert "Renamed" not in gone.html
+
+
+async def test_a_route_is_tried_while_it_is_written_and_built_of_rows(world: World, web: Browser, ada: User) -> None:
+    """B15: how many of the last alerts, which, and which route takes them first; a label that none has is named."""
+    policy = await world.policy([ada])
+    await world.route(policy, 'labels.team == "core"', name="Core first")
+    await world.alert("Disk is full", labels={"team": "core"}, severity="critical")
+    await world.alert("Net is slow", labels={"team": "net"}, severity="critical")
+    await world.alert("Cache is cold", labels={"team": "core"}, severity="info")
+    routes = await world.db.pool.fetchval("SELECT count(*) FROM alert_route")
+
+    async def tried(**fields: str) -> Page:
+        page = await web.submit(await web.get("/routes/new"), "new-route", {"do": "test", "name": "Draft", **fields})
+        assert page.status == 200, page.html[:2000]
+        return page
+
+    page = await tried(by="", condition="severity <= 2")
+    trial = inside_of(page.html, "trial")
+    assert 'Holds for <strong class="num">2</strong> of the last <span class="num">3</span>' in trial
+    assert 'takes <strong class="num">1</strong>' in trial and "taken by Core first" in trial
+    assert "Disk is full" in trial and "Net is slow" in trial and "Cache is cold" not in trial
+    assert page.read.forms["new-route"]["name"] == ["Draft"], "nothing that was written is lost"
+
+    trial = inside_of((await tried(by="", condition='labels.teem == "core"')).html, "trial")
+    assert "labels.teem</code> occurs in none of the last 3 alerts" in trial and ">0</strong> of the last" in trial
+    assert "cannot be read" in inside_of((await tried(by="", condition="severity <")).html, "trial")
+
+    page = await tried(**{"row-0-field": "labels.team", "row-0-operator": "==", "row-0-value": "net"})
+    assert "labels.team == &#34;net&#34;" in page.html and "Net is slow" in inside_of(page.html, "trial")
+    page = await web.submit(page, "new-route", {"do": "add"})
+    assert page.read.forms["new-route"]["row-1-field"] == ["severity"]
+    page = await web.submit(page, "new-route", {"do": "remove-1"})
+    page = await web.submit(page, "new-route", {"do": "as-text"})
+    assert page.read.forms["new-route"]["condition"] == ['labels.team == "net"']
+    page = await web.submit(page, "new-route", {"do": "as-rows"})
+    assert page.read.forms["new-route"]["row-0-value"] == ["net"]
+    assert await world.db.pool.fetchval("SELECT count(*) FROM alert_route") == routes
+
+
+def inside_of(html: str, id: str) -> str:
+    return html.split(f'id="{id}"')[1].partition("</section>")[0]
+
+
+async def test_a_test_signal_is_a_real_one_and_shows_what_it_opened(world: World, web: Browser, ada: User) -> None:
+    await world.route(await world.policy([ada]))
+    for kind in ("generic", "alertmanager", "grafana", "pagerduty"):
+        page = await web.do(await web.get("/sources"), "new-source", {"name": kind, "kind": kind})
+        assert "Set up your tool" in page.html and 'data-copy="set-up-1"' in page.html
+        page = await web.do(page, "test")
+        assert "Test signal sent" in page.html and f"Test alert from {kind}" in page.html
+    await world.settle()
+    assert world.mail.subjects(ada).count("Test alert from generic") == 1
+    page = await web.do(page, "disable-dialog-form")
+    assert "test" not in page.read.forms
+    refused = await web.send(page.path + "/test", {"_csrf_token": page.read.forms["enable"]["_csrf_token"]})
+    assert refused.status == 409 and "switched off" in refused.html
+
+
+async def test_a_policy_is_shown_as_it_is_written_and_nothing_is_saved(world: World, web: Browser, ada: User) -> None:
+    """Who would be paged when, by the clock of a night, before anybody saves it."""
+    page = await web.get("/policies/new")
+    key = f"user:{USER_ID.write(ada.id)}"
+    sent = {"name": "Night", "step-0-target": key, "step-0-wait": "7", "repeat": "1", "do": "preview"}
+    page = await web.submit(page, "policy-form", sent)
+    shown = inside_of(page.html, "preview")
+    assert page.status == 200 and "03:00" in shown and "03:07" in shown and "at once" in shown and "0s" not in shown
+    assert page.read.forms["policy-form"]["name"] == ["Night"]
+    page = await web.submit(page, "policy-form", {"do": "preview", "step-0-wait": "x", "repeat": "77"})
+    assert page.status == 200
+    assert await world.db.pool.fetchval("SELECT count(*) FROM escalation_policy") == 0
 
 
 async def test_each_signal_says_what_it_did_to_which_alert(world: World, web: Browser) -> None:

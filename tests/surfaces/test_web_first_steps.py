@@ -74,3 +74,21 @@ async def test_the_steps_stand_on_the_empty_start_page_only(world: World, web: B
         assert "first-steps" not in (await web.get(path)).html
     await web.do(await web.get("/incidents/new"), "declare-form", {"title": "The radar is off", "severity": "1"})
     assert await steps(web) == []
+
+
+async def test_each_page_of_a_step_says_how_far_it_is_and_what_comes_next(
+    world: World, web: Browser, ada: User
+) -> None:
+    """B15: nobody has to find the way back to the list to learn what is next; who may not do it is told nothing."""
+    me = f"/people/{USER_ID.write(ada.id)}"
+    for path in (me, "/policies", "/policies/new", "/routes", "/routes/new", "/organisation", "/sources"):
+        page = await web.get(path)
+        assert "Step 0 of 6 done. Next" in page.html and "Add a contact method" in page.html, path
+        assert ("Next, on this page" in page.html) is (path == me), path
+    assert "next-step" not in (await web.get("/incidents")).html
+    await web.do(await web.get(me), "add-method", {"kind": "webhook", "address": "https://example.org/hook"})
+    page = await web.get(me)
+    assert "Step 1 of 6 done" in page.html and 'href="/policies/new">Write an escalation policy' in page.html
+    assert "Next, on this page" in (await web.get("/policies/new")).html
+    async with browser(world, await world.person("bob", reachable=False)) as other:
+        assert "next-step" not in (await other.get("/policies")).html

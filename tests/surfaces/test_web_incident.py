@@ -40,7 +40,7 @@ async def test_what_is_wrong_stands_at_the_field_that_the_form_has_for_it(world:
         assert refused.status == 422
         assert 'id="role-commander-user_id-err"' in refused.html and "Cleo may not edit incidents" in refused.html
         route = {"name": "All", "condition": "severity == 1", "policy_id": POLICY_ID.write(ada.id)}
-        refused = await web.submit(await web.get("/routes"), "new-route", route)
+        refused = await web.submit(await web.get("/routes/new"), "new-route", route | {"by": ""})
         assert refused.status == 422
         assert 'id="new-route-policy_id-err"' in refused.html
 

@@ -7,17 +7,23 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
+from litestar import post
+from litestar.params import JSONBody
 
 from tocsin.alerts import queries, service
-from tocsin.alerts.model import ROUTE_ID, AlertRoute
-from tocsin.api.base.body import Body
+from tocsin.alerts.model import ALERT_ID, ROUTE_ID, AlertRoute
+from tocsin.api.base.body import Body, naming
 from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Time
 from tocsin.api.base.resource import ForAll, Order, Resource, plainly
 from tocsin.db.engine import Tx
+from tocsin.edge.context import Ctx, Who
 from tocsin.edge.cursors import read_place
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.kit.clock import stamp
+from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import IdKind
 from tocsin.oncall.model import POLICY_ID
 
@@ -70,10 +76,47 @@ class EditRoute(Body, kw_only=True):
 
 
 class MoveRoute(Body, kw_only=True):
-    """One place earlier or later."""
+    """One place earlier or later, or to a place of the list: one of the two.
+
+    `place` counts from 1, which is tried first; one beyond the end is the last before the catch-all.
+    """
 
     example: ClassVar[Mapping[str, Any]] = {"direction": "up"}
-    direction: Literal["up", "down"]
+    direction: Literal["up", "down"] | None = None
+    place: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+
+
+class TryCondition(Body, kw_only=True):
+    """A condition, and the route whose condition it is to be; without one it is that of a new route."""
+
+    example: ClassVar[Mapping[str, Any]] = {"condition": 'labels.team == "payments" && severity <= 2'}
+    condition: Condition
+    route_id: str | None = None
+
+
+class TakenAlert(msgspec.Struct):
+    """An alert for which the condition holds. `taken_by` is the route before it that takes it first, or null."""
+
+    alert_id: str
+    number: str
+    title: str
+    created_at: Time
+    taken_by: str | None
+
+
+class TrialOut(msgspec.Struct):
+    """For how many of the newest alerts the condition holds, and how many of these the route would take itself.
+
+    `alerts` are the newest ten of them. `unknown_labels` are named by the condition and none of the alerts has them.
+    `is_cut`: there was no time to look at all 200.
+    """
+
+    looked_at: int
+    matched: int
+    would_take: int
+    alerts: list[TakenAlert]
+    unknown_labels: list[str]
+    is_cut: bool
 
 
 def _write(route: AlertRoute) -> RouteOut:
@@ -85,8 +128,39 @@ async def _create(tx: Tx, who: Actor, **fields: Any) -> AlertRoute:
     return await service.create_route(tx, who, service.RouteDraft(**fields))
 
 
-async def _move(tx: Tx, who: Actor, id: UUID, *, direction: str) -> AlertRoute:
-    return await service.move_route(tx, who, id, up=direction == "up")
+async def _move(tx: Tx, who: Actor, id: UUID, *, direction: str | None = None, place: int | None = None) -> AlertRoute:
+    if (direction is None) is (place is None):
+        raise Invalid("direction", "Give a direction or a place, one of the two.", code="count")
+    return await service.move_route(tx, who, id, up=direction == "up", to_place=place)
+
+
+@post("/actions/test", status_code=200, needs=P.ONCALL_MANAGE)
+async def test_condition(context: Ctx, who: Who, data: JSONBody[TryCondition]) -> TrialOut:
+    """Try a condition on the newest 200 alerts that one sees, without saving anything.
+
+    It is read and decided as when alerts come in; 422 for one that cannot be read.
+    """
+    async with context.begin() as tx:
+        with naming("route_id"):
+            route_id = ROUTE_ID.read(data.route_id) if data.route_id is not None else None
+        trial = await service.try_condition(tx, who, data.condition, route_id=route_id)
+    return TrialOut(
+        looked_at=trial.looked_at,
+        matched=trial.matched,
+        would_take=trial.would_take,
+        alerts=[
+            TakenAlert(
+                ALERT_ID.write(hit.alert.id),
+                called_alert(hit.alert.number),
+                hit.alert.title,
+                stamp(hit.alert.created_at),
+                hit.taken_by or None,
+            )
+            for hit in trial.hits
+        ],
+        unknown_labels=list(trial.unknown_labels),
+        is_cut=trial.is_cut,
+    )
 
 
 _AS_TRIED = Order(
@@ -114,7 +188,6 @@ ROUTER = ROUTES.router(
         "Change a route (JSON merge patch); alerts that were routed before keep their decision.",
     ),
     ROUTES.delete(service.delete_route, "Remove a route; alerts that took it keep its name in their record."),
-    ROUTES.action(
-        "move", _move, "Try a route one place earlier or later; answers with the route in its new place.", MoveRoute
-    ),
+    ROUTES.action("move", _move, "Try a route earlier or later; answers with the route in its new place.", MoveRoute),
+    test_condition,
 )

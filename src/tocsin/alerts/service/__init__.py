@@ -56,6 +56,7 @@ from tocsin.alerts.service.sources import (
     update_source,
 )
 from tocsin.alerts.service.together import MOST_TOGETHER, Act, Done, do_to_all
+from tocsin.alerts.service.trying import RECENT, Hit, Trial, known_labels, try_condition
 from tocsin.alerts.service.wording import page_words, reword_pages, updated
 
 __all__ = [
@@ -65,18 +66,21 @@ __all__ = [
     "MOST_HOURS",
     "MOST_TOGETHER",
     "PAGE_ANEW",
+    "RECENT",
     "REMEMBERED_FOR",
     "ROUTE",
     "SOURCES_TOPIC",
     "Act",
     "Done",
     "Ended",
+    "Hit",
     "RouteChanges",
     "RouteDraft",
     "Routed",
     "SourceChanges",
     "ToPageAnew",
     "ToRoute",
+    "Trial",
     "acknowledge",
     "at_most",
     "came_late",
@@ -93,6 +97,7 @@ __all__ = [
     "forget_early_resolves",
     "give_back",
     "held_until",
+    "known_labels",
     "link",
     "look_after",
     "move_route",
@@ -115,6 +120,7 @@ __all__ = [
     "sample_signal",
     "sweep_signals",
     "take_on",
+    "try_condition",
     "unacknowledge",
     "update_route",
     "update_source",

@@ -120,18 +120,23 @@ async def lead_to(tx: Tx, who: Actor, route: AlertRoute, policy_id: UUID) -> Non
     )
 
 
-async def move_route(tx: Tx, who: Actor, id: UUID, *, up: bool) -> AlertRoute:
-    """Try a route one place earlier or later. At the end of the list nothing happens."""
+async def move_route(
+    tx: Tx, who: Actor, id: UUID, *, up: bool | None = None, to_place: int | None = None
+) -> AlertRoute:
+    """Try a route one place earlier or later (`up`), or as the so-manieth of all, counted from 1 (`to_place`).
+
+    At the end of the list nothing happens; a place beyond it is the last one. The catch-all stays the last.
+    """
     who.must(P.ONCALL_MANAGE)
     ordered = [r for r in await queries.lock_routes(tx) if not r.is_catch_all]
     row = await queries.route(tx, id)
     if row not in ordered:
         return row
     at = ordered.index(row)
-    to = at - 1 if up else at + 1
-    if not 0 <= to < len(ordered):
+    to = min(max(to_place, 1), len(ordered)) - 1 if to_place is not None else at - 1 if up else at + 1
+    if to == at or not 0 <= to < len(ordered):
         return row
-    ordered[at], ordered[to] = ordered[to], ordered[at]
+    ordered.insert(to, ordered.pop(at))
     for position, each in enumerate(ordered, start=1):
         each.position = position
     await emit(

@@ -35,6 +35,7 @@ from tocsin.alerts.sources.base import (
     Parsed,
     RejectedItem,
     Sample,
+    SetUp,
     Signal,
     WebhookAnswers,
     as_key,
@@ -91,6 +92,82 @@ _CANNOT_JUDGE = frozenset({"DatasourceNoData", "DatasourceError"})
 _PLACES = ("instance", "service", "job", "pod", "namespace", "grafana_folder")
 
 
+def _alertmanager(address: str) -> tuple[SetUp, ...]:
+    receiver = f"""\
+route:
+  receiver: tocsin
+  group_by: [alertname, cluster]
+  group_wait: 10s
+  repeat_interval: 4h
+
+receivers:
+  - name: tocsin
+    webhook_configs:
+      - url: {address}
+        send_resolved: true
+"""
+    rules = """\
+groups:
+  - name: example
+    rules:
+      - alert: InstanceDown
+        expr: up == 0
+        for: 2m
+        labels:
+          severity: critical
+          team: core
+        annotations:
+          summary: '{{ $labels.instance }} does not answer'
+"""
+    return (
+        SetUp(
+            "Alertmanager",
+            "Write this into alertmanager.yml, or add the receiver to your own, and reload it. Each alert of a group "
+            "is an alert of its own here.",
+            receiver,
+            "alertmanager.yml",
+        ),
+        SetUp(
+            "Prometheus",
+            "Prometheus sends through Alertmanager, so set that up first. The label severity says how bad it is "
+            "(critical, warning, info), other labels are for routes, the annotation summary is the title.",
+            rules,
+            "rules.yml",
+        ),
+    )
+
+
+def _grafana(address: str) -> tuple[SetUp, ...]:
+    contact_point = f"""\
+apiVersion: 1
+contactPoints:
+  - orgId: 1
+    name: Tocsin
+    receivers:
+      - uid: tocsin
+        type: webhook
+        disableResolveMessage: false
+        settings:
+          url: {address}
+          httpMethod: POST
+"""
+    return (
+        SetUp(
+            "Grafana, by hand",
+            "Alerting, Contact points, Add contact point: choose the integration Webhook and paste this as its URL. "
+            "Then let a notification policy lead to it. “Test” in Grafana sends a signal.",
+            address,
+            "URL",
+        ),
+        SetUp(
+            "Grafana, by a file",
+            "Put this into provisioning/alerting and restart Grafana, then let a notification policy lead to Tocsin.",
+            contact_point,
+            "provisioning/alerting/tocsin.yaml",
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Alertmanager(WebhookAnswers):
     """The adapter for both products; they differ in name only."""
@@ -108,6 +185,10 @@ class Alertmanager(WebhookAnswers):
             "fingerprint": problem.key,
         }
         return {"version": "4", "status": "firing", "receiver": "tocsin", "alerts": [alert]}
+
+    def set_ups(self, address: str, token: str) -> tuple[SetUp, ...]:
+        """Say what to write into the configuration of Alertmanager and Prometheus, or of Grafana."""
+        return _grafana(address) if self.kind == "grafana" else _alertmanager(address)
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
         """Read a group of alerts. An empty group is fine and holds no signals."""

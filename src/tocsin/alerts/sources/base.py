@@ -116,6 +116,19 @@ class Sample:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """How one tool is told to send to a source: `text` is copied into `file`, or run where `file` is empty.
+
+    `steps` are sentences for people, which say where that is and what else to know.
+    """
+
+    tool: str
+    steps: str
+    text: str
+    file: str = ""
+
+
 class Adapter(Protocol):
     """Reads one vendor's format and answers as that vendor's senders expect."""
 
@@ -147,6 +160,10 @@ class Adapter(Protocol):
 
     def sample(self, problem: Sample) -> JsonObject:
         """Write the body by which the tool would say that a problem begins, so that people can try a source."""
+        ...
+
+    def set_ups(self, address: str, token: str) -> tuple[SetUp, ...]:
+        """Say how tools that speak this format are told of a source, the usual one first: complete, to be copied."""
         ...
 
     def accepted(self, parsed: Parsed) -> tuple[int, bytes]:

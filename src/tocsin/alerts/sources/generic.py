@@ -49,6 +49,7 @@ from tocsin.alerts.sources.base import (
     Object,
     Parsed,
     Sample,
+    SetUp,
     Signal,
     WebhookAnswers,
     as_key,
@@ -102,6 +103,36 @@ class Generic(WebhookAnswers):
     def sample(self, problem: Sample) -> JsonObject:
         """Write one object."""
         return {"title": problem.title, "status": "firing", "key": problem.key, "severity": problem.severity}
+
+    def set_ups(self, address: str, token: str) -> tuple[SetUp, ...]:
+        """Say how a script, a job and any other tool send plain JSON."""
+        begins = (
+            '{"title": "Disk is full on db1", "severity": "critical", "key": "disk-db1", "labels": {"team": "core"}}'
+        )
+        ends = '{"key": "disk-db1", "status": "resolved"}'
+        post = "curl -sS -H 'Content-Type: application/json' -d"
+        failed = '{"title": "Backup failed", "severity": "critical", "key": "backup"}'
+        return (
+            SetUp(
+                "Script",
+                "The first command opens an alert, the second resolves it: what has the same key is the same alert.",
+                f"{post} '{begins}' \\\n  '{address}'\n{post} '{ends}' \\\n  '{address}'",
+            ),
+            SetUp(
+                "Cron",
+                "Tells when a job fails. Put your own command in the place of /usr/local/bin/backup.",
+                f"0 3 * * * /usr/local/bin/backup || {post} '{failed}' '{address}'",
+                "crontab",
+            ),
+            SetUp(
+                "Any tool with a webhook",
+                "Send JSON by POST to the address above. Only the title is required; one object or an array of them.",
+                '{\n  "title": "Disk is full on db1",\n  "description": "97 % of /var is used.",\n'
+                '  "severity": "critical",\n  "status": "firing",\n  "key": "disk-db1",\n'
+                '  "labels": {"team": "core"},\n  "links": [{"href": "https://wiki.example.org/disk"}]\n}',
+                "body",
+            ),
+        )
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
         """Read one object or an array of objects."""

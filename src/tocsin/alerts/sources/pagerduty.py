@@ -36,6 +36,7 @@ from tocsin.alerts.sources.base import (
     Object,
     Parsed,
     Sample,
+    SetUp,
     Signal,
     Urgency,
     as_key,
@@ -120,6 +121,46 @@ class PagerDuty:
             "dedup_key": problem.key,
             "payload": payload,
         }
+
+    def set_ups(self, address: str, token: str) -> tuple[SetUp, ...]:
+        """Say what to write where a tool asks for PagerDuty's address and key."""
+        receiver = f"""\
+route:
+  receiver: tocsin
+
+receivers:
+  - name: tocsin
+    pagerduty_configs:
+      - url: {address}
+        routing_key: {token}
+        severity: '{{{{ or .CommonLabels.severity "error" }}}}'
+        send_resolved: true
+"""
+        event = (
+            f'{{"routing_key": "{token}", "event_action": "trigger", "dedup_key": "disk-db1", '
+            '"payload": {"summary": "Disk is full on db1", "source": "db1", "severity": "critical"}}'
+        )
+        return (
+            SetUp(
+                "Any tool that speaks PagerDuty",
+                "Give it the address above as that of Events API v2, and this as its integration or routing key. "
+                "Tools that do not let you change the address cannot be led here.",
+                token,
+                "Integration key",
+            ),
+            SetUp(
+                "Alertmanager",
+                "Write this into alertmanager.yml. Each group is one alert here, as Alertmanager does for PagerDuty; "
+                "with a source of kind Prometheus Alertmanager each alert is one of its own.",
+                receiver,
+                "alertmanager.yml",
+            ),
+            SetUp(
+                "Script",
+                "Opens an alert; the same with “resolve” as its event_action ends it.",
+                f"curl -sS -H 'Content-Type: application/json' -d '{event}' \\\n  '{address}'",
+            ),
+        )
 
     def parse(self, body: bytes, headers: Mapping[str, str]) -> Parsed:
         """Read one event; the caller finds the source by `Parsed.routing_key`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from tocsin.kit.ids import new_id
 from tocsin.kit.text import clean, markdown, sha256_hex
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import assets, formatting, fragments, navigation, queries
+from tocsin.web.base.first_steps import next_step
 from tocsin.web.base.forms import safe_path
 from tocsin.web.base.paged import waiting_for
 from tocsin.web.base.screens import Bare, DialogScreen, Flash, Me, Paged, Screen, Shell
@@ -127,7 +128,7 @@ def _environment(root: str, shell: str) -> Environment:
         "remembered": _Memory().remembered,
         "fragment": fragments.fragment,
         "vocabulary": vocabulary,
-        "in_sheet": in_sheet,
+        "in_sheet": not shell,
     }
     made.globals.update(known)
     return made
@@ -144,9 +145,11 @@ class InVain:
 async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Shell:
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
     me = who.must_be_someone()
+    following = await next_step(tx, who, request.url.path)
     around = await queries.surroundings(tx, who.access, me)
     paged = await waiting_for(tx, me) if around.paged else ()
-    return _shell(request, context, who, around, tx.now.astimezone(zone(around.time_zone)), paged)
+    around_it = _shell(request, context, who, around, tx.now.astimezone(zone(around.time_zone)), paged)
+    return replace(around_it, next_step=following)
 
 
 def shell_without_store(request: Request[Any, Any, Any], context: Context, who: Actor) -> Shell:

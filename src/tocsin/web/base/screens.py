@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from tocsin.web.base.first_steps import NextStep
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.navigation import Menu
 
@@ -104,6 +105,8 @@ class Shell(Bare):
     paged: Sequence[Paged]
     # The request brings a page up to date that has the shell already.
     is_update: bool
+    # What is left until an alert reaches somebody, on the pages where that is done.
+    next_step: NextStep | None = None
 
     @property
     def around(self) -> str:

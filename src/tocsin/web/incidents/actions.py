@@ -169,6 +169,8 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     Action("status", _change_status),
     Action("roles", _assign_role, form="role-{role}", show=dialogs.show_role),
     Action("comments", _comment, form="composer", needs=P.INCIDENT_COMMENT, by_link=True),
+    Action("acknowledge", _acknowledge, needs=Right.SIGNED_IN, by_link=True),
+    Action("answer", _answer, needs=Right.SIGNED_IN, by_link=True),
     Action("join", _join),
     Action("leave", _leave),
     Action("page", _page, form="page-form", needs=P.INCIDENT_PAGE, show=dialogs.PAGE.show),

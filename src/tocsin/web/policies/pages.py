@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
@@ -20,12 +20,12 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, User
-from tocsin.kit.errors import FieldError, Invalid
+from tocsin.kit.errors import FieldError, Invalid, NotFound, Use
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
 from tocsin.oncall import service as oncall
-from tocsin.oncall.escalation import Plan, Weakness
+from tocsin.oncall.escalation import Plan, Step, Weakness
 from tocsin.oncall.model import POLICY_ID
 from tocsin.oncall.service import StepDraft
 from tocsin.web.base import forms, pages
@@ -106,9 +106,10 @@ class PolicyView:
 
 @dataclass(frozen=True, slots=True)
 class PreviewLine:
-    """What happens so many seconds after the alert, if nobody answers."""
+    """What happens so many seconds after the alert, and at what time if it began at 03:00, if nobody answers."""
 
     after: float
+    clock: str
     words: str
 
 
@@ -149,6 +150,8 @@ class PolicyScreen(ShellScreen):
     history: History | None
     may_edit: bool
     may_delete: bool
+    # Why it cannot be deleted as things are; empty when it can.
+    not_deleted: str
 
 
 @get("/policies", needs=P.ONCALL_VIEW)
@@ -190,6 +193,30 @@ def _listed_as(name: str, *, is_active: bool) -> str:
     return name if is_active else f"{name} (skipped)"
 
 
+# When nobody wants to be paged; which day it is does not matter.
+_AT_NIGHT = datetime(2000, 1, 1, 3, 0)  # noqa: DTZ001
+_SHOWN = 60
+
+
+def _planned(sketch: Sketch) -> Plan:
+    """Return what is on the screen as a plan, as far as it makes sense: what is not a number waits for nothing."""
+    steps = [
+        Step(
+            tuple(id for key in step.targets if (id := _person(key)) is not None),
+            timedelta(minutes=_number(step.wait)),
+        )
+        for step in sketch.steps
+    ]
+    return Plan(name=sketch.name, steps=tuple(steps), repeat=min(_number(sketch.repeat), 9))
+
+
+def _person(key: str) -> UUID | None:
+    try:
+        return USER_ID.read(key.removeprefix("user:"))
+    except NotFound:
+        return None
+
+
 def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
     """Say what happens when nobody ever answers: every step of every round, and the end."""
     lines: list[PreviewLine] = []
@@ -198,7 +225,8 @@ def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
         for step in plan.steps:
             again = f", repeat {round}" if round else ""
             people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
-            lines.append(PreviewLine(after.total_seconds(), f"{people}{again}"))
+            clock = f"{_AT_NIGHT + after:%H:%M}"
+            lines.append(PreviewLine(after.total_seconds(), clock, f"{people or 'Nobody yet'}{again}"))
             after += step.wait
     return lines
 
@@ -279,7 +307,7 @@ async def _editor(
             ],
         ),
         choices=sorted(choices, key=_by_name),
-        preview=preview(plan, names) if plan is not None and sketch is None else [],
+        preview=preview(_planned(shown), names)[:_SHOWN],
         routes=[RouteLink(use.id, use.name) for use in uses if use.kind == "alert_route"],
         is_fallback=any(use.kind == "fallback" for use in uses),
         paging_now=sum(use.as_what == "being paged now" for use in uses),
@@ -288,8 +316,19 @@ async def _editor(
         history=await history(tx, who, POLICY_ID, id, shell.now) if id else None,
         may_edit=who.may(P.ONCALL_MANAGE),
         may_delete=who.may(P.ONCALL_MANAGE) and policy is not None,
+        not_deleted=_why_it_stays(uses, others),
         refused=refused,
     )
+
+
+def _why_it_stays(uses: Sequence[Use], others: Sequence[object]) -> str:
+    climbing = sum(use.as_what == "being paged now" for use in uses)
+    if climbing:
+        one = climbing == 1
+        return f"{climbing} escalation{' climbs' if one else 's climb'} it now. It can be deleted when that is over."
+    if uses and not others:
+        return "A route or the last resort leads here, and there is no other policy that could take its place."
+    return ""
 
 
 def _number(typed: str) -> int:

@@ -1,8 +1,10 @@
-"""Routes: which alert goes to which policy."""
+"""Routes: which alert goes to which policy, in which order, and the editor of one, which works without JavaScript."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
@@ -10,26 +12,31 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import FromPath
 
-from tocsin.alerts import queries
+from tocsin.alerts import building, queries
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import ROUTE_ID, AlertRoute
-from tocsin.alerts.service import RouteChanges, RouteDraft
+from tocsin.alerts.building import Row
+from tocsin.alerts.model import ALERT_ID, ROUTE_ID, AlertRoute
+from tocsin.alerts.service import RouteChanges, RouteDraft, Trial
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
+from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
+from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
-from tocsin.web.base.screens import DialogScreen, ShellScreen
+from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.parts.targets import Choice
+
+_MOST_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """One route as the page shows and edits it."""
+    """One route in the list."""
 
     id: str
     name: str
@@ -38,46 +45,102 @@ class RouteView:
     is_enabled: bool
     policy_id: str
     policy_name: str | None
-    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesScreen(ShellScreen):
-    """The routes in the order in which they are tried, the catch-all last."""
+    """The routes in the order in which they are tried, the catch-all last, and the policies to choose from."""
 
     template: ClassVar = "routes/routes.html"
     routes: list[RouteView]
+    policies: list[Choice]
     has_catch_all: bool
     may_edit: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A route as it is being written. `by_rows`: what counts are the rows, else the expression."""
+
+    name: str = ""
+    policy_id: str = ""
+    is_enabled: bool = True
+    by_rows: bool = True
+    any_of_them: bool = False
+    rows: tuple[Row, ...] = ()
+    expression: str = ""
+
+    @property
+    def condition(self) -> str:
+        """Return the condition that it has as it stands."""
+        return building.write(self.rows, any_of_them=self.any_of_them) if self.by_rows else self.expression
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One row of the builder, with what can be asked of its field and values that alerts have had."""
+
+    field: str
+    operator: str
+    value: str
+    operators: list[Choice]
+    values: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class HitView:
+    """An alert for which the condition holds, and which route before takes it, if one does."""
+
+    id: str
+    ref: str
+    title: str
+    severity: int
+    at: datetime
+    taken_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialView:
+    """What the condition would have done. `problem` says why it cannot be read, and all else is empty then."""
+
+    problem: str
+    looked_at: int
+    matched: int
+    would_take: int
+    hits: list[HitView]
+    unknown_labels: Sequence[str]
+    is_cut: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RouteScreen(DialogScreen):
-    """Making a route, which has no id yet, or changing one, and the policies to choose from."""
+class RouteScreen(ShellScreen):
+    """One route, or a new one (`id` is empty), in the editor. It is the so-manieth (`place`) of `of`.
+
+    `can_be_rows`: the expression has a shape that the rows can show. `trial` is None while there is nothing to try.
+    """
 
     template: ClassVar = "routes/route_edit.html"
-    route: RouteView
+    id: str
+    version: int
+    is_catch_all: bool
+    place: int
+    of: int
+    sketch: Sketch
+    rows: list[RowView]
+    can_be_rows: bool
+    fields: list[Choice]
     policies: list[Choice]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteRouteScreen(DialogScreen):
-    """Deleting a route."""
-
-    template: ClassVar = "routes/route_delete.html"
-    route: RouteView
+    trial: TrialView | None
+    may_edit: bool
 
 
 @get("/routes", needs=P.ONCALL_VIEW)
 async def route_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the routes in the order in which they are tried."""
-    return await _show(request, context, who, "")
+    return await _show_list(request, context, who)
 
 
-async def _show(
-    request: AppRequest, context: Context, who: Actor, _: str, refused: Refused | None = None
-) -> pages.Page:
-    """Show all of them, whichever it is about."""
+async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
@@ -86,6 +149,7 @@ async def _show(
     screen = RoutesScreen(
         shell,
         routes=[_view(row, names.get(row.escalation_policy_id) if row.escalation_policy_id else None) for row in rows],
+        policies=[(POLICY_ID.write(id), name) for id, name in names.items()],
         has_catch_all=any(row.is_catch_all for row in rows),
         may_edit=who.may(P.ONCALL_MANAGE),
         refused=refused,
@@ -102,70 +166,183 @@ def _view(row: AlertRoute, policy_name: str | None) -> RouteView:
         is_enabled=row.is_enabled,
         policy_id=POLICY_ID.write(row.escalation_policy_id) if row.escalation_policy_id else "",
         policy_name=policy_name,
-        version=row.version,
     )
-
-
-_NEW = RouteView("", "", "", False, True, "", None, 0)
 
 
 @get("/routes/new", needs=P.ONCALL_MANAGE)
 async def new_route(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the form of a new route, with `?catch_all=1` of the one that takes what no other took."""
-    return await _show_new(request, context, who, request.query_params.get("catch_all") == "1")
+    """Show the editor with one empty row."""
+    return await _edit(request, context, who, "", None)
 
 
-async def _show_new(
-    request: AppRequest, context: Context, who: Actor, is_catch_all: bool, refused: Refused | None = None
-) -> pages.Page:
-    who.must(P.ONCALL_MANAGE)
-    async with context.db.begin() as tx:
-        shell = await pages.shell(tx, request, context, who)
-        policies = await _policies(tx)
-    route = replace(_NEW, is_catch_all=is_catch_all, name="Everything else" if is_catch_all else "")
-    route = replace(route, policy_id=policies[0][0] if policies else "")
-    return pages.render(RouteScreen(shell, route=route, policies=policies, back="/routes", refused=refused))
+@get("/routes/{id:str}", needs=P.ONCALL_VIEW)
+async def route_page(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Show the editor, or the route for those who may not change it."""
+    return await _edit(request, context, who, id, None)
 
 
-@get("/routes/{id:str}/edit", needs=P.ONCALL_MANAGE)
-async def edit_route(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Show the form that changes a route."""
-    return await _show_edit(request, context, who, id)
-
-
-async def _show_edit(
+async def _show(
     request: AppRequest, context: Context, who: Actor, id: str, refused: Refused | None = None
 ) -> pages.Page:
-    who.must(P.ONCALL_MANAGE)
+    return await _edit(request, context, who, id, None, refused)
+
+
+async def _edit(
+    request: AppRequest,
+    context: Context,
+    who: Actor,
+    id: str,
+    sketch: Sketch | None,
+    refused: Refused | None = None,
+) -> pages.Page:
+    who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
-        row = await queries.route(tx, ROUTE_ID.read(id))
-        policies = await _policies(tx)
-    return pages.render(RouteScreen(shell, route=_view(row, None), policies=policies, back="/routes", refused=refused))
+        screen = await _editor(tx, shell, who, ROUTE_ID.read(id) if id else None, sketch, refused)
+    return pages.render(screen)
 
 
-@get("/routes/{id:str}/delete", needs=P.ONCALL_MANAGE)
-async def ask_to_delete(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
-    """Ask whether a route is to be deleted."""
-    who.must(P.ONCALL_MANAGE)
-    async with context.db.begin() as tx:
-        shell = await pages.shell(tx, request, context, who)
-        row = await queries.route(tx, ROUTE_ID.read(id))
-    return pages.render(DeleteRouteScreen(shell, route=_view(row, None), back="/routes"))
+async def _editor(
+    tx: Tx, shell: Shell, who: Actor, id: UUID | None, sketch: Sketch | None, refused: Refused | None
+) -> RouteScreen:
+    route = await queries.route(tx, id) if id is not None else None
+    ordered = [row.id for row in await queries.routes(tx) if not row.is_catch_all]
+    policies = [(POLICY_ID.write(p.id), p.name) for p in await oncall.policies(tx, limit=forms.MOST_CHOICES)]
+    first = policies[0][0] if policies else ""
+    shown = sketch or (_sketch_of(route) if route is not None else Sketch(policy_id=first, rows=(_empty(),)))
+    may_edit = who.may(P.ONCALL_MANAGE)
+    labels: Mapping[str, Sequence[str]] = await alerts.known_labels(tx, who) if may_edit else {}
+    is_catch_all = route is not None and route.is_catch_all
+    return RouteScreen(
+        shell,
+        id=ROUTE_ID.write(route.id) if route is not None else "",
+        version=route.version if route is not None else 0,
+        is_catch_all=is_catch_all,
+        place=ordered.index(route.id) + 1 if route is not None and route.id in ordered else len(ordered) + 1,
+        of=len(ordered),
+        sketch=shown,
+        rows=[_row(row, labels.get(row.field.removeprefix("labels."), ())) for row in shown.rows],
+        can_be_rows=building.read(shown.condition) is not None,
+        fields=_fields(labels, shown.rows),
+        policies=policies,
+        trial=None if is_catch_all or not may_edit else await _trial(tx, who, shown.condition, id),
+        may_edit=may_edit,
+        refused=refused,
+    )
 
 
-async def _policies(tx: Tx) -> list[Choice]:
-    return [(POLICY_ID.write(each.id), each.name) for each in await oncall.policies(tx, limit=forms.MOST_CHOICES)]
+def _empty() -> Row:
+    return Row("severity", "<=", "")
+
+
+def _sketch_of(route: AlertRoute) -> Sketch:
+    read = building.read(route.condition)
+    rows, any_of_them = read if read is not None else ([], False)
+    return Sketch(
+        name=route.name,
+        policy_id=POLICY_ID.write(route.escalation_policy_id) if route.escalation_policy_id else "",
+        is_enabled=route.is_enabled,
+        by_rows=read is not None,
+        any_of_them=any_of_them,
+        rows=tuple(rows),
+        expression=route.condition,
+    )
+
+
+def _row(row: Row, values: Sequence[str]) -> RowView:
+    operators = [(each, building.OPERATORS[each]) for each in building.operators_of(row.field)]
+    return RowView(row.field, row.operator, row.value, operators, values if row.field.startswith("labels.") else ())
+
+
+def _fields(labels: Iterable[str], rows: Sequence[Row]) -> list[Choice]:
+    names = dict.fromkeys(
+        [f"labels.{name}" for name in labels] + [r.field for r in rows if r.field.startswith("labels.")]
+    )
+    return [*building.FIELDS.items(), *((name, f"Label {name.removeprefix('labels.')}") for name in names)]
+
+
+async def _trial(tx: Tx, who: Actor, condition: str, id: UUID | None) -> TrialView | None:
+    if not condition.strip():
+        return None
+    try:
+        trial = await alerts.try_condition(tx, who, condition, route_id=id)
+    except Invalid as problem:
+        return TrialView(problem.message, 0, 0, 0, [], (), is_cut=False)
+    return _told(trial)
+
+
+def _told(trial: Trial) -> TrialView:
+    hits = [
+        HitView(
+            ALERT_ID.write(hit.alert.id),
+            called_alert(hit.alert.number),
+            hit.alert.title,
+            hit.alert.severity,
+            hit.alert.created_at,
+            hit.taken_by,
+        )
+        for hit in trial.hits
+    ]
+    return TrialView(
+        "", trial.looked_at, trial.matched, trial.would_take, hits, trial.unknown_labels, is_cut=trial.is_cut
+    )
 
 
 # What a use case calls a field, and what the form does.
 _FIELDS = {"escalation_policy_id": "policy_id"}
 
 
-def _draft(form: Form) -> RouteDraft:
-    return RouteDraft(
+def read_sketch(form: Form) -> Sketch:
+    """Read what is on the screen, whatever it is."""
+    count = form.text("row-count")
+    number = min(int(count), _MOST_ROWS) if count.isascii() and count.isdecimal() and len(count) < 4 else 0
+    rows = [
+        Row(form.text(f"row-{n}-field"), form.text(f"row-{n}-operator"), form.text(f"row-{n}-value"))
+        for n in range(number)
+    ]
+    return Sketch(
         name=form.text("name"),
-        condition=form.text("condition"),
+        policy_id=form.text("policy_id"),
+        is_enabled=form.text("is_enabled") == "1",
+        by_rows=form.text("by") == "rows",
+        any_of_them=form.text("any") == "1",
+        rows=tuple(_fitting(row) for row in rows),
+        expression=form.text("condition"),
+    )
+
+
+def _fitting(row: Row) -> Row:
+    """Return a row that asks what can be asked of its field; somebody has chosen another field."""
+    known = row.field in building.FIELDS or row.field.startswith("labels.")
+    field = row.field if known else "severity"
+    operators = building.operators_of(field)
+    return Row(field, row.operator if row.operator in operators else operators[0], row.value)
+
+
+def press(sketch: Sketch, do: str, form: Form) -> Sketch:
+    """Apply a button of the editor; one that does not fit what is on the screen changes nothing."""
+    match do.partition("-")[0], do.rpartition("-")[2]:
+        case "add", _ if len(sketch.rows) < _MOST_ROWS:
+            name = form.text("new-label").strip()
+            row = Row(f"labels.{name}", "==", "") if name else _empty()
+            return replace(sketch, rows=(*sketch.rows, row))
+        case "remove", n if n.isascii() and n.isdecimal() and int(n) < len(sketch.rows):
+            return replace(sketch, rows=(*sketch.rows[: int(n)], *sketch.rows[int(n) + 1 :]))
+        case "as", "text":
+            return replace(sketch, by_rows=False, expression=sketch.condition)
+        case "as", "rows":
+            read = building.read(sketch.condition)
+            if read is None:
+                return sketch
+            return replace(sketch, by_rows=True, rows=tuple(read[0]) or (_empty(),), any_of_them=read[1])
+        case _:
+            return sketch
+
+
+def _draft(sketch: Sketch, form: Form) -> RouteDraft:
+    return RouteDraft(
+        name=sketch.name,
+        condition=sketch.condition,
         escalation_policy_id=form.optional_id("policy_id", POLICY_ID),
         is_catch_all=form.text("is_catch_all") == "1",
     )
@@ -173,37 +350,60 @@ def _draft(form: Form) -> RouteDraft:
 
 @post("/routes", needs=P.ONCALL_MANAGE)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Add a route above the catch-all. Form fields: name, condition, policy_id, is_catch_all."""
+    """Add a route above the catch-all, or apply a button of the editor and show it again.
+
+    Form fields: name, policy_id, is_catch_all; by ("rows" or ""), any, row-count, row-n-field, -operator, -value,
+    condition; do (nothing or "save" saves).
+    """
     form = await forms.read(request)
-    is_catch_all = form.text("is_catch_all") == "1"
-    form_id = "new-catch-all" if is_catch_all else "new-route"
-    refused = await forms.attempt(context, form, form_id, partial(_create, who, form))
-    if refused is not None:
-        return await _show_new(request, context, who, is_catch_all, refused)
-    return pages.go("/routes", "Route created.")
+    sketch = read_sketch(form)
+    if form.text("do") not in ("", "save"):
+        return await _edit(request, context, who, "", press(sketch, form.text("do"), form))
+    form_id = "new-catch-all" if form.text("is_catch_all") == "1" else "new-route"
+    refused = await forms.attempt(context, form, form_id, partial(_create, who, sketch, form))
+    if refused is None:
+        return pages.go("/routes", "Route created.")
+    if form_id == "new-catch-all":
+        return await _show_list(request, context, who, refused)
+    return await _edit(request, context, who, "", sketch, refused)
 
 
-async def _create(who: Actor, form: Form, tx: Tx) -> None:
+async def _create(who: Actor, sketch: Sketch, form: Form, tx: Tx) -> None:
     if await forms.once(tx, who, form, "route"):
         with forms.naming(_FIELDS):
-            await alerts.create_route(tx, who, _draft(form))
+            await alerts.create_route(tx, who, _draft(sketch, form))
 
 
-async def _update(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
-    """Change a route. Form fields: name, condition, policy_id, is_enabled, version."""
+@post("/routes/{id:str}", needs=P.ONCALL_MANAGE)
+async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Save a route, or apply a button of the editor and show it again. Form fields as above, is_enabled, version."""
+    form = await forms.read(request)
+    sketch = read_sketch(form)
+    if form.text("do") not in ("", "save"):
+        return await _edit(request, context, who, id, press(sketch, form.text("do"), form))
+    refused = await forms.attempt(context, form, f"edit-{id}", partial(_update, who, id, sketch, form))
+    if refused is not None:
+        return await _edit(request, context, who, id, sketch, refused)
+    return pages.go("/routes", "Route saved.")
+
+
+async def _update(who: Actor, id: str, sketch: Sketch, form: Form, tx: Tx) -> None:
     changes = RouteChanges(
-        name=form.text("name"),
-        condition=form.text("condition"),
+        name=sketch.name,
+        condition=sketch.condition,
         escalation_policy_id=form.optional_id("policy_id", POLICY_ID),
-        is_enabled=form.text("is_enabled") == "1",
+        is_enabled=sketch.is_enabled,
     )
     with forms.naming(_FIELDS):
-        await alerts.update_route(tx, who, id, changes, if_version=form.version())
+        await alerts.update_route(tx, who, ROUTE_ID.read(id), changes, if_version=form.version())
 
 
 async def _move(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
-    """Try a route earlier or later. Form field `to`: up or down."""
-    await alerts.move_route(tx, who, id, up=form.text("to") == "up")
+    """Try a route earlier or later. Form fields: to (up or down), or place, counted from 1."""
+    if form.text("to") in ("up", "down"):
+        await alerts.move_route(tx, who, id, up=form.text("to") == "up")
+    else:
+        await alerts.move_route(tx, who, id, to_place=form.whole("place", least=1, most=10_000))
 
 
 async def _delete(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
@@ -214,12 +414,11 @@ async def _delete(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
 HANDLERS = [
     route_list,
     new_route,
+    route_page,
     create,
-    edit_route,
-    ask_to_delete,
+    update,
     *Actions("/routes/{id:str}", _show, needs=P.ONCALL_MANAGE, ids=ROUTE_ID, leads_to="/routes").handlers(
-        Action("", _update, "Route saved.", form="edit-{id}", show=_show_edit),
-        Action("move", _move, form="{to}-{id}"),
-        Action("delete", _delete, "Route deleted.", form="delete-{id}"),
+        Action("move", _move, "Route moved.", form="move-{id}"),
+        Action("delete", _delete, "Route deleted.", form="delete-dialog-form"),
     ),
 ]

@@ -10,14 +10,15 @@ from typing import ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import get
+from litestar import get, post
 from litestar.params import FromPath
 
 from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
+from tocsin.alerts.intake import Source
 from tocsin.alerts.model import ALERT_ID, SIGNAL_ID, SOURCE_ID, AlertSource, RawSignal, SignalOutcome, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
-from tocsin.alerts.sources.base import Sample
+from tocsin.alerts.sources.base import Sample, SetUp
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import write_place
@@ -122,11 +123,13 @@ class SourcesScreen(ShellScreen):
 class SourceScreen(ShellScreen):
     """One source. `open` are the worst of its open alerts, `open_words` says how many those are in all.
 
-    `curl` is a ready command that triggers a test alert; one press ends `most_ended` alerts at most.
+    `set_ups` say how tools are told of it. `curl` is a ready command that triggers a test alert; one press ends
+    `most_ended` alerts at most.
     """
 
     template: ClassVar = "sources/source.html"
     source: SourceView
+    set_ups: list[SetUp]
     curl: str
     signals: list[SignalRow]
     older: str | None
@@ -210,6 +213,7 @@ async def _show(
     screen = SourceScreen(
         shell,
         source=_view(context, row, busy, secret),
+        set_ups=list(ADAPTERS[row.kind].set_ups(_address(context, row, secret), secret)),
         curl=_curl(context, row, secret, shell.now),
         signals=signals,
         older=pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
@@ -219,6 +223,7 @@ async def _show(
         history=changes,
         may_edit=who.may(P.SOURCE_MANAGE, on=row),
         may_end=who.may(P.ALERT_EDIT, on=row),
+        live=(id,),
         refused=refused,
     )
     return pages.render(screen)
@@ -273,6 +278,24 @@ def _signal(signal: RawSignal, touched: Sequence[source_queries.Touched]) -> Sig
         more=touched[0].of - len(rows) if touched else 0,
         body=body_text(signal),
     )
+
+
+@post("/sources/{id:str}/test", needs=P.SOURCE_MANAGE)
+async def send_test(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Send a test signal the way the tool would. No fields."""
+    form = await forms.read(request)
+    refused = await forms.attempted(form, "test", _send_test(context, who, SOURCE_ID.read(id)))
+    if refused is not None:
+        return await _show(request, context, who, id, refused)
+    return pages.go(SOURCE_ID.page(SOURCE_ID.read(id)), "Test signal sent. It opened an alert.")
+
+
+async def _send_test(context: Context, who: Actor, id: UUID) -> None:
+    async with context.db.begin() as tx:
+        source, body = await alerts.sample_signal(tx, who, id)
+    parsed = ADAPTERS[source.kind].parse(body, {"content-type": "application/json"})
+    # No transaction is open here: intake commits in its own, together with what else comes in.
+    await context.intake.submit(Source(source.id, source.name, source.kind, True), body, "application/json", parsed)
 
 
 async def _rename(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
@@ -330,6 +353,7 @@ HANDLERS = [
     source_list,
     *Actions("/sources", _show_list, needs=P.SOURCE_MANAGE).handlers(Action("", _create, form="new-source", once=True)),
     source_page,
+    send_test,
     *Actions("/sources/{id:str}", _show, needs=P.SOURCE_MANAGE, ids=SOURCE_ID).handlers(
         Action("", _rename, "Source renamed.", form="rename"),
         Action("rotate", _rotate, "The address is new.", form="rotate-dialog-form"),

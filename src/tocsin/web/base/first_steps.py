@@ -9,9 +9,11 @@ from tocsin.alerts.model import SOURCE_ID
 from tocsin.db.engine import Tx
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
-from tocsin.web.incidents import queries
+from tocsin.web.base import first_queries
 
 # Whoever may not do all of the steps is not shown any.
+# The first words of the pages on which steps are done.
+_AREAS = frozenset({"people", "policies", "routes", "organisation", "sources", "alerts"})
 _NEEDED = (P.USER_MANAGE, P.ONCALL_MANAGE, P.SOURCE_MANAGE)
 
 
@@ -26,6 +28,29 @@ class FirstStep:
     is_next: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What comes next, where the steps are done: so many are `done` `of` all. `is_here`: on this page."""
+
+    done: int
+    of: int
+    title: str
+    href: str
+    is_here: bool
+
+
+async def next_step(tx: Tx, who: Actor, path: str) -> NextStep | None:
+    """Return what comes next if this is a page of one of the steps; None when nothing is left, and elsewhere."""
+    if path.partition("#")[0].split("/")[1] not in _AREAS:
+        return None
+    steps = await first_steps(tx, who)
+    following = next((step for step in steps if step.is_next), None)
+    if following is None:
+        return None
+    is_here = path == following.href or (following.href != "/" and path.startswith(f"{following.href}/"))
+    return NextStep(sum(step.is_done for step in steps), len(steps), following.title, following.href, is_here)
+
+
 async def first_steps(tx: Tx, who: Actor) -> Sequence[FirstStep]:
     """Return all steps in their order; none when everything is done or the reader may not configure.
 
@@ -33,7 +58,7 @@ async def first_steps(tx: Tx, who: Actor) -> Sequence[FirstStep]:
     """
     if not all(who.may(permission) for permission in _NEEDED):
         return ()
-    found = await queries.set_up_so_far(tx)
+    found = await first_queries.set_up_so_far(tx)
     me = USER_ID.page(who.must_be_someone())
     policies = "/policies" if found.has_policy else "/policies/new"
     source = SOURCE_ID.page(found.source_id) if found.source_id is not None else "/sources"
@@ -43,7 +68,7 @@ async def first_steps(tx: Tx, who: Actor) -> Sequence[FirstStep]:
         ("Create a route to it", "A catch-all takes every alert.", "/routes", found.has_route),
         ("Choose a last resort", "Whom to page when nobody else answers.", "/organisation", found.has_fallback),
         ("Add an alert source", "One for each tool that sends signals.", "/sources", found.source_id is not None),
-        ("Send the first signal", "The page of a source has a command to try.", source, found.has_signal),
+        ("Send the first signal", "The page of a source has a button and a command for it.", source, found.has_signal),
     )
     left = [title for title, _, _, is_done in todo if not is_done]
     return [FirstStep(*step, is_next=step[0] == left[0]) for step in todo] if left else ()
