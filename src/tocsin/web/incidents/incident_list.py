@@ -26,9 +26,9 @@ from tocsin.kit.errors import Invalid
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import lists, pages
+from tocsin.web.base.first_steps import FirstStep, first_steps
 from tocsin.web.base.lists import Asked, Choice, Column, Group, Kind, Listing, ListOf, View
 from tocsin.web.base.screens import Shell, ShellScreen
-from tocsin.web.base.first_steps import FirstStep, first_steps
 
 _OVER = (Status.RESOLVED, Status.CLOSED, Status.CANCELLED)
 _WAITS_FOR_A_FIX = Status.MITIGATED
