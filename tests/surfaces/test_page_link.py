@@ -119,7 +119,7 @@ async def test_one_declares_and_comments_and_the_record_says_that_it_was_by_page
         page = await web.do(form, "declare-form", {"title": "Checkout"})
         assert page.path == "/incidents/INC-1" and "by page link until" in page.html
         page = await web.do(page, "composer", {"body": "I look at the **gateway**."})
-        assert "<strong>gateway</strong>" in page.html
+        assert "<strong>gateway</strong>" in page.html and '<span class="xs muted">by page link</span>' in page.html
         # Who writes without having signed in cannot write it anew.
         assert "/comments/com_" not in page.html
 

@@ -58,6 +58,8 @@ class Entry:
     detail: str
     body_html: Markup | None
     comment: CommentView | None
+    # By what somebody wrote who was not signed in, in words.
+    via: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class _Writer:
             detail="" if is_written else line.detail,
             body_html=pages.prose_or_none(body) if is_written else None,
             comment=_view(self.who, self.incident, written.comment) if written is not None else None,
+            via=words.by_what(noted.data).strip(" ()"),
         )
 
 

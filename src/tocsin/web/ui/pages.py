@@ -71,6 +71,7 @@ class Entry:
     body_html: Markup | None = None
     at: datetime = _NOW - timedelta(minutes=20)
     comment: Comment | None = None
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
