@@ -9,6 +9,8 @@ from tocsin.db.revising import fill
 revision = "0014"
 down_revision = "0013"
 
+SAFE_BECAUSE = "It fills a new column a portion at a time, each in a transaction of its own."
+
 # The first move to a status that says so, in the present round: what the version before did stands in its record.
 _FIRST_MOVE = """
 identified_at = (
