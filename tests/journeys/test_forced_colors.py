@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.journeys.browser import WIDTHS, button, somebody
+from tests.journeys.browser import WIDTHS, somebody
 from tests.journeys.demo import Demo
 
 pytestmark = pytest.mark.journey
@@ -85,7 +85,7 @@ async def test_every_control_has_an_edge(chromium: Browser, demo: Demo, width: i
             await page.goto(path)
             found.extend(f"{name}: {each}" for each in await page.evaluate(EDGELESS))
         await page.goto(demo.pages["incident"])
-        await button(page, "Resolve").first.click()
+        await page.locator("a[data-sheet][href$=resolve]:visible").first.click()
         await expect(page.locator("dialog[open]")).to_be_visible()
         found.extend(f"dialog: {each}" for each in await page.evaluate(EDGELESS))
         edge = await page.locator("dialog[open]").evaluate("(e) => getComputedStyle(e).borderTopWidth")
