@@ -57,7 +57,8 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Pag
         "retry_url": _retry_url(request, problem.status),
     }
     context, who = context_of(request.scope), raw.get("user")
-    if isinstance(who, Actor) and who.user_id is not None and not is_bug:
+    # Not for a program, which has no business with pages, and sees none of a person's.
+    if isinstance(who, Actor) and who.session_id is not None and not is_bug:
         screen: Screen = ErrorInShell(pages.shell_without_store(request, context, who), **said)
     else:
         screen = ErrorScreen(pages.bare(request, context, None), **said)
