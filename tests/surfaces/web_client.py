@@ -151,7 +151,8 @@ class Browser:
         """Return where the form stands: the page, or one that a link of it leads to, as it opens its dialogs."""
         if form in page.read.forms:
             return page
-        for place in dict.fromkeys(page.read.dialogs):
+        # What the page itself leads to comes after what stands around it.
+        for place in dict.fromkeys(reversed(page.read.dialogs)):
             found = await self.get(place)
             if form in found.read.forms:
                 return found
