@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.surfaces.conftest import Api
-from tests.surfaces.open_streams import stream
+from tests.surfaces.open_streams import data_of, newest, stream
 from tests.surfaces.web_client import browser
 from tests.world import minutes
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID
@@ -49,6 +49,20 @@ async def test_an_alert_does_not_name_the_hidden_incident_that_it_is_in(
             assert page.status == 200
             assert hidden["number"] not in page.html and "Break-in" not in page.html, path
         assert (await at.get(f"/incidents/new?alert={alert}")).status in (200, 303)
+
+
+async def test_a_live_page_is_not_told_of_the_hidden_incident_that_an_alert_is_in(
+    api: Api, admin: httpx.AsyncClient, bob: User
+) -> None:
+    """C8: that the alert has changed is no secret; in what, and that it is in any, is."""
+    alert = ALERT_ID.write((await api.world.alert()).id)
+    await _hidden(admin, alert_id=alert)
+    async with stream(api.world, bob, "/live", **{"last-event-id": await newest(api.world)}) as opened:
+        assert (await admin.post(f"/alerts/{alert}/actions/resolve")).status_code == 200
+        told = data_of(await opened.told())["topics"]
+        while alert not in told:
+            told = data_of(await opened.told())["topics"]
+        assert not [topic for topic in told if topic.startswith(("inc_", "incidents"))], told
 
 
 async def test_a_duplicate_of_a_hidden_incident_is_shown_without_it(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tocsin.web.base.first_steps import NextStep
 from tocsin.web.base.forms import Refused
@@ -78,9 +78,9 @@ class Paged:
     is_reminder: bool
 
 
-def counts_json(badges: Mapping[str, int], paged: Sequence[str]) -> str:
-    """Write the counts of the navigation and which pages wait for the reader."""
-    return json.dumps({**badges, "paged": list(paged)}, separators=(",", ":"))
+def counts_around(badges: Mapping[str, int], paged: Sequence[str]) -> dict[str, Any]:
+    """Return what `js/counts.js` shows: the counts of the navigation, and which pages wait for the reader."""
+    return {**badges, "paged": list(paged)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class Shell(Bare):
     @property
     def around(self) -> str:
         """Return what the browser shows of the counts, as JSON: see `js/counts.js`."""
-        return counts_json(self.badges, [page.id for page in self.paged])
+        return json.dumps(counts_around(self.badges, [page.id for page in self.paged]))
 
 
 @dataclass(frozen=True, slots=True)

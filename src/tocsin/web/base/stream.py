@@ -30,11 +30,11 @@ from tocsin.identity.model import Actor
 from tocsin.incidents.model import INCIDENT_ID
 from tocsin.incidents.sight import sight
 from tocsin.web.base import queries
-from tocsin.web.base.screens import counts_json
+from tocsin.web.base.screens import counts_around
 
 _GAP = 0.5
 
-Counts = Callable[[], Awaitable[str]]
+Counts = Callable[[], Awaitable[dict[str, Any]]]
 
 
 @get("/live", needs=Right.SIGNED_IN)
@@ -45,17 +45,19 @@ async def live(request: AppRequest, context: Ctx, who: Who) -> EventStream:
         theirs = await sight(tx, who.access)
     after = request.headers.get("last-event-id") or request.query_params.get("after")
 
-    async def counts() -> str:
-        async with context.db.look() as tx:
-            around = await queries.surroundings(tx, who.access, me)
-        return counts_json(around.badges, around.paged)
+    async def counts() -> dict[str, Any]:
+        # Without the store there is nothing to count, and the pages themselves say what is wrong.
+        with contextlib.suppress(*STORE_ERRORS):
+            async with context.db.look() as tx:
+                around = await queries.surroundings(tx, who.access, me)
+            return counts_around(around.badges, around.paged)
+        return {}
+
+    def topics(seen: Seen) -> set[str]:
+        return _topics(who, theirs.told(seen))
 
     return EventStream(
-        context,
-        who,
-        lambda reader: _messages(
-            happening(context, reader, theirs.sees, after), lambda seen: _topics(who, seen), counts
-        ),
+        context, who, lambda reader: _messages(happening(context, reader, theirs.sees, after), topics, counts)
     )
 
 
@@ -101,7 +103,7 @@ async def _messages(
 ) -> AsyncGenerator[str]:
     # The first bytes tell the browser, and every proxy in between, that the line is open.
     yield ": open\n\n"
-    yield f"data: {json.dumps({'topics': []} | await _counted(counts), separators=(',', ':'))}\n\n"
+    yield f"data: {_json({'topics': []} | await counts())}\n\n"
     news = _News(topics)
     reading = asyncio.create_task(news.read(events), name="stream")
     reading.add_done_callback(lambda _: news.woken.set())
@@ -113,8 +115,8 @@ async def _messages(
             if not news.topics:
                 yield ": still here\n\n"
                 continue
-            cursor, told = news.cursor, {"topics": sorted(news.take())} | await _counted(counts)
-            yield f"id: {cursor}\ndata: {json.dumps(told, separators=(',', ':'))}\n\n"
+            cursor, told = news.cursor, {"topics": sorted(news.take())} | await counts()
+            yield f"id: {cursor}\ndata: {_json(told)}\n\n"
             await asyncio.sleep(_GAP)
     finally:
         reading.cancel()
@@ -122,11 +124,8 @@ async def _messages(
             await reading
 
 
-async def _counted(counts: Counts) -> dict[str, Any]:
-    # Without the store there is nothing to count, and the pages themselves say what is wrong.
-    with contextlib.suppress(*STORE_ERRORS):
-        return json.loads(await counts())
-    return {}
+def _json(told: dict[str, Any]) -> str:
+    return json.dumps(told, separators=(",", ":"))
 
 
 HANDLERS = [live]
