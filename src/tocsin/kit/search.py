@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from itertools import groupby
 
 # A search that no index can answer reads so many rows and no more, however large the table has grown.
@@ -34,3 +35,9 @@ def words_in(wanted: str) -> list[str]:
     """Return what is looked for, each for itself: words, and what stands in quotation marks."""
     found = [(phrase or word).strip() for phrase, word in _WORD.findall(wanted)]
     return list(dict.fromkeys(word for word in found if word))[:_MOST_WORDS]
+
+
+def has_words(words: Collection[str], *texts: str) -> bool:
+    """Say whether each of the words stands in the texts; for lists that are in memory."""
+    within = " ".join(texts).casefold()
+    return all(word.casefold() in within for word in words)

@@ -18,16 +18,28 @@ from tocsin.web.base.forms import safe_path
 from tocsin.web.base.screens import Screen, ShellScreen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorScreen(Screen):
+@dataclass(frozen=True, slots=True)
+class Wrong:
     """What is wrong. `message` is empty for a bug, `retry_url` for what may not be sent again."""
 
-    template: ClassVar = "error.html"
     status: int
     message: str
     hint: str
     reference: str
     retry_url: str
+
+    @property
+    def title(self) -> str:
+        """Return it in two words."""
+        return {404: "Not found", 403: "Not allowed"}.get(self.status, "That did not work")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorScreen(Screen):
+    """What is wrong, for somebody who is not signed in, or when nothing else can be relied on."""
+
+    template: ClassVar = "error.html"
+    wrong: Wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +47,7 @@ class ErrorInShell(ShellScreen):
     """What is wrong, where somebody is signed in and the rest of the site works: they find their way on from here."""
 
     template: ClassVar = "error_in_shell.html"
-    status: int
-    message: str
-    hint: str
-    reference: str
-    retry_url: str
+    wrong: Wrong
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Page:
@@ -49,19 +57,19 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Pag
     problem = as_problem(error)
     raw: Any = request.scope
     is_bug = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    said: dict[str, Any] = {
-        "status": problem.status,
-        "message": "" if is_bug else problem.message,
-        "hint": problem.hint or "",
-        "reference": trace_id(raw),
-        "retry_url": _retry_url(request, problem.status),
-    }
+    wrong = Wrong(
+        status=problem.status,
+        message="" if is_bug else problem.message,
+        hint=problem.hint or "",
+        reference=trace_id(raw),
+        retry_url=_retry_url(request, problem.status),
+    )
     context, who = context_of(request.scope), raw.get("user")
     # Not for a program, which has no business with pages, and sees none of a person's.
     if isinstance(who, Actor) and who.session_id is not None and not is_bug:
-        screen: Screen = ErrorInShell(pages.shell_without_store(request, context, who), **said)
+        screen: Screen = ErrorInShell(pages.shell_without_store(request, context, who), wrong=wrong)
     else:
-        screen = ErrorScreen(pages.bare(request, context, None), **said)
+        screen = ErrorScreen(pages.bare(request, context, None), wrong=wrong)
     return pages.render(screen, status=problem.status, headers=headers_of(problem))
 
 

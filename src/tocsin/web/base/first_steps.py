@@ -11,9 +11,9 @@ from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.web.base import first_queries
 
-# Whoever may not do all of the steps is not shown any.
 # The first words of the pages on which steps are done.
 _AREAS = frozenset({"people", "policies", "routes", "organisation", "sources", "alerts"})
+# Whoever may not do all of the steps is not shown any.
 _NEEDED = (P.USER_MANAGE, P.ONCALL_MANAGE, P.SOURCE_MANAGE)
 
 

@@ -19,6 +19,7 @@ from tocsin.identity.model import TEAM_ID, USER_ID, Actor, User
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.errors import NotFound
+from tocsin.kit.search import has_words
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.escalation import can_reach
 from tocsin.oncall.model import POLICY_ID, EscalationPolicy
@@ -112,8 +113,7 @@ async def _policies(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> lis
 
 async def _teams(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> list[Option]:
     found = await identity.teams(tx, who.access, limit=MOST_CHOICES, with_archived=False)
-    wanted = [word.casefold() for word in words]
-    named = [team for team in found if all(word in team.name.casefold() for word in wanted)]
+    named = [team for team in found if has_words(words, team.name)]
     return [Option(TEAM_ID.write(each.id), each.name) for each in named[:limit]]
 
 

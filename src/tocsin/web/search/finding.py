@@ -14,6 +14,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID
+from tocsin.kit.search import has_words, words_in
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base.forms import MOST_CHOICES
@@ -60,7 +61,7 @@ def places(menu: Menu, q: str) -> list[Hits]:
     hits = [
         Hit(entry.path, entry.text, words=entry.words, icon=entry.icon, keys=entry.keys)
         for entry in menu.places
-        if _has(q, entry.text, entry.tab, entry.words)
+        if has_words(words_in(q), entry.text, entry.tab, entry.words)
     ]
     return [Hits("Places", hits)] if hits else []
 
@@ -88,40 +89,32 @@ async def _alerts(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
 async def _people(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.may(P.USER_VIEW):
         return ()
-    found = await identity.users(tx, limit=MOST_CHOICES)
-    return [
-        Hit(USER_ID.page(each.id), each.name, words=each.email, icon="user")
-        for each in found
-        if _has(q, each.name, each.email)
-    ][:_MOST]
+    found = await identity.users(tx, limit=_MOST, words=words_in(q))
+    return [Hit(USER_ID.page(each.id), each.name, words=each.email, icon="user") for each in found]
 
 
 async def _teams(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.may(P.USER_VIEW):
         return ()
     found = await identity.teams(tx, who.access, limit=MOST_CHOICES, with_archived=False)
-    return [Hit(TEAM_ID.page(each.id), each.name, icon="users-round") for each in found if _has(q, each.name)][:_MOST]
+    return [
+        Hit(TEAM_ID.page(each.id), each.name, icon="users-round") for each in found if has_words(words_in(q), each.name)
+    ][:_MOST]
 
 
 async def _policies(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.may(P.ONCALL_VIEW):
         return ()
-    found = await oncall.policies(tx, limit=MOST_CHOICES)
-    hits = [Hit(POLICY_ID.page(each.id), each.name, icon="arrow-up-from-line") for each in found if _has(q, each.name)]
-    return hits[:_MOST]
+    found = await oncall.policies(tx, limit=_MOST, words=words_in(q))
+    return [Hit(POLICY_ID.page(each.id), each.name, icon="arrow-up-from-line") for each in found]
 
 
 async def _sources(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.access.may_look(P.SOURCE_VIEW):
         return ()
     found = await alerts.sources(tx, who.access, limit=MOST_CHOICES)
-    return [Hit(SOURCE_ID.page(each.id), each.name, icon="radio-tower") for each in found if _has(q, each.name)][:_MOST]
-
-
-def _has(q: str, *texts: str) -> bool:
-    """Say whether all of the words stand in the texts."""
-    text = " ".join(texts).casefold()
-    return all(word in text for word in q.casefold().split())
+    named = [each for each in found if has_words(words_in(q), each.name)]
+    return [Hit(SOURCE_ID.page(each.id), each.name, icon="radio-tower") for each in named[:_MOST]]
 
 
 _FINDERS: Sequence[tuple[str, Finder]] = (
