@@ -103,7 +103,8 @@ async def _messages(
 ) -> AsyncGenerator[str]:
     # The first bytes tell the browser, and every proxy in between, that the line is open.
     yield ": open\n\n"
-    yield f"data: {_json({'topics': []} | await counts())}\n\n"
+    began: dict[str, Any] = {"topics": []}
+    yield f"data: {_json(began | await counts())}\n\n"
     news = _News(topics)
     reading = asyncio.create_task(news.read(events), name="stream")
     reading.add_done_callback(lambda _: news.woken.set())

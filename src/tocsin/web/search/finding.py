@@ -97,9 +97,8 @@ async def _teams(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.may(P.USER_VIEW):
         return ()
     found = await identity.teams(tx, who.access, limit=MOST_CHOICES, with_archived=False)
-    return [
-        Hit(TEAM_ID.page(each.id), each.name, icon="users-round") for each in found if has_words(words_in(q), each.name)
-    ][:_MOST]
+    named = [each for each in found if has_words(words_in(q), each.name)]
+    return [Hit(TEAM_ID.page(each.id), each.name, icon="users-round") for each in named[:_MOST]]
 
 
 async def _policies(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
