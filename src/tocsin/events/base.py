@@ -64,8 +64,9 @@ class ActorRef(msgspec.Struct, frozen=True):
     kind: str
     name: str
     id: UUID | None = None
-    # By what they acted, where it was not their sign-in or their token: `page_link`.
-    via: str = ""
+    # By what they acted, where it was not their sign-in or their token: `page_link`. Written only then, so that jobs
+    # read as those of 0.1.0 do.
+    via: str | msgspec.UnsetType = msgspec.UNSET
 
 
 BY_PAGE_LINK = "page_link"

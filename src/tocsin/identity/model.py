@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
@@ -103,7 +104,7 @@ class Actor:
     @property
     def ref(self) -> ActorRef:
         """How this actor is written into events."""
-        return ActorRef(kind=self.kind.value, name=self.name, id=self.user_id, via=self.via)
+        return ActorRef(kind=self.kind.value, name=self.name, id=self.user_id, via=self.via or msgspec.UNSET)
 
     @property
     def via(self) -> str:
