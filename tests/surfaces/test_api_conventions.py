@@ -464,7 +464,7 @@ async def test_a_value_that_does_not_fit_is_refused_in_a_sentence(admin: httpx.A
         ("/incidents?limit=0", "#/limit", "Give a number of at least 1."),
         ("/alerts?needs_action=perhaps", "#/needs_action", "This must be true or false."),
         ("/alerts?status=gone", "#/status", "“status” must be one of triggered, acknowledged, resolved."),
-        ("/incidents/INC-1/timeline?show=much", "#/show", "“show” must be one of all, comments, events."),
+        ("/incidents/INC-1/timeline?show=much", "#/show", "“show” must be one of all, comments, events, key."),
         (
             "/alerts?created_at[gte]=soon",
             "#/created_at[gte]",

@@ -214,7 +214,7 @@ async def test_editing_on_the_page_works_without_a_script(stage: Stage) -> None:
         browser(stage.api.world, stage.people["cleo"]) as other,
     ):
         old = await web.get(f"{stage.path}/edit")
-        assert old.read.forms[form]["body"] == ["The password is hunter2."] and "<dialog" not in old.html
+        assert old.read.forms[form]["body"] == ["The password is hunter2."] and ">Edit comment<" in old.html
         done = await web.do(old, form, {"body": "It was the **network**."})
         assert done.path == "/incidents/INC-1"
         assert "<strong>network</strong>" in done.html and "hunter2" not in done.html
@@ -240,7 +240,7 @@ async def test_erasing_on_the_page_asks_first_and_leaves_that_it_was_there(stage
         page = await web.get(f"{stage.path}/erase")
         assert "edit-comment" not in page.read.forms and "taken out for good" in page.html
         done = await web.do(page, "erase-comment-form")
-        assert "Erased by Bob" in done.html and "Bob erased a comment by Ada" in done.html
+        assert "Erased by Bob" in done.html and "erased a comment by" in done.html
         assert "hunter2" not in done.html and not [link for link in done.read.links if "cmt_" in link]
         gone = await web.get(f"{stage.path}/erase")
     assert "Erased by Bob" in gone.html and "erase-comment-form" not in gone.read.forms

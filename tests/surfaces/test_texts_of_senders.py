@@ -64,8 +64,8 @@ async def test_a_very_long_title_is_cut_where_it_is_shown(world: World) -> None:
     (mail,) = world.mail.to(ada)
     async with browser(world, ada) as web:
         listed = await web.get("/alerts")
-        assert f'<a class="b clamp2" href="/alerts/{ALERT_ID.write(alert.id)}">{"x" * 1000}</a>' in listed.html
-        assert f'aria-label="Acknowledge {"x" * 199}…"' in listed.html
+        assert f'<a class="ttl" href="/alerts/ALR-{alert.number}">{"x" * 1000}</a>' in listed.html
+        assert f'Ack<span class="vh"> ALR-{alert.number}</span>' in listed.html
         page = await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")
         assert 'data-title title="xxx' in page.html
         assert f"<title>ALR-{alert.number} {'x' * 119}… · Tocsin</title>" in page.html

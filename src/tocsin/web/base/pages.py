@@ -201,7 +201,8 @@ def bare(request: Request[Any, Any, Any], context: Context, now: datetime | None
     return Bare(
         root=context.settings.root,
         now=now,
-        csrf_token=token_of(context, request.auth),
+        # Of a request with a method that nobody knows no session has been read.
+        csrf_token=token_of(context, request.scope.get("auth")),
         theme=theme_of(request),
         path=request.url.path,
         flashes=_flashes(request),
