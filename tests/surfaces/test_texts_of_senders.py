@@ -68,7 +68,7 @@ async def test_a_very_long_title_is_cut_where_it_is_shown(world: World) -> None:
         assert f'Ack<span class="vh"> ALR-{alert.number}</span>' in listed.html
         page = await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")
         assert 'data-title title="xxx' in page.html
-        assert f"<title>ALR-{alert.number} {'x' * 119}… · Tocsin</title>" in page.html
+        assert f"<title>(1) ALR-{alert.number} {'x' * 119}… · Tocsin</title>" in page.html
         assert f"triggered “{'x' * 199}…”" in page.html
         assert '<h1 class="clamp5">xxx' in (await web.get(urlsplit(mail.acknowledge_url or "").path)).html
 
