@@ -20,8 +20,8 @@ from tocsin.db.embedded import files
 
 Served = tuple[asyncio.subprocess.Process, str]
 
-# Long enough for every machine; nothing waits for its end when things work.
-PATIENCE = 150
+# Seconds, long enough for every machine; nothing waits for its end when things work. Less while one mends a test.
+PATIENCE = int(os.environ.get("TESTS_PATIENCE", "150"))
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -6,21 +6,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from tests import postgres
+from tests.journeys.axe import findings
 from tests.journeys.browser import PASSWORD, WIDTHS, button, dialog, opener, somebody
 from tests.journeys.demo import Demo, path_of
 from tests.processes import address, served
 
 pytestmark = pytest.mark.journey
-
-AXE = Path(__file__).with_name("vendor").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +53,6 @@ async def beginning(postgres_dsn: str, chromium: Browser) -> AsyncIterator[Begin
             await expect(page.locator("#first-steps")).to_be_visible()
             signed_in: Any = await page.context.storage_state()
         yield Beginning(address(greeting), signed_in)
-
-
-async def findings(page: Page, name: str) -> list[str]:
-    """What axe has against the page, in one line each."""
-    await page.evaluate(AXE)
-    results: Any = await page.evaluate("axe.run({resultTypes: ['violations']})")
-    return [
-        f"{name}: {rule['id']} ({rule['help']}) at {', '.join(str(node['target'][0]) for node in rule['nodes'][:3])}"
-        for rule in results["violations"]
-    ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser
 
 from tests import postgres
+from tests.journeys.axe import findings
 from tests.journeys.browser import WIDTHS, somebody
 from tests.processes import address, served
 from tocsin.web.base import assets
@@ -110,9 +110,7 @@ async def test_every_component_is_there_in_every_state(
         assert {each: n for each, n in counted.items() if n < COMPONENTS[each]} == {}
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         # A busy control is paler and takes no clicks; contrast is asked of what can be used.
-        results = await Axe().run(page, context={"exclude": [[".htmx-request"], ["[aria-busy=true]"]]})
-        found = [f"{rule['id']}: {rule['nodes'][0]['target']}" for rule in results.response["violations"]]
-        assert found == []
+        assert await findings(page, "ui", leaving_out=[".htmx-request", "[aria-busy=true]"]) == []
         picture = await page.screenshot(full_page=True, path=tmp_path / f"ui-{width}-{theme}.png")
         assert len(picture) > 50_000
 
