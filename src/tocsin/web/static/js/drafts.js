@@ -7,7 +7,8 @@ import { two } from "./clocks.js";
 const me = $("#sheet")?.dataset.me;
 const PREFIX = "draft:";
 const LONGEST = 7 * 86400e3;
-const keyOf = (form) => `${PREFIX}${me}:${new URL(form.action).pathname}#${form.id}`;
+// One form serves many: what was written about one alert is not offered for the next (data-about).
+const keyOf = (form) => `${PREFIX}${me}:${new URL(form.action).pathname}#${form.id}${form.dataset.about ?? ""}`;
 const isKept = (form) => me && form?.method === "post" && form.id && !("noDraft" in form.dataset) && !$('[type=password], [name=token]', form);
 const fieldsOf = (form) => [...form.elements].filter((el) => el.name && !["hidden", "submit", "button", "file"].includes(el.type));
 const isText = (el) => el.matches("textarea, input:not([type=checkbox], [type=radio])");
@@ -84,6 +85,7 @@ document.addEventListener("submit", (e) => {
   const form = e.target;
   if (/\/sign-out$/.test(form.action)) return keys().forEach(forget);
   if (!isKept(form) || form.hasAttribute("hx-post") || e.defaultPrevented) return;
+  pending.delete(form);
   keep(form);
   const draft = read(keyOf(form));
   if (draft) store((kept) => kept.setItem(keyOf(form), JSON.stringify({ ...draft, sent: true })));
