@@ -225,7 +225,7 @@ async def test_the_page_of_a_webhook_adds_previews_and_saves(world: World, ada: 
             assert refused.read.forms["method-form"]["template"] == ["{{ titel }}"]
         page = await web.do(page, "method-form", {**OWN, "template": "a\r\n{{ title }}", "do": "save"})
         assert await stored(world, ada) == ("template", "a\n{{ title }}")
-        stale = await web.submit(page, "method-form", {"version": "1", "do": "save"})
+        stale = await web.submit(page, "method-form", {"template": "b", "version": "1", "do": "save"})
         assert stale.status == 409 and "Ada changed the template" in stale.html
         page = await web.do(page, "method-form", {"format": "teams", "method_name": "Pager", "do": "save"})
         assert await stored(world, ada) == ("teams", None)

@@ -53,6 +53,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         """Return the fields that it changed, and what the record says is in them since."""
         return {}
 
+    def said(self) -> Mapping[str, str | None]:
+        """Return what was in those fields before, where the record says that."""
+        return {}
+
     def subjects(self) -> tuple[Subject, ...]:
         """Return what it is about beside its alert and its incident: whose history it belongs to."""
         return ()

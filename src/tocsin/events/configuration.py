@@ -51,6 +51,9 @@ class ConfigurationChanged(Event, frozen=True, kw_only=True):
     def says(self) -> Mapping[str, str | None]:
         return {each.field: each.new for each in self.changes}
 
+    def said(self) -> Mapping[str, str | None]:
+        return {each.field: each.old for each in self.changes}
+
     def subjects(self) -> tuple[Subject, ...]:
         return _about(self.kind, self.id, self.of)
 

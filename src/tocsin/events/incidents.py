@@ -34,6 +34,9 @@ class IncidentUpdated(Event, frozen=True, kw_only=True):
     def says(self) -> Mapping[str, str | None]:
         return {each.field: each.new for each in self.changes}
 
+    def said(self) -> Mapping[str, str | None]:
+        return {each.field: each.old for each in self.changes}
+
 
 class IncidentSeverityChanged(Event, frozen=True, kw_only=True):
     """Somebody judged it to be worse or better."""

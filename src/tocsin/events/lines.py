@@ -51,6 +51,14 @@ _FIELDS: Mapping[str, str] = {
     "native_severity": "source’s word for it",
     "resolution_note": "resolution note",
     "is_private": "privacy",
+    "is_active": "account’s state",
+    "is_enabled": "switch",
+    "is_catch_all": "catch-all",
+    "escalation_policy_id": "policy",
+    "close_after_hours": "time after which alerts are closed",
+    "hold_down_minutes": "time for which alerts are held back",
+    "remind_after_hours": "time to a reminder",
+    "give_back_after_hours": "time after which alerts are given back",
 }
 
 
@@ -95,15 +103,20 @@ def by_channels(kinds: Iterable[str]) -> str:
     return f" by {listed(words)}" if words else ""
 
 
+def field(name: str) -> str:
+    """Call a field of the record as people do."""
+    return _FIELDS.get(name) or plain(name)
+
+
 def fields(changes: Sequence[Change]) -> str:
     """Name the fields that have changed."""
-    names = [f"the {_FIELDS.get(change.field) or plain(change.field)}" for change in changes]
+    names = [f"the {field(change.field)}" for change in changes]
     return listed(names) if names else "nothing"
 
 
 def changed(changes: Sequence[Change]) -> str:
     """Say what was before and what is now, a field a line."""
-    return "\n".join(f"{_FIELDS.get(c.field) or plain(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
+    return "\n".join(f"{field(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
 
 
 def _value(value: str | None) -> str:

@@ -6,15 +6,16 @@ whoever saw an older one has not seen: who did it, when, and to which fields.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, tzinfo
 
 from tocsin.db.engine import Tx
 from tocsin.events import log, words
-from tocsin.events.base import Subject
+from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged
 from tocsin.events.log import LoggedEvent
-from tocsin.kit.changes import Copy, Seen, is_current, is_refused, version_of
+from tocsin.kit.changes import Copy, Seen, apart, is_current, is_refused, version_of
 from tocsin.kit.errors import Stale, Theirs
 
 # Who comes back after more than that is told of the newest.
@@ -50,12 +51,44 @@ async def must_be_unchanged(
     if not is_refused(copy, wanted, done if is_all else None):
         return
     of_these = [each for each in done if not wanted or any(field in each.fields for field in wanted)]
-    raise Stale(
-        _sentence(of_these or done, called),
+    raise _stale(of_these or done, version, called, code)
+
+
+async def left_alone(
+    tx: Tx, about: Subject, version: int, copy: Copy, wanted: Sequence[Change], called: str, *, code: str = "stale"
+) -> frozenset[str]:
+    """Return the fields of `wanted` that are to stay as they are: the caller sent back what they saw, and others wrote.
+
+    `wanted` is all in which what was sent differs from what is stored, in the words of the record. Raises `Stale` when
+    somebody else has changed one that the caller changed too, or anything for an exact version. As
+    `must_be_unchanged`, for a form of several fields; the caller has locked it.
+    """
+    if not isinstance(copy, Seen) or copy.version == version:
+        await must_be_unchanged(tx, about, version, copy, None, called, code=code)
+        return frozenset()
+    done, is_all = await what_was_done(tx, about, version, copy.version)
+    if not is_all:
+        # What they saw nobody knows: all that they sent is theirs, once they were told of the newest.
+        await must_be_unchanged(tx, about, version, copy, [each.field for each in wanted], called, code=code)
+        return frozenset()
+    mine = {each.field: each.new for each in wanted}
+    left, both = apart(mine, copy, done)
+    if both:
+        theirs = [replace(each, fields={f: v for f, v in each.fields.items() if f in both}) for each in done]
+        raise _stale([each for each in theirs if each.fields], version, called, code, mine)
+    return left
+
+
+def _stale(
+    theirs: Sequence[Theirs], version: int, called: str, code: str, mine: Mapping[str, str | None] | None = None
+) -> Stale:
+    return Stale(
+        _sentence(theirs, called),
         code=code,
         hint="Look at the current state and make your change again.",
-        theirs=of_these or done,
+        theirs=theirs,
         version=version,
+        mine=mine,
     )
 
 
@@ -87,4 +120,5 @@ def _made(event: LoggedEvent) -> int:
 
 def _theirs(event: LoggedEvent, zone: tzinfo) -> Theirs:
     line = words.describe(event.name, event.actor_name, event.data, zone)
-    return Theirs(event.actor_name, event.at, line.text, words.says(event.name, event.data))
+    before, now = words.says(event.name, event.data)
+    return Theirs(event.actor_name, event.at, line.text, now, before, _made(event))

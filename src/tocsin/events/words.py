@@ -81,10 +81,10 @@ def failed_often(data: Mapping[str, Any], *, times: int, within: str) -> Line:
     return Line("triangle-alert", text, "orange", "page", f"Within {within}. Last: {data.get('error', '')}")
 
 
-def says(name: str, data: Mapping[str, Any]) -> Mapping[str, str | None]:
-    """Return the fields that it changed, and what the record says is in them since."""
+def says(name: str, data: Mapping[str, Any]) -> tuple[Mapping[str, str | None], Mapping[str, str | None]]:
+    """Return what the record says was in the fields that it changed, where it does, and what is in them since."""
     event = _read(name, "", data)
-    return event.says() if event is not None else {}
+    return (event.said(), event.says()) if event is not None else ({}, {})
 
 
 def _read(name: str, actor_name: str, data: Mapping[str, Any]) -> Event | None:

@@ -16,12 +16,13 @@ from sqlalchemy.exc import IntegrityError
 
 from tocsin.db.engine import Tx
 from tocsin.db.records import insert_record, lock_names
-from tocsin.events.base import Change, yes_or_no
+from tocsin.events.base import Change, Subject, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
+from tocsin.events.since import left_alone
 from tocsin.identity.accounts import clean_name, clean_text
 from tocsin.identity.model import Actor
-from tocsin.kit.changes import limits_of
+from tocsin.kit.changes import Copy, limits_of
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.kit.record import Record
@@ -70,13 +71,18 @@ class Configuration(Generic[R]):
         await emit(tx, ConfigurationCreated(actor=who.ref, **self._about(row)))
         return row
 
-    async def change(self, tx: Tx, who: Actor, row: R, written: Mapping[str, Any], *also: Change) -> R:
+    async def change(
+        self, tx: Tx, who: Actor, row: R, written: Mapping[str, Any], *also: Change, if_version: Copy = None
+    ) -> R:
         """Change one that is locked; `also` is what was changed besides. Nothing happens where it is so already.
 
-        Raises `Invalid` for a name that is taken.
+        Raises `Invalid` for a name that is taken, and `Stale` as `events.since.left_alone` does.
         """
         new = {name: value for name, value in self._checked(written).items() if value != getattr(row, name)}
         told = [Change(field=name, old=_told(getattr(row, name)), new=_told(value)) for name, value in new.items()]
+        left = await self._left_alone(tx, row, told, if_version)
+        new = {name: value for name, value in new.items() if name not in left}
+        told = [each for each in told if each.field not in left]
         if not told and not also:
             return row
         kept = cast("Any", row)
@@ -99,6 +105,11 @@ class Configuration(Generic[R]):
         """Delete one that is locked; the record keeps its name."""
         await tx.session.delete(row)
         await emit(tx, ConfigurationDeleted(actor=who.ref, **self._about(row)))
+
+    async def _left_alone(self, tx: Tx, row: R, told: list[Change], copy: Copy) -> frozenset[str]:
+        kept = cast("Any", row)
+        called = f"this {self._kind.replace('_', ' ')}"
+        return await left_alone(tx, Subject(self._kind, kept.id), kept.version, copy, told, called)
 
     def _checked(self, written: Mapping[str, Any]) -> dict[str, Any]:
         return {name: check(written[name]) for name, check in self._checks.items() if name in written}

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 from msgspec import Meta
 
 from tocsin.db.engine import Tx
+from tocsin.events.base import Change
 from tocsin.identity.access import P
 from tocsin.incidents import checks, lifecycle
 from tocsin.incidents.model import Incident
@@ -158,3 +159,12 @@ def write(tx: Tx, incident: Incident, written: Written) -> None:
 def said(incident: Incident) -> dict[str, str]:
     """Return what the incident says, as the record shows it; what an event of its own tells of is left out."""
     return {name: field.told(field.value(incident)) for name, field in FIELDS.items() if field.told is not None}
+
+
+def differing(incident: Incident, written: Corrected) -> list[Change]:
+    """Return the fields in which this differs from what the incident says, as the record would show it."""
+    return [
+        Change(name, (FIELDS[name].told or str)(FIELDS[name].value(incident)), (FIELDS[name].told or str)(value))
+        for name, value in written.items()
+        if value != FIELDS[name].value(incident)
+    ]

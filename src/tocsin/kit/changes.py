@@ -17,6 +17,7 @@ __all__ = [
     "Copy",
     "Seen",
     "UnsetType",
+    "apart",
     "is_current",
     "is_refused",
     "limits_of",
@@ -45,9 +46,11 @@ class Seen:
     """The version that somebody saw when they began to write.
 
     What they send is refused only where what it changes was changed since. A plain number is exact, as `If-Match` is.
+    `told` is the version up to which they were told what others did, and mean theirs all the same; 0: of nothing.
     """
 
     version: int
+    told: int = 0
 
 
 # Which version the caller has: exactly this one, the one that they saw, or nothing that is asked about.
@@ -55,8 +58,8 @@ Copy = int | Seen | None
 
 
 def version_of(copy: Copy) -> int | None:
-    """Return the version that the caller has, if they say so."""
-    return copy.version if isinstance(copy, Seen) else copy
+    """Return the version that the caller has, or was told of, if they say so."""
+    return max(copy.version, copy.told) if isinstance(copy, Seen) else copy
 
 
 def is_current(version: int, copy: Copy) -> bool:
@@ -73,3 +76,22 @@ def is_refused(copy: Copy, wanted: Collection[str] | None, theirs: Sequence[Thei
     if not isinstance(copy, Seen) or wanted is None:
         return True
     return bool(wanted) and (theirs is None or any(field in each.fields for each in theirs for field in wanted))
+
+
+def apart(
+    wanted: Mapping[str, str | None], copy: Seen, theirs: Sequence[Theirs]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return of the fields that are not as they are stored those that the caller left alone, and those of a conflict.
+
+    `wanted` is what the caller sent, and `theirs` all that was done since, the newest first, both as the record says
+    it. A form sends all of its fields: where one says what it said when it was shown, somebody else has written there
+    and not the caller. What the caller was told of is no conflict any more.
+    """
+    first = {field: each for each in theirs for field in each.fields}
+    left = frozenset(
+        field
+        for field, value in wanted.items()
+        if field in first and field in first[field].before and first[field].before[field] == value
+    )
+    both = {field for each in theirs if each.version > copy.told for field in each.fields}
+    return left, frozenset(wanted.keys() & both) - left

@@ -6,7 +6,7 @@ Everything that is neither of these is a bug or an outage and is left to rise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -101,18 +101,24 @@ def _named(uses: Sequence[Use]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """What somebody did meanwhile: who, when, in which words, and what they wrote into which field."""
+    """What somebody did meanwhile: who, when, in which words, and what they wrote into which field.
+
+    `before` is what stood there, where the record says it; `version` the one that it made.
+    """
 
     who: str
     at: datetime
     words: str
     fields: Mapping[str, str | None]
+    before: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    version: int = 0
 
 
 class Stale(Problem):
     """The caller's copy is older than the stored one; nothing was changed.
 
     `theirs` is what was done since, the newest first, as far as the record says it; `version` is the stored one.
+    `mine` is what the caller would write into those fields, in the words of the record, where that is known.
     """
 
     status = 412
@@ -126,9 +132,11 @@ class Stale(Problem):
         hint: str | None = None,
         theirs: Sequence[Theirs] = (),
         version: int | None = None,
+        mine: Mapping[str, str | None] | None = None,
     ) -> None:
         super().__init__(message, code=code, hint=hint)
         self.theirs = tuple(theirs)
+        self.mine = dict(mine or {})
         self.version = version
 
 

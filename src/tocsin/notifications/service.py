@@ -15,7 +15,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
-from tocsin.events.since import must_be_unchanged
+from tocsin.events.since import left_alone, must_be_unchanged
 from tocsin.identity import queries as identity
 from tocsin.identity.model import Actor
 from tocsin.identity.permission import must_manage
@@ -297,9 +297,6 @@ async def update_contact_method(
     must_manage(who, user_id)
     await identity.lock_active_user(tx, user_id)
     method = await queries.lock_contact_method(tx, method_id, user_id=user_id)
-    await must_be_unchanged(
-        tx, Subject("contact_method", method.id), method.version, if_version, None, "this contact method"
-    )
     channel = channels.get(method.kind)
     address = method.address
     if changes.address is not UNSET and changes.address != method.address:
@@ -314,6 +311,9 @@ async def update_contact_method(
     if changes.name is not UNSET:
         name = changes.name.strip()[:100] or (channel.label if channel else method.kind)
     said = _changes(method, address, name, shape)
+    left = await _left_alone(tx, method, if_version, said)
+    said = [each for each in said if each.field not in left]
+    name, shape = method.name if "name" in left else name, method.shape if "format" in left else shape
     if said:
         is_new = address != method.address or shape not in (None, method.shape)
         _send_to(method, address, shape)
@@ -327,6 +327,14 @@ async def update_contact_method(
             ConfigurationChanged(actor=who.ref, kind="contact_method", **about, version=method.version, changes=said),
         )
     return method
+
+
+async def _left_alone(tx: Tx, method: ContactMethod, copy: Copy, said: Sequence[Change]) -> frozenset[str]:
+    about, called = Subject("contact_method", method.id), "this contact method"
+    if any(each.field == "template" for each in said):
+        # What a template says only that format can send.
+        await must_be_unchanged(tx, about, method.version, copy, ["format", "template"], called)
+    return await left_alone(tx, about, method.version, copy, said, called)
 
 
 async def _start_afresh(tx: Tx, method: ContactMethod) -> None:

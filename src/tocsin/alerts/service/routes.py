@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,10 +10,10 @@ from uuid import UUID
 from tocsin.alerts import queries, routing
 from tocsin.alerts.model import AlertRoute
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change, Subject
+from tocsin.events.base import Change, Subject, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
-from tocsin.events.since import must_be_unchanged
+from tocsin.events.since import left_alone
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
@@ -82,7 +82,6 @@ async def update_route(tx: Tx, who: Actor, id: UUID, changes: RouteChanges, *, i
     who.must(P.ONCALL_MANAGE)
     existing = await queries.lock_routes(tx)
     row = await queries.route(tx, id)
-    await must_be_unchanged(tx, Subject("alert_route", row.id), row.version, if_version, None, "this route")
     draft = changes.applied_to(row)
     await _check_route(tx, draft, [r for r in existing if r.id != id])
     new = {
@@ -92,20 +91,48 @@ async def update_route(tx: Tx, who: Actor, id: UUID, changes: RouteChanges, *, i
         "is_enabled": draft.is_enabled,
         "escalation_policy_id": draft.escalation_policy_id,
     }
-    told = [Change(field=f, old=str(getattr(row, f)), new=str(v)) for f, v in new.items() if getattr(row, f) != v]
-    for field, value in new.items():
-        setattr(row, field, value)
+    policies = await _names(tx, row.escalation_policy_id, draft.escalation_policy_id)
+    told = [
+        Change(field=field, old=_in_words(getattr(row, field), policies), new=_in_words(value, policies))
+        for field, value in new.items()
+        if getattr(row, field) != value
+    ]
+    about = Subject("alert_route", row.id)
+    left = await left_alone(tx, about, row.version, if_version, told, "this route")
+    told = [each for each in told if each.field not in left]
+    for each in told:
+        setattr(row, each.field, new[each.field])
     if told:
         row.updated_at = tx.now
         row.version += 1
-        about: dict[str, Any] = {"kind": "alert_route", "id": id, "title": row.name}
-        await emit(tx, ConfigurationChanged(actor=who.ref, **about, version=row.version, changes=told))
+        said: dict[str, Any] = {"kind": about.kind, "id": id, "title": row.name, "version": row.version}
+        await emit(tx, ConfigurationChanged(actor=who.ref, **said, changes=told))
     return row
+
+
+async def _names(tx: Tx, *ids: UUID | None) -> dict[UUID, str]:
+    """Return what policies are called, as the record says which one a route leads to."""
+    plans = await oncall_queries.plans(tx, [id for id in ids if id is not None])
+    return {id: plan.name for id, plan in plans.items()}
+
+
+def _in_words(value: str | bool | UUID | None, policies: Mapping[UUID, str]) -> str:
+    match value:
+        case None:
+            return "nobody"
+        case bool():
+            return yes_or_no(value)
+        case UUID():
+            return policies.get(value, str(value))
+        case _:
+            return value
 
 
 async def lead_to(tx: Tx, who: Actor, route: AlertRoute, policy_id: UUID) -> None:
     """Let a route lead to another policy, whatever else is wrong with it. The caller has locked the routes."""
-    change = Change(field="escalation_policy_id", old=str(route.escalation_policy_id), new=str(policy_id))
+    policies = await _names(tx, route.escalation_policy_id, policy_id)
+    old, new = (_in_words(id, policies) for id in (route.escalation_policy_id, policy_id))
+    change = Change(field="escalation_policy_id", old=old, new=new)
     route.escalation_policy_id, route.updated_at, route.version = policy_id, tx.now, route.version + 1
     await emit(
         tx,

@@ -18,14 +18,14 @@ from tocsin.alerts.service.routing import routing_jobs
 from tocsin.alerts.sources import ADAPTERS
 from tocsin.alerts.sources.base import Sample
 from tocsin.db.engine import Tx
-from tocsin.events.base import Change, Subject
+from tocsin.events.base import Change, Subject, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.facts import EndedForSource
 from tocsin.events.log import emit
-from tocsin.events.since import must_be_unchanged
+from tocsin.events.since import left_alone, must_be_unchanged
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, new_owners
 from tocsin.jobs import queue
 from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
 from tocsin.kit.crypto import new_intake_token
@@ -86,21 +86,6 @@ class SourceChanges:
     owners: Owners = AS_THEY_ARE
 
 
-def _hold_down_change(old: int | None, new: int | None) -> Change:
-    if new is not None and not 1 <= new <= MOST_HELD_MINUTES:
-        said = f"Give between 1 and {MOST_HELD_MINUTES:,} minutes, or nothing to hold nothing back."
-        raise Invalid("hold_down_minutes", said)
-    told = ["never" if minutes is None else str(minutes) for minutes in (old, new)]
-    return Change(field="hold_down_minutes", old=told[0], new=told[1])
-
-
-def _stale_change(old: int | None, new: int | None) -> Change:
-    if new is not None and not 1 <= new <= MOST_HOURS:
-        raise Invalid("close_after_hours", f"Give between 1 and {MOST_HOURS:,} hours, or nothing for never.")
-    told = ["never" if hours is None else str(hours) for hours in (old, new)]
-    return Change(field="close_after_hours", old=told[0], new=told[1])
-
-
 async def update_source(
     tx: Tx, who: Actor, id: UUID, changes: SourceChanges, *, if_version: Copy = None
 ) -> AlertSource:
@@ -111,26 +96,42 @@ async def update_source(
     who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
-    await must_be_unchanged(tx, Subject("alert_source", source.id), source.version, if_version, None, "this source")
-    told: list[Change] = []
-    if changes.name is not UNSET and (title := _source_name(changes.name)) != source.name:
-        told.append(Change(field="name", old=source.name, new=title))
-        source.name = title
-    if (is_enabled := set_or(changes.is_enabled, source.is_enabled)) != source.is_enabled:
-        told.append(Change(field="is_enabled", old=str(source.is_enabled), new=str(is_enabled)))
-        source.is_enabled = is_enabled
-    if (hours := set_or(changes.close_after_hours, source.close_after_hours)) != source.close_after_hours:
-        told.append(_stale_change(source.close_after_hours, hours))
-        source.close_after_hours = hours
-    if (minutes := set_or(changes.hold_down_minutes, source.hold_down_minutes)) != source.hold_down_minutes:
-        told.append(_hold_down_change(source.hold_down_minutes, minutes))
-        before, source.hold_down_minutes = source.hold_down_minutes, minutes
-        await _let_go_earlier(tx, source.id, before or 0, minutes or 0)
-    told += await set_owners(tx, who, source, changes.owners)
+    wanted, owners = _wanted(source, changes), await new_owners(tx, who, source, changes.owners)
+    told = [Change(field=f, old=_in_words(getattr(source, f)), new=_in_words(new)) for f, new in wanted.items()]
+    about = Subject("alert_source", source.id)
+    left = await left_alone(tx, about, source.version, if_version, [*told, *owners.told], "this source")
+    held = source.hold_down_minutes or 0
+    told = [each for each in told if each.field not in left]
+    for each in told:
+        setattr(source, each.field, wanted[each.field])
+    told += owners.give(source, left)
     if told:
+        await _let_go_earlier(tx, source.id, held, source.hold_down_minutes or 0)
         await _source_changed(tx, who, source, told)
         must_still_see(who.access.reach.sees(P.SOURCE_VIEW, source.owned, is_private=source.is_private))
     return source
+
+
+def _wanted(source: AlertSource, changes: SourceChanges) -> dict[str, str | bool | int | None]:
+    """Return the fields that are to be other than they are, checked, as they are stored."""
+    hours = set_or(changes.close_after_hours, source.close_after_hours)
+    if hours is not None and not 1 <= hours <= MOST_HOURS:
+        raise Invalid("close_after_hours", f"Give between 1 and {MOST_HOURS:,} hours, or nothing for never.")
+    minutes = set_or(changes.hold_down_minutes, source.hold_down_minutes)
+    if minutes is not None and not 1 <= minutes <= MOST_HELD_MINUTES:
+        said = f"Give between 1 and {MOST_HELD_MINUTES:,} minutes, or nothing to hold nothing back."
+        raise Invalid("hold_down_minutes", said)
+    wanted: dict[str, str | bool | int | None] = {
+        "name": source.name if changes.name is UNSET else _source_name(changes.name),
+        "is_enabled": set_or(changes.is_enabled, source.is_enabled),
+        "close_after_hours": hours,
+        "hold_down_minutes": minutes,
+    }
+    return {field: value for field, value in wanted.items() if value != getattr(source, field)}
+
+
+def _in_words(value: str | bool | int | None) -> str:
+    return yes_or_no(value) if isinstance(value, bool) else "never" if value is None else str(value)
 
 
 async def _let_go_earlier(tx: Tx, id: UUID, before: int, minutes: int) -> None:
@@ -146,7 +147,9 @@ async def rotate_token(tx: Tx, who: Actor, id: UUID, *, if_version: Copy = None)
     who.must_somewhere(P.SOURCE_MANAGE)
     source = await queries.lock_source(tx, who.access.reach, id)
     who.must(P.SOURCE_MANAGE, on=source)
-    await must_be_unchanged(tx, Subject("alert_source", source.id), source.version, if_version, None, "this source")
+    await must_be_unchanged(
+        tx, Subject("alert_source", source.id), source.version, if_version, ["token"], "this source"
+    )
     source.token, source.rotated_at = new_intake_token(), tx.now
     await _source_changed(tx, who, source, [Change(field="token", old=None, new="rotated")])
     return source

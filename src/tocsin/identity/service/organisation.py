@@ -11,7 +11,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated
 from tocsin.events.log import emit
-from tocsin.events.since import must_be_unchanged
+from tocsin.events.since import left_alone
 from tocsin.identity import credential_queries, idempotency_queries, organisation_queries, queries
 from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import clean_name
@@ -98,38 +98,31 @@ async def update_organisation(
     organisation = await queries.lock_organisation(tx)
     if organisation is None:
         raise _not_set_up()
-    await must_be_unchanged(
-        tx,
-        Subject("organisation", UUID(int=organisation.id)),
-        organisation.version,
-        if_version,
-        None,
-        "the organisation",
-    )
-    told: list[Change] = []
-    if changes.name is not UNSET and (title := clean_name(changes.name)) != organisation.name:
-        told.append(Change(field="name", old=organisation.name, new=title))
-        organisation.name = title
-    told += _set_patience(organisation, changes)
+    about = Subject("organisation", UUID(int=organisation.id))
+    wanted = _wanted(organisation, changes)
+    told = [Change(field=f, old=_in_words(getattr(organisation, f)), new=_in_words(new)) for f, new in wanted.items()]
+    left = await left_alone(tx, about, organisation.version, if_version, told, "the organisation")
+    told = [each for each in told if each.field not in left]
+    for each in told:
+        setattr(organisation, each.field, wanted[each.field])
     if told:
         organisation.version += 1
         await tx.session.flush()
         # There is one organisation and it is row 1, so that is its id in the record.
-        about: dict[str, Any] = {"kind": "organisation", "id": UUID(int=organisation.id), "title": organisation.name}
-        await emit(tx, ConfigurationChanged(actor=who.ref, **about, version=organisation.version, changes=told))
+        said: dict[str, Any] = {"kind": about.kind, "id": about.id, "title": organisation.name}
+        await emit(tx, ConfigurationChanged(actor=who.ref, **said, version=organisation.version, changes=told))
     return organisation
 
 
-def _set_patience(organisation: Organisation, changes: OrganisationChanges) -> list[Change]:
-    before = (organisation.remind_after_hours, organisation.give_back_after_hours)
-    organisation.remind_after_hours = _hours("remind_after_hours", changes.remind_after_hours, before[0])
-    organisation.give_back_after_hours = _hours("give_back_after_hours", changes.give_back_after_hours, before[1])
-    after = (organisation.remind_after_hours, organisation.give_back_after_hours)
-    return [
-        Change(field=field, old=_never_or(old), new=_never_or(new))
-        for field, old, new in zip(("remind_after_hours", "give_back_after_hours"), before, after, strict=True)
-        if old != new
-    ]
+def _wanted(organisation: Organisation, changes: OrganisationChanges) -> dict[str, str | int | None]:
+    """Return the fields that are to be other than they are, checked, as they are stored."""
+    remind, give_back = changes.remind_after_hours, changes.give_back_after_hours
+    wanted: dict[str, str | int | None] = {
+        "name": organisation.name if changes.name is UNSET else clean_name(changes.name),
+        "remind_after_hours": _hours("remind_after_hours", remind, organisation.remind_after_hours),
+        "give_back_after_hours": _hours("give_back_after_hours", give_back, organisation.give_back_after_hours),
+    }
+    return {field: value for field, value in wanted.items() if value != getattr(organisation, field)}
 
 
 def _hours(field: str, wanted: int | UnsetType | None, old: int | None) -> int | None:
@@ -139,8 +132,8 @@ def _hours(field: str, wanted: int | UnsetType | None, old: int | None) -> int |
     return hours
 
 
-def _never_or(hours: int | None) -> str:
-    return "never" if hours is None else str(hours)
+def _in_words(value: str | int | None) -> str:
+    return "never" if value is None else str(value)
 
 
 async def next_incident_number(tx: Tx) -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,13 +27,33 @@ class Owners:
 AS_THEY_ARE = Owners()
 
 
-async def set_owners(tx: Tx, who: Actor, thing: OwnedByTeams, wanted: Owners) -> list[Change]:
-    """Give something to these teams, all of which the actor sees; returns what changed, for the record.
+@dataclass(frozen=True, slots=True)
+class NewOwners:
+    """Who is to own something, checked; `told` is what that changes, for the record."""
+
+    team_ids: Sequence[UUID]
+    is_private: bool
+    told: Sequence[Change]
+
+    def give(self, thing: OwnedByTeams, left: Collection[str] = ()) -> list[Change]:
+        """Let them own it, but for the fields that are to stay as they are; returns what changed."""
+        told = [change for change in self.told if change.field not in left]
+        for change in told:
+            if change.field == "teams":
+                thing.team_ids = list(self.team_ids)
+            else:
+                thing.is_private = self.is_private
+        return told
+
+
+async def new_owners(tx: Tx, who: Actor, thing: OwnedByTeams, wanted: Owners) -> NewOwners:
+    """Look whether something can be given to these teams, all of which the actor sees.
 
     The caller has locked it and checked the right to change it, and looks afterwards whether the actor still sees it.
     Raises `Invalid` for a team that there is not, or that is archived and did not own it before.
     """
     changes: list[Change] = []
+    team_ids: Sequence[UUID] = thing.team_ids
     if wanted.team_ids is not None and set(wanted.team_ids) != set(thing.team_ids):
         before = await queries.teams_by_id(tx, EVERYTHING, thing.team_ids)
         teams = await _teams(tx, who, wanted.team_ids, before)
@@ -44,11 +64,11 @@ async def set_owners(tx: Tx, who: Actor, thing: OwnedByTeams, wanted: Owners) ->
             raise Invalid("team_ids", f"At most {MOST_OWNERS} teams can own it.", code="count")
         if after.keys() != before.keys():
             changes.append(Change(field="teams", old=_names(before.values()), new=_names(after.values())))
-            thing.team_ids = sorted(after)
-    if wanted.is_private is not None and wanted.is_private != thing.is_private:
-        changes.append(Change(field="is_private", old=yes_or_no(thing.is_private), new=yes_or_no(wanted.is_private)))
-        thing.is_private = wanted.is_private
-    return changes
+            team_ids = sorted(after)
+    is_private = thing.is_private if wanted.is_private is None else wanted.is_private
+    if is_private != thing.is_private:
+        changes.append(Change(field="is_private", old=yes_or_no(thing.is_private), new=yes_or_no(is_private)))
+    return NewOwners(team_ids, is_private, changes)
 
 
 async def _teams(tx: Tx, who: Actor, ids: Collection[UUID], before: Collection[UUID]) -> dict[UUID, Team]:

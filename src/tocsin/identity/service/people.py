@@ -14,7 +14,7 @@ from tocsin.db.records import insert_record
 from tocsin.events.base import Change, Subject, yes_or_no
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, UserDeactivated, UserLostRights
 from tocsin.events.log import emit
-from tocsin.events.since import must_be_unchanged
+from tocsin.events.since import left_alone
 from tocsin.identity import queries
 from tocsin.identity.access import P, Role, loses_roles
 from tocsin.identity.access_queries import access, anew, hold_role
@@ -35,7 +35,7 @@ from tocsin.identity.service.attempts import count_attempt, forgive_attempt
 from tocsin.identity.service.sessions import end_sessions, forget_new_password
 from tocsin.identity.service.sign_in import delete_links, make_sign_in_link
 from tocsin.identity.service.tokens import revoke_tokens
-from tocsin.kit.changes import UNSET, Copy, set_or
+from tocsin.kit.changes import UNSET, Copy
 from tocsin.kit.crypto import check_password, hash_password
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.ids import new_id
@@ -123,13 +123,14 @@ async def update_user(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, *
     Nothing new: nothing happens. People call this through `incidents`, where what they are needed for is known.
     """
     must_manage(who, user_id)
-    if changes.are_of_the_account:
+    of_the_account = changes.are_of_the_account
+    if of_the_account:
         who.must(P.USER_MANAGE)
     user, other_admins = await queries.lock_user_and_admins(tx, user_id)
-    await must_be_unchanged(tx, Subject("user", user.id), user.version, if_version, None, "this person")
+    changes = await _without_theirs(tx, user, changes, if_version)
     theirs = await access(tx, user_id)
     allowed = before = theirs.organisation
-    if changes.are_of_the_account:
+    if of_the_account:
         # Whoever was waited for may have taken it from the actor.
         who = await anew(tx, who)
         who.must(P.USER_MANAGE)
@@ -173,25 +174,33 @@ async def take_zone(tx: Tx, user: User, named: str) -> None:
         await update_user(tx, Actor.person(user), user.id, UserChanges(time_zone=zone))
 
 
+async def _without_theirs(tx: Tx, user: User, changes: UserChanges, copy: Copy) -> UserChanges:
+    """Return the changes but for what somebody else has written since and the caller left as they saw it."""
+    wanted = _differing(user, changes)
+    told = [Change(field=name, old=_shown(getattr(user, name)), new=_shown(new)) for name, new in wanted.items()]
+    left = await left_alone(tx, Subject("user", user.id), user.version, copy, told, "this person")
+    return UserChanges(**{name: value for name, value in wanted.items() if name not in left})
+
+
+def _differing(user: User, changes: UserChanges) -> dict[str, Any]:
+    """Return the fields that are to be other than they are, checked, as they are stored."""
+    wanted: dict[str, Any] = {
+        "email": UNSET if changes.email is UNSET else clean_email(changes.email),
+        "name": UNSET if changes.name is UNSET else clean_name(changes.name),
+        "role": changes.role,
+        "time_zone": UNSET if changes.time_zone is UNSET else clean_time_zone(changes.time_zone),
+        "is_active": changes.is_active,
+    }
+    return {name: value for name, value in wanted.items() if value is not UNSET and value != getattr(user, name)}
+
+
 def _apply(user: User, changes: UserChanges) -> list[Change]:
     """Change the fields that differ and return them with their old and new values."""
-    before = (user.email, user.name, user.role, user.time_zone, user.is_active)
-    if changes.email is not UNSET:
-        user.email = clean_email(changes.email)
-    if changes.name is not UNSET:
-        user.name = clean_name(changes.name)
-    if changes.time_zone is not UNSET:
-        user.time_zone = clean_time_zone(changes.time_zone)
-    if changes.role is not UNSET:
-        user.role = changes.role
-    user.is_active = set_or(changes.is_active, user.is_active)
-    after = (user.email, user.name, user.role, user.time_zone, user.is_active)
-    fields = ("email", "name", "role", "time_zone", "is_active")
-    return [
-        Change(field=field, old=_shown(old), new=_shown(new))
-        for field, old, new in zip(fields, before, after, strict=True)
-        if old != new
-    ]
+    wanted = _differing(user, changes)
+    told = [Change(field=name, old=_shown(getattr(user, name)), new=_shown(new)) for name, new in wanted.items()]
+    for name, value in wanted.items():
+        setattr(user, name, value)
+    return told
 
 
 def _shown(value: str | bool) -> str:

@@ -9,10 +9,8 @@ from typing import Annotated, TypedDict, Unpack
 from msgspec import Meta
 
 from tocsin.db.engine import Tx
-from tocsin.events.base import Subject
 from tocsin.events.configuration import UserLostRights
 from tocsin.events.log import emit
-from tocsin.events.since import must_be_unchanged
 from tocsin.events.vocabulary import BUILT_IN_ROLES
 from tocsin.identity.access import BUILT_IN, P, Permission, Permissions, implied, loses_roles
 from tocsin.identity.access_queries import anew, count_roles, lock_role, people_with_role, permissions_of, uses_of_role
@@ -54,14 +52,13 @@ async def update_role(tx: Tx, who: Actor, key: str, changes: RoleChanges, *, if_
     """
     who.must(P.ACCESS_MANAGE)
     role = await lock_role(tx, key)
-    await must_be_unchanged(tx, Subject("role", role.id), role.version, if_version, None, "this role")
     who = await anew(tx, who)
     who.must(P.ACCESS_MANAGE)
     before = permissions_of(role.key, role.permissions)
     must_not_exceed(who, before)
     if "permissions" in changes:
         must_not_exceed(who, implied(clean_permissions(changes["permissions"])))
-    await _ROLES.change(tx, who, role, changes)
+    await _ROLES.change(tx, who, role, changes, if_version=if_version)
     if loses_roles(before, permissions_of(role.key, role.permissions)):
         people = await people_with_role(tx, key)
         await emit(tx, *(UserLostRights(actor=who.ref, user_id=each.id, user_name=each.name) for each in people))

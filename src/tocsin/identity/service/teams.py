@@ -53,8 +53,8 @@ async def create_team(tx: Tx, who: Actor, *, members: Members | None = None, **w
 
 async def update_team(tx: Tx, who: Actor, team_id: UUID, changes: TeamChanges, *, if_version: Copy = None) -> Team:
     """Rename or describe a team, or make it private or open: what it owns is hidden or shown by that at once."""
-    who, team = await _lock(tx, who, team_id, if_version)
-    return await _TEAMS.change(tx, who, team, changes)
+    who, team = await _lock(tx, who, team_id)
+    return await _TEAMS.change(tx, who, team, changes, if_version=if_version)
 
 
 async def archive_team(tx: Tx, who: Actor, team_id: UUID) -> Team:
@@ -68,7 +68,7 @@ async def unarchive_team(tx: Tx, who: Actor, team_id: UUID) -> Team:
 
 
 async def _set_archived(tx: Tx, who: Actor, team_id: UUID, *, archived: bool) -> Team:
-    who, team = await _lock(tx, who, team_id, None)
+    who, team = await _lock(tx, who, team_id)
     if (team.archived_at is not None) == archived:
         return team
     team.archived_at = tx.now if archived else None
@@ -84,7 +84,8 @@ async def update_members(
     Nobody gives or takes a role in a team that may do more there than they may themselves. Who may act on fewer
     incidents by it has no role in the others any more (`user.lost_rights`). Unchanged: nothing happens.
     """
-    who, team = await _lock(tx, who, team_id, if_version)
+    who, team = await _lock(tx, who, team_id)
+    await must_be_unchanged(tx, Subject("team", team.id), team.version, if_version, ["members"], "this team")
     before = await _members(tx, team_id)
     known = {id: role for id, (_, role) in before.items()}
     if not isinstance(members, Mapping):
@@ -97,14 +98,14 @@ async def add_members(tx: Tx, who: Actor, team_id: UUID, members: Members) -> Te
 
     As `update_members` for these, and whoever else is a member stays it.
     """
-    who, team = await _lock(tx, who, team_id, None)
+    who, team = await _lock(tx, who, team_id)
     before = await _members(tx, team_id)
     return await _replace(tx, who, team, before, {id: role for id, (_, role) in before.items()} | dict(members))
 
 
 async def remove_member(tx: Tx, who: Actor, team_id: UUID, user_id: UUID) -> Team:
     """Put somebody out of the team. Idempotent; as `update_members` without them."""
-    who, team = await _lock(tx, who, team_id, None)
+    who, team = await _lock(tx, who, team_id)
     before = await _members(tx, team_id)
     return await _replace(tx, who, team, before, {id: role for id, (_, role) in before.items() if id != user_id})
 
@@ -138,13 +139,12 @@ async def _replace(
     return team
 
 
-async def _lock(tx: Tx, who: Actor, team_id: UUID, if_version: Copy) -> tuple[Actor, Team]:
+async def _lock(tx: Tx, who: Actor, team_id: UUID) -> tuple[Actor, Team]:
     who.must_somewhere(P.TEAM_MANAGE)
     team = await queries.lock_team(tx, who.access, team_id)
     # Whoever was waited for may have put the actor out of it.
     who = await anew(tx, who)
     who.must(P.TEAM_MANAGE, on=team)
-    await must_be_unchanged(tx, Subject("team", team.id), team.version, if_version, None, "this team")
     return who, team
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tocsin.db.engine import Tx
 from tocsin.events import since
-from tocsin.events.base import Subject
+from tocsin.events.base import Change, Subject
 from tocsin.incidents.model import INCIDENT_ID, Incident
 from tocsin.kit.changes import Copy
 
@@ -20,3 +20,10 @@ async def must_be_unchanged(tx: Tx, incident: Incident, copy: Copy, wanted: Coll
     about = Subject(INCIDENT_ID.name, incident.id)
     called = incident.reference
     await since.must_be_unchanged(tx, about, incident.version, copy, wanted, called, code="incident.stale")
+
+
+async def left_alone(tx: Tx, incident: Incident, copy: Copy, wanted: Sequence[Change]) -> frozenset[str]:
+    """Return the fields that the caller sent as they saw them, and others changed; raises `Stale` as above."""
+    about = Subject(INCIDENT_ID.name, incident.id)
+    called = incident.reference
+    return await since.left_alone(tx, about, incident.version, copy, wanted, called, code="incident.stale")

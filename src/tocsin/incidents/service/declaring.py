@@ -18,7 +18,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity import service as organisation
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.identity.service.owners import AS_THEY_ARE, Owners, set_owners
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, new_owners
 from tocsin.incidents import checks
 from tocsin.incidents.fields import Written, write
 from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Status
@@ -84,7 +84,7 @@ async def declare(
         # What is private to a source stays so in the incident, unless somebody decides otherwise.
         (source,) = await alert_queries.sources_of(tx, [alert.source_id])
         incident.team_ids, incident.is_private = list(source.team_ids), source.is_private
-    await set_owners(tx, who, incident, owners)
+    (await new_owners(tx, who, incident, owners)).give(incident)
     incident.number, incident.reference = await organisation.next_incident_number(tx)
     tx.session.add(incident)
     await tx.session.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Unpack, cast
 
 from tocsin.db.engine import Tx
 from tocsin.events.base import Change
@@ -16,15 +16,13 @@ from tocsin.events.incidents import (
 from tocsin.events.log import emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, set_owners
+from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, new_owners
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.fields import FIELDS, Corrected, said, write
+from tocsin.incidents.fields import FIELDS, Corrected, differing, said, write
 from tocsin.incidents.model import Incident, Status
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.service.conflicts import must_be_unchanged
+from tocsin.incidents.service.conflicts import left_alone, must_be_unchanged
 from tocsin.kit.changes import Copy
-
-_OWNERS = ("team_ids", "is_private")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -48,13 +46,13 @@ async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_v
     who.must(P.INCIDENT_EDIT, on=incident)
     for name in changes.written:
         who.must(FIELDS[name].needs, on=incident)
-    wanted = [name for name, value in changes.written.items() if value != FIELDS[name].value(incident)]
-    wanted += [] if changes.owners == AS_THEY_ARE else list(_OWNERS)
-    await must_be_unchanged(tx, incident, if_version, wanted)
+    owners = await new_owners(tx, who, incident, changes.owners)
+    left = await left_alone(tx, incident, if_version, [*differing(incident, changes.written), *owners.told])
+    written = {name: value for name, value in changes.written.items() if name not in left}
     before, severity = said(incident), incident.severity
-    write(tx, incident, changes.written)
+    write(tx, incident, cast("Corrected", written))
     told = [Change(name, before[name], new) for name, new in said(incident).items() if new != before[name]]
-    told += await set_owners(tx, who, incident, changes.owners)
+    told += owners.give(incident, left)
     if told:
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, version=incident.version, changes=told))

@@ -40,14 +40,14 @@ async def set_fallback(tx: Tx, who: Actor, target: PageTarget | None, *, if_vers
     """
     who.must(P.ONCALL_MANAGE)
     chosen = await queries.lock_fallback(tx)
-    await must_be_unchanged(
-        tx, Subject("fallback_target", UUID(int=1)), chosen.version, if_version, None, "the fallback"
-    )
+    wanted = ["target"] if target != queries.target_of(chosen) else []
+    about = Subject("fallback_target", UUID(int=1))
+    await must_be_unchanged(tx, about, chosen.version, if_version, wanted, "the fallback")
     before = await _in_words(tx, queries.target_of(chosen))
     after = await _in_words(tx, target)
     if target is not None and target.kind == "user" and not (await identity.user(tx, target.id)).is_active:
         raise Invalid("target", f"{after} cannot be paged: the account is switched off.")
-    if target == queries.target_of(chosen):
+    if not wanted:
         return chosen
     chosen.user_id = target.id if target is not None and target.kind == "user" else None
     chosen.policy_id = target.id if target is not None and target.kind == "escalation_policy" else None

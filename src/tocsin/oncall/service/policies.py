@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from tocsin.db.records import insert_record
 from tocsin.events.base import Change, Subject
 from tocsin.events.configuration import ConfigurationChanged, ConfigurationCreated, ConfigurationDeleted
 from tocsin.events.log import emit
-from tocsin.events.since import must_be_unchanged
+from tocsin.events.since import left_alone
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
@@ -22,6 +23,7 @@ from tocsin.kit.changes import UNSET, Copy, UnsetType, set_or
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.oncall import bulk_queries, queries
+from tocsin.oncall.escalation import Step
 from tocsin.oncall.model import (
     EscalationPolicy,
     EscalationStep,
@@ -57,7 +59,7 @@ async def create_policy(
     values = {
         "id": new_id(),
         "name": title,
-        "description": description.strip()[:2000],
+        "description": _description(description),
         "repeat": repeat,
         "created_at": tx.now,
         "updated_at": tx.now,
@@ -78,15 +80,30 @@ async def update_policy(
     """Change a policy. Runs that are under way follow the new steps from their next one on (see `waking`)."""
     who.must(P.ONCALL_MANAGE)
     policy = await queries.lock_policy(tx, id)
-    await must_be_unchanged(
-        tx, Subject("escalation_policy", policy.id), policy.version, if_version, None, "this policy"
-    )
-    before = await _in_words(tx, policy)
     steps, repeat = set_or(changes.steps, None), set_or(changes.repeat, policy.repeat)
     title = await _check_policy(tx, set_or(changes.name, policy.name), steps, repeat, id=id)
-    policy.name = title
-    policy.description = set_or(changes.description, policy.description).strip()[:2000]
-    policy.repeat = repeat
+    plan = (await queries.plans(tx, [id]))[id]
+    wanted: dict[str, Any] = {
+        "name": title,
+        "description": _description(set_or(changes.description, policy.description)),
+        "repeat": repeat,
+        "steps": plan.steps if steps is None else tuple(_as_run(step) for step in steps),
+    }
+    stored = {"name": policy.name, "description": policy.description, "repeat": policy.repeat, "steps": plan.steps}
+    names = await queries.people(tx, {id for step in (*plan.steps, *wanted["steps"]) for id in step.user_ids})
+    told = [
+        Change(field=field, old=_in_words(stored[field], names), new=_in_words(new, names))
+        for field, new in wanted.items()
+        if new != stored[field]
+    ]
+    about = Subject("escalation_policy", id)
+    left = await left_alone(tx, about, policy.version, if_version, told, "this policy")
+    told = [each for each in told if each.field not in left]
+    if not told:
+        return policy
+    for each in told:
+        if each.field != "steps":
+            setattr(policy, each.field, wanted[each.field])
     policy.updated_at = tx.now
     policy.version += 1
     try:
@@ -94,14 +111,11 @@ async def update_policy(
     except IntegrityError as error:
         # The name is the only thing that can clash; the transaction is lost and rolls back at the edge.
         raise _taken() from error
-    if steps is not None:
+    if steps is not None and any(each.field == "steps" for each in told):
         await bulk_queries.delete_steps(tx, id)
         await _write_steps(tx, id, steps)
-    await tx.session.flush()
-    after = await _in_words(tx, policy)
-    told = [Change(field=f, old=before[f], new=after[f]) for f in before if before[f] != after[f]]
-    about: dict[str, Any] = {"kind": "escalation_policy", "id": id, "title": title}
-    await emit(tx, ConfigurationChanged(actor=who.ref, **about, version=policy.version, changes=told))
+    said: dict[str, Any] = {"kind": about.kind, "id": id, "title": policy.name, "version": policy.version}
+    await emit(tx, ConfigurationChanged(actor=who.ref, **said, changes=told))
     return policy
 
 
@@ -167,16 +181,18 @@ async def _write_steps(tx: Tx, policy_id: UUID, steps: Sequence[StepDraft]) -> N
     await tx.session.flush()
 
 
-async def _in_words(tx: Tx, policy: EscalationPolicy) -> dict[str, str]:
-    plan = (await queries.plans(tx, [policy.id]))[policy.id]
-    names = await queries.people(tx, {id for step in plan.steps for id in step.user_ids})
-    steps = "; ".join(
+def _description(text: str) -> str:
+    return text.strip()[:2000]
+
+
+def _as_run(draft: StepDraft) -> Step:
+    return Step(tuple(draft.user_ids), timedelta(minutes=draft.wait_minutes))
+
+
+def _in_words(value: str | int | Sequence[Step], names: Mapping[UUID, tuple[str, bool]]) -> str:
+    if isinstance(value, str | int):
+        return str(value)
+    return "; ".join(
         f"{', '.join(names[id][0] for id in step.user_ids)}, then {step.wait.total_seconds() / 60:.0f} min"
-        for step in plan.steps
+        for step in value
     )
-    return {
-        "name": policy.name,
-        "description": policy.description,
-        "repeat": str(policy.repeat),
-        "steps": steps,
-    }

@@ -65,10 +65,11 @@ class Form:
     def version(self) -> Seen | None:
         """Return the version that the page showed; None when the form does not say.
 
-        Whoever was told what somebody else has done, and sends theirs anyway, has seen that.
+        Whoever was told what somebody else has done, and sends theirs anyway, says up to which version that was.
         """
-        name = "anyway" if self.text("anyway") else "version"
-        return Seen(self.whole(name)) if self.text(name) else None
+        if not self.text("version"):
+            return None
+        return Seen(self.whole("version"), self.whole("anyway") if self.text("anyway") else 0)
 
     def id(self, name: str, kind: IdKind) -> UUID:
         """Return an id of this kind, such as `usr_…`."""
@@ -159,6 +160,12 @@ class Refused:
     def theirs(self) -> tuple[Theirs, ...]:
         """Return what somebody else has done meanwhile, when that is why; the newest first."""
         return self.problem.theirs if isinstance(self.problem, Stale) else ()
+
+    @property
+    def mine(self) -> dict[str, str | None]:
+        """Return what this form would write into the same fields: in the words of the record, or as it was sent."""
+        said = self.problem.mine if isinstance(self.problem, Stale) else {}
+        return {**self.form.sent, **said}
 
     @property
     def anyway(self) -> int | None:

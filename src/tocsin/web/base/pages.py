@@ -26,6 +26,7 @@ from tocsin.edge.packing import AS_IT_IS
 from tocsin.edge.problems import headers_of
 from tocsin.edge.reading import cookie
 from tocsin.events import vocabulary
+from tocsin.events.lines import field
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.kit.addresses import at, within
@@ -65,6 +66,7 @@ _FILTERS: dict[str, Callable[..., str]] = {
     "initials": formatting.initials,
     "hue": formatting.hue,
     "prose": formatting.prose,
+    "called": field,
 }
 _MOST_REMEMBERED = 5000
 

@@ -16,7 +16,7 @@ from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.identity.permission import must_manage
-from tocsin.kit.changes import UNSET, version_of
+from tocsin.kit.changes import UNSET
 from tocsin.kit.errors import Invalid
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
@@ -157,6 +157,7 @@ async def _show(
 
 def _form(context: Context, method: ContactMethod, tried: Form | None) -> MethodForm:
     kept = method.shape
+    seen = tried.version() if tried else None
     return MethodForm(
         id=METHOD_ID.write(method.id),
         kind_name=exchanges.label_of(context, method.kind),
@@ -166,7 +167,7 @@ def _form(context: Context, method: ContactMethod, tried: Form | None) -> Method
         format=tried.text("format") if tried else kept.format,
         template=(tried.text("template") if tried else kept.template or "") or bodies.EXAMPLE,
         content_type=(tried.text("content_type") if tried else kept.content_type or "") or bodies.JSON,
-        version=version_of(tried.version() if tried else None) or method.version,
+        version=seen.version if seen else method.version,
     )
 
 
