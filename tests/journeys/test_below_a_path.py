@@ -122,7 +122,6 @@ async def test_everything_leads_below_the_path_and_to_something(site: Site) -> N
         "/people/usr_",
         "/policies/pol_",
         "/sources/src_",
-        "/events\\?after=",
         "/contact-methods",
         "\\.woff2",
         "hotkey\\.js",

@@ -46,7 +46,7 @@ async def test_an_edit_and_an_erasure_are_seen_by_whoever_looks_on(demo: Demo, c
 
         await expect(dialog(maren, "Edit comment")).to_have_count(0)
         await choose(await written(maren, "network"), "Erase")
-        await button(dialog(maren, "Erase this comment"), "Cancel").click()
+        await dialog(maren, "Erase this comment").get_by_role("link", name="Cancel").click()
         await choose(await written(maren, "network"), "Erase")
         await button(dialog(maren, "Erase this comment"), "Erase").click()
         await expect(seen).to_contain_text("Erased by")

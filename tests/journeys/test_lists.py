@@ -123,7 +123,7 @@ async def test_boxes_and_the_bar_do_it_with_and_without_a_script(
         number = (await middle.get_attribute("id") or "").removeprefix("row-")
         box = await middle.bounding_box()
         assert box
-        await page.mouse.click(box["x"] + box["width"] * 0.52, box["y"] + box["height"] - 4)
+        await middle.click(position={"x": box["width"] * 0.52, "y": box["height"] - 4})
         await expect(page).to_have_url(re.compile(f"/alerts/{number}$"))
 
 

@@ -9,13 +9,16 @@ const opener = (menu) => $$(`[popovertarget="${menu.id}"]`).find((el) => el.chec
 document.addEventListener("toggle", (e) => {
   const menu = e.target;
   if (!menu.matches?.(MENU)) return;
-  if (e.newState === "open") ($('[aria-current="true"]', menu) ?? entries(menu)[0])?.focus();
+  if (e.newState === "open") menu.contains(document.activeElement) || ($('[aria-current="true"]', menu) ?? entries(menu)[0])?.focus();
   // What had the focus has it again; who came by a key had none, or still has the one that is hidden now.
   else if ((document.activeElement === document.body || menu.contains(document.activeElement)) && !$("dialog[open]")) opener(menu)?.focus();
 }, true);
 
+// A key that follows at once finds the focus still on what opened the menu.
+const opening = (el) => (el === document.body || el.matches?.("[popovertarget]") ? $(`${MENU}:popover-open`) : null);
+
 document.addEventListener("keydown", (e) => {
-  const menu = e.target.closest?.(MENU);
+  const menu = e.target.closest?.(MENU) ?? opening(e.target);
   if (!menu || e.metaKey || e.ctrlKey || e.altKey || e.target.matches("select, textarea, input:not([type=checkbox], [type=radio])")) return;
   const all = entries(menu);
   const at = all.indexOf(e.target.closest("label") ?? e.target);
