@@ -35,7 +35,7 @@ function show() {
   if (wide && picked.size < all.length) wide.checked = false;
   const head = $("[data-pick-all]");
   if (head) { head.checked = all.length > 0 && picked.size === all.length; head.indeterminate = picked.size > 0 && !head.checked; }
-  const said = $("[data-picked]");
+  const said = $("[data-selected-count]");
   if (said) write(said, wide?.checked ? wide.parentElement.textContent.trim() : `${picked.size} selected`);
   $("#bulk")?.classList.toggle("shown", picked.size > 0);
 }

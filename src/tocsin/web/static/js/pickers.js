@@ -23,11 +23,14 @@ function picker(box) {
   const has = (value) => $$("input", picked).some((each) => each.value === value);
   const options = () => $$("[role=option]", list);
   let asked = 0;
+  // The words that what is offered has; null when nothing is.
+  let offered = null;
   let timer;
 
   const tell = () => { paged(); box.dispatchEvent(new CustomEvent("input", { bubbles: true })); };
   function close() {
     asked += 1;
+    offered = null;
     list.replaceChildren();
     list.hidden = true;
     input.setAttribute("aria-expanded", "false");
@@ -50,11 +53,15 @@ function picker(box) {
     close();
     tell();
   }
-  async function look() {
+  // `takes`: the first that is found is chosen.
+  async function look(takes = false) {
+    clearTimeout(timer);
     const mine = (asked += 1);
-    const answer = await fetch(`${box.dataset.picker}?q=${encodeURIComponent(input.value)}`).catch(() => null);
+    const words = input.value;
+    const answer = await fetch(`${box.dataset.picker}?q=${encodeURIComponent(words)}`).catch(() => null);
     const found = answer?.ok ? await answer.json() : null;
     if (mine !== asked || document.activeElement !== input) return;
+    offered = words;
     let group = "";
     list.replaceChildren(...(found ?? []).filter((each) => !has(each.value)).flatMap((each, at) => {
       const option = html("li", { id: `${list.id}-${at}`, className: "mi" }, html("span", { textContent: each.text }), ...(each.note ? [html("small", { textContent: each.note })] : []));
@@ -69,9 +76,10 @@ function picker(box) {
     input.setAttribute("aria-expanded", "true");
     // What one typed for is taken by Enter; what one has not typed for is not.
     highlight(input.value ? options()[0] : null);
+    if (takes && options().length) choose(options()[0].dataset);
   }
 
-  input.addEventListener("input", (e) => { e.stopPropagation(); clearTimeout(timer); timer = setTimeout(look, 120); });
+  input.addEventListener("input", (e) => { e.stopPropagation(); highlight(null); clearTimeout(timer); timer = setTimeout(look, 120); });
   input.addEventListener("click", () => { if (list.hidden) look(); });
   input.addEventListener("blur", () => setTimeout(close, 150));
   input.addEventListener("keydown", (e) => {
@@ -83,7 +91,9 @@ function picker(box) {
       highlight(all.at((at + (e.key === "ArrowDown" ? 1 : at < 0 ? 0 : -1)) % all.length));
     } else if (e.key === "Enter" && !e.metaKey && !e.ctrlKey && (at >= 0 || input.value)) {
       e.preventDefault();
-      if (at >= 0 && !list.hidden) choose(all[at].dataset);
+      // Whoever types faster than the answer comes means what they typed, not what is still offered.
+      if (input.value !== (offered ?? "")) look(true);
+      else if (at >= 0 && !list.hidden) choose(all[at].dataset);
     } else if (e.key === "Escape" && !list.hidden) {
       e.preventDefault();
       e.stopPropagation();
