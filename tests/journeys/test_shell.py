@@ -44,7 +44,7 @@ async def test_keys_do_nothing_behind_what_is_open(site: Site, chromium: Browser
         await ada.keyboard.press("Escape")
         # Nothing is open any more: now they work.
         await ada.keyboard.press("Shift+A")
-        await expect(ada.get_by_text("You are being paged")).to_be_hidden()
+        await expect(ada.get_by_role("region", name="You are being paged")).to_be_hidden()
         assert (await site.alert(paged))["status"] == "acknowledged"
 
 
@@ -53,8 +53,8 @@ async def test_whoever_is_paged_reads_it_wherever_they_are(site: Site, chromium:
     async with somebody(chromium, site.base) as ada:
         await desk(ada, "/alerts")
         other = await ada.context.new_page()
-        await other.goto("/people")
-        await expect(other).to_have_title(re.compile(r"^People"))
+        await other.goto("/policies")
+        await expect(other).to_have_title(re.compile(r"^Policies"))
         waiting = other.locator("nav[aria-label=Main] [data-count=waiting_alerts]")
         before = int((await waiting.text_content() or "0").split()[0])
         paged = await site.fire("The tug Helena has lost its way")
@@ -66,9 +66,9 @@ async def test_whoever_is_paged_reads_it_wherever_they_are(site: Site, chromium:
         await expect(other.locator("link[rel=icon]")).to_have_attribute("href", re.compile("paged"))
         await other.keyboard.press("Shift+A")
         for page in (other, ada):
-            await expect(page.get_by_text("You are being paged")).to_be_hidden()
+            await expect(page.get_by_role("region", name="You are being paged")).to_be_hidden()
             await expect(page).not_to_have_title(re.compile(r"^\("))
-        await expect(other).to_have_url(re.compile("/people$"))
+        await expect(other).to_have_url(re.compile("/policies$"))
         assert (await site.alert(paged))["status"] == "acknowledged"
 
 

@@ -4,7 +4,14 @@ import { $, $$, onChange } from "./dom.js";
 
 const MOST = 1000;
 
-export function showCounts(counts) {
+// What the stream said last holds until the page itself brings something newer.
+export function tellCounts(counts) {
+  const around = $("#around");
+  if (around) around.dataset.counts = JSON.stringify({ ...JSON.parse(around.dataset.counts), ...counts });
+  showCounts(counts);
+}
+
+function showCounts(counts) {
   for (const badge of $$("[data-count]")) {
     const number = counts[badge.dataset.count];
     if (number === undefined) continue;

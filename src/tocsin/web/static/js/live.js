@@ -1,6 +1,6 @@
 // Live updates: see the comment in base.html for the contract.
 import { now, two } from "./clocks.js";
-import { showCounts } from "./counts.js";
+import { tellCounts } from "./counts.js";
 import { $, $$, onChange, write } from "./dom.js";
 import { follow } from "./follow.js";
 
@@ -40,7 +40,7 @@ function hear(message) {
   const mine = topics();
   const isMine = message.topics?.some((topic) => topic === "*" || mine.has(topic));
   if (message.paged) {
-    showCounts(message);
+    tellCounts(message);
     const bar = $("#paged");
     if (!isMine && bar && bar.dataset.pages !== message.paged.join(" ")) bar.dispatchEvent(new CustomEvent("changed"));
   }
