@@ -42,7 +42,7 @@ async def test_the_demo_leads_from_its_greeting_to_an_acknowledged_page(chromium
                 await expect(rows.nth(5)).to_be_visible()
                 await maren.goto(found[1])
                 await expect(maren.locator("#explain")).to_contain_text(f"{PAGED_FIRST} acknowledged")
-                await expect(maren.locator("aside.rail")).to_contain_text(PAGED_FIRST)
+                await expect(maren.locator("#page")).to_contain_text(PAGED_FIRST)
                 # The link works once.
                 await maren.context.clear_cookies()
                 await maren.goto(link)

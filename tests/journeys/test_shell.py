@@ -96,7 +96,7 @@ async def test_whoever_is_signed_out_meanwhile_keeps_what_they_wrote(site: Site,
         await note.fill("Half a sen")
         await sign_in(elsewhere, ADA)
         await elsewhere.goto("/sessions")
-        await elsewhere.get_by_role("button", name=re.compile("^End")).first.click()
+        await elsewhere.get_by_role("button", name=re.compile("^End the session")).click()
         await expect(ada.get_by_text("You are signed out.")).to_be_visible()
         await expect(note).to_have_value("Half a sen")
         await ada.get_by_role("link", name="Sign in").click()
