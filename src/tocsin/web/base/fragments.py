@@ -17,7 +17,7 @@ from tocsin.kit.text import sha256_hex
 
 # What is asked of the server for the page that one is on, with the digests of what is there.
 KNOWN = "x-known"
-_DIGEST = re.compile(r"[0-9a-f]{10}")
+_DIGEST = re.compile(r"[0-9a-f]{8}")
 # What the browser keeps up to date by itself, and what is another one in each answer.
 _VOLATILE = re.compile(
     r"""(?P<clock><[^<>]*\bdata-(?:ago|elapsed-from|countdown-to)\b[^<>]*>)[^<]*"""
@@ -37,7 +37,7 @@ def fragment(known: frozenset[str], tag: str, id: str, attributes: Mapping[str, 
         for name, value in attributes.items()
         if value is not None and value is not False
     )
-    digest = sha256_hex((written + _VOLATILE.sub(lambda found: found["clock"] or found["secret"], body)).encode())[:10]
+    digest = sha256_hex((written + _VOLATILE.sub(lambda found: found["clock"] or found["secret"], body)).encode())[:8]
     if digest in known:
         return Markup(f'<{tag} id="{escape(id)}" data-same></{tag}>')  # noqa: S704 (of names and an escaped id)
     return Markup(f'<{tag} id="{escape(id)}" data-digest="{digest}"{written}>{body}</{tag}>')  # noqa: S704 (as above)
