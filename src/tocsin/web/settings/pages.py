@@ -15,7 +15,7 @@ from tocsin.identity.model import USER_ID
 from tocsin.kit.addresses import at
 from tocsin.web.base import forms, pages
 from tocsin.web.base.navigation import Entry
-from tocsin.web.base.screens import ShellScreen
+from tocsin.web.base.screens import DialogScreen, ShellScreen
 
 _A_YEAR = 365 * 24 * 3600
 
@@ -43,7 +43,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeysScreen(ShellScreen):
+class KeysScreen(DialogScreen):
     """The keys that are the same on every page of a kind; those of one page stand on its own buttons."""
 
     template: ClassVar = "settings/keys.html"
@@ -96,7 +96,7 @@ async def keys(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show every key."""
     async with context.db.look() as tx:
         shell = await pages.shell(tx, request, context, who)
-    return pages.render(KeysScreen(shell, groups=_groups(shell.menu.places)))
+    return pages.render(KeysScreen(shell, back="/settings", groups=_groups(shell.menu.places)))
 
 
 def _groups(places: Sequence[Entry]) -> list[tuple[str, Sequence[Key]]]:
@@ -129,7 +129,12 @@ _IN_A_LIST = (
     Key("Space", "Look without leaving the list"),
     Key("a", "Acknowledge what is selected"),
 )
-_ON_AN_ALERT = (Key("a", "Acknowledge"), Key("Shift r", "Resolve"), Key("c", "Declare an incident from it"))
+_ON_AN_ALERT = (
+    Key("a", "Acknowledge"),
+    Key("e", "Escalate now"),
+    Key("Shift r", "Resolve"),
+    Key("c", "Declare an incident from it"),
+)
 _ON_AN_INCIDENT = (
     Key("s", "Status"),
     Key("v", "Severity"),

@@ -58,7 +58,9 @@ export async function ask(href, from) {
   asking?.abort();
   const mine = (asking = new AbortController());
   const menu = from?.closest("[popover]");
-  opener = from?.closest("#sheet") ? opener : { el: menu ? null : from, href, menu: menu?.id };
+  // By a key, while that menu is closed, one comes from where one was, and goes back there.
+  const here = menu && !menu.matches(":popover-open") && document.activeElement !== document.body && document.activeElement;
+  opener = from?.closest("#sheet") ? opener : { el: here || (menu ? null : from), href, menu: here ? undefined : menu?.id };
   menu?.hidePopover();
   const slow = setTimeout(() => waiting("Opening…"), 300);
   mine.signal.addEventListener("abort", () => clearTimeout(slow));

@@ -7,6 +7,9 @@ const field = $("#palette-q");
 const list = $("#palette-list");
 const shown = () => $$("[role=option]", list);
 let asked;
+// What was found last, and whether Enter was pressed before what was typed for is found.
+let hits = [];
+let takes = false;
 
 function element(tag, className, words = "") {
   const el = document.createElement(tag);
@@ -38,7 +41,7 @@ function heading(words) {
 function named(el) {
   const copy = el.cloneNode(true);
   $$("kbd", copy).forEach((kbd) => kbd.remove());
-  return (el.getAttribute("aria-label") ?? el.placeholder ?? copy.textContent).trim().replace(/\s+/g, " ");
+  return (el.getAttribute("aria-label") ?? el.labels?.[0]?.textContent ?? el.placeholder ?? copy.textContent).trim().replace(/\s+/g, " ");
 }
 function acts() {
   const found = new Map();
@@ -59,7 +62,9 @@ function choose(to) {
   to.scrollIntoView({ block: "nearest" });
 }
 
-function draw(found, trouble = "Nothing matches") {
+// `isOld`: what was found is not yet for the words that stand there; it is not what Enter means.
+function draw(found, trouble = "Nothing matches", isOld = false) {
+  hits = found;
   const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
   list.replaceChildren();
   const here = acts().filter((el) => wanted.every((word) => named(el).toLowerCase().includes(word)));
@@ -70,7 +75,7 @@ function draw(found, trouble = "Nothing matches") {
     for (const link of $$("a", section)) option(link.childNodes, () => location.assign(link.getAttribute("href")));
   }
   if (trouble && !found.length) heading(trouble);
-  choose(shown()[0]);
+  choose(isOld && !here.length ? undefined : shown()[0]);
 }
 
 async function ask() {
@@ -82,25 +87,33 @@ async function ask() {
     const answer = await fetch(url, { signal: asked.signal, headers: { "X-Known": "none" } });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     draw($$("#hits section", new DOMParser().parseFromString(await answer.text(), "text/html")));
+    if (takes) shown()[0]?.click();
+    takes = false;
   } catch (error) {
     if (error.name !== "AbortError") draw([], "Search does not answer. What can be done on this page stands above.");
   }
 }
 
 let timer;
-field?.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(ask, 120); });
+field?.addEventListener("input", () => {
+  clearTimeout(timer);
+  takes = false;
+  draw(hits, "", true);
+  timer = setTimeout(ask, 120);
+});
 field?.addEventListener("keydown", (e) => {
   const all = shown();
   const at = all.findIndex((each) => each.getAttribute("aria-selected") === "true");
   const to = { ArrowDown: at + 1, ArrowUp: at - 1 + all.length }[e.key];
   if (to !== undefined && all.length) { e.preventDefault(); choose(all[to % all.length]); }
-  else if (e.key === "Enter") { e.preventDefault(); all[at]?.click(); }
+  else if (e.key === "Enter") { e.preventDefault(); at >= 0 ? all[at].click() : (takes = true); }
 });
 
 document.addEventListener("click", (e) => {
   if (!palette || !e.target.closest("[data-palette]") || e.ctrlKey || e.metaKey || e.shiftKey) return;
   e.preventDefault();
   field.value = "";
+  takes = false;
   palette.showModal();
   draw([], "");
   ask();
