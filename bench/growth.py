@@ -37,7 +37,6 @@ class Deep:
 
     alerts: str
     incidents: str
-    incidents_by_severity: str
     signals: str
     events: str
     alert: UUID
@@ -72,11 +71,9 @@ async def look_deep(connection: asyncpg.Connection[Any], known: Known) -> Deep:
     one = await connection.fetchval("SELECT id FROM alert WHERE status = 'triggered' LIMIT 1")
     other = await connection.fetchval("SELECT reference FROM incident ORDER BY declared_at DESC LIMIT 1")
     assert alert and incident and signal
-    by_severity = write_place((incident["severity"], incident["declared_at"], incident["id"]))
     return Deep(
         alerts=write_place((alert["created_at"], alert["id"])),
-        incidents=write_place((incident["declared_at"], incident["id"])),
-        incidents_by_severity=by_severity,
+        incidents=write_place((incident["severity"], incident["declared_at"], incident["id"])),
         signals=write_place((signal["received_at"], signal["id"])),
         events=write_place(position),
         alert=one,
@@ -92,6 +89,8 @@ def page_paths(known: Known, deep: Deep) -> Paths:
         "incidents, all": "/incidents?tab=all",
         "incidents, resolved": "/incidents?tab=resolved",
         "incidents, far down": f"/incidents?tab=all&before={deep.incidents}",
+        "incidents, far down, back": f"/incidents?tab=all&after={deep.incidents}",
+        "incidents, open, back": f"/incidents?after={deep.incidents}",
         "incidents, open, SEV1 or SEV2": "/incidents?severity=1&severity=2",
         "incidents, a severity of old": "/incidents?tab=all&severity=5",
         "incidents, cancelled: none": "/incidents?tab=all&status=cancelled",
@@ -115,6 +114,7 @@ def page_paths(known: Known, deep: Deep) -> Paths:
         "alerts, search, a number": "/alerts?tab=all&q=77",
         "alerts, all": "/alerts?tab=all",
         "alerts, far down": f"/alerts?tab=all&before={deep.alerts}",
+        "alerts, far down, back": f"/alerts?tab=all&after={deep.alerts}",
         "incident": f"/incidents/{deep.incident}",
         "incident, declaring": "/incidents/new",
         "alert": f"/alerts/{ALERT_ID.write(deep.alert)}",
@@ -138,11 +138,11 @@ def api_paths(known: Known, deep: Deep) -> Paths:
     opened = [("status", word.value) for word in OPEN]
     incidents: dict[str, list[tuple[str, str]]] = {
         "": [],
-        "far down": [("cursor", deep.incidents_by_severity)],
+        "far down": [("cursor", deep.incidents)],
         "sort=severity": [("sort", "severity")],
         "sort=-severity": [("sort", "-severity")],
-        "sort=severity, far down": [("sort", "severity"), ("cursor", deep.incidents_by_severity)],
-        "sort=-severity, far down": [("sort", "-severity"), ("cursor", deep.incidents_by_severity)],
+        "sort=severity, far down": [("sort", "severity"), ("cursor", deep.incidents)],
+        "sort=-severity, far down": [("sort", "-severity"), ("cursor", deep.incidents)],
         "sort=declared_at": [("sort", "declared_at")],
         "open, sort=severity": [*opened, ("sort", "severity")],
         "open, SEV2": [*opened, ("severity", "2")],

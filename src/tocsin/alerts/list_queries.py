@@ -104,14 +104,23 @@ def label_in(said: str) -> tuple[str, str] | None:
 
 
 async def listed(
-    tx: Tx, access: Access, wanted: Filter, *, before: Before | None = None, limit: int = 25
+    tx: Tx,
+    access: Access,
+    wanted: Filter,
+    *,
+    before: Before | None = None,
+    backwards: bool = False,
+    limit: int = 25,
 ) -> list[tuple[Alert, str, str]]:
-    """Return alerts with the name and the kind of their source, the newest first, older than `before`."""
-    rows = aliased(Alert, _found(access, wanted, before, limit).subquery())
+    """Return alerts with the name and the kind of their source, the newest first, older than `before`.
+
+    `backwards` are those that are newer than it, the nearest first.
+    """
+    rows = aliased(Alert, _found(access, wanted, before, limit, backwards=backwards).subquery())
     query = (
         select(rows, AlertSource.name, AlertSource.kind)
         .join(AlertSource, AlertSource.id == rows.source_id)
-        .order_by(rows.created_at.desc(), rows.id.desc())
+        .order_by(*_by_age(rows, backwards=backwards))
         .limit(limit)
     )
     return [(alert, name, kind) for alert, name, kind in (await tx.session.execute(query)).all()]
@@ -124,20 +133,30 @@ async def count(tx: Tx, access: Access, wanted: Filter, *, most: int) -> int:
 
 
 async def open_by_answer(
-    tx: Tx, access: Access, wanted: Filter, *, after: AnswerPlace | None = None, limit: int = 25
+    tx: Tx,
+    access: Access,
+    wanted: Filter,
+    *,
+    after: AnswerPlace | None = None,
+    backwards: bool = False,
+    limit: int = 25,
 ) -> list[tuple[Alert, str, str, AnswerPlace]]:
     """Return open alerts as `listed`, and where each stands: what waits for an answer first, the worst first, then age.
 
-    All that are open are sorted for it: whoever calls has counted them.
+    All that are open are sorted for it: whoever calls has counted them. `backwards` are those in front of the place,
+    the nearest first.
     """
     ranked = _ranked(access, wanted).subquery()
     rows = aliased(Alert, ranked)
-    place = (ranked.c.rank, rows.severity, rows.created_at, rows.id)
+    keys = (ranked.c.rank, rows.severity, rows.created_at, rows.id)
+    here: list[ColumnElement[bool]] = []
+    if after is not None:
+        here.append(tuple_(*keys) < tuple_(*after) if backwards else tuple_(*keys) > tuple_(*after))
     query = (
         select(rows, AlertSource.name, AlertSource.kind, ranked.c.rank)
         .join(AlertSource, AlertSource.id == rows.source_id)
-        .where(*([tuple_(*place) > tuple_(*after)] if after is not None else []))
-        .order_by(*place)
+        .where(*here)
+        .order_by(*([key.desc() for key in keys] if backwards else keys))
         .limit(limit)
     )
     found: Sequence[Any] = (await tx.session.execute(query)).all()
@@ -195,10 +214,12 @@ async def signals_lately(
     return found
 
 
-def _found(access: Access, wanted: Filter, before: Before | None, limit: int) -> Select[Any]:
-    """Return the newest alerts that are wanted, older than `before`."""
+def _found(
+    access: Access, wanted: Filter, before: Before | None, limit: int, *, backwards: bool = False
+) -> Select[Any]:
+    """Return the newest alerts that are wanted, older than `before`; or `backwards`, the oldest that are newer."""
     if not wanted.q or not is_short(wanted.q):
-        return _rows(access, wanted, before, limit)
+        return _rows(access, wanted, before, limit, backwards=backwards)
     first = aliased(Alert, _rows(access, replace(wanted, q=""), None, MOST_SEARCHED).subquery())
     found = select(first.id).where(*_said(first, wanted, with_labels=True))
     if (number := _number_alone(wanted.q)) is not None:
@@ -206,28 +227,29 @@ def _found(access: Access, wanted: Filter, before: Before | None, limit: int) ->
         ids: Any = union(found, select(Alert.id).where(Alert.number == number, *narrowed))
     else:
         ids = found
-    return _newest([Alert.id.in_(ids), *_older(Alert, before)], limit)
+    conditions = [Alert.id.in_(ids), *_beyond(Alert, before, backwards=backwards)]
+    return _first(conditions, limit, backwards=backwards)
 
 
-def _rows(access: Access, wanted: Filter, before: Before | None, limit: int) -> Select[Any]:
-    """Return the newest alerts that are wanted, of each status by itself.
+def _rows(access: Access, wanted: Filter, before: Before | None, limit: int, *, backwards: bool = False) -> Select[Any]:
+    """Return the newest alerts that are wanted, of each status by itself; or `backwards`, the oldest that are newer.
 
     An index holds each status in the order of the list, and the indexes of what people narrow it by hold what is
     resolved alone: the open ones are few, and thousands a second are written that need no entry there.
     """
     statuses = _statuses(wanted)
-    conditions = [*_conditions(wanted), *_older(Alert, before), visible(access)]
+    conditions = [*_conditions(wanted), *_beyond(Alert, before, backwards=backwards), visible(access)]
     if wanted.incident_id is not None or not statuses:
         said = _said(Alert, wanted, with_labels=True)
-        return _newest([Alert.status.in_(statuses), *conditions, *said], limit)
-    of_each = [
-        _newest([Alert.status == status, *conditions, *_said(Alert, wanted, with_labels=status in OPEN)], limit)
-        for status in statuses
-    ]
+        return _first([Alert.status.in_(statuses), *conditions, *said], limit, backwards=backwards)
+    of_each: list[Select[Any]] = []
+    for status in statuses:
+        said = _said(Alert, wanted, with_labels=status in OPEN)
+        of_each.append(_first([Alert.status == status, *conditions, *said], limit, backwards=backwards))
     if len(of_each) == 1:
         return of_each[0]
-    together = union_all(*(each.subquery().select() for each in of_each)).subquery()
-    return select(together).order_by(together.c.created_at.desc(), together.c.id.desc()).limit(limit)
+    together = aliased(Alert, union_all(*(each.subquery().select() for each in of_each)).subquery())
+    return select(together).order_by(*_by_age(together, backwards=backwards)).limit(limit)
 
 
 def _ranked(access: Access, wanted: Filter, limit: int | None = None) -> Select[Any]:
@@ -256,8 +278,12 @@ def _any_run(holds: Callable[[type[EscalationRun]], ColumnElement[bool]]) -> Col
     return select(run.id).where(is_paged_for(run), holds(run)).exists()
 
 
-def _newest(conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Alert]:
-    return select(Alert).where(*conditions).order_by(Alert.created_at.desc(), Alert.id.desc()).limit(limit)
+def _first(conditions: Sequence[ColumnElement[bool]], limit: int, *, backwards: bool) -> Select[Alert]:
+    return select(Alert).where(*conditions).order_by(*_by_age(Alert, backwards=backwards)).limit(limit)
+
+
+def _by_age(rows: type[Alert], *, backwards: bool) -> list[ColumnElement[Any]]:
+    return [key.asc() if backwards else key.desc() for key in (rows.created_at, rows.id)]
 
 
 def _statuses(wanted: Filter) -> list[AlertStatus]:
@@ -326,9 +352,12 @@ def _number_alone(q: str) -> int | None:
     return int(found[1]) if found is not None else None
 
 
-def _older(rows: type[Alert], before: Before | None) -> list[ColumnElement[bool]]:
+def _beyond(rows: type[Alert], place: Before | None, *, backwards: bool) -> list[ColumnElement[bool]]:
+    if place is None:
+        return []
     # Compared as a row, so that the index is entered at this place; an OR of both would be read up to it.
-    return [tuple_(rows.created_at, rows.id) < tuple_(*before)] if before is not None else []
+    here, there = tuple_(rows.created_at, rows.id), tuple_(*place)
+    return [here > there if backwards else here < there]
 
 
 def is_paged_for(run: type[EscalationRun]) -> ColumnElement[bool]:

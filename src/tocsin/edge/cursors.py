@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -31,17 +31,18 @@ def read_place(text: str | None, wanted: type[T]) -> T | None:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         if b"\\u0000" in raw:
             raise ValueError
-        return msgspec.json.decode(raw, type=wanted)
+        place = msgspec.json.decode(raw, type=wanted)
     except (binascii.Error, ValueError, RecursionError):
         raise _not_ours() from None
+    keys = cast("tuple[object, ...]", place) if isinstance(place, tuple) else ()
+    if any(isinstance(key, datetime) and not _EARLIEST <= key.year <= _LATEST for key in keys):
+        raise _not_ours()
+    return cast("T", place)
 
 
 def read_moment(text: str | None) -> tuple[datetime, UUID] | None:
     """Read where a page of a list by time ended; raises `Invalid`."""
-    place = read_place(text, tuple[AwareTime, UUID])
-    if place is not None and not _EARLIEST <= place[0].year <= _LATEST:
-        raise _not_ours()
-    return place
+    return read_place(text, tuple[AwareTime, UUID])
 
 
 def read_position(text: str | None) -> int | None:

@@ -115,37 +115,90 @@ async def listed(
     q: str = "",
     sort: Sort = "-declared_at",
     after: Place | None = None,
+    backwards: bool = False,
     limit: int = 25,
 ) -> list[Incident]:
-    """Return one page of the incidents that may be seen.
+    """Return one page of the incidents that may be seen: the first, or those behind a place.
+
+    `backwards` are those in front of it, the nearest first.
 
     `q` are words (`kit.search`), each of them anywhere in title or summary; or it is the number (`INC-7`, `7`), or that
     of an alert (`ALR-31`), which finds its incident. A short one is looked for only in the first `MOST_SEARCHED` of the
     list, and among all numbers. Sorting by `severity` puts SEV1 first, by `-severity` SEV5; within a severity the
     newest comes first.
     """
-    rows = aliased(Incident, _found(access, narrowed, q, sort, limit, after).subquery())
-    return list((await tx.session.scalars(select(rows).order_by(*_order(rows, sort)).limit(limit))).all())
+    order = _Order(sort, backwards=backwards)
+    rows = aliased(Incident, _found(access, narrowed, q, order, limit, after).subquery())
+    return list((await tx.session.scalars(select(rows).order_by(*order.of(rows)).limit(limit))).all())
 
 
 async def count(tx: Tx, access: Access, narrowed: Filters, *, q: str, most: int) -> int:
     """Count what `listed` would find, and stop when it is more than `most`."""
-    found = _found(access, narrowed, q, "-declared_at", most + 1, None).subquery()
+    found = _found(access, narrowed, q, _NEWEST, most + 1, None).subquery()
     return (await tx.session.execute(select(func.count()).select_from(found))).scalar_one()
 
 
-def _found(access: Access, narrowed: Filters, q: str, sort: Sort, limit: int, after: Place | None) -> Select[Any]:
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """The order of a list, or that order `backwards`, and what stands behind a place in it."""
+
+    sort: Sort
+    backwards: bool = False
+
+    @property
+    def within(self) -> _Order:
+        """Return the order within one severity."""
+        return _Order("-declared_at" if self.sort.endswith("severity") else self.sort, self.backwards)
+
+    @property
+    def _is_rising(self) -> bool:
+        return (self.sort == "declared_at") != self.backwards
+
+    @property
+    def is_from_mild(self) -> bool:
+        """Say whether it goes from SEV5 to SEV1."""
+        return (self.sort == "-severity") != self.backwards
+
+    @property
+    def is_of_an_index(self) -> bool:
+        """Say whether an index has it: it has severities from the worst on, each with its newest first, and back."""
+        return self.sort != "-severity"
+
+    def of(self, rows: type[Incident]) -> tuple[ColumnElement[Any], ...]:
+        time = [key.asc() if self._is_rising else key.desc() for key in (rows.declared_at, rows.id)]
+        if not self.sort.endswith("severity"):
+            return tuple(time)
+        return (rows.severity.desc() if self.is_from_mild else rows.severity.asc(), *time)
+
+    def behind(self, rows: type[Incident], place: Place | None) -> list[ColumnElement[bool]]:
+        if place is None:
+            return []
+        here, there = tuple_(rows.declared_at, rows.id), tuple_(place.declared_at, place.id)
+        later = here > there if self._is_rising else here < there
+        if not self.sort.endswith("severity"):
+            return [later]
+        return [or_(self.beyond(rows, place), and_(rows.severity == place.severity, later))]
+
+    def beyond(self, rows: type[Incident], place: Place) -> ColumnElement[bool]:
+        """Say that the severity of a row comes behind that of the place."""
+        return rows.severity < place.severity if self.is_from_mild else rows.severity > place.severity
+
+
+_NEWEST = _Order("-declared_at")
+
+
+def _found(access: Access, narrowed: Filters, q: str, order: _Order, limit: int, after: Place | None) -> Select[Any]:
     filters = [*narrowed.conditions(), visible(access)]
     wanted = storable(q).strip()
     if wanted and is_short(wanted):
         # The list is short then, and sorted as it is found.
-        first = aliased(Incident, _listed(filters, sort, MOST_SEARCHED).subquery())
+        first = aliased(Incident, _listed(filters, _Order(order.sort), MOST_SEARCHED).subquery())
         found = select(first.id).where(*_has(first, wanted))
         numbered = select(Incident.id).where(_is_called(access, wanted), *filters)
-        return _first([Incident.id.in_(union(found, numbered)), *_after(Incident, sort, after)], sort, limit)
+        return _first([Incident.id.in_(union(found, numbered)), *order.behind(Incident, after)], order, limit)
     if wanted:
         filters.append(or_(and_(*_has(Incident, wanted)), _is_called(access, wanted)))
-    return _listed(filters, sort, limit, after)
+    return _listed(filters, order, limit, after)
 
 
 async def is_searched_in_part(tx: Tx, access: Access, narrowed: Filters, q: str) -> bool:
@@ -153,32 +206,34 @@ async def is_searched_in_part(tx: Tx, access: Access, narrowed: Filters, q: str)
     wanted = storable(q).strip()
     if not wanted or not is_short(wanted):
         return False
-    rows = _listed([*narrowed.conditions(), visible(access)], "-declared_at", MOST_SEARCHED + 1).subquery()
+    rows = _listed([*narrowed.conditions(), visible(access)], _NEWEST, MOST_SEARCHED + 1).subquery()
     return (await tx.session.execute(select(rows.c.id).offset(MOST_SEARCHED).limit(1))).first() is not None
 
 
 def _listed(
-    conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int, after: Place | None = None
+    conditions: Sequence[ColumnElement[bool]], order: _Order, limit: int, after: Place | None = None
 ) -> Select[Any]:
     """Return the first incidents for which all of this holds, in parts that an index has in their order."""
-    if sort != "-severity" and (sort != "severity" or after is None):
-        return _first([*conditions, *_after(Incident, sort, after)], sort, limit)
+    by_severity = order.sort.endswith("severity")
+    if not by_severity or (order.is_of_an_index and after is None):
+        return _first([*conditions, *order.behind(Incident, after)], order, limit)
     parts: list[Select[Any]] = []
     if after is not None:
-        here = [Incident.severity == after.severity, *_after(Incident, "-declared_at", after)]
-        parts.append(_first([*here, *conditions], "-declared_at", limit))
-    if after is not None and sort == "severity":
-        parts.append(_first([Incident.severity > after.severity, *conditions], sort, limit))
+        here = [Incident.severity == after.severity, *order.within.behind(Incident, after)]
+        parts.append(_first([*here, *conditions], order.within, limit))
+    if after is not None and order.is_of_an_index:
+        parts.append(_first([order.beyond(Incident, after), *conditions], order, limit))
     else:
         # No index has them the other way round, but each severity.
-        milder = [severity for severity in range(1, 6) if after is None or severity < after.severity]
-        parts += [_first([Incident.severity == each, *conditions], "-declared_at", limit) for each in milder]
+        each = [Incident.severity == severity for severity in range(1, 6)]
+        beyond = [order.beyond(Incident, after)] if after is not None else []
+        parts += [_first([one, *beyond, *conditions], order.within, limit) for one in each]
     together = aliased(Incident, union_all(*(part.subquery().select() for part in parts)).subquery())
-    return select(together).order_by(*_order(together, sort)).limit(limit)
+    return select(together).order_by(*order.of(together)).limit(limit)
 
 
-def _first(conditions: Sequence[ColumnElement[bool]], sort: Sort, limit: int) -> Select[Any]:
-    return select(Incident).where(*conditions).order_by(*_order(Incident, sort)).limit(limit)
+def _first(conditions: Sequence[ColumnElement[bool]], order: _Order, limit: int) -> Select[Any]:
+    return select(Incident).where(*conditions).order_by(*order.of(Incident)).limit(limit)
 
 
 def _in_trouble(kinds: Collection[PagingTrouble]) -> list[ColumnElement[bool]]:
@@ -239,35 +294,6 @@ def _is_called(access: Access, wanted: str) -> ColumnElement[bool]:
         of_alert = select(Alert.incident_id).where(Alert.number == number, visible_alerts(access))
         ways.append(Incident.id == of_alert.scalar_subquery())
     return or_(*ways)
-
-
-def _order(rows: type[Incident], sort: Sort) -> tuple[ColumnElement[Any], ...]:
-    newest = (rows.declared_at.desc(), rows.id.desc())
-    match sort:
-        case "-declared_at":
-            return newest
-        case "declared_at":
-            return (rows.declared_at.asc(), rows.id.asc())
-        case "severity":
-            return (rows.severity.asc(), *newest)
-        case "-severity":
-            return (rows.severity.desc(), *newest)
-
-
-def _after(rows: type[Incident], sort: Sort, place: Place | None) -> list[ColumnElement[bool]]:
-    if place is None:
-        return []
-    here = tuple_(rows.declared_at, rows.id)
-    there = tuple_(place.declared_at, place.id)
-    match sort:
-        case "-declared_at":
-            return [here < there]
-        case "declared_at":
-            return [here > there]
-        case "severity":
-            return [or_(rows.severity > place.severity, and_(rows.severity == place.severity, here < there))]
-        case "-severity":
-            return [or_(rows.severity < place.severity, and_(rows.severity == place.severity, here < there))]
 
 
 async def named_in(tx: Tx, access: Access, q: str) -> dict[str, UUID]:

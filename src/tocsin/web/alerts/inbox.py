@@ -19,14 +19,13 @@ from tocsin.alerts.list_queries import Answer, AnswerPlace, Filter
 from tocsin.alerts.model import SOURCE_ID, Alert, AlertStatus
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.cursors import AwareTime, read_place, write_place
+from tocsin.edge.cursors import AwareTime
 from tocsin.events.vocabulary import called_alert, severity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
-from tocsin.kit.errors import Invalid
 from tocsin.kit.search import NARROWED
 from tocsin.web.alerts import together
 from tocsin.web.alerts.alert import May, may_of
@@ -34,13 +33,16 @@ from tocsin.web.alerts.listing import ACTS, INBOX, wanted_of
 from tocsin.web.alerts.standing import Standing, standings
 from tocsin.web.base import forms, lists, pages
 from tocsin.web.base.forms import Refused
-from tocsin.web.base.lists import Asked, Choice, Group, Listing
+from tocsin.web.base.lists import Asked, Choice, Group, Listing, Portion
 from tocsin.web.base.screens import Shell, ShellScreen
 
 # The sparkline: three hours in parts of ten minutes.
 _PARTS, _PART = 18, 600
 _HEIGHT = 16
 _PORTION = 500
+# Where a page ends: by age, or by answer, see `AnswerPlace`.
+_Moment = tuple[AwareTime, UUID]
+_Ranked = tuple[int, int, AwareTime, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +74,19 @@ class AlertsScreen(ShellScreen):
     may: May
 
 
+# An alert with the name and the kind of its source, and where it stands in the order of answers.
+_Row = tuple[Alert, str, str, AnswerPlace | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """The alerts of one page, in groups where they are in the order of their answers, and what to say of all."""
 
-    rows: Sequence[tuple[Alert, str, Answer | None]]
+    portion: Portion[_Row]
     total: int
     most: int
     counts: Mapping[Answer, int]
     unanswered: int
-    older: str | None
 
 
 @get("/alerts", needs=P.ALERT_VIEW)
@@ -103,40 +108,29 @@ async def _show(
 async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked, refused: Refused | None) -> AlertsScreen:
     wanted = await wanted_of(tx, who, asked)
     found = await _found(tx, who, asked, wanted)
-    rows = await _rows(tx, who, [(alert, source) for alert, source, _ in found.rows])
+    rows = await _rows(tx, who, [(alert, source) for alert, source, _, _ in found.portion.rows])
     sources = await queries.sources(tx, who.access, limit=200) if who.access.may_look(P.SOURCE_VIEW) else []
     choices = {"source": [Choice(SOURCE_ID.write(each.id), each.name) for each in sources]}
     return AlertsScreen(
         shell,
-        listing=Listing(
-            of=INBOX,
-            asked=asked,
-            tabs=(),
+        listing=lists.listing_of(
+            asked,
+            found.portion,
             chips=[chip for chip in lists.chips_of(asked, choices) if chip.filter.name != "source" or sources],
             acts=ACTS if may_of(who).act else (),
             total=found.total,
             most=found.most,
-            shown=len(rows),
             until=tx.now.isoformat(),
             narrowed=NARROWED if await list_queries.is_searched_in_part(tx, who.access, wanted) else "",
-            newest=asked.url() if asked.before else None,
-            older=asked.url(found.older) if found.older else None,
         ),
         groups=_groups(found, rows),
         in_vain=await pages.in_vain(tx, who),
         any_source=bool(rows) or await source_queries.any_source(tx),
         may=may_of(who),
         live=("alerts",),
-        refresh_url=asked.url(asked.before),
+        refresh_url=asked.here,
         refused=refused,
     )
-
-
-def _place(before: str) -> AnswerPlace | None:
-    try:
-        return read_place(before or None, tuple[int, int, AwareTime, UUID])
-    except Invalid:
-        return None
 
 
 async def _found(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> _Found:
@@ -147,22 +141,25 @@ async def _found(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> _Found:
     if is_open and asked.order == "answer":
         counts, unanswered = await list_queries.count_by_answer(tx, who.access, wanted, most=lists.MOST_COUNTED)
         if (total := sum(counts.values())) <= lists.MOST_COUNTED:
-            ranked = await list_queries.open_by_answer(
-                tx, who.access, wanted, after=_place(asked.before), limit=pages.PAGE_SIZE + 1
-            )
-            shown = ranked[: pages.PAGE_SIZE]
-            older = write_place(shown[-1][3]) if len(ranked) > len(shown) else None
-            rows = [(alert, name, list_queries.answer_of(place)) for alert, name, _, place in shown]
-            return _Found(rows, total, lists.MOST_COUNTED, counts, unanswered, older)
+            return _Found(await _by_answer(tx, who, asked, wanted), total, lists.MOST_COUNTED, counts, unanswered)
     most = lists.MOST_COUNTED if is_open else lists.MOST_COUNTED_OF_ALL
     total = await list_queries.count(tx, who.access, wanted, most=most)
-    newest = await list_queries.listed(
-        tx, who.access, wanted, before=pages.place(asked.before), limit=pages.PAGE_SIZE + 1
-    )
-    plain = [(alert, name, None) for alert, name, _ in newest[: pages.PAGE_SIZE]]
-    last = plain[-1][0] if len(newest) > len(plain) else None
-    older = write_place((last.created_at, last.id)) if last is not None else None
-    return _Found(plain, total, most, {}, 0, older)
+    return _Found(await _newest(tx, who, asked, wanted), total, most, {}, 0)
+
+
+async def _by_answer(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> Portion[_Row]:
+    async def read(place: _Ranked | None, backwards: bool, limit: int) -> Sequence[_Row]:
+        return await list_queries.open_by_answer(tx, who.access, wanted, after=place, backwards=backwards, limit=limit)
+
+    return await lists.portion(asked, _Ranked, lambda row: row[3] or (0, 0, row[0].created_at, row[0].id), read)
+
+
+async def _newest(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> Portion[_Row]:
+    async def read(place: _Moment | None, backwards: bool, limit: int) -> list[_Row]:
+        found = await list_queries.listed(tx, who.access, wanted, before=place, backwards=backwards, limit=limit)
+        return [(*row, None) for row in found]
+
+    return await lists.portion(asked, _Moment, lambda row: (row[0].created_at, row[0].id), read)
 
 
 def _groups(found: _Found, rows: Sequence[AlertRow]) -> list[Group[AlertRow]]:
@@ -178,7 +175,8 @@ def _groups(found: _Found, rows: Sequence[AlertRow]) -> list[Group[AlertRow]]:
     }
     groups: list[Group[AlertRow]] = []
     for answer, (title, note, tone) in titles.items():
-        those = [row for row, (_, _, its) in zip(rows, found.rows, strict=True) if its is answer]
+        stand = [list_queries.answer_of(place) if place is not None else None for _, _, _, place in found.portion.rows]
+        those = [row for row, its in zip(rows, stand, strict=True) if its is answer]
         if those:
             groups.append(Group(title, those, found.counts[answer], note, tone))
     return groups

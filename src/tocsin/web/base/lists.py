@@ -1,14 +1,15 @@
 """Lists: what a list shows and lets people do, declared once; `_list.html` draws it, `lists.js` adds keys to it.
 
 A list says what it is (`ListOf`). `Asked` reads an address by it, so that all that somebody chose stands in there: the
-view, words, filters, the order, and where the page before ended. `Listing` is what the template is given.
+view, words, filters, the order, and where the page before ended or the next one begins. `portion` reads that page by
+its key, onwards or back. `Listing` is what the template is given.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,9 +21,12 @@ from litestar.datastructures import MultiDict
 from litestar.response import Stream
 
 from tocsin.edge.context import AppRequest
+from tocsin.edge.cursors import read_place, write_place
+from tocsin.kit.errors import Invalid
 from tocsin.web.base import pages
 
 R = TypeVar("R")
+P = TypeVar("P")
 
 # Counting stops here: beyond it a list says “1,000+”, and no count walks a large table. What is open is few; to find so
 # many of all that there has ever been would mean to read many more.
@@ -139,7 +143,9 @@ class Asked:
     q: str = ""
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     order: str = ""
+    # Where the page before it ended, or the next one begins: a place of the list, or nothing.
     before: str = ""
+    after: str = ""
 
     @classmethod
     def by(cls, of: ListOf, request: AppRequest) -> Asked:
@@ -170,6 +176,7 @@ class Asked:
             chosen,
             one_of("sort", [order.value for order in of.orders]),
             str(query.get("before", ""))[:_LONGEST],
+            str(query.get("after", ""))[:_LONGEST],
         )
 
     def one(self, name: str) -> str:
@@ -186,11 +193,18 @@ class Asked:
         """Say whether this is less than all of the view; a filter that always has a value is a view as well."""
         return bool(self.q) or any(each.name in self.chosen for each in self.of.filters if not each.usual)
 
-    def url(self, before: str = "", place: str = "") -> str:
-        """Write the address of it, from its start or behind a place in it."""
+    def url(self, before: str = "", place: str = "", *, after: str = "") -> str:
+        """Write the address of it, from its start, behind a place in it, or in front of one."""
         usual = {each.name: each.usual for each in self.of.filters}
         chosen = {name: list(values) for name, values in self.chosen.items() if list(values) != [usual[name]]}
-        return pages.address(place or self.of.place, **dict(self._view()), q=self.q, **chosen, before=before)
+        return pages.address(
+            place or self.of.place, **dict(self._view()), q=self.q, **chosen, before=before, after=after
+        )
+
+    @property
+    def here(self) -> str:
+        """Write the address of the page that was asked for."""
+        return self.url(self.before, after=self.after)
 
     def _view(self) -> list[tuple[str, str]]:
         """Return the view and the order, where they are not the usual ones."""
@@ -288,14 +302,14 @@ class Listing:
     shown: int
     until: str
     narrowed: str
-    newest: str | None
+    newer: str | None
     older: str | None
 
     @property
     def said(self) -> str:
         """Say how much of it is on the page: `9 of 214`, `50 of 1,000+`."""
         total = self._total
-        if self.shown == self.total and not self.newest:
+        if self.shown == self.total and not self.newer:
             return f"1 {self.of.one}" if self.total == 1 else f"{total} {self.of.many}"
         return f"{self.shown:,} of {total}"
 
@@ -307,13 +321,85 @@ class Listing:
     @property
     def matching(self) -> str:
         """Say how many more than those on the page there are, for the choice of all; empty when there are none."""
-        if self.total <= self.shown:
+        if self.total <= self.shown or not self.until:
             return ""
         return f"All {self._total}"
 
     @property
     def _total(self) -> str:
         return f"{self.most:,}+" if self.total > self.most else f"{self.total:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Portion(Generic[R]):
+    """The rows of one page, and where one goes on and back from it, if there is anything."""
+
+    rows: Sequence[R]
+    newer: str = ""
+    older: str = ""
+
+
+# Reads so many rows at most: the first, those behind a place or, backwards, those in front of it, the nearest first.
+Read = Callable[[P | None, bool, int], Awaitable[Sequence[R]]]
+
+
+async def portion(asked: Asked, kind: type[P], place_of: Callable[[R], P], read: Read[P, R]) -> Portion[R]:
+    """Read the page that was asked for; places are of this kind, and another one shows the list from its start.
+
+    What stands in front of a place and fills no page is the beginning of the list, and shown as that.
+    """
+    size = pages.PAGE_SIZE
+    behind, front = _place(asked.before, kind), _place(asked.after, kind)
+    if front is not None and len(found := await read(front, True, size + 1)) > size:
+        shown = list(reversed(found[:size]))
+        return Portion(shown, write_place(place_of(shown[0])), write_place(place_of(shown[-1])))
+    behind = behind if front is None else None
+    found = await read(behind, False, size + 1)
+    if behind is not None and not found:
+        behind, found = None, await read(None, False, size + 1)
+    shown = found[:size]
+    return Portion(
+        shown,
+        write_place(place_of(shown[0])) if behind is not None else "",
+        write_place(place_of(shown[-1])) if len(found) > size else "",
+    )
+
+
+def _place(said: str, kind: type[P]) -> P | None:
+    try:
+        return read_place(said or None, kind)
+    except Invalid:
+        return None
+
+
+def listing_of(
+    asked: Asked,
+    portion: Portion[R],
+    *,
+    total: int,
+    shown: int | None = None,
+    most: int = MOST_COUNTED,
+    tabs: Sequence[Tab] = (),
+    chips: Sequence[Chip] | None = None,
+    acts: Sequence[Act] = (),
+    until: str = "",
+    narrowed: str = "",
+) -> Listing:
+    """Lay a page of a list out. `shown` says how many rows it has, where there are more than those of the portion."""
+    return Listing(
+        of=asked.of,
+        asked=asked,
+        tabs=tabs,
+        chips=chips_of(asked) if chips is None else chips,
+        acts=acts,
+        total=total,
+        most=most,
+        shown=len(portion.rows) if shown is None else shown,
+        until=until,
+        narrowed=narrowed,
+        newer=asked.url(after=portion.newer) if portion.newer else None,
+        older=asked.url(portion.older) if portion.older else None,
+    )
 
 
 def chips_of(

@@ -14,7 +14,7 @@ from litestar.response import Stream
 from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Ctx, Who
-from tocsin.edge.cursors import AwareTime, read_place, write_place
+from tocsin.edge.cursors import AwareTime
 from tocsin.events.vocabulary import SEVERITIES, STATUSES, severity
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
@@ -22,7 +22,6 @@ from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Filters, Place
-from tocsin.kit.errors import Invalid
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import lists, pages
@@ -35,6 +34,8 @@ _WAITS_FOR_A_FIX = Status.MITIGATED
 # What was declared longer ago is not looked for among what was resolved today.
 _RECENT = timedelta(days=30)
 _PORTION = 500
+# Severity, time and id of an incident at which a page ends.
+_Place = tuple[int, AwareTime, UUID]
 INCIDENTS = ListOf(
     place="/incidents",
     one="incident",
@@ -131,55 +132,49 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
 async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked) -> IncidentsScreen:
     narrowed = await _wanted(tx, who, asked)
     is_open = asked.view in ("open", "mine")
-    place = _place(asked.before)
-    found = await queries.listed(
-        tx,
-        who.access,
-        narrowed,
-        q=asked.q,
-        sort="severity" if is_open else "-declared_at",
-        after=place,
-        limit=pages.PAGE_SIZE + 1,
-    )
-    shown = found[: pages.PAGE_SIZE]
-    last = shown[-1] if len(found) > len(shown) else None
+
+    async def read(place: _Place | None, backwards: bool, limit: int) -> list[Incident]:
+        return await queries.listed(
+            tx,
+            who.access,
+            narrowed,
+            q=asked.q,
+            sort="severity" if is_open else "-declared_at",
+            after=Place(*place) if place is not None else None,
+            backwards=backwards,
+            limit=limit,
+        )
+
+    found = await lists.portion(asked, _Place, _place_of, read)
     # The end of the list of what goes on.
-    today = await _today(tx, shell, who, narrowed, asked) if asked.view == "open" and last is None else []
-    rows = await _rows(tx, who, [*shown, *today])
+    today = await _today(tx, shell, who, narrowed, asked) if asked.view == "open" and not found.older else []
+    rows = await _rows(tx, who, [*found.rows, *today])
     most = lists.MOST_COUNTED if is_open else lists.MOST_COUNTED_OF_ALL
-    is_start = asked.view == "open" and not (asked.is_narrowed or place)
+    is_start = asked.view == "open" and not (asked.is_narrowed or found.newer)
     return IncidentsScreen(
         shell,
-        listing=Listing(
-            of=INCIDENTS,
-            asked=asked,
+        listing=lists.listing_of(
+            asked,
+            found,
             tabs=lists.tabs_of(asked, {"open": shell.badges["open_incidents"]}),
             chips=[chip for chip in lists.chips_of(asked) if is_open or chip.filter.name != "paging"],
-            acts=(),
             total=await queries.count(tx, who.access, narrowed, q=asked.q, most=most) + len(today),
             most=most,
             shown=len(rows),
-            until="",
             narrowed=NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, asked.q) else "",
-            newest=asked.url() if place else None,
-            older=asked.url(write_place((last.severity, last.declared_at, last.id))) if last else None,
         ),
-        groups=_groups(rows[: len(shown)], rows[len(shown) :], is_open=is_open),
+        groups=_groups(rows[: len(found.rows)], rows[len(found.rows) :], is_open=is_open),
         in_vain=await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
         first_steps=await first_steps(tx, who) if is_start and not rows else (),
         any_incident=bool(rows) or await queries.any_incident(tx),
         declare=who.may(P.INCIDENT_DECLARE),
         live=("incidents", "alerts"),
-        refresh_url=asked.url(asked.before),
+        refresh_url=asked.here,
     )
 
 
-def _place(before: str) -> Place | None:
-    try:
-        place = read_place(before or None, tuple[int, AwareTime, UUID])
-    except Invalid:
-        return None
-    return Place(*place) if place is not None else None
+def _place_of(incident: Incident) -> _Place:
+    return incident.severity, incident.declared_at, incident.id
 
 
 async def _wanted(tx: Tx, who: Actor, asked: Asked) -> Filters:
