@@ -19,6 +19,7 @@ _READERS = (
     "waking_queries",
     "access_queries",
     "source_queries",
+    "people_queries",
     "log",
 )
 
@@ -32,7 +33,7 @@ _OF_WHAT_IS_SEEN = {
     "tocsin.incidents.comment_queries": {"written_in"},
     "tocsin.incidents.queries": {"joined_counts", "responders", "timeline", "troubles"},
     "tocsin.notifications.queries": {"deliveries"},
-    "tocsin.oncall.list_queries": {"asked_in_vain", "running_runs"},
+    "tocsin.oncall.list_queries": {"asked_in_vain", "may_be_paged", "running_runs"},
     "tocsin.oncall.queries": {"being_paged", "next_steps", "pages_of", "pages_of_runs", "run", "runs_of"},
 }  # fmt: skip
 # What the reader is asked, which shows it to them; what they have taken on is narrowed by what they still see of it.
@@ -47,14 +48,15 @@ _OF_THE_ORGANISATION = {
     "tocsin.alerts.source_queries": {"any_source"},
     "tocsin.identity.access_queries": {"role", "roles", "uses_of_role"},
     "tocsin.identity.queries": {
-        "link", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
+        "count_tokens", "link", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
         "user", "users", "users_by_id", "users_called",
     },
     "tocsin.incidents.queries": {"any_incident"},
     "tocsin.notifications.queries": {
         "conditions", "contact_method", "contact_methods", "count_failing", "deliveries", "latest_test",
-        "news_preference", "reaches", "rules", "ways_to_reach",
+        "kinds_of_methods", "news_preference", "reaches", "rules",
     },
+    "tocsin.oncall.list_queries": {"count_policies"},
     "tocsin.oncall.queries": {
         "fallback_target", "known_directory", "people", "plans", "policies", "policy", "weaknesses_of",
     },

@@ -73,7 +73,7 @@ async def prepare_paging(page: Page, hook: str) -> None:
     await button(page, "Add the catch-all").click()
     await page.get_by_label("Paged by").locator("visible=true").select_option(label="Payments primary")
     await button(page, "Add it").click()
-    await expect(page.get_by_role("heading", name="Everything else")).to_be_visible()
+    await expect(page.get_by_role("link", name="Everything else")).to_be_visible()
 
     await go(page, "Sources")
     await button(page, "New source").first.click()

@@ -37,7 +37,7 @@ async def count(db: Database) -> Counted:
 async def test_every_source_has_sent_something_today_and_its_body_is_kept(db: Database) -> None:
     assert await demo.fill(db)
     async with db.begin() as tx:
-        sources = await alerts.sources(tx, EVERYTHING)
+        sources = await source_queries.sources(tx, EVERYTHING)
         busy = await source_queries.source_figures(tx, [source.id for source in sources])
         assert {source.name for source in sources if busy[source.id].signals_24h == 0} == set()
         for source in sources:

@@ -11,6 +11,7 @@ import pytest
 from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
 from tocsin.edge.cursors import write_place
+from tocsin.identity import service as identity
 from tocsin.incidents import service as incidents
 from tocsin.web.base import pages
 
@@ -114,3 +115,17 @@ async def test_a_place_that_is_none_shows_the_list_from_its_start(world: World) 
             assert rows(await web.get(f"/alerts?sort=newest&before={place}")) == start, place
         for place in ("x", write_place(far), write_place([1])):
             assert rows(await web.get(f"/alerts?sort=newest&after={place}")) == start, place
+
+
+async def test_people_are_paged_back_by_name_and_by_age(world: World) -> None:
+    """B16: also those whose names are written alike."""
+    ada = await world.person("ada")
+    for name in ("ben", "zoe", "cyd", "dan", "eve", "fay"):
+        await world.person(name)
+    async with world.db.begin() as tx:
+        for n in range(2):
+            await identity.create_user(tx, world.root, email=f"{n}@example.org", name="CYD", role="guest")
+    async with browser(world, ada) as web:
+        await goes_back(web, "/people", 9)
+        await goes_back(web, "/people?sort=newest", 9)
+        await goes_back(web, "/people?q=example", 9)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.world import World, minutes
-from tocsin.alerts import queries
+from tocsin.alerts import queries, source_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import AlertSource
 from tocsin.alerts.sources import address_path
@@ -138,4 +138,4 @@ async def test_a_source_in_use_cannot_be_deleted_and_the_refusal_names_what_uses
         await alerts.resolve_source_alerts(tx, world.root, used.id)
         with pytest.raises(Conflict, match="has opened alerts, so the record needs it"):
             await alerts.delete_source(tx, world.root, used.id)
-        assert {source.id for source in await queries.sources(tx, EVERYTHING)} == {used.id, asked.id}
+        assert {source.id for source in await source_queries.sources(tx, EVERYTHING)} == {used.id, asked.id}

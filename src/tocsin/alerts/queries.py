@@ -31,7 +31,7 @@ from tocsin.alerts.routing import Route
 from tocsin.alerts.visibility import visible, visible_sources
 from tocsin.db.engine import Tx, decode_json
 from tocsin.db.locks import for_change
-from tocsin.db.records import get_record, lock_records
+from tocsin.db.records import get_record, has_words, lock_records
 from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import EVERYTHING, Access
 from tocsin.kit.errors import NotFound
@@ -356,14 +356,6 @@ async def lock_source(tx: Tx, access: Access, id: UUID) -> AlertSource:
     return (await lock_records(tx, AlertSource, [id], "alert source", visible_sources(access)))[0]
 
 
-async def sources(tx: Tx, access: Access, *, after: UUID | None = None, limit: int = 100) -> list[AlertSource]:
-    """Return sources, the oldest first, after the given one."""
-    query = select(AlertSource).where(visible_sources(access)).order_by(AlertSource.id).limit(limit)
-    if after is not None:
-        query = query.where(AlertSource.id > after)
-    return list((await tx.session.scalars(query)).all())
-
-
 async def sources_of(tx: Tx, ids: Collection[UUID]) -> list[AlertSource]:
     """Return these sources, to decide what may be done with what they sent."""
     return list((await tx.session.scalars(select(AlertSource).where(AlertSource.id.in_(ids)))).all())
@@ -426,10 +418,20 @@ def _open_of(source_id: UUID) -> ColumnElement[bool]:
     return and_(Alert.source_id == source_id, Alert.status != AlertStatus.RESOLVED)
 
 
-async def routes(tx: Tx, *, after: tuple[bool, int, UUID] | None = None, limit: int | None = None) -> list[AlertRoute]:
-    """Return routes in the order in which they are tried; the catch-all is last. Without a limit all of them."""
+async def routes(
+    tx: Tx,
+    *,
+    after: tuple[bool, int, UUID] | None = None,
+    limit: int | None = None,
+    words: Collection[str] = (),
+) -> list[AlertRoute]:
+    """Return routes in the order in which they are tried; the catch-all is last. Without a limit all of them.
+
+    `words`: those that have each of them in their name or condition.
+    """
     place = (AlertRoute.is_catch_all, AlertRoute.position, AlertRoute.id)
-    query = select(AlertRoute).order_by(*place).limit(limit)
+    has = has_words(words, AlertRoute.name, AlertRoute.condition)
+    query = select(AlertRoute).where(*has).order_by(*place).limit(limit)
     if after is not None:
         query = query.where(tuple_(*place) > tuple_(*after))
     return list((await tx.session.scalars(query)).all())

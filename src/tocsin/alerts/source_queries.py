@@ -1,4 +1,4 @@
-"""Alert sources: how busy they are, what their signals did, and clearing signals away."""
+"""Alert sources: their list, how busy they are, what their signals did, and clearing signals away."""
 
 from __future__ import annotations
 
@@ -15,7 +15,30 @@ from tocsin.alerts.queries import MOST_COUNTED
 from tocsin.alerts.visibility import visible_sources
 from tocsin.db.arrays import overlaps
 from tocsin.db.engine import Tx
+from tocsin.db.records import count_records, has_words, list_records
 from tocsin.identity.access import Access
+
+
+async def sources(
+    tx: Tx,
+    access: Access,
+    *,
+    after: UUID | None = None,
+    backwards: bool = False,
+    limit: int = 100,
+    words: Collection[str] = (),
+) -> list[AlertSource]:
+    """Return sources, the oldest first, after the given one; `words`: those that have each of them in their name.
+
+    `backwards`: see `list_records`.
+    """
+    only = (visible_sources(access), *has_words(words, AlertSource.name))
+    return await list_records(tx, AlertSource, *only, after=after, backwards=backwards, limit=limit)
+
+
+async def count_sources(tx: Tx, access: Access, words: Collection[str], *, most: int) -> int:
+    """Count the sources that `sources` would find, and stop when they are more than `most`."""
+    return await count_records(tx, AlertSource, visible_sources(access), *has_words(words, AlertSource.name), most=most)
 
 
 async def owned_by(tx: Tx, access: Access, team_id: UUID, *, limit: int) -> list[AlertSource]:

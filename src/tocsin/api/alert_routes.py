@@ -15,7 +15,7 @@ from tocsin.alerts.model import ALERT_ID, ROUTE_ID, AlertRoute
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Time
-from tocsin.api.base.resource import ForAll, Order, Resource, plainly
+from tocsin.api.base.resource import ForAll, Order, Resource, by_words, plainly
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Ctx, Who
 from tocsin.edge.cursors import read_place
@@ -178,7 +178,11 @@ ROUTES = Resource(
     order=_AS_TRIED,
 )
 ROUTER = ROUTES.router(
-    ROUTES.list(ForAll(queries.routes), "List routes in the order in which they are tried; the catch-all is last."),
+    ROUTES.list(
+        ForAll(queries.routes),
+        "List routes in the order in which they are tried; the catch-all is last.",
+        asks=by_words("name and condition"),
+    ),
     ROUTES.create(CreateRoute, _create, "Add a route."),
     ROUTES.get(ForAll(queries.route), "Show one route."),
     ROUTES.edit(

@@ -10,7 +10,7 @@ import msgspec
 from litestar import get, post
 from litestar.params import JSONBody
 
-from tocsin.alerts import queries, service
+from tocsin.alerts import queries, service, source_queries
 from tocsin.alerts.intake import Source
 from tocsin.alerts.model import SOURCE_ID, AlertSource, RawSignal, SourceKind
 from tocsin.alerts.sources import ADAPTERS, address_path
@@ -18,7 +18,7 @@ from tocsin.api.base.body import Body, NoBody
 from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Id, Time
 from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
-from tocsin.api.base.resource import IF_MATCH, Resource
+from tocsin.api.base.resource import IF_MATCH, Resource, by_words
 from tocsin.api.shapes.alerts import AlertWarning
 from tocsin.api.shapes.owners import read_owners
 from tocsin.api.shapes.signals import LAST_RECEIVED_FIRST, SignalOut, write_signals
@@ -173,7 +173,7 @@ SOURCES = Resource(
     tag="alert sources",
 )
 ROUTER = SOURCES.router(
-    SOURCES.list(queries.sources, "List the sources, the oldest first."),
+    SOURCES.list(source_queries.sources, "List the sources, the oldest first.", asks=by_words("the name")),
     SOURCES.create(
         CreateSource,
         service.create_source,

@@ -13,7 +13,7 @@ from litestar.params import QueryParameter
 from tocsin.alerts import service as alerts
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.http import Time
-from tocsin.api.base.resource import ForAll, Order, Resource
+from tocsin.api.base.resource import ForAll, Order, Resource, by_words
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.edge.cursors import read_place
@@ -186,7 +186,7 @@ POLICIES = Resource(
     order=Order(attrgetter("name"), lambda cursor: read_place(cursor, str) or ""),
 )
 ROUTER = POLICIES.router(
-    POLICIES.list(ForAll(queries.policies), "List policies by name."),
+    POLICIES.list(ForAll(queries.policies), "List policies by name.", asks=by_words("the name")),
     POLICIES.create(CreatePolicy, _create, "Write a new policy."),
     POLICIES.get(ForAll(queries.policy), "Show one policy with its steps."),
     POLICIES.edit(

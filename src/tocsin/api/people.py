@@ -8,31 +8,40 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response, post, put
-from litestar.params import FromQuery, JSONBody
+from litestar import Response, get, post, put
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.copying import copied
-from tocsin.api.base.http import Confirm, Id, Listing, Time, answer
+from tocsin.api.base.http import Confirm, Cursor, Id, Limit, Listing, Time, answer, listing, searchable
 from tocsin.api.base.idempotency import COMMITS_ELSEWHERE
 from tocsin.api.base.resource import AskedBy, ForAll, Order, Resource, copying, plainly
 from tocsin.api.shapes.deliveries import LAST_DELIVERY_FIRST, DeliveryOut, write_deliveries, write_delivery
 from tocsin.api.shapes.people import RoleKey, theirs
 from tocsin.db.engine import Tx
-from tocsin.edge.context import Ctx, Who
+from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_place
 from tocsin.edge.rights import Right
 from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.access import P, Role
 from tocsin.identity.accounts import UserChanges
-from tocsin.identity.model import USER_ID, Actor, User
+from tocsin.identity.model import TEAM_ID, USER_ID, Actor, User
 from tocsin.incidents import service as incidents
+from tocsin.kit.search import IN_ANY_ORDER
+from tocsin.notifications import people_queries
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
+from tocsin.notifications.health import Reach
 from tocsin.notifications.model import METHOD_ID, Delivery, NotificationRule, Urgency
+from tocsin.notifications.people_queries import Filters, Place, Sort
 from tocsin.notifications.service import RuleDraft
 
+_SEARCH = f"{IN_ANY_ORDER} Searches name and e-mail."
+_REACH = (
+    "Only people whose account is on, and who can be reached: `well`, by a contact method that works; `failing`, all "
+    "of theirs fail; `none`, they have none on the channels of this installation."
+)
 Delay = Annotated[int, msgspec.Meta(ge=0, le=1440)]
 Password = Annotated[str, msgspec.Meta(max_length=1024)]
 
@@ -129,6 +138,52 @@ async def _edit(tx: Tx, who: Actor, user_id: UUID, changes: UserChanges, *, conf
     return await incidents.update_person(tx, who, user_id, changes, confirmed=confirm, **version)
 
 
+@get("/", needs=P.USER_VIEW)
+async def list_users(
+    request: AppRequest,
+    context: Ctx,
+    who: Who,
+    role: Annotated[
+        list[str] | None, QueryParameter(description="Only with one of these roles in the organisation.")
+    ] = None,
+    team_id: Annotated[list[str] | None, QueryParameter(description="Only members of one of these teams.")] = None,
+    is_active: Annotated[
+        bool | None, QueryParameter(description="Only accounts that are on, or only those that are switched off.")
+    ] = None,
+    active_only: FromQuery[bool] = False,
+    reach: Annotated[list[Reach] | None, QueryParameter(description=_REACH)] = None,
+    q: Annotated[str | None, QueryParameter(description=_SEARCH, max_length=200)] = None,
+    sort: FromQuery[Sort] = "created_at",
+    limit: Limit = 25,
+    cursor: Cursor = None,
+) -> Response[Listing[UserOut]]:
+    """List people in the order in which they were added, or by name.
+
+    The same parameter twice means either value; different parameters must all hold.
+    """
+    place = read_place(cursor, tuple[str, UUID])
+    narrowed = Filters(
+        q=searchable(q),
+        roles=role or (),
+        team_ids=TEAM_ID.read_all(team_id or ()),
+        is_active=True if active_only else is_active,
+        reach=reach or (),
+    )
+    async with context.db.look() as tx:
+        rows = await people_queries.listed(
+            tx,
+            who.access,
+            context.channels,
+            narrowed,
+            sort=sort,
+            after=Place(*place) if place is not None else None,
+            limit=limit + 1,
+        )
+    return listing(
+        request, rows, limit, lambda row: copied(UserOut, row[0], USER_ID), lambda row: (row[0].name, row[0].id)
+    )
+
+
 @post("/{id:str}/actions/set_password", status_code=200, opt={COMMITS_ELSEWHERE: True}, needs=Right.OWN)
 async def set_user_password(context: Ctx, who: Who, id: Id, data: JSONBody[SetPassword]) -> Response[UserOut]:
     """Set the password; the person's other sessions end, tokens stay. 429 after several wrong current passwords."""
@@ -170,11 +225,7 @@ USERS = Resource(
     "/users", USER_ID, UserOut, copying(UserOut, USER_ID), view=P.USER_VIEW, manage=P.USER_MANAGE, tag="people"
 )
 ROUTER = USERS.router(
-    USERS.list(
-        ForAll(queries.users),
-        "List people in the order in which they were added.",
-        asks={"active_only": (FromQuery[bool], False)},
-    ),
+    list_users,
     USERS.create(CreateUser, identity.create_user, "Add a person."),
     USERS.get(ForAll(queries.user), "Show one person."),
     USERS.edit(

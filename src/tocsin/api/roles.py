@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 
@@ -10,7 +10,7 @@ import msgspec
 
 from tocsin.api.base.body import Body, writes
 from tocsin.api.base.http import Time
-from tocsin.api.base.resource import Called, ForAll, Order, Resource, plainly
+from tocsin.api.base.resource import Called, ForAll, Order, Resource, by_words, plainly
 from tocsin.db.engine import Tx
 from tocsin.edge.cursors import read_place
 from tocsin.events.vocabulary import BUILT_IN_ROLES
@@ -20,6 +20,7 @@ from tocsin.identity.access_queries import permissions_of
 from tocsin.identity.model import CustomRole
 from tocsin.identity.service import roles
 from tocsin.kit.clock import stamp
+from tocsin.kit.search import has_words
 
 Permissions = Annotated[list[Permission], msgspec.Meta(max_length=len(Permission))]
 
@@ -73,8 +74,9 @@ def _write(role: CustomRole | RoleOut) -> RoleOut:
     )
 
 
-async def _roles(tx: Tx, *, after: str | None, limit: int) -> Sequence[CustomRole | RoleOut]:
-    everything = [*_built_in(), *await queries.roles(tx)]
+async def _roles(tx: Tx, *, after: str | None, limit: int, words: Collection[str]) -> Sequence[CustomRole | RoleOut]:
+    known = [*_built_in(), *await queries.roles(tx)]
+    everything = [role for role in known if has_words(words, role.name, role.description)]
     keys = [role.key for role in everything]
     begin = keys.index(after) + 1 if after in keys else 0
     return everything[begin : begin + limit]
@@ -98,7 +100,9 @@ ROLES = Resource(
 )
 ROUTER = ROLES.router(
     ROLES.list(
-        ForAll(_roles), "List all roles: the built-in ones, and then the organisation's own by name (100 at most)."
+        ForAll(_roles),
+        "List all roles: the built-in ones, and then the organisation's own by name (100 at most).",
+        asks=by_words("name and description"),
     ),
     ROLES.create(CreateRole, roles.create_role, "Make a role that may do no more than one may oneself."),
     ROLES.get(ForAll(_role), "Show one role, by its key."),

@@ -7,11 +7,12 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
+from litestar.params import QueryParameter
 
 from tocsin.api.base.body import Body, naming, writes
 from tocsin.api.base.copying import copied
 from tocsin.api.base.http import Time
-from tocsin.api.base.resource import Resource
+from tocsin.api.base.resource import Resource, by_words
 from tocsin.api.shapes.people import RoleKey
 from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
@@ -121,10 +122,13 @@ async def _set_members(
     return await teams.update_members(tx, who, id, wanted, if_version=if_version)
 
 
+_Archived = Annotated[bool | None, QueryParameter(description="Only archived teams, or only those in use.")]
 TEAMS = Resource("/teams", TEAM_ID, TeamOut, _write_all, view=P.USER_VIEW, manage=P.TEAM_MANAGE, tag="people")
 ROUTER = TEAMS.router(
     TEAMS.list(
-        queries.teams, "List teams in the order in which they were added. Private ones are seen by their members."
+        queries.teams,
+        "List teams in the order in which they were added. Private ones are seen by their members.",
+        asks={**by_words("name and description"), "is_archived": (_Archived, None)},
     ),
     TEAMS.create(CreateTeam, _create, "Create a team."),
     TEAMS.get(queries.team, "Show one team."),

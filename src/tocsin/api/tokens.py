@@ -12,7 +12,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.copying import copied
-from tocsin.api.base.http import Cursor, Id, Limit, Listing, Time, answer, listing, when
+from tocsin.api.base.http import Cursor, Id, Limit, Listing, Time, answer, listing, searchable, when
 from tocsin.api.base.idempotency import SECRET_FIELDS
 from tocsin.edge.context import AppRequest, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_place
@@ -23,6 +23,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import SESSION_ID, TOKEN_ID, USER_ID, ApiToken, Session
 from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
+from tocsin.kit.search import IN_ANY_ORDER, words_in
 
 
 class TokenOut(msgspec.Struct):
@@ -85,6 +86,7 @@ async def list_api_tokens(
     context: Ctx,
     who: Who,
     user_id: Annotated[str | None, QueryParameter(description="Whose; one's own when left out.", max_length=40)] = None,
+    q: Annotated[str | None, QueryParameter(description=f"{IN_ANY_ORDER} Searches the name.", max_length=200)] = None,
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[TokenOut]]:
@@ -93,7 +95,7 @@ async def list_api_tokens(
     must_manage(who, wanted)
     after = read_place(cursor, UUID)
     async with context.begin() as tx:
-        rows = await queries.tokens_of(tx, wanted, after=after, limit=limit + 1)
+        rows = await queries.tokens_of(tx, wanted, after=after, limit=limit + 1, words=words_in(searchable(q)))
     return listing(request, rows, limit, lambda row: TokenOut(**_fields(row)), lambda row: row.id)
 
 

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from sqlalchemy import text
 
-from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
+from tocsin.alerts import source_queries
 from tocsin.alerts.model import AlertSource, SourceKind
 from tocsin.alerts.service import RouteDraft
 from tocsin.cli.demo_history import tell
@@ -103,7 +103,7 @@ async def fill(db: Database) -> bool:
     async with db.begin() as tx:
         found = await find(tx)
         users = {person.key: await people.user_by_email(tx, person.email) for person in _PEOPLE}
-        by_name = {source.name: source for source in await alert_queries.sources(tx, EVERYTHING)}
+        by_name = {source.name: source for source in await source_queries.sources(tx, EVERYTHING)}
     if found is None:
         return False
     there = {key: user for key, user in users.items() if user is not None and user.is_active}
@@ -130,7 +130,7 @@ async def find(tx: Tx) -> Found | None:
     admin = await people.user_by_email(tx, ADMIN)
     if organisation is None or organisation.name != ORGANISATION or admin is None or not admin.is_active:
         return None
-    source = next((each for each in await alert_queries.sources(tx, EVERYTHING) if each.name == SOURCE), None)
+    source = next((each for each in await source_queries.sources(tx, EVERYTHING) if each.name == SOURCE), None)
     return Found(admin, source)
 
 

@@ -17,6 +17,7 @@ import click
 from sqlalchemy import text
 
 from tocsin.alerts import queries as alerts
+from tocsin.alerts import source_queries
 from tocsin.alerts.model import AlertRoute
 from tocsin.app import JOBS
 from tocsin.cli import runtime, serving
@@ -286,7 +287,7 @@ async def _clock_steps(tx: Tx) -> Finding:
 async def _paging(tx: Tx, settings: Settings) -> list[Finding]:
     """Say whether an alert that comes in now would reach somebody."""
     found: list[Finding] = []
-    enabled = [source for source in await alerts.sources(tx, EVERYTHING, limit=_MOST) if source.is_enabled]
+    enabled = [source for source in await source_queries.sources(tx, EVERYTHING, limit=_MOST) if source.is_enabled]
     if enabled:
         found.append(_ok("alert sources", f"{len(enabled)} switched on."))
     else:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
 from tocsin.db.locks import LOCK, for_change
 from tocsin.kit.errors import NotFound
 from tocsin.kit.record import Record
+from tocsin.kit.text import storable
 
 R = TypeVar("R", bound=Record)
 # The word "name" as a number; the other half of an advisory lock's key is the table.
@@ -20,12 +21,31 @@ _NAMES = 0x6E616D65
 
 
 async def list_records(
-    tx: Tx, kind: type[R], *only: ColumnElement[bool], after: UUID | None = None, limit: int
+    tx: Tx,
+    kind: type[R],
+    *only: ColumnElement[bool],
+    after: UUID | None = None,
+    backwards: bool = False,
+    limit: int,
 ) -> list[R]:
-    """Return records of which `only` holds in the order in which they were made, those after the id `after`."""
+    """Return records of which `only` holds in the order in which they were made, those after the id `after`.
+
+    `backwards` are those before it, the latest first.
+    """
     id = kind.__table__.c.id
-    query = select(kind).where(*only, *([] if after is None else [id > after]))
-    return list((await tx.session.scalars(query.order_by(id).limit(limit))).all())
+    query = select(kind).where(*only, *([] if after is None else [id < after if backwards else id > after]))
+    return list((await tx.session.scalars(query.order_by(id.desc() if backwards else id).limit(limit))).all())
+
+
+async def count_records(tx: Tx, kind: type[R], *only: ColumnElement[bool], most: int) -> int:
+    """Count the records of which `only` holds, and stop when they are more than `most`."""
+    found = select(kind.__table__.c.id).where(*only).limit(most + 1).subquery()
+    return await tx.session.scalar(select(func.count()).select_from(found)) or 0
+
+
+def has_words(words: Collection[str], *texts: SQLColumnExpression[str]) -> list[ColumnElement[bool]]:
+    """Say in SQL that each of these words (`kit.search`) stands in one of the texts."""
+    return [or_(*(each.icontains(storable(word), autoescape=True) for each in texts)) for word in words]
 
 
 async def get_record(tx: Tx, kind: type[R], id: UUID, what: str, *only: ColumnElement[bool]) -> R:

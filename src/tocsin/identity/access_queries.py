@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -176,11 +176,17 @@ def has_permission(permission: Permission) -> ColumnElement[bool]:
     own = select(CustomRole.key).where(
         CustomRole.permissions.op("&&", is_comparison=True)(literal(bringing, ARRAY(Text())))
     )
-    is_told_apart = and_(User.given_role.is_not(None), User.known_role == Role.STAKEHOLDER)
-    return or_(
-        and_(is_told_apart, or_(User.given_role.in_(by_word), User.given_role.in_(own))),
-        and_(not_(is_told_apart), User.known_role.in_(by_word)),
-    )
+    return or_(has_role(by_word), and_(_IS_TOLD_APART, User.given_role.in_(own)))
+
+
+# As `role_of` reads what is stored.
+_IS_TOLD_APART = and_(User.given_role.is_not(None), User.known_role == Role.STAKEHOLDER)
+
+
+def has_role(keys: Collection[str]) -> ColumnElement[bool]:
+    """Say in SQL that a `User` has one of these roles in the organisation."""
+    words = [storable(key) for key in keys]
+    return or_(and_(_IS_TOLD_APART, User.given_role.in_(words)), and_(not_(_IS_TOLD_APART), User.known_role.in_(words)))
 
 
 async def roles(tx: Tx) -> list[CustomRole]:

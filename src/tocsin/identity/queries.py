@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tocsin.db.arrays import among
 from tocsin.db.engine import Tx
 from tocsin.db.locks import LOCK, for_change
-from tocsin.db.records import get_record, list_records, lock_record, lock_records
+from tocsin.db.records import count_records, get_record, has_words, list_records, lock_record, lock_records
 from tocsin.identity.access import Access, Permission, Role
 from tocsin.identity.access_queries import GRANTED, access_of, has_permission, visible_teams
 from tocsin.identity.accounts import is_email
@@ -110,9 +110,13 @@ async def users(
     `words`: who has each of them in their name or e-mail.
     """
     only = [has_permission(may)] if may is not None else []
-    only += [or_(*(text.icontains(word, autoescape=True) for text in (User.name, User.email))) for word in words]
     only += [User.is_active.is_(True)] if active_only else []
-    return await list_records(tx, User, *only, after=after, limit=limit)
+    return await list_records(tx, User, *only, *is_said_of(words), after=after, limit=limit)
+
+
+def is_said_of(words: Collection[str]) -> list[ColumnElement[bool]]:
+    """Say in SQL that a `User` has each of these words in their name or e-mail."""
+    return has_words(words, User.name, User.email)
 
 
 async def users_by_id(tx: Tx, ids: Iterable[UUID]) -> dict[UUID, User]:
@@ -182,12 +186,33 @@ async def _good_sessions(tx: Tx, *which: ColumnElement[bool]) -> list[tuple[Sess
 
 
 async def tokens_of(
-    tx: Tx, user_id: UUID | None, *, after: UUID | None = None, limit: int = 100, with_revoked: bool = False
+    tx: Tx,
+    user_id: UUID | None,
+    *,
+    after: UUID | None = None,
+    backwards: bool = False,
+    limit: int = 100,
+    with_revoked: bool = False,
+    words: Collection[str] = (),
 ) -> list[ApiToken]:
-    """Return the person's tokens, or everybody's for None, in the order they were created, those after `after`."""
-    only = [ApiToken.user_id == user_id] if user_id is not None else []
-    only += [] if with_revoked else [ApiToken.revoked_at.is_(None)]
-    return await list_records(tx, ApiToken, *only, after=after, limit=limit)
+    """Return the person's tokens, or everybody's for None, in the order they were created, those after `after`.
+
+    `words`: those that have each of them in their name or that of their person. `backwards`: see `list_records`.
+    """
+    only = [] if with_revoked else [ApiToken.revoked_at.is_(None)]
+    only += _tokens(user_id, words)
+    return await list_records(tx, ApiToken, *only, after=after, backwards=backwards, limit=limit)
+
+
+async def count_tokens(tx: Tx, user_id: UUID | None, words: Collection[str], *, most: int) -> int:
+    """Count the tokens that `tokens_of` would find, and stop when they are more than `most`."""
+    return await count_records(tx, ApiToken, ApiToken.revoked_at.is_(None), *_tokens(user_id, words), most=most)
+
+
+def _tokens(user_id: UUID | None, words: Collection[str]) -> list[ColumnElement[bool]]:
+    of = [ApiToken.user_id == user_id] if user_id is not None else []
+    owner = select(User.name).where(User.id == ApiToken.user_id).scalar_subquery()
+    return [*of, *has_words(words, ApiToken.name, owner)]
 
 
 async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
@@ -219,11 +244,31 @@ async def link(tx: Tx, token_digest: bytes) -> OneTimeLink | None:
 
 
 async def teams(
-    tx: Tx, access: Access, *, after: UUID | None = None, limit: int = 100, with_archived: bool = True
+    tx: Tx,
+    access: Access,
+    *,
+    after: UUID | None = None,
+    backwards: bool = False,
+    limit: int = 100,
+    is_archived: bool | None = None,
+    words: Collection[str] = (),
 ) -> list[Team]:
-    """Return the teams that may be seen in the order they were created, those after the id `after`."""
-    only = [] if with_archived else [Team.archived_at.is_(None)]
-    return await list_records(tx, Team, visible_teams(access), *only, after=after, limit=limit)
+    """Return the teams that may be seen in the order they were created, those after the id `after`.
+
+    `words`: those that have each of them in their name or description. `backwards`: see `list_records`.
+    """
+    only = _teams(access, words, is_archived=is_archived)
+    return await list_records(tx, Team, *only, after=after, backwards=backwards, limit=limit)
+
+
+async def count_teams(tx: Tx, access: Access, words: Collection[str] = (), *, is_archived: bool, most: int) -> int:
+    """Count the teams that `teams` would find, and stop when they are more than `most`."""
+    return await count_records(tx, Team, *_teams(access, words, is_archived=is_archived), most=most)
+
+
+def _teams(access: Access, words: Collection[str], *, is_archived: bool | None) -> list[ColumnElement[bool]]:
+    found = [visible_teams(access), *has_words(words, Team.name, Team.description)]
+    return found if is_archived is None else [*found, Team.archived_at.is_not(None) == is_archived]
 
 
 async def team(tx: Tx, access: Access, team_id: UUID) -> Team:
@@ -252,6 +297,16 @@ async def members(tx: Tx, team_ids: Iterable[UUID]) -> dict[UUID, list[tuple[Use
     query = query.where(TeamMember.team_id.in_(wanted)).order_by(User.name, User.id)
     for team_id, person, role in await tx.session.execute(query):
         result[team_id].append((person, role))
+    return result
+
+
+async def teams_of(tx: Tx, access: Access, user_ids: Collection[UUID]) -> dict[UUID, list[Team]]:
+    """Return in which of the teams that may be seen, and are in use, each of these people is, by name."""
+    result: dict[UUID, list[Team]] = {user_id: [] for user_id in user_ids}
+    query = select(TeamMember.user_id, Team).join(Team, Team.id == TeamMember.team_id)
+    query = query.where(TeamMember.user_id.in_(user_ids), Team.archived_at.is_(None), visible_teams(access))
+    for user_id, team in (await tx.session.execute(query.order_by(Team.name, Team.id))).all() if user_ids else ():
+        result[user_id].append(team)
     return result
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, false, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, case, delete, false, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tocsin.db.engine import Tx
@@ -245,20 +245,36 @@ async def count_failing(tx: Tx) -> dict[str, int]:
     return {kind: number for kind, number in (await tx.session.execute(query)).all()}
 
 
+def reach(channels: Collection[str]) -> ColumnElement[str]:
+    """Say in SQL how a `User` can be reached on these channels; whether their account is on is another question."""
+    m, health = ContactMethod, ContactMethodHealth
+    usable = select(m.id).outerjoin(health, health.contact_method_id == m.id)
+    usable = usable.where(m.user_id == User.id, m.kind.in_(channels)).correlate(User)
+    return case(
+        (usable.where(health.failing_since.is_(None)).exists(), Reach.WELL.value),
+        (usable.exists(), Reach.FAILING.value),
+        else_=Reach.NONE.value,
+    )
+
+
 async def reaches(tx: Tx, user_ids: Collection[UUID], channels: Collection[str]) -> dict[UUID, Reach]:
     """Return whether each of these people can be reached on these channels; those whose account is off are left out."""
-    all_fail = func.bool_and(ContactMethodHealth.failing_since.is_not(None))
-    query = (
-        select(User.id, func.count(ContactMethod.id), all_fail)
-        .outerjoin(ContactMethod, and_(ContactMethod.user_id == User.id, ContactMethod.kind.in_(channels)))
-        .outerjoin(ContactMethodHealth, ContactMethodHealth.contact_method_id == ContactMethod.id)
-        .where(User.id.in_(user_ids), User.is_active)
-        .group_by(User.id)
-    )
-    return {
-        id: Reach.NONE if not number else Reach.FAILING if fails else Reach.WELL
-        for id, number, fails in (await tx.session.execute(query)).all()
-    }
+    query = select(User.id, reach(channels)).where(User.id.in_(user_ids), User.is_active)
+    return {id: Reach(word) for id, word in (await tx.session.execute(query)).all()}
+
+
+async def kinds_of_methods(
+    tx: Tx, user_ids: Collection[UUID], channels: Collection[str]
+) -> dict[UUID, list[tuple[str, bool]]]:
+    """Return the kinds of these people's contact methods on these channels, each with whether it fails, in order."""
+    found: dict[UUID, list[tuple[str, bool]]] = {user_id: [] for user_id in user_ids}
+    m, health = ContactMethod, ContactMethodHealth
+    query = select(m.user_id, m.kind, health.failing_since.is_not(None))
+    query = query.outerjoin(health, health.contact_method_id == m.id).order_by(m.id)
+    query = query.where(m.user_id.in_(user_ids), m.kind.in_(channels))
+    for user_id, kind, fails in (await tx.session.execute(query)).all():
+        found[user_id].append((kind, fails))
+    return found
 
 
 async def lateness(tx: Tx, page_ids: Collection[UUID]) -> dict[UUID, timedelta]:

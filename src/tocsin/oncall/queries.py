@@ -26,7 +26,7 @@ from sqlalchemy.orm import aliased
 
 from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
-from tocsin.db.records import get_record, lock_record
+from tocsin.db.records import get_record, has_words, lock_record
 from tocsin.identity.model import User
 from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import REACHED, Delivery, Method, Rule
@@ -277,11 +277,16 @@ async def policy_named(tx: Tx, name: str) -> EscalationPolicy | None:
     return (await tx.session.scalars(select(EscalationPolicy).where(EscalationPolicy.name == name))).one_or_none()
 
 
-async def policies(tx: Tx, *, after: str = "", limit: int = 100, words: Collection[str] = ()) -> list[EscalationPolicy]:
-    """Return policies by name, after the given name; `words`: those that have each of them in it."""
-    has = [EscalationPolicy.name.icontains(word, autoescape=True) for word in words]
-    query = select(EscalationPolicy).where(EscalationPolicy.name > after, *has)
-    query = query.order_by(EscalationPolicy.name).limit(limit)
+async def policies(
+    tx: Tx, *, after: str = "", backwards: bool = False, limit: int = 100, words: Collection[str] = ()
+) -> list[EscalationPolicy]:
+    """Return policies by name, after the given name; `words`: those that have each of them in it.
+
+    `backwards` are those before that name, the nearest first.
+    """
+    name = EscalationPolicy.name
+    query = select(EscalationPolicy).where(name < after if backwards else name > after, *has_words(words, name))
+    query = query.order_by(name.desc() if backwards else name).limit(limit)
     return list((await tx.session.scalars(query)).all())
 
 

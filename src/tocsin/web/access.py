@@ -23,9 +23,11 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident
 from tocsin.kit.changes import limits_of
 from tocsin.kit.errors import NotFound
-from tocsin.web.base import pages
+from tocsin.kit.search import has_words
+from tocsin.web.base import lists, pages
 from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
+from tocsin.web.base.lists import Asked, Column, Listing, ListOf
 from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.roles import BUILT_IN_ROLES, known_roles
@@ -33,14 +35,21 @@ from tocsin.web.parts.targets import Choice
 
 # How many grants of one thing are shown.
 _SHOWN = 200
+ROLES = ListOf(
+    place="/roles",
+    one="role",
+    many="roles",
+    search="Name, whom it is for",
+    columns=(Column("ttl", "Role"), Column("kind", "Kind", priority=2), Column("allows", "Allows")),
+)
 _PERMISSIONS: list[Choice] = [(permission.value, text) for permission, text in MEANINGS.items()]
 
 
 @dataclass(frozen=True, slots=True)
 class RoleRow:
-    """One role in the list, with how much of all that there is it allows."""
+    """One role in the list, by its key, with how much of all that there is it allows."""
 
-    key: str
+    id: str
     name: str
     description: str
     is_built_in: bool
@@ -73,10 +82,11 @@ class GrantView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolesScreen(ShellScreen):
-    """The roles, and all permissions that there are, each with its meaning."""
+    """A page of the roles, and all permissions that there are, each with its meaning."""
 
     template: ClassVar = "access/roles.html"
-    roles: list[RoleRow]
+    listing: Listing
+    groups: list[lists.Group[RoleRow]]
     permissions: list[Choice]
     may_make: bool
     limits: Mapping[str, int]
@@ -122,15 +132,20 @@ async def _show_list(
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         own = await queries.roles(tx)
+    known = [
+        *(_built_in_row(key, held) for key, held in BUILT_IN.items()),
+        *(
+            RoleRow(role.key, role.name, role.description, False, len(permissions_of(role.key, role.permissions)))
+            for role in own
+        ),
+    ]
+    asked = Asked.by(ROLES, request)
+    rows = [role for role in known if has_words(asked.words, role.name, role.description)]
+    found = await lists.portion(asked, int, rows.index, lists.within(rows, rows.index))
     screen = RolesScreen(
         shell,
-        roles=[
-            *(_built_in_row(key, held) for key, held in BUILT_IN.items()),
-            *(
-                RoleRow(role.key, role.name, role.description, False, len(permissions_of(role.key, role.permissions)))
-                for role in own
-            ),
-        ],
+        listing=lists.listing_of(asked, found, total=len(rows)),
+        groups=lists.one_group(found.rows),
         permissions=_PERMISSIONS,
         may_make=who.may(P.ACCESS_MANAGE),
         limits=limits_of(identity.RoleChanges),
@@ -212,7 +227,7 @@ async def _show_sharing(
         # Beyond what it names, the page offers everybody.
         who.must(P.USER_VIEW)
         people = await identity_queries.users(tx, limit=MOST_CHOICES, active_only=True)
-        offered = await identity_queries.teams(tx, who.access, limit=MOST_CHOICES, with_archived=False)
+        offered = await identity_queries.teams(tx, who.access, limit=MOST_CHOICES, is_archived=False)
         owners = await identity_queries.teams_by_id(tx, who.access, shared.thing.team_ids)
         teams = await identity_queries.teams_by_id(
             tx, who.access, [row.team_id for row in shared.grants if row.team_id]

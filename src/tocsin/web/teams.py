@@ -21,9 +21,10 @@ from tocsin.identity.service import teams
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.kit.changes import limits_of
-from tocsin.web.base import pages
+from tocsin.web.base import lists, pages
 from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
+from tocsin.web.base.lists import Asked, Column, Listing, ListOf, View
 from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.roles import known_roles
@@ -31,6 +32,14 @@ from tocsin.web.parts.targets import Choice
 
 # How many things that a team owns its page names.
 _OWNED_SHOWN = 50
+TEAMS = ListOf(
+    place="/teams",
+    one="team",
+    many="teams",
+    search="Name, what it looks after",
+    columns=(Column("ttl", "Team"), Column("members", "Members")),
+    views=(View("use", "In use"), View("archived", "Archived")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +92,11 @@ class Owned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeamsScreen(ShellScreen):
-    """The teams of one tab, "" for those in use or "archived", and how many each has."""
+    """A page of the teams that are in use, or of those that are archived."""
 
     template: ClassVar = "teams/teams.html"
-    teams: list[TeamRow]
-    tab: str
-    in_use: int
-    archived: int
+    listing: Listing
+    groups: list[lists.Group[TeamRow]]
     may_make: bool
     limits: Mapping[str, int]
 
@@ -114,25 +121,43 @@ class TeamScreen(ShellScreen):
 
 @get("/teams", needs=P.USER_VIEW)
 async def team_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the teams in the order in which they were added; with `?tab=archived` those that are archived."""
+    """Show the teams in the order in which they were added, 50 at a time; with `?tab=archived` the archived ones."""
     return await _show_list(request, context, who)
 
 
 async def _show_list(
     request: AppRequest, context: Context, who: Actor, _: str = "", refused: Refused | None = None
 ) -> pages.Page:
-    archived = request.query_params.get("tab") == "archived"
+    asked = Asked.by(TEAMS, request)
+    archived, most = asked.view == "archived", lists.MOST_COUNTED
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
-        found = await queries.teams(tx, who.access, limit=MOST_CHOICES)
-        shown = [team for team in found if (team.archived_at is not None) == archived]
-        members = await queries.members(tx, [team.id for team in shown])
+
+        async def read(place: UUID | None, backwards: bool, limit: int) -> list[Team]:
+            return await queries.teams(
+                tx,
+                who.access,
+                after=place,
+                backwards=backwards,
+                limit=limit,
+                is_archived=archived,
+                words=asked.words,
+            )
+
+        found = await lists.portion(asked, UUID, lambda team: team.id, read)
+        members = await queries.members(tx, [team.id for team in found.rows])
+        counts = {
+            "use": await queries.count_teams(tx, who.access, is_archived=False, most=most),
+            "archived": await queries.count_teams(tx, who.access, is_archived=True, most=most),
+        }
+        total = await queries.count_teams(tx, who.access, asked.words, is_archived=archived, most=most)
+    rows = [_row(team, [person.name for person, _ in members[team.id]]) for team in found.rows]
     screen = TeamsScreen(
         shell,
-        teams=[_row(team, [person.name for person, _ in members[team.id]]) for team in shown],
-        tab="archived" if archived else "",
-        in_use=sum(team.archived_at is None for team in found),
-        archived=sum(team.archived_at is not None for team in found),
+        listing=lists.listing_of(
+            asked, found, tabs=lists.tabs_of(asked, counts) if archived or counts["archived"] else (), total=total
+        ),
+        groups=lists.one_group(rows),
         may_make=who.may(P.TEAM_MANAGE),
         limits=limits_of(teams.TeamChanges),
         refused=refused,

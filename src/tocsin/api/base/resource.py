@@ -13,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 
 from tocsin.api.base.body import Body, NoBody, fields_of
 from tocsin.api.base.copying import copied
-from tocsin.api.base.http import Cursor, Id, IfMatch, Limit, Listing, answer, listing, read_if_match
+from tocsin.api.base.http import Cursor, Id, IfMatch, Limit, Listing, answer, listing, read_if_match, searchable
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_place
@@ -32,6 +32,7 @@ from tocsin.edge.packing import as_it_is
 from tocsin.edge.rights import Needs
 from tocsin.identity.model import Actor
 from tocsin.kit.ids import IdKind
+from tocsin.kit.search import IN_ANY_ORDER, words_in
 
 Row = TypeVar("Row")
 Out = TypeVar("Out", bound=msgspec.Struct)
@@ -42,6 +43,14 @@ Asks = Mapping[str, tuple[Any, Any]]
 NOTHING: Asks = {}
 # The version that was seen, which a use case takes as `if_version`.
 IF_MATCH: Asks = {"if_match": (IfMatch, None)}
+
+
+def by_words(where: str) -> Asks:
+    """Take a search, which the query takes as `words`; `where` says what is searched."""
+    described = QueryParameter(description=f"{IN_ANY_ORDER} Searches {where}.", max_length=200)
+    return {"q": (Annotated[str | None, described], None)}
+
+
 # Writes several rows of one transaction, so that what belongs to them is read at once.
 Write = Callable[[Tx, Context, Actor, Sequence[Row]], Awaitable[Sequence[Out]]]
 
@@ -337,4 +346,6 @@ def _beside(asks: Asks, said: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: said[name] for name in asks}
     if "if_match" in found:
         found["if_version"] = read_if_match(found.pop("if_match"))
+    if "q" in found:
+        found["words"] = words_in(searchable(found.pop("q")))
     return found

@@ -31,7 +31,7 @@ from tocsin.web.alerts import together
 from tocsin.web.alerts.alert import May, may_of
 from tocsin.web.alerts.listing import ACTS, INBOX, wanted_of
 from tocsin.web.alerts.standing import Standing, standings
-from tocsin.web.base import forms, lists, pages
+from tocsin.web.base import exporting, forms, lists, pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.lists import Asked, Choice, Group, Listing, Portion
 from tocsin.web.base.screens import Shell, ShellScreen
@@ -109,7 +109,7 @@ async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked, refused: Refus
     wanted = await wanted_of(tx, who, asked)
     found = await _found(tx, who, asked, wanted)
     rows = await _rows(tx, who, [(alert, source) for alert, source, _, _ in found.portion.rows])
-    sources = await queries.sources(tx, who.access, limit=200) if who.access.may_look(P.SOURCE_VIEW) else []
+    sources = await source_queries.sources(tx, who.access, limit=200) if who.access.may_look(P.SOURCE_VIEW) else []
     choices = {"source": [Choice(SOURCE_ID.write(each.id), each.name) for each in sources]}
     return AlertsScreen(
         shell,
@@ -271,7 +271,7 @@ async def export_alerts(request: AppRequest, context: Ctx, who: Who) -> Stream:
                 return
             before = rows[-1][0].created_at, rows[-1][0].id
 
-    return lists.exported(
+    return exporting.exported(
         "alerts",
         {
             "Number": lambda row: called_alert(row[0].number),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from uuid import UUID
 
 from tocsin.alerts import list_queries
 from tocsin.alerts.list_queries import Filter
@@ -13,7 +12,6 @@ from tocsin.db.engine import Tx
 from tocsin.events.vocabulary import SEVERITIES, severity
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
-from tocsin.kit.errors import NotFound
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import lists
 from tocsin.web.base.lists import Act, Asked, Choice, Column, Kind, ListOf
@@ -92,17 +90,10 @@ async def wanted_of(tx: Tx, who: Actor, asked: Asked) -> Filter:
     return replace(
         of_state,
         severities=[int(value) for value in asked.all("severity")],
-        source_ids=[id for value in asked.all("source") if (id := _source(value)) is not None],
+        source_ids=asked.ids("source", SOURCE_ID),
         labels={name: [value] for name, value in labels},
         on_it=who.user_id if asked.one("mine") else None,
         created_from=lists.since(asked, tx.now),
         q=asked.q,
         incidents=await incident_queries.named_in(tx, who.access, asked.q),
     )
-
-
-def _source(text: str) -> UUID | None:
-    try:
-        return SOURCE_ID.read(text)
-    except NotFound:
-        return None

@@ -7,22 +7,23 @@ its key, onwards or back. `Listing` is what the template is given.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from litestar.datastructures import MultiDict
-from litestar.response import Stream
 
 from tocsin.edge.context import AppRequest
 from tocsin.edge.cursors import read_place, write_place
-from tocsin.kit.errors import Invalid
+from tocsin.kit.errors import Invalid, NotFound
+from tocsin.kit.ids import IdKind
+from tocsin.kit.search import words_in
 from tocsin.web.base import pages
 
 R = TypeVar("R")
@@ -118,6 +119,7 @@ class ListOf:
     place: str
     one: str
     many: str
+    # What one can type to find one; empty where there is no search.
     search: str
     columns: Sequence[Column]
     views: Sequence[View] = ()
@@ -127,6 +129,8 @@ class ListOf:
     # Things of it can be looked at beside the list, at `<place>/<id>/peek`.
     peeks: bool = False
     exports: bool = False
+    # Each of them has a page of its own.
+    opens: bool = True
 
     @property
     def lasting(self) -> int:
@@ -187,6 +191,19 @@ class Asked:
     def all(self, name: str) -> Sequence[str]:
         """Return all that was chosen in a filter."""
         return self.chosen.get(name, ())
+
+    def ids(self, name: str, kind: IdKind) -> list[UUID]:
+        """Return the ids that were chosen in a filter; what is none of this kind is left out."""
+        found: list[UUID] = []
+        for text in self.all(name):
+            with suppress(NotFound):
+                found.append(kind.read(text))
+        return found
+
+    @property
+    def words(self) -> list[str]:
+        """Return the words that are looked for."""
+        return words_in(self.q)
 
     @cached_property
     def is_narrowed(self) -> bool:
@@ -365,6 +382,19 @@ async def portion(asked: Asked, kind: type[P], place_of: Callable[[R], P], read:
     )
 
 
+def within(rows: Sequence[R], number: Callable[[R], int]) -> Read[int, R]:
+    """Read pages of a list that is in memory, in the order of its numbers."""
+
+    async def read(place: int | None, backwards: bool, limit: int) -> Sequence[R]:
+        if place is None:
+            return rows[:limit]
+        if backwards:
+            return [row for row in reversed(rows) if number(row) < place][:limit]
+        return [row for row in rows if number(row) > place][:limit]
+
+    return read
+
+
 def _place(said: str, kind: type[P]) -> P | None:
     try:
         return read_place(said or None, kind)
@@ -436,6 +466,11 @@ def tabs_of(asked: Asked, counts: Mapping[str, int] | None = None, hot: Sequence
     ]
 
 
+def one_group(rows: Sequence[R]) -> list[Group[R]]:
+    """Put rows that have no headings into one group; nothing for none."""
+    return [Group("", rows)] if rows else []
+
+
 # How far back a list can be looked at, by what the address says.
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 PERIOD = Filter(
@@ -455,33 +490,3 @@ def since(asked: Asked, now: datetime) -> datetime | None:
     """Return from when on somebody wants to see what there is, if they said so."""
     length = PERIODS.get(asked.one(PERIOD.name))
     return now - length if length is not None else None
-
-
-# What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def exported(name: str, columns: Mapping[str, Callable[[R], object]], portions: AsyncIterable[Sequence[R]]) -> Stream:
-    """Answer with a table of values between commas, portion after portion; no cell of it can become a formula."""
-
-    async def lines() -> AsyncGenerator[str]:
-        yield "\ufeff" + _line(list(columns))
-        async for rows in portions:
-            yield "".join(_line([_cell(read(row)) for read in columns.values()]) for row in rows)
-
-    return Stream(
-        lines,
-        media_type="text/csv; charset=utf-8",
-        headers={"content-disposition": f'attachment; filename="{name}.csv"', "cache-control": "no-store"},
-    )
-
-
-def _line(cells: Sequence[str]) -> str:
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\r\n").writerow(cells)
-    return written.getvalue()

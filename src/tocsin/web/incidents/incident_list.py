@@ -24,7 +24,7 @@ from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Filters, Place
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
-from tocsin.web.base import lists, pages
+from tocsin.web.base import exporting, lists, pages
 from tocsin.web.base.first_steps import FirstStep, first_steps
 from tocsin.web.base.lists import Asked, Choice, Column, Group, Kind, Listing, ListOf, View
 from tocsin.web.base.screens import Shell, ShellScreen
@@ -216,7 +216,7 @@ async def _today(tx: Tx, shell: Shell, who: Actor, narrowed: Filters, asked: Ask
 
 def _groups(rows: Sequence[IncidentRow], today: Sequence[IncidentRow], *, is_open: bool) -> list[Group[IncidentRow]]:
     if not is_open:
-        return [Group("", rows)] if rows else []
+        return lists.one_group(rows)
     parts = (
         ("Active", [row for row in rows if row.status != _WAITS_FOR_A_FIX]),
         ("Mitigated, waiting for a fix", [row for row in rows if row.status == _WAITS_FOR_A_FIX]),
@@ -285,7 +285,7 @@ async def export_incidents(request: AppRequest, context: Ctx, who: Who) -> Strea
                 return
             after = Place.of(rows[-1])
 
-    return lists.exported(
+    return exporting.exported(
         "incidents",
         {
             "Number": lambda row: row.reference,

@@ -112,7 +112,7 @@ async def _policies(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> lis
 
 
 async def _teams(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> list[Option]:
-    found = await identity.teams(tx, who.access, limit=MOST_CHOICES, with_archived=False)
+    found = await identity.teams(tx, who.access, limit=MOST_CHOICES, is_archived=False)
     named = [team for team in found if has_words(words, team.name)]
     return [Option(TEAM_ID.write(each.id), each.name) for each in named[:limit]]
 

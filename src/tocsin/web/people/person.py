@@ -33,6 +33,7 @@ from tocsin.notifications.model import (
     Tell,
     Urgency,
 )
+from tocsin.oncall import list_queries
 from tocsin.oncall import service as oncall
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
@@ -122,7 +123,8 @@ class PersonScreen(ShellScreen):
     template: ClassVar = "people/person.html"
     person: PersonView
     is_me: bool
-    can_be_reached: bool
+    # They may be paged, and nothing could be sent to them.
+    lacks_method: bool
     needs: list[tuple[str, str]]
     needs_seen: str
     is_last_method: bool
@@ -175,6 +177,7 @@ async def show(
         known = await contact.conditions(tx, [method.id for method in methods], context.channels)
         needs = await incidents.needs_of(tx, who, person.id) if who.may(P.USER_MANAGE) else []
         paged_by = await oncall.pages_them(tx, person.id)
+        is_paged = person.id in await list_queries.may_be_paged(tx, [person.id])
         roles = [role.choice for role in await known_roles(tx)] if who.may(P.USER_MANAGE) else []
     is_me = person.id == who.user_id
     may = May(edit=who.may(P.USER_MANAGE) or (is_me and who.may(P.SELF_EDIT)), manage=who.may(P.USER_MANAGE))
@@ -191,7 +194,7 @@ async def show(
             version=person.version,
         ),
         is_me=is_me,
-        can_be_reached=any(method.kind in context.channels for method in methods),
+        lacks_method=is_paged and not any(method.kind in context.channels for method in methods),
         needs=listed(needs),
         needs_seen=incidents.mark_of(needs),
         is_last_method=len(methods) == 1 and person.is_active and bool(paged_by),

@@ -17,9 +17,10 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.model import SESSION_ID, Actor
 from tocsin.kit.errors import NotFound
-from tocsin.web.base import pages
+from tocsin.web.base import lists, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
 
 # The order matters: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
@@ -37,6 +38,22 @@ _SYSTEMS = (
     ("Windows", r"Windows"),
     ("macOS", r"Mac OS X|Macintosh"),
     ("Linux", r"Linux|X11"),
+)
+
+
+SESSIONS = ListOf(
+    place="/sessions",
+    one="session",
+    many="sessions",
+    search="",
+    columns=(
+        Column("ttl", "Device"),
+        Column("hint", "Address", priority=3),
+        Column("made", "Started", priority=2),
+        Column("used", "Last seen", priority=2),
+        Column("do", "End", is_quiet=True),
+    ),
+    opens=False,
 )
 
 
@@ -59,7 +76,8 @@ class SessionsScreen(ShellScreen):
     """Where the reader is signed in."""
 
     template: ClassVar = "account/sessions.html"
-    sessions: list[SessionRow]
+    listing: Listing
+    groups: list[Group[SessionRow]]
 
 
 @get("/sessions", needs=Right.OWN)
@@ -87,7 +105,11 @@ async def _show(
         )
         for session in found
     ]
-    return pages.render(SessionsScreen(shell, sessions=sessions, refused=refused))
+    asked = Asked.by(SESSIONS, request)
+    portion = await lists.portion(asked, int, sessions.index, lists.within(sessions, sessions.index))
+    listing = lists.listing_of(asked, portion, total=len(sessions))
+    screen = SessionsScreen(shell, listing=listing, groups=lists.one_group(portion.rows), refused=refused)
+    return pages.render(screen)
 
 
 def device(user_agent: str) -> str:

@@ -19,15 +19,30 @@ from tocsin.identity.access import P
 from tocsin.identity.model import TOKEN_ID, Actor, ApiToken
 from tocsin.identity.permission import only_looks, to_look
 from tocsin.kit.errors import Invalid
-from tocsin.web.base import forms, pages
+from tocsin.web.base import forms, lists, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.targets import Choice
 
 _ALL, _READ = "all", "read"
 _SCOPES: list[Choice] = [(_ALL, "Everything I may do"), (_READ, "Read only")]
-_LISTED = 200
+TOKENS = ListOf(
+    place="/tokens",
+    one="token",
+    many="tokens",
+    search="Name, whose",
+    columns=(
+        Column("ttl", "Name"),
+        Column("hint", "Starts with", priority=3),
+        Column("may", "May", priority=2),
+        Column("made", "Created", priority=4),
+        Column("used", "Last used", priority=2),
+        Column("do", "Revoke", is_quiet=True),
+    ),
+    opens=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +60,11 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokensScreen(ShellScreen):
-    """The tokens; `new_token` is one that was just made, and is shown this once."""
+    """A page of the tokens; `new_token` is one that was just made, and is shown this once."""
 
     template: ClassVar = "account/tokens.html"
-    tokens: list[TokenRow]
+    listing: Listing
+    groups: list[Group[TokenRow]]
     new_token: str
     scopes: list[Choice]
 
@@ -67,12 +83,25 @@ async def _show(
     request: AppRequest, context: Context, who: Actor, _: str, refused: Refused | None = None, *, new_token: str = ""
 ) -> pages.Page:
     owner = None if who.may(P.USER_MANAGE) else who.must_be_someone()
+    asked = Asked.by(TOKENS, request)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
-        found = await queries.tokens_of(tx, owner, limit=_LISTED)
-        owners = await queries.users_by_id(tx, {token.user_id for token in found})
-    tokens = [_row(token, owners[token.user_id].name) for token in found]
-    return pages.render(TokensScreen(shell, tokens=tokens, new_token=new_token, scopes=_SCOPES, refused=refused))
+
+        async def read(place: UUID | None, backwards: bool, limit: int) -> list[ApiToken]:
+            return await queries.tokens_of(tx, owner, after=place, backwards=backwards, limit=limit, words=asked.words)
+
+        found = await lists.portion(asked, UUID, lambda token: token.id, read)
+        owners = await queries.users_by_id(tx, {token.user_id for token in found.rows})
+        total = await queries.count_tokens(tx, owner, asked.words, most=lists.MOST_COUNTED)
+    screen = TokensScreen(
+        shell,
+        listing=lists.listing_of(asked, found, total=total),
+        groups=lists.one_group([_row(token, owners[token.user_id].name) for token in found.rows]),
+        new_token=new_token,
+        scopes=_SCOPES,
+        refused=refused,
+    )
+    return pages.render(screen)
 
 
 def _row(token: ApiToken, owner_name: str) -> TokenRow:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tocsin.identity.access import P
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.policies import pages
+from tocsin.web.policies import pages, policy_list
 
-HANDLERS = [*pages.HANDLERS]
+HANDLERS = [*policy_list.HANDLERS, *pages.HANDLERS]
 NAV = (
     Entry(
         "/policies",

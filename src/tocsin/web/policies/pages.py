@@ -1,4 +1,4 @@
-"""Escalation policies: the list, and the editor that works without JavaScript."""
+"""One escalation policy: the editor, which works without JavaScript."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import FromPath
 
-from tocsin.alerts import queries as alerts
 from tocsin.alerts import service as routing
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
@@ -25,7 +24,7 @@ from tocsin.notifications import queries as notifications
 from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
 from tocsin.oncall import service as oncall
-from tocsin.oncall.escalation import Plan, Step, Weakness
+from tocsin.oncall.escalation import Plan, Step
 from tocsin.oncall.model import POLICY_ID
 from tocsin.oncall.service import StepDraft
 from tocsin.web.base import forms, pages
@@ -36,24 +35,6 @@ from tocsin.web.parts.history import History, history
 from tocsin.web.parts.targets import Choice
 
 _MOST_STEPS = 20
-_LISTED = 500
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyRow:
-    """One policy in the list. `first` says whom it pages first, `worst_case` after how many seconds its last step is.
-
-    `warning` is what is wrong with its people.
-    """
-
-    id: str
-    name: str
-    step_count: int
-    repeat: int
-    first: str
-    route_count: int
-    worst_case: float
-    warning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +103,6 @@ class RouteLink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoliciesScreen(ShellScreen):
-    """The policies by name."""
-
-    template: ClassVar = "policies/policies.html"
-    policies: list[PolicyRow]
-    may_edit: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyScreen(ShellScreen):
     """One policy, or a new one, in the editor.
 
@@ -154,42 +126,8 @@ class PolicyScreen(ShellScreen):
     not_deleted: str
 
 
-@get("/policies", needs=P.ONCALL_VIEW)
-async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the policies by name."""
-    who.must(P.ONCALL_VIEW)
-    async with context.db.begin() as tx:
-        shell = await pages.shell(tx, request, context, who)
-        rows = await queries.policies(tx, limit=_LISTED)
-        plans = await queries.plans(tx, [row.id for row in rows])
-        people = await queries.people(
-            tx, {id for plan in plans.values() for step in plan.steps for id in step.user_ids}
-        )
-        routes = [route.escalation_policy_id for route in await alerts.routes(tx)]
-        wrong = await queries.weaknesses_of(tx, plans, context.channels)
-    names = {id: _listed_as(name, is_active=is_active) for id, (name, is_active) in people.items()}
-    screen = PoliciesScreen(
-        shell,
-        policies=[_row(row.id, plans[row.id], names, routes.count(row.id), wrong[row.id]) for row in rows],
-        may_edit=who.may(P.ONCALL_MANAGE),
-    )
-    return pages.render(screen)
-
-
-def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wrong: Sequence[Weakness]) -> PolicyRow:
-    return PolicyRow(
-        id=POLICY_ID.write(id),
-        name=plan.name,
-        step_count=len(plan.steps),
-        repeat=plan.repeat,
-        first=", ".join(names.get(id, "") for id in plan.steps[0].user_ids) if plan.steps else "Nobody",
-        route_count=route_count,
-        worst_case=preview(plan, names)[-1].after if plan.steps else 0,
-        warning=wrong[0].words + (f" And {len(wrong) - 1} more." if len(wrong) > 1 else "") if wrong else "",
-    )
-
-
-def _listed_as(name: str, *, is_active: bool) -> str:
+def listed_as(name: str, *, is_active: bool) -> str:
+    """Return what somebody on a step is called, and that they are skipped."""
     return name if is_active else f"{name} (skipped)"
 
 
@@ -277,12 +215,14 @@ async def _editor(
     policy = await queries.policy(tx, id) if id is not None else None
     plan = (await queries.plans(tx, [policy.id]))[policy.id] if policy is not None else None
     shown = sketch or _sketch_of(plan)
-    people = await identity.users(tx, limit=_LISTED)
-    names = {person.id: _listed_as(person.name, is_active=person.is_active) for person in people}
+    people = await identity.users(tx, limit=forms.MOST_CHOICES)
+    names = {person.id: listed_as(person.name, is_active=person.is_active) for person in people}
     notes = await _notes(tx, context, people)
     uses = await routing.uses_of_policy(tx, who, policy.id) if policy is not None else []
     wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
-    others = [other for other in await queries.policies(tx, limit=_LISTED) if policy and other.id != policy.id]
+    others = [
+        other for other in await queries.policies(tx, limit=forms.MOST_CHOICES) if policy and other.id != policy.id
+    ]
     choices = [(f"user:{USER_ID.write(person.id)}", person.name) for person in people if person.is_active]
     known: dict[str, TargetView] = {}
     for person in people:
@@ -489,7 +429,6 @@ async def _delete(tx: Tx, who: Actor, id: str, form: Form) -> None:
 
 
 HANDLERS = [
-    policy_list,
     new_policy,
     policy_page,
     create,

@@ -25,20 +25,36 @@ from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID
-from tocsin.web.base import forms, pages
+from tocsin.web.base import forms, lists, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.parts.targets import Choice
 
 _MOST_ROWS = 20
+ROUTES = ListOf(
+    place="/routes",
+    one="route",
+    many="routes",
+    search="Name, condition",
+    columns=(
+        Column("n", "Place", is_quiet=True),
+        Column("ttl", "Route"),
+        Column("to", "Leads to", priority=2),
+        Column("move", "Move", is_quiet=True),
+    ),
+)
+# For whoever may not move them.
+_FIXED = replace(ROUTES, columns=ROUTES.columns[:-1])
 
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """One route in the list."""
+    """One route in the list, the so-manieth (`number`) of all."""
 
     id: str
+    number: int
     name: str
     condition: str
     is_catch_all: bool
@@ -49,10 +65,15 @@ class RouteView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesScreen(ShellScreen):
-    """The routes in the order in which they are tried, the catch-all last, and the policies to choose from."""
+    """A page of the routes in the order in which they are tried, the catch-all last, and the policies to choose from.
+
+    `movable` counts all that have a place among others.
+    """
 
     template: ClassVar = "routes/routes.html"
-    routes: list[RouteView]
+    listing: Listing
+    groups: list[Group[RouteView]]
+    movable: int
     policies: list[Choice]
     has_catch_all: bool
     may_edit: bool
@@ -142,24 +163,36 @@ async def route_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
     who.must(P.ONCALL_VIEW)
+    may_edit = who.may(P.ONCALL_MANAGE)
+    asked = Asked.by(ROUTES if may_edit else _FIXED, request)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         rows = await queries.routes(tx)
+        wanted = {row.id for row in await queries.routes(tx, words=asked.words)} if asked.words else None
         names = {policy.id: policy.name for policy in await oncall.policies(tx, limit=forms.MOST_CHOICES)}
+    views = [
+        _view(row, number, names.get(row.escalation_policy_id) if row.escalation_policy_id else None)
+        for number, row in enumerate(rows, start=1)
+        if wanted is None or row.id in wanted
+    ]
+    found = await lists.portion(asked, int, lambda view: view.number, lists.within(views, lambda view: view.number))
     screen = RoutesScreen(
         shell,
-        routes=[_view(row, names.get(row.escalation_policy_id) if row.escalation_policy_id else None) for row in rows],
+        listing=lists.listing_of(asked, found, total=len(views)),
+        groups=lists.one_group(found.rows),
+        movable=sum(not row.is_catch_all for row in rows),
         policies=[(POLICY_ID.write(id), name) for id, name in names.items()],
         has_catch_all=any(row.is_catch_all for row in rows),
-        may_edit=who.may(P.ONCALL_MANAGE),
+        may_edit=may_edit,
         refused=refused,
     )
     return pages.render(screen)
 
 
-def _view(row: AlertRoute, policy_name: str | None) -> RouteView:
+def _view(row: AlertRoute, number: int, policy_name: str | None) -> RouteView:
     return RouteView(
         id=ROUTE_ID.write(row.id),
+        number=number,
         name=row.name,
         condition=row.condition,
         is_catch_all=row.is_catch_all,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tocsin.alerts import queries as alerts
+from tocsin.alerts import source_queries
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.db.engine import Tx
 from tocsin.events.vocabulary import called_alert
@@ -96,7 +97,7 @@ async def _people(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
 async def _teams(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.may(P.USER_VIEW):
         return ()
-    found = await identity.teams(tx, who.access, limit=MOST_CHOICES, with_archived=False)
+    found = await identity.teams(tx, who.access, limit=MOST_CHOICES, is_archived=False)
     named = [each for each in found if has_words(words_in(q), each.name)]
     return [Hit(TEAM_ID.page(each.id), each.name, icon="users-round") for each in named[:_MOST]]
 
@@ -111,7 +112,7 @@ async def _policies(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
 async def _sources(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.access.may_look(P.SOURCE_VIEW):
         return ()
-    found = await alerts.sources(tx, who.access, limit=MOST_CHOICES)
+    found = await source_queries.sources(tx, who.access, limit=MOST_CHOICES)
     named = [each for each in found if has_words(words_in(q), each.name)]
     return [Hit(SOURCE_ID.page(each.id), each.name, icon="radio-tower") for each in named[:_MOST]]
 

@@ -26,9 +26,10 @@ from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
-from tocsin.web.base import forms, pages
+from tocsin.web.base import forms, lists, pages
 from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.history import History, history
 from tocsin.web.parts.signals import body_text
@@ -38,6 +39,19 @@ _HIDDEN = "…"
 # One request of Alertmanager may be about hundreds of alerts.
 _ALERTS_SHOWN = 3
 _OPEN_SHOWN = 5
+SOURCES = ListOf(
+    place="/sources",
+    one="source",
+    many="sources",
+    search="Name",
+    columns=(
+        Column("ttl", "Name"),
+        Column("rec", "State"),
+        Column("last", "Last signal", priority=2),
+        Column("sigs", "Signals in 24 h", priority=3),
+        Column("open", "Open alerts", priority=3),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +125,11 @@ class SignalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcesScreen(ShellScreen):
-    """The sources, and the kinds that a new one can be of."""
+    """A page of the sources, and the kinds that a new one can be of."""
 
     template: ClassVar = "sources/sources.html"
-    sources: list[SourceRow]
+    listing: Listing
+    groups: list[Group[SourceRow]]
     kinds: list[Choice]
     may_edit: bool
 
@@ -147,7 +162,7 @@ class SourceScreen(ShellScreen):
 
 @get("/sources", needs=P.SOURCE_VIEW)
 async def source_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the sources."""
+    """Show the sources, 50 at a time, the oldest first."""
     return await _show_list(request, context, who)
 
 
@@ -155,13 +170,22 @@ async def _show_list(
     request: AppRequest, context: Context, who: Actor, _: str = "", refused: Refused | None = None
 ) -> pages.Page:
     who.must_look(P.SOURCE_VIEW)
+    asked = Asked.by(SOURCES, request)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
-        rows = await queries.sources(tx, who.access, limit=500)
-        busy = await source_queries.source_figures(tx, [row.id for row in rows])
+
+        async def read(place: UUID | None, backwards: bool, limit: int) -> list[AlertSource]:
+            return await source_queries.sources(
+                tx, who.access, after=place, backwards=backwards, limit=limit, words=asked.words
+            )
+
+        found = await lists.portion(asked, UUID, lambda row: row.id, read)
+        busy = await source_queries.source_figures(tx, [row.id for row in found.rows])
+        total = await source_queries.count_sources(tx, who.access, asked.words, most=lists.MOST_COUNTED)
     screen = SourcesScreen(
         shell,
-        sources=[_row(row, busy[row.id]) for row in rows],
+        listing=lists.listing_of(asked, found, total=total),
+        groups=lists.one_group([_row(row, busy[row.id]) for row in found.rows]),
         kinds=[(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
         may_edit=who.may(P.SOURCE_MANAGE),
         refused=refused,
