@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
           --custom-compile-command "make lock"
 
-.PHONY: run dev install test test-fast check format lint types contracts mutants bench bench-growth bench-weight screens lock vendor clean
+.PHONY: run dev install test test-fast check format lint types contracts mutants bench bench-browser bench-growth bench-weight screens lock vendor clean
 
 run: install ## Serve the demo on http://127.0.0.1:8700
 	$(BIN)/tocsin serve --demo
@@ -67,6 +67,10 @@ bench-growth: $(VENV)/dev.stamp ## Measure lists and searches on a million alert
 screens: $(VENV)/dev.stamp ## Take pictures of every page, at four widths, light and dark and in forced colours
 	@$(BIN)/python tools/test_tools.py
 	$(BIN)/python -m tests.journeys.screens $(SCREENS)
+
+bench-browser: $(VENV)/dev.stamp ## Measure what a reader waits for, in a real browser; three minutes
+	@$(BIN)/python tools/test_tools.py
+	$(BIN)/python -m bench browser
 
 bench-weight: $(VENV)/dev.stamp ## Measure what pages weigh and what packing them costs; a minute
 	$(BIN)/python -m bench weight

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import document, growth, intake, pages, paging, timers, weight
+from bench import browser, document, growth, intake, pages, paging, timers, weight
 from bench.intake import Figures
 from bench.product import Product, product
 
@@ -23,6 +23,9 @@ Row = tuple[str, str, str, bool | None]
 def main() -> None:
     if "growth" in sys.argv[1:]:
         document.write_section(growth.report())
+        return
+    if "browser" in sys.argv[1:]:
+        document.write_section(browser.report())
         return
     if "weight" in sys.argv[1:]:
         document.write_section(weight.report())
