@@ -200,11 +200,12 @@ async def in_vain(tx: Tx, who: Actor) -> InVain:
 
 def bare(request: Request[Any, Any, Any], context: Context, now: datetime | None) -> Bare:
     """Return what a page without the shell needs, readable without a database."""
+    # Of a request with a method that nobody knows no session has been read.
+    scope: Any = request.scope
     return Bare(
         root=context.settings.root,
         now=now,
-        # Of a request with a method that nobody knows no session has been read.
-        csrf_token=token_of(context, request.scope.get("auth")),
+        csrf_token=token_of(context, scope.get("auth")),
         theme=theme_of(request),
         path=request.url.path,
         flashes=_flashes(request),
