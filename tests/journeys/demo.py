@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, Page, expect
 
 from tests.journeys.browser import button, somebody
-from tests.journeys.outside import Api, shell_line
+from tests.journeys.outside import Api, request, shell_line
 from tests.processes import address, printed_until, served, tocsin
 from tocsin.cli.demo import ADMIN
 
@@ -32,6 +33,15 @@ class Demo:
     signed_in: dict[str, Any]
     pages: dict[str, str]
     bare: dict[str, str]
+
+
+async def fire(demo: Demo, *alerts: dict[str, Any]) -> None:
+    """Send what a monitoring tool would send, as one request."""
+    source = (await demo.api.get("/alert_sources"))["data"]
+    url = next(each["url"] for each in source if each["kind"] == "generic")
+    body = [{"status": "firing", "severity": "critical", "key": each["title"], **each} for each in alerts]
+    answer = await request("POST", url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    assert answer.status == 202, answer.text
 
 
 def path_of(page: Page) -> str:

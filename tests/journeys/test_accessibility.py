@@ -7,10 +7,10 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.journeys.browser import button, dialog, expect_live, forgive, hold, is_same_document, mark, opener, somebody
-from tests.journeys.demo import Demo, path_of
+from tests.journeys.demo import Demo, fire, path_of
 
 pytestmark = pytest.mark.journey
 
@@ -147,3 +147,33 @@ async def test_the_list_keeps_its_place_when_a_row_is_acknowledged(demo: Demo, c
         await expect(row).to_contain_text("Acknowledged")
         assert path_of(page) == "/alerts"
         assert await is_same_document(page)
+
+
+async def test_after_each_act_the_focus_is_somewhere_and_the_act_is_said(demo: Demo, chromium: Browser) -> None:
+    """B12: also where the act takes away the button that was pressed."""
+    await fire(demo, {"title": "The fog horn is silent"}, {"title": "The weir is open"})
+    (horn,), (weir,) = [(await demo.api.get(f"/alerts?q={word}"))["data"] for word in ("fog", "weir")]
+    ref = (await demo.api.post("/incidents", title="Fog", severity=3, alert_id=weir["id"]))["number"]
+
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+
+        async def act(control: Locator, words: str | re.Pattern[str]) -> None:
+            await control.focus()
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#toasts, #announcer").filter(has_text=words).first).to_be_attached()
+            await expect(control).to_be_hidden()
+            assert await page.evaluate("document.activeElement !== document.body"), words
+
+        await page.goto("/alerts?q=fog")
+        await expect_live(page)
+        await act(button(page, f"Ack ALR-{horn['number']}"), "acknowledged")
+        await page.goto(f"/alerts/{horn['id']}")
+        await expect_live(page)
+        await button(page, "More actions").click()
+        await act(button(page, "Give back"), re.compile("is open|waits"))
+        await act(button(page, "Acknowledge"), "is acknowledged by Maren Okafor")
+        await page.goto(f"/incidents/{ref}")
+        await expect_live(page)
+        await act(button(page, "Leave"), re.compile("left|leave"))
+        await act(button(page, "Join"), re.compile("joined|join"))
+        await act(page.get_by_role("button", name=re.compile("^Unlink")).first, re.compile("unlink|taken out"))

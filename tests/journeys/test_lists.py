@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -10,21 +9,11 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.journeys.browser import button, expect_live, is_same_document, mark, somebody
-from tests.journeys.demo import Demo
-from tests.journeys.outside import request
+from tests.journeys.demo import Demo, fire
 
 pytestmark = pytest.mark.journey
 
 STORM = 60
-
-
-async def fire(demo: Demo, *alerts: dict[str, Any]) -> None:
-    """Send what a monitoring tool would send, as one request."""
-    source = (await demo.api.get("/alert_sources"))["data"]
-    url = next(each["url"] for each in source if each["kind"] == "generic")
-    body = [{"status": "firing", "severity": "critical", "key": each["title"], **each} for each in alerts]
-    answer = await request("POST", url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    assert answer.status == 202, answer.text
 
 
 async def open_list(page: Page, path: str) -> None:

@@ -111,14 +111,17 @@ async def _page(tx: Tx, who: Actor, ref: str, form: Form) -> str:
     return " ".join([*told, *already])
 
 
-async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> str:
     """Form fields: do (link or unlink), alert_id (repeated to link several)."""
     match form.text("do"):
         case "link":
+            alerts = form.ids("alert_id", ALERT_ID)
             with forms.naming({"alert_ids": "alert_id"}):
-                await incidents.link_alerts(tx, who, ref, form.ids("alert_id", ALERT_ID))
+                await incidents.link_alerts(tx, who, ref, alerts)
+            return "Alert linked." if len(alerts) == 1 else f"{len(alerts)} alerts linked."
         case "unlink":
             await incidents.unlink_alert(tx, who, ref, form.id("alert_id", ALERT_ID))
+            return "Alert unlinked."
         case _:
             raise _not_in_the_menu()
 
@@ -171,8 +174,8 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     Action("comments", _comment, form="composer", needs=P.INCIDENT_COMMENT, by_link=True),
     Action("acknowledge", _acknowledge, needs=Right.SIGNED_IN, by_link=True),
     Action("answer", _answer, needs=Right.SIGNED_IN, by_link=True),
-    Action("join", _join),
-    Action("leave", _leave),
+    Action("join", _join, "You joined the incident."),
+    Action("leave", _leave, "You left the incident."),
     Action("page", _page, form="page-form", needs=P.INCIDENT_PAGE, show=dialogs.PAGE.show),
     Action("alerts", _link, form="link-alert", show=dialogs.LINK.show),
     Action(

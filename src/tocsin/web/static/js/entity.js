@@ -1,4 +1,5 @@
 // The page of one thing: its title stays in sight, and so does the focus of whoever has just done something there.
+import { sayState } from "./announce.js";
 import { $, onChange, root } from "./dom.js";
 
 // Once the title has left the screen, the bar above says it.
@@ -12,20 +13,17 @@ onChange(() => {
 // The pressed button may be gone with its act, at once or with the news of it: then the title has the focus, until
 // somebody goes elsewhere. What has become of it is read out. Seen in the page itself, as a form that is gone tells of no
 // answer any more.
-let said = "";
 let sent;
 let menu;
 const acted = new MutationObserver(() => {
   // Its menu is done with; the answer that closes it comes to nobody.
   if (menu && !sent.isConnected && menu.matches(":popover-open")) menu.hidePopover();
   if (document.activeElement === document.body) title()?.focus({ preventScroll: true });
-  const words = $("#state-words")?.textContent ?? "";
-  if (words && words !== said) $("#announcer").textContent = said = words;
+  sayState();
 });
 document.addEventListener("submit", (e) => {
   sent = e.target;
   menu = sent.closest("[popover]");
-  said = $("#state-words")?.textContent ?? "";
   acted.observe(document.body, { childList: true, subtree: true });
 });
 for (const elsewhere of ["pointerdown", "keydown"]) document.addEventListener(elsewhere, () => acted.disconnect());

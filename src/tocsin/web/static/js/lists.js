@@ -48,12 +48,13 @@ function settle() {
   const ids = all.map((row) => row.id);
   const there = new Set(ids);
   for (const id of picked) if (!there.has(id)) picked.delete(id);
+  // What was pressed in a row has gone with its act: whoever pressed it is on that row still.
+  const lost = hadFocus && (document.activeElement === document.body || !document.activeElement);
   if (current && !there.has(current)) {
     const at = order.indexOf(current);
     const next = order.slice(at + 1).find((id) => there.has(id)) ?? order.slice(0, at).reverse().find((id) => there.has(id));
-    const lost = hadFocus && (document.activeElement === document.body || !document.activeElement);
     setCurrent(next ? document.getElementById(next) : null, lost);
-  } else if (current) setCurrent(document.getElementById(current), false);
+  } else if (current) setCurrent(document.getElementById(current), lost);
   order = ids;
   show();
 }
@@ -62,6 +63,7 @@ document.addEventListener("focusin", (e) => {
   hadFocus = Boolean(row);
   if (row && row.id !== current) setCurrent(row, false);
 });
+document.addEventListener("pointerdown", (e) => { if (!e.target.closest("[data-row]")) hadFocus = false; });
 onChange(settle);
 
 const within = "input:not([type=checkbox]), textarea, select, [contenteditable], dialog, [popover]";

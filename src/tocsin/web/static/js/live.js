@@ -1,4 +1,5 @@
 // Live updates: see the comment in base.html for the contract.
+import { sayState } from "./announce.js";
 import { now, two } from "./clocks.js";
 import { tellCounts } from "./counts.js";
 import { $, $$, onChange, write } from "./dom.js";
@@ -74,12 +75,8 @@ if (line) {
 }
 
 // ---- Severity, status and who leads are read out when they change, at most every 5 s.
-let spoken = $("#state-words")?.textContent;
 let speakTimer;
 onChange(() => {
   clearTimeout(speakTimer);
-  speakTimer = setTimeout(() => {
-    const words = $("#state-words")?.textContent;
-    if (words && words !== spoken) $("#announcer").textContent = spoken = words;
-  }, 5000);
+  speakTimer = setTimeout(sayState, 5000);
 });
