@@ -209,7 +209,7 @@ async def test_a_route_is_tried_while_it_is_written_and_built_of_rows(world: Wor
 
     page = await tried(by="", condition="severity <= 2")
     trial = inside_of(page.html, "trial")
-    assert 'Holds for <strong class="num">2</strong> of the last <span class="num">3</span>' in trial
+    assert 'Matches <strong class="num">2</strong> of the last <span class="num">3</span> alerts' in trial
     assert 'takes <strong class="num">1</strong>' in trial and "taken by Core first" in trial
     assert "Disk is full" in trial and "Net is slow" in trial and "Cache is cold" not in trial
     assert page.read.forms["new-route"]["name"] == ["Draft"], "nothing that was written is lost"

@@ -134,5 +134,13 @@ def route(routes: Iterable[Route], signal_context: Mapping[str, object]) -> Deci
     return Decision(None, tuple(tried), tuple(broken))
 
 
+def takes(candidate: Route, known: Facts) -> bool:
+    """Say whether this route, which is no catch-all, takes it if it comes to it, as `route` decides."""
+    try:
+        return candidate.enabled and read_condition(candidate.condition).explain(known).matched
+    except Invalid:
+        return False
+
+
 def _order(candidate: Route) -> tuple[bool, int]:
     return candidate.is_catch_all, candidate.position

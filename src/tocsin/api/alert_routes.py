@@ -107,14 +107,17 @@ class TakenAlert(msgspec.Struct):
 class TrialOut(msgspec.Struct):
     """For how many of the newest alerts the condition holds, and how many of these the route would take itself.
 
-    `alerts` are the newest ten of them. `unknown_labels` are named by the condition and none of the alerts has them.
-    `is_cut`: there was no time to look at all 200.
+    `alerts` are the newest ten of them. For `undecided` of those looked at the condition is neither true nor false;
+    `why_undecided` says why, of the newest, else empty. `unknown_labels` are named by the condition and none of the
+    alerts has them. `is_cut`: there was no time to look at all 200.
     """
 
     looked_at: int
     matched: int
     would_take: int
     alerts: list[TakenAlert]
+    undecided: int
+    why_undecided: str
     unknown_labels: list[str]
     is_cut: bool
 
@@ -158,6 +161,8 @@ async def test_condition(context: Ctx, who: Who, data: JSONBody[TryCondition]) -
             )
             for hit in trial.hits
         ],
+        undecided=trial.undecided,
+        why_undecided=trial.why_undecided,
         unknown_labels=list(trial.unknown_labels),
         is_cut=trial.is_cut,
     )

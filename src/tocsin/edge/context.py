@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from litestar import Request
@@ -51,6 +51,8 @@ class Context:
     # Lane → seconds since this process could last ask for work in it; None when it runs no jobs.
     lanes_silent_for: Callable[[], Mapping[str, float] | None]
     stopping: Callable[[], bool]
+    # What this process has found to be so once and for all, and need not ask again.
+    seen: set[str] = field(default_factory=set[str])
     # The transaction that holds one request together, where there is one.
     within: Tx | None = None
 

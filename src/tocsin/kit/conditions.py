@@ -94,6 +94,7 @@ class Outcome:
 
     matched: bool
     reason: str
+    is_decided: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,9 @@ class Condition:
         """Say whether the condition holds, and why it does not when a value is missing or of a wrong type."""
         value = self._run(context)
         if isinstance(value, _Undecided):
-            return Outcome(False, value.reason)
+            return Outcome(False, value.reason, is_decided=False)
         if not isinstance(value, bool):
-            return Outcome(False, "The condition gives a value that is neither true nor false.")
+            return Outcome(False, "The condition gives a value that is neither true nor false.", is_decided=False)
         return Outcome(value, "The condition is true." if value else "The condition is false.")
 
     def _run(self, context: Mapping[str, object] | Facts) -> object:

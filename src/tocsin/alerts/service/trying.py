@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from tocsin.alerts import building, list_queries, queries, routing
@@ -14,10 +17,13 @@ from tocsin.identity.model import Actor
 from tocsin.kit.clock import monotonic
 from tocsin.kit.conditions import Facts
 
+T = TypeVar("T")
+
 # On so many of the newest alerts it is tried, of which so many are named.
 RECENT = 200
 NAMED = 10
-# Seconds that all of it may take: what is left then is not looked at, and it is said so.
+# Seconds that all of it may take: what is left then is not looked at, and it is said so. One condition on one alert
+# takes a tenth of a second at most (`kit.conditions`), so the answer may be so much later.
 WITHIN = 0.2
 # So many names of labels are offered, the most frequent ones.
 _MOST_LABELS = 50
@@ -36,14 +42,16 @@ class Hit:
 class Trial:
     """What became of it: of so many looked at, for so many it holds, and so many it would have taken itself.
 
-    `unknown_labels` are labels that the condition names and none of those alerts has. `is_cut`: there was no time for
-    all of them.
+    For `undecided` of them it is neither true nor false; `why_undecided` says why, of the newest. `unknown_labels` are
+    labels that the condition names and none of those alerts has. `is_cut`: there was no time for all of them.
     """
 
     looked_at: int
     matched: int
     would_take: int
     hits: Sequence[Hit]
+    undecided: int
+    why_undecided: str
     unknown_labels: Sequence[str]
     is_cut: bool
 
@@ -60,22 +68,38 @@ async def try_condition(tx: Tx, who: Actor, condition: str, *, route_id: UUID | 
     recent = await list_queries.listed(tx, who.access, list_queries.Filter(), limit=RECENT)
     until = monotonic() + WITHIN
     hits: list[Hit] = []
-    matched = would_take = looked_at = 0
-    for alert, source, kind in recent:
-        if monotonic() > until:
-            break
-        looked_at += 1
-        context = routing.facts(_as_it_is(alert), source=source, source_kind=kind)
-        if not program.explain(Facts(context)).matched:
-            continue
-        matched += 1
-        first = routing.route(before, context).route
-        would_take += first is None
-        if len(hits) < NAMED:
-            hits.append(Hit(alert, source, first.name if first is not None else ""))
+    matched = would_take = looked_at = undecided = 0
+    why = ""
+    with contextlib.suppress(_TimeIsUp):
+        for alert, source, kind in _in_time(recent, until):
+            # Whoever else is served here waits for one alert at most.
+            await asyncio.sleep(0)
+            known = Facts(routing.facts(_as_it_is(alert), source=source, source_kind=kind))
+            outcome = program.explain(known)
+            taken_by = ""
+            if outcome.matched:
+                taken_by = next((each.name for each in _in_time(before, until) if routing.takes(each, known)), "")
+                matched += 1
+                would_take += not taken_by
+                if len(hits) < NAMED:
+                    hits.append(Hit(alert, source, taken_by))
+            elif not outcome.is_decided:
+                undecided, why = undecided + 1, why or outcome.reason
+            looked_at += 1
     seen = {name for alert, _, _ in recent for name in alert.labels}
     unknown = [name for name in building.labels_in(condition) if name not in seen] if recent else []
-    return Trial(looked_at, matched, would_take, hits, unknown, looked_at < len(recent))
+    return Trial(looked_at, matched, would_take, hits, undecided, why, unknown, looked_at < len(recent))
+
+
+class _TimeIsUp(Exception):
+    """What is left is not looked at."""
+
+
+def _in_time(each: Iterable[T], until: float) -> Iterator[T]:
+    for one in each:
+        if monotonic() > until:
+            raise _TimeIsUp
+        yield one
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +120,7 @@ def _as_it_is(alert: Alert) -> _Tried:
 
 async def _routes_before(tx: Tx, route_id: UUID | None) -> Sequence[routing.Route]:
     table = await queries.routing_table(tx)
-    tried = [each for each in table.routes if not each.is_catch_all]
+    tried = sorted((each for each in table.routes if not each.is_catch_all), key=lambda each: each.position)
     if route_id is None:
         return tried
     row = await queries.route(tx, route_id)

@@ -20,6 +20,7 @@ class SetUpSoFar:
     has_fallback: bool
     source_id: UUID | None
     has_signal: bool
+    has_been_paged: bool
 
 
 _SET_UP_SO_FAR = text("""
@@ -30,7 +31,8 @@ SELECT EXISTS (SELECT FROM contact_method AS method JOIN user_account AS person 
        EXISTS (SELECT FROM fallback_target WHERE policy_id IS NOT NULL OR user_id IS NOT NULL),
        (SELECT id FROM alert_source WHERE is_enabled ORDER BY created_at, id LIMIT 1),
        -- Signals are deleted after a while, alerts stay.
-       EXISTS (SELECT FROM alert) OR EXISTS (SELECT FROM signal WHERE outcome <> 'rejected')
+       EXISTS (SELECT FROM alert) OR EXISTS (SELECT FROM signal WHERE outcome <> 'rejected'),
+       EXISTS (SELECT FROM delivery WHERE kind = 'page' AND state IN ('sent', 'delivered'))
 """)
 
 

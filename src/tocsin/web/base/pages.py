@@ -147,7 +147,7 @@ class InVain:
 async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Shell:
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
     me = who.must_be_someone()
-    following = await next_step(tx, who, request.url.path)
+    following = await next_step(tx, context, who, request.url.path)
     around = await queries.surroundings(tx, who.access, me)
     paged = await waiting_for(tx, me) if around.paged else ()
     around_it = _shell(request, context, who, around, tx.now.astimezone(zone(around.time_zone)), paged)

@@ -13,7 +13,7 @@ from litestar.response import Stream
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import AwareTime
 from tocsin.events.vocabulary import SEVERITIES, STATUSES, severity
 from tocsin.identity import queries as identity
@@ -125,11 +125,11 @@ async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Pa
     asked = Asked.by(INCIDENTS, request)
     async with context.db.look() as tx:
         shell = await pages.shell(tx, request, context, who)
-        screen = await _screen(tx, shell, who, asked)
+        screen = await _screen(tx, context, shell, who, asked)
     return pages.render(screen)
 
 
-async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked) -> IncidentsScreen:
+async def _screen(tx: Tx, context: Context, shell: Shell, who: Actor, asked: Asked) -> IncidentsScreen:
     narrowed = await _wanted(tx, who, asked)
     is_open = asked.view in ("open", "mine")
 
@@ -165,7 +165,7 @@ async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked) -> IncidentsSc
         ),
         groups=_groups(rows[: len(found.rows)], rows[len(found.rows) :], is_open=is_open),
         in_vain=await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
-        first_steps=await first_steps(tx, who) if is_start and not rows else (),
+        first_steps=await first_steps(tx, context, who) if is_start and not rows else (),
         any_incident=bool(rows) or await queries.any_incident(tx),
         declare=who.may(P.INCIDENT_DECLARE),
         live=("incidents", "alerts"),

@@ -122,13 +122,17 @@ class HitView:
 
 @dataclass(frozen=True, slots=True)
 class TrialView:
-    """What the condition would have done. `problem` says why it cannot be read, and all else is empty then."""
+    """What the condition would have done. `problem` says why it cannot be read, and all else is empty then.
+
+    `undecided` says why it could be decided for none of those looked at, else empty.
+    """
 
     problem: str
     looked_at: int
     matched: int
     would_take: int
     hits: list[HitView]
+    undecided: str
     unknown_labels: Sequence[str]
     is_cut: bool
 
@@ -300,7 +304,7 @@ async def _trial(tx: Tx, who: Actor, condition: str, id: UUID | None) -> TrialVi
     try:
         trial = await alerts.try_condition(tx, who, condition, route_id=id)
     except Invalid as problem:
-        return TrialView(problem.message, 0, 0, 0, [], (), is_cut=False)
+        return TrialView(problem.message, 0, 0, 0, [], "", (), is_cut=False)
     return _told(trial)
 
 
@@ -316,8 +320,16 @@ def _told(trial: Trial) -> TrialView:
         )
         for hit in trial.hits
     ]
+    undecided = trial.why_undecided if trial.undecided == trial.looked_at else ""
     return TrialView(
-        "", trial.looked_at, trial.matched, trial.would_take, hits, trial.unknown_labels, is_cut=trial.is_cut
+        "",
+        trial.looked_at,
+        trial.matched,
+        trial.would_take,
+        hits,
+        undecided,
+        trial.unknown_labels,
+        is_cut=trial.is_cut,
     )
 
 

@@ -238,7 +238,7 @@ async def _show(
         shell,
         source=_view(context, row, busy, secret),
         set_ups=list(ADAPTERS[row.kind].set_ups(_address(context, row, secret), secret)),
-        curl=_curl(context, row, secret, shell.now),
+        curl=_curl(context, row, secret, busy.last_signal_at, shell.now),
         signals=signals,
         older=pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
         open=[OpenRow(ALERT_ID.write(a.id), called_alert(a.number), a.title, a.severity, a.status) for a in still_open],
@@ -257,8 +257,10 @@ def _address(context: Context, row: AlertSource, secret: str) -> str:
     return at(context.settings.base_url, address_path(row.kind, secret))
 
 
-def _curl(context: Context, row: AlertSource, secret: str, now: datetime) -> str:
-    problem = Sample("Test alert", "critical", "test-alert", secret, now)
+def _curl(context: Context, row: AlertSource, secret: str, last_at: datetime | None, now: datetime) -> str:
+    # A key that no alert has yet: another signal for one that is open would page nobody.
+    key = f"test-{round(last_at.timestamp() * 1000)}" if last_at is not None else "test-1"
+    problem = Sample("Test alert", "critical", key, secret, now)
     body = msgspec.json.encode(ADAPTERS[row.kind].sample(problem)).decode()
     return f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} '{_address(context, row, secret)}'"
 
