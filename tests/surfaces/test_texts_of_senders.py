@@ -83,7 +83,7 @@ async def test_ending_by_hand_what_still_fires_warns_on_the_page(world: World) -
     ada, alert = await an_alert(world, "Disk")
     path = f"/alerts/{ALERT_ID.write(alert.id)}"
     async with browser(world, ada) as web:
-        before = await web.get(path)
+        before = await web.open(await web.get(path), "resolve-dialog-form")
         assert WARNING in before.html
         after = await web.do(before, "resolve-dialog-form")
         assert f"Alert resolved. {WARNING}" in after.html

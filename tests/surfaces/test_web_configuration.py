@@ -85,12 +85,12 @@ async def test_a_policy_in_use_goes_when_another_takes_its_place(world: World, w
     """F143: the page names what leads there and offers the others; what came since it was opened is asked about."""
     policy, other = await world.policy([ada]), await world.policy([ada], name="Night")
     url = f"/policies/{POLICY_ID.write(policy.id)}"
-    before = await web.get(url)
+    before = await web.open(await web.get(url), "delete-form")
     assert "replace_by" not in before.read.forms["delete-form"]
     route_id = await world.route(policy)
     page = await web.submit(before, "delete-form")
     assert page.status == 409 and "“Duty” is in use: Everything (route)." in page.html
-    assert page.read.forms["delete-form"]["replace_by"] == [POLICY_ID.write(other.id)]
+    assert page.read.forms["delete-form"]["replace_by"] == [""], "nothing is chosen beforehand"
     gone = await web.submit(page, "delete-form", {"replace_by": POLICY_ID.write(other.id)})
     assert (gone.status, gone.location) == (303, "/policies")
     async with world.db.begin() as tx:
@@ -158,9 +158,10 @@ async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Brow
     """F069, F040."""
     policy = await world.policy([ada])
     page = await web.get("/routes")
-    assert page.read.forms["new-catch-all"]["policy_id"] == [POLICY_ID.write(policy.id)]
-    page = await web.do(page, "new-catch-all")
-    assert "new-catch-all" not in page.read.forms
+    asked = await web.open(page, "new-catch-all")
+    assert asked.read.forms["new-catch-all"]["policy_id"] == [POLICY_ID.write(policy.id)]
+    page = await web.do(asked, "new-catch-all")
+    assert "/routes/catch-all" not in page.read.dialogs
     made = {"First": "severity <= 2", "Second": 'urgency == "low"'}
     for name, condition in made.items():
         editor = await web.get("/routes/new")
@@ -304,14 +305,15 @@ async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Br
     assert refused.status_code == 422
     page = await web.get(page.path)
     assert "Opened" in page.html and ">Disk is full</span>" in page.html and "Refused" in page.html
-    old = page
+    old = await web.open(page, "rename")
     page = await web.do(page, "rename", {"name": "Shell 2"})
     stale = await web.submit(old, "rename", {"name": "Shell 3"})
     assert stale.status == 409 and " changed the name" in inside(stale, "rename")
     assert stale.read.forms["rename"]["name"] == ["Shell 3"]
-    rotated = await web.do(page, "rotate-dialog-form")
+    asked = await web.open(page, "rotate-dialog-form")
+    rotated = await web.do(asked, "rotate-dialog-form")
     assert url not in rotated.html
-    twice = await web.do(page, "rotate-dialog-form")
+    twice = await web.do(asked, "rotate-dialog-form")
     assert twice.html.split('id="source-url">')[1][:90] == rotated.html.split('id="source-url">')[1][:90]
     assert "This source is switched off." in (await web.do(twice, "disable-dialog-form")).html
     wrong = await web.submit(await web.get("/sources"), "new-source", {"name": " ", "kind": "generic"})
@@ -319,7 +321,7 @@ async def test_a_source_shows_its_address_and_what_came_in(world: World, web: Br
     bob = await world.person("bob")
     async with browser(world, bob) as other:
         seen = await other.get(page.path)
-        assert seen.status == 200 and "/in/generic/…" in seen.html and "rotate-dialog-form" not in seen.read.forms
+        assert seen.status == 200 and "/in/generic/…" in seen.html and f"{page.path}/rotate" not in seen.read.dialogs
 
 
 async def test_a_person_is_invited_by_a_link_that_is_shown_once(world: World, web: Browser) -> None:
@@ -341,7 +343,7 @@ async def test_a_person_is_invited_by_a_link_that_is_shown_once(world: World, we
 async def test_an_invitation_that_is_sent_twice_makes_one_person_and_shows_a_link_that_works(
     world: World, web: Browser
 ) -> None:
-    page = await web.get("/people")
+    page = await web.open(await web.get("/people"), "invite")
     for _ in range(2):
         made = await web.submit(page, "invite", {"name": "Bob", "email": "Bob@example.org", "role": "responder"})
         assert made.status == 200 and made.html.lower().count("bob@example.org") == 1
@@ -376,8 +378,8 @@ async def test_ones_own_profile(world: World, web: Browser, ada: User) -> None:
     assert [message.title for message in world.mail.to(ada)] == ["Test page"]
     arrived = (await web.get(url)).html
     assert "Arrived" in arrived and again not in arrived
-    method = next(form for form in page.read.forms if form.startswith("remove-cm"))
-    assert method not in (await web.do(page, method)).read.forms
+    place = next(place for place in page.read.dialogs if place.endswith("/delete"))
+    assert place not in (await web.do(await web.get(place), f"remove-{place.split('/')[-2]}")).read.dialogs
 
 
 async def test_an_administrator_changes_name_and_address_of_somebody(world: World, web: Browser, ada: User) -> None:
@@ -497,7 +499,7 @@ async def test_what_needs_somebody_stands_beside_the_question(world: World, web:
     """F135: before they are switched off, and again when more has come since the page was opened."""
     bob = await world.person("bob")
     url = f"/people/{USER_ID.write(bob.id)}"
-    before = await web.get(url)
+    before = await web.open(await web.get(url), "deactivate")
     await world.policy([bob])
     refused = await web.submit(before, "deactivate")
     assert refused.status == 409 and "Bob is needed: Duty (step 1)." in refused.html
@@ -528,13 +530,13 @@ async def test_the_last_way_to_reach_somebody_who_is_paged_is_asked_about(
     """F143: the dialog says whom it silences; a page that was opened before it was so is refused."""
     bob = await world.person("bob")
     url = f"/people/{USER_ID.write(bob.id)}"
-    before = await web.get(url)
-    form = next(name for name in before.read.forms if name.startswith("remove-cm_"))
+    place = next(place for place in (await web.get(url)).read.dialogs if place.endswith("/delete"))
+    before, form = await web.get(place), f"remove-{place.split('/')[-2]}"
+    assert "Duty, step 1" not in inside(before, form)
     await world.policy([bob])
     refused = await web.submit(before, form)
     assert refused.status == 409 and "This is the last way to reach Bob" in refused.html
-    asked = await web.get(url)
-    form = next(name for name in asked.read.forms if name.startswith("remove-cm_"))
+    asked = await web.get(place)
     assert "Duty, step 1" in inside(asked, form)
     await web.do(asked, form)
     async with world.db.begin() as tx:
@@ -543,7 +545,7 @@ async def test_the_last_way_to_reach_somebody_who_is_paged_is_asked_about(
 
 async def test_a_token_is_shown_once_and_revoked(web: Browser) -> None:
     """F118: scopes narrow."""
-    page = await web.get("/tokens")
+    page = await web.open(await web.get("/tokens"), "new-token")
     made = await web.submit(page, "new-token", {"name": "Script", "scope": "read"})
     secret = made.html.split('id="new-token-value">')[1].partition("<")[0]
     assert secret.startswith("tcs_")
@@ -554,8 +556,8 @@ async def test_a_token_is_shown_once_and_revoked(web: Browser) -> None:
     assert secret not in shown.html and shown.html.count("Read only</td>") == 1
     nameless = await web.submit(shown, "new-token", {"name": " ", "scope": "all"})
     assert nameless.status == 422 and "Give a name." in nameless.html
-    revoke = next(form for form in shown.read.forms if form.startswith("revoke-"))
-    assert "No tokens" in (await web.do(shown, revoke)).html
+    revoke = next(place for place in shown.read.dialogs if place.endswith("/revoke"))
+    assert "No tokens" in (await web.do(await web.get(revoke), f"revoke-{revoke.split('/')[-2]}")).html
 
 
 async def test_sessions_are_ended(world: World, web: Browser, ada: User) -> None:

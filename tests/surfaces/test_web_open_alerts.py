@@ -20,17 +20,17 @@ async def test_a_source_that_is_switched_off_says_what_is_open_and_ends_it(world
     path = f"/sources/{SOURCE_ID.write(source.id)}"
     async with browser(world, root) as web:
         page = await web.get(path)
-        assert "Its 2 open alerts stay open" in page.html
-        assert "also those that would end its 2 open alerts" in page.html
+        assert "Its 2 open alerts stay open" in (await web.open(page, "disable-dialog-form")).html
+        assert "also those that would end its 2 open alerts" in (await web.open(page, "rotate-dialog-form")).html
         page = await web.do(page, "disable-dialog-form")
         assert "What it sends opens no alerts and pages nobody." in page.html
         assert "Disk a" in page.html and 'Open alerts <span class="num">2</span>' in page.html
         assert page.read.refused == []
     async with browser(world, ada) as web:
-        page = await web.get(path)
+        page = await web.open(await web.get(path), "end-dialog-form")
         done = await web.do(page, "end-dialog-form")
         assert "2 alerts resolved." in done.html
-        assert "end-dialog-form" not in done.read.forms
+        assert f"{path}/resolve-alerts" not in done.read.dialogs
         # The same press once more finds nothing.
         assert "0 alerts resolved." in (await web.do(page, "end-dialog-form")).html
 

@@ -27,11 +27,14 @@ async def test_nothing_is_set_up_for_somebody_who_is_switched_off(world: World) 
     path = f"/people/{USER_ID.write(bob.id)}"
     async with browser(world, root) as web:
         before = await web.get(path)
-        assert {"news", "rule-high", "rule-low", "add-method", "test-page"} <= set(before.read.forms)
+        assert {"news", "rule-high", "rule-low", "test-page"} <= set(before.read.forms)
+        added, asked = f"{path}/contact-methods/new", f"{path}/deactivate"
+        assert {added, asked} <= set(before.read.dialogs)
         await switch_off(world, bob)
         page = await web.get(path)
-        assert set(page.read.forms) & {"news", "rule-high", "rule-low", "test-page", "make-link", "deactivate"} == set()
-        assert [form for form in page.read.forms if form.startswith("remove-")]
+        assert set(page.read.forms) & {"news", "rule-high", "rule-low", "test-page", "make-link"} == set()
+        assert {added, asked}.isdisjoint(page.read.dialogs)
+        assert [place for place in page.read.dialogs if place.endswith("/delete")]
         assert "The account is switched off: they cannot sign in, and nothing is sent to them." in page.html
         assert "Not used while the account is off." in page.html
         assert "These still name them" not in page.html and 'class="row tight xs mhealth"' not in page.html

@@ -215,6 +215,14 @@ def _tokens(user_id: UUID | None, words: Collection[str]) -> list[ColumnElement[
     return [*of, *has_words(words, ApiToken.name, owner)]
 
 
+async def token(tx: Tx, token_id: UUID, user_id: UUID | None) -> ApiToken:
+    """Return a token of this person, or anybody’s; raises `NotFound`."""
+    found = await get_record(tx, ApiToken, token_id, "token")
+    if user_id is not None and found.user_id != user_id:
+        raise NotFound("There is no such token.")
+    return found
+
+
 async def lock_token(tx: Tx, token_id: UUID) -> ApiToken:
     """Return the token, revoked or not, and keep everybody else from changing it; raises `NotFound`."""
     return await lock_record(tx, ApiToken, token_id, "token")

@@ -26,10 +26,12 @@ from tocsin.kit.errors import NotFound
 from tocsin.kit.search import has_words
 from tocsin.web.base import lists, pages
 from tocsin.web.base.actions import Action, Actions, Made
-from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
+from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Listing, ListOf
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.base.screens import ShellScreen
+from tocsin.web.base.screens import DialogScreen, ShellScreen
+from tocsin.web.parts.dialogs import Dialog, Opened, Question
+from tocsin.web.parts.picking import Option, Picker, picker
 from tocsin.web.parts.roles import BUILT_IN_ROLES, known_roles
 from tocsin.web.parts.targets import Choice
 
@@ -82,13 +84,21 @@ class GrantView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolesScreen(ShellScreen):
-    """A page of the roles, and all permissions that there are, each with its meaning."""
+    """A page of the roles, each with how many of all permissions it has."""
 
     template: ClassVar = "access/roles.html"
     listing: Listing
     groups: list[lists.Group[RoleRow]]
-    permissions: list[Choice]
+    of: int
     may_make: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRoleScreen(DialogScreen):
+    """A role that is to be, and all permissions that there are, each with its meaning."""
+
+    template: ClassVar = "access/new_role.html"
+    permissions: list[Choice]
     limits: Mapping[str, int]
 
 
@@ -105,18 +115,27 @@ class RoleScreen(ShellScreen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharingScreen(ShellScreen):
-    """Who owns a thing and who was granted it, at most `most`; `teams` and `holders` are whom one can choose."""
+    """Who owns a thing and who was granted it, at most `most`; `owners` are of the teams that one can choose."""
 
     template: ClassVar = "access/sharing.html"
     id: str
     thing: Incident | AlertSource
     place: str
     called: str
-    owners: list[Choice]
-    teams: list[Choice]
-    holders: list[tuple[str, list[Choice]]]
+    owners: Picker
+    has_teams: bool
     grants: list[GrantView]
     most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantScreen(DialogScreen):
+    """Granting a thing to somebody, or to a team, with one of `roles`."""
+
+    template: ClassVar = "access/grant.html"
+    called: str
+    place: str
+    holders: Picker
     roles: list[Choice]
 
 
@@ -146,9 +165,8 @@ async def _show_list(
         shell,
         listing=lists.listing_of(asked, found, total=len(rows)),
         groups=lists.one_group(found.rows),
-        permissions=_PERMISSIONS,
+        of=len(_PERMISSIONS),
         may_make=who.may(P.ACCESS_MANAGE),
-        limits=limits_of(identity.RoleChanges),
         refused=refused,
     )
     return pages.render(screen)
@@ -224,16 +242,16 @@ async def _show_sharing(
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         shared = await incidents.read_sharing(tx, who, _thing(id), limit=_SHOWN)
-        # Beyond what it names, the page offers everybody.
+        # Beyond what it names, the page offers every team.
         who.must(P.USER_VIEW)
-        people = await identity_queries.users(tx, limit=MOST_CHOICES, active_only=True)
-        offered = await identity_queries.teams(tx, who.access, limit=MOST_CHOICES, is_archived=False)
         owners = await identity_queries.teams_by_id(tx, who.access, shared.thing.team_ids)
         teams = await identity_queries.teams_by_id(
             tx, who.access, [row.team_id for row in shared.grants if row.team_id]
         )
         granted = await identity_queries.users_by_id(tx, [row.user_id for row in shared.grants if row.user_id])
         roles = await known_roles(tx)
+        chosen = [Option(TEAM_ID.write(id), team.name) for id, team in owners.items()]
+        offered = await picker(tx, who, "teams", in_sheet=False, name="team_ids", refused=refused, chosen=chosen)
     names = {each.id: each.name for each in (*teams.values(), *granted.values())}
     called = {role.key: role.name for role in roles}
     screen = SharingScreen(
@@ -242,12 +260,8 @@ async def _show_sharing(
         thing=shared.thing,
         place=shared.path,
         called=shared.called,
-        owners=[(TEAM_ID.write(id), team.name) for id, team in owners.items()],
-        teams=[(TEAM_ID.write(id), team.name) for id, team in ({team.id: team for team in offered} | owners).items()],
-        holders=[
-            ("People", [(f"user:{USER_ID.write(each.id)}", each.name) for each in people]),
-            ("Teams", [(f"team:{TEAM_ID.write(each.id)}", each.name) for each in offered]),
-        ],
+        owners=offered,
+        has_teams=bool(offered.options),
         grants=[
             GrantView(
                 GRANT_ID.write(row.id),
@@ -259,7 +273,6 @@ async def _show_sharing(
             for row in shared.grants
         ],
         most=_SHOWN,
-        roles=[role.choice for role in roles],
         refused=refused,
     )
     return pages.render(screen)
@@ -296,21 +309,95 @@ async def _revoke(tx: Tx, who: Actor, id: str, form: Form) -> None:
     await incidents.revoke_grant(tx, who, form.id("grant_id", GRANT_ID))
 
 
+async def _new_role(opened: Opened) -> NewRoleScreen:
+    """Show the form of a role that is to be."""
+    opened.who.must(P.ACCESS_MANAGE)
+    limits = limits_of(identity.RoleChanges)
+    return NewRoleScreen(opened.shell, permissions=_PERMISSIONS, limits=limits, back="/roles", refused=opened.refused)
+
+
+async def _ask_to_delete(opened: Opened) -> Question:
+    """Ask before a role is deleted."""
+    opened.who.must(P.ACCESS_MANAGE)
+    role = await queries.role(opened.tx, opened.id)
+    place = f"/roles/{role.key}"
+    return Question(
+        opened.shell,
+        title=f"Delete {role.name}",
+        text="A role that somebody has cannot be deleted; give them another one first.",
+        label="Delete role",
+        form="delete-role-form",
+        action=f"{place}/delete",
+        crumbs=[("/roles", "Roles"), (place, role.name)],
+        back=place,
+        refused=opened.refused,
+    )
+
+
+async def _grant_access(opened: Opened) -> GrantScreen:
+    """Show the form for granting a thing to somebody."""
+    shared = await incidents.read_sharing(opened.tx, opened.who, _thing(opened.id), limit=1)
+    opened.who.must(P.USER_VIEW)
+    return GrantScreen(
+        opened.shell,
+        called=shared.called,
+        place=shared.path,
+        holders=await opened.picker("holders", "holder"),
+        roles=[role.choice for role in await known_roles(opened.tx)],
+        back=f"/access/{opened.id}",
+        refused=opened.refused,
+    )
+
+
+async def _ask_to_take_back(opened: Opened) -> Question:
+    """Ask before a grant is taken back."""
+    shared = await incidents.read_sharing(opened.tx, opened.who, _thing(opened.id), limit=_SHOWN)
+    grant_id = GRANT_ID.read(opened.named["grant_id"])
+    grant = next((row for row in shared.grants if row.id == grant_id), None)
+    if grant is None:
+        raise NotFound("This grant is gone already.")
+    people = await identity_queries.users_by_id(opened.tx, [grant.user_id] if grant.user_id else [])
+    teams = await identity_queries.teams_by_id(opened.tx, opened.who.access, [grant.team_id] if grant.team_id else [])
+    holder = next((each.name for each in (*people.values(), *teams.values())), "them")
+    id, place = GRANT_ID.write(grant_id), f"/access/{opened.id}"
+    return Question(
+        opened.shell,
+        title=f"Take it back from {holder}",
+        text="They see it from then on only if it is theirs in another way: by a team, by their role, or because they "
+        "were asked about it.",
+        label="Take back",
+        form=f"revoke-{id}-form",
+        action=f"{place}/revoke",
+        fields={"grant_id": id},
+        crumbs=[(shared.path, shared.called), (place, "Access")],
+        back=place,
+        refused=opened.refused,
+    )
+
+
+# No key of a role has such a letter.
+_NEW_ROLE = Dialog("/roles/_new", _new_role, P.ACCESS_MANAGE)
+_DELETE_ROLE = Dialog("/roles/{id:str}/delete", _ask_to_delete, P.ACCESS_MANAGE)
+_GRANT = Dialog("/access/{id:str}/grant", _grant_access, Right.SIGNED_IN)
+_TAKE_BACK = Dialog("/access/{id:str}/grants/{grant_id:str}/revoke", _ask_to_take_back, Right.SIGNED_IN)
 HANDLERS = [
+    *(dialog.handler for dialog in (_NEW_ROLE, _DELETE_ROLE, _GRANT, _TAKE_BACK)),
     role_list,
-    *Actions("/roles", _show_list, needs=P.ACCESS_MANAGE).handlers(
+    *Actions("/roles", _NEW_ROLE.show, needs=P.ACCESS_MANAGE).handlers(
         Action("", _create_role, "Role created.", form="new-role", once=True)
     ),
     role_page,
     *Actions("/roles/{id:str}", _show_role, needs=P.ACCESS_MANAGE).handlers(
         Action("", _edit_role, "Role saved. It holds from everybody’s next request on.", form="edit-role"),
-        Action("delete", _delete_role, "Role deleted.", form="delete-role-form", leads_to="/roles"),
+        Action(
+            "delete", _delete_role, "Role deleted.", form="delete-role-form", leads_to="/roles", show=_DELETE_ROLE.show
+        ),
     ),
     sharing_page,
     *Actions("/access/{id:str}", _show_sharing, needs=Right.SIGNED_IN).handlers(
         Action("owners", _set_owners, "Saved."),
-        Action("grant", _grant, "Granted."),
-        Action("revoke", _revoke, "Taken back.", form="revoke-{grant_id}-form"),
+        Action("grant", _grant, "Granted.", show=_GRANT.show),
+        Action("revoke", _revoke, "Taken back.", form="revoke-{grant_id}-form", show=_TAKE_BACK.show),
     ),
 ]
 NAV = (Entry("/roles", "shield", "Roles", Group.ORGANISATION, 40, P.USER_VIEW, words="What people may do"),)

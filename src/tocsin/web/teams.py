@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from litestar import get
@@ -21,12 +21,15 @@ from tocsin.identity.service import teams
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.kit.changes import limits_of
+from tocsin.kit.errors import NotFound
 from tocsin.web.base import lists, pages
 from tocsin.web.base.actions import Action, Actions, Made
-from tocsin.web.base.forms import MOST_CHOICES, Form, Refused
+from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Listing, ListOf, View
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.base.screens import ShellScreen
+from tocsin.web.base.screens import DialogScreen, ShellScreen
+from tocsin.web.parts.dialogs import Dialog, Opened, Question
+from tocsin.web.parts.picking import Picker
 from tocsin.web.parts.roles import known_roles
 from tocsin.web.parts.targets import Choice
 
@@ -98,25 +101,49 @@ class TeamsScreen(ShellScreen):
     listing: Listing
     groups: list[lists.Group[TeamRow]]
     may_make: bool
-    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeamScreen(ShellScreen):
-    """One team; of what it owns the open incidents and the alert sources that the reader sees, `most_owned` of each.
-
-    `people` are those who are not in it.
-    """
+    """One team; of what it owns the open incidents and the alert sources that the reader sees, `most_owned` of each."""
 
     template: ClassVar = "teams/team.html"
     team: TeamView
     incidents: list[Owned]
     sources: list[Owned]
     most_owned: int
-    people: list[Choice]
-    roles: list[Choice]
     may_edit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamFormScreen(DialogScreen):
+    """What a team says of itself; None for one that is to be."""
+
+    template: ClassVar = "teams/form.html"
+    team: Team | None
     limits: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddMembersScreen(DialogScreen):
+    """Taking people in, with one of `roles` in the team."""
+
+    template: ClassVar = "teams/add_members.html"
+    name: str
+    people: Picker
+    roles: list[Choice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRoleScreen(DialogScreen):
+    """The role of a member in the team."""
+
+    template: ClassVar = "teams/member_role.html"
+    name: str
+    id: str
+    member: str
+    role: str
+    roles: list[Choice]
 
 
 @get("/teams", needs=P.USER_VIEW)
@@ -159,7 +186,6 @@ async def _show_list(
         ),
         groups=lists.one_group(rows),
         may_make=who.may(P.TEAM_MANAGE),
-        limits=limits_of(teams.TeamChanges),
         refused=refused,
     )
     return pages.render(screen)
@@ -191,9 +217,6 @@ async def _show(
         team = await queries.team(tx, who.access, TEAM_ID.read(id))
         members = (await queries.members(tx, [team.id]))[team.id]
         roles = await known_roles(tx)
-        may_edit = who.may(P.TEAM_MANAGE, on=team)
-        there = {person.id for person, _ in members}
-        everybody = await queries.users(tx, limit=MOST_CHOICES, active_only=True) if may_edit else []
         screen = TeamScreen(
             shell,
             team=_view(team, members, {role.key: role.name for role in roles}),
@@ -208,13 +231,7 @@ async def _show(
                 for each in await source_queries.owned_by(tx, who.access, team.id, limit=_OWNED_SHOWN)
             ],
             most_owned=_OWNED_SHOWN,
-            people=sorted(
-                ((USER_ID.write(each.id), each.name) for each in everybody if each.id not in there),
-                key=lambda choice: choice[1].casefold(),
-            ),
-            roles=[("", "No more than their role in the organisation"), *(role.choice for role in roles)],
-            may_edit=may_edit,
-            limits=limits_of(teams.TeamChanges),
+            may_edit=who.may(P.TEAM_MANAGE, on=team),
             refused=refused,
         )
     return pages.render(screen)
@@ -279,18 +296,131 @@ async def _unarchive(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
     await teams.unarchive_team(tx, who, id)
 
 
+async def _new_team(opened: Opened) -> TeamFormScreen:
+    """Show the form of a team that is to be."""
+    opened.who.must(P.TEAM_MANAGE)
+    return TeamFormScreen(
+        opened.shell, team=None, limits=limits_of(teams.TeamChanges), back="/teams", refused=opened.refused
+    )
+
+
+async def _edit_team(opened: Opened) -> TeamFormScreen:
+    """Show the form of what a team says of itself."""
+    team = await _managed(opened)
+    limits = limits_of(teams.TeamChanges)
+    return TeamFormScreen(opened.shell, team=team, limits=limits, **_about(opened, team))
+
+
+async def _add_people(opened: Opened) -> AddMembersScreen:
+    """Show the form for taking people in."""
+    team = await _managed(opened)
+    people, roles = await opened.picker("colleagues", "user_id"), await _roles(opened.tx)
+    return AddMembersScreen(opened.shell, name=team.name, people=people, roles=roles, **_about(opened, team))
+
+
+async def _member_role(opened: Opened) -> MemberRoleScreen:
+    """Show the form for the role of a member."""
+    team = await _managed(opened)
+    person, role = await _member(opened, team)
+    return MemberRoleScreen(
+        opened.shell,
+        name=team.name,
+        id=USER_ID.write(person.id),
+        member=person.name,
+        role=role or "",
+        roles=await _roles(opened.tx),
+        **_about(opened, team),
+    )
+
+
+async def _ask_to_remove(opened: Opened) -> Question:
+    """Ask before a member is put out."""
+    team = await _managed(opened)
+    person, _ = await _member(opened, team)
+    id, place = USER_ID.write(person.id), TEAM_ID.page(team.id)
+    return Question(
+        opened.shell,
+        title=f"Remove {person.name}",
+        text=f"{person.name} no longer sees what only this team owns, and hands over the roles they have in its "
+        "incidents if they may not keep them.",
+        label="Remove",
+        form=f"remove-{id}-form",
+        action=f"{place}/members/remove",
+        fields={"user_id": id},
+        crumbs=[("/teams", "Teams"), (place, team.name)],
+        **_about(opened, team),
+    )
+
+
+async def _ask_to_archive(opened: Opened) -> Question:
+    """Ask before a team is archived."""
+    team = await _managed(opened)
+    place = TEAM_ID.page(team.id)
+    return Question(
+        opened.shell,
+        title=f"Archive {team.name}",
+        text="It is offered for nothing new. What it owns stays its own, its members go on seeing it, and it can be "
+        "restored.",
+        label="Archive team",
+        form="archive-form",
+        action=f"{place}/archive",
+        crumbs=[("/teams", "Teams"), (place, team.name)],
+        **_about(opened, team),
+    )
+
+
+async def _managed(opened: Opened) -> Team:
+    # Beyond the team itself, what is asked about it shows people.
+    opened.who.must(P.USER_VIEW)
+    team = await queries.team(opened.tx, opened.who.access, opened.id)
+    opened.who.must(P.TEAM_MANAGE, on=team)
+    return team
+
+
+async def _member(opened: Opened, team: Team) -> tuple[User, str | None]:
+    id = USER_ID.read(opened.named["user_id"])
+    members = (await queries.members(opened.tx, [team.id]))[team.id]
+    found = next((member for member in members if member[0].id == id), None)
+    if found is None:
+        raise NotFound("Nobody of that kind is in the team.")
+    return found
+
+
+async def _roles(tx: Tx) -> list[Choice]:
+    return [("", "No more than their role in the organisation"), *(role.choice for role in await known_roles(tx))]
+
+
+def _about(opened: Opened, team: Team) -> dict[str, Any]:
+    return {"back": TEAM_ID.page(team.id), "seen": str(team.version), "refused": opened.refused}
+
+
+_NEW = Dialog("/teams/new", _new_team, P.TEAM_MANAGE)
+_EDIT = Dialog("/teams/{id:str}/edit", _edit_team, P.TEAM_MANAGE, ids=TEAM_ID)
+_ADD = Dialog("/teams/{id:str}/members/new", _add_people, P.TEAM_MANAGE, ids=TEAM_ID)
+_ROLE = Dialog("/teams/{id:str}/members/{user_id:str}/role", _member_role, P.TEAM_MANAGE, ids=TEAM_ID)
+_REMOVE = Dialog("/teams/{id:str}/members/{user_id:str}/remove", _ask_to_remove, P.TEAM_MANAGE, ids=TEAM_ID)
+_ARCHIVE = Dialog("/teams/{id:str}/archive", _ask_to_archive, P.TEAM_MANAGE, ids=TEAM_ID)
 HANDLERS = [
     team_list,
-    *Actions("/teams", _show_list, needs=P.TEAM_MANAGE).handlers(
+    *(dialog.handler for dialog in (_NEW, _EDIT, _ADD, _ROLE, _REMOVE, _ARCHIVE)),
+    *Actions("/teams", _NEW.show, needs=P.TEAM_MANAGE).handlers(
         Action("", _create, "Team created. Add its people.", form="new-team", once=True)
     ),
     team_page,
     *Actions("/teams/{id:str}", _show, needs=P.TEAM_MANAGE, ids=TEAM_ID).handlers(
-        Action("", _edit, "Team saved.", form="edit-team"),
-        Action("members", _add_members, "Added.", form="add-members"),
-        Action("members/role", _set_role, "Role saved.", form="role-{user_id}"),
-        Action("members/remove", _remove_member, "No longer a member.", form="remove-{user_id}-form"),
-        Action("archive", _archive, "Team archived. What it owns stays its own.", form="archive-form"),
+        Action("", _edit, "Team saved.", form="edit-team", show=_EDIT.show),
+        Action("members", _add_members, "Added.", form="add-members", show=_ADD.show),
+        Action("members/role", _set_role, "Role saved.", form="role-{user_id}", show=_ROLE.show),
+        Action(
+            "members/remove", _remove_member, "No longer a member.", form="remove-{user_id}-form", show=_REMOVE.show
+        ),
+        Action(
+            "archive",
+            _archive,
+            "Team archived. What it owns stays its own.",
+            form="archive-form",
+            show=_ARCHIVE.show,
+        ),
         Action("unarchive", _unarchive, "Team restored.", form="unarchive"),
     ),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -29,8 +29,9 @@ from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import ShellScreen
-from tocsin.web.parts import own_page
+from tocsin.web.parts import own_page, since
 from tocsin.web.parts.alert_states import ack_for, is_routed
+from tocsin.web.parts.dialogs import Dialog, Opened, Question
 from tocsin.web.parts.paging_now import PagingNow, paging_now
 from tocsin.web.parts.signals import body_text
 from tocsin.web.parts.told import Told, told
@@ -72,7 +73,6 @@ class AlertView:
     is_routed: bool
     paging_until: datetime | None
     held_until: datetime | None
-    comes_back: str
     trouble: str | None
     policy_id: str | None
     policy_name: str | None
@@ -181,7 +181,6 @@ async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun])
         is_routed=is_routed(alert),
         paging_until=until.get(alert.id),
         held_until=alerts.held_until(alert),
-        comes_back=(await alerts.coming_back(tx, [alert.id])).get(alert.id, ""),
         trouble=(await queries.troubles(tx, [alert.id])).get(alert.id),
         policy_id=POLICY_ID.write(policy.policy_id) if policy and policy.policy_id else None,
         policy_name=policy.policy_name if policy else None,
@@ -226,6 +225,28 @@ async def _resolve(tx: Tx, who: Actor, id: str, form: Form) -> str:
     return " ".join(["Alert resolved.", *(await alerts.coming_back(tx, [alert.id])).values()])
 
 
+async def _resolve_alert(opened: Opened) -> Question:
+    """Ask before an alert is resolved. It is not undone: what is over stays so, and its source opens a new one."""
+    alert = await queries.named(opened.tx, opened.who.access, opened.id)
+    opened.who.must_somewhere(P.ALERT_EDIT)
+    place, called = ALERT_ID.page(ALERT_ID.write(alert.id)), called_alert(alert.number)
+    comes_back = (await alerts.coming_back(opened.tx, [alert.id])).get(alert.id, "")
+    then = comes_back or "If its source sees the problem again, it opens a new alert."
+    return Question(
+        opened.shell,
+        title=f"Resolve {called}",
+        text=f"It ends for everybody, and paging stops. This cannot be undone. {then}",
+        label="Resolve alert",
+        form="resolve-dialog-form",
+        action=f"{place}/resolve",
+        crumbs=[("/alerts", "Alerts"), (place, called)],
+        tone="primary",
+        back=place,
+        seen=str(since.instant(opened.tx.now)),
+        refused=opened.refused,
+    )
+
+
 async def _unacknowledge(tx: Tx, who: Actor, id: str, form: Form) -> None:
     """Give an alert back, so that somebody is paged again. No fields."""
     await alerts.unacknowledge(tx, who, await queries.id_of(tx, who.access, id))
@@ -241,11 +262,20 @@ async def _answer(tx: Tx, who: Actor, id: str, form: Form) -> None:
     await own_page.answer(tx, who, form)
 
 
+async def _since(request: AppRequest, opened: Opened) -> since.SinceScreen:
+    alert = await queries.named(opened.tx, opened.who.access, opened.id)
+    found = await since.of_alert(opened.tx, request, opened.shell, opened.who, alert)
+    # It can be resolved within its incident, too.
+    return replace(found, is_over=False)
+
+
+_RESOLVE = Dialog("/alerts/{id:str}/resolve", _resolve_alert, P.ALERT_EDIT, news=_since)
 HANDLERS = [
     alert_page,
+    _RESOLVE.handler,
     *Actions("/alerts/{id:str}", show, needs=P.ALERT_EDIT).handlers(
         Action("acknowledge", _acknowledge, by_link=True),
-        Action("resolve", _resolve),
+        Action("resolve", _resolve, form="resolve-dialog-form", show=_RESOLVE.show),
         Action("unacknowledge", _unacknowledge, by_link=True),
         Action("escalate", _escalate),
         Action("answer", _answer, needs=Right.SIGNED_IN, by_link=True),

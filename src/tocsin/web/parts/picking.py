@@ -7,7 +7,7 @@ Without one it is a menu of all of them, which only the page of the form itself 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tocsin.alerts import queries as alerts
 from tocsin.alerts.model import ALERT_ID, OPEN, Alert
@@ -63,12 +63,15 @@ async def picker(
     chosen: Sequence[Option] = (),
 ) -> Picker:
     """Return what the field `name` offers; of a form that was refused, with what was chosen in it."""
+    found = kind_for(who, kind)
     sent = refused.form.texts(name) if refused is not None and name in refused.form.names else None
-    every = await KINDS[kind].find(tx, who, [], _MOST_NAMED if sent else MOST_CHOICES) if sent or not in_sheet else []
+    every = await found.find(tx, who, [], _MOST_NAMED if sent else MOST_CHOICES) if sent or not in_sheet else []
     known = {option.value: option for option in [*every, *chosen]}
     if sent is not None:
         chosen = [known[value] for value in sent if value in known]
-    return Picker(() if in_sheet else every, chosen)
+    # What is chosen can be kept, also where it is offered no more.
+    kept = [option for option in chosen if option not in every]
+    return Picker(() if in_sheet else [*every, *kept], chosen)
 
 
 async def _people(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> list[Option]:
@@ -83,6 +86,33 @@ def _person(person: User) -> Option:
 
 def _by_name(people: Collection[User]) -> list[User]:
     return sorted(people, key=lambda person: person.name.casefold())
+
+
+async def _colleagues(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> list[Option]:
+    """Find everybody who has an account."""
+    return [_person(each) for each in await _everybody(tx, words, limit)]
+
+
+async def _everybody(tx: Tx, words: Sequence[str], limit: int) -> list[User]:
+    return _by_name(await identity.users(tx, limit=_MOST_NAMED, active_only=True, words=words))[:limit]
+
+
+async def _pageable(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> list[Option]:
+    """Find who can stand on a step of a policy. Whoever cannot be reached stays among them, and is marked."""
+    methods = (await oncall.known_directory(tx)).methods
+    return [
+        Option(f"user:{USER_ID.write(each.id)}", each.name, "" if each.id in methods else UNREACHABLE)
+        for each in await _everybody(tx, words, limit)
+    ]
+
+
+async def _holders(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> list[Option]:
+    """Find who can be granted something: people, and the teams that the reader sees."""
+    teams = [replace(each, value=f"team:{each.value}", group="Teams") for each in await _teams(tx, who, words, limit)]
+    people = [
+        replace(each, value=f"user:{each.value}", group="People") for each in await _colleagues(tx, who, words, limit)
+    ]
+    return [*teams, *people][:limit]
 
 
 async def _targets(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> list[Option]:
@@ -154,6 +184,9 @@ _HELPS = (P.INCIDENT_EDIT, P.INCIDENT_PAGE, P.INCIDENT_DECLARE, P.USER_VIEW)
 KINDS: Mapping[str, Kind] = {
     "people": Kind(_people, _HELPS),
     "targets": Kind(_targets, _HELPS),
+    "colleagues": Kind(_colleagues, (P.USER_VIEW,)),
+    "pageable": Kind(_pageable, (P.ONCALL_VIEW,)),
+    "holders": Kind(_holders, (P.USER_VIEW,)),
     "policies": Kind(_policies, (P.ONCALL_VIEW,)),
     "teams": Kind(_teams, (P.USER_VIEW,)),
     "incidents": Kind(_incidents, (P.INCIDENT_VIEW,)),

@@ -73,6 +73,16 @@ async def of_incident(tx: Tx, request: AppRequest, shell: Shell, who: Actor, inc
     )
 
 
+async def of_thing(tx: Tx, request: AppRequest, shell: Shell, who: Actor, about: Subject, version: int) -> SinceScreen:
+    """Return what others changed of something that is configured, since this version of it."""
+    seen = version_seen(request)
+    if seen is None or seen >= version:
+        return SinceScreen(shell, done=[], is_over=False)
+    found, _ = await what_was_done(tx, about, version, seen, shell.now.tzinfo or UTC)
+    done = [Done(each.words, each.at) for each in found if each.who != who.name]
+    return SinceScreen(shell, done=done[:_SHOWN], is_over=False)
+
+
 async def of_alert(tx: Tx, request: AppRequest, shell: Shell, who: Actor, alert: Alert) -> SinceScreen:
     """Return what happened to an alert since this instant, in milliseconds, and where it is worked on by now."""
     seen = version_seen(request)

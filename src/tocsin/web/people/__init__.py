@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tocsin.identity.access import P
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.people import account, contact_methods, pages, person, reach, sessions, tokens
+from tocsin.web.people import account, contact_methods, dialogs, pages, person, reach, sessions, tokens
 
 HANDLERS = [
     *pages.HANDLERS,
+    *dialogs.HANDLERS,
     *person.HANDLERS,
     *account.HANDLERS,
     *reach.HANDLERS,

@@ -21,6 +21,7 @@ from tocsin.kit.errors import Denied
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form
+from tocsin.web.people import dialogs
 from tocsin.web.people.person import link_url, show
 
 
@@ -79,7 +80,7 @@ HANDLERS = [
     make_link,
     *Actions("/people/{id:str}", show, needs=P.USER_MANAGE, ids=USER_ID).handlers(
         Action("", _update, "Saved.", form="person-form", needs=Right.OWN),
-        Action("deactivate", _deactivate, "Account deactivated."),
+        Action("deactivate", _deactivate, "Account deactivated.", show=dialogs.DEACTIVATE.show),
         Action("activate", _activate, "Account activated."),
     ),
 ]

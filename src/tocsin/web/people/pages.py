@@ -23,11 +23,11 @@ from tocsin.notifications.health import Reach
 from tocsin.notifications.people_queries import Filters, Place, Sort
 from tocsin.oncall import list_queries
 from tocsin.web.base import exporting, forms, lists, pages
-from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.forms import Form
 from tocsin.web.base.lists import Asked, Choice, Column, Group, Kind, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
-from tocsin.web.parts import targets
 from tocsin.web.parts.roles import known_roles
+from tocsin.web.people import dialogs
 from tocsin.web.people.exchanges import label_of
 from tocsin.web.people.person import link_url
 
@@ -86,7 +86,6 @@ class PeopleScreen(ShellScreen):
     template: ClassVar = "people/people.html"
     listing: Listing
     groups: list[Group[PersonRow]]
-    roles: list[targets.Choice]
     may_invite: bool
     invite_url: str
 
@@ -101,9 +100,7 @@ async def people_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
     return await _show_list(request, context, who)
 
 
-async def _show_list(
-    request: AppRequest, context: Context, who: Actor, refused: Refused | None = None, *, invite_url: str = ""
-) -> pages.Page:
+async def _show_list(request: AppRequest, context: Context, who: Actor, *, invite_url: str = "") -> pages.Page:
     who.must(P.USER_VIEW)
     asked = Asked.by(PEOPLE, request)
     wanted, channels = _wanted(asked), context.channels
@@ -137,10 +134,8 @@ async def _show_list(
         shell,
         listing=lists.listing_of(asked, found, chips=chips, total=total),
         groups=lists.one_group(rows),
-        roles=[role.choice for role in roles],
         may_invite=who.may(P.USER_MANAGE),
         invite_url=invite_url,
-        refused=refused,
     )
     return pages.render(screen)
 
@@ -227,8 +222,9 @@ async def invite(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     form = await forms.read(request)
     made: list[str] = []
     refused = await forms.attempt(context, form, "invite", partial(_invite, who, form, made))
-    url = link_url(context, made[0]) if made else ""
-    return await _show_list(request, context, who, refused, invite_url=url)
+    if refused is not None:
+        return await dialogs.INVITE.show(request, context, who, "", refused)
+    return await _show_list(request, context, who, invite_url=link_url(context, made[0]))
 
 
 async def _invite(who: Actor, form: Form, made: list[str], tx: Tx) -> None:

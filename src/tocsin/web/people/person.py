@@ -34,13 +34,11 @@ from tocsin.notifications.model import (
     Urgency,
 )
 from tocsin.oncall import list_queries
-from tocsin.oncall import service as oncall
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.roles import known_roles
 from tocsin.web.parts.targets import Choice
-from tocsin.web.people.contact_methods import FORMATS
 from tocsin.web.people.exchanges import TestPage, called, read_test
 from tocsin.web.people.method_health import HealthView, read_health
 from tocsin.web.people.uses import listed
@@ -114,8 +112,8 @@ class May:
 class PersonScreen(ShellScreen):
     """One person, and how they are reached.
 
-    `needs` and `paged_by` are what names them and what pages them, each with its address, or "", and its words;
-    `needs_seen` says which needs the page showed. `asks_to_confirm`: the change that was refused is one to be sure of.
+    `needs` is what names them, each with its address, or "", and its words. `asks_to_confirm`: the change that was
+    refused is one to be sure of.
     `new_password_until` is set while the current password is not asked for. `test` and `zones` are for whoever may
     edit, `roles` for whoever may manage. `link_url` was just made, and is shown this once.
     """
@@ -126,15 +124,9 @@ class PersonScreen(ShellScreen):
     # They may be paged, and nothing could be sent to them.
     lacks_method: bool
     needs: list[tuple[str, str]]
-    needs_seen: str
-    is_last_method: bool
-    paged_by: list[tuple[str, str]]
     asks_to_confirm: bool
     methods: list[MethodView]
     method_options: list[Choice]
-    formats: list[Choice]
-    method_kinds: list[Choice]
-    has_mail: bool
     has_password: bool
     new_password_until: datetime | None
     rules: Mapping[str, Sequence[RuleView]]
@@ -176,7 +168,6 @@ async def show(
         until = await queries.new_password_until(tx, who.session_id, person.id)
         known = await contact.conditions(tx, [method.id for method in methods], context.channels)
         needs = await incidents.needs_of(tx, who, person.id) if who.may(P.USER_MANAGE) else []
-        paged_by = await oncall.pages_them(tx, person.id)
         is_paged = person.id in await list_queries.may_be_paged(tx, [person.id])
         roles = [role.choice for role in await known_roles(tx)] if who.may(P.USER_MANAGE) else []
     is_me = person.id == who.user_id
@@ -196,15 +187,9 @@ async def show(
         is_me=is_me,
         lacks_method=is_paged and not any(method.kind in context.channels for method in methods),
         needs=listed(needs),
-        needs_seen=incidents.mark_of(needs),
-        is_last_method=len(methods) == 1 and person.is_active and bool(paged_by),
-        paged_by=listed(paged_by),
         asks_to_confirm=refused is not None and isinstance(refused.problem, InUse),
         methods=shown,
         method_options=[(method.id, method.called) for method in shown],
-        formats=FORMATS,
-        method_kinds=[(kind, channel.label) for kind, channel in context.channels.items()],
-        has_mail="email" in context.channels,
         has_password=person.password_hash is not None,
         new_password_until=until if until is not None and until > shell.now else None,
         rules={urgency.value: _rules(rules, urgency, shown) for urgency in Urgency},

@@ -30,6 +30,7 @@ from tocsin.oncall import service as oncall
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form
+from tocsin.web.people import dialogs
 from tocsin.web.people.person import QUIETEST, show
 
 
@@ -40,7 +41,7 @@ async def add_method(request: AppRequest, context: Ctx, who: Who, id: FromPath[s
     made: list[str] = []
     refused = await forms.attempt(context, form, "add-method", partial(_add_method, context, who, id, form, made))
     if refused is not None:
-        return await show(request, context, who, id, refused)
+        return await dialogs.ADD_METHOD.show(request, context, who, id, refused)
     if made and form.text("format") == BodyFormat.TEMPLATE:
         return pages.go(f"/people/{id}/contact-methods/{made[0]}", "Contact method added. Write its template.")
     return pages.go(USER_ID.page(id), "Contact method added. Send a test page.")
@@ -71,7 +72,8 @@ async def remove_method(
     use_case = partial(_remove_method, who, id, method_id, form)
     refused = await forms.attempt(context, form, f"remove-{method_id}", use_case)
     if refused is not None:
-        return await show(request, context, who, id, refused)
+        named = {"id": id, "method_id": method_id}
+        return await dialogs.REMOVE_METHOD.again(request, context, who, named, refused)
     return pages.go(USER_ID.page(id), "Contact method removed.")
 
 

@@ -22,6 +22,7 @@ from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
+from tocsin.web.parts.dialogs import Dialog, Opened, Question
 
 # The order matters: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
 _BROWSERS = (
@@ -135,12 +136,35 @@ async def _end_others(tx: Tx, who: Actor, _: str, form: Form) -> None:
     await identity.revoke_other_sessions(tx, who)
 
 
+async def _end_other_sessions(opened: Opened) -> Question:
+    """Ask before all other sessions of one's own are ended."""
+    return Question(
+        opened.shell,
+        title="End all other sessions",
+        text="Every other browser and phone has to sign in again.",
+        label="End them",
+        form="others-dialog-form",
+        action="/sessions/end-others",
+        crumbs=[("/sessions", "Sessions")],
+        back="/sessions",
+        refused=opened.refused,
+    )
+
+
+_END_OTHERS = Dialog("/sessions/end-others", _end_other_sessions, Right.OWN)
 HANDLERS = [
     session_list,
+    _END_OTHERS.handler,
     *Actions("/sessions/{id:str}", _show, needs=Right.OWN, ids=SESSION_ID, leads_to="/sessions").handlers(
         Action("end", _end, form="end-{id}"),
     ),
     *Actions("/sessions", _show, needs=Right.OWN).handlers(
-        Action("end-others", _end_others, "All other sessions are ended."),
+        Action(
+            "end-others",
+            _end_others,
+            "All other sessions are ended.",
+            form="others-dialog-form",
+            show=_END_OTHERS.show,
+        ),
     ),
 ]

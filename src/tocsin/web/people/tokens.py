@@ -23,7 +23,8 @@ from tocsin.web.base import forms, lists, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
-from tocsin.web.base.screens import ShellScreen
+from tocsin.web.base.screens import DialogScreen, ShellScreen
+from tocsin.web.parts.dialogs import Dialog, Opened, Question
 from tocsin.web.parts.targets import Choice
 
 _ALL, _READ = "all", "read"
@@ -66,11 +67,18 @@ class TokensScreen(ShellScreen):
     listing: Listing
     groups: list[Group[TokenRow]]
     new_token: str
-    scopes: list[Choice]
 
     @property
     def shows_secret(self) -> bool:
         return bool(self.new_token)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTokenScreen(DialogScreen):
+    """A token that is to be."""
+
+    template: ClassVar = "account/new_token.html"
+    scopes: list[Choice]
 
 
 @get("/tokens", needs=Right.OWN)
@@ -98,7 +106,6 @@ async def _show(
         listing=lists.listing_of(asked, found, total=total),
         groups=lists.one_group([_row(token, owners[token.user_id].name) for token in found.rows]),
         new_token=new_token,
-        scopes=_SCOPES,
         refused=refused,
     )
     return pages.render(screen)
@@ -122,15 +129,42 @@ def _scope_name(scopes: list[str]) -> str:
     return "Read only" if only_looks(scopes) else ", ".join(scopes)
 
 
+async def _new_token(opened: Opened) -> NewTokenScreen:
+    """Show the form of a token that is to be."""
+    return NewTokenScreen(opened.shell, scopes=_SCOPES, back="/tokens", refused=opened.refused)
+
+
+async def _revoke_token(opened: Opened) -> Question:
+    """Ask before a token is revoked."""
+    owner = None if opened.who.may(P.USER_MANAGE) else opened.who.must_be_someone()
+    token = await queries.token(opened.tx, opened.id, owner)
+    id = TOKEN_ID.write(token.id)
+    return Question(
+        opened.shell,
+        title=f"Revoke {token.name}",
+        text="Whatever uses it is refused from now on.",
+        label="Revoke token",
+        form=f"revoke-{id}",
+        action=f"/tokens/{id}/revoke",
+        crumbs=[("/tokens", "Tokens")],
+        back="/tokens",
+        refused=opened.refused,
+    )
+
+
+_NEW = Dialog("/tokens/new", _new_token, Right.OWN)
+_REVOKE = Dialog("/tokens/{id:str}/revoke", _revoke_token, Right.OWN, ids=TOKEN_ID)
+
+
 @post("/tokens", needs=Right.OWN)
 async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Make a token and show it, once. Form fields: name, scope, form_id."""
     form = await forms.read(request)
     made: list[str] = []
     refused = await forms.attempt(context, form, "new-token", partial(_create, who, form, made))
-    if refused is None and not made:
-        return pages.go("/tokens")
-    return await _show(request, context, who, "", refused, new_token=made[0] if made else "")
+    if refused is not None:
+        return await _NEW.show(request, context, who, "", refused)
+    return await _show(request, context, who, "", new_token=made[0]) if made else pages.go("/tokens")
 
 
 async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
@@ -152,7 +186,9 @@ async def _revoke(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
 HANDLERS = [
     token_list,
     create,
-    *Actions("/tokens/{id:str}", _show, needs=Right.OWN, ids=TOKEN_ID, leads_to="/tokens").handlers(
+    _NEW.handler,
+    _REVOKE.handler,
+    *Actions("/tokens/{id:str}", _REVOKE.show, needs=Right.OWN, ids=TOKEN_ID, leads_to="/tokens").handlers(
         Action("revoke", _revoke, "Token revoked.", form="revoke-{id}"),
     ),
 ]

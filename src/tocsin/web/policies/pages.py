@@ -19,7 +19,7 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, User
-from tocsin.kit.errors import FieldError, Invalid, NotFound, Use
+from tocsin.kit.errors import FieldError, Invalid, NotFound
 from tocsin.notifications import queries as notifications
 from tocsin.notifications.health import Reach
 from tocsin.oncall import queries
@@ -33,6 +33,8 @@ from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.parts.history import History, history
 from tocsin.web.parts.targets import Choice
+from tocsin.web.policies import dialogs
+from tocsin.web.policies.dialogs import DELETE, why_it_stays
 
 _MOST_STEPS = 20
 
@@ -106,7 +108,7 @@ class RouteLink:
 class PolicyScreen(ShellScreen):
     """One policy, or a new one, in the editor.
 
-    `choices` are whom one can put on a step, `routes` lead here, `replacements` may take its place when it is deleted.
+    `choices` are whom one can put on a step, `routes` lead here.
     `paging_now` counts the escalations that climb it now; it stays until they are over.
     """
 
@@ -118,7 +120,6 @@ class PolicyScreen(ShellScreen):
     is_fallback: bool
     paging_now: int
     warnings: list[str]
-    replacements: list[Choice]
     history: History | None
     may_edit: bool
     may_delete: bool
@@ -220,9 +221,6 @@ async def _editor(
     notes = await _notes(tx, context, people)
     uses = await routing.uses_of_policy(tx, who, policy.id) if policy is not None else []
     wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
-    others = [
-        other for other in await queries.policies(tx, limit=forms.MOST_CHOICES) if policy and other.id != policy.id
-    ]
     choices = [(f"user:{USER_ID.write(person.id)}", person.name) for person in people if person.is_active]
     known: dict[str, TargetView] = {}
     for person in people:
@@ -252,23 +250,12 @@ async def _editor(
         is_fallback=any(use.kind == "fallback" for use in uses),
         paging_now=sum(use.as_what == "being paged now" for use in uses),
         warnings=[one.words for one in wrong],
-        replacements=[(POLICY_ID.write(other.id), other.name) for other in others],
         history=await history(tx, who, POLICY_ID, id, shell.now) if id else None,
         may_edit=who.may(P.ONCALL_MANAGE),
         may_delete=who.may(P.ONCALL_MANAGE) and policy is not None,
-        not_deleted=_why_it_stays(uses, others),
+        not_deleted=why_it_stays(uses, has_others=len(await queries.policies(tx, limit=2)) > 1),
         refused=refused,
     )
-
-
-def _why_it_stays(uses: Sequence[Use], others: Sequence[object]) -> str:
-    climbing = sum(use.as_what == "being paged now" for use in uses)
-    if climbing:
-        one = climbing == 1
-        return f"{climbing} escalation{' climbs' if one else 's climb'} it now. It can be deleted when that is over."
-    if uses and not others:
-        return "A route or the last resort leads here, and there is no other policy that could take its place."
-    return ""
 
 
 def _number(typed: str) -> int:
@@ -431,9 +418,10 @@ async def _delete(tx: Tx, who: Actor, id: str, form: Form) -> None:
 HANDLERS = [
     new_policy,
     policy_page,
+    *dialogs.HANDLERS,
     create,
     update,
     *Actions("/policies/{id:str}", _show, needs=P.ONCALL_MANAGE).handlers(
-        Action("delete", _delete, "Policy deleted.", form="delete-form", leads_to="/policies"),
+        Action("delete", _delete, "Policy deleted.", form="delete-form", leads_to="/policies", show=DELETE.show),
     ),
 ]

@@ -31,6 +31,7 @@ from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.parts.targets import Choice
+from tocsin.web.routes import dialogs
 
 _MOST_ROWS = 20
 ROUTES = ListOf(
@@ -65,7 +66,7 @@ class RouteView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesScreen(ShellScreen):
-    """A page of the routes in the order in which they are tried, the catch-all last, and the policies to choose from.
+    """A page of the routes in the order in which they are tried, the catch-all last.
 
     `movable` counts all that have a place among others.
     """
@@ -74,7 +75,6 @@ class RoutesScreen(ShellScreen):
     listing: Listing
     groups: list[Group[RouteView]]
     movable: int
-    policies: list[Choice]
     has_catch_all: bool
     may_edit: bool
 
@@ -165,7 +165,7 @@ async def route_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     return await _show_list(request, context, who)
 
 
-async def _show_list(request: AppRequest, context: Context, who: Actor, refused: Refused | None = None) -> pages.Page:
+async def _show_list(request: AppRequest, context: Context, who: Actor) -> pages.Page:
     who.must(P.ONCALL_VIEW)
     may_edit = who.may(P.ONCALL_MANAGE)
     asked = Asked.by(ROUTES if may_edit else _FIXED, request)
@@ -185,10 +185,8 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, refused:
         listing=lists.listing_of(asked, found, total=len(views)),
         groups=lists.one_group(found.rows),
         movable=sum(not row.is_catch_all for row in rows),
-        policies=[(POLICY_ID.write(id), name) for id, name in names.items()],
         has_catch_all=any(row.is_catch_all for row in rows),
         may_edit=may_edit,
-        refused=refused,
     )
     return pages.render(screen)
 
@@ -409,7 +407,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     if refused is None:
         return pages.go("/routes", "Route created.")
     if form_id == "new-catch-all":
-        return await _show_list(request, context, who, refused)
+        return await dialogs.CATCH_ALL.show(request, context, who, "", refused)
     return await _edit(request, context, who, "", sketch, refused)
 
 
@@ -460,10 +458,11 @@ HANDLERS = [
     route_list,
     new_route,
     route_page,
+    *dialogs.HANDLERS,
     create,
     update,
     *Actions("/routes/{id:str}", _show, needs=P.ONCALL_MANAGE, ids=ROUTE_ID, leads_to="/routes").handlers(
         Action("move", _move, "Route moved.", form="move-{id}"),
-        Action("delete", _delete, "Route deleted.", form="delete-dialog-form"),
+        Action("delete", _delete, "Route deleted.", form="delete-dialog-form", show=dialogs.DELETE.show),
     ),
 ]

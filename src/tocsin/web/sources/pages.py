@@ -33,7 +33,7 @@ from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts.history import History, history
 from tocsin.web.parts.signals import body_text
-from tocsin.web.parts.targets import Choice
+from tocsin.web.sources import dialogs
 
 _HIDDEN = "…"
 # One request of Alertmanager may be about hundreds of alerts.
@@ -125,12 +125,11 @@ class SignalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcesScreen(ShellScreen):
-    """A page of the sources, and the kinds that a new one can be of."""
+    """A page of the sources."""
 
     template: ClassVar = "sources/sources.html"
     listing: Listing
     groups: list[Group[SourceRow]]
-    kinds: list[Choice]
     may_edit: bool
 
 
@@ -138,8 +137,7 @@ class SourcesScreen(ShellScreen):
 class SourceScreen(ShellScreen):
     """One source. `open` are the worst of its open alerts, `open_words` says how many those are in all.
 
-    `set_ups` say how tools are told of it. `curl` is a ready command that triggers a test alert; one press ends
-    `most_ended` alerts at most.
+    `set_ups` say how tools are told of it. `curl` is a ready command that triggers a test alert.
     """
 
     template: ClassVar = "sources/source.html"
@@ -150,7 +148,6 @@ class SourceScreen(ShellScreen):
     older: str | None
     open: list[OpenRow]
     open_words: str
-    most_ended: int
     history: History | None
     may_edit: bool
     may_end: bool
@@ -186,7 +183,6 @@ async def _show_list(
         shell,
         listing=lists.listing_of(asked, found, total=total),
         groups=lists.one_group([_row(row, busy[row.id]) for row in found.rows]),
-        kinds=[(kind, adapter.label) for kind, adapter in ADAPTERS.items()],
         may_edit=who.may(P.SOURCE_MANAGE),
         refused=refused,
     )
@@ -243,7 +239,6 @@ async def _show(
         older=pages.address(f"/sources/{id}", before=write_place((last.received_at, last.id))) if last else None,
         open=[OpenRow(ALERT_ID.write(a.id), called_alert(a.number), a.title, a.severity, a.status) for a in still_open],
         open_words=alerts.at_most(busy.open_alerts),
-        most_ended=alerts.MOST_ENDED,
         history=changes,
         may_edit=who.may(P.SOURCE_MANAGE, on=row),
         may_end=who.may(P.ALERT_EDIT, on=row),
@@ -377,17 +372,27 @@ async def _disable(tx: Tx, who: Actor, id: UUID, form: Form) -> None:
 
 HANDLERS = [
     source_list,
-    *Actions("/sources", _show_list, needs=P.SOURCE_MANAGE).handlers(Action("", _create, form="new-source", once=True)),
+    *dialogs.HANDLERS,
+    *Actions("/sources", dialogs.NEW.show, needs=P.SOURCE_MANAGE).handlers(
+        Action("", _create, form="new-source", once=True)
+    ),
     source_page,
     send_test,
     *Actions("/sources/{id:str}", _show, needs=P.SOURCE_MANAGE, ids=SOURCE_ID).handlers(
-        Action("", _rename, "Source renamed.", form="rename"),
-        Action("rotate", _rotate, "The address is new.", form="rotate-dialog-form"),
+        Action("", _rename, "Source renamed.", form="rename", show=dialogs.RENAME.show),
+        Action("rotate", _rotate, "The address is new.", form="rotate-dialog-form", show=dialogs.ROTATE.show),
         Action("stale", _close_stale, "Saved."),
         Action("hold-down", _hold_down, "Saved."),
-        Action("resolve-alerts", _resolve_alerts, form="end-dialog-form", needs=P.ALERT_EDIT),
-        Action("delete", _delete, "Source deleted.", form="delete-dialog-form", leads_to="/sources"),
+        Action("resolve-alerts", _resolve_alerts, form="end-dialog-form", needs=P.ALERT_EDIT, show=dialogs.END.show),
+        Action(
+            "delete",
+            _delete,
+            "Source deleted.",
+            form="delete-dialog-form",
+            leads_to="/sources",
+            show=dialogs.DELETE.show,
+        ),
         Action("enable", _enable, "Source switched on."),
-        Action("disable", _disable, "Source switched off.", form="disable-dialog-form"),
+        Action("disable", _disable, "Source switched off.", form="disable-dialog-form", show=dialogs.DISABLE.show),
     ),
 ]

@@ -123,11 +123,6 @@ sheet?.addEventListener("close", () => {
   comeBack();
 }, true);
 
-// A dialog that comes open from the server was asked for, or its form was refused.
-onChange(() => {
-  for (const dialog of $$("dialog[open]:not(:modal)")) { dialog.close(); open(dialog); }
-});
-
 // What has happened since the dialog was opened; asked for whenever the page below has changed.
 // Soon after, once for all that happens at once; the last change is never left out.
 let lookSoon;
@@ -166,8 +161,7 @@ document.addEventListener("input", (e) => {
 const showAsked = () => {
   for (const el of $$("[data-if]")) {
     const [name, value] = el.dataset.if.split("=");
-    const chosen = $(`[name="${name}"]:checked`, el.closest("form"));
-    el.hidden = chosen?.value !== value;
+    el.hidden = el.closest("form").elements.namedItem(name)?.value !== value;
     // What is not asked is not sent.
     for (const field of $$("input, select", el)) field.disabled = el.hidden;
   }
