@@ -36,7 +36,7 @@ _LOOKS: Mapping[str, frozenset[str]] = {
             *("read_revisions", "read_sharing", "what_it_opens"),
         }
     ),
-    "tocsin.oncall.service": frozenset({"describe_fallback", "going", "what_follow", "what_follows"}),
+    "tocsin.oncall.service": frozenset({"describe_fallback", "foretell", "going", "what_follow", "what_follows"}),
 }
 
 # How many use cases a handler may call that is not as all others are, and why.

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests import postgres
-from tests.journeys.browser import PASSWORD, WIDTHS, button, dialog, menu, sign_in, somebody
+from tests.journeys.browser import PASSWORD, WIDTHS, button, dialog, menu, opener, sign_in, somebody
 from tests.processes import address, served, tocsin
 from tests.receivers import answering, receiver
 
@@ -40,7 +40,7 @@ async def site(postgres_dsn: str) -> AsyncIterator[Site]:
 
 
 async def add_webhook(page: Page, url: str, format: str) -> None:
-    await button(page, "Add").click()
+    await opener(page, "Add").click()
     within = dialog(page, "Add contact method")
     await within.get_by_label("Kind").select_option("webhook")
     await within.get_by_label("Address").fill(url)
@@ -59,14 +59,14 @@ async def test_a_webhook_is_tried_and_mended(chromium: Browser, site: Site, widt
             await add_webhook(page, url, "Slack, or what takes Slack’s form")
             row = page.locator("li.line2", has_text=url)
             await expect(row).to_contain_text("Slack")
-            await button(row, f"Send a test page to Webhook {url}").click()
+            await button(row, f"Send a test page to Webhook, {url}").click()
             result = page.locator("#test-result")
             await expect(result).to_contain_text('answered 400: {"error": "invalid_blocks"}')
             await expect(result).to_contain_text("Request and answer")
             await expect(row).to_contain_text("Fails since")
             await expect(result.get_by_text(f"POST {url.removesuffix(f'{PATH}{width}')}/…")).to_be_visible()
             assert f"s3cretToken{width}" not in (await result.locator("pre").first.inner_text())
-        await page.get_by_role("link", name=f"Change Webhook {url}").click()
+        await page.get_by_role("link", name=f"Change Webhook, {url}").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Webhook")
         await expect(page.get_by_label("Body")).to_be_hidden()
         await page.get_by_label("Format").select_option(label="Own template")

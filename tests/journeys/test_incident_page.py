@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Browser, Page, expect
 
-from tests.journeys.browser import button, dialog, expect_live, somebody
+from tests.journeys.browser import button, dialog, expect_live, opener, somebody
 from tests.journeys.demo import Demo
 
 NAMES = ["Impact began", "Detected", "Declared", "Acknowledged", "Identified", "Mitigated", "Resolved"]
@@ -138,11 +138,11 @@ async def test_an_alert_says_who_is_asked_and_who_is_next_and_asks_before_it_end
         await expect(maren.locator("#ahead")).to_contain_text("gave the alert back")
 
         await button(maren, "More actions").tap()
-        await button(maren, "Resolve…").tap()
+        await opener(maren, "Resolve…").tap()
         await expect(dialog(maren, "Resolve")).to_contain_text("It ends for everybody, and paging stops.")
-        await button(dialog(maren, "Resolve"), "Cancel").tap()
+        await dialog(maren, "Resolve").get_by_role("link", name="Cancel").tap()
         await expect(maren.locator("#ahead")).not_to_contain_text("Resolved")
         await button(maren, "More actions").tap()
-        await button(maren, "Resolve…").tap()
+        await opener(maren, "Resolve…").tap()
         await button(dialog(maren, "Resolve"), "Resolve alert").tap()
         await expect(maren.locator("#ahead")).to_contain_text("Resolved")

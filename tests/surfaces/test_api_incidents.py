@@ -48,7 +48,12 @@ async def test_an_incident_is_declared_worked_on_resolved_and_reopened(api: Api,
     empty = await admin.post(f"{path}/actions/resolve", json={"resolution_note": " "})
     assert (empty.status_code, empty.json()["errors"][0]["pointer"]) == (422, "#/resolution_note")
     assert (await admin.post(f"{path}/actions/resolve")).status_code == 422
-    resolved = await admin.post(f"{path}/actions/resolve", json={"resolution_note": "Rolled back."})
+    early = {"resolution_note": "Rolled back.", "mitigated_at": "2001-01-01T00:00:00Z"}
+    refused = await admin.post(f"{path}/actions/resolve", json=early)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "#/mitigated_at")
+    ended = {"resolution_note": "Rolled back.", "mitigated_at": (await admin.get(path)).json()["stamps"]["declared_at"]}
+    resolved = await admin.post(f"{path}/actions/resolve", json=ended)
+    assert resolved.json()["stamps"]["mitigated_at"] == ended["mitigated_at"]
     assert (resolved.json()["status"], resolved.json()["resolution_note"]) == ("resolved", "Rolled back.")
     assert (await admin.post(f"{path}/actions/page", json={"targets": []})).status_code == 422
     assert (await admin.post(f"{path}/actions/close")).json()["status"] == "closed"

@@ -11,6 +11,8 @@ from sqlalchemy import text
 from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
 from tocsin.alerts import queries as alert_queries
+from tocsin.alerts import service as alerts
+from tocsin.alerts.model import SOURCE_ID
 from tocsin.identity import queries as identity
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import USER_ID, User
@@ -73,6 +75,23 @@ async def test_a_policy_says_at_its_fields_what_is_wrong(web: Browser, ada: User
     assert late.status == 422 and "between 1 and 1440" in late.html and 'id="step-0-wait-err"' in late.html
     nameless = await web.submit(page, "policy-form", {"name": "", "step-0-target": key(ada), "do": "save"})
     assert nameless.status == 422 and "Give the policy a name" in nameless.html
+
+
+async def test_after_a_button_of_the_editor_one_goes_on_where_one_was(web: Browser, ada: User) -> None:
+    """B12: the focus is on the new step and not on the name; who was chosen meanwhile is kept, and it is not saved."""
+    page = await web.get("/policies/new")
+    assert "autofocus" not in page.html and 'data-guard="unsaved"' not in page.html
+
+    def focused(page: Page) -> list[str]:
+        return re.findall(r'<(?:select|button)[^>]* (?:id|value)="([\w-]+)"[^>]* autofocus', page.html)
+
+    page = await web.submit(page, "policy-form", {"do": "add-step", "step-0-add": key(ada)})
+    assert focused(page) == ["step-1-add"] and 'data-guard="unsaved"' in page.html
+    assert page.read.forms["policy-form"]["step-0-target"] == [key(ada)]
+    steps = [("add-step", "step-2-add"), ("down-0", "down-1"), ("up-1", "down-0"), ("remove-step-2", "step-1-add")]
+    for do, expected in [*steps, (f"remove-target-0-{key(ada)}", "step-0-add"), ("preview", ""), ("up-9", "")]:
+        page = await web.submit(page, "policy-form", {"do": do})
+        assert focused(page) == ([expected] if expected else []), do
 
 
 async def test_the_editor_survives_a_number_of_any_length(web: Browser, ada: User) -> None:
@@ -152,6 +171,23 @@ async def test_somebody_chosen_but_not_added_is_saved_with_the_policy(web: Brows
     assert stale.status == 409 and " changed the name" in inside(stale, "policy-form")
     assert stale.read.forms["policy-form"]["name"] == ["Day"]
     assert old.read.forms["policy-form"]["name"] == ["Night"]
+
+
+async def test_a_dialog_is_told_what_others_did_since_it_was_opened(world: World, web: Browser, ada: User) -> None:
+    """A2: who, and what; nothing of what one did oneself, and nothing where nothing was."""
+    source = await world.source()
+    bob = await world.person("bob", role="admin")
+    place = f"/sources/{SOURCE_ID.write(source.id)}"
+    asked = await web.get(f"{place}/delete", **{"x-sheet": "1"})
+    assert 'data-seen="1"' in asked.html and "<html" not in asked.html
+    assert not (await web.get(f"{place}/delete?seen=1")).html.strip()
+    async with world.db.begin() as tx:
+        await alerts.update_source(tx, world.actor(bob), source.id, alerts.SourceChanges(name="Probe"))
+    assert "Bob changed the name" in (await web.get(f"{place}/delete?seen=1")).html
+    assert not (await web.get(f"{place}/delete?seen=2")).html.strip()
+    async with world.db.begin() as tx:
+        await alerts.update_source(tx, world.actor(ada), source.id, alerts.SourceChanges(name="Mine"))
+    assert "Ada" not in (await web.get(f"{place}/delete?seen=1")).html
 
 
 async def test_routes_are_made_changed_moved_and_deleted(world: World, web: Browser, ada: User) -> None:

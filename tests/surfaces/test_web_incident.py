@@ -411,3 +411,57 @@ async def test_an_incident_is_tagged_and_found_by_its_tag(world: World) -> None:
         assert 'Tag <b class="trunc">card payments</b>' in found.html
         refused = await web.submit(await web.get(path), "tags-form", {"tags": "a" * 41})
         assert refused.status == 422 and "is longer than 40 characters" in refused.html
+
+
+async def test_declaring_says_whom_it_will_page_before_it_does(world: World) -> None:
+    """C/Declare: who, by which policy, who then; or that nobody is. A refused form says it of what it had."""
+    ada, *_ = people = await world.people("ada", "bob", "cyd")
+    dan = await world.person("dan", reachable=False)
+    policy = await world.policy(people[1:], name="Duty")
+    async with browser(world, ada) as web:
+        page = await web.get("/incidents/new")
+        assert "Nobody is paged yet" in page.html
+        chosen = [f"policy:{POLICY_ID.write(policy.id)}", f"user:{USER_ID.write(dan.id)}"]
+        refused = await web.submit(page, "declare-form", {"title": "", "page": chosen})
+        asked = await web.get(f"/incidents/foretold?page={chosen[0]}&page={chosen[1]}")
+        for shown in (refused, asked):
+            assert 'Duty pages <b class="b">Bob</b> at once, then Cyd after 5m' in shown.html
+            assert "Dan cannot be reached." in shown.html and "Nobody is paged by it." in shown.html
+        assert (await web.get("/incidents/foretold?page=nonsense")).status == 422
+    assert await number_of(world, "incident.declared") == 0
+
+
+async def test_resolving_takes_when_the_impact_ended(world: World) -> None:
+    """C/Resolve: optional, in the reader's zone; one that does not fit stands at its field, and the note stays."""
+    ada = await world.person("ada")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        page = await web.open(await web.get(url), "resolve-form")
+        assert page.read.forms["resolve-form"]["mitigated_at"] == [""]
+        wrong = {"resolution_note": "A larger disk.", "mitigated_at": "2001-01-01T00:00"}
+        refused = await web.submit(page, "resolve-form", wrong)
+        assert refused.status == 422 and 'id="resolve-form-mitigated_at-err"' in refused.html
+        assert refused.read.forms["resolve-form"]["resolution_note"] == ["A larger disk."]
+        incident = await again(world, url)
+        at = incident.declared_at.strftime("%Y-%m-%dT%H:%M:%S.%f")
+        await web.do(refused, "resolve-form", {"mitigated_at": at})
+    done = await again(world, url)
+    assert (done.status, done.mitigated_at, done.resolution_note) == (
+        "resolved",
+        incident.declared_at,
+        "A larger disk.",
+    )
+    assert await number_of(world, "incident.updated") == 1
+
+
+async def test_resolving_without_an_end_of_the_impact_leaves_the_one_there_is(world: World) -> None:
+    """C/Resolve: a form that was shown before a colleague set it does not take it away."""
+    ada = await world.person("ada")
+    url = await declared(world, ada)
+    async with browser(world, ada) as web:
+        page = await web.open(await web.get(url), "resolve-form")
+        async with world.db.begin() as tx:
+            at = tx.now
+            await incidents.update(tx, world.root, url.rpartition("/")[2], incidents.IncidentChanges(mitigated_at=at))
+        await web.do(page, "resolve-form", {"resolution_note": "A larger disk."})
+    assert (await again(world, url)).mitigated_at == at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -45,10 +46,11 @@ class ChangeSeverity(Body, kw_only=True):
 
 
 class ResolveIncident(Body, kw_only=True):
-    """What was done. Must not be empty."""
+    """What was done. Must not be empty. `mitigated_at` is when the impact ended, if that is said with it."""
 
     example: ClassVar[Mapping[str, Any]] = {"resolution_note": "Rolled back release 4.2."}
     resolution_note: Note = ""
+    mitigated_at: datetime | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class CloseIncident(Body, kw_only=True):
@@ -115,6 +117,10 @@ def _note(*, resolution_note: str) -> str:
     return resolution_note
 
 
+async def _resolve(tx: Tx, who: Actor, ref: str, *, resolution_note: str, **fields: Any) -> Incident:
+    return await service.resolve(tx, who, ref, resolution_note, **fields)
+
+
 async def _cancel(tx: Tx, who: Actor, ref: str, *, duplicate_of: str | None, **fields: Any) -> Incident:
     with naming("duplicate_of"):
         other = reference(duplicate_of) if duplicate_of is not None else None
@@ -172,13 +178,12 @@ ROUTER = INCIDENTS.router(
     ),
     INCIDENTS.action(
         "resolve",
-        service.resolve,
+        _resolve,
         """Resolve the incident with a note on what was done; its linked alerts resolve with it.
 
         What a source still sees, it opens anew.
         """,
         ResolveIncident,
-        into=_note,
         needs=P.INCIDENT_RESOLVE,
         asks=IF_MATCH,
     ),

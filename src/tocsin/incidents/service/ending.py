@@ -14,19 +14,21 @@ from tocsin.events.incidents import (
     IncidentDuplicated,
     IncidentReopened,
     IncidentResolved,
+    IncidentUpdated,
 )
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import checks, lifecycle, queries
+from tocsin.incidents.fields import Corrected, differing, write
 from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import leading
-from tocsin.incidents.service.conflicts import must_be_unchanged
+from tocsin.incidents.service.conflicts import left_alone, must_be_unchanged
 from tocsin.incidents.service.linking import link, unlink
 from tocsin.incidents.service.people import add_joined
-from tocsin.kit.changes import Copy
+from tocsin.kit.changes import UNSET, Copy, UnsetType
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.oncall import service as oncall
 from tocsin.oncall.model import RunState
@@ -34,11 +36,19 @@ from tocsin.oncall.model import RunState
 REASON_LIMIT = 1_000
 
 
-async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: Copy = None) -> Incident:
+async def resolve(
+    tx: Tx,
+    who: Actor,
+    ref: Ref,
+    note: str,
+    *,
+    mitigated_at: datetime | UnsetType | None = UNSET,
+    if_version: Copy = None,
+) -> Incident:
     """Resolve the incident and, with it, the alerts that are linked to it; nobody is paged for it any more.
 
     Idempotent; another note than the first is a `Conflict`, as it is corrected and not given twice. `note` is required,
-    1 to 10,000 characters.
+    1 to 10,000 characters. `mitigated_at` is when the impact ended, where that is said with it.
     """
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_RESOLVE, on=incident)
@@ -46,10 +56,21 @@ async def resolve(tx: Tx, who: Actor, ref: Ref, note: str, *, if_version: Copy =
         lifecycle.must_be_its_note(incident, note)
         return incident
     await must_be_unchanged(tx, incident, if_version)
+    if not isinstance(mitigated_at, UnsetType):
+        await _set_impact_end(tx, who, incident, mitigated_at, if_version)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     lifecycle.resolve(incident, note, at=tx.now)
     await _after_resolving(tx, who, incident, old, was_acknowledged)
     return incident
+
+
+async def _set_impact_end(tx: Tx, who: Actor, incident: Incident, at: datetime | None, copy: Copy) -> None:
+    written: Corrected = {"mitigated_at": at}
+    told = differing(incident, written)
+    if told and not await left_alone(tx, incident, copy, told):
+        write(tx, incident, written)
+        lifecycle.touch(incident, at=tx.now)
+        await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, version=incident.version, changes=told))
 
 
 async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: Copy = None) -> Incident:

@@ -13,6 +13,7 @@ from tocsin.oncall.service.beginning import begin
 from tocsin.oncall.service.contact import pages_them, remove_contact_method
 from tocsin.oncall.service.fallback import Fallback, describe_fallback, set_fallback
 from tocsin.oncall.service.following import Asked, Going, going
+from tocsin.oncall.service.foretelling import Foretold, foretell
 from tocsin.oncall.service.policies import PolicyChanges, StepDraft, create_policy, delete_policy, update_policy
 from tocsin.oncall.service.runs import advance, begin_again, end_calm_runs, end_runs, link_runs, start_anew
 from tocsin.oncall.service.steps import ADVANCE, Start, StepIsOver, start, what_follow, what_follows
@@ -24,6 +25,7 @@ __all__ = [
     "MATTERS",
     "Asked",
     "Fallback",
+    "Foretold",
     "Going",
     "PageWords",
     "PolicyChanges",
@@ -41,6 +43,7 @@ __all__ = [
     "end_calm_runs",
     "end_runs",
     "escalate_run",
+    "foretell",
     "give_up_on_page",
     "going",
     "link_runs",

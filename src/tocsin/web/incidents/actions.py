@@ -21,6 +21,7 @@ from tocsin.web.base import forms
 from tocsin.web.base.actions import Action, Actions, Run
 from tocsin.web.base.forms import Form
 from tocsin.web.incidents import dialogs, incident
+from tocsin.web.incidents.times import time_in
 from tocsin.web.parts import own_page
 from tocsin.web.parts.targets import read_targets
 
@@ -127,8 +128,11 @@ async def _link(tx: Tx, who: Actor, ref: str, form: Form) -> str:
 
 
 async def _resolve(tx: Tx, who: Actor, ref: str, form: Form) -> None:
-    """Form fields: resolution_note (Markdown, required), version."""
-    await incidents.resolve(tx, who, ref, form.text("resolution_note"), if_version=form.version())
+    """Form fields: resolution_note (Markdown, required), mitigated_at (empty: not known), version."""
+    incident = await queries.get(tx, who.access, ref)
+    mitigated_at = await time_in(tx, who, form, "mitigated_at", incident.mitigated_at)
+    note = form.text("resolution_note")
+    await incidents.resolve(tx, who, ref, note, mitigated_at=mitigated_at, if_version=form.version())
 
 
 async def _close(tx: Tx, who: Actor, ref: str, form: Form) -> None:

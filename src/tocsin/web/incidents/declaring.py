@@ -21,7 +21,9 @@ from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.oncall import queries as oncall
+from tocsin.oncall import service as oncall_service
 from tocsin.oncall.model import POLICY_ID
+from tocsin.oncall.service import Foretold
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import DialogScreen, Screen, Shell
@@ -33,6 +35,7 @@ from tocsin.web.parts.targets import read_targets
 _LEAST_LETTERS = 4
 _MOST_WORDS = 5
 _MOST_SIMILAR = 3
+_MOST_FORETOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class DeclareScreen(DialogScreen):
     template: ClassVar = "incidents/declare.html"
     declare: Declare
     similar: Sequence[Incident]
+    # What paging whom one has chosen would do.
+    foretold: Sequence[Foretold]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,15 @@ class SimilarScreen(Screen):
     template: ClassVar = "incidents/similar.html"
     shell: Shell
     similar: Sequence[Incident]
+
+
+@dataclass(frozen=True, slots=True)
+class ForetoldScreen(Screen):
+    """What paging whom one has chosen would do."""
+
+    template: ClassVar = "incidents/foretold.html"
+    shell: Shell
+    foretold: Sequence[Foretold]
 
 
 @get("/incidents/new", needs=P.INCIDENT_DECLARE, by_link=True)
@@ -99,10 +113,13 @@ async def _show(
         offered = await _form(tx, who, shell, about, refused)
         title = refused.form.text("title") if refused is not None else offered.title
         similar = await _similar(tx, who, title)
+        chosen = refused.form.texts("page") if refused is not None else []
+        foretold = await _foretold(tx, who, chosen)
     screen = DeclareScreen(
         shell,
         declare=offered,
         similar=similar,
+        foretold=foretold,
         back=ALERT_ID.page(alert) if alert else "/incidents",
         seen=str(since.instant(tx.now)) if about is not None else "",
         refused=refused,
@@ -167,6 +184,22 @@ async def similar(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     return pages.render(SimilarScreen(shell, similar=found))
 
 
+@get("/incidents/foretold", needs=P.INCIDENT_DECLARE)
+async def foretold(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
+    """Show what paging `?page=` (repeated: `user:usr_…`, `policy:pol_…`) for an incident would do now."""
+    async with context.db.look() as tx:
+        shell = await pages.shell(tx, request, context, who)
+        found = await _foretold(tx, who, request.query_params.getall("page", []))
+    return pages.render(ForetoldScreen(shell, foretold=found))
+
+
+async def _foretold(tx: Tx, who: Actor, chosen: Sequence[str]) -> list[Foretold]:
+    """Return what is said of those that were chosen, to whoever may see the policies."""
+    if not who.may(P.ONCALL_VIEW) or not any(chosen):
+        return []
+    return await oncall_service.foretell(tx, read_targets(Form({"page": list(chosen)[:_MOST_FORETOLD]}), "page"))
+
+
 async def _similar(tx: Tx, who: Actor, title: str) -> list[Incident]:
     """Return open incidents that share words with this title, those that share most of them first."""
     words = [word for word in dict.fromkeys(title.casefold().split()) if len(word) >= _LEAST_LETTERS][:_MOST_WORDS]
@@ -214,4 +247,4 @@ async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:
     return await queries.listed(tx, who.access, queries.Filters(reporter_ids=[who.must_be_someone()]), limit=1)
 
 
-HANDLERS = [declare_page, similar, declare]
+HANDLERS = [declare_page, similar, foretold, declare]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, ClassVar
 
 from litestar import get
@@ -32,6 +33,7 @@ from tocsin.oncall import queries as oncall
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import DialogScreen, Screen, Shell
+from tocsin.web.incidents.times import WRITTEN, written_as
 from tocsin.web.parts import since
 from tocsin.web.parts.picking import Option, Picker, picker
 
@@ -67,6 +69,9 @@ class ResolveScreen(DialogScreen):
     effects: Sequence[str]
     still: str
     may_monitor: bool
+    # When the impact ended, as its field says it, and the latest that it can say.
+    ended: str
+    latest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +230,8 @@ async def _resolve(asked: _Asked) -> Screen:
         effects=_effects(len(still), paged),
         still=_still(still),
         may_monitor=lifecycle.is_open(incident) and incident.status != Status.MONITORING,
+        ended=written_as(incident.mitigated_at, asked.shell.now.tzinfo or UTC),
+        latest=asked.shell.now.strftime(WRITTEN),
         **asked.about,
     )
 

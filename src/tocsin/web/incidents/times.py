@@ -19,6 +19,7 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.checks import TIMES
 from tocsin.incidents.fields import Corrected
 from tocsin.incidents.model import INCIDENT_ID, Incident
+from tocsin.kit.changes import UNSET, UnsetType
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.web.base import pages
 from tocsin.web.base.actions import Action, Actions
@@ -26,7 +27,7 @@ from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import DialogScreen
 
 # As a field of the kind `datetime-local` writes it.
-_WRITTEN = "%Y-%m-%dT%H:%M:%S"
+WRITTEN = "%Y-%m-%dT%H:%M:%S"
 _LABELS = {
     "started_at": "Impact began",
     "detected_at": "Detected",
@@ -76,7 +77,7 @@ async def _show(
         ref=incident.reference,
         version=incident.version,
         fields=[_field(name, incident, zone) for name in TIMES],
-        latest=shell.now.strftime(_WRITTEN),
+        latest=shell.now.strftime(WRITTEN),
         refused=refused,
     )
     return pages.render(screen)
@@ -84,11 +85,12 @@ async def _show(
 
 def _field(name: str, incident: Incident, zone: tzinfo) -> TimeField:
     at: datetime | None = getattr(incident, name)
-    return TimeField(name, _LABELS[name], _said(at, zone), is_required=name == "started_at")
+    return TimeField(name, _LABELS[name], written_as(at, zone), is_required=name == "started_at")
 
 
-def _said(at: datetime | None, zone: tzinfo) -> str:
-    return at.astimezone(zone).strftime(_WRITTEN) if at is not None else ""
+def written_as(at: datetime | None, zone: tzinfo) -> str:
+    """Write a time as its field has it, in the zone of the reader."""
+    return at.astimezone(zone).strftime(WRITTEN) if at is not None else ""
 
 
 async def _set_times(tx: Tx, who: Actor, ref: str, form: Form) -> None:
@@ -96,8 +98,7 @@ async def _set_times(tx: Tx, who: Actor, ref: str, form: Form) -> None:
 
     A time that reads as it did is left as it is, to the microsecond.
     """
-    known = await identity.users_by_id(tx, [who.must_be_someone()])
-    zone = pages.zone(next(iter(known.values())).time_zone)
+    zone = await _zone_of(tx, who)
     incident = await queries.get(tx, who.access, ref)
     wrong: list[FieldError] = []
     changes: dict[str, datetime | None] = {}
@@ -115,9 +116,25 @@ async def _set_times(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.update(tx, who, ref, incidents.IncidentChanges(**written), if_version=form.version())
 
 
+async def _zone_of(tx: Tx, who: Actor) -> tzinfo:
+    known = await identity.users_by_id(tx, [who.must_be_someone()])
+    return pages.zone(next(iter(known.values())).time_zone)
+
+
+async def time_in(tx: Tx, who: Actor, form: Form, name: str, at: datetime | None) -> datetime | UnsetType | None:
+    """Read an optional time of a form, `UNSET` where it reads as `at` does; raises `Invalid` for the field."""
+    zone, text = await _zone_of(tx, who), form.text(name).strip()
+    if name not in form.names or _is_same(text, at, zone):
+        return UNSET
+    try:
+        return _read(text, zone, is_required=False)
+    except ValueError as problem:
+        raise Invalid(name, str(problem)) from None
+
+
 def _is_same(text: str, at: datetime | None, zone: tzinfo) -> bool:
     """Say whether a field reads as it did; browsers leave seconds out where there are none."""
-    said = _said(at, zone)
+    said = written_as(at, zone)
     return text in (said, said.removesuffix(":00"))
 
 

@@ -22,17 +22,17 @@ from tocsin.web.base import pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import ShellScreen
-from tocsin.web.parts.targets import Choice, read_target, responder_choices, target_choices
+from tocsin.web.parts.picking import Option, Picker, picker
+from tocsin.web.parts.targets import read_target
 
 
 @dataclass(frozen=True, slots=True)
 class LastResort:
-    """Whom escalations fall back on, as the menu has it in `value`, and whom one can choose."""
+    """Whom escalations fall back on, and whom one can choose."""
 
     chosen: oncall.Fallback | None
-    value: str
     version: int
-    choices: list[tuple[str, list[Choice]]]
+    targets: Picker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,28 +64,22 @@ async def _show(
             shell,
             organisation=organisation,
             longest_name=LONGEST_NAME,
-            last_resort=await _last_resort(tx, context) if who.may(P.ONCALL_MANAGE) else None,
+            last_resort=await _last_resort(tx, context, who, refused) if who.may(P.ONCALL_MANAGE) else None,
             refused=refused,
         )
     return pages.render(screen)
 
 
-async def _last_resort(tx: Tx, context: Context) -> LastResort:
+async def _last_resort(tx: Tx, context: Context, who: Actor, refused: Refused | None) -> LastResort:
     """Return whom escalations fall back on and whom one can choose; what is chosen can always be kept."""
     chosen = await oncall.describe_fallback(tx, context.channels)
     row = await oncall_queries.fallback_target(tx)
-    people, policies = await target_choices(tx, await responder_choices(tx))
-    value = ""
+    now: list[Option] = []
     if chosen is not None:
         kind, ids = ("user", USER_ID) if chosen.target.kind == "user" else ("policy", POLICY_ID)
-        value = f"{kind}:{ids.write(chosen.target.id)}"
-    kept = [(value, chosen.name)] if chosen is not None and value not in dict([*people, *policies]) else []
-    return LastResort(
-        chosen,
-        value,
-        version=row.version if row is not None else 0,
-        choices=[("Nobody", [("", "Nobody"), *kept]), ("Policies", policies), ("People", people)],
-    )
+        now = [Option(f"{kind}:{ids.write(chosen.target.id)}", chosen.name)]
+    targets = await picker(tx, who, "targets", in_sheet=False, name="target", refused=refused, chosen=now)
+    return LastResort(chosen, row.version if row is not None else 0, targets)
 
 
 async def _choose_fallback(tx: Tx, who: Actor, _: str, form: Form) -> None:

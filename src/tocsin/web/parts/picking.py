@@ -70,7 +70,8 @@ async def picker(
     if sent is not None:
         chosen = [known[value] for value in sent if value in known]
     # What is chosen can be kept, also where it is offered no more.
-    kept = [option for option in chosen if option not in every]
+    offered = {option.value for option in every}
+    kept = [option for option in chosen if option.value not in offered]
     return Picker(() if in_sheet else [*every, *kept], chosen)
 
 

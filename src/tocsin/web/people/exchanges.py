@@ -71,11 +71,11 @@ def own_name(context: Context, method: ContactMethod) -> str:
 
 
 def called(context: Context, method: ContactMethod, *, with_address: bool = True) -> str:
-    """Say which contact method it is: `Webhook, Ops room` by its own name, else `E-mail ada@example.org`."""
+    """Say which contact method it is: `Webhook, Ops room` by its own name, else `E-mail, ada@example.org`."""
     label, name = label_of(context, method.kind), own_name(context, method)
     if name:
         return f"{label}, {name}"
-    return f"{label} {method.address}" if with_address else label
+    return f"{label}, {method.address}" if with_address else label
 
 
 def read_test(context: Context, sent: Sequence[Delivery], methods: Iterable[ContactMethod]) -> TestPage | None:

@@ -125,6 +125,9 @@ class PolicyScreen(ShellScreen):
     may_delete: bool
     # Why it cannot be deleted as things are; empty when it can.
     not_deleted: str
+    # What is shown is as it was typed, and `focus` is the id of what has the focus then.
+    is_unsaved: bool
+    focus: str = ""
 
 
 def listed_as(name: str, *, is_active: bool) -> str:
@@ -174,7 +177,7 @@ def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
 async def new_policy(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show the editor with one empty step."""
     who.must(P.ONCALL_MANAGE)
-    return await _edit(request, context, who, None, Sketch("", "0", (StepSketch("5", ()),)))
+    return await _edit(request, context, who, None, None)
 
 
 @get("/policies/{id:str}", needs=P.ONCALL_VIEW)
@@ -196,12 +199,14 @@ async def _edit(
     id: str | None,
     sketch: Sketch | None,
     refused: Refused | None = None,
+    *,
+    focus: str = "",
 ) -> pages.Page:
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         screen = await _editor(tx, context, shell, who, POLICY_ID.read(id) if id else None, sketch, refused)
-    return pages.render(screen)
+    return pages.render(replace(screen, focus=focus))
 
 
 async def _editor(
@@ -254,6 +259,7 @@ async def _editor(
         may_edit=who.may(P.ONCALL_MANAGE),
         may_delete=who.may(P.ONCALL_MANAGE) and policy is not None,
         not_deleted=why_it_stays(uses, has_others=len(await queries.policies(tx, limit=2)) > 1),
+        is_unsaved=sketch is not None,
         refused=refused,
     )
 
@@ -268,7 +274,7 @@ def _by_name(choice: Choice) -> str:
 
 def _sketch_of(plan: Plan | None) -> Sketch:
     if plan is None:
-        return Sketch("", "0", ())
+        return Sketch("", "0", (StepSketch("5", ()),))
     steps = tuple(
         StepSketch(f"{step.wait.total_seconds() / 60:.0f}", tuple(f"user:{USER_ID.write(id)}" for id in step.user_ids))
         for step in plan.steps
@@ -304,10 +310,11 @@ async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str])
 async def _save(request: AppRequest, context: Context, who: Actor, id: str | None) -> pages.Page:
     who.must(P.ONCALL_MANAGE)
     form = await forms.read(request)
-    sketch = read_sketch(form)
+    sketch = add_chosen(read_sketch(form), form)
     if form.text("do") != "save":
-        return await _edit(request, context, who, id, press(sketch, form.text("do"), form))
-    sketch = add_chosen(sketch, form)
+        return await _edit(
+            request, context, who, id, press(sketch, form.text("do")), focus=focus_after(sketch, form.text("do"))
+        )
     saved: list[UUID] = []
     refused = await forms.attempt(context, form, "policy-form", partial(_write, who, id, sketch, form, saved))
     if refused is not None:
@@ -366,9 +373,10 @@ def read_steps(sketch: Sketch) -> list[StepDraft]:
 
 
 def add_chosen(sketch: Sketch, form: Form) -> Sketch:
-    """Add whoever is chosen in a step's menu although “Add” was not pressed: nobody expects that choice to be lost."""
+    """Add whoever is chosen in a step's menu, whichever button was pressed: nobody expects that choice to be lost."""
     for n in range(len(sketch.steps)):
-        sketch = _add(sketch, n, form.text(f"step-{n}-add"))
+        for key in form.texts(f"step-{n}-add"):
+            sketch = _add(sketch, n, key)
     return sketch
 
 
@@ -384,7 +392,26 @@ def _put(sketch: Sketch, n: int, step: StepSketch) -> Sketch:
 _BUTTON = re.compile(r"(remove-step|up|down|add-target|remove-target)-(\d{1,2})(?:-(.+))?")
 
 
-def press(sketch: Sketch, do: str, form: Form) -> Sketch:
+def focus_after(sketch: Sketch, do: str) -> str:
+    """Return the id of what is at hand after a button of the editor was pressed: that which goes on where one was."""
+    if do == "add-step":
+        return f"step-{min(len(sketch.steps), _MOST_STEPS - 1)}-add"
+    found = _BUTTON.fullmatch(do)
+    if found is None or int(found[2]) >= len(sketch.steps):
+        return ""
+    n, last = int(found[2]), len(sketch.steps) - 1
+    match found[1]:
+        case "add-target" | "remove-target":
+            return f"step-{n}-add"
+        case "remove-step":
+            return f"step-{min(n, max(last - 1, 0))}-add"
+        case way:
+            other = min(max(n - 1 if way == "up" else n + 1, 0), last)
+            # A step at an end has one way left.
+            return f"{'down' if other == 0 else 'up' if other == last else way}-{other}"
+
+
+def press(sketch: Sketch, do: str) -> Sketch:
     """Apply a button of the editor; one that does not fit what is on the screen changes nothing."""
     if do == "add-step":
         return (
@@ -399,7 +426,7 @@ def press(sketch: Sketch, do: str, form: Form) -> Sketch:
         case "remove-step":
             return replace(sketch, steps=(*steps[:n], *steps[n + 1 :])) if len(steps) > 1 else sketch
         case "add-target":
-            return _add(sketch, n, form.text(f"step-{n}-add"))
+            return sketch
         case "remove-target":
             return _put(sketch, n, replace(steps[n], targets=tuple(key for key in steps[n].targets if key != found[3])))
         case _:

@@ -30,6 +30,7 @@ from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import Shell, ShellScreen
+from tocsin.web.parts.picking import Option, Picker
 from tocsin.web.parts.targets import Choice
 from tocsin.web.routes import dialogs
 
@@ -142,6 +143,7 @@ class RouteScreen(ShellScreen):
     """One route, or a new one (`id` is empty), in the editor. It is the so-manieth (`place`) of `of`.
 
     `can_be_rows`: the expression has a shape that the rows can show. `trial` is None while there is nothing to try.
+    `is_unsaved`: what is shown is as it was typed.
     """
 
     template: ClassVar = "routes/route_edit.html"
@@ -154,7 +156,9 @@ class RouteScreen(ShellScreen):
     rows: list[RowView]
     can_be_rows: bool
     fields: list[Choice]
-    policies: list[Choice]
+    policies: Picker
+    has_policies: bool
+    is_unsaved: bool
     trial: TrialView | None
     may_edit: bool
 
@@ -242,8 +246,8 @@ async def _editor(
 ) -> RouteScreen:
     route = await queries.route(tx, id) if id is not None else None
     ordered = [row.id for row in await queries.routes(tx) if not row.is_catch_all]
-    policies = [(POLICY_ID.write(p.id), p.name) for p in await oncall.policies(tx, limit=forms.MOST_CHOICES)]
-    first = policies[0][0] if policies else ""
+    known = [Option(POLICY_ID.write(p.id), p.name) for p in await oncall.policies(tx, limit=forms.MOST_CHOICES)]
+    first = known[0].value if known else ""
     shown = sketch or (_sketch_of(route) if route is not None else Sketch(policy_id=first, rows=(_empty(),)))
     may_edit = who.may(P.ONCALL_MANAGE)
     labels: Mapping[str, Sequence[str]] = await alerts.known_labels(tx, who) if may_edit else {}
@@ -259,7 +263,9 @@ async def _editor(
         rows=[_row(row, labels.get(row.field.removeprefix("labels."), ())) for row in shown.rows],
         can_be_rows=building.read(shown.condition) is not None,
         fields=_fields(labels, shown.rows),
-        policies=policies,
+        policies=Picker(known, [option for option in known if option.value == shown.policy_id]),
+        has_policies=bool(known),
+        is_unsaved=sketch is not None,
         trial=None if is_catch_all or not may_edit else await _trial(tx, who, shown.condition, id),
         may_edit=may_edit,
         refused=refused,

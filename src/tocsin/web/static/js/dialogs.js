@@ -157,6 +157,17 @@ document.addEventListener("input", (e) => {
   }, 400);
 });
 
+// What paging whom one has chosen would do, below where they are chosen.
+document.addEventListener("input", async (e) => {
+  const box = e.target.closest?.("[data-picker]");
+  const told = box && $(`[data-foretold][data-of="${box.dataset.name}"]`, box.closest("form"));
+  if (!told) return;
+  const chosen = $$("[data-picked] input", box).map((each) => `page=${encodeURIComponent(each.value)}`).join("&");
+  told.dataset.asked = chosen;
+  const answer = await fetch(`${told.dataset.foretold}?${chosen}`).catch(() => null);
+  if (answer?.ok && told.dataset.asked === chosen) told.innerHTML = await answer.text();
+});
+
 // What is asked only for one answer: data-if="reason=duplicate". Without this file it is always there.
 const showAsked = () => {
   for (const el of $$("[data-if]")) {

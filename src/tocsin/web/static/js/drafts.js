@@ -3,6 +3,7 @@
 // with a password in it, and none that says data-no-draft.
 import { $, $$, onChange } from "./dom.js";
 import { two } from "./clocks.js";
+import { picks } from "./pickers.js";
 
 const me = $("#sheet")?.dataset.me;
 const PREFIX = "draft:";
@@ -100,10 +101,10 @@ for (const key of keys()) {
 
 onChange(() => { for (const form of document.forms) if (!shown.has(form) && isKept(form)) restore(form); });
 
-// Editors ask before they are left with what was not saved.
+// Editors ask before they are left with what was not saved; what the server shows again unsaved it says so.
 let isSending = false;
 document.addEventListener("submit", (e) => { isSending = e.target.method === "post" && !e.defaultPrevented; });
 addEventListener("beforeunload", (e) => {
-  const changed = $$("form[data-guard]").some((form) => fieldsOf(form).some((el) => (el.type === "checkbox" || el.type === "radio" ? el.checked !== el.defaultChecked : el.matches("select") ? ![...el.options].every((o) => o.selected === o.defaultSelected) && el.selectedIndex !== 0 : el.value !== el.defaultValue)));
+  const changed = $$("form[data-guard]").some((form) => form.dataset.guard === "unsaved" || $$("[data-picker]", form).some((box) => picks(box) !== box.dataset.was) || fieldsOf(form).some((el) => (el.type === "checkbox" || el.type === "radio" ? el.checked !== el.defaultChecked : el.matches("select") ? ![...el.options].every((o) => o.selected === o.defaultSelected) && el.selectedIndex !== 0 : el.value !== el.defaultValue)));
   if (changed && !isSending) e.preventDefault();
 });

@@ -1,11 +1,21 @@
 // Choosing from many: a combobox that asks for what it offers while one types (WAI-ARIA APG, list autocomplete with
-// the highlighted option taken by Enter). What is chosen stands before it, and in hidden fields.
+// the highlighted option taken by Enter). What is chosen stands before it, and in hidden fields. On a page of its own
+// the menu of all (`data-pick`), which is there without this file, becomes one.
 import { $, $$, onChange } from "./dom.js";
+
+export const picks = (box) => $$("[data-picked] input", box).map((each) => each.value).join();
 
 const html = (tag, given, ...children) => {
   const el = Object.assign(document.createElement(tag), given);
   el.append(...children);
   return el;
+};
+
+const tag = (name, { value, text, note }) => {
+  const out = html("button", { type: "button", innerHTML: '<span aria-hidden="true">×</span>' });
+  out.dataset.unpick = "";
+  out.setAttribute("aria-label", `Take out ${text}`);
+  return html("span", { className: "tag" }, html("input", { type: "hidden", name, value }), html("span", { textContent: text }), ...(note ? [html("small", { textContent: `(${note})` })] : []), out);
 };
 
 function paged() {
@@ -44,10 +54,7 @@ function picker(box) {
   function choose({ value, text, note = "" }) {
     if (!many) picked.replaceChildren();
     if (!has(value)) {
-      const out = html("button", { type: "button", innerHTML: '<span aria-hidden="true">×</span>' });
-      out.dataset.unpick = "";
-      out.setAttribute("aria-label", `Take out ${text}`);
-      picked.append(html("span", { className: "tag" }, html("input", { type: "hidden", name: box.dataset.name, value }), html("span", { textContent: text }), ...(note ? [html("small", { textContent: `(${note})` })] : []), out));
+      picked.append(tag(box.dataset.name, { value, text, note }));
     }
     input.value = "";
     close();
@@ -116,7 +123,28 @@ function picker(box) {
   });
 }
 
+function enhance(menu) {
+  const { id, name, dataset } = menu;
+  const box = html("div", { className: "picker" });
+  Object.assign(box.dataset, { picker: dataset.pick, name, ...("many" in dataset && { many: "" }), ...(menu.required && { required: "" }) });
+  const input = html("input", { className: "input", id, type: "text", autocomplete: "off", spellcheck: false, placeholder: menu.options[0]?.value ? "" : menu.options[0]?.textContent ?? "", disabled: menu.disabled });
+  const said = { role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list", "aria-controls": `${id}-list` };
+  for (const each of ["aria-label", "aria-describedby", "aria-invalid", "data-missing"]) if (menu.hasAttribute(each)) said[each] = menu.getAttribute(each);
+  for (const [each, value] of Object.entries(said)) input.setAttribute(each, value);
+  const list = html("ul", { className: "menu picklist", id: `${id}-list`, hidden: true });
+  list.setAttribute("role", "listbox");
+  list.setAttribute("aria-label", menu.getAttribute("aria-label") ?? menu.labels?.[0]?.firstChild?.textContent ?? "");
+  const picked = html("span", { className: "picked" });
+  picked.dataset.picked = "";
+  for (const each of menu.selectedOptions) if (each.value) picked.append(tag(name, { value: each.value, text: each.textContent }));
+  box.append(html("div", { className: "pickbox" }, picked, input), list);
+  const focused = menu === document.activeElement || menu.autofocus;
+  menu.replaceWith(box);
+  if (focused) input.focus();
+}
+
 onChange(() => {
-  for (const box of $$("[data-picker]")) if (!box.dataset.ready) { box.dataset.ready = "1"; picker(box); }
+  for (const menu of $$("select[data-pick]")) enhance(menu);
+  for (const box of $$("[data-picker]")) if (!box.dataset.ready) { box.dataset.ready = "1"; picker(box); box.dataset.was = picks(box); }
   paged();
 });
