@@ -53,13 +53,13 @@ IN_FORMS = [
 # What is called something: the form, and the body of the API that names the same thing. A form that has its limits from
 # the declaration (`limits_of`, as those of teams and roles) need not stand here.
 NAMES = [
-    ("sources/sources.html", "CreateSource"),
-    ("sources/source.html", "EditSource"),
+    ("sources/new.html", "CreateSource"),
+    ("sources/rename.html", "EditSource"),
     ("routes/route_edit.html", "CreateRoute"),
     ("policies/policy_edit.html", "CreatePolicy"),
-    ("people/people.html", "CreateUser"),
+    ("people/invite.html", "CreateUser"),
     ("people/person.html", "EditUser"),
-    ("account/tokens.html", "CreateToken"),
+    ("account/new_token.html", "CreateToken"),
 ]
 
 

@@ -81,4 +81,4 @@ def test_no_line_of_a_template_is_wider_than_a_review(path: Path) -> None:
 def test_a_page_of_an_area_stands_in_its_folder() -> None:
     """Beside the folders stand the two shells, what they are made of, and what several areas show."""
     beside = {path.name for path in TEMPLATES.glob("*.html") if not path.name.startswith("_")}
-    assert beside == {"base.html", "bare.html", "by_link.html", "error.html", "error_in_shell.html"}
+    assert beside == {"ask.html", "base.html", "bare.html", "by_link.html", "error.html", "error_in_shell.html"}

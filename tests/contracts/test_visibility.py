@@ -48,8 +48,8 @@ _OF_THE_ORGANISATION = {
     "tocsin.alerts.source_queries": {"any_source"},
     "tocsin.identity.access_queries": {"role", "roles", "uses_of_role"},
     "tocsin.identity.queries": {
-        "count_tokens", "link", "members", "new_password_until", "organisation", "sessions_of", "tokens_of",
-        "user", "users", "users_by_id", "users_called",
+        "count_tokens", "link", "members", "new_password_until", "organisation", "sessions_of", "token",
+        "tokens_of", "user", "users", "users_by_id", "users_called",
     },
     "tocsin.incidents.queries": {"any_incident"},
     "tocsin.notifications.queries": {

@@ -310,7 +310,7 @@ async def test_a_contact_method_is_called_by_its_own_name(world: World) -> None:
         await notifications.send_test_page(tx, world.root, user_id=ada.id)
     await world.settle()
     path = f"/people/{USER_ID.write(ada.id)}"
-    named, unnamed = f"{world.hook.label}, Ops room", f"{world.mail.label} {ada.email}"
+    named, unnamed = f"{world.hook.label}, Ops room", f"{world.mail.label}, {ada.email}"
     async with browser(world, ada) as web:
         page = await web.get(path)
         result = inside(page.html, 'id="test-result"')
