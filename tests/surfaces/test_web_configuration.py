@@ -70,6 +70,7 @@ async def test_a_policy_says_at_its_fields_what_is_wrong(web: Browser, ada: User
     page = await web.get("/policies/new")
     empty = await web.submit(page, "policy-form", {"name": "Duty", "do": "save"})
     assert empty.status == 422 and "A step pages between 1 and 50 people." in empty.html
+    assert 'aria-describedby="step-0-add-err"' in empty.html and 'id="step-0-add-err"' in empty.html
     wrong = {"name": "Duty", "step-0-target": key(ada), "step-0-wait": "0", "do": "save"}
     late = await web.submit(page, "policy-form", wrong)
     assert late.status == 422 and "between 1 and 1440" in late.html and 'id="step-0-wait-err"' in late.html

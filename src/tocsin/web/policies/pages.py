@@ -355,7 +355,10 @@ def _at_the_fields(problem: Invalid) -> Invalid:
 def read_sketch(form: Form) -> Sketch:
     """Read what is on the screen, whatever it is."""
     number = min(_number(form.text("step-count")), _MOST_STEPS)
-    steps = tuple(StepSketch(form.text(f"step-{n}-wait"), tuple(form.texts(f"step-{n}-target"))) for n in range(number))
+    steps = tuple(
+        StepSketch(form.text(f"step-{n}-wait"), tuple(key for key in form.texts(f"step-{n}-target") if key))
+        for n in range(number)
+    )
     return Sketch(form.text("name"), form.text("repeat"), steps)
 
 
