@@ -143,8 +143,81 @@ async def test_what_ends_many_asks_and_no_field_has_a_default(demo: Demo, chromi
 async def test_titles_have_room_at_any_width(demo: Demo, chromium: Browser, width: int) -> None:
     """B1: at 900 and 1024 pixels, and at 150 % zoom of a laptop; nothing scrolls sideways."""
     async with somebody(chromium, demo.base, width=width, storage_state=demo.signed_in) as page:
-        for path in ("/alerts",):
+        for path in ("/alerts", "/incidents", "/people", "/sources", "/policies", "/routes", "/teams", "/roles"):
             await page.goto(path)
-            widths = await page.locator("[data-row] .ttl").evaluate_all("all => all.map((e) => e.clientWidth)")
+            widths = await page.locator("[data-row] .c-ttl").evaluate_all("all => all.map((e) => e.clientWidth)")
             assert widths and min(widths) >= 200, (path, widths)
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+async def test_people_are_found_and_opened_with_the_keyboard_alone(demo: Demo, chromium: Browser) -> None:
+    """B16, B4: / looks for words in any order, J moves, Enter opens; a filter is chosen, and cleared again."""
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        await page.goto("/people")
+        rows, keys = page.locator("[data-row]"), page.keyboard
+        everybody = await rows.count()
+        await expect(page.locator("#list-count")).to_have_text(f"{everybody} people")
+        await keys.press("/")
+        await keys.type("lindqvist JONAS")
+        await keys.press("Enter")
+        await expect(rows).to_have_count(1)
+        await expect(page.locator("#list-count")).to_have_text("1 person")
+        await page.get_by_role("link", name="Clear filters").click()
+        await expect(rows).to_have_count(everybody)
+        await button(page, "Role").click()
+        await page.get_by_role("checkbox", name="Stakeholder").check()
+        await button(page, "Show these").locator("visible=true").click()
+        await expect(rows).to_have_count(1)
+        await expect(rows.first).to_contain_text("Not paged")
+        await keys.press("j")
+        await expect(rows.first).to_be_focused()
+        name = await rows.first.locator("a.ttl").inner_text()
+        await keys.press("Enter")
+        await expect(page).to_have_url(re.compile("/people/usr_"))
+        await expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+
+
+async def declare(demo: Demo, *titles: str) -> list[str]:
+    """Declare incidents; returns what they are called."""
+    return [(await demo.api.post("/incidents", title=title, severity=4))["number"] for title in titles]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_incidents_are_worked_on_together(demo: Demo, chromium: Browser, width: int) -> None:
+    """B5: X and Shift X select, a menu changes all of them, a dialog asks before it ends them, and the list says so."""
+    name = f"Buoy{width}"
+    numbers = await declare(demo, f"{name} one drifts", f"{name} two drifts", f"{name} three drifts")
+    async with somebody(chromium, demo.base, width=width, storage_state=demo.signed_in) as page:
+        await open_list(page, f"/incidents?q={name}")
+        rows, keys, bar = page.locator("[data-row]"), page.keyboard, page.locator("#bulk")
+        await expect(rows).to_have_count(3)
+        await keys.press("j")
+        await keys.press("x")
+        await keys.press("j")
+        await keys.press("j")
+        await keys.press("Shift+X")
+        await expect(page.locator("[data-selected-count]")).to_have_text("3 selected")
+        await button(bar, "Severity").click()
+        await page.get_by_role("button", name="SEV2").locator("visible=true").click()
+        await expect(page.locator("#toasts")).to_contain_text("SEV2 now: ")
+        await expect(page.locator(".sel")).to_have_count(0)
+        assert await is_same_document(page)
+        await rows.first.focus()
+        await keys.press("x")
+        await keys.press("j")
+        await keys.press("x")
+        await button(bar, "Resolve…").click()
+        dialog = page.get_by_role("dialog", name="Resolve 2 incidents")
+        await expect(dialog.get_by_role("list", name="Chosen incidents").get_by_role("listitem")).to_have_count(2)
+        await button(dialog, "Resolve 2 incidents").click()
+        await expect(dialog).to_contain_text("Say what was done before you resolve them.")
+        await dialog.get_by_label("Resolution note").fill("Caught both.")
+        await button(dialog, "Resolve 2 incidents").click()
+        await expect(dialog).to_be_hidden()
+        await expect(page.locator("#toasts")).to_contain_text("Resolved: ")
+        await expect(page.locator(".sel")).to_have_count(0)
+        await expect(rows.locator(".c-st", has_text="Resolved")).to_have_count(2)
+        assert await is_same_document(page)
+    found = [await demo.api.get(f"/incidents/{number}") for number in numbers]
+    assert [each["severity"] for each in found] == [2, 2, 2]
+    assert sorted(each["resolution_note"] for each in found) == ["", "Caught both.", "Caught both."]

@@ -117,6 +117,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "/users/{id}/contact_methods/{method_id}": {"name": "Work", "format": None, "template": None, "content_type": None},
     "/access_grants": {"resource_id": "$incident", "user_id": "$users", "role": "stakeholder"},
     "/alerts/actions/bulk": {"action": "acknowledge", "ids": ["$alerts"]},
+    "/incidents/actions/bulk": {"ids": ["$incident"]},
 }
 
 

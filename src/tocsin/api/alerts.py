@@ -33,6 +33,7 @@ from tocsin.api.base.http import (
 from tocsin.api.base.resource import Order, Resource
 from tocsin.api.shapes.alerts import AlertOut, pagings, shape_all, shape_ended, write_alert
 from tocsin.api.shapes.deliveries import LAST_DELIVERY_FIRST, DeliveryOut, write_deliveries
+from tocsin.api.shapes.failures import Failure, failures
 from tocsin.api.shapes.incidents import IncidentOut
 from tocsin.api.shapes.incidents import shape as shape_incident
 from tocsin.api.shapes.people import Person
@@ -48,7 +49,6 @@ from tocsin.incidents import queries as incidents
 from tocsin.incidents import service as incident_service
 from tocsin.incidents.fields import Severity, Written
 from tocsin.kit.clock import stamp
-from tocsin.kit.errors import Problem
 from tocsin.kit.ids import IdKind
 from tocsin.kit.search import AT_LEAST, IN_ANY_ORDER, NARROWED
 from tocsin.kit.text import storable
@@ -108,14 +108,6 @@ class ChangeAlerts(Body, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = {"action": "acknowledge", "ids": ["alt_06b6fyrfa9xsgs9xe3vxkm3j3m"]}
     action: service.Act
     ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
-
-
-class Failure(msgspec.Struct):
-    """An alert that stayed as it was, and why."""
-
-    id: str
-    code: str
-    detail: str
 
 
 class Changed(msgspec.Struct):
@@ -279,11 +271,7 @@ async def change_alerts(context: Ctx, who: Who, data: JSONBody[ChangeAlerts]) ->
         return Changed(
             data=await write(tx, context, who, done),
             unchanged=[ALERT_ID.write(e.alert.id) for e in became if isinstance(e, service.Done) and not e.is_new],
-            failed=[
-                Failure(id, each.code, each.message)
-                for id, each in zip(data.ids, became, strict=True)
-                if isinstance(each, Problem)
-            ],
+            failed=failures(data.ids, became),
         )
 
 

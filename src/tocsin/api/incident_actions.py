@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from litestar import post
@@ -13,7 +13,9 @@ from litestar.params import JSONBody
 from tocsin.api.base.body import Body, naming
 from tocsin.api.base.http import Id, reference
 from tocsin.api.base.resource import IF_MATCH
+from tocsin.api.shapes.failures import Failure, failures
 from tocsin.api.shapes.incident import INCIDENTS
+from tocsin.api.shapes.incidents import IncidentOut, shape_all
 from tocsin.api.shapes.pages import PageOut, write_page
 from tocsin.api.shapes.targets import Target, read_targets
 from tocsin.db.engine import Tx
@@ -23,11 +25,13 @@ from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import lifecycle, service
 from tocsin.incidents.fields import Severity
-from tocsin.incidents.model import CancelReason, Incident, Status
+from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
 from tocsin.incidents.service import ending, paging
+from tocsin.kit.errors import Invalid, NotFound
 from tocsin.oncall.escalation import PageTarget
 from tocsin.oncall.model import POLICY_ID
 
+T = TypeVar("T")
 Note = Annotated[str, msgspec.Meta(max_length=lifecycle.NOTE_LIMIT, description="Markdown.")]
 
 
@@ -74,6 +78,27 @@ class ReopenIncident(Body, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = {"reason": "The errors came back."}
     reason: Annotated[str, msgspec.Meta(max_length=ending.REASON_LIMIT)]
+
+
+class ChangeIncidents(Body, kw_only=True):
+    """One action for several incidents, with what it needs: `role` and `user_id`, or the field of the same name."""
+
+    example: ClassVar[Mapping[str, Any]] = {"action": "change_severity", "ids": ["INC-7", "INC-8"], "severity": 2}
+    action: Literal["assign_role", "change_severity", "update_status", "resolve"]
+    ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=service.MOST_TOGETHER)]
+    role: IncidentRole | None = None
+    user_id: str | None = None
+    severity: Severity | None = None
+    status: Status | None = None
+    resolution_note: Note = ""
+
+
+class ChangedIncidents(msgspec.Struct):
+    """What became of each incident, in the order of the request; `unchanged` were so before."""
+
+    data: list[IncidentOut]
+    unchanged: list[str]
+    failed: list[Failure]
 
 
 class PageForIncident(Body, kw_only=True):
@@ -125,6 +150,46 @@ async def _cancel(tx: Tx, who: Actor, ref: str, *, duplicate_of: str | None, **f
     with naming("duplicate_of"):
         other = reference(duplicate_of) if duplicate_of is not None else None
     return await service.cancel(tx, who, ref, duplicate_of=other, **fields)
+
+
+def _needed(name: str, value: T | None) -> T:
+    if value is None:
+        raise Invalid(name, "This action needs it.", code="required")
+    return value
+
+
+def _change(data: ChangeIncidents) -> service.Change:
+    match data.action:
+        case "assign_role":
+            with naming("user_id"):
+                return service.GiveRole(_needed("role", data.role), USER_ID.read(_needed("user_id", data.user_id)))
+        case "change_severity":
+            return service.ChangeSeverity(_needed("severity", data.severity))
+        case "update_status":
+            return service.MoveTo(_needed("status", data.status))
+        case "resolve":
+            return service.Resolve(data.resolution_note)
+
+
+@post("/actions/bulk", status_code=200, needs=P.INCIDENT_EDIT)
+async def change_incidents(context: Ctx, who: Who, data: JSONBody[ChangeIncidents]) -> ChangedIncidents:
+    """Do the same to up to 50 incidents. Each is a change of its own: one that cannot be done does not stop the rest.
+
+    `resolve` gives all of them the same note, and needs `incident.resolve`.
+    """
+    change = _change(data)
+    async with context.begin() as tx:
+        became = await service.change_all(tx, who, change, data.ids)
+        for at, each in enumerate(became):
+            with naming("ids", at):
+                if isinstance(each, NotFound):
+                    raise each
+        done = [each for each in became if isinstance(each, service.Changed)]
+        return ChangedIncidents(
+            data=list(await shape_all(tx, context, who, [each.incident for each in done])),
+            unchanged=[each.incident.reference for each in done if not each.is_new],
+            failed=failures(data.ids, became),
+        )
 
 
 @post("/{id:str}/actions/page", status_code=200, needs=P.INCIDENT_PAGE)
@@ -213,4 +278,5 @@ ROUTER = INCIDENTS.router(
         asks=IF_MATCH,
     ),
     page_for_incident,
+    change_incidents,
 )

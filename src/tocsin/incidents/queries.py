@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -21,12 +22,13 @@ from sqlalchemy import (
 )
 
 from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.visibility import visible as visible_alerts
 from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
 from tocsin.db.records import lock_records
 from tocsin.events import log, words
 from tocsin.events.log import LoggedEvent
-from tocsin.identity.access import Access
+from tocsin.identity.access import EVERYTHING, Access
 from tocsin.identity.model import User
 from tocsin.incidents.list_queries import Filters as Filters
 from tocsin.incidents.list_queries import Place as Place
@@ -125,6 +127,28 @@ async def _only(tx: Tx, query: Select[Incident], ref: Ref) -> Incident:
     if found is None:
         raise NotFound("There is no such incident." if isinstance(ref, UUID) else f"There is no incident “{ref[:60]}”.")
     return found
+
+
+async def ids_called(tx: Tx, access: Access, refs: Collection[str]) -> dict[str, UUID]:
+    """Return the ids of those of these incidents that may be seen, by what they were called (`INC-7`, `inc_…`)."""
+    ids: dict[str, UUID] = {}
+    for ref in refs:
+        with suppress(NotFound):
+            ids |= {ref: INCIDENT_ID.read(ref)} if ref.startswith("inc_") else {}
+    words = {ref: storable(ref) for ref in refs if ref not in ids}
+    wanted = {form for word in words.values() for form in (word, word.upper())}
+    query = select(Incident.reference, Incident.id).where(visible(access))
+    rows = await tx.session.execute(query.where(or_(Incident.reference.in_(wanted), Incident.id.in_(ids.values()))))
+    found = {reference: id for reference, id in rows.all()}
+    called = {ref: found.get(word) or found.get(word.upper()) for ref, word in words.items()}
+    called |= {ref: id for ref, id in ids.items() if id in found.values()}
+    return {ref: id for ref, id in called.items() if id is not None}
+
+
+async def open_alert_ids(tx: Tx, incident_ids: Collection[UUID], access: Access = EVERYTHING) -> list[UUID]:
+    """Return the alerts of these incidents that are not resolved, as far as they may be seen."""
+    query = select(Alert.id).where(Alert.incident_id.in_(incident_ids), Alert.status != AlertStatus.RESOLVED)
+    return list((await tx.session.scalars(query.where(visible_alerts(access)).order_by(Alert.id))).all())
 
 
 async def lock_many(tx: Tx, incident_ids: Iterable[UUID]) -> dict[UUID, Incident]:

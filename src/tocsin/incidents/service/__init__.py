@@ -27,24 +27,42 @@ from tocsin.incidents.service.paging import (
 )
 from tocsin.incidents.service.people import acknowledge, assign_roles, join, leave
 from tocsin.incidents.service.sharing import Holder, change_owners, grant, list_grants, read_sharing, revoke_grant
+from tocsin.incidents.service.together import (
+    MOST_TOGETHER,
+    Change,
+    Changed,
+    ChangeSeverity,
+    GiveRole,
+    MoveTo,
+    Resolve,
+    change_all,
+)
 from tocsin.incidents.service.visiting import open_visit, visitor, what_it_opens
 
 __all__ = [
+    "MOST_TOGETHER",
     "Already",
     "AnswerLink",
     "Asked",
+    "Change",
+    "ChangeSeverity",
+    "Changed",
     "Draft",
+    "GiveRole",
     "Holder",
     "IncidentChanges",
     "LinkAct",
     "Linked",
     "LinkedWhereFree",
     "Missed",
+    "MoveTo",
+    "Resolve",
     "acknowledge",
     "answer_by_link",
     "answer_page",
     "assign_roles",
     "cancel",
+    "change_all",
     "change_owners",
     "close",
     "comment",

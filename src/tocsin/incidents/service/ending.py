@@ -52,16 +52,21 @@ async def resolve(
     """
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_RESOLVE, on=incident)
+    await resolve_locked(tx, who, incident, note, if_version=if_version)
+    return incident
+
+
+async def resolve_locked(tx: Tx, who: Actor, incident: Incident, note: str, *, if_version: Copy = None) -> None:
+    """Do it to an incident that the caller has locked, and that the actor may resolve."""
     if incident.status == Status.RESOLVED:
         lifecycle.must_be_its_note(incident, note)
-        return incident
+        return
     await must_be_unchanged(tx, incident, if_version)
     if not isinstance(mitigated_at, UnsetType):
         await _set_impact_end(tx, who, incident, mitigated_at, if_version)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     lifecycle.resolve(incident, note, at=tx.now)
     await _after_resolving(tx, who, incident, old, was_acknowledged)
-    return incident
 
 
 async def _set_impact_end(tx: Tx, who: Actor, incident: Incident, at: datetime | None, copy: Copy) -> None:

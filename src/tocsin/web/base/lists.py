@@ -99,6 +99,8 @@ class Act:
     """What can be done to all that are selected. `key` does it while any is.
 
     `asks` is a question before it is done, with the words of its button in `yes`; `field` is a text that is asked for.
+    Of `choices` one is chosen in a menu, and sent as `<verb>:<value>`. What asks for more has a `dialog`, a page of its
+    own at `<place>/bulk/<verb>`, which is given the selection.
     """
 
     verb: str
@@ -110,6 +112,8 @@ class Act:
     field: str = ""
     label: str = ""
     example: str = ""
+    choices: Sequence[Choice] = ()
+    dialog: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

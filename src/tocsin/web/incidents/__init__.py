@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tocsin.identity.access import P
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, incident_list, times
+from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, incident_list, times, together
 
 HANDLERS = [
     *incident_list.HANDLERS,
+    *together.HANDLERS,
     *declaring.HANDLERS,
     *incident.HANDLERS,
     *dialogs.HANDLERS,

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, ClassVar
+from uuid import UUID
 
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
@@ -224,10 +225,10 @@ async def _resolve(asked: _Asked) -> Screen:
     tx, who, incident = asked.tx, asked.who, asked.incident
     linked = await alert_queries.of_incident(tx, who.access, incident.id)
     still = [alert for alert in linked if alert.status != AlertStatus.RESOLVED]
-    paged = await _being_paged(tx, incident, still)
+    paged = await being_paged(tx, [incident.id], [alert.id for alert in still])
     return ResolveScreen(
         asked.shell,
-        effects=_effects(len(still), paged),
+        effects=effects(len(still), paged),
         still=_still(still),
         may_monitor=lifecycle.is_open(incident) and incident.status != Status.MONITORING,
         ended=written_as(incident.mitigated_at, asked.shell.now.tzinfo or UTC),
@@ -236,13 +237,14 @@ async def _resolve(asked: _Asked) -> Screen:
     )
 
 
-async def _being_paged(tx: Tx, incident: Incident, linked: Sequence[Alert]) -> list[str]:
-    of_incident = await oncall.being_paged(tx, incident_ids=[incident.id])
-    of_alerts = await oncall.being_paged(tx, alert_ids=[alert.id for alert in linked]) if linked else {}
+async def being_paged(tx: Tx, incident_ids: Sequence[UUID], alert_ids: Sequence[UUID]) -> list[str]:
+    """Return who is asked now for help with these incidents, or about these alerts of theirs."""
+    of_incident = await oncall.being_paged(tx, incident_ids=incident_ids) if incident_ids else {}
+    of_alerts = await oncall.being_paged(tx, alert_ids=alert_ids) if alert_ids else {}
     return sorted({each.name for found in (*of_incident.values(), *of_alerts.values()) for each in found})
 
 
-def _effects(alerts: int, paged: Sequence[str]) -> list[str]:
+def effects(alerts: int, paged: Sequence[str]) -> list[str]:
     """Say what resolving does, to what and to whom."""
     found: list[str] = []
     if alerts:

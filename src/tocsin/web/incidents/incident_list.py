@@ -26,7 +26,8 @@ from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
 from tocsin.web.base import exporting, lists, pages
 from tocsin.web.base.first_steps import FirstStep, first_steps
-from tocsin.web.base.lists import Asked, Choice, Column, Group, Kind, Listing, ListOf, View
+from tocsin.web.base.forms import Refused
+from tocsin.web.base.lists import Act, Asked, Choice, Column, Group, Kind, Listing, ListOf, View
 from tocsin.web.base.screens import Shell, ShellScreen
 
 _OVER = (Status.RESOLVED, Status.CLOSED, Status.CANCELLED)
@@ -83,6 +84,37 @@ INCIDENTS = ListOf(
 )
 
 
+_EDITS = (
+    Act("lead", "Take the lead", "user-check", key="l"),
+    Act("role", "Assign", "users", dialog=True),
+    Act(
+        "severity",
+        "Severity",
+        "triangle-alert",
+        choices=[
+            Choice(str(n), severity(n), word.label, f"sev{n}", f"sev{n}") for n, word in sorted(SEVERITIES.items())
+        ],
+    ),
+    Act(
+        "status",
+        "Status",
+        "circle-dot",
+        choices=[
+            Choice(name, word.label, glyph=word.icon, tone=word.tone)
+            for name, word in STATUSES.items()
+            if name in OPEN and name != Status.DECLARED
+        ],
+    ),
+)
+_ENDS = (Act("resolve", "Resolve", "circle-check", dialog=True),)
+
+
+def acts_for(who: Actor) -> tuple[Act, ...]:
+    """Return what somebody may be able to do to several; which of them they may do it to shows then."""
+    may_edit, may_resolve = (who.access.may_somewhere(right) for right in (P.INCIDENT_EDIT, P.INCIDENT_RESOLVE))
+    return (*(_EDITS if may_edit else ()), *(_ENDS if may_resolve else ()))
+
+
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
     """One incident in the list; its id is what people call it."""
@@ -121,15 +153,23 @@ class IncidentsScreen(ShellScreen):
 @get("/incidents", needs=P.INCIDENT_VIEW)
 async def incident_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show incidents, 50 at a time: open ones the worst first, others the newest first."""
+    return await show_list(request, context, who, Asked.by(INCIDENTS, request))
+
+
+async def show_list(
+    request: AppRequest, context: Context, who: Actor, asked: Asked, refused: Refused | None = None
+) -> pages.Page:
+    """Show a page of the list, also after an act that was refused."""
     who.must_look(P.INCIDENT_VIEW)
-    asked = Asked.by(INCIDENTS, request)
     async with context.db.look() as tx:
         shell = await pages.shell(tx, request, context, who)
-        screen = await _screen(tx, context, shell, who, asked)
+        screen = await _screen(tx, context, shell, who, asked, refused)
     return pages.render(screen)
 
 
-async def _screen(tx: Tx, context: Context, shell: Shell, who: Actor, asked: Asked) -> IncidentsScreen:
+async def _screen(
+    tx: Tx, context: Context, shell: Shell, who: Actor, asked: Asked, refused: Refused | None
+) -> IncidentsScreen:
     narrowed = await _wanted(tx, who, asked)
     is_open = asked.view in ("open", "mine")
 
@@ -158,6 +198,7 @@ async def _screen(tx: Tx, context: Context, shell: Shell, who: Actor, asked: Ask
             found,
             tabs=lists.tabs_of(asked, {"open": shell.badges["open_incidents"]}),
             chips=[chip for chip in lists.chips_of(asked) if is_open or chip.filter.name != "paging"],
+            acts=acts_for(who),
             total=await queries.count(tx, who.access, narrowed, q=asked.q, most=most) + len(today),
             most=most,
             shown=len(rows),
@@ -170,6 +211,7 @@ async def _screen(tx: Tx, context: Context, shell: Shell, who: Actor, asked: Ask
         declare=who.may(P.INCIDENT_DECLARE),
         live=("incidents", "alerts"),
         refresh_url=asked.here,
+        refused=refused,
     )
 
 

@@ -8,9 +8,11 @@ import { picks } from "./pickers.js";
 const me = $("#sheet")?.dataset.me;
 const PREFIX = "draft:";
 const LONGEST = 7 * 86400e3;
+// A form whose fields are called id has one of them in its form.id.
+const idOf = (form) => form.getAttribute("id");
 // One form serves many: what was written about one alert is not offered for the next (data-about).
-const keyOf = (form) => `${PREFIX}${me}:${new URL(form.action).pathname}#${form.id}${form.dataset.about ?? ""}`;
-const isKept = (form) => me && form?.method === "post" && form.id && !("noDraft" in form.dataset) && !$('[type=password], [name=token]', form);
+const keyOf = (form) => `${PREFIX}${me}:${new URL(form.action).pathname}#${idOf(form)}${form.dataset.about ?? ""}`;
+const isKept = (form) => me && form?.method === "post" && idOf(form) && !("noDraft" in form.dataset) && !$('[type=password], [name=token]', form);
 const fieldsOf = (form) => [...form.elements].filter((el) => el.name && !["hidden", "submit", "button", "file"].includes(el.type));
 const isText = (el) => el.matches("textarea, input:not([type=checkbox], [type=radio])");
 

@@ -1,5 +1,6 @@
 // Lists (_list.html). J and K move the focus from row to row, Enter opens, X selects, Shift+X a range, Space looks at one
 // beside the list. What is current and what is selected is known by the ids of rows, so it outlives every live update.
+import { ask } from "./dialogs.js";
 import { $, $$, onChange, root, write } from "./dom.js";
 
 const rows = () => $$("[data-list] [data-row]");
@@ -103,6 +104,14 @@ document.addEventListener("change", (e) => {
 document.addEventListener("click", (e) => {
   if (e.target.closest("[data-unpick]")) return pick(rows(), false);
   if (e.target.closest("[data-unpeek]")) return closePeek();
+  // An act that asks for more opens its dialog for what is selected.
+  const act = e.target.closest("#bulk [data-sheet]");
+  if (act) {
+    e.preventDefault();
+    const sent = new FormData(act.form);
+    const query = new URLSearchParams([...sent].filter(([name]) => name === "id" || name === "list"));
+    return void ask(`${act.dataset.sheet}?${query}`, act);
+  }
   const row = e.target.closest("[data-row]");
   if (!row) return;
   // A box with Shift takes all from the last one on.
@@ -124,9 +133,11 @@ document.addEventListener("hotkey-fire", (e) => {
   hadFocus && row && box(row) ? pick([row], true) : e.preventDefault();
 });
 // What was done to a selection ends it.
-document.addEventListener("htmx:finally:request", (e) => {
-  const { request, response } = e.detail.ctx;
-  if (request?.form?.id !== "bulk" || !(response?.status < 400)) return;
+// By the bar, or by a dialog of it, which is gone when its request ends.
+for (const name of ["htmx:after:swap", "htmx:finally:request"]) document.addEventListener(name, (e) => {
+  const { request, response, sourceElement } = e.detail.ctx;
+  // Its fields are called id as well, so that form.id would be one of them.
+  if (!(request?.form ?? sourceElement).getAttribute("id")?.startsWith("bulk") || !(response?.status < 400)) return;
   $("#bulk [popover]:popover-open")?.hidePopover();
   picked.clear();
   show();
