@@ -81,6 +81,8 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "alerts of an incident": f"/incidents/{incident}/alerts",
             "facts of an incident": f"/incidents/{incident}/facts",
             "declare": "/incidents/new",
+            "resolving several": f"/incidents/bulk/resolve?id={incident}",
+            "assigning in several": f"/incidents/bulk/role?id={incident}",
             "alerts": "/alerts",
             "alert": f"/alerts/{(await first('/alerts'))['id']}",
             "policies": "/policies",
