@@ -7,6 +7,8 @@ const rows = () => $$("[data-list] [data-row]");
 const box = (row) => $('.c-pick input', row);
 const link = (row) => $("a.ttl, a.b", row);
 const picked = new Set();
+// Also those on other pages.
+let everywhere = false;
 let order = [];
 let current = null;
 let anchor = null;
@@ -33,7 +35,8 @@ function show() {
     if (box(row)) box(row).checked = on;
   }
   const wide = $("#bulk [name=all]");
-  if (wide && picked.size < all.length) wide.checked = false;
+  if (!all.length || picked.size < all.length) everywhere = false;
+  if (wide) wide.checked = everywhere;
   const head = $("[data-pick-all]");
   if (head) { head.checked = all.length > 0 && picked.size === all.length; head.indeterminate = picked.size > 0 && !head.checked; }
   const said = $("[data-selected-count]");
@@ -79,8 +82,7 @@ document.addEventListener("keydown", (e) => {
   if (e.metaKey || e.ctrlKey) {
     // Once for the page, once more for all that match.
     if (key !== "a" || !hadFocus || !box(all[0])) return;
-    const wide = $("#bulk [name=all]");
-    if (picked.size === all.length && wide) wide.checked = true;
+    everywhere = picked.size === all.length && Boolean($("#bulk [name=all]"));
     pick(all, true);
   } else if (key === "j" || key === "k") setCurrent(all[Math.min(all.length - 1, Math.max(0, at + (key === "j" ? 1 : -1)))]);
   else if (key === "x" && row && box(row)) {
@@ -97,7 +99,10 @@ document.addEventListener("keydown", (e) => {
 
 document.addEventListener("change", (e) => {
   if (e.target.matches("[data-pick-all]")) return pick(rows(), e.target.checked);
-  if (e.target.matches("#bulk [name=all]")) return e.target.checked ? pick(rows(), true) : show();
+  if (e.target.matches("#bulk [name=all]")) {
+    everywhere = e.target.checked;
+    return everywhere ? pick(rows(), true) : show();
+  }
   const row = e.target.closest(".c-pick") && e.target.closest("[data-row]");
   if (row) { pick([row], e.target.checked); anchor = row.id; }
 });
