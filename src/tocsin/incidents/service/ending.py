@@ -52,11 +52,19 @@ async def resolve(
     """
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_RESOLVE, on=incident)
-    await resolve_locked(tx, who, incident, note, if_version=if_version)
+    await resolve_locked(tx, who, incident, note, mitigated_at=mitigated_at, if_version=if_version)
     return incident
 
 
-async def resolve_locked(tx: Tx, who: Actor, incident: Incident, note: str, *, if_version: Copy = None) -> None:
+async def resolve_locked(
+    tx: Tx,
+    who: Actor,
+    incident: Incident,
+    note: str,
+    *,
+    mitigated_at: datetime | UnsetType | None = UNSET,
+    if_version: Copy = None,
+) -> None:
     """Do it to an incident that the caller has locked, and that the actor may resolve."""
     if incident.status == Status.RESOLVED:
         lifecycle.must_be_its_note(incident, note)
