@@ -390,3 +390,19 @@ def test_what_was_sent_back_as_it_was_seen() -> None:
     ]
     for copy, wanted, left, both in table:
         assert apart(wanted, copy, [newest, older]) == (left, both), (copy, wanted)
+
+
+async def test_a_template_is_not_lost_to_whoever_chose_another_format(world: World) -> None:
+    """A9: I write the template; meanwhile they choose a format that has none. Neither is taken back in silence."""
+    ada, bob = [world.actor(await world.person(name, role="admin")) for name in ("ada", "bob")]
+    kind = await _contact_method(world)
+    own = {"format": "template", "template": '{"say": {{ title|json }}}', "content_type": "application/json"}
+    assert await _save(world, kind, ada, own, None) is None
+    seen, _ = await _stands(world, kind)
+    assert await _save(world, kind, ada, {"format": "slack"}, Seen(seen)) is None
+    mine = {**own, "template": '{"said": {{ title|json }}}'}
+    refused = await _save(world, kind, bob, mine, Seen(seen))
+    assert refused is not None and refused.theirs[0].fields == {"format": "slack"}
+    assert (await _stands(world, kind))[1]["format"] == "slack"
+    assert await _save(world, kind, bob, mine, Seen(seen, told=refused.version or 0)) is None
+    assert (await _stands(world, kind))[1]["format"] == "template"

@@ -331,10 +331,12 @@ async def update_contact_method(
 
 async def _left_alone(tx: Tx, method: ContactMethod, copy: Copy, said: Sequence[Change]) -> frozenset[str]:
     about, called = Subject("contact_method", method.id), "this contact method"
+    left = await left_alone(tx, about, method.version, copy, said, called)
     if any(each.field == "template" for each in said):
-        # What a template says only that format can send.
+        # What a template says only its format can send, so whoever writes one has chosen that.
         await must_be_unchanged(tx, about, method.version, copy, ["format", "template"], called)
-    return await left_alone(tx, about, method.version, copy, said, called)
+        return left - {"format"}
+    return left
 
 
 async def _start_afresh(tx: Tx, method: ContactMethod) -> None:
