@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import func, select
 
 from tests.surfaces.web_client import Browser, Page, browser
-from tests.world import World
+from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import ALERT_ID
 from tocsin.events.log import LoggedEvent
@@ -210,6 +212,44 @@ async def test_an_old_copy_changes_nothing_and_keeps_what_was_typed(world: World
         assert (await again(world, url)).title == "Theirs"
         done = await web.do(page, "title-form", {"anyway": "2"})
     assert "My title" in done.html
+
+
+async def test_a_time_that_was_sent_back_as_it_was_shown_is_no_conflict(world: World) -> None:
+    """A9: pages show times to the second and in a zone; what others changed since stays as they set it."""
+    ada, bob = await world.people("ada", "bob")
+    async with world.db.begin() as tx:
+        (await tx.session.get_one(User, ada.id)).time_zone = "Asia/Kathmandu"
+    url = await declared(world, ada)
+    await world.pass_time(minutes(30))
+    async with browser(world, ada) as web, browser(world, bob) as other:
+        old = await web.get(f"{url}/times")
+        began = old.read.forms["times-form"]["started_at"][0]
+        earlier = datetime.fromisoformat(began) - timedelta(hours=2)
+        theirs = await other.get(f"{url}/times")
+        there = datetime.fromisoformat(theirs.read.forms["times-form"]["started_at"][0]) - timedelta(hours=2)
+        await other.do(theirs, "times-form", {"started_at": there.isoformat(timespec="seconds")})
+        done = await web.submit(old, "times-form", {"identified_at": began})
+        assert done.status == 303, "only the other field is theirs"
+        again = (await web.get(f"{url}/times")).read.forms["times-form"]
+        assert again["started_at"] == [earlier.isoformat(timespec="seconds")]
+        assert again["identified_at"] == [began]
+        # Who does change the same one is told.
+        mine = datetime.fromisoformat(began) - timedelta(hours=1)
+        assert (await web.submit(old, "times-form", {"started_at": mine.isoformat()})).status == 409
+
+
+async def test_a_form_that_one_came_back_to_and_changed_declares_another_incident(world: World) -> None:
+    """A8: by the way back one has the form of before; what is written into it then is not taken for a second press."""
+    ada = await world.person("ada")
+    async with browser(world, ada) as web:
+        page = await web.get("/incidents/new")
+        first = await web.submit(page, "declare-form", {"title": "Checkout", "severity": "2"})
+        assert (
+            await web.submit(page, "declare-form", {"title": "Checkout", "severity": "2"})
+        ).location == first.location
+        second = await web.submit(page, "declare-form", {"title": "Mail", "severity": "2"})
+        assert second.location != first.location
+        assert "Mail" in (await web.get(second.location)).html
 
 
 async def test_a_comment_is_cleaned_and_written_once(world: World) -> None:

@@ -6,6 +6,7 @@ never spoils somebody else's edit.
 """
 
 from tocsin.incidents.service.comments import comment, edit_comment, erase_comment, read_comment, read_revisions
+from tocsin.incidents.service.conflicts import as_seen
 from tocsin.incidents.service.declaring import Draft, declare, prefill
 from tocsin.incidents.service.editing import IncidentChanges, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
@@ -60,6 +61,7 @@ __all__ = [
     "acknowledge",
     "answer_by_link",
     "answer_page",
+    "as_seen",
     "assign_roles",
     "cancel",
     "change_all",

@@ -100,11 +100,16 @@ async def _set_times(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     """
     zone = await _zone_of(tx, who)
     incident = await queries.get(tx, who.access, ref)
+    seen = await incidents.as_seen(tx, incident, form.version())
     wrong: list[FieldError] = []
     changes: dict[str, datetime | None] = {}
     for name in TIMES:
         text = form.text(name).strip()
         if name not in form.names or _is_same(text, getattr(incident, name), zone):
+            continue
+        if name in seen and _is_same(text, seen[name], zone):
+            # It reads as it was shown, and somebody else has changed it since.
+            changes[name] = seen[name]
             continue
         try:
             changes[name] = _read(text, zone, is_required=name == "started_at")
