@@ -225,7 +225,7 @@ async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
-    if not await forms.once(tx, who, form, "declare"):
+    if not await forms.once(tx, who, form, "declare", repr(sorted(form.lists.items()))):
         made += [incident.reference for incident in await _declared_before(tx, who)]
         return
     with forms.naming({"targets": "page"}):

@@ -171,7 +171,7 @@ async def _create(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
     if form.text("scope") not in (_ALL, _READ):
         raise Invalid("scope", "Choose one of the list.")
     scopes = to_look(who) if form.text("scope") == _READ else []
-    if await forms.once(tx, who, form, "token"):
+    if await forms.once(tx, who, form, "token", repr(sorted(form.lists.items()))):
         _, secret = await identity.create_token(
             tx, who, user_id=who.must_be_someone(), name=form.text("name"), scopes=scopes
         )

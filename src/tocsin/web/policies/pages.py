@@ -329,7 +329,7 @@ async def _write(who: Actor, id: str | None, sketch: Sketch, form: Form, saved: 
         if id is not None:
             changes = oncall.PolicyChanges(name=sketch.name, steps=steps, repeat=repeat)
             policy = await oncall.update_policy(tx, who, POLICY_ID.read(id), changes, if_version=form.version())
-        elif await forms.once(tx, who, form, "policy"):
+        elif await forms.once(tx, who, form, "policy", repr(sorted(form.lists.items()))):
             policy = await oncall.create_policy(tx, who, name=sketch.name, steps=steps, repeat=repeat)
         else:
             return

@@ -418,7 +418,7 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
 
 
 async def _create(who: Actor, sketch: Sketch, form: Form, tx: Tx) -> None:
-    if await forms.once(tx, who, form, "route"):
+    if await forms.once(tx, who, form, "route", repr(sorted(form.lists.items()))):
         with forms.naming(_FIELDS):
             await alerts.create_route(tx, who, _draft(sketch, form))
 
