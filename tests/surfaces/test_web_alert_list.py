@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from tests.surfaces.web_client import Page, browser
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
-from tocsin.alerts.model import Alert, AlertStatus
+from tocsin.alerts.model import ALERT_ID, Alert, AlertStatus
 from tocsin.incidents import service as incidents
+from tocsin.web.base import exporting
 
 STORM = 60
 
@@ -128,6 +129,42 @@ async def test_a_selection_is_linked_and_what_is_in_another_incident_stays_there
         assert "2 alerts were there before." in again.html
 
 
+async def test_what_is_not_there_any_more_does_not_stop_the_rest_of_a_selection(world: World) -> None:
+    """B5: it says of each what happened, also of one that was hidden since the list was shown."""
+    ada = await world.person("ada")
+    first, hidden, third = [await world.alert(f"Disk {n}") for n in range(3)]
+    async with world.db.begin() as tx:
+        there = await incidents.declare(tx, world.actor(ada), title="There")
+    async with browser(world, ada) as web:
+        page = await web.get("/alerts")
+        refs = [f"ALR-{each.number}" for each in (first, hidden, third)]
+        other = await world.source("alertmanager")
+        await world.db.pool.execute("UPDATE alert_source SET is_private = true WHERE id = $1", other.id)
+        await world.db.pool.execute("UPDATE alert SET source_id = $1 WHERE id = $2", other.id, hidden.id)
+        done = await web.do(page, "bulk", {"id": [*refs, ALERT_ID.write(hidden.id)], "act": "acknowledge"})
+        said = f"{refs[1]}: There is no such alert. One alert: There is no such alert."
+        assert f"2 alerts acknowledged. {said}" in done.html
+        done = await web.do(page, "bulk", {"id": refs, "act": "link", "incident": there.reference})
+        assert f"2 alerts linked to {there.reference}. {refs[1]}: There is no such alert." in done.html
+    assert (await world.again(hidden)).status == AlertStatus.TRIGGERED
+
+
+async def test_all_of_a_list_is_never_more_than_its_whole_address_says(world: World) -> None:
+    """B5: a filter at the end of a long address counts, and half of an address is no list to act on."""
+    ada = await world.person("ada")
+    alert = await world.alert("Disk", severity="critical")
+    long = "&".join(f"source={'x' * 200}" for _ in range(20)) + f"&label={quote('é' * 200)}"
+    async with browser(world, ada) as web:
+        page = await web.get("/alerts")
+        wanted = {"all": "2199-01-01T00:00:00+00:00", "act": "acknowledge"}
+        await web.submit(page, "bulk", {**wanted, "list": f"{long}&q=nothing-like-it&period=24h&mine=1"})
+        assert (await world.again(alert)).status == AlertStatus.TRIGGERED
+        assert (await web.submit(page, "bulk", {**wanted, "list": "a&" * 600})).status == 422
+        for far in ("9999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00+23:59"):
+            assert (await web.submit(page, "bulk", {"all": far, "act": "acknowledge"})).status == 422, far
+    assert (await world.again(alert)).status == AlertStatus.TRIGGERED
+
+
 @pytest.mark.parametrize("role", ["stakeholder"])
 async def test_who_may_only_look_gets_no_boxes(world: World, role: str) -> None:
     """B5: and is refused when they send the form all the same."""
@@ -201,9 +238,26 @@ async def test_the_export_is_what_the_list_shows_and_no_formula(world: World) ->
         table = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
         assert [line["Title"] for line in table] == ['\'=HYPERLINK("http://evil")']
         assert table[0]["Severity"] == "SEV1" and table[0]["Labels"] == "team=a"
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         answer = await web.http.get("/alerts/export.csv")
         whole = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
         assert whole[0]["Title"] == "Plain, with comma"
+
+
+@pytest.mark.parametrize(
+    ("title", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        # Where decimals have a comma, cells are divided here.
+        ("Disk;=1+1", "Disk;'=1+1"),
+        ("a; -1", "a; '-1"),
+        ("Disk a=b; c=d, 3 - 1 @ 5 + 2", "Disk a=b; c=d, 3 - 1 @ 5 + 2"),
+    ],
+)
+def test_no_cell_can_become_a_formula_however_it_is_divided(title: str, cell: str) -> None:
+    """B5: the program that opens the table decides what divides its cells."""
+    assert exporting.cell(title) == cell
 
 
 async def test_one_is_looked_at_beside_the_list(world: World) -> None:

@@ -117,6 +117,27 @@ async def test_a_place_that_is_none_shows_the_list_from_its_start(world: World) 
             assert rows(await web.get(f"/alerts?sort=newest&after={place}")) == start, place
 
 
+async def test_a_place_beyond_all_numbers_is_none(world: World) -> None:
+    """The store has no such number, and is not asked for it."""
+    ada = await world.person("ada")
+    for n in range(4):
+        await world.alert(f"Disk {n}")
+        async with world.db.begin() as tx:
+            await incidents.declare(tx, world.actor(ada), title=f"Incident {n}")
+    at, id = "2026-01-01T00:00:00Z", "00000000-0000-7000-8000-000000000000"
+    far = [10**30, -(10**30), 2**63]
+    async with browser(world, ada) as web:
+        for path, beyond in (
+            ("/alerts?", [(n, 1, at, id) for n in far] + [(1, n, at, id) for n in far]),
+            ("/incidents?", [(n, at, id) for n in far]),
+            ("/incidents?tab=all&", [(n, at, id) for n in far]),
+        ):
+            start = rows(await web.get(path))
+            for place in map(write_place, beyond):
+                for way in ("before", "after"):
+                    assert rows(await web.get(f"{path}{way}={place}")) == start, (path, way, place)
+
+
 async def test_people_are_paged_back_by_name_and_by_age(world: World) -> None:
     """B16: also those whose names are written alike."""
     ada = await world.person("ada")

@@ -16,6 +16,8 @@ T = TypeVar("T")
 AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 # Beyond these years the store, or the arithmetic on the way to it, may refuse a time.
 _EARLIEST, _LATEST = 1970, 2200
+# Nor does it take a larger number.
+_LARGEST = 2**63 - 1
 
 
 def write_place(place: object) -> str:
@@ -36,6 +38,9 @@ def read_place(text: str | None, wanted: type[T]) -> T | None:
         raise _not_ours() from None
     keys = cast("tuple[object, ...]", place) if isinstance(place, tuple) else ()
     if any(isinstance(key, datetime) and not _EARLIEST <= key.year <= _LATEST for key in keys):
+        raise _not_ours()
+    numbers = [key for key in (keys or (cast("object", place),)) if isinstance(key, int)]
+    if any(abs(number) > _LARGEST for number in numbers):
         raise _not_ours()
     return cast("T", place)
 

@@ -38,31 +38,50 @@ async def work(who: Actor, form: Form, asked: Asked, told: list[str], tx: Tx) ->
     all, the time of the page, for all that the list shows, also on other pages; list, the query of the list; incident,
     for linking.
     """
-    ids, left = await _selected(tx, who, form, asked)
+    ids, gone, left = await _selected(tx, who, form, asked)
     act = form.text("act") or "acknowledge"
     if act == "link":
-        said = await _link(tx, who, form, ids)
+        said = await _link(tx, who, form, ids, gone)
     elif act in _WORDS:
         known = cast("alerts.Act", act)
-        said = _said(known, await alerts.do_to_all(tx, who, known, ids), await _called(tx, who, ids))
+        said = _said(known, await alerts.do_to_all(tx, who, known, ids), await _called(tx, who, ids), gone)
     else:
         raise Invalid("act", "Choose what to do.")
     told.append(f"{said} {left} more are in this list: do it once more." if left > 0 else said)
 
 
-async def _selected(tx: Tx, who: Actor, form: Form, asked: Asked) -> tuple[list[UUID], int]:
-    """Return the alerts that were selected, and how many more there are than are changed at once."""
+async def _selected(tx: Tx, who: Actor, form: Form, asked: Asked) -> tuple[list[UUID], list[tuple[str, NotFound]], int]:
+    """Return the alerts that were selected, those that are not there, and how many more than are changed at once.
+
+    What was made private, or deleted, since the list was shown is not there any more, and does not stop the rest.
+    """
     most = alerts.MOST_TOGETHER
     if form.text("all") and not form.text("one"):
         # What came after the page was made nobody has seen who presses.
         wanted = replace(await wanted_of(tx, who, asked), created_to=_time(form.text("all")))
         found = await list_queries.listed(tx, who.access, wanted, limit=most)
         total = await list_queries.count(tx, who.access, wanted, most=MOST_COUNTED)
-        return [alert.id for alert, _, _ in found], total - len(found)
+        return [alert.id for alert, _, _ in found], [], total - len(found)
     refs = [form.text("one")] if form.text("one") else list(dict.fromkeys(form.texts("id")))
     if not 1 <= len(refs) <= most:
         raise Invalid("id", f"Choose at most {most}." if refs else "Choose at least one.")
-    return await queries.ids_of(tx, who.access, refs), 0
+    known = await queries.numbered(tx, who.access, refs)
+    named = {ref: _read(ref, known) for ref in refs}
+    there = set(await queries.seen(tx, who.access, [id for id in named.values() if id is not None]))
+    gone = [(_as_said(ref), NotFound("There is no such alert.")) for ref, id in named.items() if id not in there]
+    return list(dict.fromkeys(id for id in named.values() if id is not None and id in there)), gone, 0
+
+
+def _read(ref: str, known: Mapping[int, UUID]) -> UUID | None:
+    try:
+        return queries.read_ref(ref, known)
+    except NotFound:
+        return None
+
+
+def _as_said(ref: str) -> str:
+    number = queries.number_in(ref)
+    return called_alert(number) if number is not None else "One alert"
 
 
 def _time(text: str) -> datetime:
@@ -70,7 +89,8 @@ def _time(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
-    if at is None or at.tzinfo is None:
+    # Beyond these years the store, or the arithmetic on the way to it, may refuse a time.
+    if at is None or at.tzinfo is None or not 1970 <= at.year <= 2200:
         raise Invalid("all", "Load the list again.")
     # What was there at that very moment was seen.
     return at + timedelta(microseconds=1)
@@ -82,7 +102,9 @@ async def _called(tx: Tx, who: Actor, ids: Sequence[UUID]) -> list[str]:
     return [called_alert(numbers[id]) if id in numbers else "One alert" for id in ids]
 
 
-def _said(act: alerts.Act, became: Sequence[Done | Problem], names: Sequence[str]) -> str:
+def _said(
+    act: alerts.Act, became: Sequence[Done | Problem], names: Sequence[str], gone: Sequence[tuple[str, Problem]]
+) -> str:
     """Say how many it was done to, how many were so before, and why it could not be done to the others."""
     new, before = _WORDS[act]
     done = [each for each in became if isinstance(each, Done)]
@@ -90,7 +112,8 @@ def _said(act: alerts.Act, became: Sequence[Done | Problem], names: Sequence[str
     parts = [f"{_alerts(changed)} {new}."] if changed else []
     if same := len(done) - changed:
         parts.append(f"{_alerts(same)} {_were(same)} {before}.")
-    return " ".join([*parts, *_refused([(n, e) for n, e in zip(names, became, strict=True) if isinstance(e, Problem)])])
+    refused = [(name, each) for name, each in zip(names, became, strict=True) if isinstance(each, Problem)]
+    return " ".join([*parts, *_refused([*refused, *gone])])
 
 
 def _refused(refused: Sequence[tuple[str, Problem]]) -> list[str]:
@@ -109,7 +132,7 @@ def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-async def _link(tx: Tx, who: Actor, form: Form, ids: Sequence[UUID]) -> str:
+async def _link(tx: Tx, who: Actor, form: Form, ids: Sequence[UUID], gone: Sequence[tuple[str, Problem]]) -> str:
     """Link to the incident that the form names. Those of another incident stay there."""
     said = form.text("incident").strip()
     if not said:
@@ -123,4 +146,4 @@ async def _link(tx: Tx, who: Actor, form: Form, ids: Sequence[UUID]) -> str:
     if linked.there:
         parts.append(f"{_alerts(len(linked.there))} {_were(len(linked.there))} there before.")
     elsewhere = [(called_alert(alert.number), problem) for alert, problem in linked.elsewhere]
-    return " ".join([*parts, *_refused(elsewhere)])
+    return " ".join([*parts, *_refused([*elsewhere, *gone])])

@@ -35,6 +35,8 @@ MOST_COUNTED = 1000
 MOST_COUNTED_OF_ALL = 200
 _LONGEST = 200
 _MOST_VALUES = 20
+# Of an address that we write ourselves: each filter with all its values.
+_MOST_FIELDS = 500
 
 
 class Kind(StrEnum):
@@ -162,8 +164,15 @@ class Asked:
 
     @classmethod
     def again(cls, of: ListOf, query: str) -> Asked:
-        """Read what a form says of the list that it stood in."""
-        return cls._read(of, MultiDict(parse_qsl(query[:4000], max_num_fields=100)))
+        """Read what a form says of the list that it stood in; raises `Invalid` where that is none of our addresses.
+
+        Half of an address would be another list: without a filter of it one would act on more than one has seen.
+        """
+        try:
+            said = parse_qsl(query, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            raise Invalid("list", "Load the list again.") from None
+        return cls._read(of, MultiDict(said))
 
     @classmethod
     def _read(cls, of: ListOf, query: MultiDict[Any]) -> Asked:
