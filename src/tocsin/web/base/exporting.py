@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -12,13 +13,16 @@ from litestar.response import Stream
 
 R = TypeVar("R")
 
-# What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet takes for the beginning of a formula, in full width too. Where decimals
+# have a comma it divides cells by semicolons, and knows no quotation mark within one: what follows a semicolon or a new
+# line may begin a cell as well.
+_FORMULA = re.compile(r"(^|[;\t\r\n]) *(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Write a value as a text that is no formula."""
     text = "" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\g<0>'", text)
 
 
 def exported(name: str, columns: Mapping[str, Callable[[R], object]], portions: AsyncIterable[Sequence[R]]) -> Stream:
@@ -27,11 +31,11 @@ def exported(name: str, columns: Mapping[str, Callable[[R], object]], portions: 
     async def lines() -> AsyncGenerator[str]:
         yield "\ufeff" + _line(list(columns))
         async for rows in portions:
-            yield "".join(_line([_cell(read(row)) for read in columns.values()]) for row in rows)
+            yield "".join(_line([cell(read(row)) for read in columns.values()]) for row in rows)
 
     return Stream(
         lines,
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"content-disposition": f'attachment; filename="{name}.csv"', "cache-control": "no-store"},
     )
 
