@@ -117,6 +117,19 @@ async def test_drafts_survive_leaving_a_refresh_and_the_end_of_a_session(demo: D
     assert await drafts(maren) == []
 
 
+async def test_the_address_of_a_webhook_is_no_draft(maren: Page) -> None:
+    """A8: such an address is a secret, and no secret is kept in the browser; what stands beside it is."""
+    await maren.goto("/settings/profile")
+    await opener(maren, "Add").click()
+    form = dialog(maren, "Add contact method")
+    await form.get_by_label("Address").fill("https://hooks.example.org/services/T0/SECRETPART")
+    await form.get_by_label("Name").fill("Our channel")
+    await maren.reload()
+    kept = await maren.evaluate("JSON.stringify(localStorage)")
+    assert "Our channel" in kept and "SECRETPART" not in kept
+    await maren.evaluate("localStorage.clear()")
+
+
 async def drafts(page: Page) -> list[str]:
     return await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))")
 

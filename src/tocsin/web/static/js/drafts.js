@@ -1,6 +1,6 @@
 // Drafts: what was typed survives leaving, a refresh, a crash and the end of a session. It stays in this browser, for
 // this person and this form, until the form was accepted, for 7 days, or until they sign out. No secret is kept: no form
-// with a password in it, and none that says data-no-draft.
+// with a password in it, and none that says data-no-draft; a field that says so is left out.
 import { $, $$, onChange } from "./dom.js";
 import { two } from "./clocks.js";
 import { picks } from "./pickers.js";
@@ -14,6 +14,7 @@ const idOf = (form) => form.getAttribute("id");
 const keyOf = (form) => `${PREFIX}${me}:${new URL(form.action).pathname}#${idOf(form)}${form.dataset.about ?? ""}`;
 const isKept = (form) => me && form?.method === "post" && idOf(form) && !("noDraft" in form.dataset) && !$('[type=password], [name=token]', form);
 const fieldsOf = (form) => [...form.elements].filter((el) => el.name && !["hidden", "submit", "button", "file"].includes(el.type));
+const keptOf = (form) => fieldsOf(form).filter((el) => !("noDraft" in el.dataset));
 const isText = (el) => el.matches("textarea, input:not([type=checkbox], [type=radio])");
 
 // The browser may have no room, or be told to keep nothing; then there are no drafts.
@@ -24,11 +25,11 @@ const read = (key) => store((kept) => JSON.parse(kept.getItem(key)));
 const forget = (key) => store((kept) => kept.removeItem(key));
 const keys = () => store((kept) => Object.keys(kept).filter((key) => key.startsWith(PREFIX))) ?? [];
 
-const isDirty = (form) => fieldsOf(form).some((el) => isText(el) && el.value.trim() && el.value !== el.defaultValue);
+const isDirty = (form) => keptOf(form).some((el) => isText(el) && el.value.trim() && el.value !== el.defaultValue);
 
 function keep(form) {
   if (!isDirty(form)) return forget(keyOf(form));
-  const values = fieldsOf(form).filter((el) => isText(el) || el.checked !== undefined || el.matches("select")).map((el) => [el.name, el.type === "checkbox" || el.type === "radio" ? el.checked : el.value, el.type === "radio" ? el.value : ""]);
+  const values = keptOf(form).filter((el) => isText(el) || el.checked !== undefined || el.matches("select")).map((el) => [el.name, el.type === "checkbox" || el.type === "radio" ? el.checked : el.value, el.type === "radio" ? el.value : ""]);
   const picked = $("[data-picked]", form) && $$("[data-picked]", form).map((el) => el.innerHTML);
   store((kept) => kept.setItem(keyOf(form), JSON.stringify({ at: Date.now(), values, picked, version: form.elements.version?.value })));
 }
@@ -54,7 +55,7 @@ function restore(form) {
   if (Date.now() - draft.at > LONGEST) return forget(keyOf(form));
   // What the server shows again is what was typed.
   if ($('[aria-invalid="true"], .refusal', form) || isDirty(form)) return;
-  const fields = fieldsOf(form);
+  const fields = keptOf(form);
   for (const [name, value, radio] of draft.values) {
     const el = fields.find((each) => each.name === name && (each.type !== "radio" || each.value === radio));
     if (!el) continue;
