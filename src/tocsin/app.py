@@ -178,7 +178,7 @@ async def _still_good(db: Database, readers: Collection[Actor]) -> Collection[Ac
     """Say which of these may still read what happens, in one question for all of them."""
     try:
         async with db.look() as tx:
-            return await identity.still_good(tx, readers)
+            return await incidents.still_good(tx, readers)
     except STORE_ERRORS:
         return readers  # While the store is away, nothing happens that could be told.
 

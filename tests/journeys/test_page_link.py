@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from tests import postgres
-from tests.journeys.browser import button, forgive, somebody
+from tests.journeys.browser import button, expect_live, forgive, is_same_document, mark, somebody
 from tests.journeys.outside import request, webhook
 from tests.journeys.test_browser import Site, someone_on_call
 from tests.processes import address, served
@@ -66,6 +66,49 @@ async def test_from_the_link_to_an_incident_without_a_password(site: Site, chrom
         await phone.get_by_role("link", name="Sign in for more").tap()
         await expect(phone).to_have_url(re.compile(r"/sign-in\?next=.*INC"))
         forgive(phone, "status of 403")
+
+
+async def test_what_others_do_appears_on_the_pages_that_the_link_opens(site: Site, chromium: Browser) -> None:
+    """B7: live as for everybody, without a reload: an acknowledgement, an incident, a comment, and the end."""
+    sent = await site.fire("The winch is stuck")
+    async with somebody(chromium, site.base, width=390) as phone:
+        await phone.goto(sent["acknowledge_url"])
+        await button(phone, "Look first").tap()
+        await expect(phone.get_by_role("heading", name="The winch is stuck", level=1)).to_be_visible()
+        await expect_live(phone)
+        await mark(phone)
+        await site.api.post(f"/alerts/{sent['alert_id']}/actions/acknowledge")
+        await expect(phone.locator("#ahead")).to_contain_text("Acknowledged")
+        incident = await site.api.post("/incidents", title="The winch", severity=2, alert_id=sent["alert_id"])
+        opens = phone.get_by_role("link", name=re.compile(f"Open {incident['number']}")).locator("visible=true").first
+        await expect(opens).to_be_visible()
+        assert await is_same_document(phone)
+        await opens.tap()
+        await expect_live(phone)
+        await mark(phone)
+        # Who is on it stands in a tab of its own on a phone, and that is open, too.
+        await phone.get_by_role("link", name="People & facts").tap()
+        await expect(phone.get_by_role("heading", name="Details")).to_be_visible()
+        await phone.go_back()
+        await expect_live(phone)
+        await mark(phone)
+        written = phone.get_by_role("textbox", name=re.compile("omment|timeline")).first
+        await written.fill("I am on my way")
+        await site.api.post(f"/incidents/{incident['number']}/comments", body="The crane is free again.")
+        await expect(phone.locator("#timeline").get_by_text("The crane is free again.")).to_be_visible()
+        await expect(written).to_have_value("I am on my way")
+        await site.api.post(f"/incidents/{incident['number']}/actions/resolve", resolution_note="Greased.")
+        await expect(phone.locator("#ihead")).to_contain_text("Resolved")
+        assert await is_same_document(phone)
+        # Somebody ends the visit elsewhere: it is said, and what was written stays.
+        sessions = (await site.api.get("/sessions"))["data"]
+        for each in sessions:
+            if each["is_by_link"]:
+                await site.api("DELETE", f"/sessions/{each['id']}")
+        await expect(phone.get_by_text("The time of the page link is over.")).to_be_visible()
+        await expect(phone.locator("[data-live-state]")).to_have_text("Over")
+        await expect(written).to_have_value("I am on my way")
+        forgive(phone, "status of 401")
 
 
 async def test_the_screen_says_within_seconds_what_others_did(site: Site, chromium: Browser) -> None:

@@ -37,6 +37,9 @@ OPENED = {
     ("POST", "/alerts/{id}/unacknowledge"),
     ("POST", "/alerts/{id}/answer"),
     ("GET", "/incidents/{ref}"),
+    ("GET", "/incidents/{ref}/alerts"),
+    ("GET", "/incidents/{ref}/facts"),
+    ("GET", "/live"),
     ("POST", "/incidents/{ref}/comments"),
     ("POST", "/incidents/{ref}/answer"),
     ("POST", "/incidents/{ref}/acknowledge"),
@@ -215,6 +218,8 @@ async def test_no_other_route_of_the_site_is_open(world: World, night: Night) ->
                         tried.add((method, shape))
                     else:
                         continue
+                    if shape == "/live":
+                        continue  # It has no end; what it tells of: test_page_link_pages.py.
                     area = shape.removeprefix("/api/v1").split("/")[1] if shape != "/" else ""
                     path = re.sub(r"\{\w+(?::\w+)?\}", names.get(area, "x_1"), shape)
                     sent = {"_csrf_token": token[1], "alert_id": names["alerts"], "title": "T", "severity": "3"}

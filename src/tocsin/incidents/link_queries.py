@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -13,10 +14,19 @@ from tocsin.notifications.model import ContactMethod, Delivery
 from tocsin.oncall.model import Page
 
 
-async def about(tx: Tx, user_id: UUID, delivery_ids: Collection[UUID]) -> list[tuple[UUID | None, UUID | None]]:
-    """Return the alert and the incident, the one in which the alert is now, that each message to this person was about.
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a message to this person was about: the alert, and the incident, which is that of the alert by now."""
 
-    What went to an address that is theirs no longer was about nothing: whoever reads there may be somebody else.
+    user_id: UUID
+    alert_id: UUID | None
+    incident_id: UUID | None
+
+
+async def about(tx: Tx, delivery_ids: Collection[UUID]) -> dict[UUID, About]:
+    """Return what each of these messages was about.
+
+    What went to an address that is its person's no longer was about nothing: whoever reads there may be somebody else.
     """
     is_theirs = (
         select(ContactMethod.id)
@@ -28,10 +38,11 @@ async def about(tx: Tx, user_id: UUID, delivery_ids: Collection[UUID]) -> list[t
         .exists()
     )
     query = (
-        select(Page.alert_id, func.coalesce(Page.incident_id, Alert.incident_id))
+        select(Delivery.id, Delivery.recipient_id, Page.alert_id, func.coalesce(Page.incident_id, Alert.incident_id))
         .select_from(Delivery)
         .join(Page, Page.id == Delivery.page_id)
         .outerjoin(Alert, Alert.id == Page.alert_id)
-        .where(Delivery.id.in_(delivery_ids), Delivery.user_id == user_id, Page.user_id == user_id, is_theirs)
+        .where(Delivery.id.in_(delivery_ids), Delivery.user_id == Page.user_id, is_theirs)
     )
-    return [(alert_id, incident_id) for alert_id, incident_id in (await tx.session.execute(query)).all()]
+    rows = (await tx.session.execute(query)).all()
+    return {id: About(user_id, alert_id, incident_id) for id, user_id, alert_id, incident_id in rows}

@@ -12,7 +12,7 @@ from tocsin.identity.service.idempotency import (
     forget_idempotency,
 )
 from tocsin.identity.service.keys import link_keys, link_keys_in, rotate_link_key, secret
-from tocsin.identity.service.link_sessions import link_session, open_link_session
+from tocsin.identity.service.link_sessions import link_session, link_sessions, open_link_session
 from tocsin.identity.service.organisation import (
     MOST_HOURS,
     OrganisationChanges,
@@ -84,6 +84,7 @@ __all__ = [
     "link_keys",
     "link_keys_in",
     "link_session",
+    "link_sessions",
     "make_set_up_link",
     "make_sign_in_link",
     "needs_set_up",

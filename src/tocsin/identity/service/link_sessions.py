@@ -5,6 +5,7 @@ Which links count, and what each was about, is said by who knows of pages (`inci
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -73,6 +74,15 @@ async def link_session(tx: Tx, cookie: str) -> tuple[Session, Actor] | None:
     if session.last_seen_at <= tx.now - SEEN_EVERY:
         await credential_queries.note_session_seen(tx, session.id, expires_at=session.expires_at)
     return session, Actor.person(user, access, session_id=session.id)
+
+
+async def link_sessions(tx: Tx, ids: Collection[UUID]) -> list[tuple[Session, Actor]]:
+    """Return those of these sessions that are good now and by page link, each with its person as they are signed in."""
+    return [
+        (session, Actor.person(user, access, session_id=session.id))
+        for session, user, access in await queries.good_sessions(tx, ids)
+        if session.is_by_link
+    ]
 
 
 async def end_link_sessions(tx: Tx, who: Actor) -> None:

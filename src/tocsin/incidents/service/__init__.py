@@ -38,7 +38,7 @@ from tocsin.incidents.service.together import (
     Resolve,
     change_all,
 )
-from tocsin.incidents.service.visiting import open_visit, visitor, what_it_opens
+from tocsin.incidents.service.visiting import open_visit, still_good, visitor, what_it_opens
 
 __all__ = [
     "MOST_TOGETHER",
@@ -98,6 +98,7 @@ __all__ = [
     "resolve",
     "revoke_grant",
     "stand_in",
+    "still_good",
     "take_back_messages",
     "unlink_alert",
     "update",

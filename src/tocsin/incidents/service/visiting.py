@@ -7,6 +7,7 @@ its address, nor its person's account.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from tocsin.alerts import queries as alert_queries
@@ -16,7 +17,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity import service as people
 from tocsin.identity.access import EVERYTHING, Confined, P
 from tocsin.identity.access_queries import access
-from tocsin.identity.model import Actor
+from tocsin.identity.model import Actor, Session
 from tocsin.incidents import link_queries, queries
 from tocsin.incidents.service.links import AnswerLink, read_link
 from tocsin.incidents.visits import Came, Opens, Visit
@@ -64,12 +65,28 @@ async def open_visit(
 async def visitor(tx: Tx, cookie: str) -> Actor | None:
     """Return who holds this cookie of a visit; None when it is over or its links count no longer."""
     found = await people.link_session(tx, cookie)
-    if found is None:
-        return None
-    session, who = found
-    about = await link_queries.about(tx, session.user_id, session.delivery_ids or ())
-    if not about:
-        return None
-    alerts = frozenset(alert_id for alert_id, _ in about if alert_id is not None)
-    incidents = frozenset(incident_id for _, incident_id in about if incident_id is not None)
-    return who.by_link(Confined(alerts, incidents), session.expires_at)
+    return next(iter(await _confined(tx, [found])), None) if found is not None else None
+
+
+async def still_good(tx: Tx, readers: Collection[Actor]) -> set[Actor]:
+    """Return those whose credential is good now, as it lets them see now: who is not among them sees less, or more."""
+    visiting = [who.session_id for who in readers if who.by_link_until is not None and who.session_id is not None]
+    good = await people.still_good(tx, [who for who in readers if who.by_link_until is None])
+    return good | set(await _confined(tx, await people.link_sessions(tx, visiting)))
+
+
+async def _confined(tx: Tx, found: Collection[tuple[Session, Actor]]) -> list[Actor]:
+    """Let people do no more than what their links were about; without those for whom it was nothing."""
+    opens = (
+        await link_queries.about(tx, [id for session, _ in found for id in session.delivery_ids or ()]) if found else {}
+    )
+    actors: list[Actor] = []
+    for session, who in found:
+        theirs = [
+            opens[id] for id in session.delivery_ids or () if id in opens and opens[id].user_id == session.user_id
+        ]
+        alerts = frozenset(each.alert_id for each in theirs if each.alert_id is not None)
+        incidents = frozenset(each.incident_id for each in theirs if each.incident_id is not None)
+        if theirs:
+            actors.append(who.by_link(Confined(alerts, incidents), session.expires_at))
+    return actors

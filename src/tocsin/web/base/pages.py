@@ -149,7 +149,8 @@ async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Sh
     me = who.must_be_someone()
     following = await next_step(tx, context, who, request.url.path)
     around = await queries.surroundings(tx, who.access, me)
-    paged = await waiting_for(tx, me) if around.paged else ()
+    # Who came by the link of a page answers that one on the page of what it is about, and sees no other.
+    paged = await waiting_for(tx, me) if around.paged and who.by_link_until is None else ()
     around_it = _shell(request, context, who, around, tx.now.astimezone(zone(around.time_zone)), paged)
     return replace(around_it, next_step=following)
 

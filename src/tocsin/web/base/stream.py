@@ -37,15 +37,20 @@ _GAP = 0.5
 Counts = Callable[[], Awaitable[dict[str, Any]]]
 
 
-@get("/live", needs=Right.SIGNED_IN)
+@get("/live", needs=Right.SIGNED_IN, by_link=True)
 async def live(request: AppRequest, context: Ctx, who: Who) -> EventStream:
-    """Tell of everything that happens to what the reader may see, by what it happens to."""
+    """Tell of everything that happens to what the reader may see, by what it happens to.
+
+    Who came by the link of a page is told of what that was about, and no counts: they have no navigation.
+    """
     me = who.must_be_someone()
     async with context.db.begin() as tx:
         theirs = await sight(tx, who.access)
     after = request.headers.get("last-event-id") or request.query_params.get("after")
 
     async def counts() -> dict[str, Any]:
+        if who.by_link_until is not None:
+            return {}
         # Without the store there is nothing to count, and the pages themselves say what is wrong.
         with contextlib.suppress(*STORE_ERRORS):
             async with context.db.look() as tx:
@@ -64,11 +69,12 @@ async def live(request: AppRequest, context: Ctx, who: Who) -> EventStream:
 def _topics(who: Actor, seen: Seen) -> set[str]:
     """Say what an event happened to, in the words of `ShellScreen.live`."""
     found: set[str] = set()
-    if seen.alert_id is not None:
+    # Of what a link does not open not even the id is told: not those of the other alerts of its incident.
+    if seen.alert_id is not None and who.access.reaches(seen.alert_id):
         found |= {"alerts", ALERT_ID.write(seen.alert_id)}
     if seen.incident_id is not None:
         found |= {"incidents", INCIDENT_ID.write(seen.incident_id)}
-    if seen.source_id is not None:
+    if seen.source_id is not None and who.by_link_until is None:
         found.add(SOURCE_ID.write(seen.source_id))
     if seen.data.get("user_id") == str(who.user_id):
         found.add("mine")

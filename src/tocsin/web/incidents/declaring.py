@@ -122,6 +122,7 @@ async def _show(
         foretold=foretold,
         back=ALERT_ID.page(alert) if alert else "/incidents",
         seen=str(since.instant(tx.now)) if about is not None else "",
+        refresh_url=pages.address("/incidents/new", alert=alert),
         refused=refused,
     )
     return pages.render(screen)

@@ -164,13 +164,13 @@ async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPa
     return await show(request, context, who, ref)
 
 
-@get("/incidents/{ref:str}/alerts", needs=P.INCIDENT_VIEW)
+@get("/incidents/{ref:str}/alerts", needs=P.INCIDENT_VIEW, by_link=True)
 async def incident_alerts(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show the alerts behind one incident."""
     return await show(request, context, who, ref, tab=_ALERTS)
 
 
-@get("/incidents/{ref:str}/facts", needs=P.INCIDENT_VIEW)
+@get("/incidents/{ref:str}/facts", needs=P.INCIDENT_VIEW, by_link=True)
 async def incident_facts(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show who is on one incident and what is known of it: on wide screens that stands beside the timeline."""
     return await show(request, context, who, ref, tab=_FACTS)
@@ -330,8 +330,8 @@ async def _count_alerts(tx: Tx, who: Actor, incident: Incident) -> int:
 
 
 TABS = (
-    Tab(_TIMELINE, "Timeline", 0),
-    Tab(_ALERTS, "Alerts", 10, count=_count_alerts),
-    Tab(_FACTS, "People & facts", 90, is_rail=True),
+    Tab(_TIMELINE, "Timeline", 0, by_link=True),
+    Tab(_ALERTS, "Alerts", 10, count=_count_alerts, by_link=True),
+    Tab(_FACTS, "People & facts", 90, is_rail=True, by_link=True),
 )
 HANDLERS = [incident_page, incident_alerts, incident_facts]

@@ -19,7 +19,10 @@ Count = Callable[[Tx, Actor, Incident], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One tab. `rank` orders them; `count` says how much there is; `is_rail`: wide screens show it beside the rest."""
+    """One tab. `rank` orders them; `count` says how much there is; `is_rail`: wide screens show it beside the rest.
+
+    `by_link`: its handler is open to who came by the link of a page.
+    """
 
     key: str
     text: str
@@ -27,6 +30,7 @@ class Tab:
     needs: Needs = Right.SIGNED_IN
     count: Count | None = None
     is_rail: bool = False
+    by_link: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +68,5 @@ async def tabs_of(tx: Tx, who: Actor, incident: Incident, current: str) -> list[
             is_rail=tab.is_rail,
         )
         for tab in _tabs
-        if may_have(who, tab.needs)
+        if (tab.by_link if who.by_link_until is not None else may_have(who, tab.needs))
     ]

@@ -13,7 +13,7 @@ let isStale = false;
 function showState() {
   const at = new Date(lastUpdate);
   const since = `last update ${two(at.getHours())}:${two(at.getMinutes())}`;
-  const words = { live: "Live", lost: `Reconnecting, ${since}`, offline: `Offline, ${since}`, over: "Signed out" }[state];
+  const words = { live: "Live", lost: `Reconnecting, ${since}`, offline: `Offline, ${since}`, over: line.dataset.over ?? "Signed out" }[state];
   for (const el of $$("[data-live-state]")) {
     el.classList.toggle("off", state !== "live");
     el.classList.toggle("pulse", state === "live");

@@ -33,6 +33,8 @@ document.addEventListener("htmx:before:response", (e) => {
   // The answer is another page (signed out, or the thing has moved): go there.
   if (response.raw.redirected && new URL(response.raw.url).pathname !== location.pathname && sourceElement.id !== "paged") {
     e.preventDefault();
+    // Who only looks on stays, with what they have written: the stream ends as well, and it is said (js/live.js).
+    if (sourceElement.id === "refresh" && new URL(response.raw.url).pathname.endsWith("/sign-in")) return;
     location.assign(response.raw.url);
   } else if (response.status >= 400 && ![409, 422, 429].includes(response.status)) {
     // Never swap an error page into this page. What is on the screen stays, and stays usable.
