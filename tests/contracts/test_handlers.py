@@ -32,7 +32,16 @@ _LOOKS: Mapping[str, frozenset[str]] = {
     "tocsin.identity.service": frozenset({"needs_set_up"}),
     "tocsin.incidents.service": frozenset(
         {
-            *("explain_alert", "list_grants", "needs_of", "prefill", "read_comment", "read_link", "read_page"),
+            *(
+                "as_seen",
+                "explain_alert",
+                "list_grants",
+                "needs_of",
+                "prefill",
+                "read_comment",
+                "read_link",
+                "read_page",
+            ),
             *("read_revisions", "read_sharing", "what_it_opens"),
         }
     ),

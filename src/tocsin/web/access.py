@@ -24,7 +24,7 @@ from tocsin.incidents.model import Incident
 from tocsin.kit.changes import limits_of
 from tocsin.kit.errors import NotFound
 from tocsin.kit.search import has_words
-from tocsin.web.base import lists, pages
+from tocsin.web.base import lists, pages, portions
 from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Listing, ListOf
@@ -160,7 +160,7 @@ async def _show_list(
     ]
     asked = Asked.by(ROLES, request)
     rows = [role for role in known if has_words(asked.words, role.name, role.description)]
-    found = await lists.portion(asked, int, rows.index, lists.within(rows, rows.index))
+    found = await portions.read(asked, int, rows.index, portions.within(rows, rows.index))
     screen = RolesScreen(
         shell,
         listing=lists.listing_of(asked, found, total=len(rows)),

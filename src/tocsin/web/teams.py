@@ -22,7 +22,7 @@ from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.kit.changes import limits_of
 from tocsin.kit.errors import NotFound
-from tocsin.web.base import lists, pages
+from tocsin.web.base import lists, pages, portions
 from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Listing, ListOf, View
@@ -171,7 +171,7 @@ async def _show_list(
                 words=asked.words,
             )
 
-        found = await lists.portion(asked, UUID, lambda team: team.id, read)
+        found = await portions.read(asked, UUID, lambda team: team.id, read)
         members = await queries.members(tx, [team.id for team in found.rows])
         counts = {
             "use": await queries.count_teams(tx, who.access, is_archived=False, most=most),

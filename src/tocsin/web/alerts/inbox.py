@@ -31,7 +31,7 @@ from tocsin.web.alerts import together
 from tocsin.web.alerts.alert import May, may_of
 from tocsin.web.alerts.listing import ACTS, INBOX, wanted_of
 from tocsin.web.alerts.standing import Standing, standings
-from tocsin.web.base import exporting, forms, lists, pages
+from tocsin.web.base import exporting, forms, lists, pages, portions
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.lists import Asked, Choice, Group, Listing, Portion
 from tocsin.web.base.screens import Shell, ShellScreen
@@ -151,7 +151,7 @@ async def _by_answer(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> Portio
     async def read(place: _Ranked | None, backwards: bool, limit: int) -> Sequence[_Row]:
         return await list_queries.open_by_answer(tx, who.access, wanted, after=place, backwards=backwards, limit=limit)
 
-    return await lists.portion(asked, _Ranked, lambda row: row[3] or (0, 0, row[0].created_at, row[0].id), read)
+    return await portions.read(asked, _Ranked, lambda row: row[3] or (0, 0, row[0].created_at, row[0].id), read)
 
 
 async def _newest(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> Portion[_Row]:
@@ -159,7 +159,7 @@ async def _newest(tx: Tx, who: Actor, asked: Asked, wanted: Filter) -> Portion[_
         found = await list_queries.listed(tx, who.access, wanted, before=place, backwards=backwards, limit=limit)
         return [(*row, None) for row in found]
 
-    return await lists.portion(asked, _Moment, lambda row: (row[0].created_at, row[0].id), read)
+    return await portions.read(asked, _Moment, lambda row: (row[0].created_at, row[0].id), read)
 
 
 def _groups(found: _Found, rows: Sequence[AlertRow]) -> list[Group[AlertRow]]:

@@ -1,13 +1,13 @@
 """Lists: what a list shows and lets people do, declared once; `_list.html` draws it, `lists.js` adds keys to it.
 
 A list says what it is (`ListOf`). `Asked` reads an address by it, so that all that somebody chose stands in there: the
-view, words, filters, the order, and where the page before ended or the next one begins. `portion` reads that page by
-its key, onwards or back. `Listing` is what the template is given.
+view, words, filters, the order, and where the page before ended or the next one begins. `portions.read` reads that
+page. `Listing` is what the template is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -20,14 +20,13 @@ from uuid import UUID
 from litestar.datastructures import MultiDict
 
 from tocsin.edge.context import AppRequest
-from tocsin.edge.cursors import read_place, write_place
 from tocsin.kit.errors import Invalid, NotFound
 from tocsin.kit.ids import IdKind
 from tocsin.kit.search import words_in
 from tocsin.web.base import pages
+from tocsin.web.base.portions import Portion
 
 R = TypeVar("R")
-P = TypeVar("P")
 
 # Counting stops here: beyond it a list says “1,000+”, and no count walks a large table. What is open is few; to find so
 # many of all that there has ever been would mean to read many more.
@@ -358,61 +357,6 @@ class Listing:
     @property
     def _total(self) -> str:
         return f"{self.most:,}+" if self.total > self.most else f"{self.total:,}"
-
-
-@dataclass(frozen=True, slots=True)
-class Portion(Generic[R]):
-    """The rows of one page, and where one goes on and back from it, if there is anything."""
-
-    rows: Sequence[R]
-    newer: str = ""
-    older: str = ""
-
-
-# Reads so many rows at most: the first, those behind a place or, backwards, those in front of it, the nearest first.
-Read = Callable[[P | None, bool, int], Awaitable[Sequence[R]]]
-
-
-async def portion(asked: Asked, kind: type[P], place_of: Callable[[R], P], read: Read[P, R]) -> Portion[R]:
-    """Read the page that was asked for; places are of this kind, and another one shows the list from its start.
-
-    What stands in front of a place and fills no page is the beginning of the list, and shown as that.
-    """
-    size = pages.PAGE_SIZE
-    behind, front = _place(asked.before, kind), _place(asked.after, kind)
-    if front is not None and len(found := await read(front, True, size + 1)) > size:
-        shown = list(reversed(found[:size]))
-        return Portion(shown, write_place(place_of(shown[0])), write_place(place_of(shown[-1])))
-    behind = behind if front is None else None
-    found = await read(behind, False, size + 1)
-    if behind is not None and not found:
-        behind, found = None, await read(None, False, size + 1)
-    shown = found[:size]
-    return Portion(
-        shown,
-        write_place(place_of(shown[0])) if behind is not None else "",
-        write_place(place_of(shown[-1])) if len(found) > size else "",
-    )
-
-
-def within(rows: Sequence[R], number: Callable[[R], int]) -> Read[int, R]:
-    """Read pages of a list that is in memory, in the order of its numbers."""
-
-    async def read(place: int | None, backwards: bool, limit: int) -> Sequence[R]:
-        if place is None:
-            return rows[:limit]
-        if backwards:
-            return [row for row in reversed(rows) if number(row) < place][:limit]
-        return [row for row in rows if number(row) > place][:limit]
-
-    return read
-
-
-def _place(said: str, kind: type[P]) -> P | None:
-    try:
-        return read_place(said or None, kind)
-    except Invalid:
-        return None
 
 
 def listing_of(

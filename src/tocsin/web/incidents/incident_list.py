@@ -24,7 +24,7 @@ from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
 from tocsin.incidents.queries import Filters, Place
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
-from tocsin.web.base import exporting, lists, pages
+from tocsin.web.base import exporting, lists, pages, portions
 from tocsin.web.base.first_steps import FirstStep, first_steps
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.lists import Act, Asked, Choice, Column, Group, Kind, Listing, ListOf, View
@@ -185,7 +185,7 @@ async def _screen(
             limit=limit,
         )
 
-    found = await lists.portion(asked, _Place, _place_of, read)
+    found = await portions.read(asked, _Place, _place_of, read)
     # The end of the list of what goes on.
     today = await _today(tx, shell, who, narrowed, asked) if asked.view == "open" and not found.older else []
     rows = await _rows(tx, who, [*found.rows, *today])

@@ -22,7 +22,7 @@ from tocsin.notifications import queries as contact
 from tocsin.notifications.health import Reach
 from tocsin.notifications.people_queries import Filters, Place, Sort
 from tocsin.oncall import list_queries
-from tocsin.web.base import exporting, forms, lists, pages
+from tocsin.web.base import exporting, forms, lists, pages, portions
 from tocsin.web.base.forms import Form
 from tocsin.web.base.lists import Asked, Choice, Column, Group, Kind, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
@@ -120,7 +120,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor, *, invit
                 limit=limit,
             )
 
-        found = await lists.portion(asked, _Place, lambda row: (row[0].name, row[0].id), read)
+        found = await portions.read(asked, _Place, lambda row: (row[0].name, row[0].id), read)
         roles = await known_roles(tx)
         rows = await _rows(tx, context, who, found.rows, {role.key: role.name for role in roles})
         teams = await queries.teams(tx, who.access, limit=forms.MOST_CHOICES, is_archived=False)

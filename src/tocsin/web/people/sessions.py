@@ -17,7 +17,7 @@ from tocsin.identity import queries
 from tocsin.identity import service as identity
 from tocsin.identity.model import SESSION_ID, Actor
 from tocsin.kit.errors import NotFound
-from tocsin.web.base import lists, pages
+from tocsin.web.base import lists, pages, portions
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
@@ -107,7 +107,7 @@ async def _show(
         for session in found
     ]
     asked = Asked.by(SESSIONS, request)
-    portion = await lists.portion(asked, int, sessions.index, lists.within(sessions, sessions.index))
+    portion = await portions.read(asked, int, sessions.index, portions.within(sessions, sessions.index))
     listing = lists.listing_of(asked, portion, total=len(sessions))
     screen = SessionsScreen(shell, listing=listing, groups=lists.one_group(portion.rows), refused=refused)
     return pages.render(screen)

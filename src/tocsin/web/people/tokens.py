@@ -19,7 +19,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import TOKEN_ID, Actor, ApiToken
 from tocsin.identity.permission import only_looks, to_look
 from tocsin.kit.errors import Invalid
-from tocsin.web.base import forms, lists, pages
+from tocsin.web.base import forms, lists, pages, portions
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
@@ -98,7 +98,7 @@ async def _show(
         async def read(place: UUID | None, backwards: bool, limit: int) -> list[ApiToken]:
             return await queries.tokens_of(tx, owner, after=place, backwards=backwards, limit=limit, words=asked.words)
 
-        found = await lists.portion(asked, UUID, lambda token: token.id, read)
+        found = await portions.read(asked, UUID, lambda token: token.id, read)
         owners = await queries.users_by_id(tx, {token.user_id for token in found.rows})
         total = await queries.count_tokens(tx, owner, asked.words, most=lists.MOST_COUNTED)
     screen = TokensScreen(

@@ -15,7 +15,7 @@ from tocsin.identity.access import P
 from tocsin.oncall import list_queries, queries
 from tocsin.oncall.escalation import Plan, Weakness
 from tocsin.oncall.model import POLICY_ID, EscalationPolicy
-from tocsin.web.base import lists, pages
+from tocsin.web.base import lists, pages, portions
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.policies.pages import listed_as, preview
@@ -73,7 +73,7 @@ async def policy_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page
         async def read(place: str | None, backwards: bool, limit: int) -> list[EscalationPolicy]:
             return await queries.policies(tx, after=place or "", backwards=backwards, limit=limit, words=asked.words)
 
-        found = await lists.portion(asked, str, lambda row: row.name, read)
+        found = await portions.read(asked, str, lambda row: row.name, read)
         rows = found.rows
         total = await list_queries.count_policies(tx, asked.words, most=lists.MOST_COUNTED)
         plans = await queries.plans(tx, [row.id for row in rows])

@@ -25,7 +25,7 @@ from tocsin.identity.model import Actor
 from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID
-from tocsin.web.base import forms, lists, pages
+from tocsin.web.base import forms, lists, pages, portions
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
@@ -183,7 +183,7 @@ async def _show_list(request: AppRequest, context: Context, who: Actor) -> pages
         for number, row in enumerate(rows, start=1)
         if wanted is None or row.id in wanted
     ]
-    found = await lists.portion(asked, int, lambda view: view.number, lists.within(views, lambda view: view.number))
+    found = await portions.read(asked, int, lambda view: view.number, portions.within(views, lambda view: view.number))
     screen = RoutesScreen(
         shell,
         listing=lists.listing_of(asked, found, total=len(views)),

@@ -26,7 +26,7 @@ from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.kit.addresses import at
-from tocsin.web.base import forms, lists, pages
+from tocsin.web.base import forms, lists, pages, portions
 from tocsin.web.base.actions import Action, Actions, Made
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
@@ -176,7 +176,7 @@ async def _show_list(
                 tx, who.access, after=place, backwards=backwards, limit=limit, words=asked.words
             )
 
-        found = await lists.portion(asked, UUID, lambda row: row.id, read)
+        found = await portions.read(asked, UUID, lambda row: row.id, read)
         busy = await source_queries.source_figures(tx, [row.id for row in found.rows])
         total = await source_queries.count_sources(tx, who.access, asked.words, most=lists.MOST_COUNTED)
     screen = SourcesScreen(
