@@ -291,7 +291,7 @@ async def _invoice_mails(cast: Cast) -> Story:
         "prometheus",
         "Invoice mails have waited for 45 minutes",
         None,
-        "1,930 mails are queued, the oldest since 45 minutes.",
+        "1,930 mails are queued, the oldest for 45 minutes.",
         team="bookings",
         service="invoices",
     )
