@@ -11,7 +11,7 @@ ROW = Markup("<td>{}</td>")
 
 
 def digest_of(written: str) -> str:
-    return written.split('data-digest="')[1][:10]
+    return written.split('data-digest="')[1].partition('"')[0]
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_what_is_not_ours_is_escaped_and_what_is_no_digest_is_nothing() -> None:
     """F118."""
     written = fragment(frozenset(), "li", '"><script>', {"title": '"><script>'}, Markup(""))
     assert "<script>" not in written
-    assert read_known("none,0123456789,ABCDEF0123,<script>,,0123456789a") == frozenset({"0123456789"})
+    assert read_known("none,01234567,ABCDEF01,<script>,,01234567a") == frozenset({"01234567"})
