@@ -88,7 +88,8 @@ function picker(box) {
 
   input.addEventListener("input", (e) => { e.stopPropagation(); highlight(null); clearTimeout(timer); timer = setTimeout(look, 120); });
   input.addEventListener("click", () => { if (list.hidden) look(); });
-  input.addEventListener("blur", () => setTimeout(close, 150));
+  // Whoever is back by then goes on where they were.
+  input.addEventListener("blur", () => setTimeout(() => { if (document.activeElement !== input) close(); }, 150));
   input.addEventListener("keydown", (e) => {
     const all = options();
     const at = all.findIndex((each) => each.getAttribute("aria-selected") === "true");
