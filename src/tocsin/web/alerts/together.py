@@ -62,9 +62,7 @@ async def _selected(tx: Tx, who: Actor, form: Form, asked: Asked) -> tuple[list[
         found = await list_queries.listed(tx, who.access, wanted, limit=most)
         total = await list_queries.count(tx, who.access, wanted, most=MOST_COUNTED)
         return [alert.id for alert, _, _ in found], [], total - len(found)
-    refs = [form.text("one")] if form.text("one") else list(dict.fromkeys(form.texts("id")))
-    if not 1 <= len(refs) <= most:
-        raise Invalid("id", f"Choose at most {most}." if refs else "Choose at least one.")
+    refs = [form.text("one")] if form.text("one") else form.chosen("id", most)
     known = await queries.numbered(tx, who.access, refs)
     named = {ref: _read(ref, known) for ref in refs}
     there = set(await queries.seen(tx, who.access, [id for id in named.values() if id is not None]))

@@ -13,9 +13,9 @@ from litestar.response import Stream
 
 R = TypeVar("R")
 
-# What a spreadsheet takes for the beginning of a formula, in full width too. Where decimals
-# have a comma it divides cells by semicolons, and knows no quotation mark within one: what follows a semicolon or a new
-# line may begin a cell as well.
+# What a spreadsheet takes for the beginning of a formula, in full width too. Where decimals have a comma it divides
+# cells by semicolons, and knows no quotation mark within one: what follows a semicolon or a new line may begin a cell
+# as well.
 _FORMULA = re.compile(r"(^|[;\t\r\n]) *(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
 

@@ -85,6 +85,13 @@ class Form:
             raise Invalid(name, "Choose at least one.")
         return found
 
+    def chosen(self, name: str, most: int) -> list[str]:
+        """Return what was selected of a list, each once: at least one, and at most so many."""
+        found = list(dict.fromkeys(self.texts(name)))
+        if not 1 <= len(found) <= most:
+            raise Invalid(name, f"Choose at most {most}." if found else "Choose at least one.")
+        return found
+
     def optional_id(self, name: str, kind: IdKind) -> UUID | None:
         """Return an id of this kind; None for an empty field."""
         return self.id(name, kind) if self.text(name) else None

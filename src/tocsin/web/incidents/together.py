@@ -134,11 +134,11 @@ async def change_incidents(request: AppRequest, context: Ctx, who: Who) -> pages
     asked = Asked.again(INCIDENTS, form.text("list"))
     if form.text("act") in _DIALOGS and form.texts("id"):
         place = f"/incidents/bulk/{form.text('act')}"
-        return pages.go(pages.address(place, id=_said(form)[:MOST_TOGETHER], list=asked.query))
+        return pages.go(pages.address(place, id=_shown(form), list=asked.query))
     told: list[str] = []
 
     async def work(tx: Tx) -> None:
-        told.append(await _do(tx, who, _chosen(who, form), _refs(form)))
+        told.append(await _do(tx, who, _chosen(who, form), form.chosen("id", MOST_TOGETHER)))
 
     refused = await forms.attempt(context, form, "bulk", work)
     return pages.go(asked.url(), told[0]) if refused is None else await show_list(request, context, who, asked, refused)
@@ -159,11 +159,11 @@ async def do_what_was_asked(request: AppRequest, context: Ctx, who: Who, act: Fr
     told: list[str] = []
 
     async def work(tx: Tx) -> None:
-        told.append(await _do(tx, who, dialog.read(form), _refs(form)))
+        told.append(await _do(tx, who, dialog.read(form), form.chosen("id", MOST_TOGETHER)))
 
     refused = await forms.attempt(context, form, f"bulk-{act}", work)
     if refused is not None:
-        return await _show(request, context, who, act, _said(form)[:MOST_TOGETHER], form.text("list"), refused)
+        return await _show(request, context, who, act, _shown(form), form.text("list"), refused)
     return pages.go(Asked.again(INCIDENTS, form.text("list")).url(), told[0])
 
 
@@ -198,15 +198,9 @@ def _dialog(act: str) -> _Dialog:
     return found
 
 
-def _said(form: Form) -> list[str]:
-    return list(dict.fromkeys(form.texts("id")))
-
-
-def _refs(form: Form) -> list[str]:
-    refs = _said(form)
-    if not 1 <= len(refs) <= MOST_TOGETHER:
-        raise Invalid("id", f"Choose at most {MOST_TOGETHER}." if refs else "Choose at least one.")
-    return refs
+def _shown(form: Form) -> list[str]:
+    """Return of what was selected as much as a dialog is shown for; what it does is judged when it is sent."""
+    return list(dict.fromkeys(form.texts("id")))[:MOST_TOGETHER]
 
 
 def _chosen(who: Actor, form: Form) -> Change:

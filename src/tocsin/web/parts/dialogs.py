@@ -97,7 +97,7 @@ class Dialog:
         """Show the form of the path in which this is `named`."""
         first = named[self._named[0]] if self._named else ""
         id = self._ids.read(first) if self._ids is not None else first
-        async with context.db.begin() as tx:
+        async with context.db.look() as tx:
             shell = await pages.shell(tx, request, context, who)
             opened = Opened(tx, context, shell, who, id, named, refused)
             screen = await self._make(opened)
