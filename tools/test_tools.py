@@ -60,6 +60,11 @@ def alertmanager() -> Path | None:
     return _on_path("prometheus-alertmanager", "alertmanager") or _unpacked("usr/bin/prometheus-alertmanager")
 
 
+def amtool() -> Path | None:
+    """Return the program that comes with Alertmanager and reads its configuration."""
+    return _on_path("amtool") or _unpacked("usr/bin/amtool")
+
+
 def alertmanager_home() -> Path | None:
     return _ROOT if alertmanager() == _ROOT / "usr/bin/prometheus-alertmanager" else None
 
@@ -77,6 +82,10 @@ def nginx() -> Path | None:
     return _on_path("nginx") or _unpacked("usr/sbin/nginx")
 
 
+def curl() -> Path | None:
+    return _on_path("curl") or _unpacked("usr/bin/curl")
+
+
 def vnu() -> Path | None:
     """Return the W3C's checker of HTML, if there is a Java for it as well."""
     java, jar = vnu_command()
@@ -91,6 +100,7 @@ def vnu_command() -> tuple[Path, Path]:
 TOOLS = {
     "chromium": Tool("Chromium", "chromium libatomic1", chromium),
     "alertmanager": Tool("Alertmanager", "prometheus-alertmanager", alertmanager),
+    "curl": Tool("curl", "curl", curl),
     "nginx": Tool("nginx", "nginx", nginx),
     "vnu": Tool("vnu, the checker of HTML", "", vnu),
     "postgresql": Tool("Debian's PostgreSQL", "postgresql", system_postgresql),

@@ -21,6 +21,7 @@ WIDTHS = (1440, 390)
 # What Chromium takes for a host in an intranet; see conftest.py.
 NAME = "tocsin.example"
 PASSWORD = "correct horse battery"
+ADA = "ada@example.org"
 # A refused form and a page that is not there are answers, although the console calls them failures.
 _ANSWERS = re.compile(r"Failed to load resource: .*status of (404|409|410|422|429)")
 # A page that comes late, or is left at once, comes without the browser's animation; that is nobody's fault.
@@ -84,6 +85,19 @@ def forgive(page: Page, pattern: str) -> None:
     """Take back what the console had to say, and no more than that: the server was away."""
     complaints: list[str] = page.complaints  # type: ignore[attr-defined]
     complaints[:] = [said for said in complaints if not re.search(pattern, said)]
+
+
+async def set_up(page: Page, greeting: str) -> None:
+    """Open the link that the server printed, and make the first account."""
+    found = re.search(r"http\S+/set-up\?token=\S+", greeting)
+    assert found
+    await page.goto(found[0])
+    await page.get_by_label("Organisation").fill("Harbourline")
+    await page.get_by_label("Your name").fill("Ada Lovelace")
+    await page.get_by_label("E-mail").fill(ADA)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await button(page, "Set up and sign in").click()
+    await expect(page).to_have_url(re.compile("/incidents$"))
 
 
 async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:

@@ -179,30 +179,6 @@ async def post_office() -> AsyncIterator[PostOffice]:
         server.close()
 
 
-_CONFIG = """
-route:
-  receiver: nobody
-  group_by: ["..."]
-  group_wait: 50ms
-  group_interval: 500ms
-  repeat_interval: 500ms
-  routes:
-    - matchers: [via="webhook"]
-      receiver: webhook
-    - matchers: [via="pagerduty"]
-      receiver: pagerduty
-receivers:
-  - name: nobody
-  - name: webhook
-    webhook_configs:
-      - url: "{webhook}"
-  - name: pagerduty
-    pagerduty_configs:
-      - routing_key: "{routing_key}"
-        url: "{pagerduty}"
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Alertmanager:
     """A running Alertmanager, spoken to by its own API as Prometheus does."""
@@ -248,11 +224,11 @@ class Alertmanager:
 
 
 @contextlib.asynccontextmanager
-async def alertmanager(**addresses: str) -> AsyncIterator[Alertmanager]:
-    """Run the real program on loopback with a receiver for each of our intakes that it can speak to."""
+async def alertmanager(config: str) -> AsyncIterator[Alertmanager]:
+    """Run the real program on loopback, configured by this text."""
     with tempfile.TemporaryDirectory(prefix="tocsin-test-am-") as scratch:
         root = Path(scratch)
-        (root / "config.yml").write_text(_CONFIG.format(**addresses))
+        (root / "config.yml").write_text(config)
         with (root / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 str(test_tools.alertmanager()),

@@ -6,11 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.journeys.browser import PASSWORD
+from tests.journeys.browser import ADA, PASSWORD
 from tests.journeys.outside import Api, Sink, request
 from tests.processes import tocsin
-
-ADA = "ada@example.org"
 
 
 @dataclass(frozen=True, slots=True)

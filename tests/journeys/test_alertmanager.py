@@ -28,6 +28,31 @@ pytestmark = [pytest.mark.journey, pytest.mark.needs("alertmanager")]
 RECEIVERS = ("webhook", "pagerduty")
 
 
+# A receiver for each of our intakes that it can speak to.
+_CONFIG = """
+route:
+  receiver: nobody
+  group_by: ["..."]
+  group_wait: 50ms
+  group_interval: 500ms
+  repeat_interval: 500ms
+  routes:
+    - matchers: [via="webhook"]
+      receiver: webhook
+    - matchers: [via="pagerduty"]
+      receiver: pagerduty
+receivers:
+  - name: nobody
+  - name: webhook
+    webhook_configs:
+      - url: "{webhook}"
+  - name: pagerduty
+    pagerduty_configs:
+      - routing_key: "{routing_key}"
+        url: "{pagerduty}"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """An installation that Alertmanager sends to, with one person who is paged by webhook and by mail."""
@@ -102,7 +127,7 @@ async def site() -> AsyncIterator[Site]:
             "pagerduty": events["url"],
             "routing_key": events["token"],
         }
-        tool = await stack.enter_async_context(alertmanager(**addresses))
+        tool = await stack.enter_async_context(alertmanager(_CONFIG.format(**addresses)))
         yield Site(base, api, ada, tool, sink, post)
 
 

@@ -122,6 +122,7 @@ async def test_a_policy_is_written_by_the_keyboard_and_guarded(maren: Page) -> N
     await expect(maren.locator("#step-1 .err")).to_have_text("Choose one of the list, or empty the field.")
     await second.press("Enter")
     await expect(button(maren, "Take out Aiko Tanaka")).to_be_visible()
+    await expect(maren.locator("#step-1 .err")).to_have_count(0)
     await button(maren, "Create policy").click()
     await expect(maren).to_have_url(re.compile(r"/policies/pol_"))
     await expect(button(maren, "Remove Aiko Tanaka from step 2")).to_be_visible()

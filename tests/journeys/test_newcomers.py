@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.journeys.browser import (
-    PASSWORD,
+    ADA,
     WIDTHS,
     button,
     dialog,
@@ -19,6 +19,7 @@ from tests.journeys.browser import (
     menu,
     opener,
     run_shown_curl,
+    set_up,
     sign_in,
     somebody,
 )
@@ -26,21 +27,6 @@ from tests.journeys.outside import webhook
 from tests.processes import address, served
 
 pytestmark = pytest.mark.journey
-
-ADA = "ada@example.org"
-
-
-async def set_up(page: Page, greeting: str) -> None:
-    """Open the link that the server printed, and make the first account."""
-    found = re.search(r"http\S+/set-up\?token=\S+", greeting)
-    assert found
-    await page.goto(found[0])
-    await page.get_by_label("Organisation").fill("Harbourline")
-    await page.get_by_label("Your name").fill("Ada Lovelace")
-    await page.get_by_label("E-mail").fill(ADA)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await button(page, "Set up and sign in").click()
-    await expect(page).to_have_url(re.compile("/incidents$"))
 
 
 async def prepare_paging(page: Page, hook: str) -> None:

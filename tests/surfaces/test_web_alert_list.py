@@ -270,3 +270,23 @@ async def test_one_is_looked_at_beside_the_list(world: World) -> None:
         shown = page.html.split('id="peek-body"')[1]
         for words in ("Paging you", "Step 1 of Duty", "<strong>Look</strong>", "team=a", "was paged"):
             assert words in shown, words
+
+
+async def test_how_often_it_was_signalled_is_drawn_in_the_list_beside_it_and_on_its_page(world: World) -> None:
+    """B5: a stroke for each ten minutes with a signal, three hours back, and words for who cannot see it."""
+    ada = await world.person("ada")
+    source = await world.source()
+    for after in (200, 0, 0, 30):
+        await world.pass_time(minutes(after))
+        await world.signal({"title": "Disk is full", "status": "firing"}, source)
+    async with browser(world, ada) as web:
+        for path in ("/alerts", "/alerts/ALR-1/peek", "/alerts/ALR-1"):
+            page = await web.get(path)
+            words, drawn = re.findall(
+                r'<svg class="spark sev\d".*?aria-label="([^"]*)">\s*<path d="([^"]*)"', page.html
+            )[0]
+            assert words == "4 signals in 3 hours"
+            assert re.fullmatch(r"M\d+ 16v-16M\d+ 16v-5", drawn), "three at once, and one half an hour later"
+        await world.pass_time(minutes(181))
+        page = await web.get("/alerts/ALR-1")
+        assert 'class="spark' not in page.html, "what is long ago is not drawn"

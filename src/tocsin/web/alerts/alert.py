@@ -25,6 +25,7 @@ from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID, EscalationRun
+from tocsin.web.alerts.lately import Lately, lately
 from tocsin.web.base import forms, pages
 from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
@@ -98,12 +99,14 @@ class SignalView:
 class AlertScreen(ShellScreen):
     """One alert, and the newest of what came in. `declare` says whether an incident can be declared from it.
 
-    `paging_now` are its escalations that go on, `told` everybody who was asked, in order.
+    `lately` are its signals of three hours, `paging_now` its escalations that go on, `told` everybody who was asked, in
+    order.
     """
 
     template: ClassVar = "alerts/alert.html"
     alert: AlertView
     explained: Explanation
+    lately: Lately
     signals: list[SignalView]
     paging: own_page.Paging | None
     paging_now: list[PagingNow]
@@ -135,6 +138,7 @@ async def show(
             shell,
             alert=await _view(tx, who, alert, runs),
             explained=await incidents.explain_alert(tx, who, alert.id, shell.now.tzinfo or UTC),
+            lately=(await lately(tx, [alert.id]))[alert.id],
             signals=[
                 _raw(each, effect) for each, effect in await queries.signals_of_alert(tx, alert.id, limit=_SIGNALS)
             ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 from uuid import UUID
@@ -29,6 +29,7 @@ from tocsin.incidents.model import Incident
 from tocsin.kit.search import NARROWED
 from tocsin.web.alerts import together
 from tocsin.web.alerts.alert import May, may_of
+from tocsin.web.alerts.lately import Lately, lately
 from tocsin.web.alerts.listing import ACTS, INBOX, wanted_of
 from tocsin.web.alerts.standing import Standing, standings
 from tocsin.web.base import exporting, forms, lists, pages, portions
@@ -36,9 +37,6 @@ from tocsin.web.base.forms import Refused
 from tocsin.web.base.lists import Asked, Choice, Group, Listing, Portion
 from tocsin.web.base.screens import Shell, ShellScreen
 
-# The sparkline: three hours in parts of ten minutes.
-_PARTS, _PART = 18, 600
-_HEIGHT = 16
 _PORTION = 500
 # Where a page ends: by age, or by answer, see `AnswerPlace`.
 _Moment = tuple[AwareTime, UUID]
@@ -47,7 +45,7 @@ _Ranked = tuple[int, int, AwareTime, UUID]
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """One alert in the inbox; its id is what people call it. `bars` draws its signals of three hours."""
+    """One alert in the inbox; its id is what people call it. `lately` draws its signals of three hours."""
 
     id: str
     title: str
@@ -58,8 +56,7 @@ class AlertRow:
     standing: Standing
     incident_ref: str | None
     incident_severity: int | None
-    bars: str
-    signals: int
+    lately: Lately
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,16 +184,11 @@ async def _rows(tx: Tx, who: Actor, shown: Sequence[tuple[Alert, str]]) -> list[
     linked = {alert.incident_id for alert in found if alert.incident_id is not None}
     known = await incident_queries.by_id(tx, who.access, linked)
     stands = await standings(tx, who, found)
-    # Parts of the clock, so that the picture changes at most every ten minutes.
-    end = datetime.fromtimestamp((tx.now.timestamp() // _PART + 1) * _PART, tx.now.tzinfo)
-    since = end - timedelta(seconds=_PARTS * _PART)
-    signals = await list_queries.signals_lately(tx, [alert.id for alert in found], since=since, seconds=_PART)
-    return [_row(alert, source, stands[alert.id], known, signals.get(alert.id, {})) for alert, source in shown]
+    signals = await lately(tx, [alert.id for alert in found])
+    return [_row(alert, source, stands[alert.id], known, signals[alert.id]) for alert, source in shown]
 
 
-def _row(
-    alert: Alert, source: str, standing: Standing, known: Mapping[UUID, Incident], signals: Mapping[int, int]
-) -> AlertRow:
+def _row(alert: Alert, source: str, standing: Standing, known: Mapping[UUID, Incident], signals: Lately) -> AlertRow:
     incident = known.get(alert.incident_id) if alert.incident_id is not None else None
     return AlertRow(
         id=called_alert(alert.number),
@@ -208,18 +200,7 @@ def _row(
         standing=standing,
         incident_ref=incident.reference if incident else None,
         incident_severity=incident.severity if incident else None,
-        bars=_bars(signals),
-        signals=sum(signals.values()),
-    )
-
-
-def _bars(signals: Mapping[int, int]) -> str:
-    """Draw the signals as the path of an SVG: one stroke for each part that has any, as high as it has many."""
-    most = max(signals.values(), default=0)
-    return "".join(
-        f"M{part * 4 + 2} {_HEIGHT}v-{max(3, round(number * _HEIGHT / most))}"
-        for part, number in sorted(signals.items())
-        if 0 <= part < _PARTS
+        lately=signals,
     )
 
 

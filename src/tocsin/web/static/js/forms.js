@@ -64,8 +64,10 @@ document.addEventListener("submit", (e) => {
 
 const touched = new WeakSet();
 document.addEventListener("input", (e) => {
-  touched.add(e.target);
-  if (e.target.getAttribute?.("aria-invalid") && !wrong(e.target)) check(e.target);
+  // A picker speaks for the field in it when something is chosen.
+  const el = (e.target.matches?.("[data-picker]") && $("[role=combobox]", e.target)) || e.target;
+  touched.add(el);
+  if (el.getAttribute?.("aria-invalid") && !wrong(el)) check(el);
 });
 document.addEventListener("focusout", (e) => {
   const el = e.target;

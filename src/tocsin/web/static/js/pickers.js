@@ -78,7 +78,7 @@ function picker(box) {
       group = each.group;
       return [html("li", { className: "mh", role: "presentation", textContent: group }), option];
     }));
-    if (!options().length) list.append(html("li", { className: "mh", role: "presentation", textContent: found ? "Nothing has these words." : "Tocsin did not answer. Go on typing to try again." }));
+    if (!options().length) list.append(html("li", { className: "mh", role: "presentation", textContent: found?.length ? "It is chosen already." : found ? "Nothing has these words." : "Tocsin did not answer. Go on typing to try again." }));
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     // What one typed for is taken by Enter; what one has not typed for is not.
