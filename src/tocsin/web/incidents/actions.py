@@ -174,7 +174,7 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     ),
     Action("severity", _change_severity),
     Action("status", _change_status),
-    Action("roles", _assign_role, form="role-{role}", show=dialogs.show_role),
+    Action("roles", _assign_role, form="role-{role}", show=dialogs.ROLE.show),
     Action("comments", _comment, form="composer", needs=P.INCIDENT_COMMENT, by_link=True),
     Action("acknowledge", _acknowledge, needs=Right.SIGNED_IN, by_link=True),
     Action("answer", _answer, needs=Right.SIGNED_IN, by_link=True),

@@ -13,30 +13,24 @@ from datetime import UTC
 from typing import Any, ClassVar
 from uuid import UUID
 
-from litestar import get
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
-
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
-from tocsin.edge.declared import declared
+from tocsin.edge.context import AppRequest
 from tocsin.events import vocabulary
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import USER_ID, Actor
+from tocsin.identity.model import USER_ID
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.fields import FIELDS, Field, FormKind
-from tocsin.incidents.model import Incident, IncidentRole, Status
+from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole, Status
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.oncall import queries as oncall
-from tocsin.web.base import pages
-from tocsin.web.base.forms import Refused
-from tocsin.web.base.screens import DialogScreen, Screen, Shell
+from tocsin.web.base.screens import DialogScreen, Shell
 from tocsin.web.incidents.times import WRITTEN, written_as
 from tocsin.web.parts import since
-from tocsin.web.parts.picking import Option, Picker, picker
+from tocsin.web.parts.dialogs import Dialog, NotAnyMore, Opened
+from tocsin.web.parts.picking import Option, Picker
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,69 +124,56 @@ class LinkScreen(DialogScreen):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a dialog is made of, and what every screen has."""
+    """What a dialog about an incident is made of, and what every screen of it has."""
 
-    tx: Tx
-    shell: Shell
-    who: Actor
+    opened: Opened
     incident: Incident
-    refused: Refused | None
+
+    @property
+    def tx(self) -> Tx:
+        return self.opened.tx
+
+    @property
+    def shell(self) -> Shell:
+        return self.opened.shell
 
     @property
     def about(self) -> dict[str, Any]:
         return {
             "incident": self.incident,
-            "back": f"/incidents/{self.incident.reference}",
+            "back": INCIDENT_ID.page(self.incident.reference),
             "seen": str(self.incident.version),
-            "refused": self.refused,
+            "refused": self.opened.refused,
         }
 
-    async def picker(self, kind: str, name: str, chosen: Sequence[Option] = ()) -> Picker:
-        in_sheet = self.shell.in_sheet
-        return await picker(self.tx, self.who, kind, in_sheet=in_sheet, name=name, refused=self.refused, chosen=chosen)
 
-
-Make = Callable[[_Asked], Awaitable[Screen]]
+Make = Callable[[_Asked], Awaitable[DialogScreen]]
 Must = Callable[[Incident], None]
-Show = Callable[[AppRequest, Context, Actor, str, Refused | None], Awaitable[pages.Page]]
 
 
-@dataclass(frozen=True, slots=True)
-class Dialog:
-    """One dialog: `GET <incident>/<place>`. `must` raises `Conflict` where the incident does not allow it any more."""
+def _dialog(place: str, make: Make, needs: P, must: Must) -> Dialog:
+    """Return the dialog at `GET <incident>/<place>`. `must` raises `Conflict` where the incident does not allow it."""
 
-    place: str
-    make: Make
-    needs: P
-    must: Must
+    async def read(opened: Opened) -> Incident:
+        incident = await queries.get(opened.tx, opened.who.access, opened.id)
+        opened.who.must(needs, on=incident)
+        return incident
 
-    async def show(
-        self, request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
-    ) -> pages.Page:
-        """Show the form, also one that was refused."""
-        async with context.db.look() as tx:
-            shell = await pages.shell(tx, request, context, who)
-            incident = await queries.get(tx, who.access, ref)
-            who.must(self.needs, on=incident)
-            if "seen" in request.query_params:
-                return pages.render(await since.of_incident(tx, request, shell, who, incident))
-            if refused is None:
-                try:
-                    self.must(incident)
-                except Conflict as problem:
-                    return pages.go(f"/incidents/{incident.reference}", problem.message)
-            screen = await self.make(_Asked(tx, shell, who, incident, refused))
-        return pages.render(screen)
+    async def show(opened: Opened) -> DialogScreen:
+        """Show the form."""
+        incident = await read(opened)
+        if opened.refused is None:
+            try:
+                must(incident)
+            except Conflict as problem:
+                raise NotAnyMore(INCIDENT_ID.page(incident.reference), problem.message) from None
+        return await make(_Asked(opened, incident))
 
-    @property
-    def handler(self) -> HTTPRouteHandler:
-        async def work(request: AppRequest, context: Context, who: Actor, ref: str) -> pages.Page:
-            return await self.show(request, context, who, ref)
+    async def news(request: AppRequest, opened: Opened) -> since.SinceScreen:
+        return await since.of_incident(opened.tx, request, opened.shell, opened.who, await read(opened))
 
-        name = f"show_{self.place.replace('/', '_')}"
-        takes: dict[str, Any] = {"request": AppRequest, "context": Ctx, "who": Who, "ref": FromPath[str]}
-        made = declared(work, name=name, doc="Show the form.", takes=takes, returns=pages.Page)
-        return get(f"/incidents/{{ref:str}}/{self.place}", needs=self.needs)(made)
+    show.__name__ = place.partition("/{")[0].replace("/", "_")
+    return Dialog(f"/incidents/{{ref:str}}/{place}", show, needs, news=news)
 
 
 def _must_be_over(incident: Incident) -> None:
@@ -201,7 +182,7 @@ def _must_be_over(incident: Incident) -> None:
 
 
 def _editing(field: Field) -> Dialog:
-    async def make(asked: _Asked) -> Screen:
+    async def make(asked: _Asked) -> DialogScreen:
         value = field.value(asked.incident)
         form = EditForm(
             name=field.name,
@@ -218,11 +199,11 @@ def _editing(field: Field) -> Dialog:
         if not field.is_open_in(incident):
             raise Conflict(f"{incident.reference} is {incident.status}, so it has no {field.label.lower()}.")
 
-    return Dialog(field.name, make, field.needs, must)
+    return _dialog(field.name, make, field.needs, must)
 
 
-async def _resolve(asked: _Asked) -> Screen:
-    tx, who, incident = asked.tx, asked.who, asked.incident
+async def _resolve(asked: _Asked) -> DialogScreen:
+    tx, who, incident = asked.tx, asked.opened.who, asked.incident
     linked = await alert_queries.of_incident(tx, who.access, incident.id)
     still = [alert for alert in linked if alert.status != AlertStatus.RESOLVED]
     paged = await being_paged(tx, [incident.id], [alert.id for alert in still])
@@ -265,53 +246,38 @@ def _still(linked: Sequence[Alert]) -> str:
     return f"{len(linked)} linked alert{' is' if len(linked) == 1 else 's are'} still firing."
 
 
-async def _cancel(asked: _Asked) -> Screen:
-    return CancelScreen(asked.shell, others=await asked.picker("incidents", "duplicate_of"), **asked.about)
+async def _cancel(asked: _Asked) -> DialogScreen:
+    return CancelScreen(asked.shell, others=await asked.opened.picker("incidents", "duplicate_of"), **asked.about)
 
 
-async def _reopen(asked: _Asked) -> Screen:
+async def _reopen(asked: _Asked) -> DialogScreen:
     return ReopenScreen(asked.shell, **asked.about)
 
 
-async def _page(asked: _Asked) -> Screen:
-    return PageScreen(asked.shell, targets=await asked.picker("targets", "target"), **asked.about)
+async def _page(asked: _Asked) -> DialogScreen:
+    return PageScreen(asked.shell, targets=await asked.opened.picker("targets", "target"), **asked.about)
 
 
-async def _link(asked: _Asked) -> Screen:
-    return LinkScreen(asked.shell, linkable=await asked.picker("alerts", "alert_id"), **asked.about)
+async def _link(asked: _Asked) -> DialogScreen:
+    return LinkScreen(asked.shell, linkable=await asked.opened.picker("alerts", "alert_id"), **asked.about)
 
 
-def _giving(role: IncidentRole) -> Dialog:
-    async def make(asked: _Asked) -> Screen:
-        holder = lifecycle.holder(asked.incident, role)
-        known = await identity.users_by_id(asked.tx, [holder] if holder is not None else [])
-        chosen = [Option(USER_ID.write(person.id), person.name) for person in known.values()]
-        people = await asked.picker("people", "user_id", chosen)
-        named = RoleHeld(role, vocabulary.ROLES[role])
-        return RoleScreen(asked.shell, role=named, people=people, **asked.about)
-
-    return Dialog(f"roles/{role}", make, P.INCIDENT_EDIT, lifecycle.must_be_open)
+async def _role(asked: _Asked) -> DialogScreen:
+    if asked.opened.named["role"] not in set(IncidentRole):
+        raise NotFound("There is no such role.")
+    role = IncidentRole(asked.opened.named["role"])
+    holder = lifecycle.holder(asked.incident, role)
+    known = await identity.users_by_id(asked.tx, [holder] if holder is not None else [])
+    chosen = [Option(USER_ID.write(person.id), person.name) for person in known.values()]
+    people = await asked.opened.picker("people", "user_id", chosen)
+    return RoleScreen(asked.shell, role=RoleHeld(role, vocabulary.ROLES[role]), people=people, **asked.about)
 
 
 FIELD_DIALOGS = {field.name: _editing(field) for field in FIELDS.values() if field.form is not None}
-ROLE_DIALOGS = {role.value: _giving(role) for role in IncidentRole}
-RESOLVE = Dialog("resolve", _resolve, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
-CANCEL = Dialog("cancel", _cancel, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
-REOPEN = Dialog("reopen", _reopen, P.INCIDENT_RESOLVE, _must_be_over)
-PAGE = Dialog("page", _page, P.INCIDENT_PAGE, lifecycle.must_be_open)
-LINK = Dialog("alerts/link", _link, P.INCIDENT_EDIT, lifecycle.must_be_open)
-
-
-async def show_role(
-    request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
-) -> pages.Page:
-    """Show the form of the role that was given again."""
-    found = ROLE_DIALOGS.get(refused.form.text("role") if refused is not None else "")
-    if found is None:
-        raise NotFound("There is no such role.")
-    return await found.show(request, context, who, ref, refused)
-
-
-HANDLERS = [
-    dialog.handler for dialog in (*FIELD_DIALOGS.values(), *ROLE_DIALOGS.values(), RESOLVE, CANCEL, REOPEN, PAGE, LINK)
-]
+ROLE = _dialog("roles/{role:str}", _role, P.INCIDENT_EDIT, lifecycle.must_be_open)
+RESOLVE = _dialog("resolve", _resolve, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
+CANCEL = _dialog("cancel", _cancel, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
+REOPEN = _dialog("reopen", _reopen, P.INCIDENT_RESOLVE, _must_be_over)
+PAGE = _dialog("page", _page, P.INCIDENT_PAGE, lifecycle.must_be_open)
+LINK = _dialog("alerts/link", _link, P.INCIDENT_EDIT, lifecycle.must_be_open)
+HANDLERS = [dialog.handler for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CANCEL, REOPEN, PAGE, LINK)]

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import ClassVar, cast
 
-from litestar import get
-from litestar.params import FromPath
-
 from tocsin.db.engine import Tx
-from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
@@ -23,8 +19,9 @@ from tocsin.kit.changes import UNSET, UnsetType
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.web.base import pages
 from tocsin.web.base.actions import Action, Actions
-from tocsin.web.base.forms import Form, Refused
+from tocsin.web.base.forms import Form
 from tocsin.web.base.screens import DialogScreen
+from tocsin.web.parts.dialogs import Dialog, Opened
 
 # As a field of the kind `datetime-local` writes it.
 WRITTEN = "%Y-%m-%dT%H:%M:%S"
@@ -57,30 +54,20 @@ class TimesScreen(DialogScreen):
     latest: str
 
 
-@get("/incidents/{ref:str}/times", needs=P.INCIDENT_EDIT)
-async def incident_times(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+async def _incident_times(opened: Opened) -> TimesScreen:
     """Show the form for the times of one incident."""
-    return await _show(request, context, who, ref)
-
-
-async def _show(
-    request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
-) -> pages.Page:
-    async with context.db.look() as tx:
-        shell = await pages.shell(tx, request, context, who)
-        incident = await queries.get(tx, who.access, ref)
-        who.must(P.INCIDENT_EDIT, on=incident)
-    zone = cast("tzinfo", shell.now.tzinfo)
-    screen = TimesScreen(
-        shell,
+    incident = await queries.get(opened.tx, opened.who.access, opened.id)
+    opened.who.must(P.INCIDENT_EDIT, on=incident)
+    zone = cast("tzinfo", opened.shell.now.tzinfo)
+    return TimesScreen(
+        opened.shell,
         back=INCIDENT_ID.page(incident.reference),
         ref=incident.reference,
         version=incident.version,
         fields=[_field(name, incident, zone) for name in TIMES],
-        latest=shell.now.strftime(WRITTEN),
-        refused=refused,
+        latest=opened.shell.now.strftime(WRITTEN),
+        refused=opened.refused,
     )
-    return pages.render(screen)
 
 
 def _field(name: str, incident: Incident, zone: tzinfo) -> TimeField:
@@ -155,9 +142,10 @@ def _read(text: str, zone: tzinfo, *, is_required: bool) -> datetime | None:
     return at if at.tzinfo is not None else at.replace(tzinfo=zone)
 
 
+_TIMES = Dialog("/incidents/{ref:str}/times", _incident_times, P.INCIDENT_EDIT)
 HANDLERS = [
-    incident_times,
-    *Actions("/incidents/{ref:str}", _show, needs=P.INCIDENT_EDIT).handlers(
+    _TIMES.handler,
+    *Actions("/incidents/{ref:str}", _TIMES.show, needs=P.INCIDENT_EDIT).handlers(
         Action("times", _set_times, "Times saved.", form="times-form")
     ),
 ]

@@ -63,6 +63,15 @@ class Opened:
         return await picker(self.tx, self.who, kind, in_sheet=in_sheet, name=name, refused=self.refused, chosen=chosen)
 
 
+class NotAnyMore(Exception):
+    """What a dialog asks cannot be done any more, as what makes it found out: one is led to `place`, with `words`."""
+
+    def __init__(self, place: str, words: str) -> None:
+        super().__init__(words)
+        self.place = place
+        self.words = words
+
+
 Make = Callable[[Opened], Awaitable[DialogScreen]]
 News = Callable[[AppRequest, Opened], Awaitable[since.SinceScreen]]
 
@@ -71,7 +80,7 @@ class Dialog:
     """One dialog: `GET <place>`. `make` checks the right on what it is about, and its docstring says what it shows.
 
     What the path names first is read as one of `ids`. Where its screen says which version it was shown for (`seen`),
-    `?seen=` answers what others have changed since, or what `news` says.
+    `?seen=` answers what others have changed since, or what `news` says, which checks the right on it as well.
     """
 
     def __init__(
@@ -100,16 +109,16 @@ class Dialog:
         async with context.db.look() as tx:
             shell = await pages.shell(tx, request, context, who)
             opened = Opened(tx, context, shell, who, id, named, refused)
-            screen = await self._make(opened)
+            if self._news is not None and "seen" in request.query_params:
+                return pages.render(await self._news(request, opened))
+            try:
+                screen = await self._make(opened)
+            except NotAnyMore as over:
+                return pages.go(over.place, over.words)
             if screen.seen and "seen" in request.query_params:
-                return pages.render(await self._since(request, opened, screen))
+                about = Subject(self._ids.name if self._ids is not None else "", opened.id)
+                return pages.render(await since.of_thing(tx, request, shell, who, about, int(screen.seen)))
         return pages.render(screen)
-
-    async def _since(self, request: AppRequest, opened: Opened, screen: DialogScreen) -> since.SinceScreen:
-        if self._news is not None:
-            return await self._news(request, opened)
-        about = Subject(self._ids.name if self._ids is not None else "", opened.id)
-        return await since.of_thing(opened.tx, request, opened.shell, opened.who, about, int(screen.seen))
 
     @property
     def handler(self) -> HTTPRouteHandler:
