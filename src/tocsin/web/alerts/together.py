@@ -17,6 +17,7 @@ from tocsin.identity.model import Actor
 from tocsin.incidents import service as incidents
 from tocsin.kit.errors import Invalid, NotFound, Problem
 from tocsin.web.alerts.listing import wanted_of
+from tocsin.web.base import became
 from tocsin.web.base.forms import Form
 from tocsin.web.base.lists import MOST_COUNTED, Asked
 
@@ -27,8 +28,6 @@ _WORDS: Mapping[alerts.Act, tuple[str, str]] = {
     "unacknowledge": ("given back", "not acknowledged"),
     "escalate": ("escalated", ""),
 }
-# Of so many is said why they stayed as they are.
-_NAMED = 3
 
 
 async def work(who: Actor, form: Form, asked: Asked, told: list[str], tx: Tx) -> None:
@@ -101,25 +100,17 @@ async def _called(tx: Tx, who: Actor, ids: Sequence[UUID]) -> list[str]:
 
 
 def _said(
-    act: alerts.Act, became: Sequence[Done | Problem], names: Sequence[str], gone: Sequence[tuple[str, Problem]]
+    act: alerts.Act, found: Sequence[Done | Problem], names: Sequence[str], gone: Sequence[tuple[str, Problem]]
 ) -> str:
     """Say how many it was done to, how many were so before, and why it could not be done to the others."""
     new, before = _WORDS[act]
-    done = [each for each in became if isinstance(each, Done)]
+    done = [each for each in found if isinstance(each, Done)]
     changed = sum(each.is_new for each in done)
     parts = [f"{_alerts(changed)} {new}."] if changed else []
     if same := len(done) - changed:
         parts.append(f"{_alerts(same)} {_were(same)} {before}.")
-    refused = [(name, each) for name, each in zip(names, became, strict=True) if isinstance(each, Problem)]
-    return " ".join([*parts, *_refused([*refused, *gone])])
-
-
-def _refused(refused: Sequence[tuple[str, Problem]]) -> list[str]:
-    """Say for the first of them what was in the way, and count the rest."""
-    said = [f"{name}: {problem.message}" for name, problem in refused[:_NAMED]]
-    if (rest := len(refused) - len(said)) > 0:
-        said.append(f"{_alerts(rest)} more could not be changed either.")
-    return said
+    refused = [(name, each) for name, each in zip(names, found, strict=True) if isinstance(each, Problem)]
+    return " ".join([*parts, *became.refused([*refused, *gone])])
 
 
 def _alerts(number: int) -> str:
@@ -144,4 +135,4 @@ async def _link(tx: Tx, who: Actor, form: Form, ids: Sequence[UUID], gone: Seque
     if linked.there:
         parts.append(f"{_alerts(len(linked.there))} {_were(len(linked.there))} there before.")
     elsewhere = [(called_alert(alert.number), problem) for alert, problem in linked.elsewhere]
-    return " ".join([*parts, *_refused([*elsewhere, *gone])])
+    return " ".join([*parts, *became.refused([*elsewhere, *gone])])

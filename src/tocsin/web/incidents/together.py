@@ -20,7 +20,7 @@ from tocsin.incidents import service as incidents
 from tocsin.incidents.model import Incident, IncidentRole, Status
 from tocsin.incidents.service import MOST_TOGETHER, Change, Changed
 from tocsin.kit.errors import Invalid, NotFound, Problem
-from tocsin.web.base import forms, pages
+from tocsin.web.base import became, forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.lists import Asked
 from tocsin.web.base.screens import DialogScreen, Shell
@@ -28,9 +28,6 @@ from tocsin.web.incidents import dialogs
 from tocsin.web.incidents.incident_list import INCIDENTS, show_list
 from tocsin.web.parts.picking import Picker, picker
 from tocsin.web.parts.targets import Choice
-
-# Of so many is said what they are called, and of so many why they stayed as they are.
-_NAMED, _EXPLAINED = 5, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +214,14 @@ def _chosen(who: Actor, form: Form) -> Change:
 
 async def _do(tx: Tx, who: Actor, change: Change, refs: Sequence[str]) -> str:
     """Do it, and say what became of which."""
-    became = await incidents.change_all(tx, who, change, refs)
-    done = [each for each in became if isinstance(each, Changed)]
+    found = await incidents.change_all(tx, who, change, refs)
+    done = [each for each in found if isinstance(each, Changed)]
     new = [each.incident.reference for each in done if each.is_new]
     same = [each.incident.reference for each in done if not each.is_new]
-    parts = [f"{await _words(tx, change)}: {_listed(new)}."] if new else []
-    parts += [f"As it was before: {_listed(same)}."] if same else []
-    return " ".join([*parts, *_refused([(r, e) for r, e in zip(refs, became, strict=True) if isinstance(e, Problem)])])
+    parts = [f"{await _words(tx, change)}: {became.listed(new)}."] if new else []
+    parts += [f"As it was before: {became.listed(same)}."] if same else []
+    not_done = [(ref, each) for ref, each in zip(refs, found, strict=True) if isinstance(each, Problem)]
+    return " ".join([*parts, *became.refused(not_done)])
 
 
 async def _words(tx: Tx, change: Change) -> str:
@@ -237,19 +235,6 @@ async def _words(tx: Tx, change: Change) -> str:
             return f"{vocabulary.status(status).label} now"
         case incidents.Resolve():
             return "Resolved"
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) <= _NAMED + 1:
-        return ", ".join(names)
-    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
-
-
-def _refused(refused: Sequence[tuple[str, Problem]]) -> list[str]:
-    """Say for the first of them what was in the way, and name the rest."""
-    said = [e.message if ref in e.message else f"{ref}: {e.message}" for ref, e in refused[:_EXPLAINED]]
-    rest = [ref for ref, _ in refused[_EXPLAINED:]]
-    return [*said, f"Not changed either: {_listed(rest)}."] if rest else said
 
 
 HANDLERS = [change_incidents, ask_for_more, do_what_was_asked]
