@@ -426,6 +426,48 @@ async def test_one_person_has_so_many_of_them_and_no_more(world: World, night: N
     assert await world.db.pool.fetchval("SELECT count(*) FROM session") == 10
 
 
+async def test_after_its_time_one_begins_anew_and_sees_only_what_this_link_is_about(world: World, night: Night) -> None:
+    """B7: what another link had opened in the same browser does not come back with the next one."""
+    later = await world.alert("Search is slow", key="later")
+    (second,) = {link_of(world, night.ada)} - {night.link}
+    async with browser(world) as web:
+        await opened(web, night.link)
+        await _wait(world, night)
+        assert (await opened(web, second)).path == ALERT_ID.page(later.id)
+        assert (await web.get(night.page)).status == 404
+
+
+async def test_one_browser_keeps_so_many_links_and_no_more(world: World, night: Night) -> None:
+    """B7: the oldest go."""
+    async with browser(world) as web:
+        await opened(web, night.link)
+        await world.db.pool.execute(
+            "UPDATE session SET delivery_ids = (SELECT array_agg(gen_random_uuid()) FROM generate_series(1, 30))"
+        )
+        assert (await opened(web, night.link)).path == night.page
+    assert await world.db.pool.fetchval("SELECT cardinality(delivery_ids) FROM session") == 20
+
+
+async def test_what_was_sent_to_somebody_else_opens_nothing(world: World, night: Night) -> None:
+    """B7: a visit is its person's, whatever message it names."""
+    async with browser(world) as web:
+        await opened(web, night.link)
+        await world.db.pool.execute("UPDATE session SET user_id = $1", night.bob.id)
+        assert shuts(await web.get(night.page))
+
+
+async def test_nobody_else_is_given_the_lead_by_it(world: World, night: Night) -> None:
+    """B7: the form does not ask for it, and what is sent all the same is refused."""
+    async with browser(world) as web:
+        form = await opened(web, night.link, to="declare")
+        assert "lead_id" not in form.read.forms["declare-form"]
+        sent = {**form.read.forms["declare-form"], "title": "Checkout", "severity": "2"}
+        answer = await web.send("/incidents", {**sent, "lead_id": USER_ID.write(night.bob.id)})
+        assert answer.status == 403
+        assert (await web.send("/incidents", sent)).status == 303
+    assert await world.db.pool.fetchval("SELECT lead_id FROM incident") == night.ada.id
+
+
 async def test_a_guest_who_was_paged_sees_what_it_was_about_and_answers(world: World) -> None:
     """To be paged is the right to look and to answer, whatever the role; and no more than the role allows."""
     gus = await world.person("gus", role="guest")

@@ -75,6 +75,8 @@ async def declare(
     who.must(P.INCIDENT_DECLARE)
     if not who.access.reaches(alert_id):
         raise Denied("By this page link an incident can be declared from its alert only.", hint="Sign in for more.")
+    if who.by_link_until is not None and lead_id not in (None, who.user_id):
+        raise Denied("By page link nobody else is given the lead.", hint="Sign in for more.")
     alert = (await alert_queries.lock_many(tx, who.access.reach, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, who, [alert] if alert else [])
