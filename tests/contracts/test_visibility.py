@@ -34,7 +34,7 @@ _OF_WHAT_IS_SEEN = {
     "tocsin.incidents.queries": {"joined_counts", "responders", "timeline", "troubles"},
     "tocsin.notifications.queries": {"deliveries"},
     "tocsin.oncall.list_queries": {"asked_in_vain", "may_be_paged", "running_runs"},
-    "tocsin.oncall.queries": {"being_paged", "next_steps", "pages_of", "pages_of_runs", "run", "runs_of"},
+    "tocsin.oncall.queries": {"being_paged", "pages_of", "pages_of_runs", "run", "runs_of"},
 }  # fmt: skip
 # What the reader is asked, which shows it to them; what they have taken on is narrowed by what they still see of it.
 _OF_THE_READER = {
@@ -45,13 +45,11 @@ _OF_THE_READER = {
 # The organisation's own: people, how they are reached, policies, routes. `needs` of the route is all that it takes.
 _OF_THE_ORGANISATION = {
     "tocsin.alerts.queries": {"route", "routes"},
-    "tocsin.alerts.source_queries": {"any_source"},
     "tocsin.identity.access_queries": {"role", "roles", "uses_of_role"},
     "tocsin.identity.queries": {
         "count_tokens", "link", "members", "new_password_until", "organisation", "sessions_of", "token",
         "tokens_of", "user", "users", "users_by_id", "users_called",
     },
-    "tocsin.incidents.queries": {"any_incident"},
     "tocsin.notifications.queries": {
         "conditions", "contact_method", "contact_methods", "count_failing", "deliveries", "latest_test",
         "kinds_of_methods", "news_preference", "reaches", "rules",

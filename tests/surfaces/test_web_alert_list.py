@@ -109,6 +109,50 @@ async def test_a_storm_is_acknowledged_at_once_and_what_came_since_is_not(world:
         assert rows(await web.get("/alerts?tab=action")) == [f"ALR-{late.number}"]
 
 
+async def test_the_button_of_a_row_is_about_that_row_whatever_is_ticked(world: World) -> None:
+    """B5: also where all were ticked before it was pressed."""
+    ada = await world.person("ada")
+    one, two = await world.alert("One"), await world.alert("Two", key="two")
+    async with browser(world, ada) as web:
+        page = await web.get("/alerts")
+        until = re.search(r'name="all" value="([^"]+)"', page.html)
+        until_then = until[1] if until else "2031-01-01T00:00:00+00:00"
+        refs = [f"ALR-{one.number}", f"ALR-{two.number}"]
+        done = await web.do(page, "bulk", {"all": until_then, "id": refs, "one": refs[0]})
+        assert "1 alert acknowledged." in done.html
+    assert (await world.again(two)).status == AlertStatus.TRIGGERED
+
+
+async def test_what_could_be_done_to_none_of_many_is_explained_for_some_and_named_for_all(world: World) -> None:
+    """B5."""
+    ada = await world.person("ada")
+    found = [await world.alert(f"Node {n}", key=f"n{n}") for n in range(5)]
+    refs = [f"ALR-{alert.number}" for alert in found]
+    async with browser(world, ada) as web:
+        page = await web.get("/alerts")
+        await web.do(page, "bulk", {"id": refs, "act": "resolve"})
+        done = await web.do(page, "bulk", {"id": refs, "act": "acknowledge"})
+        assert f"Not changed either: {refs[3]}, {refs[4]}." in done.html
+
+
+async def test_an_empty_list_says_nothing_of_what_one_does_not_see(world: World) -> None:
+    """An incident or a source that is hidden from somebody is not told by the words of an empty list."""
+    eve, gus = await world.person("eve"), await world.person("gus", role="guest")
+    async with browser(world, gus) as web:
+        before = [empty_words(await web.get(place)) for place in ("/incidents", "/alerts")]
+        async with world.db.begin() as tx:
+            await incidents.declare(tx, world.actor(eve), title="Kept among few")
+        await world.source()
+        assert [empty_words(await web.get(place)) for place in ("/incidents", "/alerts")] == before
+    assert "Create a source" not in "".join(before)
+
+
+def empty_words(page: Page) -> str:
+    found = re.search(r'<div class="empty">(.*?)</div>', page.html, re.DOTALL)
+    assert found, page.html
+    return found[1]
+
+
 async def test_a_selection_is_linked_and_what_is_in_another_incident_stays_there(world: World) -> None:
     """B5: it says of each what happened."""
     ada = await world.person("ada")

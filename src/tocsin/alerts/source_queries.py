@@ -47,11 +47,6 @@ async def owned_by(tx: Tx, access: Access, team_id: UUID, *, limit: int) -> list
     return list((await tx.session.scalars(query.order_by(AlertSource.name, AlertSource.id).limit(limit))).all())
 
 
-async def any_source(tx: Tx) -> bool:
-    """Say whether there is an alert source."""
-    return (await tx.session.execute(select(AlertSource.id).limit(1))).first() is not None
-
-
 @dataclass(frozen=True, slots=True)
 class SourceFigures:
     """How busy a source is. Counts stop at `MOST_COUNTED`."""

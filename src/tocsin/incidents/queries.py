@@ -53,12 +53,6 @@ from tocsin.kit.errors import NotFound
 from tocsin.kit.text import storable
 from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 
-
-async def any_incident(tx: Tx) -> bool:
-    """Say whether anybody has ever declared an incident."""
-    return (await tx.session.execute(select(Incident.id).limit(1))).first() is not None
-
-
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
 Ref = UUID | str
 Show = Literal["all", "key", "comments", "events"]

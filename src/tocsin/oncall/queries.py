@@ -45,16 +45,6 @@ from tocsin.oncall.model import (
 )
 
 
-async def next_steps(tx: Tx, alert_ids: Collection[UUID]) -> dict[UUID, datetime]:
-    """Return when the escalation of each of these alerts goes on, for those that are being paged about."""
-    run = EscalationRun
-    query = select(run.alert_id, run.next_step_at).where(
-        run.alert_id.in_(alert_ids), run.state == RunState.RUNNING, run.next_step_at.is_not(None)
-    )
-    rows: Sequence[Any] = (await tx.session.execute(query)).all()
-    return {id: at for id, at in rows}
-
-
 def _about(
     record: type[EscalationRun | Page], alert_ids: Sequence[UUID], incident_id: UUID | None
 ) -> ColumnElement[bool]:

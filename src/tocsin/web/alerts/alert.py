@@ -31,10 +31,10 @@ from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import ShellScreen
 from tocsin.web.parts import own_page, since
-from tocsin.web.parts.alert_states import ack_for, is_routed
 from tocsin.web.parts.dialogs import Dialog, Opened, Question
 from tocsin.web.parts.paging_now import PagingNow, paging_now
 from tocsin.web.parts.signals import body_text
+from tocsin.web.parts.standing import Standing, standings
 from tocsin.web.parts.told import Told, told
 
 _SIGNALS = 20
@@ -66,15 +66,11 @@ class AlertView:
     triggered_at: datetime
     acked_at: datetime | None
     acked_by: str | None
-    ack_for: float | None
     resolved_at: datetime | None
     resolved_by: str | None
     count: int
     last_signal_at: datetime
-    is_routed: bool
-    paging_until: datetime | None
-    held_until: datetime | None
-    trouble: str | None
+    standing: Standing
     policy_id: str | None
     policy_name: str | None
     no_policy: str
@@ -158,7 +154,6 @@ async def show(
 async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun]) -> AlertView:
     # An alert says where it came from, also to somebody who sees no sources.
     source = await queries.source(tx, EVERYTHING, alert.source_id)
-    until = await oncall.next_steps(tx, [alert.id])
     linked = [alert.incident_id] if alert.incident_id is not None else []
     incident = next(iter((await incident_queries.by_id(tx, who.access, linked)).values()), None)
     policy = next((run for run in runs if run.policy_id is not None), None)
@@ -177,15 +172,11 @@ async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun])
         triggered_at=alert.created_at,
         acked_at=alert.acknowledged_at,
         acked_by=alert.acknowledged_by,
-        ack_for=ack_for(alert),
         resolved_at=alert.resolved_at,
         resolved_by=alert.resolved_by,
         count=alert.count,
         last_signal_at=alert.last_seen_at,
-        is_routed=is_routed(alert),
-        paging_until=until.get(alert.id),
-        held_until=alerts.held_until(alert),
-        trouble=(await queries.troubles(tx, [alert.id])).get(alert.id),
+        standing=(await standings(tx, who, [alert]))[alert.id],
         policy_id=POLICY_ID.write(policy.policy_id) if policy and policy.policy_id else None,
         policy_name=policy.policy_name if policy else None,
         no_policy=_no_policy(alert),
@@ -268,6 +259,7 @@ async def _answer(tx: Tx, who: Actor, id: str, form: Form) -> None:
 
 async def _since(request: AppRequest, opened: Opened) -> since.SinceScreen:
     alert = await queries.named(opened.tx, opened.who.access, opened.id)
+    opened.who.must_somewhere(P.ALERT_EDIT)
     found = await since.of_alert(opened.tx, request, opened.shell, opened.who, alert)
     # It can be resolved within its incident, too.
     return replace(found, is_over=False)

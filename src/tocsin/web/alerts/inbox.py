@@ -31,11 +31,11 @@ from tocsin.web.alerts import together
 from tocsin.web.alerts.alert import May, may_of
 from tocsin.web.alerts.lately import Lately, lately
 from tocsin.web.alerts.listing import ACTS, INBOX, wanted_of
-from tocsin.web.alerts.standing import Standing, standings
 from tocsin.web.base import exporting, forms, lists, pages, portions
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.lists import Asked, Choice, Group, Listing, Portion
 from tocsin.web.base.screens import Shell, ShellScreen
+from tocsin.web.parts.standing import Standing, standings
 
 _PORTION = 500
 # Where a page ends: by age, or by answer, see `AnswerPlace`.
@@ -61,13 +61,13 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsScreen(ShellScreen):
-    """A page of the inbox. `any_source` is false while no source exists: the page then says how to make one."""
+    """A page of the inbox. `needs_source`: there is none yet, and the reader may create one."""
 
     template: ClassVar = "alerts/alerts.html"
     listing: Listing
     groups: list[Group[AlertRow]]
     in_vain: pages.InVain
-    any_source: bool
+    needs_source: bool
     may: May
 
 
@@ -122,7 +122,7 @@ async def _screen(tx: Tx, shell: Shell, who: Actor, asked: Asked, refused: Refus
         ),
         groups=_groups(found, rows),
         in_vain=await pages.in_vain(tx, who),
-        any_source=bool(rows) or await source_queries.any_source(tx),
+        needs_source=not (rows or sources) and who.may(P.SOURCE_MANAGE),
         may=may_of(who),
         live=("alerts",),
         refresh_url=asked.here,

@@ -12,8 +12,7 @@ from litestar.params import FromPath
 from markupsafe import Markup
 
 from tocsin.alerts import queries as alert_queries
-from tocsin.alerts import service as alerts
-from tocsin.alerts.model import ALERT_ID, Alert, AlertStatus
+from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events import vocabulary
@@ -34,7 +33,6 @@ from tocsin.incidents.model import (
     Standing,
     Status,
 )
-from tocsin.oncall import queries as oncall
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
@@ -42,9 +40,10 @@ from tocsin.web.incidents import timeline
 from tocsin.web.incidents.responders import Calls, ResponderView, nobody_paged, responder_view
 from tocsin.web.incidents.timeline import Timeline
 from tocsin.web.parts import incident_tabs, own_page
-from tocsin.web.parts.alert_states import ack_for, is_routed
 from tocsin.web.parts.incident_tabs import Tab, TabView
 from tocsin.web.parts.paging_now import PagingNow, paging_now
+from tocsin.web.parts.standing import Standing as AlertStanding
+from tocsin.web.parts.standing import standings
 
 # The keys of the tabs that stand here.
 _TIMELINE, _ALERTS, _FACTS = "", "alerts", "facts"
@@ -116,12 +115,7 @@ class LinkedAlert:
     source_name: str
     triggered_at: datetime
     count: int
-    trouble: str | None
-    # What `ui.alert_state` takes.
-    paging_until: datetime | None
-    held_until: datetime | None
-    is_routed: bool
-    ack_for: float | None
+    standing: AlertStanding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +222,7 @@ async def _screen(
         responders=views,
         joined=sum(1 for person in responders if person.standing is Standing.JOINED),
         counted=sum(1 for person in responders if person.standing in COUNTED),
-        alerts=await _alerts(tx, linked),
+        alerts=await _alerts(tx, who, linked),
         timeline=record,
         tab=tab,
         tabs=await incident_tabs.tabs_of(tx, who, incident, tab),
@@ -300,11 +294,9 @@ async def _roles(tx: Tx, incident: Incident) -> list[RoleView]:
     ]
 
 
-async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
+async def _alerts(tx: Tx, who: Actor, linked: Sequence[Alert]) -> list[LinkedAlert]:
     names = await alert_queries.source_names(tx, {alert.source_id for alert in linked}) if linked else {}
-    waiting = [alert.id for alert in linked if alert.status == AlertStatus.TRIGGERED]
-    troubles = await alert_queries.troubles(tx, waiting)
-    until = await oncall.next_steps(tx, waiting) if waiting else {}
+    stands = await standings(tx, who, linked)
     return [
         LinkedAlert(
             id=ALERT_ID.write(alert.id),
@@ -315,11 +307,7 @@ async def _alerts(tx: Tx, linked: Sequence[Alert]) -> list[LinkedAlert]:
             source_name=names.get(alert.source_id, ("", ""))[0],
             triggered_at=alert.created_at,
             count=alert.count,
-            trouble=troubles.get(alert.id),
-            paging_until=until.get(alert.id),
-            held_until=alerts.held_until(alert),
-            is_routed=is_routed(alert),
-            ack_for=ack_for(alert),
+            standing=stands[alert.id],
         )
         for alert in linked
     ]

@@ -138,7 +138,7 @@ class IncidentRow:
 class IncidentsScreen(ShellScreen):
     """A page of the list. `in_vain` is None for whoever may not see alerts; `declare` says whether the reader may.
 
-    `any_incident` is false while nobody has ever declared one.
+    `any_incident` is false while there is none that the reader sees.
     """
 
     template: ClassVar = "incidents/incidents.html"
@@ -207,7 +207,7 @@ async def _screen(
         groups=_groups(rows[: len(found.rows)], rows[len(found.rows) :], is_open=is_open),
         in_vain=await pages.in_vain(tx, who) if who.access.may_look(P.ALERT_VIEW) else None,
         first_steps=await first_steps(tx, context, who) if is_start and not rows else (),
-        any_incident=bool(rows) or await queries.any_incident(tx),
+        any_incident=bool(rows) or bool(await queries.listed(tx, who.access, limit=1)),
         declare=who.may(P.INCIDENT_DECLARE),
         live=("incidents", "alerts"),
         refresh_url=asked.here,

@@ -16,22 +16,11 @@ from tocsin.kit.errors import FieldError, Invalid, NotFound
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import Flash, Screen
+from tocsin.web.parts.standing import Standing
 
 # A moment that stands still, so that the page looks the same each time.
 _NOW = datetime(2026, 11, 21, 14, 32, tzinfo=UTC)
 _SOON = _NOW + timedelta(minutes=4, seconds=12)
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """An alert, as `ui.alert_state` reads one."""
-
-    status: str = "triggered"
-    trouble: str = ""
-    ack_for: int | None = None
-    paging_until: datetime | None = None
-    held_until: datetime | None = None
-    is_routed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +77,18 @@ class ComponentsScreen(Screen):
     """What the components are shown with."""
 
     template: ClassVar = "ui/ui.html"
-    alerts: Sequence[Alert]
+    alerts: Sequence[Standing]
     responders: Sequence[Responder]
     acts: Sequence[Act]
 
 
 _ALERTS = (
-    Alert(),
-    Alert(is_routed=False),
-    Alert(paging_until=_SOON),
-    Alert(held_until=_SOON),
-    Alert(trouble="unanswered"),
-    Alert(trouble="unreached"),
-    Alert(status="acknowledged", ack_for=95),
-    Alert(status="resolved"),
+    Standing("paging", "Paging", "bell-ring", "amber", until=_SOON),
+    Standing("unrouted", "Not routed", "inbox", is_plain=True),
+    Standing("held", "Held back", "clock", until=_SOON),
+    Standing("unanswered", "Nobody answered", "phone-off", "red"),
+    Standing("acknowledged", "Acknowledged", "check", "green", is_plain=True, took=95),
+    Standing("resolved", "Resolved", "circle-check", "green", is_plain=True),
 )
 _RESPONDERS = (
     *(Responder("paging", until=_SOON), Responder("acknowledged", took=42)),
