@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from tests import races
 from tests.world import World
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
@@ -21,7 +22,7 @@ from tocsin.identity.model import Actor, User
 from tocsin.identity.service import Owners
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import Incident
+from tocsin.incidents.model import Incident, IncidentRole
 from tocsin.incidents.service import Holder
 from tocsin.kit.errors import Denied, Invalid, NotFound
 from tocsin.oncall.escalation import PageTarget
@@ -159,6 +160,76 @@ async def test_a_role_in_a_team_counts_for_what_the_team_owns(house: House, name
             continue
         could.add(act)
     assert could == _MAY[name]
+
+
+async def test_of_several_alerts_one_acts_on_those_that_ones_team_owns(house: House) -> None:
+    """B5, F119: in one change of all, too; and who may act on none is told so at once."""
+    world = house.world
+    async with world.db.begin() as tx:
+        theirs, other = [
+            await alerts.create_source(tx, world.root, name=name, kind="generic") for name in ("Payments", "Search")
+        ]
+        owners = Owners([house.teams["payments"]])
+        await alerts.update_source(tx, world.root, theirs.id, alerts.SourceChanges(owners=owners))
+    for source in (theirs, other):
+        await world.signal({"key": "b", "title": f"{source.name} is slow"}, source)
+    await world.settle()
+    async with world.db.begin() as tx:
+        found = {row[0].source_id: row[0].id for row in await alert_queries.listed(tx, world.root.access, Filter())}
+    ids = [found[theirs.id], found[other.id]]
+    tea, cleo = await house.who("tea"), await house.who("cleo")
+    verbs: tuple[alerts.Act, ...] = ("acknowledge", "resolve")
+    for verb in verbs:
+        async with world.db.begin() as tx:
+            done, denied = await alerts.do_to_all(tx, tea, verb, ids)
+        assert isinstance(done, alerts.Done) and done.is_new and isinstance(denied, Denied), verb
+        with pytest.raises(Denied):
+            async with world.db.begin() as tx:
+                await alerts.do_to_all(tx, cleo, verb, ids)
+
+
+@pytest.mark.parametrize("what", ["role", "resolve"])
+async def test_of_several_incidents_one_acts_on_those_that_ones_team_owns(house: House, what: str) -> None:
+    """B5, F119: each is looked at by itself; what one does not see is not there."""
+    tea = await house.who("tea")
+    change = incidents.GiveRole(IncidentRole.LEAD, house.people["tea"].id)
+    if what == "resolve":
+        async with house.world.db.begin() as tx:
+            await incidents.change_all(tx, tea, change, [house.shared.reference])
+        change = incidents.Resolve("Done.")
+    refs = [house.shared.reference, house.public.reference, house.secret.reference]
+    async with house.world.db.begin() as tx:
+        done, denied, gone = await incidents.change_all(tx, tea, change, refs)
+    assert isinstance(done, incidents.Changed) and done.is_new
+    assert isinstance(denied, Denied) and isinstance(gone, NotFound)
+
+
+async def test_what_becomes_private_while_one_waits_for_it_is_not_there_any_more(house: House) -> None:
+    """B5, G04: who selected it when they could see it changes nothing of it."""
+    bob = await house.who("bob")
+    became: list[object] = []
+
+    async def hide(tx: Tx) -> None:
+        changes = incidents.IncidentChanges(owners=Owners([house.teams["security"]], is_private=True))
+        await incidents.update(tx, house.world.root, house.public.id, changes)
+
+    async def change(tx: Tx) -> None:
+        became.extend(await incidents.change_all(tx, bob, incidents.ChangeSeverity(1), [house.public.reference]))
+
+    await races.behind(house.world.db, hide, races.act(house.world, change))
+    assert [type(each) for each in became] == [NotFound]
+
+
+async def test_a_role_that_suits_some_of_several_incidents_is_given_in_those(house: House) -> None:
+    """B5: only where it could be given in none is the act itself refused."""
+    change = incidents.GiveRole(IncidentRole.LEAD, house.people["tea"].id)
+    ada = await house.who("ada")
+    async with house.world.db.begin() as tx:
+        unfit, done = await incidents.change_all(tx, ada, change, [house.public.reference, house.shared.reference])
+    assert isinstance(unfit, Invalid) and isinstance(done, incidents.Changed) and done.is_new
+    with pytest.raises(Invalid, match="may not edit"):
+        async with house.world.db.begin() as tx:
+            await incidents.change_all(tx, ada, change, [house.public.reference])
 
 
 async def test_a_grant_shows_one_thing_and_lets_act_on_it(house: House) -> None:
