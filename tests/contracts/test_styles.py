@@ -54,6 +54,30 @@ def test_every_file_stands_in_a_layer() -> None:
     assert {path.parent.relative_to(CSS).as_posix() for path in FILES} == set(assets.LAYERS)
 
 
+def described(text: str) -> set[str]:
+    """Return the classes that a sheet describes by themselves, and not only within or beside others."""
+    found: set[str] = set()
+    inside: list[str] = []
+    for line in text.splitlines():
+        if line.endswith("{"):
+            inside.append(line.strip(" {"))
+        elif line.strip() == "}":
+            inside.pop()
+        elif len(inside) == 1 and re.fullmatch(r"\s+[\w-]+: .*;", line):
+            found |= {each for each in inside[0].split(", ") if re.fullmatch(r"\.[\w-]+", each)}
+    return found
+
+
+def test_a_component_is_described_in_one_file() -> None:
+    """3: the box of a row and a hit of the palette had one name, and a hit was as wide as a box."""
+    assert described(".a {\n  b: c;\n}\n.d {\n  .e {\n    b: c;\n  }\n}") == {".a"}
+    where: dict[str, list[str]] = {}
+    for path in FILES:
+        for name in described(path.read_text()):
+            where.setdefault(name, []).append(path.name)
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
 def test_pages_get_one_sheet_with_every_rule_in_its_layer() -> None:
     sheet = assets.style_sheet(CSS)
     assert sheet.startswith("@layer base,ui,areas,adapt;@layer base{")

@@ -72,6 +72,75 @@ async def test_the_selection_and_the_focus_outlive_what_happens_meanwhile(demo: 
         await expect(page).to_have_url(re.compile(f"/alerts/{after.removeprefix('row-')}$"))
 
 
+def acknowledge_of(row: Any) -> Any:
+    return row.get_by_role("button", name=re.compile("^Ack ALR-"))
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("order", ["answer", "newest"])
+async def test_one_after_the_other_is_acknowledged(demo: Demo, chromium: Browser, width: int, order: str) -> None:
+    """A1, B5: after one of them the next can be pressed at once, and after news of others still; one stays there."""
+    name = f"Hawser{width}{order}"
+    await fire(demo, *({"title": f"{name} {n} parts"} for n in range(1, 13)))
+    async with somebody(chromium, demo.base, width=width, storage_state=demo.signed_in) as page:
+        await open_list(page, f"/alerts?q={name}&sort={order}")
+        rows = page.locator("[data-row]")
+        await expect(rows).to_have_count(12)
+        first, second, third = [await rows.nth(n).get_attribute("id") for n in range(3)]
+        for each in (first, second):
+            its = acknowledge_of(page.locator(f"#{each}"))
+            await (its.tap() if width == 390 else its.click())
+            await expect(its).to_have_count(0)
+            await expect(page.locator("[data-row] .c-do [aria-disabled]")).to_have_count(0)
+        await fire(demo, {"title": f"{name} 13 parts"})
+        await expect(rows).to_have_count(13)
+        await expect(page.locator("[data-row] .c-do [aria-disabled]")).to_have_count(0)
+        if order == "answer":
+            # What was acknowledged has moved on to its own heading; whoever did it has not.
+            await expect(page.locator(f"#{third}")).to_be_focused()
+            await expect(page.locator(f"#{third}")).to_be_in_viewport()
+        await acknowledge_of(page.locator(f"#{third}")).press("Enter")
+        await expect(acknowledge_of(rows)).to_have_count(10)
+        assert await is_same_document(page)
+
+
+async def test_a_selection_that_was_acknowledged_leaves_one_at_the_next(demo: Demo, chromium: Browser) -> None:
+    """A1, A7: by key and by the bar one goes on at the next that waits; with the last one, one stays where it is."""
+    await fire(demo, *({"title": f"Bollard {n} leans"} for n in range(1, 8)))
+    async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+        await open_list(page, "/alerts?q=Bollard")
+        rows, keys, bar = page.locator("[data-row]"), page.keyboard, page.locator("#bulk")
+        ids = [await rows.nth(n).get_attribute("id") for n in range(7)]
+        for key in ("j", "x", "j", "j", "Shift+X", "a"):
+            await keys.press(key)
+        await expect(page.locator("#toasts")).to_contain_text("3 alerts acknowledged.")
+        await expect(page.locator(f"#{ids[3]}")).to_be_focused()
+        await keys.press("j")
+        await expect(page.locator(f"#{ids[4]}")).to_be_focused()
+        # From the bar, with the mouse and with the keyboard: it goes away, and the focus is in the list.
+        await page.get_by_role("checkbox", name=f"Select {str(ids[4]).removeprefix('row-')}").check()
+        await bar.get_by_role("button", name="Acknowledge").click()
+        await expect(page.locator("#toasts")).to_contain_text("1 alert acknowledged.")
+        await expect(page.locator(f"#{ids[5]}")).to_be_focused()
+        await keys.press("x")
+        await bar.get_by_role("button", name="Acknowledge").focus()
+        await keys.press("Escape")
+        await expect(bar).to_be_hidden()
+        await expect(page.locator(f"#{ids[5]}")).to_be_focused()
+        await keys.press("x")
+        await bar.get_by_role("button", name="Clear the selection").press("Enter")
+        await expect(bar).to_be_hidden()
+        await expect(page.locator(f"#{ids[5]}")).to_be_focused()
+        # The last one that waits.
+        await keys.press("a")
+        await expect(acknowledge_of(rows)).to_have_count(2)
+        await keys.press("Control+a")
+        await keys.press("a")
+        await expect(acknowledge_of(rows)).to_have_count(0)
+        await expect(page.locator("[data-row]:focus")).to_have_count(1)
+        assert await is_same_document(page)
+
+
 async def test_a_storm_is_acknowledged_in_three_presses(demo: Demo, chromium: Browser) -> None:
     """B5: 60 alerts, more than a page has: all of the page, all that match, and A."""
     await fire(demo, *({"title": f"Winch {n} slips"} for n in range(STORM)))

@@ -112,6 +112,9 @@ async def test_everything_is_found_from_the_keyboard(site: Site, chromium: Brows
         await ada.keyboard.press("Control+k")
         await palette.get_by_role("combobox").fill(number.lower())
         await expect(palette.get_by_role("option").first).to_contain_text("The ferry to Vlissingen is full")
+        # Its words are there to be read, not only to be heard.
+        words = palette.get_by_role("option").first.get_by_text("The ferry to Vlissingen is full")
+        assert (await words.bounding_box() or {"width": 0})["width"] > 150
         await ada.keyboard.press("Enter")
         await expect(ada).to_have_url(re.compile(f"/incidents/{number}$"))
         await expect_live(ada)

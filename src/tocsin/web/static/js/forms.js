@@ -2,12 +2,26 @@
 // aria-disabled and not disabled, so that the pressed button keeps the focus.
 import { $, $$, onChange } from "./dom.js";
 
-const buttonsOf = (form) => [...form.elements].filter((el) => el.type === "submit");
-export function setBusy(form, busy) {
-  busy ? (form.dataset.busy = "1") : delete form.dataset.busy;
-  form.setAttribute("aria-busy", String(busy));
-  for (const b of buttonsOf(form)) busy ? b.setAttribute("aria-disabled", "true") : b.removeAttribute("aria-disabled");
+// Which forms wait stands here, and is shown anew after each swap: what was swapped in meanwhile may be a copy of what was
+// busy then, or a button of a form that has gone.
+const waiting = new Set();
+const isBusy = (el) => waiting.has(el.form ?? el);
+function showBusy() {
+  for (const form of waiting) {
+    form.dataset.busy = "1";
+    form.setAttribute("aria-busy", "true");
+    for (const el of form.elements) if (el.type === "submit") { el.dataset.busy = "1"; el.setAttribute("aria-disabled", "true"); }
+  }
+  for (const el of $$("[data-busy]")) if (!isBusy(el)) {
+    delete el.dataset.busy;
+    el.tagName === "FORM" ? el.setAttribute("aria-busy", "false") : el.removeAttribute("aria-disabled");
+  }
 }
+export function setBusy(form, busy) {
+  busy ? waiting.add(form) : waiting.delete(form);
+  showBusy();
+}
+onChange(showBusy);
 
 // What is wrong is said at its field in our words, before it is sent and when one leaves a field that one has changed;
 // the browser's own bubbles are for those without this file.
@@ -57,7 +71,7 @@ document.addEventListener("submit", (e) => {
   const form = e.target;
   if (form.method !== "post") return;
   const stop = () => { e.preventDefault(); e.stopImmediatePropagation(); };
-  if (form.dataset.busy) return stop();
+  if (isBusy(form)) return stop();
   if (!e.submitter?.formNoValidate && checked(form).filter((el) => !check(el)).length) { stop(); return void focusFirstBad(form); }
   setBusy(form, true);
 }, true);
@@ -73,7 +87,7 @@ document.addEventListener("focusout", (e) => {
   const el = e.target;
   if (touched.has(el) && el.form?.method === "post" && el.willValidate && !el.closest("[data-picker]") && el.checkVisibility()) check(el);
 });
-addEventListener("pageshow", () => $$("form[data-busy]").forEach((f) => setBusy(f, false)));
+addEventListener("pageshow", () => { waiting.clear(); showBusy(); });
 
 export function focusFirstBad(within) {
   const bad = $('.refusal, [aria-invalid="true"]', within);

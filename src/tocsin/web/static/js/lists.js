@@ -12,7 +12,11 @@ let everywhere = false;
 let order = [];
 let current = null;
 let anchor = null;
+// The focus is in a row, or in the bar of the selection.
 let hadFocus = false;
+// Under which heading each row stood, and whether what the reader did is on its way.
+let under = new Map();
+let isActing = false;
 
 function setCurrent(row, focus = true) {
   for (const each of rows()) if (each !== row && each.hasAttribute("aria-current")) { each.removeAttribute("aria-current"); each.tabIndex = -1; }
@@ -41,33 +45,41 @@ function show() {
   if (head) { head.checked = all.length > 0 && picked.size === all.length; head.indeterminate = picked.size > 0 && !head.checked; }
   const said = $("[data-selected-count]");
   if (said) write(said, wide?.checked ? wide.parentElement.textContent.trim() : `${picked.size} selected`);
-  $("#bulk")?.classList.toggle("shown", picked.size > 0);
+  const bar = $("#bulk");
+  bar?.classList.toggle("shown", picked.size > 0);
+  // It takes the focus of whoever was in it along.
+  if (!picked.size && bar?.contains(document.activeElement)) setCurrent(document.getElementById(current) ?? all[0]);
 }
 
-// After a change: what left the list is selected no more, and whoever stood on it stands on the next one.
+const isLost = () => hadFocus && (document.activeElement === document.body || !document.activeElement);
+
+// After a change: what left the list is selected no more, and whoever stood on it stands on the next one. So they do where
+// their own act has put it under another heading: what waits there is what they go on with.
 function settle() {
   const all = rows();
   // Lists that are not of the component yet.
   for (const row of all) { row.id ||= `row-${link(row)?.getAttribute("href")}`; if (row.tabIndex < 0) row.tabIndex = -1; }
-  const ids = all.map((row) => row.id);
-  const there = new Set(ids);
-  for (const id of picked) if (!there.has(id)) picked.delete(id);
-  // What was pressed in a row has gone with its act: whoever pressed it is on that row still.
-  const lost = hadFocus && (document.activeElement === document.body || !document.activeElement);
-  if (current && !there.has(current)) {
+  const now = new Map(all.map((row) => [row.id, row.parentElement.dataset.group]));
+  for (const id of picked) if (!now.has(id)) picked.delete(id);
+  const stays = (id) => now.has(id) && (!isActing || now.get(id) === under.get(current));
+  if (current) {
     const at = order.indexOf(current);
-    const next = order.slice(at + 1).find((id) => there.has(id)) ?? order.slice(0, at).reverse().find((id) => there.has(id));
-    setCurrent(next ? document.getElementById(next) : null, lost);
-  } else if (current) setCurrent(document.getElementById(current), lost);
-  order = ids;
+    const to = stays(current) ? current : order.slice(at + 1).find(stays) ?? order.slice(0, at).reverse().find(stays) ?? (now.has(current) ? current : null);
+    // What was pressed in a row has gone with its act: whoever pressed it is on that row still.
+    const moves = isLost() || (to !== current && document.getElementById(current)?.contains(document.activeElement));
+    setCurrent(to && document.getElementById(to), moves);
+  }
+  order = [...now.keys()];
+  under = now;
   show();
 }
 document.addEventListener("focusin", (e) => {
   const row = e.target.closest("[data-row]");
-  hadFocus = Boolean(row);
+  hadFocus = Boolean(row || e.target.closest("#bulk"));
   if (row && row.id !== current) setCurrent(row, false);
 });
-document.addEventListener("pointerdown", (e) => { if (!e.target.closest("[data-row]")) hadFocus = false; });
+document.addEventListener("pointerdown", (e) => { if (!e.target.closest("[data-row], #bulk")) hadFocus = false; });
+document.addEventListener("submit", (e) => { isActing ||= e.target.getAttribute("id") === "bulk"; });
 onChange(settle);
 
 const within = "input:not([type=checkbox]), textarea, select, [contenteditable], dialog, [popover]";
@@ -131,18 +143,20 @@ document.addEventListener("click", (e) => {
   if (to) e.metaKey || e.ctrlKey ? open(to.href) : to.click();
 });
 
-// A is for the selection, and for the row that one is on where nothing is selected.
+// A is for the selection, and for the row that one is on where nothing is selected. The event does not bubble.
 document.addEventListener("hotkey-fire", (e) => {
-  if (!e.target.closest?.("#bulk") || picked.size) return;
+  if (!e.target.closest?.("#bulk") || picked.size || e.defaultPrevented) return;
   const row = document.getElementById(current);
   hadFocus && row && box(row) ? pick([row], true) : e.preventDefault();
-});
+}, true);
 // What was done to a selection ends it.
 // By the bar, or by a dialog of it, which is gone when its request ends.
 for (const name of ["htmx:after:swap", "htmx:finally:request"]) document.addEventListener(name, (e) => {
   const { request, response, sourceElement } = e.detail.ctx;
   // Its fields are called id as well, so that form.id would be one of them.
-  if (!(request?.form ?? sourceElement).getAttribute("id")?.startsWith("bulk") || !(response?.status < 400)) return;
+  if (!(request?.form ?? sourceElement).getAttribute("id")?.startsWith("bulk")) return;
+  if (name === "htmx:finally:request") isActing = false;
+  if (!(response?.status < 400)) return;
   $("#bulk [popover]:popover-open")?.hidePopover();
   picked.clear();
   show();
