@@ -48,6 +48,20 @@ async def test_keys_do_nothing_behind_what_is_open(site: Site, chromium: Browser
         assert (await site.alert(paged))["status"] == "acknowledged"
 
 
+async def test_letters_do_nothing_where_they_are_switched_off(site: Site, chromium: Browser) -> None:
+    """F061, WCAG 2.1.4: what has Ctrl in it stays."""
+    paged = await site.fire("The crane of quay 3 swings")
+    async with somebody(chromium, site.base) as ada:
+        await ada.context.add_cookies([{"name": "keys", "value": "off", "url": site.base}])
+        await desk(ada, f"/alerts/{paged['alert_id']}")
+        for key in ("c", "a", "Shift+A", "Shift+R", "?"):
+            await ada.keyboard.press(key)
+        await expect(ada.get_by_role("dialog")).to_have_count(0)
+        assert (await site.alert(paged))["status"] == "triggered"
+        await ada.keyboard.press("Control+k")
+        await expect(ada.get_by_role("combobox")).to_be_focused()
+
+
 async def test_whoever_is_paged_reads_it_wherever_they_are(site: Site, chromium: Browser) -> None:
     """F061, A4, A6: on a page that has nothing to do with it, in the title, in another tab, and gone once answered."""
     async with somebody(chromium, site.base) as ada:

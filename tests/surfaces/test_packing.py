@@ -12,13 +12,14 @@ import pytest
 
 from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
-from tocsin.alerts.model import SOURCE_ID
+from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.edge import csrf
 from tocsin.edge.auth import COOKIE
 from tocsin.edge.packing import LEVEL, pack, takes_gzip
 from tocsin.identity import service as identity
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import service as incidents
+from tocsin.kit.ids import new_id
 from tocsin.notifications import service as notifications
 
 HOOK = "https://hooks.example.org/services/a-hidden-path"
@@ -88,6 +89,10 @@ async def test_a_page_is_packed_for_whoever_takes_it_so(scene: Scene) -> None:
     assert is_packed(await scene.web.get("/api/v1/alerts", **GZIP))
     assert not is_packed(await scene.web.get("/api/v1/me", **GZIP))
     assert not is_packed(await scene.web.fetch("/"))
+    token = (await scene.web.get("/alerts")).read.forms["sign-out"]["_csrf_token"][0]
+    body = {"action": "acknowledge", "ids": [ALERT_ID.write(new_id()) for _ in range(20)]}
+    told = await scene.web.http.post("/api/v1/alerts/actions/bulk", json=body, headers={**GZIP, "x-csrf-token": token})
+    assert told.status_code == 200 and len(told.content) > 1024 and "content-encoding" not in told.headers
 
 
 async def test_head_says_what_get_says(scene: Scene) -> None:

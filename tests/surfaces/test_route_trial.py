@@ -63,6 +63,14 @@ async def test_what_takes_long_ends_in_time_and_says_of_how_many_it_speaks(world
     assert took < 2, "all 120 take longer than that"
 
 
+async def test_a_new_route_comes_before_the_catch_all(world: World, web: Browser) -> None:
+    """B15: what only the catch-all took so far, it would take."""
+    await world.route(None)
+    await world.alert("Checkout is down")
+    said = await tried(web, "severity <= 5")
+    assert "Matches 1 of the last 1" in said and "a route before it" not in said and "taken by" not in said
+
+
 async def test_routes_before_it_that_take_long_are_bounded_as_well(world: World, web: Browser) -> None:
     for n in range(60):
         await world.route(None, SLOW.replace("z11", f"y{n}"), name=f"Slow {n}")

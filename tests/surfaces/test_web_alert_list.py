@@ -144,6 +144,7 @@ async def test_an_empty_list_says_nothing_of_what_one_does_not_see(world: World)
             await incidents.declare(tx, world.actor(eve), title="Kept among few")
         await world.source()
         assert [empty_words(await web.get(place)) for place in ("/incidents", "/alerts")] == before
+    assert "No incidents yet" in before[0]
     assert "Create a source" not in "".join(before)
 
 

@@ -11,6 +11,7 @@ from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import ALERT_ID
 from tocsin.events.log import LoggedEvent
+from tocsin.identity import service as identity
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import queries
@@ -505,3 +506,30 @@ async def test_resolving_without_an_end_of_the_impact_leaves_the_one_there_is(wo
             await incidents.update(tx, world.root, url.rpartition("/")[2], incidents.IncidentChanges(mitigated_at=at))
         await web.do(page, "resolve-form", {"resolution_note": "A larger disk."})
     assert (await again(world, url)).mitigated_at == at
+
+
+async def test_a_dialog_says_what_others_did_since_and_not_what_one_did_oneself(world: World) -> None:
+    """A2: of an incident, and of the alert that one is declared from."""
+    ada, bob = await world.people("ada", "bob")
+    alert = await world.alert("Disk is full")
+    url = await declared(world, ada)
+    async with world.db.begin() as tx:
+        await incidents.update(tx, world.actor(bob), url.rpartition("/")[2], incidents.IncidentChanges(severity=1))
+        await alerts.acknowledge(tx, world.actor(bob), alert.id)
+    for person, told in ((ada, True), (bob, False)):
+        async with browser(world, person) as web:
+            for place in (f"{url}/resolve", f"/incidents/new?alert={ALERT_ID.write(alert.id)}"):
+                news = await web.get(f"{place}{'&' if '?' in place else '?'}seen=1")
+                assert ("Bob" in news.html) is told, place
+
+
+async def test_a_dialog_is_for_whoever_may_do_it_to_this_incident(world: World) -> None:
+    """F119: who may do it to others only is not shown its form, nor what happened to it since."""
+    ada, tea = await world.person("ada"), await world.person("tea", role="stakeholder")
+    async with world.db.begin() as tx:
+        await identity.create_team(tx, world.root, name="Payments", members={tea.id: "responder"})
+    url = await declared(world, ada)
+    async with browser(world, tea) as web:
+        assert (await web.get(url)).status == 200
+        for place in ("resolve", "cancel", "title", "times", "roles/lead", "page", "alerts/link", "resolve?seen=1"):
+            assert (await web.get(f"{url}/{place}")).status == 403, place

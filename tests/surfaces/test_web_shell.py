@@ -96,6 +96,16 @@ async def test_search_finds_what_one_may_see_by_number_and_by_words(world: World
         assert "Ledger is late" not in page and "Disk of the ledger" not in page
 
 
+async def test_a_field_offers_only_what_one_may_look_for(world: World) -> None:
+    """F116: whoever may not see people, policies or teams finds none by what a field asks for."""
+    ada, cleo = await world.person("ada"), await world.person("cleo", role="guest")
+    kinds = ("people", "targets", "colleagues", "pageable", "holders", "policies", "teams")
+    async with browser(world, ada) as web:
+        assert {(await web.fetch(f"/pick/{kind}?q=a")).status for kind in kinds} == {200}
+    async with browser(world, cleo) as web:
+        assert {(await web.fetch(f"/pick/{kind}?q=a")).status for kind in kinds} == {404}
+
+
 @pytest.mark.parametrize("theme", ["", "light", "dark"])
 async def test_how_a_browser_shows_it_is_kept_and_taken_back(world: World, theme: str) -> None:
     """F117: also back to what the system has; a theme that there is not is none."""

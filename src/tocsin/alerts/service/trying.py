@@ -124,7 +124,7 @@ async def _routes_before(tx: Tx, route_id: UUID | None) -> Sequence[routing.Rout
     if route_id is None:
         return tried
     row = await queries.route(tx, route_id)
-    return [each for each in tried if each.id != row.id and each.position < row.position]
+    return [each for each in tried if each.position < row.position]
 
 
 async def known_labels(tx: Tx, who: Actor) -> Mapping[str, Sequence[str]]:
