@@ -15,6 +15,7 @@ _READERS = (
     "queries",
     "list_queries",
     "comment_queries",
+    "subscriber_queries",
     "fallback_queries",
     "waking_queries",
     "access_queries",

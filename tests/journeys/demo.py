@@ -80,6 +80,7 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "incident": f"/incidents/{incident}",
             "alerts of an incident": f"/incidents/{incident}/alerts",
             "facts of an incident": f"/incidents/{incident}/facts",
+            "adding subscribers": f"/incidents/{incident}/subscribers/add",
             "declare": "/incidents/new",
             "resolving several": f"/incidents/bulk/resolve?id={incident}",
             "assigning in several": f"/incidents/bulk/role?id={incident}",

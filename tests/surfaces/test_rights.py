@@ -49,6 +49,7 @@ _UNRECORDED = {
     "post /api/v1/alerts/actions/bulk": "the alert has ended",
     "post /api/v1/alerts/{id}/actions/resolve": "it was resolved by another path",
     "post /api/v1/incidents/{id}/actions/change_severity": "it says what is so",
+    "post /api/v1/incidents/{id}/subscribers": "the fixture has added them",
     "post /api/v1/users/{id}/actions/preview_webhook_body": "shows what would be sent",
     "post /api/v1/users/{id}/actions/send_test_page": "what is sent in a test is a delivery",
 }
@@ -87,6 +88,7 @@ class Stage:
             raise AssertionError(f"Have the fixture `stage` make one of /{kind}, and name it there.")
         values = {"id": self.names.get(kind, ""), "method_id": self.names["method"], "alert_id": self.names["alerts"]}
         values |= {"key": self.names["role"], "comment_id": self.names["comment"]}
+        values |= {"subscriber_id": self.names["subscriber"]}
         return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], template).removeprefix("/api/v1")
 
     def body(self, path: str, example: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +147,11 @@ async def stage(api: Api) -> Stage:
     token = await made("/api_tokens", {"user_id": USER_ID.write(other.id), "name": "t", "scopes": ["incident.view"]})
     async with world.db.begin() as tx:
         await identity.open_session(tx, people[Role.ADMIN], ip="", user_agent="", how="password", days=14)
+    added = await root.post(f"/incidents/{incident['id']}/subscribers", json={"user_ids": [USER_ID.write(other.id)]})
+    assert added.status_code == 200, added.text
+    subscribers = (await root.get(f"/incidents/{incident['id']}/subscribers")).json()["data"]
     names = {
+        "subscriber": subscribers[0]["id"],
         "sessions": (await root.get("/sessions")).json()["data"][0]["id"],
         "incidents": incident["number"],
         "incident": incident["id"],

@@ -321,7 +321,7 @@ async def test_a_stakeholder_finds_no_form_and_is_refused(world: World) -> None:
         (adas, _), *_ = await oncall.pages_of_runs(tx, asked.runs)
     async with browser(world, cleo) as web:
         page = await web.get(url)
-        assert set(page.read.forms) == {"more-search", "sign-out", "sign-out-m"}
+        assert set(page.read.forms) == {"follow", "more-search", "sign-out", "sign-out-m"}
         token = page.read.forms["sign-out"]["_csrf_token"][0]
         for handler in HANDLERS:
             path = url + next(iter(handler.paths)).removeprefix("/incidents/{ref:str}")

@@ -264,6 +264,12 @@ class MayNotEdit(Fact, frozen=True):
     who: str
 
 
+class SeesNoMore(Fact, frozen=True):
+    """They may not see the incident any more."""
+
+    who: str
+
+
 class Left(Fact, frozen=True):
     """They are not on the incident any more."""
 
@@ -320,6 +326,7 @@ Why = (
     | CannotSignIn
     | CannotGoOn
     | MayNotEdit
+    | SeesNoMore
     | Left
     | HasItsAlert
     | HadNoLead

@@ -162,6 +162,7 @@ SAID: Mapping[type[Fact], Callable[[Any], str]] = {
     facts.CannotSignIn: lambda why: f"{why.who}, who had taken it, cannot sign in any more.",
     facts.CannotGoOn: lambda why: f"{why.who} cannot go on with it.",
     facts.MayNotEdit: lambda why: f"{why.who} may no longer edit incidents.",
+    facts.SeesNoMore: lambda why: f"{why.who} may not see it any more.",
     facts.Left: lambda why: f"{why.who} left.",
     facts.HasItsAlert: lambda why: f"{why.who} has acknowledged its alert.",
     facts.HadNoLead: lambda why: f"{why.reference} had no lead.",

@@ -133,6 +133,24 @@ async def users_called(tx: Tx, name: str, *, limit: int = 50) -> list[UUID]:
     return list((await tx.session.scalars(select(User.id).where(*has_all).order_by(User.id).limit(limit))).all())
 
 
+async def users_by_handle(tx: Tx, handles: Collection[str]) -> dict[str, User]:
+    """Return who these handles mean, of those whose accounts are on: the e-mail, or what stands in it before the “@”.
+
+    A handle that several people have means nobody.
+    """
+    wanted = {storable(handle).lower() for handle in handles}
+    if not wanted:
+        return {}
+    email = func.lower(User.email)
+    is_meant = or_(email.in_(wanted), func.split_part(email, "@", 1).in_(wanted))
+    found: dict[str, list[User]] = {handle: [] for handle in wanted}
+    for person in await tx.session.scalars(select(User).where(is_meant, User.is_active)):
+        address = person.email.lower()
+        for handle in {address, address.partition("@")[0]} & wanted:
+            found[handle].append(person)
+    return {handle: people[0] for handle, people in found.items() if len(people) == 1}
+
+
 async def has_users(tx: Tx) -> bool:
     """Say whether anybody exists, active or not."""
     return (await tx.session.execute(select(select(User.id).exists()))).scalar_one()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,6 +80,14 @@ async def body_of(tx: Tx, comment: Comment) -> str:
         CommentRevision.comment_id == comment.id, CommentRevision.number == comment.version
     )
     return (await tx.session.scalars(query)).one_or_none() or ""
+
+
+async def texts_of(tx: Tx, comment_id: UUID, numbers: Collection[int]) -> dict[int, str]:
+    """Return these texts of a comment by their numbers; those that are erased, or never were, are left out."""
+    query = select(CommentRevision.number, CommentRevision.body).where(
+        CommentRevision.comment_id == comment_id, CommentRevision.number.in_(numbers)
+    )
+    return {number: body for number, body in await tx.session.execute(query)}
 
 
 async def revisions_of(

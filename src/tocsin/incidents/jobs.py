@@ -6,15 +6,19 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import UserDeactivated, UserLostRights
 from tocsin.events.incidents import (
+    CommentAdded,
+    CommentEdited,
     IncidentAcknowledged,
     IncidentCancelled,
     IncidentReopened,
     IncidentResolved,
+    IncidentUpdated,
     ResponderJoined,
 )
 from tocsin.events.oncall import PageStarted
 from tocsin.events.reactions import Reaction, on
 from tocsin.incidents import queries, service
+from tocsin.incidents.service import subscribing
 from tocsin.jobs.kinds import Run, in_one, in_several, soon
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -30,6 +34,10 @@ NOTE_NEWS = Reaction(
     IncidentReopened,
     lane="bulk",
 )
+FOLLOW_MENTIONED = Reaction("incidents.follow_mentioned", CommentAdded, CommentEdited, lane="bulk")
+LET_GO = Reaction("incidents.let_go_of_subscribers", IncidentUpdated, lane="bulk")
+# As changes of who owns an incident are called.
+_OWNERS = frozenset({"teams", "is_private"})
 
 
 async def stand_in(run: Run, event: UserDeactivated | UserLostRights) -> None:
@@ -76,7 +84,29 @@ async def note_news(
         await service.note_news(tx, event.incident_id)
 
 
-JOBS = (in_several(STAND_IN, stand_in), in_one(NOTE_PAGE, note_page), in_one(NOTE_NEWS, note_news))
+async def follow_mentioned(tx: Tx, event: CommentAdded | CommentEdited) -> None:
+    """React to a comment: who is named in it follows.
+
+    May run twice: who follows already goes on. May run late: who has left meanwhile follows again, as they were named.
+    """
+    if event.incident_id is not None:
+        revision = event.revision
+        await subscribing.follow_mentioned(tx, event.actor, event.incident_id, event.comment_id, revision)
+
+
+async def let_go(tx: Tx, event: IncidentUpdated) -> None:
+    """React to other owners: who sees the incident no more follows it no more. May run twice and late."""
+    if event.incident_id is not None:
+        await subscribing.let_go(tx, event.incident_id)
+
+
+JOBS = (
+    in_several(STAND_IN, stand_in),
+    in_one(NOTE_PAGE, note_page),
+    in_one(NOTE_NEWS, note_news),
+    in_one(FOLLOW_MENTIONED, follow_mentioned),
+    in_one(LET_GO, let_go),
+)
 REACTIONS = (
     on(UserDeactivated, STAND_IN),
     on(UserLostRights, STAND_IN),
@@ -86,4 +116,7 @@ REACTIONS = (
     on(IncidentResolved, NOTE_NEWS),
     on(IncidentCancelled, NOTE_NEWS),
     on(IncidentReopened, NOTE_NEWS),
+    on(CommentAdded, FOLLOW_MENTIONED),
+    on(CommentEdited, FOLLOW_MENTIONED),
+    on(IncidentUpdated, LET_GO, when=lambda event: any(each.field in _OWNERS for each in event.changes)),
 )

@@ -147,6 +147,7 @@ _NUMBERED = {
 _PARAMETERS = {
     "alert_id": "The id (`alt_…`) or the number (`ALR-31`) of an alert.",
     "comment_id": "The id of a comment: `cmt_…`.",
+    "subscriber_id": "The id of a subscriber: `sub_…`.",
     "key": "The key of a role.",
     "method_id": "The id of a contact method: `cm_…`.",
     "source_id": "Only from these sources: `src_…`.",

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from tocsin.identity.access import P
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.incidents import actions, comments, declaring, dialogs, incident, incident_list, times, together
+from tocsin.web.incidents import (
+    actions,
+    comments,
+    declaring,
+    dialogs,
+    incident,
+    incident_list,
+    subscribing,
+    times,
+    together,
+)
 
 HANDLERS = [
     *incident_list.HANDLERS,
@@ -15,6 +25,7 @@ HANDLERS = [
     *times.HANDLERS,
     *actions.HANDLERS,
     *comments.HANDLERS,
+    *subscribing.HANDLERS,
 ]
 INCIDENT_TABS = incident.TABS
 NAV = (

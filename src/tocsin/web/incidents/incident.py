@@ -37,6 +37,7 @@ from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.incidents import timeline
+from tocsin.web.incidents.following import Following, following
 from tocsin.web.incidents.responders import Calls, ResponderView, nobody_paged, responder_view
 from tocsin.web.incidents.timeline import Timeline
 from tocsin.web.parts import incident_tabs, own_page
@@ -146,6 +147,7 @@ class IncidentScreen(ShellScreen):
     responders: list[ResponderView]
     joined: int
     counted: int
+    following: Following
     alerts: list[LinkedAlert]
     timeline: Timeline | None
     tab: str
@@ -222,6 +224,7 @@ async def _screen(
         responders=views,
         joined=sum(1 for person in responders if person.standing is Standing.JOINED),
         counted=sum(1 for person in responders if person.standing in COUNTED),
+        following=await following(tx, who, incident),
         alerts=await _alerts(tx, who, linked),
         timeline=record,
         tab=tab,
