@@ -464,6 +464,8 @@ async def test_nobody_else_is_given_the_lead_by_it(world: World, night: Night) -
         sent = {**form.read.forms["declare-form"], "title": "Checkout", "severity": "2"}
         answer = await web.send("/incidents", {**sent, "lead_id": USER_ID.write(night.bob.id)})
         assert answer.status == 403
+        # Nor is anything declared that has nothing to do with the alert.
+        assert (await web.send("/incidents", {**sent, "alert_id": ""})).status == 403
         assert (await web.send("/incidents", sent)).status == 303
     assert await world.db.pool.fetchval("SELECT lead_id FROM incident") == night.ada.id
 

@@ -81,6 +81,7 @@ async def test_an_error_leaves_the_way_on(world: World, path: str, status: int) 
 async def test_search_finds_what_one_may_see_by_number_and_by_words(world: World) -> None:
     """F116: an exact number comes first, and nothing that is hidden comes at all."""
     ada, cleo = await world.person("ada"), await world.person("cleo", role="guest")
+    await world.policy([ada], name="Night")
     await world.alert("Disk of the ledger is full")
     async with world.db.begin() as tx:
         await incidents.declare(tx, Actor.person(ada), title="Ledger is late")
@@ -94,6 +95,8 @@ async def test_search_finds_what_one_may_see_by_number_and_by_words(world: World
     async with browser(world, cleo) as web:
         page = (await web.fetch("/search?q=ledger")).html
         assert "Ledger is late" not in page and "Disk of the ledger" not in page
+        for words in ("ada", "night"):
+            assert "hits-1" not in (await web.fetch(f"/search?q={words}")).html, words
 
 
 async def test_a_field_offers_only_what_one_may_look_for(world: World) -> None:
