@@ -49,7 +49,7 @@ _OF_THE_ORGANISATION = {
     "tocsin.identity.access_queries": {"role", "roles", "uses_of_role"},
     "tocsin.identity.queries": {
         "count_tokens", "link", "members", "new_password_until", "organisation", "sessions_of", "token",
-        "tokens_of", "user", "users", "users_by_id", "users_called",
+        "tokens_of", "user", "users", "users_by_id", "users_called", "zone_of",
     },
     "tocsin.notifications.queries": {
         "conditions", "contact_method", "contact_methods", "count_failing", "deliveries", "latest_test",

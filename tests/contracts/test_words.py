@@ -55,7 +55,7 @@ def test_the_words_of_an_event_stand_beside_it() -> None:
 
 def test_an_event_that_two_areas_word_is_refused() -> None:
     area = words._AREAS[0].WORDS
-    with pytest.raises(ValueError, match=r"worded twice: alert\.acknowledged, "):
+    with pytest.raises(ValueError, match=r"worded twice: action_item\.completed, "):
         words.joined([area, area])
 
 

@@ -107,7 +107,7 @@ class Stage:
 
     def _by_prefix(self, text: str) -> str:
         kinds = {"usr": "users", "alt": "alerts", "inc": "incident", "pol": "escalation_policies", "cm": "method"}
-        kinds |= {"src": "alert_sources", "tem": "teams", "rte": "alert_routes"}
+        kinds |= {"src": "alert_sources", "tem": "teams", "rte": "alert_routes", "act": "action_items"}
         prefix, _, rest = text.partition("_")
         return self.names[kinds[prefix]] if prefix in kinds and len(rest) == 26 else text
 
@@ -163,6 +163,9 @@ async def stage(api: Api) -> Stage:
         "teams": (await made("/teams", {"name": "Search"}))["id"],
         "role": (await made("/roles", {"name": "Day desk", "permissions": ["incident.view"]}))["key"],
         "comment": (await made(f"/incidents/{incident['number']}/comments", {"body": "Seen."}))["id"],
+        "action_items": (
+            await made(f"/incidents/{incident['number']}/action_items", {"description": "Write the runbook"})
+        )["id"],
         "access_grants": grant["id"],
         "api_tokens": token["id"],
         "method": (await root.get(f"/users/{USER_ID.write(other.id)}/contact_methods")).json()["data"][0]["id"],

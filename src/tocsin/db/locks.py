@@ -46,6 +46,7 @@ ORDER: tuple[str, ...] = (
     "user_account",
     "incident",
     "comment",
+    "action_item",
     "alert",
     # Declaring takes the next number; the runs of the alerts are linked after that.
     "organisation",

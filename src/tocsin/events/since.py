@@ -28,6 +28,7 @@ _OF_INCIDENT = tuple(
         *("reopened", "role_changed"),
     )
 )
+_OF_ACTION_ITEM = tuple(f"action_item.{word}" for word in ("updated", "completed", "reopened"))
 
 
 async def must_be_unchanged(
@@ -111,7 +112,8 @@ async def what_was_done(
 async def _changes(tx: Tx, about: Subject) -> list[LoggedEvent]:
     if about.kind == "incident":
         return await log.newest_first(tx, incident_id=about.id, names=_OF_INCIDENT, limit=_MOST)
-    return await log.newest_first(tx, subject=about, names=(ConfigurationChanged.name,), limit=_MOST)
+    names = _OF_ACTION_ITEM if about.kind == "action_item" else (ConfigurationChanged.name,)
+    return await log.newest_first(tx, subject=about, names=names, limit=_MOST)
 
 
 def _made(event: LoggedEvent) -> int:

@@ -14,13 +14,13 @@ from typing import Any
 
 import msgspec
 
-from tocsin.events import alerts, configuration, following, incidents, lines, oncall
+from tocsin.events import action_items, alerts, configuration, following, incidents, lines, oncall
 from tocsin.events.base import BY_PAGE_LINK, ActorRef, Event
 from tocsin.events.lines import By, Line, Reasons, Words
 from tocsin.events.reasons import said
 from tocsin.kit.text import clean
 
-_AREAS = (alerts, configuration, following, incidents, oncall)
+_AREAS = (action_items, alerts, configuration, following, incidents, oncall)
 
 
 def joined(areas: Iterable[Words]) -> Words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
@@ -25,6 +26,7 @@ from tocsin.identity.model import (
     TeamMember,
     User,
 )
+from tocsin.kit.clock import zone
 from tocsin.kit.errors import Conflict, Denied, NotFound
 from tocsin.kit.search import words_in
 from tocsin.kit.text import storable
@@ -43,6 +45,12 @@ async def lock_organisation(tx: Tx) -> Organisation | None:
 async def user(tx: Tx, user_id: UUID) -> User:
     """Return the person, active or not; raises `NotFound`."""
     return await get_record(tx, User, user_id, "person")
+
+
+async def zone_of(tx: Tx, user_id: UUID | None) -> ZoneInfo:
+    """Return the zone in which this person reads times; UTC for nobody."""
+    named = await tx.session.scalar(select(User.time_zone).where(User.id == user_id)) if user_id is not None else None
+    return zone(named or "UTC")
 
 
 async def lock_user(tx: Tx, user_id: UUID) -> User:

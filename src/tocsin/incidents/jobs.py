@@ -61,6 +61,10 @@ async def stand_in(run: Run, event: UserDeactivated | UserLostRights) -> None:
     for alert_id in held:
         async with run.begin() as tx:
             await service.free_alert(tx, alert_id, user_id)
+    is_more = True
+    while is_more:
+        async with run.begin() as tx:
+            is_more = await service.free_action_items(tx, user_id)
 
 
 async def note_page(tx: Tx, event: PageStarted) -> None:

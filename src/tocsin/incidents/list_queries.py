@@ -194,10 +194,10 @@ def _found(access: Access, narrowed: Filters, q: str, order: _Order, limit: int,
         # The list is short then, and sorted as it is found.
         first = aliased(Incident, _listed(filters, _Order(order.sort), MOST_SEARCHED).subquery())
         found = select(first.id).where(*_has(first, wanted))
-        numbered = select(Incident.id).where(_is_called(access, wanted), *filters)
+        numbered = select(Incident.id).where(is_called(access, wanted), *filters)
         return _first([Incident.id.in_(union(found, numbered)), *order.behind(Incident, after)], order, limit)
     if wanted:
-        filters.append(or_(and_(*_has(Incident, wanted)), _is_called(access, wanted)))
+        filters.append(or_(and_(*_has(Incident, wanted)), is_called(access, wanted)))
     return _listed(filters, order, limit, after)
 
 
@@ -285,7 +285,8 @@ def _has(rows: type[Incident], wanted: str) -> list[ColumnElement[bool]]:
     ]
 
 
-def _is_called(access: Access, wanted: str) -> ColumnElement[bool]:
+def is_called(access: Access, wanted: str) -> ColumnElement[bool]:
+    """Say in SQL that an incident is what these words call: its number, or that of an alert of it."""
     ways: list[ColumnElement[bool]] = [Incident.reference == wanted.upper()]
     digits = wanted.removeprefix("#")
     if digits.isdecimal() and digits.isascii() and len(digits) < 20 and int(digits) <= _LARGEST_NUMBER:

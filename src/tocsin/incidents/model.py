@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from tocsin.kit.record import Record, one_of
 
 INCIDENT_ID = IdKind("incident", "inc", "/incidents")
 COMMENT_ID = IdKind("comment", "cmt")
+ACTION_ITEM_ID = IdKind("action_item", "act")
 
 
 class Status(StrEnum):
@@ -234,3 +235,88 @@ class CommentRevision(Record):
     author_kind: Mapped[str]
     author_id: Mapped[UUID | None]
     author_name: Mapped[str]
+
+
+class ActionStatus(StrEnum):
+    """Where an action item stands. The first two are open; of the others nothing more is to be done."""
+
+    OPEN = "open"
+    IN_PROGRESS = "in_progress"
+    DONE = "done"
+    DROPPED = "dropped"
+
+
+TO_DO = (ActionStatus.OPEN, ActionStatus.IN_PROGRESS)
+
+
+class ActionKind(StrEnum):
+    """What an action item is for: to end the harm, to keep it from coming again, to see it sooner, or anything else."""
+
+    MITIGATE = "mitigate"
+    PREVENT = "prevent"
+    DETECT = "detect"
+    FOLLOW_UP = "follow_up"
+
+
+class ActionPriority(StrEnum):
+    """How much an action item matters; P1 the most."""
+
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+    P4 = "P4"
+
+
+# What has no due date comes last. asyncpg reads and writes it as `date.max`.
+DUE = "coalesce(due_date, 'infinity'::date)"
+
+
+class ActionItem(Record):
+    """Something to be done because of an incident, during it or afterwards; it outlives the end of the incident."""
+
+    __tablename__ = "action_item"
+    __table_args__ = (
+        CheckConstraint(one_of("status", ActionStatus), name="status"),
+        CheckConstraint(one_of("kind", ActionKind), name="kind"),
+        CheckConstraint(one_of("priority", ActionPriority), name="priority"),
+        CheckConstraint("(status IN ('done', 'dropped')) = (ended_at IS NOT NULL)", name="ended"),
+        CheckConstraint("(reminder IS NULL) = (remind_at IS NULL)", name="reminder"),
+        Index("action_item_incident_id_idx", "incident_id", "id"),
+        Index("action_item_due_idx", text(DUE), "id"),
+        Index("action_item_open_idx", text(DUE), "id", postgresql_where=text("ended_at IS NULL")),
+        Index(
+            "action_item_assignee_idx",
+            "assignee_id",
+            text(DUE),
+            "id",
+            postgresql_where=text("assignee_id IS NOT NULL"),
+        ),
+        Index("action_item_remind_at_idx", "remind_at", postgresql_where=text("remind_at IS NOT NULL")),
+        Index(
+            "action_item_description_idx",
+            "description",
+            postgresql_using="gin",
+            postgresql_ops={"description": "gin_trgm_ops"},
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"))
+    # On one line: it is what people know it by.
+    description: Mapped[str]
+    kind: Mapped[str | None]
+    priority: Mapped[str | None]
+    status: Mapped[str] = mapped_column(server_default=ActionStatus.OPEN.value)
+    assignee_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    due_date: Mapped[date | None]
+    # As the record keeps who did something: their kind, id, and name at the time.
+    created_by_kind: Mapped[str]
+    created_by_id: Mapped[UUID | None]
+    created_by_name: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    # Which reminder comes next (`incidents/reminding.py`), and when.
+    reminder: Mapped[int | None]
+    remind_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(server_default="1")

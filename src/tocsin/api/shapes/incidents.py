@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
@@ -19,12 +19,15 @@ from tocsin.edge.context import Context
 from tocsin.events import vocabulary
 from tocsin.identity import queries as identity
 from tocsin.identity.model import USER_ID, Actor, User
-from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import INCIDENT_ID, Incident, Status
+from tocsin.incidents import action_item_queries, lifecycle, queries
+from tocsin.incidents.model import ACTION_ITEM_ID, INCIDENT_ID, ActionItem, Incident, Status
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
+
+# Of what is still to be done so much is named.
+_MOST_OPEN = 20
 
 
 class Reporter(msgspec.Struct):
@@ -71,12 +74,24 @@ class Duplicate(msgspec.Struct):
     title: str
 
 
+class OpenActionItem(msgspec.Struct):
+    """Something that is still to be done because of the incident."""
+
+    id: str
+    description: str
+    assignee: Person | None
+    due_date: date | None
+
+
 class IncidentOut(msgspec.Struct):
     """An incident. `severity` is 1 (critical) to 5 (info); `duration_seconds` runs until it ended, or until now.
 
     `paging` says that help was asked for in vain: `unreached` when no message has reached anybody so far, `unanswered`
     when it ended without an answer and nobody has joined since. Of its alerts it says nothing: they have a field of
     their own.
+
+    `open_action_item_count` says how much is still to be done because of it, and `open_action_items` what, up to 20 of
+    them by their due dates; to close it stops none of that.
     """
 
     id: str
@@ -96,6 +111,8 @@ class IncidentOut(msgspec.Struct):
     duplicate_of_id: str | None
     duplicates: list[Duplicate]
     linked_alert_count: int
+    open_action_item_count: int
+    open_action_items: list[OpenActionItem]
     responders_joined: int
     responders_asked: int
     duration_seconds: int
@@ -118,6 +135,8 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
     """Write several incidents, in their order."""
     ids = [incident.id for incident in incidents]
     holders = {id for i in incidents for id in (i.commander_id, i.lead_id, i.communicator_id) if id is not None}
+    to_do = await action_item_queries.open_in(tx, who.access, ids)
+    holders |= {id for items in to_do.values() for item in items if (id := item.assignee_id) is not None}
     people = await identity.users_by_id(tx, holders)
     alerts = await alert_queries.linked_counts(tx, who.access, ids) if ids else {}
     triggers = await alert_queries.first_triggers(tx, who.access, ids) if ids else {}
@@ -135,6 +154,7 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
             base_url=context.settings.base_url,
             alerts=alerts.get(incident.id, 0),
             first_alert_at=triggers.get(incident.id),
+            to_do=to_do.get(incident.id, []),
             turnout=turnout[incident.id],
             doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
@@ -153,6 +173,7 @@ def _write(
     base_url: str,
     alerts: int,
     first_alert_at: datetime | None,
+    to_do: Sequence[ActionItem],
     turnout: queries.Turnout,
     doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
@@ -182,6 +203,13 @@ def _write(
         duplicate_of_id=INCIDENT_ID.write_or_none(survivor.id if survivor is not None else None),
         duplicates=[Duplicate(INCIDENT_ID.write(each.id), each.reference, each.title) for each in doubles],
         linked_alert_count=alerts,
+        open_action_item_count=len(to_do),
+        open_action_items=[
+            OpenActionItem(
+                ACTION_ITEM_ID.write(each.id), each.description, _person(people, each.assignee_id), each.due_date
+            )
+            for each in to_do[:_MOST_OPEN]
+        ],
         responders_joined=turnout.joined,
         responders_asked=turnout.asked,
         duration_seconds=int(lifecycle.lasted(incident, now).total_seconds()),

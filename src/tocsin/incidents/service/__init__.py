@@ -5,6 +5,16 @@ change of the incident itself makes older copies stale; people, comments and lin
 never spoils somebody else's edit.
 """
 
+from tocsin.incidents.service.action_items import (
+    ChangedItem,
+    change_action_items,
+    complete_action_item,
+    create_action_item,
+    delete_action_item,
+    free_action_items,
+    reopen_action_item,
+    update_action_item,
+)
 from tocsin.incidents.service.comments import comment, edit_comment, erase_comment, read_comment, read_revisions
 from tocsin.incidents.service.conflicts import as_seen
 from tocsin.incidents.service.declaring import Draft, declare, prefill
@@ -48,6 +58,7 @@ __all__ = [
     "Change",
     "ChangeSeverity",
     "Changed",
+    "ChangedItem",
     "Draft",
     "GiveRole",
     "Holder",
@@ -64,16 +75,21 @@ __all__ = [
     "as_seen",
     "assign_roles",
     "cancel",
+    "change_action_items",
     "change_all",
     "change_owners",
     "close",
     "comment",
+    "complete_action_item",
+    "create_action_item",
     "declare",
     "decline_page",
+    "delete_action_item",
     "edit_comment",
     "erase_comment",
     "escalate_page",
     "explain_alert",
+    "free_action_items",
     "free_alert",
     "grant",
     "join",
@@ -95,6 +111,7 @@ __all__ = [
     "read_revisions",
     "read_sharing",
     "reopen",
+    "reopen_action_item",
     "resolve",
     "revoke_grant",
     "stand_in",
@@ -102,6 +119,7 @@ __all__ = [
     "take_back_messages",
     "unlink_alert",
     "update",
+    "update_action_item",
     "update_person",
     "update_status",
     "visitor",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import ChoiceLoader, DictLoader, Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Request, Response
@@ -31,6 +30,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.kit.addresses import at, within
 from tocsin.kit.clock import utc_now
+from tocsin.kit.clock import zone as zone
 from tocsin.kit.errors import Invalid
 from tocsin.kit.ids import new_id
 from tocsin.kit.text import clean, markdown, sha256_hex
@@ -217,14 +217,6 @@ def theme_of(request: Request[Any, Any, Any]) -> str:
     """Return what the reader has chosen, empty when it follows their system."""
     theme = cookie(request, THEME)
     return theme if theme in THEMES else ""
-
-
-def zone(name: str) -> ZoneInfo:
-    """Return the zone; UTC for one that this machine does not know."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 def _flashes(request: Request[Any, Any, Any]) -> list[Flash]:
