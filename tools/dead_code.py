@@ -56,6 +56,9 @@ ALIVE = {
     "recipient_kind": "a column that is written, and read by whoever brings another kind",
     # Words of a closed set that only people choose.
     "OTHER": "a reason for which an incident is cancelled",
+    "DROPPED": "an end of an action item",
+    **dict.fromkeys(("MITIGATE", "PREVENT", "DETECT", "FOLLOW_UP"), "what an action item is for"),
+    **dict.fromkeys(("P1", "P2", "P3", "P4"), "how much an action item matters"),
     # For tests, from beside the code that they are about.
     "WORK": "what the watch of the tests compares locks with (`tests/lock_order.py`)",
     "run_due": "runs what is due, one after the other",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -214,9 +214,3 @@ def _listed(
         here, there = tuple_(*place), tuple_(after.due, after.id)
         query = query.where(here < there if backwards else here > there)
     return query.order_by(*(key.desc() if backwards else key for key in place)).limit(limit)
-
-
-async def lock_to_remind(tx: Tx, now: datetime) -> ActionItem | None:
-    """Lock one of those of which somebody is to be reminded by now; None when there is none that nobody else has."""
-    due = for_change(select(ActionItem).where(ActionItem.remind_at <= now).limit(1), ActionItem, skip_locked=True)
-    return (await tx.session.scalars(due)).one_or_none()
