@@ -32,7 +32,7 @@ _OF_WHAT_IS_SEEN = {
     "tocsin.alerts.source_queries": {"source_figures", "touched_by"},
     "tocsin.events.log": {"newest_first"},
     "tocsin.incidents.comment_queries": {"written_in"},
-    "tocsin.incidents.queries": {"joined_counts", "responders", "timeline", "troubles"},
+    "tocsin.incidents.queries": {"joined_counts", "responders", "troubles"},
     "tocsin.notifications.queries": {"deliveries"},
     "tocsin.oncall.list_queries": {"asked_in_vain", "may_be_paged", "running_runs"},
     "tocsin.oncall.queries": {"being_paged", "pages_of", "pages_of_runs", "run", "runs_of"},

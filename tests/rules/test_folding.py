@@ -37,7 +37,7 @@ ACKNOWLEDGED = [
 def noted(name: str, after: float = 0, *, actor: str = "Rey", transaction: int = 1, **data: Any) -> Noted:
     given = DATA.get(name, {}) | data
     line = words.describe(name, actor, given)
-    return Noted(uuid4(), NOON + timedelta(seconds=after), transaction, name, actor, given, line)
+    return Noted(uuid4(), NOON + timedelta(seconds=after), transaction, name, actor, given, line, name in words.KEY)
 
 
 def told(*events: Noted) -> list[tuple[list[str], list[str]]]:
@@ -87,7 +87,7 @@ def test_what_follows_from_taking_it_on_is_no_line_of_its_own_but_another_status
     assert not folded
 
 
-@pytest.mark.parametrize("name", words.KEY)
+@pytest.mark.parametrize("name", [name for name in words.KEY if name not in words.COMMENTS])
 def test_a_key_event_is_never_folded_away(name: str) -> None:
     """B9."""
     others = [noted(other) for other in ("alert.acknowledged", "page.sent", "escalation.ended")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.words import describe
 from tocsin.identity.access import Role
 from tocsin.identity.model import Actor, Organisation, User
-from tocsin.incidents import queries, service
+from tocsin.incidents import queries, service, timeline_queries
 from tocsin.incidents.model import Incident
 from tocsin.kit.ids import new_id
 from tocsin.notifications.model import ContactMethod, Urgency
@@ -127,12 +128,17 @@ class Team:
     async def record(self, incident: Incident) -> list[str]:
         """What the timeline says, oldest first."""
         async with self.db.begin() as tx:
-            rows = await queries.timeline(tx, incident.id)
+            rows = await record_of(tx, incident.id)
             return [describe(row.name, row.actor_name, row.data).text for row in reversed(rows)]
 
 
 def person(user: User) -> Actor:
     return Actor.person(user)
+
+
+async def record_of(tx: Tx, incident_id: UUID, **which: Any) -> list[LoggedEvent]:
+    """Return the events of an incident, what was written last first."""
+    return [each.event for each in await timeline_queries.as_written(tx, incident_id, **which)]
 
 
 async def names(tx: Tx, incident_id: UUID) -> list[str]:

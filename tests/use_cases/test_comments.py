@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.races import behind
-from tests.use_cases.incident_team import Team, names, person
+from tests.use_cases.incident_team import Team, names, person, record_of
 from tests.world import World
 from tocsin.db.engine import Database, Tx
 from tocsin.identity import service as identity
@@ -99,7 +99,7 @@ async def test_an_erased_text_is_nowhere_any_more(team: Team) -> None:
     async with team.db.begin() as tx:
         texts = await service.read_revisions(tx, person(team.ada), "INC-1", first.comment.id)
         assert texts == []
-        events = await queries.timeline(tx, incident.id, show="comments")
+        events = await record_of(tx, incident.id, show="comments")
         assert [said.body for said in (await written_in(tx, events)).values()].count("") == 1
     assert (await team.record(incident))[-1] == "Bob erased a comment by Ada"
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.postgres import until_somebody_waits
-from tests.use_cases.incident_team import Team, names, person
+from tests.use_cases.incident_team import Team, names, person, record_of
 from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.identity.access import EVERYTHING
@@ -256,6 +256,6 @@ async def test_reopening_begins_another_round_and_keeps_the_first_in_the_record(
         await service.reopen(tx, person(team.bob), incident.id, "It is back")
         assert (again.status, again.round, again.resolution_note) == ("investigating", 1, "")
         assert (again.resolved_at, again.closed_at) == (None, None)
-        event = (await queries.timeline(tx, incident.id, limit=1))[0]
+        event = (await record_of(tx, incident.id, limit=1))[0]
     assert event.data["resolution_note"] == "Rolled back." and event.data["resolved_at"]
     assert event.data["round"] == 1

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.use_cases.incident_team import Team, names, person
+from tests.use_cases.incident_team import Team, names, person, record_of
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import comment_queries, queries, service
@@ -33,7 +33,7 @@ async def test_fields_change_with_their_old_and_new_value(team: Team) -> None:
         await service.update(tx, person(team.bob), "INC-1", service.IncidentChanges(severity=1))
         same = await service.update(tx, person(team.bob), "INC-1", service.IncidentChanges(severity=1))
         assert same.version == 3
-        event = (await queries.timeline(tx, incident.id, limit=2))[1]
+        event = (await record_of(tx, incident.id, limit=2))[1]
     assert event.data["changes"][0] == {"field": "title", "old": "Checkout is down", "new": "Checkout is slow"}
     assert (await team.record(incident))[-2:] == [
         "Bob changed the title and the start",
@@ -175,12 +175,12 @@ async def test_comments_stand_in_the_timeline(team: Team) -> None:
                 await service.comment(tx, person(team.bob), "INC-1", wrong)
         await service.comment(tx, person(team.bob), "INC-1", "x" * 10_000)
     async with team.db.begin() as tx:
-        comments = await queries.timeline(tx, incident.id, show="comments")
+        comments = await record_of(tx, incident.id, show="comments")
         written = await comment_queries.written_in(tx, comments)
         said = [written[comment_queries.comment_of(row.name, row.data)].body for row in comments]
         assert said == ["x" * 10_000, "Looking at the **disk**."]
         assert not any("disk" in str(row.data) for row in comments)
-        rest = await queries.timeline(tx, incident.id, show="events")
+        rest = await record_of(tx, incident.id, show="events")
         assert [row.name for row in rest] == ["incident.responder_joined", "incident.declared"]
-        older = await queries.timeline(tx, incident.id, before=comments[0].position, limit=1)
+        older = await record_of(tx, incident.id, before=comments[0].position, limit=1)
         assert older[0].position == comments[1].position

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from tests.use_cases.incident_team import Team, names, person
+from tests.use_cases.incident_team import Team, names, person, record_of
 from tests.world import World, minutes
 from tocsin.alerts import service as alerts
 from tocsin.events import words
@@ -34,7 +34,7 @@ async def test_whoever_declares_from_an_alert_that_somebody_has_is_who_acted(tea
         await alerts.acknowledge(tx, person(team.bob), alert_id)
     incident = await team.incident(alert_id=alert_id)
     async with team.db.begin() as tx:
-        found = await queries.timeline(tx, incident.id)
+        found = await record_of(tx, incident.id)
     assert {event.actor_name for event in found} == {"Ada"}
     assert [describe(e.name, e.actor_name, e.data).text for e in found if "acknowledged" in e.name] == [
         "The incident is in Bob’s hands"
@@ -138,7 +138,7 @@ async def test_an_incident_that_begins_again_has_a_lead_who_may_act(world: World
     async with world.db.begin() as tx:
         again = await service.reopen(tx, world.actor(cyd), incident.id, "It is back")
         assert (again.lead_id, again.commander_id) == (cyd.id, None)
-        found = await queries.timeline(tx, incident.id)
+        found = await record_of(tx, incident.id)
     told = [describe(event.name, event.actor_name, event.data) for event in found[:2]]
     assert [(line.text, line.detail) for line in told] == [
         ("Cyd is lead now", "Ada’s account was switched off."),

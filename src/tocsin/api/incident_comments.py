@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -27,10 +28,14 @@ Text = Annotated[str, msgspec.Meta(max_length=COMMENT_LIMIT)]
 
 
 class CommentOut(msgspec.Struct):
-    """What somebody wrote, as it reads now (Markdown). `body` is empty once it is erased."""
+    """What somebody wrote, as it reads now (Markdown). `body` is empty once it is erased.
+
+    `at` is when it was written; `occurred_at`, if it is there, when what it tells of happened.
+    """
 
     id: str
     at: Time
+    occurred_at: Time | None
     author: ActorOut
     body: str
     edited_at: Time | None
@@ -49,10 +54,11 @@ class CommentRevisionOut(msgspec.Struct):
 
 
 class AddComment(Body, kw_only=True):
-    """What to write into the timeline (Markdown)."""
+    """What to write into the timeline (Markdown), and when that happened, if it was earlier."""
 
     example: ClassVar[Mapping[str, Any]] = {"body": "The database failed over at 14:05."}
     body: Text
+    occurred_at: datetime | None = None
 
 
 class EditComment(Body, kw_only=True):
@@ -67,6 +73,7 @@ def _write(written: WrittenComment) -> CommentOut:
     return CommentOut(
         id=COMMENT_ID.write(comment.id),
         at=stamp(comment.created_at),
+        occurred_at=when(comment.occurred_at),
         author=write_who(comment.author_kind, comment.author_id, comment.author_name),
         body=written.body,
         edited_at=when(comment.edited_at),

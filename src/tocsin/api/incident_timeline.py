@@ -24,27 +24,31 @@ from tocsin.api.base.http import (
 from tocsin.api.shapes.actors import ActorOut, write_actor
 from tocsin.api.shapes.alerts import AlertOut, pagings, write_alert
 from tocsin.api.shapes.refs import alerts_in
-from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import read_moment, read_position
 from tocsin.events.base import EVENT_ID
-from tocsin.events.log import LoggedEvent
-from tocsin.events.words import KEY, describe
+from tocsin.events.words import describe
 from tocsin.identity.access import P
-from tocsin.incidents import queries, service
+from tocsin.identity.model import Actor
+from tocsin.incidents import queries, service, timeline_queries
 from tocsin.incidents.model import COMMENT_ID
 from tocsin.incidents.retelling import Told, retell
 from tocsin.incidents.service import linking
+from tocsin.incidents.timeline_queries import Recorded, Show
 from tocsin.kit.clock import stamp
 
 
 class EntryOut(msgspec.Struct):
     """One line of the timeline: the event's name, a sentence, and what stands below it.
 
-    For a comment that is what it says now (Markdown), and nothing once it is erased.
+    For a comment or a key event that is what it says now (Markdown), and nothing once it is erased. `at` is when it was
+    written, `occurred_at` when it happened: the same, unless somebody has said that it was earlier. `is_key`: it tells
+    the story, by its kind or because somebody has marked it.
     """
 
     id: str
     at: Time
+    occurred_at: Time
     name: str
     kind: Literal["comment", "change", "page", "system"]
     is_key: bool
@@ -64,14 +68,16 @@ class LinkAlerts(Body, kw_only=True):
     alert_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=linking.MANY)]
 
 
-def _entry(event: LoggedEvent, told: Told) -> EntryOut:
+def _entry(entry: Recorded, told: Told) -> EntryOut:
+    event = entry.event
     line = describe(event.name, event.actor_name, told.data)
     return EntryOut(
         id=EVENT_ID.write(event.id),
         at=stamp(event.at),
+        occurred_at=stamp(entry.at),
         name=event.name,
         kind=line.kind,
-        is_key=event.name in KEY,
+        is_key=entry.is_key,
         text=line.text,
         detail=told.comment.body if told.comment is not None else line.detail,
         icon=line.icon,
@@ -88,11 +94,11 @@ async def list_timeline(
     context: Ctx,
     who: Who,
     id: Id,
-    show: FromQuery[Literal["all", "key", "comments", "events"]] = "all",
+    show: FromQuery[Show] = "all",
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[EntryOut]]:
-    """Show what happened, the newest first.
+    """Show what happened, what was written last first; `occurred_at` of each says when it happened.
 
     `key` are the events that tell the story (`is_key`): declared, its severity, status and roles, acknowledged, how it
     ended, and that nobody was reached or answered.
@@ -100,10 +106,29 @@ async def list_timeline(
     before = read_position(cursor)
     async with context.begin() as tx:
         incident = await queries.get(tx, who.access, reference(id))
-        rows = await queries.timeline(tx, incident.id, before=before, show=show, limit=limit + 1)
-        told = await retell(tx, who.access, rows)
+        rows = await timeline_queries.as_written(tx, incident.id, before=before, show=show, limit=limit + 1)
+        told = await retell(tx, who.access, [row.event for row in rows])
     pairs = list(zip(rows, told, strict=True))
-    return listing(request, pairs, limit, lambda pair: _entry(*pair), lambda pair: pair[0].position)
+    return listing(request, pairs, limit, lambda pair: _entry(*pair), lambda pair: pair[0].event.position)
+
+
+@post("/{id:str}/timeline/{entry_id:str}/actions/mark_key", status_code=200, needs=P.INCIDENT_EDIT)
+async def mark_key(context: Ctx, who: Who, id: Id, entry_id: Id) -> EntryOut:
+    """Let an entry lead in the timeline as a key event. The entry itself stays as it was written."""
+    return await _mark(context, who, id, entry_id, is_key=True)
+
+
+@post("/{id:str}/timeline/{entry_id:str}/actions/unmark_key", status_code=200, needs=P.INCIDENT_EDIT)
+async def unmark_key(context: Ctx, who: Who, id: Id, entry_id: Id) -> EntryOut:
+    """Let an entry be no key event, whoever marked it and of whatever kind it is."""
+    return await _mark(context, who, id, entry_id, is_key=False)
+
+
+async def _mark(context: Context, who: Actor, id: str, entry_id: str, *, is_key: bool) -> EntryOut:
+    async with context.begin() as tx:
+        entry = await service.mark_entry(tx, who, reference(id), EVENT_ID.read(entry_id), is_key=is_key)
+        (told,) = await retell(tx, who.access, [entry.event])
+    return _entry(entry, told)
 
 
 @get("/{id:str}/alerts", needs=P.INCIDENT_VIEW)
@@ -148,6 +173,6 @@ async def unlink_alert(context: Ctx, who: Who, id: Id, alert_id: Id) -> None:
 
 ROUTER = Router(
     "/incidents",
-    route_handlers=[list_timeline, list_incident_alerts, link_alerts, unlink_alert],
+    route_handlers=[list_timeline, mark_key, unmark_key, list_incident_alerts, link_alerts, unlink_alert],
     tags=["incidents"],
 )

@@ -90,6 +90,10 @@ class Cast:
     async def say(self, key: str, incident: Incident, body: str) -> None:
         await incidents.comment(self.tx, self.person(key), incident.id, body)
 
+    async def note(self, key: str, incident: Incident, text: str, *, ago: timedelta) -> None:
+        at = self.tx.now - ago
+        await incidents.add_key_event(self.tx, self.person(key), incident.id, text, occurred_at=at)
+
     async def move(self, key: str, incident: Incident, to: Status) -> None:
         await incidents.update_status(self.tx, self.person(key), incident.id, to)
 
@@ -278,6 +282,7 @@ async def _booking_form(cast: Cast) -> Story:
     yield 6
     await cast.move("tomas", incident, Status.IDENTIFIED)
     yield 9
+    await cast.note("tomas", incident, "Release 2281 reached all customers.", ago=timedelta(minutes=50))
     await cast.say("maren", incident, "We roll back to 2280. Bookings of existing customers were never affected.")
     await cast.move("tomas", incident, Status.MITIGATED)
     await cast.over(second.id)

@@ -36,7 +36,8 @@ def joined(areas: Iterable[Words]) -> Words:
 WORDS: Words = joined(area.WORDS for area in _AREAS)
 _REASONS: Reasons = {**alerts.REASONS, **oncall.REASONS}
 CLASSES: Mapping[str, type[Event]] = {kind.name: kind for kind in WORDS}
-COMMENTS: tuple[str, ...] = (incidents.CommentAdded.name,)
+# What people wrote: each brings a comment.
+COMMENTS: tuple[str, ...] = (incidents.CommentAdded.name, incidents.KeyEventAdded.name)
 KEY: tuple[str, ...] = tuple(sorted(kind.name for kind in CLASSES.values() if kind.is_key))
 ALL_BUT_COMMENTS: tuple[str, ...] = tuple(sorted(set(CLASSES) - set(COMMENTS)))
 

@@ -67,10 +67,15 @@ TIMES: Mapping[str, str] = {
 
 def time(tx: Tx, field: str, at: datetime) -> datetime:
     """Return a time that is neither in the future nor ages ago; `times_in_order` says whether it fits the others."""
+    return earlier(tx, field, at, TIMES[field])
+
+
+def earlier(tx: Tx, field: str, at: datetime, did: str) -> datetime:
+    """Return a time that is neither in the future nor ages ago; `did` is what cannot have been done then."""
     if at > tx.now:
-        raise Invalid(field, f"It cannot have {TIMES[field]} in the future.", code="range")
+        raise Invalid(field, f"It cannot have {did} in the future.", code="range")
     if at < tx.now - EARLIEST:
-        raise Invalid(field, f"It cannot have {TIMES[field]} more than ten years ago.", code="range")
+        raise Invalid(field, f"It cannot have {did} more than ten years ago.", code="range")
     return at
 
 

@@ -12,9 +12,9 @@ from sqlalchemy import Select, and_, delete, func, select, tuple_
 
 from tocsin.db.engine import Tx
 from tocsin.db.records import lock_record
-from tocsin.events.incidents import CommentAdded
 from tocsin.events.live import Seen
 from tocsin.events.log import LoggedEvent
+from tocsin.events.words import COMMENTS
 from tocsin.identity.access import Access
 from tocsin.incidents import queries
 from tocsin.incidents.model import Comment, CommentRevision, Incident
@@ -39,9 +39,22 @@ async def comments(
     tx: Tx, access: Access, ref: Ref, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
 ) -> list[WrittenComment]:
     """Return the comments of an incident, the newest first, older than `before`; raises `NotFound` for the incident."""
+    return await _written(tx, access, ref, before, limit, are_key_events=False)
+
+
+async def key_events(
+    tx: Tx, access: Access, ref: Ref, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
+) -> list[WrittenComment]:
+    """Return the key events that people wrote, the one that was written last first, older than `before`."""
+    return await _written(tx, access, ref, before, limit, are_key_events=True)
+
+
+async def _written(
+    tx: Tx, access: Access, ref: Ref, before: tuple[datetime, UUID] | None, limit: int, *, are_key_events: bool
+) -> list[WrittenComment]:
     incident = await queries.get(tx, access, ref)
     place = (Comment.created_at, Comment.id)
-    query = _present().where(Comment.incident_id == incident.id)
+    query = _present().where(Comment.incident_id == incident.id, Comment.is_key_event == are_key_events)
     if before is not None:
         query = query.where(tuple_(*place) < tuple_(*before))
     newest = (Comment.created_at.desc(), Comment.id.desc())
@@ -56,6 +69,14 @@ async def comment(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> tuple[I
     if row is None:
         raise _missing()
     return incident, WrittenComment(*row)
+
+
+async def key_event(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> WrittenComment:
+    """Return one of the key events that people wrote into an incident; raises `NotFound`."""
+    _, found = await comment(tx, access, ref, comment_id)
+    if not found.comment.is_key_event:
+        raise NotFound("There is no such key event.")
+    return found
 
 
 async def lock(tx: Tx, access: Access, ref: Ref, comment_id: UUID) -> tuple[Incident, Comment]:
@@ -117,4 +138,12 @@ async def written_in(tx: Tx, events: Iterable[LoggedEvent | Seen]) -> dict[UUID 
 
 def comment_of(name: str, data: Mapping[str, Any]) -> UUID | None:
     """Return the comment that an event brought, None for every other event."""
-    return UUID(data["comment_id"]) if name == CommentAdded.name and "comment_id" in data else None
+    return UUID(data["comment_id"]) if name in COMMENTS and "comment_id" in data else None
+
+
+async def dated(tx: Tx, incident_id: UUID) -> dict[UUID, datetime]:
+    """Return when those comments of an incident happened that have a time of their own, by their ids."""
+    query = select(Comment.id, Comment.occurred_at).where(
+        Comment.incident_id == incident_id, Comment.occurred_at.is_not(None)
+    )
+    return {id: at for id, at in (await tx.session.execute(query)).all() if at is not None}

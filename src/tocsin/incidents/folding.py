@@ -34,14 +34,11 @@ class Noted:
     actor: str
     data: Mapping[str, Any]
     line: Line
+    is_key: bool
 
     @property
     def is_comment(self) -> bool:
         return self.name in words.COMMENTS
-
-    @property
-    def is_key(self) -> bool:
-        return self.name in words.KEY
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,12 +215,29 @@ class Comment(Record):
     author_id: Mapped[UUID | None]
     author_name: Mapped[str]
     created_at: Mapped[datetime]
+    # When what it tells of happened, where somebody says that it was earlier than they wrote it.
+    occurred_at: Mapped[datetime | None]
+    # Whether it was written as a key event: a milestone, which leads in the timeline.
+    is_key_event: Mapped[bool] = mapped_column(server_default="false")
     edited_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
     erased_by_kind: Mapped[str | None]
     erased_by_id: Mapped[UUID | None]
     erased_by_name: Mapped[str | None]
     version: Mapped[int] = mapped_column(server_default="1")
+
+
+class TimelineMark(Record):
+    """What somebody has said of one entry of the record: that it is a key event, or that it is none.
+
+    The entry stays as it was written; what nobody has marked is a key event by its kind.
+    """
+
+    __tablename__ = "timeline_mark"
+
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    is_key: Mapped[bool]
 
 
 class CommentRevision(Record):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -26,8 +26,6 @@ from tocsin.alerts.visibility import visible as visible_alerts
 from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
 from tocsin.db.records import lock_records
-from tocsin.events import log, words
-from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import EVERYTHING, Access
 from tocsin.identity.model import User
 from tocsin.incidents.list_queries import Filters as Filters
@@ -55,7 +53,6 @@ from tocsin.oncall.model import EscalationRun, Page, PageState, RunState
 
 # A UUID, the public id (`inc_…`), or the number as people say it (`INC-7`).
 Ref = UUID | str
-Show = Literal["all", "key", "comments", "events"]
 
 # Later than everything: who has not joined comes after who has.
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -294,16 +291,3 @@ async def linked_alert_ids(tx: Tx, incident_id: UUID, *, open_only: bool = False
     if open_only:
         query = query.where(Alert.status != AlertStatus.RESOLVED)
     return list((await tx.session.scalars(query)).all())
-
-
-async def timeline(
-    tx: Tx, incident_id: UUID, *, before: int | None = None, show: Show = "all", limit: int = 50
-) -> list[LoggedEvent]:
-    """Return the record of an incident, newest first, older than the position `before`."""
-    names: Mapping[Show, tuple[str, ...]] = {
-        "all": (),
-        "key": words.KEY,
-        "comments": words.COMMENTS,
-        "events": words.ALL_BUT_COMMENTS,
-    }
-    return await log.newest_first(tx, incident_id=incident_id, before=before, names=names[show], limit=limit)

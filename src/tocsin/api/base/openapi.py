@@ -147,6 +147,8 @@ _NUMBERED = {
 _PARAMETERS = {
     "alert_id": "The id (`alt_…`) or the number (`ALR-31`) of an alert.",
     "comment_id": "The id of a comment: `cmt_…`.",
+    "entry_id": "The id of an entry of the timeline: `evt_…`.",
+    "key_event_id": "The id of a key event: `cmt_…`.",
     "subscriber_id": "The id of a subscriber: `sub_…`.",
     "key": "The key of a role.",
     "method_id": "The id of a contact method: `cm_…`.",

@@ -15,7 +15,16 @@ from tocsin.incidents.service.action_items import (
     reopen_action_item,
     update_action_item,
 )
-from tocsin.incidents.service.comments import comment, edit_comment, erase_comment, read_comment, read_revisions
+from tocsin.incidents.service.comments import (
+    add_key_event,
+    comment,
+    edit_comment,
+    edit_key_event,
+    erase_comment,
+    erase_key_event,
+    read_comment,
+    read_revisions,
+)
 from tocsin.incidents.service.conflicts import as_seen
 from tocsin.incidents.service.declaring import Draft, declare, prefill
 from tocsin.incidents.service.editing import IncidentChanges, update, update_status
@@ -24,6 +33,7 @@ from tocsin.incidents.service.explaining import explain_alert
 from tocsin.incidents.service.leaving import free_alert, mark_of, needs_of, stand_in, take_back_messages, update_person
 from tocsin.incidents.service.linking import Linked, LinkedWhereFree, link_alerts, link_free_alerts, unlink_alert
 from tocsin.incidents.service.links import AnswerLink, LinkAct, answer_by_link, read_link
+from tocsin.incidents.service.marking import mark_entry
 from tocsin.incidents.service.news import note_news, read_news
 from tocsin.incidents.service.paging import (
     Already,
@@ -70,6 +80,7 @@ __all__ = [
     "MoveTo",
     "Resolve",
     "acknowledge",
+    "add_key_event",
     "answer_by_link",
     "answer_page",
     "as_seen",
@@ -86,7 +97,9 @@ __all__ = [
     "decline_page",
     "delete_action_item",
     "edit_comment",
+    "edit_key_event",
     "erase_comment",
+    "erase_key_event",
     "escalate_page",
     "explain_alert",
     "free_action_items",
@@ -97,6 +110,7 @@ __all__ = [
     "link_alerts",
     "link_free_alerts",
     "list_grants",
+    "mark_entry",
     "mark_of",
     "needs_of",
     "note_news",

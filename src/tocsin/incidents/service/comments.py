@@ -6,10 +6,12 @@ so what is erased is gone.
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TypedDict
 from uuid import UUID
 
 from tocsin.db.engine import Tx
-from tocsin.events.incidents import CommentAdded, CommentEdited, CommentErased
+from tocsin.events.incidents import CommentAdded, CommentEdited, CommentErased, KeyEventAdded, KeyEventMoved
 from tocsin.events.log import emit
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
@@ -18,17 +20,82 @@ from tocsin.incidents import checks, comment_queries, commenting, queries
 from tocsin.incidents.comment_queries import WrittenComment
 from tocsin.incidents.model import COMMENT_ID, Comment, CommentRevision, Incident
 from tocsin.incidents.queries import Ref
-from tocsin.kit.changes import Copy
+from tocsin.kit.changes import UNSET, Copy, UnsetType
 from tocsin.kit.ids import new_id
 
 COMMENT_LIMIT = 10_000
+KEY_EVENT_LIMIT = 2_000
 
 
-async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> WrittenComment:
-    """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over."""
+async def comment(tx: Tx, who: Actor, ref: Ref, body: str, *, occurred_at: datetime | None = None) -> WrittenComment:
+    """Write into the timeline (Markdown, 1 to 10,000 characters); also when the incident is over.
+
+    `occurred_at` is for what happened before it was written: it stands there in the timeline, with both times.
+    """
     incident = await queries.get(tx, who.access.reach, ref)
     who.must(P.INCIDENT_COMMENT, on=incident)
-    text = _checked(body)
+    written = await _write(tx, who, incident, _checked(body), _earlier(tx, occurred_at), is_key_event=False)
+    await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, comment_id=written.comment.id))
+    return written
+
+
+async def add_key_event(
+    tx: Tx, who: Actor, ref: Ref, text: str, *, occurred_at: datetime | None = None
+) -> WrittenComment:
+    """Write a milestone into the timeline (Markdown, 1 to 2,000 characters), where it happened if that was earlier.
+
+    It is edited and erased as a comment is.
+    """
+    incident = await queries.get(tx, who.access.reach, ref)
+    who.must(P.INCIDENT_EDIT, on=incident)
+    told = checks.text("text", text, KEY_EVENT_LIMIT)
+    at = _earlier(tx, occurred_at)
+    written = await _write(tx, who, incident, told, at, is_key_event=True)
+    added = KeyEventAdded(actor=who.ref, incident_id=incident.id, comment_id=written.comment.id, occurred_at=_said(at))
+    await emit(tx, added)
+    return written
+
+
+class KeyEventChanges(TypedDict, total=False):
+    """What a key event says from now on, and when it happened; None is when it was written."""
+
+    text: str
+    occurred_at: datetime | None
+
+
+async def edit_key_event(
+    tx: Tx, who: Actor, ref: Ref, comment_id: UUID, changes: KeyEventChanges, *, if_version: Copy = None
+) -> WrittenComment:
+    """Let a key event say something else, or have happened at another time; only its author may."""
+    await comment_queries.key_event(tx, who.access.reach, ref, comment_id)
+    return await edit_comment(
+        tx,
+        who,
+        ref,
+        comment_id,
+        changes.get("text", UNSET),
+        occurred_at=changes.get("occurred_at", UNSET),
+        if_version=if_version,
+    )
+
+
+async def erase_key_event(tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_version: Copy = None) -> WrittenComment:
+    """Take out all that a key event says and said, as a comment is erased."""
+    await comment_queries.key_event(tx, who.access.reach, ref, comment_id)
+    return await erase_comment(tx, who, ref, comment_id, if_version=if_version)
+
+
+def _earlier(tx: Tx, at: datetime | None) -> datetime | None:
+    return checks.earlier(tx, "occurred_at", at, "happened") if at is not None else None
+
+
+def _said(at: datetime | None) -> str:
+    return at.isoformat() if at is not None else ""
+
+
+async def _write(
+    tx: Tx, who: Actor, incident: Incident, text: str, occurred_at: datetime | None, *, is_key_event: bool
+) -> WrittenComment:
     written = Comment(
         id=new_id(),
         incident_id=incident.id,
@@ -36,23 +103,37 @@ async def comment(tx: Tx, who: Actor, ref: Ref, body: str) -> WrittenComment:
         author_id=who.ref.id,
         author_name=who.ref.name,
         created_at=tx.now,
+        occurred_at=occurred_at,
+        is_key_event=is_key_event,
         version=1,
     )
     tx.session.add(written)
     await _say(tx, who, written, text)
-    await emit(tx, CommentAdded(actor=who.ref, incident_id=incident.id, comment_id=written.id))
     return WrittenComment(written, text)
 
 
 async def edit_comment(
-    tx: Tx, who: Actor, ref: Ref, comment_id: UUID, body: str, *, if_version: Copy = None
+    tx: Tx,
+    who: Actor,
+    ref: Ref,
+    comment_id: UUID,
+    body: str | UnsetType = UNSET,
+    *,
+    occurred_at: datetime | UnsetType | None = UNSET,
+    if_version: Copy = None,
 ) -> WrittenComment:
-    """Let a comment say something else; only its author may. What it said before is kept. The same text is no edit."""
+    """Let a comment or key event say something else, or have happened at another time; only its author may.
+
+    What it said before is kept. The same text is no edit.
+    """
     incident, written = await comment_queries.lock(tx, who.access.reach, ref, comment_id)
     commenting.must_edit(who, incident, written)
     commenting.must_be_current(written, if_version)
-    text = _checked(body)
-    if text == await comment_queries.body_of(tx, written):
+    if not isinstance(occurred_at, UnsetType):
+        await _move(tx, who, incident, written, _earlier(tx, occurred_at))
+    before = await comment_queries.body_of(tx, written)
+    text = before if isinstance(body, UnsetType) else _checked_of(written, body)
+    if text == before:
         return WrittenComment(written, text)
     written.version += 1
     written.edited_at = tx.now
@@ -60,6 +141,18 @@ async def edit_comment(
     edited = CommentEdited(actor=who.ref, incident_id=incident.id, comment_id=written.id, revision=written.version)
     await emit(tx, edited)
     return WrittenComment(written, text)
+
+
+def _checked_of(written: Comment, body: str) -> str:
+    return checks.text("text", body, KEY_EVENT_LIMIT) if written.is_key_event else _checked(body)
+
+
+async def _move(tx: Tx, who: Actor, incident: Incident, written: Comment, at: datetime | None) -> None:
+    if at == written.occurred_at:
+        return
+    old, written.occurred_at = written.occurred_at, at
+    moved = KeyEventMoved(actor=who.ref, incident_id=incident.id, comment_id=written.id, old=_said(old), new=_said(at))
+    await emit(tx, moved)
 
 
 async def erase_comment(tx: Tx, who: Actor, ref: Ref, comment_id: UUID, *, if_version: Copy = None) -> WrittenComment:

@@ -32,7 +32,9 @@ SELECT EXISTS (SELECT FROM contact_method AS method JOIN user_account AS person 
        (SELECT id FROM alert_source WHERE is_enabled ORDER BY created_at, id LIMIT 1),
        -- Signals are deleted after a while, alerts stay.
        EXISTS (SELECT FROM alert) OR EXISTS (SELECT FROM signal WHERE outcome <> 'rejected'),
+       -- Who answers has been reached, by whatever way.
        EXISTS (SELECT FROM delivery WHERE kind = 'page' AND state IN ('sent', 'delivered'))
+         OR EXISTS (SELECT FROM page WHERE state = 'acknowledged')
 """)
 
 

@@ -11,6 +11,7 @@ from tocsin.web.incidents import (
     dialogs,
     incident,
     incident_list,
+    key_events,
     subscribing,
     times,
     together,
@@ -25,6 +26,7 @@ HANDLERS = [
     *times.HANDLERS,
     *actions.HANDLERS,
     *comments.HANDLERS,
+    *key_events.HANDLERS,
     *subscribing.HANDLERS,
 ]
 INCIDENT_TABS = incident.TABS

@@ -123,7 +123,7 @@ class LinkScreen(DialogScreen):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What a dialog about an incident is made of, and what every screen of it has."""
 
     opened: Opened
@@ -147,11 +147,11 @@ class _Asked:
         }
 
 
-Make = Callable[[_Asked], Awaitable[DialogScreen]]
+Make = Callable[[Asked], Awaitable[DialogScreen]]
 Must = Callable[[Incident], None]
 
 
-def _dialog(place: str, make: Make, needs: P, must: Must) -> Dialog:
+def dialog_of(place: str, make: Make, needs: P, must: Must) -> Dialog:
     """Return the dialog at `GET <incident>/<place>`. `must` raises `Conflict` where the incident does not allow it."""
 
     async def read(opened: Opened) -> Incident:
@@ -167,7 +167,7 @@ def _dialog(place: str, make: Make, needs: P, must: Must) -> Dialog:
                 must(incident)
             except Conflict as problem:
                 raise NotAnyMore(INCIDENT_ID.page(incident.reference), problem.message) from None
-        return await make(_Asked(opened, incident))
+        return await make(Asked(opened, incident))
 
     async def news(request: AppRequest, opened: Opened) -> since.SinceScreen:
         return await since.of_incident(opened.tx, request, opened.shell, opened.who, await read(opened))
@@ -182,7 +182,7 @@ def _must_be_over(incident: Incident) -> None:
 
 
 def _editing(field: Field) -> Dialog:
-    async def make(asked: _Asked) -> DialogScreen:
+    async def make(asked: Asked) -> DialogScreen:
         value = field.value(asked.incident)
         form = EditForm(
             name=field.name,
@@ -199,10 +199,10 @@ def _editing(field: Field) -> Dialog:
         if not field.is_open_in(incident):
             raise Conflict(f"{incident.reference} is {incident.status}, so it has no {field.label.lower()}.")
 
-    return _dialog(field.name, make, field.needs, must)
+    return dialog_of(field.name, make, field.needs, must)
 
 
-async def _resolve(asked: _Asked) -> DialogScreen:
+async def _resolve(asked: Asked) -> DialogScreen:
     tx, who, incident = asked.tx, asked.opened.who, asked.incident
     linked = await alert_queries.of_incident(tx, who.access, incident.id)
     still = [alert for alert in linked if alert.status != AlertStatus.RESOLVED]
@@ -246,23 +246,23 @@ def _still(linked: Sequence[Alert]) -> str:
     return f"{len(linked)} linked alert{' is' if len(linked) == 1 else 's are'} still firing."
 
 
-async def _cancel(asked: _Asked) -> DialogScreen:
+async def _cancel(asked: Asked) -> DialogScreen:
     return CancelScreen(asked.shell, others=await asked.opened.picker("incidents", "duplicate_of"), **asked.about)
 
 
-async def _reopen(asked: _Asked) -> DialogScreen:
+async def _reopen(asked: Asked) -> DialogScreen:
     return ReopenScreen(asked.shell, **asked.about)
 
 
-async def _page(asked: _Asked) -> DialogScreen:
+async def _page(asked: Asked) -> DialogScreen:
     return PageScreen(asked.shell, targets=await asked.opened.picker("targets", "target"), **asked.about)
 
 
-async def _link(asked: _Asked) -> DialogScreen:
+async def _link(asked: Asked) -> DialogScreen:
     return LinkScreen(asked.shell, linkable=await asked.opened.picker("alerts", "alert_id"), **asked.about)
 
 
-async def _role(asked: _Asked) -> DialogScreen:
+async def _role(asked: Asked) -> DialogScreen:
     if asked.opened.named["role"] not in set(IncidentRole):
         raise NotFound("There is no such role.")
     role = IncidentRole(asked.opened.named["role"])
@@ -274,10 +274,10 @@ async def _role(asked: _Asked) -> DialogScreen:
 
 
 FIELD_DIALOGS = {field.name: _editing(field) for field in FIELDS.values() if field.form is not None}
-ROLE = _dialog("roles/{role:str}", _role, P.INCIDENT_EDIT, lifecycle.must_be_open)
-RESOLVE = _dialog("resolve", _resolve, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
-CANCEL = _dialog("cancel", _cancel, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
-REOPEN = _dialog("reopen", _reopen, P.INCIDENT_RESOLVE, _must_be_over)
-PAGE = _dialog("page", _page, P.INCIDENT_PAGE, lifecycle.must_be_open)
-LINK = _dialog("alerts/link", _link, P.INCIDENT_EDIT, lifecycle.must_be_open)
+ROLE = dialog_of("roles/{role:str}", _role, P.INCIDENT_EDIT, lifecycle.must_be_open)
+RESOLVE = dialog_of("resolve", _resolve, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
+CANCEL = dialog_of("cancel", _cancel, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
+REOPEN = dialog_of("reopen", _reopen, P.INCIDENT_RESOLVE, _must_be_over)
+PAGE = dialog_of("page", _page, P.INCIDENT_PAGE, lifecycle.must_be_open)
+LINK = dialog_of("alerts/link", _link, P.INCIDENT_EDIT, lifecycle.must_be_open)
 HANDLERS = [dialog.handler for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CANCEL, REOPEN, PAGE, LINK)]

@@ -16,13 +16,13 @@ from tocsin.edge.context import AppRequest
 from tocsin.events import words
 from tocsin.events.base import EVENT_ID
 from tocsin.events.incidents import RoleChanged
-from tocsin.events.log import LoggedEvent
+from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.incidents import commenting, queries
+from tocsin.incidents import commenting, timeline_queries
 from tocsin.incidents.folding import Act, Noted, fold
 from tocsin.incidents.model import COMMENT_ID, INCIDENT_ID, Comment, Incident
-from tocsin.incidents.queries import Show
 from tocsin.incidents.retelling import Told, retell
+from tocsin.incidents.timeline_queries import Recorded, Show
 from tocsin.web.base import formatting, pages
 
 
@@ -45,12 +45,14 @@ Words = Sequence[tuple[str, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the record."""
+    """One line of the record: when it happened, and when it was written if that was later."""
 
     id: str
     at: datetime
+    recorded_at: datetime | None
     kind: str
     is_key: bool
+    may_mark: bool
     actor_name: str
     icon: str
     hue: str
@@ -95,14 +97,15 @@ async def read(tx: Tx, request: AppRequest, who: Actor, incident: Incident, now:
     shown = _SHOWS.get(asked, "all")
     before = request.query_params.get("before", "")
     position = int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None
-    found = await queries.timeline(tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE + 1)
-    here = found[: pages.PAGE_SIZE]
-    told = await retell(tx, who.access, here)
-    writer = _Writer(who, incident, now, {event.id: each for event, each in zip(here, told, strict=True)})
-    acts = [writer.act(each) for each in fold([writer.noted(event) for event in here])]
+    here, older = await timeline_queries.as_it_happened(
+        tx, incident.id, before=position, show=shown, limit=pages.PAGE_SIZE
+    )
+    told = await retell(tx, who.access, [each.event for each in here])
+    entries = {each.event.id: (each, said) for each, said in zip(here, told, strict=True)}
+    writer = _Writer(who, incident, now, entries)
+    acts = [writer.act(each) for each in fold([writer.noted(each) for each in here])]
     url = INCIDENT_ID.page(incident.reference)
     narrowed = "" if shown == "all" else shown
-    older = found[pages.PAGE_SIZE - 1].position if len(found) > pages.PAGE_SIZE else None
     return Timeline(
         days=_days(acts, now),
         show=shown,
@@ -133,12 +136,13 @@ class _Writer:
     who: Actor
     incident: Incident
     now: datetime
-    told: Mapping[UUID, Told]
+    entries: Mapping[UUID, tuple[Recorded, Told]]
 
-    def noted(self, event: LoggedEvent) -> Noted:
-        data = self.told[event.id].data
+    def noted(self, entry: Recorded) -> Noted:
+        event = entry.event
+        data = self.entries[event.id][1].data
         line = words.describe(event.name, event.actor_name, data, self.now.tzinfo or UTC)
-        return Noted(event.id, event.at, event.transaction, event.name, event.actor_name, data, line)
+        return Noted(event.id, entry.at, event.transaction, event.name, event.actor_name, data, line, entry.is_key)
 
     def act(self, act: Act) -> ActView:
         lead, *also = [self._entry(shown.noted, shown.text) for shown in act.shown]
@@ -146,14 +150,17 @@ class _Writer:
 
     def _entry(self, noted: Noted, text: str) -> Entry:
         """Write one line. What people wrote as Markdown is rendered, all else is shown as it is."""
-        line, written = noted.line, self.told[noted.id].comment
+        entry, told = self.entries[noted.id]
+        line, written = noted.line, told.comment
         is_written = written is not None or noted.name == "incident.resolved"
         body = written.body if written is not None else line.detail
         return Entry(
             id=EVENT_ID.write(noted.id),
             at=noted.at,
+            recorded_at=entry.event.at if entry.occurred_at is not None else None,
             kind="event" if written is None else "comment",
             is_key=noted.is_key,
+            may_mark=self.who.may(P.INCIDENT_EDIT, on=self.incident),
             actor_name=noted.actor,
             icon=line.icon,
             hue=line.tone,

@@ -61,6 +61,8 @@ class Entry:
     at: datetime = _NOW - timedelta(minutes=20)
     comment: Comment | None = None
     via: str = ""
+    recorded_at: datetime | None = None
+    may_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
