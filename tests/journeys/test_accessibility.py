@@ -9,8 +9,21 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from tests.journeys.browser import button, dialog, expect_live, forgive, hold, is_same_document, mark, opener, somebody
+from tests.journeys.browser import (
+    ADA,
+    button,
+    dialog,
+    expect_live,
+    forgive,
+    hold,
+    is_same_document,
+    mark,
+    opener,
+    sign_in,
+    somebody,
+)
 from tests.journeys.demo import Demo, fire, path_of
+from tests.journeys.site import Site
 
 pytestmark = pytest.mark.journey
 
@@ -167,7 +180,7 @@ async def test_after_each_act_the_focus_is_somewhere_and_the_act_is_said(demo: D
         await page.goto("/alerts?q=fog")
         await expect_live(page)
         await act(button(page, f"Ack ALR-{horn['number']}"), "acknowledged")
-        await page.goto(f"/alerts/{horn['id']}")
+        await page.goto(f"/alerts/ALR-{horn['number']}")
         await expect_live(page)
         await button(page, "More actions").click()
         await act(button(page, "Give back"), re.compile("is open|waits"))
@@ -177,3 +190,38 @@ async def test_after_each_act_the_focus_is_somewhere_and_the_act_is_said(demo: D
         await act(button(page, "Join"), "You joined the incident.")
         await act(button(page, "Leave"), "You left the incident.")
         await act(page.get_by_role("button", name=re.compile("^Unlink")).first, "Alert unlinked.")
+
+
+@pytest.mark.parametrize("path", ["/policies", "/alerts", "/inbox", "/settings/appearance"])
+async def test_whoever_acts_without_a_title_stays_in_the_page(site: Site, chromium: Browser, path: str) -> None:
+    """5: the bar of the last page goes with its button; keys that are looked up from nowhere lead to no menu."""
+    async with somebody(chromium, site.base) as ada:
+        await sign_in(ada, ADA)
+        await site.fire(f"The gate of {path} is open")
+        await ada.goto(path)
+        bar = ada.get_by_role("region", name="You are being paged")
+        await button(bar, "Acknowledge").press("Enter")
+        await expect(bar).to_be_hidden()
+        await expect(ada.locator("body:focus")).to_have_count(0)
+        assert await ada.evaluate("document.querySelector('#main').contains(document.activeElement)")
+        await ada.reload()
+        await ada.keyboard.press("?")
+        await expect(ada.get_by_role("dialog")).to_be_visible()
+        await ada.keyboard.press("Escape")
+        await expect(ada.get_by_role("dialog")).to_be_hidden()
+        await expect(ada.locator("#main")).to_be_focused()
+
+
+async def test_an_alert_is_acknowledged_by_key_and_the_focus_is_on_its_title(demo: Demo, chromium: Browser) -> None:
+    """5: by whatever name one came to it, one stays on that very page."""
+    for n, name in enumerate(("ALR-{number}", "{id}")):
+        await fire(demo, {"title": f"Lantern {n} is out"})
+        (alert,) = (await demo.api.get(f"/alerts?q=Lantern {n}".replace(" ", "%20")))["data"]
+        async with somebody(chromium, demo.base, storage_state=demo.signed_in) as page:
+            await page.goto(f"/alerts/{name.format(**alert)}")
+            await expect_live(page)
+            await mark(page)
+            await page.keyboard.press("a")
+            await expect(page.locator("#state-words")).to_contain_text("is acknowledged by Maren Okafor")
+            await expect(page.locator("#title")).to_be_focused()
+            assert await is_same_document(page)

@@ -209,3 +209,37 @@ async def test_nothing_is_chosen_beforehand_and_one_types_to_choose(demo: Demo, 
     await button(page, "Page now").click()
     await expect(maren.locator("#rail-responders")).to_contain_text("Priya Raman")
     await expect(maren.locator("#rail-responders")).to_contain_text("Aiko Tanaka")
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with a script", "without"])
+async def test_a_label_that_was_typed_is_a_condition(demo: Demo, chromium: Browser, javascript: bool) -> None:
+    """4, 5: Enter adds it, and a route is not saved without it; after each button one is where one goes on."""
+    name = f"Quay {javascript}"
+    async with somebody(chromium, demo.base, javascript=javascript, storage_state=demo.signed_in) as page:
+        await page.goto("/routes/new")
+        await page.get_by_label("Name").fill(name)
+        await page.get_by_label("The severity of condition 1").select_option("1")
+        await page.get_by_label("Another label").fill("quay")
+        await page.get_by_label("Another label").press("Enter")
+        value = page.get_by_label("The value of condition 2")
+        await expect(value).to_be_focused()
+        await expect(value).not_to_have_attribute("aria-invalid", "true")
+        await expect(page.get_by_label("What condition 2 is about")).to_have_value("labels.quay")
+        await button(page, "Remove condition 2").click()
+        await expect(page.get_by_label("What condition 1 is about")).to_be_focused()
+        await button(page, "Add condition").click()
+        await expect(page.get_by_label("What condition 2 is about")).to_be_focused()
+        await button(page, "Remove condition 2").click()
+        await expect(value).to_have_count(0)
+        # Typed, and not added: it is added now, and said to be without a value.
+        await page.get_by_label("Another label").fill("quay")
+        await button(page, "Create route").click()
+        await expect(value).to_be_focused()
+        await expect(page.locator("#condition")).to_contain_text("Say what it has to be, or remove the condition.")
+        await value.fill("north")
+        await button(page, "Create route").click()
+        await expect(page.get_by_role("link", name=name)).to_be_visible()
+    routes = (await demo.api.get("/alert_routes"))["data"]
+    made = next(each for each in routes if each["name"] == name)
+    assert made["condition"] == 'severity <= 1 && labels.quay == "north"'
+    await demo.api("DELETE", f"/alert_routes/{made['id']}")

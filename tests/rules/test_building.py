@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tocsin.alerts.building import Row, labels_in, operators_of, read, write
+from tocsin.alerts.building import Row, labels_in, operators_of, read, unfinished, write
 from tocsin.alerts.routing import facts, read_condition
 from tocsin.alerts.sources import ADAPTERS
 
@@ -93,3 +93,9 @@ def test_the_labels_that_a_condition_names_are_found_in_each_spelling() -> None:
         "env",
         "k8s/app",
     ]
+
+
+def test_a_row_that_says_nothing_yet_is_known() -> None:
+    """4: left out of what is written, it would make a condition that holds for more than was meant."""
+    rows = [Row("severity", "<=", "1"), Row("labels.team", "==", ""), Row("title", "contains", " ")]
+    assert unfinished(rows) == [1, 2] and write(rows) == "severity <= 1"

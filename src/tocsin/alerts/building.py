@@ -64,6 +64,11 @@ def operators_of(field: str) -> Sequence[str]:
     return _OF_NUMBERS if field == "severity" else _OF_TEXTS
 
 
+def unfinished(rows: Sequence[Row]) -> list[int]:
+    """Return the places of rows that say nothing yet. Without them a condition would hold for more than was meant."""
+    return [n for n, row in enumerate(rows) if not row.value.strip()]
+
+
 def write(rows: Sequence[Row], *, any_of_them: bool = False) -> str:
     """Return the condition that rows make; nothing for none. What is not filled in is left out."""
     parts = [_written(row, bracketed=any_of_them) for row in rows if row.field and row.value.strip()]

@@ -95,11 +95,14 @@ class SignalView:
 class AlertScreen(ShellScreen):
     """One alert, and the newest of what came in. `declare` says whether an incident can be declared from it.
 
+    `place` is its page by the name that it was asked for, so that an act leads back to the very address.
+
     `lately` are its signals of three hours, `paging_now` its escalations that go on, `told` everybody who was asked, in
     order.
     """
 
     template: ClassVar = "alerts/alert.html"
+    place: str
     alert: AlertView
     explained: Explanation
     lately: Lately
@@ -132,6 +135,7 @@ async def show(
         is_free = alert.incident_id is None and alert.status != AlertStatus.RESOLVED
         screen = AlertScreen(
             shell,
+            place=_place(id),
             alert=await _view(tx, who, alert, runs),
             explained=await incidents.explain_alert(tx, who, alert.id, shell.now.tzinfo or UTC),
             lately=(await lately(tx, [alert.id]))[alert.id],
@@ -149,6 +153,10 @@ async def show(
             refused=refused,
         )
     return pages.render(screen)
+
+
+def _place(id: str) -> str:
+    return f"/alerts/{id}"
 
 
 async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun]) -> AlertView:
@@ -224,7 +232,7 @@ async def _resolve_alert(opened: Opened) -> Question:
     """Ask before an alert is resolved. It is not undone: what is over stays so, and its source opens a new one."""
     alert = await queries.named(opened.tx, opened.who.access, opened.id)
     opened.who.must_somewhere(P.ALERT_EDIT)
-    place, called = ALERT_ID.page(ALERT_ID.write(alert.id)), called_alert(alert.number)
+    place, called = _place(opened.id), called_alert(alert.number)
     comes_back = (await alerts.coming_back(opened.tx, [alert.id])).get(alert.id, "")
     then = comes_back or "If its source sees the problem again, it opens a new alert."
     return Question(

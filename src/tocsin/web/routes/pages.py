@@ -33,8 +33,18 @@ from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.parts.picking import Option, Picker
 from tocsin.web.parts.targets import Choice
 from tocsin.web.routes import dialogs
+from tocsin.web.routes.sketch import (
+    Sketch,
+    empty,
+    focus_after,
+    must_be_finished,
+    press,
+    pressed,
+    read_sketch,
+    to_save,
+    unfinished,
+)
 
-_MOST_ROWS = 20
 ROUTES = ListOf(
     place="/routes",
     one="route",
@@ -78,24 +88,6 @@ class RoutesScreen(ShellScreen):
     movable: int
     has_catch_all: bool
     may_edit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sketch:
-    """A route as it is being written. `by_rows`: what counts are the rows, else the expression."""
-
-    name: str = ""
-    policy_id: str = ""
-    is_enabled: bool = True
-    by_rows: bool = True
-    any_of_them: bool = False
-    rows: tuple[Row, ...] = ()
-    expression: str = ""
-
-    @property
-    def condition(self) -> str:
-        """Return the condition that it has as it stands."""
-        return building.write(self.rows, any_of_them=self.any_of_them) if self.by_rows else self.expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +135,7 @@ class RouteScreen(ShellScreen):
     """One route, or a new one (`id` is empty), in the editor. It is the so-manieth (`place`) of `of`.
 
     `can_be_rows`: the expression has a shape that the rows can show. `trial` is None while there is nothing to try.
-    `is_unsaved`: what is shown is as it was typed.
+    `is_unsaved`: what is shown is as it was typed, and `focus` is the id of what has the focus then.
     """
 
     template: ClassVar = "routes/route_edit.html"
@@ -159,6 +151,8 @@ class RouteScreen(ShellScreen):
     policies: Picker
     has_policies: bool
     is_unsaved: bool
+    focus: str
+    has_catch_all: bool
     trial: TrialView | None
     may_edit: bool
 
@@ -233,22 +227,25 @@ async def _edit(
     id: str,
     sketch: Sketch | None,
     refused: Refused | None = None,
+    *,
+    focus: str = "",
 ) -> pages.Page:
     who.must(P.ONCALL_VIEW)
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         screen = await _editor(tx, shell, who, ROUTE_ID.read(id) if id else None, sketch, refused)
-    return pages.render(screen)
+    return pages.render(replace(screen, focus=focus))
 
 
 async def _editor(
     tx: Tx, shell: Shell, who: Actor, id: UUID | None, sketch: Sketch | None, refused: Refused | None
 ) -> RouteScreen:
     route = await queries.route(tx, id) if id is not None else None
-    ordered = [row.id for row in await queries.routes(tx) if not row.is_catch_all]
+    routes = await queries.routes(tx)
+    ordered = [row.id for row in routes if not row.is_catch_all]
     known = [Option(POLICY_ID.write(p.id), p.name) for p in await oncall.policies(tx, limit=forms.MOST_CHOICES)]
     first = known[0].value if known else ""
-    shown = sketch or (_sketch_of(route) if route is not None else Sketch(policy_id=first, rows=(_empty(),)))
+    shown = sketch or (_sketch_of(route) if route is not None else Sketch(policy_id=first, rows=(empty(),)))
     may_edit = who.may(P.ONCALL_MANAGE)
     labels: Mapping[str, Sequence[str]] = await alerts.known_labels(tx, who) if may_edit else {}
     is_catch_all = route is not None and route.is_catch_all
@@ -266,14 +263,12 @@ async def _editor(
         policies=Picker(known, [option for option in known if option.value == shown.policy_id]),
         has_policies=bool(known),
         is_unsaved=sketch is not None,
+        focus="",
+        has_catch_all=any(row.is_catch_all and row.is_enabled for row in routes),
         trial=None if is_catch_all or not may_edit else await _trial(tx, who, shown.condition, id),
         may_edit=may_edit,
         refused=refused,
     )
-
-
-def _empty() -> Row:
-    return Row("severity", "<=", "")
 
 
 def _sketch_of(route: AlertRoute) -> Sketch:
@@ -341,54 +336,14 @@ def _told(trial: Trial) -> TrialView:
 _FIELDS = {"escalation_policy_id": "policy_id"}
 
 
-def read_sketch(form: Form) -> Sketch:
-    """Read what is on the screen, whatever it is."""
-    count = form.text("row-count")
-    number = min(int(count), _MOST_ROWS) if count.isascii() and count.isdecimal() and len(count) < 4 else 0
-    rows = [
-        Row(form.text(f"row-{n}-field"), form.text(f"row-{n}-operator"), form.text(f"row-{n}-value"))
-        for n in range(number)
-    ]
-    return Sketch(
-        name=form.text("name"),
-        policy_id=form.text("policy_id"),
-        is_enabled=form.text("is_enabled") == "1",
-        by_rows=form.text("by") == "rows",
-        any_of_them=form.text("any") == "1",
-        rows=tuple(_fitting(row) for row in rows),
-        expression=form.text("condition"),
-    )
-
-
-def _fitting(row: Row) -> Row:
-    """Return a row that asks what can be asked of its field; somebody has chosen another field."""
-    known = row.field in building.FIELDS or row.field.startswith("labels.")
-    field = row.field if known else "severity"
-    operators = building.operators_of(field)
-    return Row(field, row.operator if row.operator in operators else operators[0], row.value)
-
-
-def press(sketch: Sketch, do: str, form: Form) -> Sketch:
-    """Apply a button of the editor; one that does not fit what is on the screen changes nothing."""
-    match do.partition("-")[0], do.rpartition("-")[2]:
-        case "add", _ if len(sketch.rows) < _MOST_ROWS:
-            name = form.text("new-label").strip()
-            row = Row(f"labels.{name}", "==", "") if name else _empty()
-            return replace(sketch, rows=(*sketch.rows, row))
-        case "remove", n if n.isascii() and n.isdecimal() and int(n) < len(sketch.rows):
-            return replace(sketch, rows=(*sketch.rows[: int(n)], *sketch.rows[int(n) + 1 :]))
-        case "as", "text":
-            return replace(sketch, by_rows=False, expression=sketch.condition)
-        case "as", "rows":
-            read = building.read(sketch.condition)
-            if read is None:
-                return sketch
-            return replace(sketch, by_rows=True, rows=tuple(read[0]) or (_empty(),), any_of_them=read[1])
-        case _:
-            return sketch
+async def _press(request: AppRequest, context: Context, who: Actor, id: str, form: Form, do: str) -> pages.Page:
+    """Show the editor again as a button of it says; nothing is saved."""
+    sketch = press(read_sketch(form), do, form)
+    return await _edit(request, context, who, id, sketch, focus=focus_after(sketch, do, form))
 
 
 def _draft(sketch: Sketch, form: Form) -> RouteDraft:
+    must_be_finished(sketch)
     return RouteDraft(
         name=sketch.name,
         condition=sketch.condition,
@@ -402,19 +357,19 @@ async def create(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Add a route above the catch-all, or apply a button of the editor and show it again.
 
     Form fields: name, policy_id, is_catch_all; by ("rows" or ""), any, row-count, row-n-field, -operator, -value,
-    condition; do (nothing or "save" saves).
+    condition, new-label; do (nothing or "save" saves, "enter" as well where no new label is typed).
     """
     form = await forms.read(request)
-    sketch = read_sketch(form)
-    if form.text("do") not in ("", "save"):
-        return await _edit(request, context, who, "", press(sketch, form.text("do"), form))
+    if do := pressed(form):
+        return await _press(request, context, who, "", form, do)
+    sketch, form = to_save(form)
     form_id = "new-catch-all" if form.text("is_catch_all") == "1" else "new-route"
     refused = await forms.attempt(context, form, form_id, partial(_create, who, sketch, form))
     if refused is None:
         return pages.go("/routes", "Route created.")
     if form_id == "new-catch-all":
         return await dialogs.CATCH_ALL.show(request, context, who, "", refused)
-    return await _edit(request, context, who, "", sketch, refused)
+    return await _edit(request, context, who, "", sketch, refused, focus=next(iter(unfinished(sketch)), ""))
 
 
 async def _create(who: Actor, sketch: Sketch, form: Form, tx: Tx) -> None:
@@ -427,16 +382,17 @@ async def _create(who: Actor, sketch: Sketch, form: Form, tx: Tx) -> None:
 async def update(request: AppRequest, context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
     """Save a route, or apply a button of the editor and show it again. Form fields as above, is_enabled, version."""
     form = await forms.read(request)
-    sketch = read_sketch(form)
-    if form.text("do") not in ("", "save"):
-        return await _edit(request, context, who, id, press(sketch, form.text("do"), form))
+    if do := pressed(form):
+        return await _press(request, context, who, id, form, do)
+    sketch, form = to_save(form)
     refused = await forms.attempt(context, form, f"edit-{id}", partial(_update, who, id, sketch, form))
     if refused is not None:
-        return await _edit(request, context, who, id, sketch, refused)
+        return await _edit(request, context, who, id, sketch, refused, focus=next(iter(unfinished(sketch)), ""))
     return pages.go("/routes", "Route saved.")
 
 
 async def _update(who: Actor, id: str, sketch: Sketch, form: Form, tx: Tx) -> None:
+    must_be_finished(sketch)
     changes = RouteChanges(
         name=sketch.name,
         condition=sketch.condition,

@@ -58,9 +58,10 @@ export async function ask(href, from) {
   asking?.abort();
   const mine = (asking = new AbortController());
   const menu = from?.closest("[popover]");
-  // By a key, while that menu is closed, one comes from where one was, and goes back there.
-  const here = menu && !menu.matches(":popover-open") && document.activeElement !== document.body && document.activeElement;
-  opener = from?.closest("#sheet") ? opener : { el: here || (menu ? null : from), href, menu: here ? undefined : menu?.id };
+  // By a key, while that menu is closed, one comes from where one was, and goes back there; from nowhere, to the page.
+  const isByKey = menu && !menu.matches(":popover-open");
+  const was = document.activeElement === document.body ? $("#main") : document.activeElement;
+  opener = from?.closest("#sheet") ? opener : { el: menu ? isByKey && was : from, href, menu: isByKey ? undefined : menu?.id };
   menu?.hidePopover();
   const slow = setTimeout(() => waiting("Opening…"), 300);
   mine.signal.addEventListener("abort", () => clearTimeout(slow));

@@ -10,20 +10,26 @@ onChange(() => {
   if (title()) past.observe(title());
 });
 
-// The pressed button may be gone with its act, at once or with the news of it: then the title has the focus, until
-// somebody goes elsewhere. What has become of it is read out. Seen in the page itself, as a form that is gone tells of no
-// answer any more.
+// The pressed button may be gone with its act, at once or with the news of it: then the title has the focus, or the main
+// part of a page that has none, until somebody goes elsewhere. What has become of it is read out. Seen in the page itself,
+// as a form that is gone tells of no answer any more.
 let sent;
 let menu;
+let isActing = false;
+const isLost = () => isActing && document.activeElement === document.body;
 const acted = new MutationObserver(() => {
   // Its menu is done with; the answer that closes it comes to nobody.
   if (menu && !sent.isConnected && menu.matches(":popover-open")) menu.hidePopover();
-  if (document.activeElement === document.body) title()?.focus({ preventScroll: true });
+  if (isLost()) title()?.focus({ preventScroll: true });
   sayState();
 });
 document.addEventListener("submit", (e) => {
   sent = e.target;
   menu = sent.closest("[popover]");
+  isActing = true;
   acted.observe(document.body, { childList: true, subtree: true });
 });
-for (const elsewhere of ["pointerdown", "keydown"]) document.addEventListener(elsewhere, () => acted.disconnect());
+// Before the key acts.
+for (const elsewhere of ["pointerdown", "keydown"]) document.addEventListener(elsewhere, () => { isActing = false; acted.disconnect(); }, true);
+// After the list, which knows better where one goes on.
+onChange(() => { if (isLost()) $("#main")?.focus({ preventScroll: true }); });

@@ -4,7 +4,6 @@ import "./theme.js";
 import "./clocks.js";
 import "./dialogs.js";
 import "./drafts.js";
-import "./entity.js";
 import "./keys.js";
 import "./counts.js";
 import "./live.js";
@@ -14,6 +13,7 @@ import "./menus.js";
 import "./pickers.js";
 import "./swaps.js";
 import "./timeline.js";
+import "./entity.js";
 import { focusFirstBad } from "./forms.js";
 
 focusFirstBad(document);
