@@ -38,7 +38,7 @@ _ALERT = (
 _INCIDENT = (
     "id", "number", "reference", "title", "summary", "severity", "status", "reporter_id", "reporter_name",
     "commander_id", "lead_id", "resolution_note", "started_at", "declared_at", "acknowledged_at", "resolved_at",
-    "updated_at",
+    "updated_at", "category", "is_drill", "priority",
 )  # fmt: skip
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS text FROM pg_index
@@ -238,4 +238,6 @@ def _incidents(chance: random.Random, known: Known, count: int, now: datetime) -
             chance.choice(words) if is_open else "resolved" if chance.random() < 0.5 else "closed",
             lead, "Bench", known.people[_often(chance, PEOPLE - 1)] if chance.random() < 0.3 else None, lead,
             "" if is_open else "Rolled back.", at, at, at, over, at,
+            "cost" if is_old and chance.random() < 0.1 else chance.choice((None, None, "availability", "performance")),
+            n % 300 == 0, "P1" if is_old and chance.random() < 0.1 else chance.choice(("P2", "P3", "P3", "P4")),
         )  # fmt: skip

@@ -37,6 +37,7 @@ class Deep:
 
     alerts: str
     incidents: str
+    ranked: str
     signals: str
     events: str
     alert: UUID
@@ -74,6 +75,7 @@ async def look_deep(connection: asyncpg.Connection[Any], known: Known) -> Deep:
     return Deep(
         alerts=write_place((alert["created_at"], alert["id"])),
         incidents=write_place((incident["severity"], incident["declared_at"], incident["id"])),
+        ranked=write_place(("P3", incident["declared_at"], incident["id"])),
         signals=write_place((signal["received_at"], signal["id"])),
         events=write_place(position),
         alert=one,
@@ -94,6 +96,11 @@ def page_paths(known: Known, deep: Deep) -> Paths:
         "incidents, open, SEV1 or SEV2": "/incidents?severity=1&severity=2",
         "incidents, a severity of old": "/incidents?tab=all&severity=5",
         "incidents, cancelled: none": "/incidents?tab=all&status=cancelled",
+        "incidents, a category of old": "/incidents?tab=all&category=cost",
+        "incidents, a category of none": "/incidents?tab=all&category=security",
+        "incidents, a priority of old": "/incidents?tab=all&priority=P1",
+        "incidents, drills": "/incidents?tab=all&drill=yes",
+        "incidents, real ones": "/incidents?tab=all&drill=no",
         "incidents, in nobody's hands": "/incidents?paging=unanswered",
         "incidents, mine": "/incidents?tab=mine",
         "incidents, grave": "/incidents?tab=grave",
@@ -144,6 +151,14 @@ def api_paths(known: Known, deep: Deep) -> Paths:
         "sort=severity, far down": [("sort", "severity"), ("cursor", deep.incidents)],
         "sort=-severity, far down": [("sort", "-severity"), ("cursor", deep.incidents)],
         "sort=declared_at": [("sort", "declared_at")],
+        "sort=priority": [("sort", "priority")],
+        "sort=-priority": [("sort", "-priority")],
+        "sort=priority, far down": [("sort", "priority"), ("cursor", deep.ranked)],
+        "sort=-priority, far down": [("sort", "-priority"), ("cursor", deep.ranked)],
+        "priority of old": [("priority", "P1")],
+        "category": [("category", "availability")],
+        "category of none": [("category", "security")],
+        "drills": [("is_drill", "true")],
         "open, sort=severity": [*opened, ("sort", "severity")],
         "open, SEV2": [*opened, ("severity", "2")],
         "lead": [("lead_id", busy)],

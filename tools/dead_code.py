@@ -22,6 +22,11 @@ SOURCE = ROOT / "src" / "tocsin"
 MIGRATIONS = SOURCE / "db" / "migrations" / "versions"
 
 ALIVE = {
+    # Chosen by people.
+    "COST": "a category of incidents",
+    "SECURITY": "a category of incidents",
+    "TECHNICAL_DEBT": "a category of incidents",
+    "COMPLIANCE": "a category of incidents",
     # Called by what it is written for.
     "capture_signals": "uvicorn calls it",
     "should_exit": "uvicorn reads it",
@@ -58,7 +63,6 @@ ALIVE = {
     "OTHER": "a reason for which an incident is cancelled",
     "DROPPED": "an end of an action item",
     **dict.fromkeys(("MITIGATE", "PREVENT", "DETECT", "FOLLOW_UP"), "what an action item is for"),
-    **dict.fromkeys(("P1", "P2", "P3", "P4"), "how much an action item matters"),
     # For tests, from beside the code that they are about.
     "WORK": "what the watch of the tests compares locks with (`tests/lock_order.py`)",
     "run_due": "runs what is due, one after the other",

@@ -247,3 +247,33 @@ async def test_who_is_paged_already_is_named_and_the_lead_is_not_emptied(api: Ap
     await admin.post("/incidents/INC-1/actions/acknowledge")
     emptied = await admin.put("/incidents/INC-1/roles", json={"lead": None})
     assert (emptied.status_code, emptied.json()["code"]) == (409, "incident.lead_required")
+
+
+async def test_category_priority_and_drill_are_set_found_and_sorted_by(admin: httpx.AsyncClient) -> None:
+    """F010, F017, F018: one cannot go on in another order with the place of the first."""
+    real = (await admin.post("/incidents", json={"title": "Bills", "severity": 2, "category": "cost"})).json()
+    assert (real["category"], real["priority"], real["priority_is_derived"]) == ("cost", "P2", True)
+    assert (real["is_drill"], real["urgency"]) == (False, "high")
+    drill = (await admin.post("/incidents", json={"title": "Region lost", "priority": "P1", "is_drill": True})).json()
+    assert (drill["category"], drill["priority"], drill["priority_is_derived"]) == (None, "P1", False)
+
+    async def found(**asked: str) -> list[str]:
+        return [each["title"] for each in (await admin.get("/incidents", params=asked)).json()["data"]]
+
+    assert await found(category="cost") == await found(is_drill="false") == await found(priority="P2") == ["Bills"]
+    assert await found(is_drill="true") == await found(priority="P1") == ["Region lost"]
+    assert await found(sort="priority") == ["Region lost", "Bills"]
+    assert await found(sort="-priority") == ["Bills", "Region lost"]
+    cursor = (await admin.get("/incidents?sort=priority&limit=1")).json()["next_cursor"]
+    assert await found(sort="priority", cursor=cursor) == ["Bills"]
+    for asked in ({"sort": "severity", "cursor": cursor}, {"cursor": cursor}, {"category": "none"}, {"priority": "P5"}):
+        assert (await admin.get("/incidents", params=asked)).status_code in (400, 422)
+
+    path = f"/incidents/{drill['number']}"
+    patched = (await admin.patch(path, json={"category": "security", "priority": None, "is_drill": False})).json()
+    assert (patched["category"], patched["priority"], patched["is_drill"]) == ("security", "P3", False)
+    assert (await admin.patch(path, json={"category": None})).json()["category"] is None
+    marked = await admin.post(f"{path}/actions/mark_drill", json={"is_drill": True})
+    assert (marked.status_code, marked.json()["is_drill"]) == (200, True)
+    stale = await admin.post(f"{path}/actions/mark_drill", json={"is_drill": False}, headers={"If-Match": '"1"'})
+    assert stale.status_code == 412

@@ -32,16 +32,17 @@ async def _many(db: Database, count: int) -> None:
     await db.pool.execute(
         """
         INSERT INTO incident (id, number, reference, title, severity, status, reporter_name, started_at, declared_at,
-                              updated_at, resolution_note)
+                              updated_at, resolution_note, priority)
         SELECT gen_random_uuid(), n + 1000, 'INC-' || n + 1000, 'Incident ' || n, n % 5 + 1,
-               CASE WHEN n % 10 = 0 THEN 'investigating' ELSE 'resolved' END, 'Ada', at, at, at, 'Done.'
+               CASE WHEN n % 10 = 0 THEN 'investigating' ELSE 'resolved' END, 'Ada', at, at, at, 'Done.',
+               'P' || n % 4 + 1
         FROM generate_series(1, $1::int) n, LATERAL (SELECT now() - n / 3 * interval '1 hour' AS at)
         """,
         count,
     )
 
 
-@pytest.mark.parametrize("sort", ["-declared_at", "declared_at", "severity", "-severity"])
+@pytest.mark.parametrize("sort", ["-declared_at", "declared_at", "severity", "-severity", "priority", "-priority"])
 async def test_the_list_pages_without_gaps_or_repeats(db: Database, sort: queries.Sort) -> None:
     """F113, F114: also where several have the same time and severity."""
     await _many(db, 50)
@@ -49,7 +50,7 @@ async def test_the_list_pages_without_gaps_or_repeats(db: Database, sort: querie
     async with db.begin() as tx:
         whole = await queries.listed(tx, EVERYTHING, sort=sort, limit=100)
         while page := await queries.listed(
-            tx, EVERYTHING, sort=sort, after=Place.of(seen[-1]) if seen else None, limit=7
+            tx, EVERYTHING, sort=sort, after=Place.of(seen[-1], sort) if seen else None, limit=7
         ):
             seen += page
     assert [row.id for row in seen] == [row.id for row in whole]
@@ -62,8 +63,12 @@ async def test_the_list_pages_without_gaps_or_repeats(db: Database, sort: querie
             assert first.declared_at < last.declared_at
         case "severity":
             assert (first.severity, last.severity) == (1, 5)
-        case _:
+        case "-severity":
             assert (first.severity, last.severity) == (5, 1)
+        case "priority":
+            assert (first.priority, last.priority) == ("P1", "P4")
+        case "-priority":
+            assert (first.priority, last.priority) == ("P4", "P1")
 
 
 async def test_the_list_is_filtered_and_searched(team: Team) -> None:

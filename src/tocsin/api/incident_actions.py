@@ -49,6 +49,13 @@ class ChangeSeverity(Body, kw_only=True):
     severity: Severity
 
 
+class MarkDrill(Body, kw_only=True):
+    """Whether it is an exercise."""
+
+    example: ClassVar[Mapping[str, Any]] = {"is_drill": True}
+    is_drill: bool
+
+
 class ResolveIncident(Body, kw_only=True):
     """What was done. Must not be empty. `mitigated_at` is when the impact ended, if that is said with it."""
 
@@ -239,6 +246,16 @@ ROUTER = INCIDENTS.router(
         ChangeSeverity,
         into=service.IncidentChanges,
         name="change_incident_severity",
+        asks=IF_MATCH,
+    ),
+    INCIDENTS.action(
+        "mark_drill",
+        service.update,
+        "Say that the incident is a drill after all, or that it is none; no figure counts a drill.",
+        MarkDrill,
+        into=service.IncidentChanges,
+        needs=P.INCIDENT_RESOLVE,
+        name="mark_incident_as_drill",
         asks=IF_MATCH,
     ),
     INCIDENTS.action(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -37,9 +38,10 @@ from tocsin.identity.model import USER_ID
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.incidents import queries, service
 from tocsin.incidents.fields import Corrected, Severity, Written
-from tocsin.incidents.model import Status
+from tocsin.incidents.model import Category, Priority, Status
 from tocsin.incidents.queries import Place
 from tocsin.incidents.service import paging
+from tocsin.kit.errors import Invalid
 from tocsin.kit.search import AT_LEAST, IN_ANY_ORDER, NARROWED
 from tocsin.oncall.model import PagingTrouble
 
@@ -49,7 +51,7 @@ _SEARCH = (
     f"{AT_LEAST}"
 )
 _PERSON = "With this person in a role, asked to come, or there."
-_Place = tuple[Severity, AwareTime, UUID]
+_Place = tuple[Severity | Priority, AwareTime, UUID]
 
 
 @writes(Written, null_is_unset=True)
@@ -88,6 +90,9 @@ async def list_incidents(
     status: FromQuery[list[Status] | None] = None,
     severity: FromQuery[list[Annotated[int, msgspec.Meta(ge=1, le=5)]] | None] = None,
     tag: Annotated[list[str] | None, QueryParameter(description="Only with one of these tags.")] = None,
+    category: Annotated[list[Category] | None, QueryParameter(description="Only of one of these kinds.")] = None,
+    priority: Annotated[list[Priority] | None, QueryParameter(description="Set or derived.")] = None,
+    is_drill: Annotated[bool | None, QueryParameter(description="Only drills, or none.")] = None,
     lead_id: FromQuery[list[str] | None] = None,
     commander_id: FromQuery[list[str] | None] = None,
     reporter_id: FromQuery[list[str] | None] = None,
@@ -96,7 +101,7 @@ async def list_incidents(
     declared_from: Annotated[datetime | None, QueryParameter(name="declared_at[gte]")] = None,
     declared_to: Annotated[datetime | None, QueryParameter(name="declared_at[lt]")] = None,
     q: Annotated[str | None, QueryParameter(description=_SEARCH, max_length=200)] = None,
-    sort: FromQuery[Literal["-declared_at", "declared_at", "severity", "-severity"]] = "-declared_at",
+    sort: FromQuery[queries.Sort] = "-declared_at",
     limit: Limit = 25,
     cursor: Cursor = None,
 ) -> Response[Listing[IncidentOut]]:
@@ -106,11 +111,16 @@ async def list_incidents(
     """
     place = read_place(cursor, _Place)
     after = None if place is None else Place(place[0], moment("cursor", place[1]) or place[1], place[2])
+    if after is not None and not after.fits(sort):
+        raise Invalid("cursor", "This cursor is of a list in another order. Begin at its first page.")
     async with context.db.look() as tx:
         narrowed = queries.Filters(
             statuses=status or (),
             severities=severity or (),
             tags=tag or (),
+            categories=category or (),
+            priorities=priority or (),
+            is_drill=is_drill,
             declared_from=moment("declared_at[gte]", declared_from),
             declared_to=moment("declared_at[lt]", declared_to),
             lead_ids=USER_ID.read_all(lead_id or ()),
@@ -124,9 +134,7 @@ async def list_incidents(
         notice = NARROWED if await queries.is_searched_in_part(tx, who.access, narrowed, words) else ""
         shaped = await shape_all(tx, context, who, rows)
     pairs = list(zip(rows, shaped, strict=True))
-    return listing(
-        request, pairs, limit, lambda p: p[1], lambda p: (p[0].severity, p[0].declared_at, p[0].id), notice=notice
-    )
+    return listing(request, pairs, limit, lambda p: p[1], lambda p: astuple(Place.of(p[0], sort)), notice=notice)
 
 
 @post("/", needs=P.INCIDENT_DECLARE)
@@ -167,7 +175,9 @@ async def get_incident(context: Ctx, who: Who, id: Id) -> Response[IncidentOut]:
 async def edit_incident(
     context: Ctx, who: Who, id: Id, data: JSONBody[EditIncident], if_match: IfMatch = None
 ) -> Response[IncidentOut]:
-    """Change title, summary, severity, when it reached a stage, or who owns it (JSON merge patch).
+    """Change what an incident says, when it reached a stage, or who owns it (JSON merge patch).
+
+    A `priority` of null follows from severity and urgency. `is_drill` needs the right to resolve.
 
     `started_at`, `detected_at`, `identified_at` and `mitigated_at` set the record right and leave the status as it is:
     not in the future, after the start and before the end. Null takes all of them but the start away.

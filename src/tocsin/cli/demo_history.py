@@ -28,7 +28,7 @@ from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
+from tocsin.incidents.model import CancelReason, Category, Incident, IncidentRole, Status
 from tocsin.notifications import queries as deliveries
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -145,7 +145,7 @@ async def _card_payments(cast: Cast) -> Story:
         region="antwerp",
     )
     yield 3
-    incident = await incidents.declare(cast.tx, cast.person("jonas"), alert_id=alert.id)
+    incident = await incidents.declare(cast.tx, cast.person("jonas"), alert_id=alert.id, category=Category.INTEGRATION)
     await incidents.acknowledge(cast.tx, cast.person("jonas"), incident.id)
     yield 4
     await incidents.join(cast.tx, cast.person("samuel"), incident.id)
@@ -231,7 +231,12 @@ async def _customs_documents(cast: Cast) -> Story:
     await alerts.acknowledge(cast.tx, cast.person("priya"), alert.id)
     yield 18
     incident = await incidents.declare(
-        cast.tx, cast.person("priya"), title="Customs documents reach Antwerp late", severity=3, alert_id=alert.id
+        cast.tx,
+        cast.person("priya"),
+        title="Customs documents reach Antwerp late",
+        severity=3,
+        alert_id=alert.id,
+        category=Category.PERFORMANCE,
     )
     await incidents.acknowledge(cast.tx, cast.person("priya"), incident.id)
     yield 10
@@ -260,7 +265,7 @@ async def _booking_form(cast: Cast) -> Story:
     yield 5
     await cast.next_step(first.id)
     yield 1
-    incident = await incidents.declare(cast.tx, cast.person("tomas"), alert_id=first.id)
+    incident = await incidents.declare(cast.tx, cast.person("tomas"), alert_id=first.id, category=Category.AVAILABILITY)
     await incidents.acknowledge(cast.tx, cast.person("tomas"), incident.id)
     yield 2
     second = await cast.alert(
@@ -311,6 +316,24 @@ async def _invoice_mails(cast: Cast) -> Story:
     )
 
 
+async def _region_lost(cast: Cast) -> Story:
+    incident = await incidents.declare(
+        cast.tx,
+        cast.person("priya"),
+        title="Rotterdam is lost: everything moves to Antwerp",
+        summary="The exercise of this quarter. Nothing is switched off; every step is read out and timed.",
+        severity=2,
+        category=Category.RELIABILITY,
+        is_drill=True,
+    )
+    await incidents.acknowledge(cast.tx, cast.person("priya"), incident.id)
+    yield 6
+    await incidents.join(cast.tx, cast.person("aiko"), incident.id)
+    await cast.give("priya", incident, IncidentRole.COMMANDER, "aiko")
+    yield 9
+    await cast.say("aiko", incident, "The database in Antwerp would take over in 4 minutes; the runbook says 2.")
+
+
 def _brief(
     source: str,
     title: str,
@@ -348,6 +371,7 @@ _STORIES: tuple[tuple[timedelta, Callable[[Cast], Story]], ...] = (
     (timedelta(days=2, hours=7), _customs_documents),
     (timedelta(hours=3, minutes=20), _booking_form),
     (timedelta(minutes=48), _invoice_mails),
+    (timedelta(minutes=31), _region_lost),
     (
         timedelta(days=11, hours=2),
         _brief("prometheus", "Node rtm-14 is not ready", 3, "Kubelet is silent.", acknowledged_by="aiko", lasted=24),

@@ -7,7 +7,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from tocsin.events import vocabulary
-from tocsin.events.base import Change, Event
+from tocsin.events.base import Change, Event, yes_or_no
 from tocsin.events.facts import Why
 from tocsin.events.lines import TITLE, By, Line, Words, acknowledged, changed, fields, sentences, time, whose
 from tocsin.events.reasons import because
@@ -23,6 +23,7 @@ class IncidentDeclared(Event, frozen=True, kw_only=True):
     title: str
     severity: int
     from_alert: str = ""
+    is_drill: bool = False
 
 
 class IncidentUpdated(Event, frozen=True, kw_only=True):
@@ -48,6 +49,20 @@ class IncidentSeverityChanged(Event, frozen=True, kw_only=True):
 
     def says(self) -> Mapping[str, str | None]:
         return {"severity": vocabulary.severity(self.new)}
+
+
+class IncidentDrillChanged(Event, frozen=True, kw_only=True):
+    """Somebody said that it is an exercise after all, or that it is none."""
+
+    name: ClassVar[str] = "incident.drill_changed"
+    is_key: ClassVar[bool] = True
+    is_drill: bool
+
+    def says(self) -> Mapping[str, str | None]:
+        return {"is_drill": yes_or_no(self.is_drill)}
+
+    def said(self) -> Mapping[str, str | None]:
+        return {"is_drill": yes_or_no(not self.is_drill)}
 
 
 class IncidentStatusChanged(Event, frozen=True, kw_only=True):
@@ -264,6 +279,7 @@ _TIMES = frozenset({"started_at", "detected_at", "identified_at", "mitigated_at"
 def _declared(event: IncidentDeclared, by: By) -> Line:
     origin = f"from the alert “{event.from_alert}”" if event.from_alert else ""
     text = f"{by.name} declared {event.reference} as {vocabulary.severity(event.severity)}"
+    text += ", a drill" if event.is_drill else ""
     return Line("siren", text, "red", "change", origin)
 
 
@@ -280,6 +296,14 @@ def _severity_changed(event: IncidentSeverityChanged, by: By) -> Line:
     if event.new < event.old:
         return Line("arrow-up", f"{by.name} raised the severity from {old} to {new}", "red", "change")
     return Line("arrow-down", f"{by.name} lowered the severity from {old} to {new}", "slate", "change")
+
+
+def _drill_changed(event: IncidentDrillChanged, by: By) -> Line:
+    if event.is_drill:
+        return Line(
+            "radio-tower", f"{by.name} marked the incident as a drill", "amber", "change", "No figure counts it."
+        )
+    return Line("siren", f"{by.name} said that this is no drill", "red", "change", "It counts as a real incident.")
 
 
 def _status_changed(event: IncidentStatusChanged, by: By) -> Line:
@@ -418,6 +442,7 @@ WORDS: Words = {
     IncidentDeclared: _declared,
     IncidentUpdated: _updated,
     IncidentSeverityChanged: _severity_changed,
+    IncidentDrillChanged: _drill_changed,
     IncidentStatusChanged: _status_changed,
     IncidentAcknowledged: _acknowledged,
     IncidentResolved: _resolved,

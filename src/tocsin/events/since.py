@@ -25,7 +25,7 @@ _OF_INCIDENT = tuple(
     f"incident.{word}"
     for word in (
         *("updated", "severity_changed", "status_changed", "acknowledged", "resolved", "closed", "cancelled"),
-        *("reopened", "role_changed"),
+        *("reopened", "role_changed", "drill_changed"),
     )
 )
 _OF_ACTION_ITEM = tuple(f"action_item.{word}" for word in ("updated", "completed", "reopened"))

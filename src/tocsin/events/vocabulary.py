@@ -45,6 +45,18 @@ STATUSES: Mapping[str, Word] = MappingProxyType(
         "cancelled": Word("Cancelled", "slate", "st-cancelled"),
     }
 )
+CATEGORIES: Mapping[str, str] = MappingProxyType(
+    {
+        "availability": "Availability",
+        "cost": "Cost",
+        "performance": "Performance",
+        "security": "Security",
+        "technical_debt": "Technical debt",
+        "compliance": "Compliance",
+        "integration": "Integration",
+        "reliability": "Reliability",
+    }
+)
 # Of the ways to reach a person: what they are called in a sentence, and the icon that they have.
 CHANNELS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -82,6 +94,11 @@ def called_alert(number: int) -> str:
 def channel(kind: str) -> tuple[str, str]:
     """Return the word and the icon of a channel, plain ones for one that only a newer version has."""
     return CHANNELS.get(kind) or (kind.replace("_", " "), "bell")
+
+
+def category(value: str) -> str:
+    """Return the word for what kind of incident it is, a plain one for a kind that only a newer version has."""
+    return CATEGORIES.get(value) or value.replace("_", " ").capitalize()
 
 
 def status(value: str) -> Word:

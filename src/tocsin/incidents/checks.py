@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from tocsin.db.engine import Tx
-from tocsin.incidents.model import Incident
+from tocsin.incidents.model import Category, Incident, Priority
 from tocsin.kit.errors import Invalid
 from tocsin.kit.text import clean, is_blank, storable
 
@@ -47,6 +47,20 @@ def tags(tags: Iterable[str]) -> list[str]:
         if "," in word:
             raise Invalid("tags", f"The tag “{word}” has a comma in it.", code="invalid")
     return found
+
+
+def category(category: str | None) -> Category | None:
+    """Return the category, or None for an incident that has none."""
+    if category and category not in set(Category):
+        raise Invalid("category", "Choose one of the list.", code="unknown")
+    return Category(category) if category else None
+
+
+def priority(priority: str | None) -> Priority | None:
+    """Return the priority that somebody gives, or None where it is to be derived again."""
+    if priority and priority not in set(Priority):
+        raise Invalid("priority", "Choose one of the list.", code="unknown")
+    return Priority(priority) if priority else None
 
 
 def severity(severity: int) -> int:

@@ -7,7 +7,7 @@ has a use case of its own instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypedDict, cast
@@ -15,15 +15,17 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 from msgspec import Meta
 
 from tocsin.db.engine import Tx
+from tocsin.events import vocabulary
 from tocsin.events.base import Change
 from tocsin.identity.access import P
-from tocsin.incidents import checks, lifecycle
-from tocsin.incidents.model import Incident
+from tocsin.incidents import checks, lifecycle, priorities
+from tocsin.incidents.model import Category, Incident, Priority
 
 Severity = Annotated[int, Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
 Tag = Annotated[str, Meta(max_length=checks.TAG_LIMIT)]
-# What a page offers: one line, a text in Markdown, words with commas between them; None for what has its own control.
-FormKind = Literal["line", "text", "words"]
+# What a page offers: one line, a text in Markdown, words with commas between them, one of several. None for what has a
+# control of its own.
+FormKind = Literal["line", "text", "words", "choice"]
 
 
 class Written(TypedDict, total=False):
@@ -32,6 +34,10 @@ class Written(TypedDict, total=False):
     title: Annotated[str, Meta(max_length=checks.TITLE_LIMIT)]
     summary: Annotated[str, Meta(max_length=checks.SUMMARY_LIMIT, description="Markdown.")]
     severity: Severity
+    category: Category | None
+    # None: derived from severity and urgency.
+    priority: Priority | None
+    is_drill: Annotated[bool, Meta(description="An exercise, which no figure counts.")]
     tags: Annotated[
         list[Tag],
         Meta(max_length=checks.MOST_TAGS, description="Words to find it by; in lower case, without commas."),
@@ -71,12 +77,16 @@ class Field:
     limit: int | None = None
     hint: str = ""
     is_required: bool = False
+    # What a choice is made of: value and text of each, the empty value for none.
+    choices: Sequence[tuple[str, str]] = ()
     # Whether it can be written as the incident stands.
     is_open_in: Callable[[Incident], bool] = _always
+    # What the incident says, where that is not the attribute of this name.
+    read: Callable[[Incident], Any] | None = None
 
     def value(self, incident: Incident) -> Any:
         """Return what the incident says."""
-        return getattr(incident, self.name)
+        return self.read(incident) if self.read is not None else getattr(incident, self.name)
 
 
 def _checked(name: str, check: Callable[[Any], Any]) -> Callable[[Tx, Incident, Any], None]:
@@ -97,6 +107,21 @@ def _moment(name: str) -> Field:
 
 def _told(at: datetime | None) -> str:
     return at.isoformat() if at is not None else ""
+
+
+def _kind(category: str | None) -> str:
+    return vocabulary.category(category) if category else ""
+
+
+def _rank(_: Tx, incident: Incident, priority: str | None) -> None:
+    """Give it a priority, or none of its own; which it has then is settled once all is written."""
+    chosen = checks.priority(priority)
+    incident.is_priority_set = chosen is not None
+    incident.priority = chosen or incident.priority
+
+
+def _ranked(incident: Incident) -> str | None:
+    return incident.priority if incident.is_priority_set else None
 
 
 def _note(_: Tx, incident: Incident, note: str) -> None:
@@ -123,6 +148,25 @@ FIELDS: Mapping[str, Field] = {
             hint="What is broken, for whom, since when, and what is being done. Markdown works.",
         ),
         Field("severity", _checked("severity", checks.severity), told=None),
+        Field(
+            "category",
+            _checked("category", checks.category),
+            told=_kind,
+            label="Category",
+            form="choice",
+            choices=[("", "None"), *((each.value, vocabulary.category(each)) for each in Category)],
+        ),
+        Field(
+            "priority",
+            _rank,
+            told=lambda priority: priority or "",
+            label="Priority",
+            form="choice",
+            hint="For sorting only: it changes nothing about who is paged.",
+            choices=[("", "By severity and urgency"), *((each.value, each.value) for each in Priority)],
+            read=_ranked,
+        ),
+        Field("is_drill", _checked("is_drill", bool), told=None, needs=P.INCIDENT_RESOLVE),
         *(_moment(name) for name in checks.TIMES),
         Field(
             "tags",
@@ -154,6 +198,7 @@ def write(tx: Tx, incident: Incident, written: Written) -> None:
         if name in given:
             field.write(tx, incident, given[name])
     checks.times_in_order(incident, given.keys())
+    priorities.settle(incident, priorities.USUAL)
 
 
 def said(incident: Incident) -> dict[str, str]:

@@ -32,14 +32,14 @@ from tocsin.alerts.visibility import visible as visible_alerts
 from tocsin.db.arrays import overlaps
 from tocsin.db.engine import Tx
 from tocsin.identity.access import Access
-from tocsin.incidents.model import OPEN, Incident, Responder, ResponderState, Status
+from tocsin.incidents.model import OPEN, Category, Incident, Priority, Responder, ResponderState, Status
 from tocsin.incidents.visibility import visible
 from tocsin.kit.search import MOST_SEARCHED, is_short, words_in
 from tocsin.kit.text import storable
 from tocsin.oncall.model import EscalationRun, PagingTrouble, RunState
 from tocsin.oncall.queries import in_paging_trouble, paging_trouble
 
-Sort = Literal["-declared_at", "declared_at", "severity", "-severity"]
+Sort = Literal["-declared_at", "declared_at", "severity", "-severity", "priority", "-priority"]
 _LARGEST_NUMBER = 2**63 - 1
 
 
@@ -47,13 +47,19 @@ _LARGEST_NUMBER = 2**63 - 1
 class Place:
     """Where a page of the list ended: the keys of its last incident."""
 
-    severity: int
+    # Its priority where the list is sorted by that, else its severity.
+    level: int | Priority
     declared_at: datetime
     id: UUID
 
     @classmethod
-    def of(cls, incident: Incident) -> Place:
-        return cls(incident.severity, incident.declared_at, incident.id)
+    def of(cls, incident: Incident, sort: Sort = "-declared_at") -> Place:
+        level = Priority(incident.priority) if sort.endswith("priority") else incident.severity
+        return cls(level, incident.declared_at, incident.id)
+
+    def fits(self, sort: Sort) -> bool:
+        """Say whether it is a place of a list in this order."""
+        return isinstance(self.level, Priority) == sort.endswith("priority")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,9 @@ class Filters:
     ended_from: datetime | None = None
     team_ids: Collection[UUID] = ()
     tags: Collection[str] = ()
+    categories: Collection[Category] = ()
+    priorities: Collection[Priority] = ()
+    is_drill: bool | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
@@ -90,6 +99,12 @@ class Filters:
             found += [has_one, Incident.tags != text("'{}'::text[]")]
         if self.severities:
             found.append(Incident.severity.in_(self.severities))
+        if self.categories:
+            found.append(Incident.category.in_([each.value for each in self.categories]))
+        if self.priorities:
+            found.append(Incident.priority.in_([each.value for each in self.priorities]))
+        if self.is_drill is not None:
+            found.append(and_(Incident.is_drill) if self.is_drill else not_(Incident.is_drill))
         if self.declared_from is not None:
             found.append(Incident.declared_at >= self.declared_from)
         if self.declared_to is not None:
@@ -124,8 +139,8 @@ async def listed(
 
     `q` are words (`kit.search`), each of them anywhere in title or summary; or it is the number (`INC-7`, `7`), or that
     of an alert (`ALR-31`), which finds its incident. A short one is looked for only in the first `MOST_SEARCHED` of the
-    list, and among all numbers. Sorting by `severity` puts SEV1 first, by `-severity` SEV5; within a severity the
-    newest comes first.
+    list, and among all numbers. Sorting by `severity` puts SEV1 first, by `-severity` SEV5, by `priority` P1; within
+    each the newest comes first.
     """
     order = _Order(sort, backwards=backwards)
     rows = aliased(Incident, _found(access, narrowed, q, order, limit, after).subquery())
@@ -147,8 +162,22 @@ class _Order:
 
     @property
     def within(self) -> _Order:
-        """Return the order within one severity."""
-        return _Order("-declared_at" if self.sort.endswith("severity") else self.sort, self.backwards)
+        """Return the order within one severity or priority."""
+        return _Order("-declared_at" if self.is_by_level else self.sort, self.backwards)
+
+    @property
+    def is_by_level(self) -> bool:
+        """Say whether it goes by severity or priority, and only then by time."""
+        return self.sort.lstrip("-") != "declared_at"
+
+    def level(self, rows: type[Incident]) -> Any:
+        """Return the column that it goes by."""
+        return rows.priority if self.sort.endswith("priority") else rows.severity
+
+    @property
+    def levels(self) -> Sequence[int | Priority]:
+        """Return all that this column may hold."""
+        return tuple(Priority) if self.sort.endswith("priority") else range(1, 6)
 
     @property
     def _is_rising(self) -> bool:
@@ -156,32 +185,34 @@ class _Order:
 
     @property
     def is_from_mild(self) -> bool:
-        """Say whether it goes from SEV5 to SEV1."""
-        return (self.sort == "-severity") != self.backwards
+        """Say whether it goes from SEV5 to SEV1, or from P4 to P1."""
+        return (self.is_by_level and self.sort.startswith("-")) != self.backwards
 
     @property
     def is_of_an_index(self) -> bool:
-        """Say whether an index has it: it has severities from the worst on, each with its newest first, and back."""
-        return self.sort != "-severity"
+        """Say whether an index has it: it has levels from the worst on, each with its newest first, and back."""
+        return not (self.is_by_level and self.sort.startswith("-"))
 
     def of(self, rows: type[Incident]) -> tuple[ColumnElement[Any], ...]:
         time = [key.asc() if self._is_rising else key.desc() for key in (rows.declared_at, rows.id)]
-        if not self.sort.endswith("severity"):
+        if not self.is_by_level:
             return tuple(time)
-        return (rows.severity.desc() if self.is_from_mild else rows.severity.asc(), *time)
+        level = self.level(rows)
+        return (level.desc() if self.is_from_mild else level.asc(), *time)
 
     def behind(self, rows: type[Incident], place: Place | None) -> list[ColumnElement[bool]]:
         if place is None:
             return []
         here, there = tuple_(rows.declared_at, rows.id), tuple_(place.declared_at, place.id)
         later = here > there if self._is_rising else here < there
-        if not self.sort.endswith("severity"):
+        if not self.is_by_level:
             return [later]
-        return [or_(self.beyond(rows, place), and_(rows.severity == place.severity, later))]
+        return [or_(self.beyond(rows, place), and_(self.level(rows) == place.level, later))]
 
     def beyond(self, rows: type[Incident], place: Place) -> ColumnElement[bool]:
-        """Say that the severity of a row comes behind that of the place."""
-        return rows.severity < place.severity if self.is_from_mild else rows.severity > place.severity
+        """Say that the level of a row comes behind that of the place."""
+        level = self.level(rows)
+        return level < place.level if self.is_from_mild else level > place.level
 
 
 _NEWEST = _Order("-declared_at")
@@ -214,18 +245,17 @@ def _listed(
     conditions: Sequence[ColumnElement[bool]], order: _Order, limit: int, after: Place | None = None
 ) -> Select[Any]:
     """Return the first incidents for which all of this holds, in parts that an index has in their order."""
-    by_severity = order.sort.endswith("severity")
-    if not by_severity or (order.is_of_an_index and after is None):
+    if not order.is_by_level or (order.is_of_an_index and after is None):
         return _first([*conditions, *order.behind(Incident, after)], order, limit)
     parts: list[Select[Any]] = []
     if after is not None:
-        here = [Incident.severity == after.severity, *order.within.behind(Incident, after)]
+        here = [order.level(Incident) == after.level, *order.within.behind(Incident, after)]
         parts.append(_first([*here, *conditions], order.within, limit))
     if after is not None and order.is_of_an_index:
         parts.append(_first([order.beyond(Incident, after), *conditions], order, limit))
     else:
-        # No index has them the other way round, but each severity.
-        each = [Incident.severity == severity for severity in range(1, 6)]
+        # No index has them the other way round, but each level.
+        each = [order.level(Incident) == level for level in order.levels]
         beyond = [order.beyond(Incident, after)] if after is not None else []
         parts += [_first([one, *beyond, *conditions], order.within, limit) for one in each]
     together = aliased(Incident, union_all(*(part.subquery().select() for part in parts)).subquery())

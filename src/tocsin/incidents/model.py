@@ -14,6 +14,7 @@ from tocsin.identity.access import Owned, ResourceKind
 from tocsin.identity.model import OwnedByTeams
 from tocsin.kit.ids import IdKind
 from tocsin.kit.record import Record, one_of
+from tocsin.notifications.model import Urgency
 
 INCIDENT_ID = IdKind("incident", "inc", "/incidents")
 COMMENT_ID = IdKind("comment", "cmt")
@@ -42,6 +43,28 @@ class CancelReason(StrEnum):
     FALSE_ALARM = "false_alarm"
     DUPLICATE = "duplicate"
     OTHER = "other"
+
+
+class Category(StrEnum):
+    """What kind of trouble it is."""
+
+    AVAILABILITY = "availability"
+    COST = "cost"
+    PERFORMANCE = "performance"
+    SECURITY = "security"
+    TECHNICAL_DEBT = "technical_debt"
+    COMPLIANCE = "compliance"
+    INTEGRATION = "integration"
+    RELIABILITY = "reliability"
+
+
+class Priority(StrEnum):
+    """What to turn to first. A label for sorting; whom it pages, and how, does not depend on it."""
+
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+    P4 = "P4"
 
 
 class ResponderState(StrEnum):
@@ -100,10 +123,22 @@ class Incident(OwnedByTeams, Record):
         CheckConstraint(one_of("status", Status), name="status"),
         CheckConstraint(one_of("cancel_reason", CancelReason), name="cancel_reason"),
         CheckConstraint("severity BETWEEN 1 AND 5", name="severity"),
+        CheckConstraint(one_of("category", Category), name="category"),
+        CheckConstraint(one_of("priority", Priority), name="priority"),
+        CheckConstraint(one_of("urgency", Urgency), name="urgency"),
         CheckConstraint("status <> 'resolved' OR resolution_note <> ''", name="resolved_with_note"),
         Index("incident_status_idx", "status", text("declared_at DESC"), text("id DESC")),
         Index("incident_declared_at_idx", text("declared_at DESC"), text("id DESC")),
         Index("incident_severity_idx", "severity", text("declared_at DESC"), text("id DESC")),
+        Index(
+            "incident_category_idx",
+            "category",
+            text("declared_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("category IS NOT NULL"),
+        ),
+        Index("incident_drill_idx", text("declared_at DESC"), text("id DESC"), postgresql_where=text("is_drill")),
+        Index("incident_priority_idx", "priority", text("declared_at DESC"), text("id DESC")),
         # The open ones are few, whatever the table has grown to.
         Index(
             "incident_open_idx",
@@ -145,6 +180,14 @@ class Incident(OwnedByTeams, Record):
     # In lower case and in the order in which they were given.
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     severity: Mapped[int]
+    category: Mapped[str | None]
+    # An exercise: it says so wherever it is shown, and no figure counts it.
+    is_drill: Mapped[bool] = mapped_column(server_default="false")
+    # That of its alerts, the highest of them; high where it has none.
+    urgency: Mapped[str] = mapped_column(server_default=Urgency.HIGH)
+    # Derived from severity and urgency (`priorities`), unless somebody has set it.
+    priority: Mapped[str] = mapped_column(server_default=Priority.P3)
+    is_priority_set: Mapped[bool] = mapped_column(server_default="false")
     status: Mapped[str]
     # How often it has been reopened; each round has its own stamps in the timeline.
     round: Mapped[int] = mapped_column(server_default="0")
@@ -172,6 +215,11 @@ class Incident(OwnedByTeams, Record):
     cancelled_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(server_default="1")
+
+    @property
+    def headline(self) -> str:
+        """Return the title as messages say it, where nothing else would say that it is a drill."""
+        return f"Drill: {self.title}" if self.is_drill else self.title
 
     @property
     def owned(self) -> Owned:

@@ -20,9 +20,10 @@ from tocsin.events import vocabulary
 from tocsin.identity import queries as identity
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import action_item_queries, lifecycle, queries
-from tocsin.incidents.model import ACTION_ITEM_ID, INCIDENT_ID, ActionItem, Incident, Status
+from tocsin.incidents.model import ACTION_ITEM_ID, INCIDENT_ID, ActionItem, Category, Incident, Priority, Status
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
+from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PagingTrouble
 
@@ -84,7 +85,10 @@ class OpenActionItem(msgspec.Struct):
 
 
 class IncidentOut(msgspec.Struct):
-    """An incident. `severity` is 1 (critical) to 5 (info); `duration_seconds` runs until it ended, or until now.
+    """An incident. `severity` is 1 (critical) to 5 (info), `category` its kind; a drill is an exercise.
+
+    `urgency` is the highest of its alerts. `priority` is a label for sorting, by the severity and urgency where it
+    `priority_is_derived`, else as somebody has set it. `duration_seconds` runs until it ended, or until now.
 
     `paging` says that help was asked for in vain: `unreached` when no message has reached anybody so far, `unanswered`
     when it ended without an answer and nobody has joined since. Of its alerts it says nothing: they have a field of
@@ -102,6 +106,11 @@ class IncidentOut(msgspec.Struct):
     status: Status
     severity: int
     severity_label: str
+    category: Category | None
+    is_drill: bool
+    urgency: Urgency
+    priority: Priority
+    priority_is_derived: bool
     round: int
     reporter: Reporter
     roles: Roles
@@ -187,6 +196,10 @@ def _write(
         number=incident.reference,
         status=Status(incident.status),
         severity_label=vocabulary.severity(incident.severity),
+        category=Category(incident.category) if incident.category is not None else None,
+        urgency=Urgency(incident.urgency),
+        priority=Priority(incident.priority),
+        priority_is_derived=not incident.is_priority_set,
         reporter=Reporter(USER_ID.write_or_none(incident.reporter_id), incident.reporter_name),
         roles=Roles(
             commander=_person(people, incident.commander_id),

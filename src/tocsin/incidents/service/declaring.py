@@ -21,13 +21,14 @@ from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, new_owners
 from tocsin.incidents import checks
 from tocsin.incidents.fields import Written, write
-from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, Status
+from tocsin.incidents.model import Incident, IncidentRole, Priority, ResponderSource, Status
 from tocsin.incidents.service import leading
 from tocsin.incidents.service.linking import link, must_be_free
 from tocsin.incidents.service.paging import page
 from tocsin.incidents.service.people import add_joined, give_role, note_taken_on
 from tocsin.kit.errors import Denied
 from tocsin.kit.ids import new_id
+from tocsin.notifications.model import Urgency
 from tocsin.oncall.escalation import PageTarget
 
 DEFAULT_SEVERITY = 3
@@ -81,6 +82,8 @@ async def declare(
     await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, who, [alert] if alert else [])
     incident = _new_incident(tx, who)
+    if alert is not None:
+        incident.urgency = alert.urgency
     write(tx, incident, _filled_in(tx, written, alert))
     if alert is not None:
         # What is private to a source stays so in the incident, unless somebody decides otherwise.
@@ -98,6 +101,7 @@ async def declare(
         title=incident.title,
         severity=incident.severity,
         from_alert=alert.title if alert else "",
+        is_drill=incident.is_drill,
     )
     await emit(tx, declared)
     if who.user_id is not None:
@@ -121,6 +125,11 @@ def _new_incident(tx: Tx, who: Actor) -> Incident:
         id=new_id(),
         number=0,
         reference="",
+        category=None,
+        is_drill=False,
+        urgency=Urgency.HIGH,
+        priority=Priority.P3,
+        is_priority_set=False,
         status=Status.DECLARED,
         round=0,
         reporter_id=who.user_id,

@@ -9,6 +9,7 @@ from tocsin.db.engine import Tx
 from tocsin.events.base import Change
 from tocsin.events.incidents import (
     IncidentAcknowledged,
+    IncidentDrillChanged,
     IncidentSeverityChanged,
     IncidentStatusChanged,
     IncidentUpdated,
@@ -49,7 +50,7 @@ async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_v
     owners = await new_owners(tx, who, incident, changes.owners)
     left = await left_alone(tx, incident, if_version, [*differing(incident, changes.written), *owners.told])
     written = {name: value for name, value in changes.written.items() if name not in left}
-    before, severity = said(incident), incident.severity
+    before, severity, was_drill = said(incident), incident.severity, incident.is_drill
     write(tx, incident, cast("Corrected", written))
     told = [Change(name, before[name], new) for name, new in said(incident).items() if new != before[name]]
     told += owners.give(incident, left)
@@ -68,6 +69,12 @@ async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_v
             new=incident.severity,
         )
         await emit(tx, judged)
+    if incident.is_drill != was_drill:
+        lifecycle.touch(incident, at=tx.now)
+        drill = IncidentDrillChanged(
+            actor=who.ref, incident_id=incident.id, version=incident.version, is_drill=incident.is_drill
+        )
+        await emit(tx, drill)
     return incident
 
 

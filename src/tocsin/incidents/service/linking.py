@@ -10,17 +10,19 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.alerts import service as alerts
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
-from tocsin.events.incidents import AlertLinked, AlertUnlinked
+from tocsin.events.base import Change
+from tocsin.events.incidents import AlertLinked, AlertUnlinked, IncidentUpdated
 from tocsin.events.log import emit
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.incidents import lifecycle, queries
+from tocsin.incidents import lifecycle, priorities, queries
 from tocsin.incidents.model import Incident, IncidentRole, ResponderSource, ResponderState
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import leading
 from tocsin.incidents.service.people import add_joined, add_paged, note_taken_on
 from tocsin.kit.errors import Conflict, Invalid, NotFound
+from tocsin.notifications.model import Urgency
 from tocsin.oncall import queries as oncall_queries
 
 # How many things one request may name.
@@ -114,6 +116,7 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
         for alert in wanted
     ]
     await emit(tx, *linked)
+    await _grow_urgent(tx, who, incident, wanted)
     known = {person.responder.user_id: person.responder.state for person in await queries.responders(tx, incident.id)}
     paged = await oncall_queries.people_paged_for(tx, ids)
     await add_paged(tx, incident, [id for id in paged if id not in known], ResponderSource.LINKED_ALERT)
@@ -129,6 +132,17 @@ async def link(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) 
         place = await queries.responder(tx, incident.id, person.id)
         if place is not None and place.state == ResponderState.JOINED:
             await note_taken_on(tx, who.ref, incident, person.id, person.name, may_lead=person.id in able)
+
+
+async def _grow_urgent(tx: Tx, who: Actor, incident: Incident, linked: Sequence[Alert]) -> None:
+    """Let an incident of little urgency be as urgent as what is linked to it, and have the priority of that."""
+    if incident.urgency == Urgency.HIGH or all(alert.urgency == Urgency.LOW for alert in linked):
+        return
+    incident.urgency = Urgency.HIGH
+    priorities.settle(incident, priorities.USUAL)
+    lifecycle.touch(incident, at=tx.now)
+    change = Change("urgency", Urgency.LOW, Urgency.HIGH)
+    await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, version=incident.version, changes=[change]))
 
 
 async def unlink(tx: Tx, who: Actor, incident: Incident, wanted: Sequence[Alert]) -> None:

@@ -49,7 +49,7 @@ async def read_news(tx: Tx, incident_id: UUID) -> Subject | None:
         kind=SubjectKind.INCIDENT,
         id=incident.id,
         round=incident.round,
-        title=incident.title,
+        title=incident.headline,
         severity=incident.severity,
         status=incident.status,
         standing=standing,

@@ -91,7 +91,7 @@ async def page(tx: Tx, who: Actor, ref: Ref, targets: Sequence[PageTarget], mess
     ]
     await emit(tx, *asked)
     content = PageContent(
-        title=incident.title,
+        title=incident.headline,
         body=incident.summary,
         severity=incident.severity,
         urgency=Urgency.HIGH,

@@ -189,7 +189,7 @@ async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun])
         policy_name=policy.policy_name if policy else None,
         no_policy=_no_policy(alert),
         incident_ref=incident.reference if incident else None,
-        incident_title=incident.title if incident else None,
+        incident_title=incident.headline if incident else None,
         incident_severity=incident.severity if incident else None,
         labels=sorted((name, str(value)) for name, value in alert.labels.items()),
         links=links(alert),

@@ -53,7 +53,11 @@ def _shown(each: Waiting, until: datetime | None, next_names: Sequence[str], *, 
         id=PAGE_ID.write(page.id),
         place=place,
         ref=called_alert(alert.number) if alert else incident.reference if incident else "",
-        title=about.title if about else str(run.content.get("title", "")),
+        title=incident.headline
+        if alert is None and incident
+        else about.title
+        if about
+        else str(run.content.get("title", "")),
         severity=about.severity if about else 3,
         since=page.paged_at,
         why=why_them(page, run),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import String, cast, func, not_, select
 
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.alerts.queries import MOST_COUNTED
@@ -35,7 +35,8 @@ class Surroundings:
 
 async def surroundings(tx: Tx, access: Access, user_id: UUID) -> Surroundings:
     """Return the organisation, the reader's zone, the counts of the navigation and their pages in one statement."""
-    incidents = select(Incident.id).where(Incident.status.in_(OPEN), visible(access)).limit(MOST_COUNTED).subquery()
+    is_counted = (Incident.status.in_(OPEN), not_(Incident.is_drill), visible(access))
+    incidents = select(Incident.id).where(*is_counted).limit(MOST_COUNTED).subquery()
     waits = Alert.status == AlertStatus.TRIGGERED
     alerts = select(Alert.id).where(waits, visible_alerts(access)).limit(MOST_COUNTED).subquery()
     mine = select(func.array_agg(Page.id)).where(Page.user_id == user_id, Page.state == PageState.PAGING)

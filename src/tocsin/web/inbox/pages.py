@@ -100,7 +100,7 @@ def _incident(who: Actor, incident: Incident) -> Mine:
         id=INCIDENT_ID.write(incident.id),
         place=INCIDENT_ID.page(incident.reference),
         ref=incident.reference,
-        title=incident.title,
+        title=incident.headline,
         severity=incident.severity,
         since=incident.started_at,
         words=f"You are {' and '.join(roles)}" if roles else "You are a responder",

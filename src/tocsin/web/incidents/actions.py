@@ -49,6 +49,12 @@ async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.update(tx, who, ref, changes, if_version=form.version())
 
 
+async def _mark_drill(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    """Form fields: is_drill ("1": it is one), version."""
+    changes = incidents.IncidentChanges(is_drill=form.text("is_drill") == "1")
+    await incidents.update(tx, who, ref, changes, if_version=form.version())
+
+
 async def _change_status(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     """Form fields: status (an open one), version."""
     if form.text("status") not in set(Status):
@@ -174,6 +180,7 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     ),
     Action("severity", _change_severity),
     Action("status", _change_status),
+    Action("drill", _mark_drill, form="drill-form", needs=P.INCIDENT_RESOLVE, show=dialogs.DRILL.show),
     Action("roles", _assign_role, form="role-{role}", show=dialogs.ROLE.show),
     Action("comments", _comment, form="composer", needs=P.INCIDENT_COMMENT, by_link=True),
     Action("acknowledge", _acknowledge, needs=Right.SIGNED_IN, by_link=True),

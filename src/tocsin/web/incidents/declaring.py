@@ -17,8 +17,9 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
-from tocsin.incidents import queries
+from tocsin.incidents import checks, queries
 from tocsin.incidents import service as incidents
+from tocsin.incidents.fields import FIELDS
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as oncall_service
@@ -59,6 +60,7 @@ class Declare:
     title: str
     summary: str
     severity: int
+    categories: Sequence[tuple[str, str]]
     people: Picker
     targets: Picker
     suggested: Option | None
@@ -148,6 +150,7 @@ async def _form(tx: Tx, who: Actor, shell: Shell, alert: Alert | None, refused: 
         title=draft.title if draft is not None else "",
         summary=draft.summary if draft is not None else "",
         severity=draft.severity if draft is not None else 3,
+        categories=FIELDS["category"].choices,
         people=await offer("people", name="lead_id"),
         targets=await offer("targets", name="page"),
         suggested=await _policy_of(tx, alert) if alert is not None else None,
@@ -236,6 +239,8 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
             title=form.text("title"),
             summary=form.text("summary"),
             severity=form.whole("severity", least=1, most=5),
+            category=checks.category(form.text("category")),
+            is_drill=form.text("is_drill") == "1",
             alert_id=form.optional_id("alert_id", ALERT_ID),
             lead_id=form.optional_id("lead_id", USER_ID),
             targets=read_targets(form, "page") if any(form.texts("page")) else [],

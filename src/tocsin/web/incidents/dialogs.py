@@ -29,7 +29,7 @@ from tocsin.oncall import queries as oncall
 from tocsin.web.base.screens import DialogScreen, Shell
 from tocsin.web.incidents.times import WRITTEN, written_as
 from tocsin.web.parts import since
-from tocsin.web.parts.dialogs import Dialog, NotAnyMore, Opened
+from tocsin.web.parts.dialogs import Dialog, NotAnyMore, Opened, Question
 from tocsin.web.parts.picking import Option, Picker
 
 
@@ -44,6 +44,7 @@ class EditForm:
     hint: str
     is_required: bool
     value: str
+    choices: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +177,10 @@ def dialog_of(place: str, make: Make, needs: P, must: Must) -> Dialog:
     return Dialog(f"/incidents/{{ref:str}}/{place}", show, needs, news=news)
 
 
+def always(_: Incident) -> None:
+    """Allow it however the incident stands."""
+
+
 def _must_be_over(incident: Incident) -> None:
     if lifecycle.is_open(incident):
         raise Conflict(f"{incident.reference} is open already.")
@@ -191,7 +196,8 @@ def _editing(field: Field) -> Dialog:
             limit=field.limit,
             hint=field.hint,
             is_required=field.is_required,
-            value=", ".join(value) if field.form == "words" else value,
+            value=", ".join(value) if field.form == "words" else value or "",
+            choices=field.choices,
         )
         return EditScreen(asked.shell, field=form, **asked.about)
 
@@ -250,6 +256,30 @@ async def _cancel(asked: Asked) -> DialogScreen:
     return CancelScreen(asked.shell, others=await asked.opened.picker("incidents", "duplicate_of"), **asked.about)
 
 
+async def _drill(asked: Asked) -> DialogScreen:
+    incident = asked.incident
+    text = (
+        "It then counts as a real incident in every figure. Those who were asked to it are not told."
+        if incident.is_drill
+        else "It is then marked as a drill everywhere, and no figure counts it."
+    )
+    place = INCIDENT_ID.page(incident.reference)
+    return Question(
+        asked.shell,
+        title=f"{incident.reference} is {'no' if incident.is_drill else 'a'} drill",
+        text=text,
+        form="drill-form",
+        action=f"{place}/drill",
+        label="It is real" if incident.is_drill else "It is a drill",
+        fields={"is_drill": "" if incident.is_drill else "1", "version": incident.version},
+        crumbs=[("/incidents", "Incidents"), (place, incident.reference)],
+        tone="primary",
+        back=place,
+        seen=str(incident.version),
+        refused=asked.opened.refused,
+    )
+
+
 async def _reopen(asked: Asked) -> DialogScreen:
     return ReopenScreen(asked.shell, **asked.about)
 
@@ -279,5 +309,6 @@ RESOLVE = dialog_of("resolve", _resolve, P.INCIDENT_RESOLVE, lifecycle.must_be_o
 CANCEL = dialog_of("cancel", _cancel, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
 REOPEN = dialog_of("reopen", _reopen, P.INCIDENT_RESOLVE, _must_be_over)
 PAGE = dialog_of("page", _page, P.INCIDENT_PAGE, lifecycle.must_be_open)
+DRILL = dialog_of("drill", _drill, P.INCIDENT_RESOLVE, always)
 LINK = dialog_of("alerts/link", _link, P.INCIDENT_EDIT, lifecycle.must_be_open)
-HANDLERS = [dialog.handler for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CANCEL, REOPEN, PAGE, LINK)]
+HANDLERS = [dialog.handler for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CANCEL, REOPEN, PAGE, LINK, DRILL)]

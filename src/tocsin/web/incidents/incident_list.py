@@ -15,12 +15,13 @@ from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.cursors import AwareTime
+from tocsin.events import vocabulary
 from tocsin.events.vocabulary import SEVERITIES, STATUSES, severity
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle, queries
-from tocsin.incidents.model import COUNTED, OPEN, Incident, Standing, Status
+from tocsin.incidents.model import COUNTED, OPEN, Category, Incident, Priority, Standing, Status
 from tocsin.incidents.queries import Filters, Place
 from tocsin.kit.search import NARROWED
 from tocsin.oncall.model import PagingTrouble
@@ -44,6 +45,7 @@ INCIDENTS = ListOf(
     search="Number, words",
     columns=(
         Column("ttl", "Incident"),
+        Column("pri", "Priority", priority=3),
         Column("st", "Status"),
         Column("resp", "Responders", priority=3),
         Column("al", "Alerts", priority=4),
@@ -69,6 +71,13 @@ INCIDENTS = ListOf(
             "status",
             "Status",
             choices=[Choice(name, word.label, glyph=word.icon, tone=word.tone) for name, word in STATUSES.items()],
+        ),
+        lists.Filter("priority", "Priority", choices=[Choice(each.value, each.value) for each in Priority]),
+        lists.Filter(
+            "category", "Category", choices=[Choice(name, word) for name, word in vocabulary.CATEGORIES.items()]
+        ),
+        lists.Filter(
+            "drill", "Drills", Kind.ONE, choices=[Choice("no", "Real incidents only"), Choice("yes", "Drills only")]
         ),
         lists.Filter(
             "paging",
@@ -122,6 +131,8 @@ class IncidentRow:
     id: str
     title: str
     severity: int
+    priority: str
+    is_drill: bool
     status: str
     is_open: bool
     started_at: datetime
@@ -234,6 +245,9 @@ async def _wanted(tx: Tx, who: Actor, asked: Asked) -> Filters:
         severities=severities,
         troubles=[trouble for trouble in PagingTrouble if trouble in asked.all("paging")] if statuses == OPEN else (),
         tags=asked.all("tag"),
+        categories=[each for each in Category if each in asked.all("category")],
+        priorities=[each for each in Priority if each in asked.all("priority")],
+        is_drill={"yes": True, "no": False}.get(asked.one("drill")),
         declared_from=declared_from,
         lead_ids=await _people(tx, asked.one("lead")),
         commander_ids=await _people(tx, asked.one("commander")),
@@ -259,9 +273,11 @@ async def _today(tx: Tx, shell: Shell, who: Actor, narrowed: Filters, asked: Ask
 def _groups(rows: Sequence[IncidentRow], today: Sequence[IncidentRow], *, is_open: bool) -> list[Group[IncidentRow]]:
     if not is_open:
         return lists.one_group(rows)
+    real = [row for row in rows if not row.is_drill]
     parts = (
-        ("Active", [row for row in rows if row.status != _WAITS_FOR_A_FIX]),
-        ("Mitigated, waiting for a fix", [row for row in rows if row.status == _WAITS_FOR_A_FIX]),
+        ("Active", [row for row in real if row.status != _WAITS_FOR_A_FIX]),
+        ("Mitigated, waiting for a fix", [row for row in real if row.status == _WAITS_FOR_A_FIX]),
+        ("Drills", [row for row in rows if row.is_drill]),
         ("Resolved today", today),
     )
     return [Group(title, those, len(those)) for title, those in parts if those]
@@ -297,6 +313,8 @@ def _row(
         id=incident.reference,
         title=incident.title,
         severity=incident.severity,
+        priority=incident.priority,
+        is_drill=incident.is_drill,
         status=incident.status,
         is_open=lifecycle.is_open(incident),
         started_at=incident.started_at,
@@ -333,6 +351,9 @@ async def export_incidents(request: AppRequest, context: Ctx, who: Who) -> Strea
             "Number": lambda row: row.reference,
             "Title": lambda row: row.title,
             "Severity": lambda row: severity(row.severity),
+            "Priority": lambda row: row.priority,
+            "Category": lambda row: row.category,
+            "Drill": lambda row: "yes" if row.is_drill else "no",
             "Status": lambda row: row.status,
             "Reporter": lambda row: row.reporter_name,
             "Started": lambda row: row.started_at,

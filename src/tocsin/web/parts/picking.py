@@ -156,7 +156,7 @@ async def _incidents(tx: Tx, who: Actor, words: Sequence[str], limit: int) -> li
 def _incident(incident: Incident) -> Option:
     return Option(
         incident.reference,
-        f"{incident.reference} {incident.title[:80]}",
+        f"{incident.reference} {incident.headline[:80]}",
         f"{severity(incident.severity)}, {incident.status}",
     )
 

@@ -72,7 +72,9 @@ async def _incidents(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
         return ()
     found = await incidents.listed(tx, who.access, incidents.Filters(), q=q, limit=_MOST)
     return [
-        Hit(INCIDENT_ID.page(each.reference), each.title, each.reference, each.status.capitalize(), "", each.severity)
+        Hit(
+            INCIDENT_ID.page(each.reference), each.headline, each.reference, each.status.capitalize(), "", each.severity
+        )
         for each in found
     ]
 
