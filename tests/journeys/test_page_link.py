@@ -54,7 +54,7 @@ async def test_from_the_link_to_an_incident_without_a_password(site: Site, chrom
         await expect(phone.get_by_label("Title")).to_have_value(title)
         await button(phone, "Declare incident").tap()
         await expect(phone).to_have_url(re.compile(r"/incidents/INC-\d+$"))
-        await expect(phone.get_by_text("you are here by page link until")).to_be_visible()
+        await expect(phone.get_by_text("by page link until")).to_be_visible()
         await phone.get_by_role("textbox", name=re.compile("omment|timeline")).first.fill("The crane is stuck as well.")
         await button(phone, "Comment").tap()
         await expect(phone.locator("#timeline").get_by_text("The crane is stuck as well.")).to_be_visible()
@@ -63,7 +63,7 @@ async def test_from_the_link_to_an_incident_without_a_password(site: Site, chrom
         await phone.goto("incidents")
         await expect(phone.get_by_text("A page link opens only what the page was about.")).to_be_visible()
         await phone.go_back()
-        await phone.get_by_role("link", name="Sign in for more").tap()
+        await phone.get_by_role("link", name="Sign in", exact=True).tap()
         await expect(phone).to_have_url(re.compile(r"/sign-in\?next=.*INC"))
         forgive(phone, "status of 403")
 
@@ -76,6 +76,9 @@ async def test_what_others_do_appears_on_the_pages_that_the_link_opens(site: Sit
         await button(phone, "Look first").tap()
         await expect(phone.get_by_role("heading", name="The winch is stuck", level=1)).to_be_visible()
         await expect_live(phone)
+        # 6: what one does stands at the foot of the screen, and nothing is to be read below it.
+        foot = await phone.locator(".actbar").bounding_box()
+        assert foot and foot["y"] + foot["height"] == 844
         await mark(phone)
         await site.api.post(f"/alerts/{sent['alert_id']}/actions/acknowledge")
         await expect(phone.locator("#ahead")).to_contain_text("Acknowledged")

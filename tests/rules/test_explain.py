@@ -240,7 +240,7 @@ BEGIN = [*act(0, *received()), *act(0, *paging(ALL), page("Ada"))]
 BEGUN = [
     "Prometheus triggered “Disk is full” (SEV2, high urgency)",
     "The route “All” pages Duty (It is the first route that matched.)",
-    "Ada was paged by e-mail (Step 1 of Duty. Without an answer within 5 min it goes on.)",
+    "Ada was paged by e-mail (Step 1 of Duty. The step waits 5 min for an answer.)",
 ]
 
 

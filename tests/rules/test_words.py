@@ -136,7 +136,7 @@ STARTED = RUN | PAGE | {"step": 1, "round": 0, "reason": "step 1 of Payments", "
             "page.started",
             STARTED | {"wait_minutes": 5},
             "Luca was paged by e-mail and webhook",
-            "step 1 of Payments. Without an answer within 5 min it goes on.",
+            "step 1 of Payments. The step waits 5 min for an answer.",
         ),
         (
             "page.started",

@@ -295,6 +295,11 @@ async def test_a_policy_is_shown_as_it_is_written_and_nothing_is_saved(world: Wo
     page = await web.submit(page, "policy-form", sent)
     shown = inside_of(page.html, "preview")
     assert page.status == 200 and "03:00" in shown and "03:07" in shown and "at once" in shown and "0s" not in shown
+    assert "Nobody else: there is no last resort" in shown.rpartition("03:14")[2], "8: the end is said as well"
+    bob = await world.person("bob", reachable=False)
+    skipped = await web.submit(page, "policy-form", {"do": "preview", "step-0-target": f"user:{USER_ID.write(bob.id)}"})
+    shown = inside_of(skipped.html, "preview")
+    assert "Bob: skipped, as nothing can be sent" in shown and "03:07" not in shown, "8: it does not wait for him"
     assert page.read.forms["policy-form"]["name"] == ["Night"]
     page = await web.submit(page, "policy-form", {"do": "preview", "step-0-wait": "x", "repeat": "77"})
     assert page.status == 200

@@ -155,3 +155,25 @@ async def test_what_the_store_cannot_hold_is_found_nowhere(world: World, path: s
     """F120: a NUL in an address is a text that nothing has, and no fault of ours."""
     async with browser(world, await world.person("ada", role="admin")) as web:
         assert (await web.get(path)).status == status
+
+
+@pytest.mark.parametrize("role", ["stakeholder", "communicator"])
+async def test_whoever_may_less_is_offered_nothing_that_is_closed_to_them(world: World, role: str) -> None:
+    """13: every link of what they read leads somewhere; what is closed says who may, and leads back."""
+    ada, tea = await world.person("ada", role="admin"), await world.person("tea", role=role)
+    await world.route(await world.policy([ada, tea]))
+    alert = await world.alert("Checkout is down")
+    await world.settle()
+    async with world.db.begin() as tx:
+        declared = await incidents.declare(tx, Actor.person(ada), title="Checkout", severity=2, alert_id=alert.id)
+    async with browser(world, tea) as web:
+        for path in (f"/alerts/{ALERT_ID.write(alert.id)}", f"/incidents/{declared.reference}", "/incidents", "/inbox"):
+            page = await web.get(path)
+            assert page.status == 200, path
+            inside = {link for link in page.read.links if link.startswith("/")}
+            closed = [link for link in sorted(inside) if (await web.get(link)).status == 403]
+            assert closed == [], path
+        answer = await web.get("/sources", referer="http://127.0.0.1:8700/alerts?q=x")
+        assert answer.status == 403 and "/alerts?q=x" in answer.read.links
+        assert "see alert sources and what they sent (source.view)" in answer.html
+        assert "The role for it is admin or responder." in answer.html

@@ -252,12 +252,15 @@ def _passed_on(event: PageEscalated, by: By) -> Line:
 
 
 def _paged(event: PageStarted, _: By) -> Line:
-    goes_on = "nobody else is paged" if event.is_direct else "it goes on"
-    then = f"Without an answer within {event.wait_minutes} min {goes_on}." if event.wait_minutes else ""
+    # What comes then is told when it comes: by then there may be another step, or somebody else to ask.
+    then = f"The step waits {event.wait_minutes} min for an answer."
+    if event.is_direct:
+        then = f"Without an answer within {event.wait_minutes} min nobody else is paged."
     text = f"{event.user_name} was paged{by_channels(event.channels)}"
     # What was written before the event had these facts has the reason alone.
     known = event.policy_name or event.is_direct
-    return Line("bell-ring", text, "amber", "page", sentences(said(_why_them(event)) if known else event.reason, then))
+    why = said(_why_them(event)) if known else event.reason
+    return Line("bell-ring", text, "amber", "page", sentences(why, then if event.wait_minutes else ""))
 
 
 def _why_them(event: PageStarted) -> Why:

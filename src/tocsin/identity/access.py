@@ -317,7 +317,13 @@ class Access:
 
 
 def _denied(permission: Permission) -> Denied:
-    return Denied(f"You need the permission “{permission}” for this.", hint="Ask an administrator for the role.")
+    """Say in the words of the pages what is not allowed, and which roles allow it."""
+    meaning = MEANINGS[permission]
+    roles = " or ".join(role for role, allowed in BUILT_IN.items() if permission in allowed)
+    return Denied(
+        f"Your role does not allow this: {meaning[:1].lower()}{meaning[1:]} ({permission}).",
+        hint=f"The role for it is {roles}. An administrator can give you another role.",
+    )
 
 
 EVERYTHING = Access(ALL)

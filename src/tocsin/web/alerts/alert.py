@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar
+from uuid import UUID
 
 from litestar import get
 from litestar.params import FromPath
@@ -23,6 +24,7 @@ from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
+from tocsin.kit.errors import NotFound
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import POLICY_ID, EscalationRun
 from tocsin.web.alerts.lately import Lately, lately
@@ -59,7 +61,8 @@ class AlertView:
     native_severity: str
     urgency: str
     status: str
-    source_id: str
+    # Nothing for somebody who sees no such source.
+    source_id: str | None
     source_name: str
     dedup_key: str
     description_html: Markup | None
@@ -173,7 +176,7 @@ async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun])
         native_severity=alert.native_severity,
         urgency=alert.urgency,
         status=alert.status,
-        source_id=SOURCE_ID.write(source.id),
+        source_id=SOURCE_ID.write(source.id) if await _sees_source(tx, who, source.id) else None,
         source_name=source.name,
         dedup_key=alert.dedup_key,
         description_html=pages.prose_or_none(alert.description),
@@ -194,6 +197,16 @@ async def _view(tx: Tx, who: Actor, alert: Alert, runs: Sequence[EscalationRun])
         labels=sorted((name, str(value)) for name, value in alert.labels.items()),
         links=links(alert),
     )
+
+
+async def _sees_source(tx: Tx, who: Actor, id: UUID) -> bool:
+    if not who.access.may_look(P.SOURCE_VIEW):
+        return False
+    try:
+        await queries.source(tx, who.access, id)
+    except NotFound:
+        return False
+    return True
 
 
 def _no_policy(alert: Alert) -> str:

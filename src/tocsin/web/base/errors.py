@@ -20,13 +20,17 @@ from tocsin.web.base.screens import Screen, ShellScreen
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What is wrong. `message` is empty for a bug, `retry_url` for what may not be sent again."""
+    """What is wrong. `message` is empty for a bug, `retry_url` for what may not be sent again.
+
+    `back` is the page that one came from, empty where the browser does not say.
+    """
 
     status: int
     message: str
     hint: str
     reference: str
     retry_url: str
+    back: str
 
     @property
     def title(self) -> str:
@@ -63,6 +67,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> pages.Pag
         hint=problem.hint or "",
         reference=trace_id(raw),
         retry_url=_retry_url(request, problem.status),
+        back=_back(request),
     )
     context, who = context_of(request.scope), raw.get("user")
     # Not for a program, which has no business with pages, and sees none of a person's.
@@ -81,6 +86,11 @@ def _to_sign_in(request: Request[Any, Any, Any]) -> pages.Page:
     elif request.url.query:
         here += f"?{request.url.query}"
     return pages.go(pages.address("/sign-in", next=safe_path(here)))
+
+
+def _back(request: Request[Any, Any, Any]) -> str:
+    place = pages.where_from(request, context_of(request.scope), "")
+    return place if place.partition("?")[0] != request.url.path else ""
 
 
 def _retry_url(request: Request[Any, Any, Any], status: int) -> str:

@@ -42,14 +42,18 @@ class NextStep:
     is_here: bool
 
 
-async def next_step(tx: Tx, context: Context, who: Actor, path: str) -> NextStep | None:
-    """Return what comes next if this is a page of one of the steps; None when nothing is left, and elsewhere."""
+async def next_step(tx: Tx, context: Context, who: Actor, path: str, *, is_form: bool) -> NextStep | None:
+    """Return what comes next if this is a page of one of the steps; None when nothing is left, and elsewhere.
+
+    `is_form`: a form was sent to this path, so that what is shown again is the editor of something new.
+    """
     if path.split("/")[1] not in _AREAS:
         return None
     steps = await first_steps(tx, context, who)
     following = next((step for step in steps if step.is_next), None)
     if following is None:
         return None
+    path = f"{path}/new" if is_form and following.href == f"{path}/new" else path
     is_here = path == following.href or path.startswith(f"{following.href}/")
     return NextStep(sum(step.is_done for step in steps), len(steps), following.title, following.href, is_here)
 

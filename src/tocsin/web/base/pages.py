@@ -147,7 +147,7 @@ class InVain:
 async def shell(tx: Tx, request: AppRequest, context: Context, who: Actor) -> Shell:
     """Read what stands around every signed-in page. Comes first: the stream tells what happens from here on."""
     me = who.must_be_someone()
-    following = await next_step(tx, context, who, request.url.path)
+    following = await next_step(tx, context, who, request.url.path, is_form=request.method == "POST")
     around = await queries.surroundings(tx, who.access, me)
     # Who came by the link of a page answers that one on the page of what it is about, and sees no other.
     paged = await waiting_for(tx, me) if around.paged and who.by_link_until is None else ()

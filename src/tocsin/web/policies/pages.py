@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -159,18 +159,36 @@ def _person(key: str) -> UUID | None:
         return None
 
 
-def preview(plan: Plan, names: Mapping[UUID, str]) -> list[PreviewLine]:
-    """Say what happens when nobody ever answers: every step of every round, and the end."""
+def preview(
+    plan: Plan, names: Mapping[UUID, str], skipped: Collection[UUID], last_resort: str | None
+) -> list[PreviewLine]:
+    """Say what happens when nobody ever answers: every step of every round, as far as they are shown, and the end."""
+    *lines, end = steps_in_time(plan, names, skipped)
+    words = f"The last resort: {last_resort}" if last_resort else "Nobody else: there is no last resort"
+    return [*lines[:_SHOWN], replace(end, words=words)]
+
+
+def steps_in_time(plan: Plan, names: Mapping[UUID, str], skipped: Collection[UUID]) -> list[PreviewLine]:
+    """Say when which step is paged in every round, and at last when all of them are done.
+
+    Nothing can be sent to those who are `skipped`, and a step on which nobody else is does not wait.
+    """
     lines: list[PreviewLine] = []
     after = timedelta()
     for round in range(plan.repeat + 1):
         for step in plan.steps:
             again = f", repeat {round}" if round else ""
-            people = ", ".join(names.get(id, "somebody who was removed") for id in step.user_ids)
-            clock = f"{_AT_NIGHT + after:%H:%M}"
-            lines.append(PreviewLine(after.total_seconds(), clock, f"{people or 'Nobody yet'}{again}"))
-            after += step.wait
-    return lines
+            asked = [id for id in step.user_ids if id not in skipped]
+            people = ", ".join(names.get(id, "somebody who was removed") for id in asked or step.user_ids)
+            if step.user_ids and not asked:
+                people += ": skipped, as nothing can be sent"
+            lines.append(_line(after, f"{people or 'Nobody yet'}{again}"))
+            after += step.wait if asked or not step.user_ids else timedelta()
+    return [*lines, _line(after, "")]
+
+
+def _line(after: timedelta, words: str) -> PreviewLine:
+    return PreviewLine(after.total_seconds(), f"{_AT_NIGHT + after:%H:%M}", words)
 
 
 @get("/policies/new", needs=P.ONCALL_MANAGE)
@@ -225,6 +243,8 @@ async def _editor(
     names = {person.id: listed_as(person.name, is_active=person.is_active) for person in people}
     notes = await _notes(tx, context, people)
     uses = await routing.uses_of_policy(tx, who, policy.id) if policy is not None else []
+    fallback = await oncall.describe_fallback(tx, context.channels)
+    skipped = [id for id, (note, _) in notes.items() if note.startswith(_SKIPPED)]
     wrong = (await queries.weaknesses_of(tx, {policy.id: plan}, context.channels))[policy.id] if policy and plan else []
     choices = [(f"user:{USER_ID.write(person.id)}", person.name) for person in people if person.is_active]
     known: dict[str, TargetView] = {}
@@ -250,7 +270,7 @@ async def _editor(
             ],
         ),
         choices=sorted(choices, key=_by_name),
-        preview=preview(_planned(shown), names)[:_SHOWN],
+        preview=preview(_planned(shown), names, skipped, None if fallback is None else fallback.name),
         routes=[RouteLink(use.id, use.name) for use in uses if use.kind == "alert_route"],
         is_fallback=any(use.kind == "fallback" for use in uses),
         paging_now=sum(use.as_what == "being paged now" for use in uses),
@@ -282,9 +302,10 @@ def _sketch_of(plan: Plan | None) -> Sketch:
     return Sketch(plan.name, str(plan.repeat), steps)
 
 
-_SWITCHED_OFF = ("Skipped: the account is switched off", "activate it")
+_SKIPPED = "Skipped: "
+_SWITCHED_OFF = (f"{_SKIPPED}the account is switched off", "activate it")
 _REACH_NOTES: Mapping[Reach, tuple[str, str]] = {
-    Reach.NONE: ("Skipped: no contact method of theirs works here", "add one"),
+    Reach.NONE: (f"{_SKIPPED}no contact method of theirs works here", "add one"),
     Reach.FAILING: ("All their contact methods fail", "see to them"),
 }
 

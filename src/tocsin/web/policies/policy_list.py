@@ -18,7 +18,7 @@ from tocsin.oncall.model import POLICY_ID, EscalationPolicy
 from tocsin.web.base import lists, pages, portions
 from tocsin.web.base.lists import Asked, Column, Group, Listing, ListOf
 from tocsin.web.base.screens import ShellScreen
-from tocsin.web.policies.pages import listed_as, preview
+from tocsin.web.policies.pages import listed_as, steps_in_time
 
 POLICIES = ListOf(
     place="/policies",
@@ -101,7 +101,7 @@ def _row(id: UUID, plan: Plan, names: Mapping[UUID, str], route_count: int, wron
         repeat=plan.repeat,
         first=", ".join(names.get(id, "") for id in plan.steps[0].user_ids) if plan.steps else "Nobody",
         route_count=route_count,
-        worst_case=preview(plan, names)[-1].after if plan.steps else 0,
+        worst_case=steps_in_time(plan, names, ())[-2].after if plan.steps else 0,
         warning=wrong[0].words + (f" And {len(wrong) - 1} more." if len(wrong) > 1 else "") if wrong else "",
     )
 

@@ -218,7 +218,7 @@ async def use_link(request: AppRequest, context: Ctx, token: FromPath[str]) -> p
         return await _show_link(request, context, token)
     user, cookie = came.person, came.cookie
     if came.is_new:
-        words = "Welcome. Set a password, and add a contact method so that you can be paged."
+        words = "Welcome. Set a password here, so that you can come back without a link."
         return _signed_in(context, user, cookie, _profile(user.id), words)
     return _signed_in(context, user, cookie, "/new-password" if user.password_hash is not None else _START)
 
