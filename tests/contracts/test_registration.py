@@ -191,6 +191,7 @@ def test_no_job_of_0_1_0_is_missing_above() -> None:
     assert kinds <= set(HANDLED)
     newer = {
         "events.begin_month",
+        "incidents.auto_close",
         "incidents.follow_mentioned",
         "incidents.let_go_of_subscribers",
         "oncall.look_again",

@@ -20,6 +20,7 @@ _READERS = (
     "waking_queries",
     "access_queries",
     "source_queries",
+    "type_queries",
     "people_queries",
     "log",
 )
@@ -50,6 +51,10 @@ _OF_THE_ORGANISATION = {
     "tocsin.identity.queries": {
         "count_tokens", "link", "members", "new_password_until", "organisation", "sessions_of", "token",
         "tokens_of", "user", "users", "users_by_id", "users_called", "zone_of",
+    },
+    "tocsin.incidents.type_queries": {
+        "custom_field", "custom_fields", "fields_called", "ids_of_types", "incident_type", "types", "versions",
+        "versions_of",
     },
     "tocsin.notifications.queries": {
         "conditions", "contact_method", "contact_methods", "count_failing", "deliveries", "latest_test",

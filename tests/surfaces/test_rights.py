@@ -108,6 +108,7 @@ class Stage:
     def _by_prefix(self, text: str) -> str:
         kinds = {"usr": "users", "alt": "alerts", "inc": "incident", "pol": "escalation_policies", "cm": "method"}
         kinds |= {"src": "alert_sources", "tem": "teams", "rte": "alert_routes", "act": "action_items"}
+        kinds |= {"cfd": "custom_fields", "ity": "incident_types"}
         prefix, _, rest = text.partition("_")
         return self.names[kinds[prefix]] if prefix in kinds and len(rest) == 26 else text
 
@@ -160,6 +161,8 @@ async def stage(api: Api) -> Stage:
         "alert_routes": ROUTE_ID.write(route),
         "escalation_policies": POLICY_ID.write(policy.id),
         "users": USER_ID.write(other.id),
+        "custom_fields": (await made("/custom_fields", {"name": "Site", "key": "site", "kind": "text"}))["id"],
+        "incident_types": (await made("/incident_types", {"name": "Network", "short_id": "network"}))["id"],
         "teams": (await made("/teams", {"name": "Search"}))["id"],
         "role": (await made("/roles", {"name": "Day desk", "permissions": ["incident.view"]}))["key"],
         "comment": (await made(f"/incidents/{incident['number']}/comments", {"body": "Seen."}))["id"],

@@ -36,11 +36,12 @@ from tocsin.edge.cursors import AwareTime, read_place
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID
 from tocsin.identity.service import MOST_OWNERS
-from tocsin.incidents import queries, service
+from tocsin.incidents import queries, service, type_queries
 from tocsin.incidents.fields import Corrected, Severity, Written
 from tocsin.incidents.model import Category, Priority, Status
 from tocsin.incidents.queries import Place
 from tocsin.incidents.service import paging
+from tocsin.incidents.service.types import MOST_FIELDS
 from tocsin.kit.errors import Invalid
 from tocsin.kit.search import AT_LEAST, IN_ANY_ORDER, NARROWED
 from tocsin.oncall.model import PagingTrouble
@@ -51,6 +52,8 @@ _SEARCH = (
     f"{AT_LEAST}"
 )
 _PERSON = "With this person in a role, asked to come, or there."
+_TYPE = "The short id (`data_quality`) or the id of an incident type; without one, the default type."
+_FIELDS = "Values of custom fields by their keys; null takes one away."
 _Place = tuple[Severity | Priority, AwareTime, UUID]
 
 
@@ -64,6 +67,8 @@ class DeclareIncident(Body, kw_only=True):
         "severity": 1,
     }
 
+    type: Annotated[str, msgspec.Meta(description=_TYPE)] | None = None
+    fields: Annotated[dict[str, Any], msgspec.Meta(description=_FIELDS, max_length=MOST_FIELDS)] | None = None
     alert_id: str | None = None
     page_others: bool = False
     lead_id: str | None = None
@@ -78,6 +83,10 @@ class EditIncident(Body, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = {"title": "Checkout is slow", "severity": 2}
 
+    type: Annotated[str, msgspec.Meta(description=_TYPE)] | msgspec.UnsetType = msgspec.UNSET
+    fields: Annotated[dict[str, Any], msgspec.Meta(description=_FIELDS, max_length=MOST_FIELDS)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
     team_ids: Annotated[list[str], msgspec.Meta(max_length=MOST_OWNERS)] | msgspec.UnsetType = msgspec.UNSET
     is_private: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -93,6 +102,7 @@ async def list_incidents(
     category: Annotated[list[Category] | None, QueryParameter(description="Only of one of these kinds.")] = None,
     priority: Annotated[list[Priority] | None, QueryParameter(description="Set or derived.")] = None,
     is_drill: Annotated[bool | None, QueryParameter(description="Only drills, or none.")] = None,
+    type: Annotated[list[str] | None, QueryParameter(description="Only of these types: short ids or ids.")] = None,
     lead_id: FromQuery[list[str] | None] = None,
     commander_id: FromQuery[list[str] | None] = None,
     reporter_id: FromQuery[list[str] | None] = None,
@@ -115,6 +125,7 @@ async def list_incidents(
         raise Invalid("cursor", "This cursor is of a list in another order. Begin at its first page.")
     async with context.db.look() as tx:
         narrowed = queries.Filters(
+            type_ids=await type_queries.ids_of_types(tx, type or ()),
             statuses=status or (),
             severities=severity or (),
             tags=tag or (),
@@ -143,6 +154,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
 
     With `alert_id` the alert is linked and acknowledged, which ends its escalation; `page_others` lets it go on.
     `team_ids` own it, and with `is_private` it is for them only, and for whoever is asked or granted it.
+    What the `type` requires to be declared stands in `fields`, or in the field of its name; 422 names what is missing.
     `page` asks people and policies for help, as the verb of that name does; `responders` says who was reached.
     """
     with naming("lead_id"):
@@ -157,6 +169,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
                 lead_id=lead_id,
                 targets=read_targets("page", data.page),
                 owners=read_owners(data.team_ids, data.is_private),
+                filled=service.Filled(data.type or "", data.fields or {}),
                 **written(data, Written),
             )
         shaped = await shape(tx, context, who, incident)
@@ -177,7 +190,8 @@ async def edit_incident(
 ) -> Response[IncidentOut]:
     """Change what an incident says, when it reached a stage, or who owns it (JSON merge patch).
 
-    A `priority` of null follows from severity and urgency. `is_drill` needs the right to resolve.
+    A `priority` of null follows from severity and urgency. `is_drill` needs the right to resolve. Of `fields` only
+    those that are there change. Another `type` is taken at its newest version.
 
     `started_at`, `detected_at`, `identified_at` and `mitigated_at` set the record right and leave the status as it is:
     not in the future, after the start and before the end. Null takes all of them but the start away.
@@ -185,7 +199,8 @@ async def edit_incident(
     `resolution_note` corrects the note of an incident that is resolved or closed; the old one stays in the record.
     """
     owners = read_owners(given(data.team_ids), given(data.is_private))
-    changes = service.IncidentChanges(owners=owners, **written(data, Corrected))
+    filled = service.Filled(given(data.type) or "", given(data.fields) or {})
+    changes = service.IncidentChanges(owners=owners, filled=filled, **written(data, Corrected))
     async with context.begin() as tx:
         incident = await service.update(tx, who, reference(id), changes, if_version=read_if_match(if_match))
         shaped = await shape(tx, context, who, incident)

@@ -44,6 +44,9 @@ ORDER: tuple[str, ...] = (
     "fallback_target",
     "role",
     "user_account",
+    # Whoever writes down what a type asks for keeps the fields that it names.
+    "custom_field",
+    "incident_type",
     "incident",
     "comment",
     "action_item",

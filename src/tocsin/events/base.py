@@ -84,6 +84,8 @@ class Change(msgspec.Struct, frozen=True):
     field: str
     old: str | None
     new: str | None
+    # What people call the field, where it is one of their own.
+    called: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def yes_or_no(value: bool) -> str:

@@ -105,18 +105,18 @@ def by_channels(kinds: Iterable[str]) -> str:
 
 def field(name: str) -> str:
     """Call a field of the record as people do."""
-    return _FIELDS.get(name) or plain(name)
+    return _FIELDS.get(name) or plain(name.removeprefix("fields/"))
 
 
 def fields(changes: Sequence[Change]) -> str:
     """Name the fields that have changed."""
-    names = [f"the {field(change.field)}" for change in changes]
+    names = [f"“{change.called}”" if change.called else f"the {field(change.field)}" for change in changes]
     return listed(names) if names else "nothing"
 
 
 def changed(changes: Sequence[Change]) -> str:
     """Say what was before and what is now, a field a line."""
-    return "\n".join(f"{field(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
+    return "\n".join(f"{c.called or field(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
 
 
 def _value(value: str | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
 from tocsin.events.configuration import UserDeactivated, UserLostRights
@@ -18,7 +20,8 @@ from tocsin.events.incidents import (
 from tocsin.events.oncall import PageStarted
 from tocsin.events.reactions import Reaction, on
 from tocsin.incidents import queries, service
-from tocsin.incidents.service import subscribing
+from tocsin.incidents.auto_closing import AUTO_CLOSE, ToClose
+from tocsin.incidents.service import auto_closing, subscribing
 from tocsin.jobs.kinds import Run, in_one, in_several, soon
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -104,12 +107,18 @@ async def let_go(tx: Tx, event: IncidentUpdated) -> None:
         await subscribing.let_go(tx, event.incident_id)
 
 
+async def close_by_itself(tx: Tx, wanted: ToClose) -> datetime | None:
+    """Close what has been resolved for so many days. May run twice and late: only its own round is closed."""
+    return await auto_closing.close_by_itself(tx, wanted.incident_id, wanted.round)
+
+
 JOBS = (
     in_several(STAND_IN, stand_in),
     in_one(NOTE_PAGE, note_page),
     in_one(NOTE_NEWS, note_news),
     in_one(FOLLOW_MENTIONED, follow_mentioned),
     in_one(LET_GO, let_go),
+    in_one(AUTO_CLOSE, close_by_itself),
 )
 REACTIONS = (
     on(UserDeactivated, STAND_IN),

@@ -183,12 +183,15 @@ def move(incident: Incident, to: Status, *, at: datetime) -> bool:
     return True
 
 
-def acknowledge(incident: Incident, *, at: datetime) -> bool:
-    """Stamp the first acknowledgement and begin to investigate; returns whether this was the first one."""
+def acknowledge(incident: Incident, *, at: datetime, may_move: bool = True) -> bool:
+    """Stamp the first acknowledgement and begin to investigate; returns whether this was the first one.
+
+    `may_move` is whether it says all that its type requires for that; it is taken on in any case.
+    """
     if not is_open(incident) or incident.acknowledged_at is not None:
         return False
     incident.acknowledged_at = at
-    if incident.status == Status.DECLARED:
+    if incident.status == Status.DECLARED and may_move:
         _must_have_lead(incident)
         incident.status = Status.INVESTIGATING
     touch(incident, at=at)

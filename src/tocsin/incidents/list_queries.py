@@ -84,6 +84,7 @@ class Filters:
     categories: Collection[Category] = ()
     priorities: Collection[Priority] = ()
     is_drill: bool | None = None
+    type_ids: Collection[UUID] = ()
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
@@ -97,6 +98,8 @@ class Filters:
             wanted = [storable(tag).casefold() for tag in self.tags]
             has_one = Incident.tags.op("&&", is_comparison=True)(literal(wanted, ARRAY(Text)))
             found += [has_one, Incident.tags != text("'{}'::text[]")]
+        if self.type_ids:
+            found.append(Incident.type_id.in_(self.type_ids))
         if self.severities:
             found.append(Incident.severity.in_(self.severities))
         if self.categories:

@@ -6,14 +6,15 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tocsin.identity.access import Owned, ResourceKind
 from tocsin.identity.model import OwnedByTeams
+from tocsin.incidents.type_model import GENERAL
 from tocsin.kit.ids import IdKind
-from tocsin.kit.record import Record, one_of
+from tocsin.kit.record import JsonObject, Record, one_of
 from tocsin.notifications.model import Urgency
 
 INCIDENT_ID = IdKind("incident", "inc", "/incidents")
@@ -157,6 +158,13 @@ class Incident(OwnedByTeams, Record):
             )
             for person in ("lead_id", "commander_id", "reporter_id")
         ),
+        ForeignKeyConstraint(
+            ["type_id", "type_version"],
+            ["incident_type_version.type_id", "incident_type_version.number"],
+            name="incident_type_fkey",
+        ),
+        Index("incident_type_idx", "type_id", text("declared_at DESC"), text("id DESC")),
+        Index("incident_fields_idx", "fields", postgresql_using="gin", postgresql_where=text("fields <> '{}'::jsonb")),
         Index("incident_duplicate_of_id_idx", "duplicate_of_id", postgresql_where=text("duplicate_of_id IS NOT NULL")),
         Index(
             "incident_teams_idx",
@@ -214,6 +222,11 @@ class Incident(OwnedByTeams, Record):
     closed_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
+    # The version of the type that it was declared with, or moved to since.
+    type_id: Mapped[UUID] = mapped_column(server_default=text(f"'{GENERAL}'"))
+    type_version: Mapped[int] = mapped_column(server_default="1")
+    # Custom fields by their keys, as `custom_fields` stores them; what nobody has filled in is not there.
+    fields: Mapped[JsonObject] = mapped_column(server_default="{}")
     version: Mapped[int] = mapped_column(server_default="1")
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -18,9 +19,10 @@ from tocsin.db.engine import Tx
 from tocsin.edge.context import Context
 from tocsin.events import vocabulary
 from tocsin.identity import queries as identity
-from tocsin.identity.model import USER_ID, Actor, User
-from tocsin.incidents import action_item_queries, lifecycle, queries
+from tocsin.identity.model import TEAM_ID, USER_ID, Actor, User
+from tocsin.incidents import action_item_queries, lifecycle, queries, type_queries
 from tocsin.incidents.model import ACTION_ITEM_ID, INCIDENT_ID, ActionItem, Category, Incident, Priority, Status
+from tocsin.incidents.type_model import TYPE_ID, IncidentType, Kind
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
 from tocsin.notifications.model import Urgency
@@ -84,6 +86,15 @@ class OpenActionItem(msgspec.Struct):
     due_date: date | None
 
 
+class TypeRef(msgspec.Struct):
+    """The type of an incident, and the version of it that it was declared with or moved to since."""
+
+    id: str
+    short_id: str
+    name: str
+    version: int
+
+
 class IncidentOut(msgspec.Struct):
     """An incident. `severity` is 1 (critical) to 5 (info), `category` its kind; a drill is an exercise.
 
@@ -103,6 +114,8 @@ class IncidentOut(msgspec.Struct):
     title: str
     summary: str
     tags: list[str]
+    type: TypeRef
+    fields: dict[str, Any]
     status: Status
     severity: int
     severity_label: str
@@ -154,6 +167,8 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
     named = [incident.duplicate_of_id for incident in incidents if incident.duplicate_of_id is not None]
     survivors = await queries.by_id(tx, who.access, named)
     teams = await owning_teams(tx, who, incidents)
+    types = await type_queries.versions_of(tx, incidents)
+    fields = await _fields(tx, who, incidents)
     paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
         _write(
@@ -165,6 +180,8 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
             first_alert_at=triggers.get(incident.id),
             to_do=to_do.get(incident.id, []),
             turnout=turnout[incident.id],
+            type=_type(incident, types[incident.id].type),
+            fields=fields[incident.id],
             doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
             survivor=survivors.get(incident.duplicate_of_id) if incident.duplicate_of_id is not None else None,
@@ -184,6 +201,8 @@ def _write(
     first_alert_at: datetime | None,
     to_do: Sequence[ActionItem],
     turnout: queries.Turnout,
+    type: TypeRef,
+    fields: dict[str, Any],
     doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
     survivor: Incident | None,
@@ -194,6 +213,8 @@ def _write(
         incident,
         INCIDENT_ID,
         number=incident.reference,
+        type=type,
+        fields=fields,
         status=Status(incident.status),
         severity_label=vocabulary.severity(incident.severity),
         category=Category(incident.category) if incident.category is not None else None,
@@ -231,6 +252,28 @@ def _write(
         teams=teams,
         url=at(base_url, INCIDENT_ID.page(incident.reference)),
     )
+
+
+def _type(incident: Incident, type: IncidentType) -> TypeRef:
+    return TypeRef(TYPE_ID.write(type.id), type.short_id, type.name, incident.type_version)
+
+
+async def _fields(tx: Tx, who: Actor, incidents: Sequence[Incident]) -> dict[UUID, dict[str, Any]]:
+    """Return the custom fields of each; a team that the caller does not see is null."""
+    keys = {key for incident in incidents for key in incident.fields}
+    known = await type_queries.fields_called(tx, keys)
+    of_teams = {key for key, field in known.items() if field.kind == Kind.TEAM}
+    named = {incident.fields[key] for incident in incidents for key in of_teams & incident.fields.keys()}
+    seen = await identity.teams_by_id(tx, who.access, [TEAM_ID.read(each) for each in named])
+    hidden = named - {TEAM_ID.write(id) for id in seen}
+    return {
+        incident.id: {
+            key: None if key in of_teams and value in hidden else value
+            for key, value in incident.fields.items()
+            if key in known
+        }
+        for incident in incidents
+    }
 
 
 def _person(people: dict[UUID, User], id: UUID | None) -> Person | None:

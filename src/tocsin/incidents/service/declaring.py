@@ -19,13 +19,15 @@ from tocsin.identity import service as organisation
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, new_owners
-from tocsin.incidents import checks
+from tocsin.incidents import checks, gates
 from tocsin.incidents.fields import Written, write
 from tocsin.incidents.model import Incident, IncidentRole, Priority, ResponderSource, Status
 from tocsin.incidents.service import leading
+from tocsin.incidents.service.filling_in import AS_IT_IS, Filled, chosen_type, first_fields
 from tocsin.incidents.service.linking import link, must_be_free
 from tocsin.incidents.service.paging import page
 from tocsin.incidents.service.people import add_joined, give_role, note_taken_on
+from tocsin.incidents.type_model import IncidentType
 from tocsin.kit.errors import Denied
 from tocsin.kit.ids import new_id
 from tocsin.notifications.model import Urgency
@@ -61,6 +63,7 @@ async def declare(
     lead_id: UUID | None = None,
     targets: Sequence[PageTarget] = (),
     owners: Owners = AS_THEY_ARE,
+    filled: Filled = AS_IT_IS,
     **written: Unpack[Written],
 ) -> Incident:
     """Declare an incident; the person who does becomes a joined responder and, unless `lead_id` names one, its lead.
@@ -71,25 +74,34 @@ async def declare(
 
     An alert that somebody has taken on makes an acknowledged incident. One declared by hand waits for somebody else to
     join, or for anybody to move it on. The teams of the alert’s source own it, unless `owners` says who. `targets` are
-    paged for it, which needs the permission to page people.
+    paged for it, which needs the permission to page people. What its type requires to be declared has to be said.
     """
     who.must(P.INCIDENT_DECLARE)
     if not who.access.reaches(alert_id):
         raise Denied("By this page link an incident can be declared from its alert only.", hint="Sign in for more.")
     if who.by_link_until is not None and lead_id not in (None, who.user_id):
         raise Denied("By page link nobody else is given the lead.", hint="Sign in for more.")
+    type = await chosen_type(tx, filled.type)
     alert = (await alert_queries.lock_many(tx, who.access.reach, [alert_id]))[0] if alert_id is not None else None
     await identity.must_stay_active(tx, who.user_id)
     await must_be_free(tx, who, [alert] if alert else [])
     incident = _new_incident(tx, who)
     if alert is not None:
         incident.urgency = alert.urgency
-    write(tx, incident, _filled_in(tx, written, alert))
+    incident.type_id, incident.type_version = type.id, type.version
+    write(tx, incident, _filled_in(tx, written, alert, type))
+    incident.fields, asked = await first_fields(tx, who, type, filled)
     if alert is not None:
         # What is private to a source stays so in the incident, unless somebody decides otherwise.
         (source,) = await alert_queries.sources_of(tx, [alert.source_id])
         incident.team_ids, incident.is_private = list(source.team_ids), source.is_private
+    incident.is_private = incident.is_private or type.is_private
     (await new_owners(tx, who, incident, owners)).give(incident)
+    incident.lead_id = lead_id or incident.lead_id
+    missing = gates.missing(incident, type.requirements, asked, type.short_id, Status.DECLARED)
+    incident.lead_id = who.user_id
+    if missing:
+        raise gates.refusal(missing, Status.DECLARED, "")
     incident.number, incident.reference = await organisation.next_incident_number(tx)
     tx.session.add(incident)
     await tx.session.flush()
@@ -150,14 +162,15 @@ def _new_incident(tx: Tx, who: Actor) -> Incident:
         cancelled_at=None,
         team_ids=[],
         is_private=False,
+        fields={},
         updated_at=tx.now,
         version=1,
     )
 
 
-def _filled_in(tx: Tx, written: Written, alert: Alert | None) -> Written:
+def _filled_in(tx: Tx, written: Written, alert: Alert | None, type: IncidentType) -> Written:
     """Return all that the incident begins with: what somebody wrote, and where that is blank what the alert says."""
-    begins: Written = {"title": "", "severity": DEFAULT_SEVERITY, "started_at": tx.now}
+    begins: Written = {"title": "", "severity": type.default_severity or DEFAULT_SEVERITY, "started_at": tx.now}
     if alert is not None:
         draft = _draft(alert)
         begins = {

@@ -20,22 +20,27 @@ from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, must_still_see, new_owners
 from tocsin.incidents import lifecycle, queries
 from tocsin.incidents.fields import FIELDS, Corrected, differing, said, write
-from tocsin.incidents.model import Incident, Status
+from tocsin.incidents.model import OPEN, Incident, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service.conflicts import left_alone, must_be_unchanged
+from tocsin.incidents.service.filling_in import AS_IT_IS, Filled, must_pass, new_fields
 from tocsin.kit.changes import Copy
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class IncidentChanges:
-    """What to change about an incident: what is written into it, and which teams own it."""
+    """What to change about an incident: what is written into it, its type and custom fields, which teams own it."""
 
     written: Corrected
     owners: Owners
+    filled: Filled
 
-    def __init__(self, *, owners: Owners = AS_THEY_ARE, **written: Unpack[Corrected]) -> None:
+    def __init__(
+        self, *, owners: Owners = AS_THEY_ARE, filled: Filled = AS_IT_IS, **written: Unpack[Corrected]
+    ) -> None:
         object.__setattr__(self, "written", written)
         object.__setattr__(self, "owners", owners)
+        object.__setattr__(self, "filled", filled)
 
 
 async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_version: Copy = None) -> Incident:
@@ -48,12 +53,14 @@ async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_v
     for name in changes.written:
         who.must(FIELDS[name].needs, on=incident)
     owners = await new_owners(tx, who, incident, changes.owners)
-    left = await left_alone(tx, incident, if_version, [*differing(incident, changes.written), *owners.told])
+    filled = await new_fields(tx, who, incident, changes.filled)
+    wanted = [*differing(incident, changes.written), *owners.told, *filled.told]
+    left = await left_alone(tx, incident, if_version, wanted)
     written = {name: value for name, value in changes.written.items() if name not in left}
     before, severity, was_drill = said(incident), incident.severity, incident.is_drill
     write(tx, incident, cast("Corrected", written))
     told = [Change(name, before[name], new) for name, new in said(incident).items() if new != before[name]]
-    told += owners.give(incident, left)
+    told += [*owners.give(incident, left), *filled.give(incident, left)]
     if told:
         lifecycle.touch(incident, at=tx.now)
         await emit(tx, IncidentUpdated(actor=who.ref, incident_id=incident.id, version=incident.version, changes=told))
@@ -79,11 +86,16 @@ async def update(tx: Tx, who: Actor, ref: Ref, changes: IncidentChanges, *, if_v
 
 
 async def update_status(tx: Tx, who: Actor, ref: Ref, to: Status, *, if_version: Copy = None) -> Incident:
-    """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state."""
+    """Move between open states; `Invalid` or `Conflict` say which verb leads to, or out of, an end state.
+
+    Raises `Invalid` with each field that its type requires for that state and that is missing.
+    """
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_EDIT, on=incident)
     await must_be_unchanged(tx, incident, if_version, ["status"] if incident.status != to else [])
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
+    if to in OPEN:
+        await must_pass(tx, incident, to)
     if lifecycle.move(incident, to, at=tx.now):
         if not was_acknowledged:
             taken_on = IncidentAcknowledged(

@@ -21,11 +21,13 @@ from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import checks, lifecycle, queries
+from tocsin.incidents.auto_closing import plan_to_close
 from tocsin.incidents.fields import Corrected, differing, write
 from tocsin.incidents.model import CancelReason, Incident, ResponderSource, Status
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import leading
 from tocsin.incidents.service.conflicts import left_alone, must_be_unchanged
+from tocsin.incidents.service.filling_in import must_pass
 from tocsin.incidents.service.linking import link, unlink
 from tocsin.incidents.service.people import add_joined
 from tocsin.kit.changes import UNSET, Copy, UnsetType
@@ -48,7 +50,8 @@ async def resolve(
     """Resolve the incident and, with it, the alerts that are linked to it; nobody is paged for it any more.
 
     Idempotent; another note than the first is a `Conflict`, as it is corrected and not given twice. `note` is required,
-    1 to 10,000 characters. `mitigated_at` is when the impact ended, where that is said with it.
+    1 to 10,000 characters. `mitigated_at` is when the impact ended, where that is said with it. Raises `Invalid` with
+    each field that its type requires before that (`gates`), as closing and cancelling do.
     """
     incident = await queries.lock(tx, who.access.reach, ref)
     who.must(P.INCIDENT_RESOLVE, on=incident)
@@ -72,6 +75,7 @@ async def resolve_locked(
     await must_be_unchanged(tx, incident, if_version)
     if not isinstance(mitigated_at, UnsetType):
         await _set_impact_end(tx, who, incident, mitigated_at, if_version)
+    await must_pass(tx, incident, Status.RESOLVED, note=note)
     old, was_acknowledged = incident.status, incident.acknowledged_at is not None
     lifecycle.resolve(incident, note, at=tx.now)
     await _after_resolving(tx, who, incident, old, was_acknowledged)
@@ -100,6 +104,7 @@ async def close(tx: Tx, who: Actor, ref: Ref, note: str = "", *, if_version: Cop
     await must_be_unchanged(tx, incident, if_version)
     old, was_open = incident.status, lifecycle.is_open(incident)
     was_acknowledged = incident.acknowledged_at is not None
+    await must_pass(tx, incident, Status.CLOSED, note=note)
     lifecycle.close(incident, note, at=tx.now)
     if was_open:
         await _after_resolving(tx, who, incident, old, was_acknowledged)
@@ -121,6 +126,7 @@ async def _after_resolving(tx: Tx, who: Actor, incident: Incident, old: str, was
         was_acknowledged=was_acknowledged,
     )
     await emit(tx, resolved)
+    await plan_to_close(tx, incident)
 
 
 async def cancel(
@@ -150,6 +156,7 @@ async def cancel(
         raise Conflict(f"{other.reference} is cancelled itself. Name the incident that goes on.")
     old = incident.status
     said = checks.text("note", note, REASON_LIMIT, required=False)
+    await must_pass(tx, incident, Status.CANCELLED)
     lifecycle.cancel(incident, reason, duplicate_of_id=other.id if other else None, at=tx.now)
     incident.cancel_note = said
     if reason is CancelReason.FALSE_ALARM:

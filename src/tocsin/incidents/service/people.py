@@ -29,6 +29,7 @@ from tocsin.incidents.model import Incident, IncidentRole, Responder, ResponderS
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.service import leading
 from tocsin.incidents.service.conflicts import must_be_unchanged
+from tocsin.incidents.service.filling_in import may_pass
 from tocsin.kit.changes import Copy
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.oncall import queries as oncall_queries
@@ -211,7 +212,8 @@ async def note_taken_on(tx: Tx, by: ActorRef, incident: Incident, user_id: UUID,
             await emit(tx, _role_changed(by, incident, IncidentRole.LEAD, None, name, why))
         elif old == Status.DECLARED:
             return
-    if lifecycle.acknowledge(incident, at=tx.now):
+    may_move = old != Status.DECLARED or await may_pass(tx, incident, Status.INVESTIGATING)
+    if lifecycle.acknowledge(incident, at=tx.now, may_move=may_move):
         about: dict[str, Any] = {"actor": by, "incident_id": incident.id, "version": incident.version}
         await emit(tx, IncidentAcknowledged(**about, user_id=user_id, user_name=name))
         if incident.status != old:
