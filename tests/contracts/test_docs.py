@@ -177,8 +177,8 @@ async def test_every_path_for_machines_exists(world: World) -> None:
 # What people who look for such a product expect and do not find here; a line goes when the thing is there.
 NOT_BUILT = """
 schedules rotations overrides calendars holidays SMS voice push chat silences maintenance grouping merging heartbeats
-inbound checks types templates fields tags priority private watchers services impact hypotheses tickets action
-runbooks automations status subscribers post-mortems reports single second team roles provisioning organisation
+inbound checks types templates fields priority watchers services impact hypotheses tickets action
+runbooks automations status subscribers post-mortems reports single second provisioning organisation
 limits deleting erasure languages
 """
 

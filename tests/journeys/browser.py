@@ -110,7 +110,7 @@ async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
 
 
 # What stands as a tab on the pages of another place: that one, and what the tab is called.
-_TABS = {"Routes": ("Alerts", "Routing"), "Sources": ("Alerts", "Sources"), "Policies": ("On-call", "")}
+_TABS = {"Routes": ("Alerts", "Routes"), "Sources": ("Alerts", "Sources"), "Policies": ("On-call", "")}
 _SETTINGS = ("People", "Teams", "Roles", "General", "Sessions", "Tokens")
 
 

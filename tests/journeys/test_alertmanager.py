@@ -195,7 +195,7 @@ async def test_an_alert_is_paged_acknowledged_and_resolved_with_its_incident(sit
     assert resolved["status"] == "resolved"
     assert (await site.alert(name))["status"] == "resolved"
     summary, steps = await site.steps(alert)
-    assert summary.startswith("Ada was paged, and Ada answered after ")
+    assert summary.startswith("Ada was paged and answered after ")
     chain = [
         "alert.triggered",
         "alert.routed",

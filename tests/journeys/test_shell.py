@@ -60,6 +60,7 @@ async def test_letters_do_nothing_where_they_are_switched_off(site: Site, chromi
         assert (await site.alert(paged))["status"] == "triggered"
         await ada.keyboard.press("Control+k")
         await expect(ada.get_by_role("combobox")).to_be_focused()
+    await site.api.post(f"/alerts/{paged['alert_id']}/actions/acknowledge")
 
 
 async def test_whoever_is_paged_reads_it_wherever_they_are(site: Site, chromium: Browser) -> None:

@@ -164,7 +164,7 @@ RESOLVED: Event = AlertResolved(actor=PROMETHEUS)
     [
         ((), "Nobody was paged because the alert has not been routed yet."),
         ((ROUTED, page("Ada")), "Ada was paged; nobody has answered yet."),
-        ((ROUTED, page("Ada"), answered("Ada")), "Ada was paged, and Ada answered after 30 s."),
+        ((ROUTED, page("Ada"), answered("Ada")), "Ada was paged and answered after 30 s."),
         (
             (ROUTED, page("Ada"), page("Bob"), page("Ada"), acknowledged("Cleo")),
             "Ada and Bob were paged, and Cleo answered after 90 s.",

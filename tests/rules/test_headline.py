@@ -143,13 +143,12 @@ def last_resort(name: str) -> Event:
         # Given back: what was before stays.
         (
             (ROUTED, page("Ada"), answered("Ada"), given_back("Ada")),
-            "Ada was paged, and Ada answered after 30 s. Ada gave the alert back. "
+            "Ada was paged and answered after 30 s. Ada gave the alert back. "
             "Nobody has been paged since then because the alert has not been routed again yet.",
         ),
         (
             (ROUTED, page("Ada"), answered("Ada"), given_back("Bob"), ROUTED, page("Cyd")),
-            "Ada was paged, and Ada answered after 30 s. Bob gave the alert back. Cyd was paged; nobody has answered "
-            "yet.",
+            "Ada was paged and answered after 30 s. Bob gave the alert back. Cyd was paged; nobody has answered yet.",
         ),
         (
             (acknowledged("Ada"), given_back("Ada"), ROUTED, page("Cyd")),

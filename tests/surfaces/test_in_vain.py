@@ -209,7 +209,7 @@ async def test_the_explanation_of_an_alert_that_nobody_gets_does_not_grow_withou
     assert told["left_out"] == total - (len(names) - 1)
     assert names.index("alert.triggered") == 0 and names.index("left_out") == 100
     assert "alert.acknowledged" in names[101:-200]
-    assert told["summary"].startswith("Ada was paged, and Ada answered after ")
+    assert told["summary"].startswith("Ada was paged and answered after ")
     async with browser(world, ada) as web:
         assert "events after this are left out" in (await web.get(f"/alerts/{ALERT_ID.write(alert.id)}")).html
 

@@ -122,7 +122,10 @@ def _outcome(events: Sequence[LoggedEvent], paged: Sequence[LoggedEvent]) -> str
     declined = _users(event for event in events if event.name == "page.declined")
     no, nobody = (f", {_listed(declined)} declined", "nobody else") if declined else ("", "nobody")
     if answered is not None:
-        return f"{no}, and {_answer(answered, paged[0].at)}"
+        did = _answer(answered, paged[0].at)
+        # Whoever alone was asked is not named twice.
+        who = _user(answered) or answered.actor_name
+        return f" and {did.removeprefix(who).strip()}" if not no and _users(paged) == [who] else f"{no}, and {did}"
     if resolved is not None:
         return f"{no}, and {nobody} had answered when {resolved.actor_name} resolved the alert."
     if exhausted is not None:

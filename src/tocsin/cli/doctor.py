@@ -317,9 +317,12 @@ async def _fallback(tx: Tx, channels: Collection[str]) -> Finding:
     found = await describe_fallback(tx, channels)
     if found is None:
         words = "Nobody is paged when an escalation reaches nobody or goes unanswered."
-        return _warn(check, f"{words} Choose somebody under Organisation.")
+        return _warn(check, f"{words} Choose somebody in the settings, under General.")
     if found.problem:
-        return _warn(check, f"{found.name} cannot be reached: {found.problem}. Mend it, or choose under Organisation.")
+        return _warn(
+            check,
+            f"{found.name} cannot be reached: {found.problem}. Mend it, or choose in the settings, under General.",
+        )
     return _ok(check, f"{found.name} is paged when nobody else answers or can be reached.")
 
 
@@ -328,7 +331,7 @@ async def _in_vain(tx: Tx, settings: Settings) -> Finding:
     check = "unanswered alerts"
     found = await alerts.listed(tx, EVERYTHING, alerts.Filter(troubles=tuple(PagingTrouble)), limit=_NAMED + 1)
     if not found:
-        return _ok(check, "None: every page reached somebody, and none went by without an answer.")
+        return _ok(check, "Every page so far reached somebody, and none has gone by without an answer.")
     names = ", ".join(f"{called_alert(alert.number)} “{alert.title[:60]}”" for alert, _, _ in found[:_NAMED])
     more = " and more" if len(found) > _NAMED else ""
     address = at(settings.base_url, "/alerts?tab=unanswered")

@@ -82,7 +82,7 @@ def user_create(email: str, name: str, role: str, time_zone: str, password_stdin
         if is_first and P.INCIDENT_EDIT in (await access(tx, made.id)).organisation:
             await oncall.set_fallback(tx, OPERATOR, PageTarget("user", made.id))
             runtime.say(
-                f"{made.name} is paged when nobody else answers or can be reached (change it under Organisation)."
+                f"{made.name} is paged when nobody else answers or can be reached (change it in the settings: General)."
             )
         return [USER_ID.write(made.id)]
 

@@ -20,6 +20,6 @@ NAV = (
         words="Everything that fires, and who has it",
         is_hot=True,
         on_bar=True,
-        tab="Inbox",
+        tab="All alerts",
     ),
 )

@@ -28,16 +28,17 @@ async def waiting_for(tx: Tx, user_id: UUID) -> list[Paged]:
     names: dict[UUID, str] = {}
     shown: list[Paged] = []
     for number, each in enumerate(found):
-        until, follows, may_escalate = None, (), False
-        if number < _IN_FULL and each.run.state == RunState.RUNNING:
+        follows, may_escalate = (), False
+        is_running = each.run.state == RunState.RUNNING
+        if number < _IN_FULL and is_running:
             decision = await escalations.what_follows(tx, each.run)
             at_once = await escalations.what_follows(tx, each.run, at_once=True)
             names = names or dict((await oncall.known_directory(tx)).names)
-            until, follows, may_escalate = each.run.next_step_at, decision.page, bool(at_once.page)
+            follows, may_escalate = decision.page, bool(at_once.page)
         shown.append(
             _shown(
                 each,
-                until,
+                each.run.next_step_at if is_running else None,
                 ["you again" if id == user_id else names[id] for id in follows if id in names],
                 may_escalate=may_escalate,
             )

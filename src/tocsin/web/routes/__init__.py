@@ -11,12 +11,12 @@ NAV = (
     Entry(
         "/routes",
         "split",
-        "Routing",
+        "Routes",
         Group.NOW,
         21,
         P.ONCALL_VIEW,
         "g r",
-        words="Routes: which alerts page whom",
+        words="Which alerts page whom",
         within="/alerts",
     ),
 )

@@ -20,10 +20,12 @@ function open(dialog) {
 
 // What the focus goes back to: what opened the dialog, or what stands in its place by now.
 function comeBack() {
-  const { el, href, menu } = opener ?? {};
+  const { el, led, href, menu } = opener ?? {};
   const seen = (each) => each?.isConnected && each.checkVisibility?.() !== false;
   const again = href && $$("a[data-sheet]").find((a) => a.href === href && seen(a));
-  const back = [el, menu && $(`[popovertarget="${menu}"]`), again, $("#main")].find(seen);
+  // What opened it may be something else by now, such as “Reopen” in the place of “Resolve”.
+  const same = el?.href === led && el;
+  const back = [same, menu && $(`[popovertarget="${menu}"]`), again, $("[data-title]"), $("#main")].find(seen);
   opener = undefined;
   back?.focus({ preventScroll: true });
 }
@@ -61,7 +63,8 @@ export async function ask(href, from) {
   // By a key, while that menu is closed, one comes from where one was, and goes back there; from nowhere, to the page.
   const isByKey = menu && !menu.matches(":popover-open");
   const was = document.activeElement === document.body ? $("#main") : document.activeElement;
-  opener = from?.closest("#sheet") ? opener : { el: menu ? isByKey && was : from, href, menu: isByKey ? undefined : menu?.id };
+  const el = menu ? isByKey && was : from;
+  opener = from?.closest("#sheet") ? opener : { el, led: el?.href, href, menu: isByKey ? undefined : menu?.id };
   menu?.hidePopover();
   const slow = setTimeout(() => waiting("Opening…"), 300);
   mine.signal.addEventListener("abort", () => clearTimeout(slow));

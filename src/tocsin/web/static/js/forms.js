@@ -96,6 +96,8 @@ export function focusFirstBad(within) {
 }
 
 document.addEventListener("keydown", (e) => {
+  // Out of what is being written, so that single letters are keys again; what was written stays.
+  if (e.key === "Escape" && e.target.matches?.("#main textarea") && !e.defaultPrevented) $("#main").focus({ preventScroll: true });
   if ((e.metaKey || e.ctrlKey) && e.key === "Enter") e.target.closest?.("form")?.requestSubmit();
 });
 

@@ -9,7 +9,8 @@ const opener = (menu) => $$(`[popovertarget="${menu.id}"]`).find((el) => el.chec
 document.addEventListener("toggle", (e) => {
   const menu = e.target;
   if (!menu.matches?.(MENU)) return;
-  if (e.newState === "open") menu.contains(document.activeElement) || ($('[aria-current="true"]', menu) ?? entries(menu)[0])?.focus();
+  // A question has the focus and not its answer: what cannot be taken back is never one Enter away.
+  if (e.newState === "open") menu.contains(document.activeElement) || (menu.matches(".ask") ? $("input", menu) ?? menu : $('[aria-current="true"]', menu) ?? entries(menu)[0])?.focus();
   // What had the focus has it again; who came by a key had none, or still has the one that is hidden now.
   else if ((document.activeElement === document.body || menu.contains(document.activeElement)) && !$("dialog[open]")) opener(menu)?.focus();
 }, true);
