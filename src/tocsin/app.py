@@ -61,9 +61,9 @@ JOBS = (
     *incident_jobs.JOBS,
 )
 LISTENERS = listeners((*oncall_jobs.REACTIONS, *alert_jobs.REACTIONS, *incident_jobs.REACTIONS), JOBS)
-PERIODIC = (*event_jobs.PERIODIC, *identity_jobs.PERIODIC, *alert_jobs.PERIODIC)
+PERIODIC = (*event_jobs.PERIODIC, *identity_jobs.PERIODIC, *alert_jobs.PERIODIC, *incident_jobs.PERIODIC)
 # What else waits for a time by the database's clock, or counts from one, beside jobs.
-WAITS = (*notification_jobs.WAITS, *oncall_jobs.WAITS, *alert_jobs.WAITS)
+WAITS = (*notification_jobs.WAITS, *oncall_jobs.WAITS, *alert_jobs.WAITS, *incident_jobs.WAITS)
 # Whose news people are told: how it stands.
 NEWS_OF: Mapping[SubjectKind, Reader] = {
     SubjectKind.ALERT: alerts.read_news,
@@ -168,6 +168,7 @@ class App:
             link_valid_for=timedelta(hours=self.settings.ack_link_hours),
             origins=self._origins,
             readers=NEWS_OF,
+            is_of_inbox=incidents.is_of_inbox,
             measure=lambda channel, result: self.metrics.deliveries.labels(channel, result).inc(),
         )
         in_vain = InVain(lambda outcome: self.metrics.escalations.labels(outcome).inc())

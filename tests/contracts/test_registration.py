@@ -192,8 +192,10 @@ def test_no_job_of_0_1_0_is_missing_above() -> None:
     newer = {
         "events.begin_month",
         "incidents.auto_close",
-        "incidents.follow_mentioned",
         "incidents.let_go_of_subscribers",
+        "incidents.send_news",
+        "incidents.sweep_inbox",
+        "incidents.tell_followers",
         "oncall.look_again",
     }
     assert set(HANDLED) - kinds == newer, "a job that is newer: say so here"

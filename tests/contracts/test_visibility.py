@@ -16,6 +16,7 @@ _READERS = (
     "list_queries",
     "comment_queries",
     "subscriber_queries",
+    "inbox_queries",
     "fallback_queries",
     "waking_queries",
     "access_queries",
@@ -56,6 +57,7 @@ _OF_THE_ORGANISATION = {
         "custom_field", "custom_fields", "fields_called", "ids_of_types", "incident_type", "types", "versions",
         "versions_of",
     },
+    "tocsin.incidents.inbox_queries": {"ways_of"},
     "tocsin.notifications.queries": {
         "conditions", "contact_method", "contact_methods", "count_failing", "deliveries", "latest_test",
         "kinds_of_methods", "news_preference", "reaches", "rules",

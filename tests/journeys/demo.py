@@ -101,6 +101,7 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "search": "/search?q=checkout",
             "settings": "/settings",
             "appearance": "/settings/appearance",
+            "notifications": "/settings/notifications",
             "keys": "/settings/keys",
             "tokens": "/tokens",
             "sessions": "/sessions",

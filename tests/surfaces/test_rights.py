@@ -49,6 +49,7 @@ _UNRECORDED = {
     "post /api/v1/alerts/actions/bulk": "the alert has ended",
     "post /api/v1/alerts/{id}/actions/resolve": "it was resolved by another path",
     "post /api/v1/incidents/{id}/actions/change_severity": "it says what is so",
+    "post /api/v1/inbox/actions/read": "what somebody has read is no matter of the record",
     "post /api/v1/incidents/{id}/subscribers": "the fixture has added them",
     "post /api/v1/users/{id}/actions/preview_webhook_body": "shows what would be sent",
     "post /api/v1/users/{id}/actions/send_test_page": "what is sent in a test is a delivery",

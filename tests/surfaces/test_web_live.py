@@ -44,13 +44,13 @@ async def test_a_stream_says_what_stands_around_every_page(world: World) -> None
             "topics": [],
             "open_incidents": 0,
             "waiting_alerts": 0,
-            "pages": 0,
+            "inbox": 0,
             "paged": [],
         }
         await world.alert("Disk is full")
         while not (told := data_of(await opened.told()))["paged"]:
             pass
-        assert told["waiting_alerts"] == told["pages"] == len(told["paged"]) == 1
+        assert told["waiting_alerts"] == told["inbox"] == len(told["paged"]) == 1
         assert {"alerts", "mine"} & set(told["topics"])
 
 

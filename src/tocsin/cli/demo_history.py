@@ -29,6 +29,7 @@ from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, Category, Incident, IncidentRole, Status
+from tocsin.incidents.service import subscribing
 from tocsin.notifications import queries as deliveries
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -93,6 +94,9 @@ class Cast:
     async def note(self, key: str, incident: Incident, text: str, *, ago: timedelta) -> None:
         at = self.tx.now - ago
         await incidents.add_key_event(self.tx, self.person(key), incident.id, text, occurred_at=at)
+
+    async def follow(self, key: str, incident: Incident) -> None:
+        await subscribing.follow(self.tx, self.person(key), incident.id)
 
     async def move(self, key: str, incident: Incident, to: Status) -> None:
         await incidents.update_status(self.tx, self.person(key), incident.id, to)
@@ -283,6 +287,7 @@ async def _booking_form(cast: Cast) -> Story:
     await cast.again(first.id)
     await incidents.join(cast.tx, cast.person("maren"), incident.id)
     await cast.give("maren", incident, IncidentRole.COMMANDER, "maren")
+    await cast.follow("claire", incident)
     await cast.say("tomas", incident, "`POST /customers` violates a constraint that came with release 2281.")
     yield 6
     await cast.move("tomas", incident, Status.IDENTIFIED)
@@ -314,6 +319,8 @@ async def _invoice_mails(cast: Cast) -> Story:
     await cast.say(
         "jonas", incident, "Our relay greylists the new sending address. Asking Platform for the allow list."
     )
+    yield 4
+    await cast.say("jonas", incident, "@maren.okafor, can you call their desk? They answer no tickets at night.")
 
 
 async def _region_lost(cast: Cast) -> Story:

@@ -11,7 +11,12 @@ from tocsin.events.lines import By, Line, Words, changed, fields, plain
 
 # What the record calls otherwise than its ids are called, or names by the id of its person. The function
 # `subjects_of_event` in the migrations says the same of what was written by 0.1.0.
-_KINDS: Mapping[str, str] = {"token": "api_token", "sign_in_link": "user", "notification_rules": "user"}
+_KINDS: Mapping[str, str] = {
+    "token": "api_token",
+    "sign_in_link": "user",
+    "notification_rules": "user",
+    "change_preferences": "user",
+}
 
 
 def _about(kind: str, id: UUID, of: tuple[Subject, ...]) -> tuple[Subject, ...]:

@@ -185,7 +185,7 @@ def _reactions(tx: Tx, events: Iterable[tuple[UUID, Event]]) -> list[NewJob]:
             if listener.when is not None and not listener.when(event):
                 continue
             # As `Reaction` reads it back.
-            payload = {"event": event.name, "depth": tx.depth + 1, "fields": event}
+            payload = {"event": event.name, "depth": tx.depth + 1, "fields": event, "at": tx.now}
             jobs.append(NewJob(kind=listener.kind, lane=listener.lane, payload=payload, dedup=f"{listener.kind}:{id}"))
     return jobs
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -21,11 +21,12 @@ E = TypeVar("E", bound=Event)
 
 
 class Caused(msgspec.Struct, frozen=True):
-    """What the job of a reaction carries: the event, and how many reactions led to it with this one."""
+    """What the job of a reaction carries: the event, how many reactions led to it with this one, when it happened."""
 
     event: str
     depth: int
     fields: msgspec.Raw
+    at: datetime | None = None
 
 
 _CAUSED = msgspec.json.Decoder(Caused)
@@ -49,7 +50,7 @@ class Reaction(JobKind[E], Generic[E]):
         caused = _CAUSED.decode(payload)
         if (event := self._events.get(caused.event)) is None:
             raise UnknownJob(f"{self.name} does not react to {caused.event} here")
-        return Carried(event.decode(caused.fields), caused.depth)
+        return Carried(event.decode(caused.fields), caused.depth, caused.at)
 
     def reacts_to(self, event: type[Event]) -> bool:
         return event.name in self._events

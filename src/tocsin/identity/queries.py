@@ -146,7 +146,7 @@ async def users_by_handle(tx: Tx, handles: Collection[str]) -> dict[str, User]:
 
     A handle that several people have means nobody.
     """
-    wanted = {storable(handle).lower() for handle in handles}
+    wanted = dict.fromkeys(storable(handle).lower() for handle in handles)
     if not wanted:
         return {}
     email = func.lower(User.email)
@@ -154,7 +154,7 @@ async def users_by_handle(tx: Tx, handles: Collection[str]) -> dict[str, User]:
     found: dict[str, list[User]] = {handle: [] for handle in wanted}
     for person in await tx.session.scalars(select(User).where(is_meant, User.is_active)):
         address = person.email.lower()
-        for handle in {address, address.partition("@")[0]} & wanted:
+        for handle in wanted.keys() & {address, address.partition("@")[0]}:
             found[handle].append(person)
     return {handle: people[0] for handle, people in found.items() if len(people) == 1}
 

@@ -17,9 +17,13 @@ from tocsin.events.log import LoggedEvent
 from tocsin.events.words import COMMENTS
 from tocsin.identity.access import Access
 from tocsin.incidents import queries
+from tocsin.incidents.inbox_model import InboxEntry
 from tocsin.incidents.model import Comment, CommentRevision, Incident
 from tocsin.incidents.queries import Ref
 from tocsin.kit.errors import NotFound
+
+# Something that the record has, wherever it was read.
+Happened = LoggedEvent | Seen | InboxEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +131,20 @@ async def delete_revisions(tx: Tx, comment: Comment) -> None:
     await tx.session.execute(gone.execution_options(synchronize_session="fetch"))
 
 
-async def written_in(tx: Tx, events: Iterable[LoggedEvent | Seen]) -> dict[UUID | None, WrittenComment]:
+async def written_in(tx: Tx, events: Iterable[Happened]) -> dict[UUID | None, WrittenComment]:
     """Return what the comments say now that these events brought, by the ids of the comments."""
     wanted = {id for event in events if (id := comment_of(event.name, event.data)) is not None}
     if not wanted:
         return {}
     rows: Sequence[Any] = (await tx.session.execute(_present().where(Comment.id.in_(wanted)))).all()
     return {comment.id: WrittenComment(comment, body) for comment, body in rows}
+
+
+async def written_by_id(tx: Tx, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return what these comments say now; one that is erased says nothing."""
+    if not ids:
+        return {}
+    return {comment.id: body for comment, body in await tx.session.execute(_present().where(Comment.id.in_(ids)))}
 
 
 def comment_of(name: str, data: Mapping[str, Any]) -> UUID | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
+from tocsin.events.base import Event
 from tocsin.events.configuration import UserDeactivated, UserLostRights
 from tocsin.events.incidents import (
-    CommentAdded,
-    CommentEdited,
     IncidentAcknowledged,
     IncidentCancelled,
     IncidentReopened,
@@ -21,8 +20,12 @@ from tocsin.events.oncall import PageStarted
 from tocsin.events.reactions import Reaction, on
 from tocsin.incidents import queries, service
 from tocsin.incidents.auto_closing import AUTO_CLOSE, ToClose
-from tocsin.incidents.service import auto_closing, subscribing
-from tocsin.jobs.kinds import Run, in_one, in_several, soon
+from tocsin.incidents.following import CHANGES
+from tocsin.incidents.service import auto_closing, following, inbox, sending, subscribing
+from tocsin.incidents.service.following import SEND_NEWS, ToSendNews
+from tocsin.jobs.clockwatch import Waits
+from tocsin.jobs.kinds import JobKind, Nothing, Periodic, Run, in_one, in_portions, in_several, soon
+from tocsin.jobs.queue import Job
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 
@@ -37,7 +40,8 @@ NOTE_NEWS = Reaction(
     IncidentReopened,
     lane="bulk",
 )
-FOLLOW_MENTIONED = Reaction("incidents.follow_mentioned", CommentAdded, CommentEdited, lane="bulk")
+TELL_FOLLOWERS = Reaction("incidents.tell_followers", *CHANGES, lane="bulk")
+SWEEP_INBOX = JobKind("incidents.sweep_inbox", Nothing, lane="bulk")
 LET_GO = Reaction("incidents.let_go_of_subscribers", IncidentUpdated, lane="bulk")
 # As changes of who owns an incident are called.
 _OWNERS = frozenset({"teams", "is_private"})
@@ -91,14 +95,22 @@ async def note_news(
         await service.note_news(tx, event.incident_id)
 
 
-async def follow_mentioned(tx: Tx, event: CommentAdded | CommentEdited) -> None:
-    """React to a comment: who is named in it follows.
+async def tell_followers(tx: Tx, event: Event, job: Job) -> None:
+    """React to what happens to an incident: who follows it is told, and who is named in a comment follows.
 
-    May run twice: who follows already goes on. May run late: who has left meanwhile follows again, as they were named.
+    May run twice: it is told with the end of the job, so once. May run late: what was old by then is not told.
     """
-    if event.incident_id is not None:
-        revision = event.revision
-        await subscribing.follow_mentioned(tx, event.actor, event.incident_id, event.comment_id, revision)
+    await following.tell_followers(tx, event, job.happened_at or tx.now)
+
+
+async def send_news(tx: Tx, what: ToSendNews) -> datetime | None:
+    """Send what waits to leave an inbox. Changes nothing outside its transaction, so it may run again."""
+    return await sending.send_news(tx, what.user_id, what.way)
+
+
+async def sweep_inbox(tx: Tx, _: Nothing) -> bool:
+    """Delete news that were kept for long enough, a portion at a time."""
+    return await inbox.sweep(tx) > 0
 
 
 async def let_go(tx: Tx, event: IncidentUpdated) -> None:
@@ -116,7 +128,9 @@ JOBS = (
     in_several(STAND_IN, stand_in),
     in_one(NOTE_PAGE, note_page),
     in_one(NOTE_NEWS, note_news),
-    in_one(FOLLOW_MENTIONED, follow_mentioned),
+    in_one(TELL_FOLLOWERS, tell_followers, needs=Job),
+    in_one(SEND_NEWS, send_news),
+    in_portions(SWEEP_INBOX, sweep_inbox),
     in_one(LET_GO, let_go),
     in_one(AUTO_CLOSE, close_by_itself),
 )
@@ -129,7 +143,8 @@ REACTIONS = (
     on(IncidentResolved, NOTE_NEWS),
     on(IncidentCancelled, NOTE_NEWS),
     on(IncidentReopened, NOTE_NEWS),
-    on(CommentAdded, FOLLOW_MENTIONED),
-    on(CommentEdited, FOLLOW_MENTIONED),
+    *(on(event, TELL_FOLLOWERS, when=lambda event: event.incident_id is not None) for event in CHANGES),
     on(IncidentUpdated, LET_GO, when=lambda event: any(each.field in _OWNERS for each in event.changes)),
 )
+PERIODIC = (Periodic(SWEEP_INBOX, timedelta(hours=1)),)
+WAITS = (Waits("inbox_entry", ("send_at",), "send_at IS NOT NULL"),)

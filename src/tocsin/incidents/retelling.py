@@ -8,11 +8,9 @@ from typing import Any
 
 from tocsin.db.engine import Tx
 from tocsin.events.incidents import IncidentCancelled, IncidentDuplicated
-from tocsin.events.live import Seen
-from tocsin.events.log import LoggedEvent
 from tocsin.identity.access import Access
 from tocsin.incidents import queries
-from tocsin.incidents.comment_queries import WrittenComment, comment_of, written_in
+from tocsin.incidents.comment_queries import Happened, WrittenComment, comment_of, written_in
 
 # The fields of an event that name another incident, and what else they say of it.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -29,7 +27,7 @@ class Told:
     comment: WrittenComment | None = None
 
 
-async def retell(tx: Tx, access: Access, events: Sequence[LoggedEvent | Seen]) -> list[Told]:
+async def retell(tx: Tx, access: Access, events: Sequence[Happened]) -> list[Told]:
     """Return what these events say to somebody who may read the incident that they are of, in their order."""
     written = await written_in(tx, events)
     named = {reference for event in events if (reference := _named(event))}
@@ -48,12 +46,12 @@ def unnamed(name: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**data, **dict.fromkeys(_NAMES.get(name, ()), "")}
 
 
-def asks_the_store(event: LoggedEvent | Seen) -> bool:
+def asks_the_store(event: Happened) -> bool:
     """Say whether what the event says to a reader stands elsewhere than in the event."""
     return comment_of(event.name, event.data) is not None or bool(_named(event))
 
 
-def _named(event: LoggedEvent | Seen) -> str:
+def _named(event: Happened) -> str:
     """Return the reference of the other incident that an event names, if it does."""
     fields = _NAMES.get(event.name, ())
     return event.data.get(fields[0]) or "" if fields else ""

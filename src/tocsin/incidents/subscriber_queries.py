@@ -12,11 +12,11 @@ from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.identity.access import Access, P, ResourceKind
 from tocsin.identity.access_queries import accesses, visible_teams
-from tocsin.identity.model import Team, User
+from tocsin.identity.model import Team, TeamMember, User
 from tocsin.incidents import queries
 from tocsin.incidents.model import Incident, Responder
 from tocsin.incidents.queries import Ref
-from tocsin.incidents.subscribers import Subscriber
+from tocsin.incidents.subscribers import Subscriber, SubscriberSource
 from tocsin.kit.errors import NotFound
 
 
@@ -68,6 +68,21 @@ async def subscription(tx: Tx, incident_id: UUID, user_id: UUID) -> Subscriber |
     """Return by what a person follows an incident themselves, and not by a team; None if they do not."""
     query = select(Subscriber).where(Subscriber.incident_id == incident_id, Subscriber.user_id == user_id)
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def followed_by(tx: Tx, incident_id: UUID) -> dict[UUID, SubscriberSource]:
+    """Return the people who follow an incident by themselves or in a team, each with how: by themselves counts."""
+    query = select(Subscriber.user_id, Subscriber.source).where(
+        Subscriber.incident_id == incident_id, Subscriber.user_id.is_not(None)
+    )
+    by_team = (
+        select(TeamMember.user_id)
+        .join(Subscriber, Subscriber.team_id == TeamMember.team_id)
+        .join(Team, Team.id == TeamMember.team_id)
+        .where(Subscriber.incident_id == incident_id, Team.archived_at.is_(None))
+    )
+    found = dict.fromkeys(await tx.session.scalars(by_team), SubscriberSource.ADDED)
+    return found | {id: SubscriberSource(how) for id, how in await tx.session.execute(query) if id is not None}
 
 
 async def who_sees(tx: Tx, incident: Incident, user_ids: Iterable[UUID]) -> set[UUID]:

@@ -55,10 +55,11 @@ class UnknownJob(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Carried(Generic[P]):
-    """What a job carries, read; `depth`: how many reactions led to it."""
+    """What a job carries, read; `depth`: how many reactions led to it; `at`: when what it reacts to happened."""
 
     payload: P
     depth: int = 0
+    at: datetime | None = None
 
 
 class JobKind(Generic[P]):

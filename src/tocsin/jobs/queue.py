@@ -99,7 +99,8 @@ class NewJob:
 class Job:
     """A job that this worker has claimed, at a time of the database; its kind reads the payload.
 
-    `finished` is set once its row is gone, or waits again.
+    `finished` is set once its row is gone, or waits again. `happened_at` is when the event was written that it reacts
+    to, where it reacts to one and the version that wrote it has said so.
     """
 
     id: int
@@ -114,6 +115,7 @@ class Job:
     claimed_at: datetime
     shares: Sequence[str] = ()
     finished: bool = field(default=False)
+    happened_at: datetime | None = None
 
 
 class Fenced(Exception):

@@ -395,6 +395,7 @@ class Worker:
 
     async def _do(self, handled: Handled, job: Job) -> None:
         carried = handled.kind.read(job.payload)
+        job.happened_at = carried.at
         run = Run(self._db, job, carried.depth)
         if handled.needs is None:
             await handled.run(run, carried.payload)

@@ -53,6 +53,14 @@ _AGAIN_AFTER = 0.5
 _PASSING = ("08", "25", "40", "53", "57", "58", "XX")
 
 
+# Says whether a message tells what is in an inbox, and takes it back if its person may not see all of that any more.
+OfInbox = Callable[[Tx, UUID], Awaitable[bool]]
+
+
+async def _of_no_inbox(_tx: Tx, _delivery_id: UUID) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """What sending needs to know: where links lead, how they are signed, and the channels there are."""
@@ -64,6 +72,7 @@ class Sender:
     measure: Callable[[str, str], None] = lambda _channel, _result: None
     origins: Origins = field(default_factory=Origins)
     readers: Mapping[SubjectKind, Reader] = field(default_factory=dict[SubjectKind, Reader])
+    is_of_inbox: OfInbox = _of_no_inbox
 
 
 _SWITCHED_OFF = "The account was switched off before it was sent."
@@ -110,7 +119,7 @@ async def _send_news(sender: Sender, job: Job, id: UUID) -> None:
                 await queue.postpone(tx, job, tx.now + _NEWS_WAIT)
             return
         async with sender.db.begin() as tx:
-            if not await take_back_if_untrue(tx, sender.readers, id):
+            if not (await sender.is_of_inbox(tx, id) or await take_back_if_untrue(tx, sender.readers, id)):
                 await queue.postpone(tx, job, tx.now + _NEWS_CHANGE)
                 return
         if begun := await _begin(sender, id):

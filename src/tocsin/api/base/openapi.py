@@ -29,6 +29,7 @@ _TAGS = {
     "alert routes": "Which alerts go to which escalation policy.",
     "escalation policies": "Whom to page, in which order.",
     "pages": "People being asked, and their answers.",
+    "inbox": "What happened to the incidents that the caller follows.",
     "people": "Accounts, teams, and how people are reached.",
     "access": "Roles, and what was granted for single things.",
     "credentials": "API tokens and sessions.",

@@ -48,6 +48,7 @@ from tocsin.incidents.service.paging import (
     read_page,
 )
 from tocsin.incidents.service.people import acknowledge, assign_roles, join, leave
+from tocsin.incidents.service.sending import is_of_inbox
 from tocsin.incidents.service.sharing import Holder, change_owners, grant, list_grants, read_sharing, revoke_grant
 from tocsin.incidents.service.together import (
     MOST_TOGETHER,
@@ -107,6 +108,7 @@ __all__ = [
     "free_action_items",
     "free_alert",
     "grant",
+    "is_of_inbox",
     "join",
     "leave",
     "link_alerts",

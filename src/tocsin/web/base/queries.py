@@ -14,6 +14,7 @@ from tocsin.alerts.visibility import visible as visible_alerts
 from tocsin.db.engine import Tx
 from tocsin.identity.access import Access
 from tocsin.identity.model import Organisation, User
+from tocsin.incidents.inbox_queries import unread_of
 from tocsin.incidents.model import OPEN, Incident
 from tocsin.incidents.visibility import visible
 from tocsin.oncall.model import PAGE_ID, EscalationRun, Page, PageState
@@ -46,10 +47,12 @@ async def surroundings(tx: Tx, access: Access, user_id: UUID) -> Surroundings:
         select(func.count()).select_from(incidents).scalar_subquery(),
         select(func.count()).select_from(alerts).scalar_subquery(),
         mine.scalar_subquery(),
+        unread_of(access, user_id, most=MOST_COUNTED).scalar_subquery(),
         cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), String),
     )
-    name, zone, open_incidents, waiting_alerts, paged, pending = (await tx.session.execute(query)).one()
-    badges = {"open_incidents": open_incidents, "waiting_alerts": waiting_alerts, "pages": len(paged or ())}
+    name, zone, open_incidents, waiting_alerts, paged, unread, pending = (await tx.session.execute(query)).one()
+    pages = len(paged or ())
+    badges = {"open_incidents": open_incidents, "waiting_alerts": waiting_alerts, "inbox": pages + unread}
     return Surroundings(name or "", zone or "UTC", badges, [PAGE_ID.write(id) for id in paged or ()], f"{pending}-0")
 
 

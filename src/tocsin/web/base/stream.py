@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from litestar import get
@@ -23,11 +24,13 @@ from litestar import get
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.db.errors import STORE_ERRORS
 from tocsin.edge.context import AppRequest, Ctx, Who
+from tocsin.edge.readers import Reader
 from tocsin.edge.rights import Right
 from tocsin.edge.stream import EventStream, happening
 from tocsin.events.live import Seen
 from tocsin.identity.model import Actor
 from tocsin.incidents.model import INCIDENT_ID
+from tocsin.incidents.service.following import TOPIC
 from tocsin.incidents.sight import sight
 from tocsin.web.base import queries
 from tocsin.web.base.screens import counts_around
@@ -61,9 +64,11 @@ async def live(request: AppRequest, context: Ctx, who: Who) -> EventStream:
     def topics(seen: Seen) -> set[str]:
         return _topics(who, theirs.told(seen))
 
-    return EventStream(
-        context, who, lambda reader: _messages(happening(context, reader, theirs.sees, after), topics, counts)
-    )
+    def messages(reader: Reader) -> AsyncGenerator[str]:
+        events = happening(context, reader, theirs.sees, after)
+        return _messages(events, topics, counts, partial(context.db.bell.listen, f"{TOPIC}{me}"))
+
+    return EventStream(context, who, messages)
 
 
 def _topics(who: Actor, seen: Seen) -> set[str]:
@@ -90,6 +95,11 @@ class _News:
         self.topics: set[str] = set()
         self.woken = asyncio.Event()
 
+    def note_inbox(self) -> None:
+        """Note that there is something new in the reader's inbox, which is no event."""
+        self.topics.add("inbox")
+        self.woken.set()
+
     async def read(self, events: AsyncGenerator[Seen | None]) -> None:
         """Follow the log until it ends; None only keeps the line open."""
         async with contextlib.aclosing(events):
@@ -105,13 +115,17 @@ class _News:
 
 
 async def _messages(
-    events: AsyncGenerator[Seen | None], topics: Callable[[Seen], set[str]], counts: Counts
+    events: AsyncGenerator[Seen | None],
+    topics: Callable[[Seen], set[str]],
+    counts: Counts,
+    listen: Callable[[Callable[[], None]], Callable[[], None]],
 ) -> AsyncGenerator[str]:
     # The first bytes tell the browser, and every proxy in between, that the line is open.
     yield ": open\n\n"
     began: dict[str, Any] = {"topics": []}
     yield f"data: {_json(began | await counts())}\n\n"
     news = _News(topics)
+    unlisten = listen(news.note_inbox)
     reading = asyncio.create_task(news.read(events), name="stream")
     reading.add_done_callback(lambda _: news.woken.set())
     try:
@@ -123,9 +137,12 @@ async def _messages(
                 yield ": still here\n\n"
                 continue
             cursor, told = news.cursor, {"topics": sorted(news.take())} | await counts()
-            yield f"id: {cursor}\ndata: {_json(told)}\n\n"
+            # Before the first event there is no place to come back to but the one that the page has.
+            place = f"id: {cursor}\n" if cursor else ""
+            yield f"{place}data: {_json(told)}\n\n"
             await asyncio.sleep(_GAP)
     finally:
+        unlisten()
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reading

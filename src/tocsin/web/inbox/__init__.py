@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tocsin.web.base.navigation import Entry, Group
-from tocsin.web.inbox import pages
+from tocsin.web.inbox import pages, preferences
 
-HANDLERS = [*pages.HANDLERS]
+HANDLERS = [*pages.HANDLERS, *preferences.HANDLERS]
 NAV = (
     Entry(
         "/inbox",
@@ -14,9 +14,16 @@ NAV = (
         Group.NOW,
         1,
         keys="g x",
-        count="pages",
-        words="What waits for me, and what I have",
-        is_hot=True,
+        count="inbox",
+        words="What waits for me, what I have, and news",
         on_bar=True,
+    ),
+    Entry(
+        preferences.PLACE,
+        "bell",
+        "Notifications",
+        Group.YOU,
+        15,
+        words="What I am told of incidents that I follow, and how",
     ),
 )

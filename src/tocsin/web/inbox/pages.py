@@ -20,11 +20,17 @@ from tocsin.events.vocabulary import called_alert
 from tocsin.identity.model import Actor
 from tocsin.incidents import lifecycle
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.inbox_model import ENTRY_ID
 from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole
+from tocsin.incidents.service.inbox import mark_news
+from tocsin.incidents.service.inbox import open_news as open_entry
 from tocsin.oncall.model import PAGE_ID
 from tocsin.web.base import forms, pages
+from tocsin.web.base.actions import Action, Actions
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import Screen, Shell, ShellScreen
+from tocsin.web.inbox import news
+from tocsin.web.inbox.news import News
 from tocsin.web.parts import own_page
 
 
@@ -48,6 +54,7 @@ class InboxScreen(ShellScreen):
     template: ClassVar = "inbox/inbox.html"
     alerts: Sequence[Mine]
     incidents: Sequence[Mine]
+    news: News
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +67,10 @@ class PagedScreen(Screen):
 
 @get("/inbox", needs=Right.SIGNED_IN)
 async def inbox(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the pages that wait for the reader, and what they have taken on."""
+    """Show the pages that wait for the reader, what they have taken on, and the news of what they follow.
+
+    `?show=unread` narrows the news, `?before=` goes on in them.
+    """
     return await _show(request, context, who)
 
 
@@ -69,6 +79,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
     async with context.db.begin() as tx:
         shell = await pages.shell(tx, request, context, who)
         held = await alerts.held_by(tx, me)
+        found = await news.read(tx, request, who, shell.now)
         with_me = await incidents.open_with(tx, me)
         seen_alerts = await alerts.seen(tx, who.access, [each.id for each in held])
         seen = await incidents.by_id(tx, who.access, [each.id for each in with_me])
@@ -76,7 +87,9 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         shell,
         alerts=[_alert(each) for each in held if each.id in seen_alerts],
         incidents=[_incident(who, each) for each in with_me if each.id in seen],
-        live=("mine", "alerts", "incidents"),
+        news=found,
+        live=("mine", "alerts", "incidents", "inbox"),
+        refresh_url=found.here,
         refused=refused,
     )
     return pages.render(screen)
@@ -136,4 +149,28 @@ async def _answer(who: Actor, id: str, form: Form, tx: Tx) -> None:
     await own_page.say(tx, who, PAGE_ID.read(id), form)
 
 
-HANDLERS = [inbox, paged_bar, answer]
+async def _show_again(request: AppRequest, context: Context, who: Actor, _: str, refused: Refused | None) -> pages.Page:
+    return await _show(request, context, who, refused)
+
+
+async def _mark(tx: Tx, who: Actor, _: str, form: Form) -> None:
+    """Form fields: entry_id (none: all news), unread (1: mark as unread again)."""
+    id = form.optional_id("entry_id", ENTRY_ID)
+    await mark_news(tx, who, [id] if id is not None else None, is_read=form.text("unread") != "1")
+
+
+@get("/inbox/news/{id:str}", needs=Right.SIGNED_IN)
+async def open_news(context: Ctx, who: Who, id: FromPath[str]) -> pages.Page:
+    """Mark one piece of news as read, and lead to its incident."""
+    async with context.db.begin() as tx:
+        incident = await open_entry(tx, who, ENTRY_ID.read(id))
+    return pages.go(INCIDENT_ID.page(incident.reference))
+
+
+HANDLERS = [
+    inbox,
+    paged_bar,
+    answer,
+    open_news,
+    *Actions("/inbox", _show_again, needs=Right.SIGNED_IN).handlers(Action("read", _mark)),
+]

@@ -128,6 +128,7 @@ _IN_A_LIST = (
     Key("Shift x", "Select up to here"),
     Key("Space", "Look without leaving the list"),
     Key("a", "Acknowledge what is selected"),
+    Key("e", "In the inbox: mark as read, or unread again"),
 )
 _ON_AN_ALERT = (
     Key("a", "Acknowledge"),

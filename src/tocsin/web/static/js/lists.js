@@ -5,7 +5,7 @@ import { $, $$, onChange, root, write } from "./dom.js";
 
 const rows = () => $$("[data-list] [data-row]");
 const box = (row) => $('.c-pick input', row);
-const link = (row) => $("a.ttl, a.b", row);
+const link = (row) => $("a.ttl, a.b, a.ibl", row);
 const picked = new Set();
 // Also those on other pages.
 let everywhere = false;
