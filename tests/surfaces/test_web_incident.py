@@ -286,6 +286,10 @@ async def test_paging_from_an_incident_pages_once(world: World) -> None:
         assert "You are being paged:" in page.html and "acknowledge" not in page.read.forms, "it is asked once"
         page = await web.do(page, "paged-ack")
         assert "You are being paged:" not in page.html
+        head = (await web.get(url)).html.partition('class="onit"')[2].partition("</a>")[0]
+        assert "2</span> joined" in head.replace("2 of 2", "2") and head.count('class="av') == 2, (
+            "15: of whom it speaks"
+        )
         assert "2 of 2 joined" in (await web.get(url)).html
 
 

@@ -133,3 +133,19 @@ async def test_an_update_brings_what_has_changed_and_nothing_else(world: World) 
         part = await web.http.get("/inbox", headers={"x-known": "none"})
         assert 'id="page"' in part.text and 'id="toasts"' in part.text
         assert "<aside" not in part.text and "<html" not in part.text and len(part.text) < len(whole) / 2
+
+
+async def test_each_page_that_waits_counts_down_and_several_are_answered_at_once(world: World) -> None:
+    """12: however many they are; the link leads to a list in which they can be selected."""
+    ada = await world.person("ada")
+    await world.route(await world.policy([ada]))
+    for n in range(5):
+        await world.alert(f"Crane {n} stands")
+    await world.settle()
+    async with browser(world, ada) as web:
+        page = await web.get("/inbox")
+        waiting = page.html.partition('id="waiting-h"')[2].partition("</section>")[0]
+        assert waiting.count("data-countdown-to") == 5
+        (several,) = [link for link in page.read.links if "mine=1" in link]
+        shown = await web.get(several)
+        assert len(re.findall(r'<tr id="row-ALR-\d+', shown.html)) == 5

@@ -10,6 +10,7 @@ from uuid import UUID
 from tocsin.alerts.model import Alert
 from tocsin.db.engine import Tx
 from tocsin.incidents.model import (
+    COUNTED,
     Incident,
     ResponderSource,
     ResponderState,
@@ -24,13 +25,14 @@ from tocsin.web.parts.told import OF_PAGE
 
 @dataclass(frozen=True, slots=True)
 class ResponderView:
-    """Somebody who was asked or came."""
+    """Somebody who was asked or came. `is_counted`: they are one of those of whom so many have joined."""
 
     name: str
     reason: str
     state: str
     took: float | None
     until: datetime | None
+    is_counted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,9 @@ _CAME: Mapping[str, str] = {
 
 def responder_view(incident: Incident, person: NamedResponder, calls: Calls) -> ResponderView:
     """Say how somebody stands to the incident: their state and, where they were paged, what became of it."""
+    is_counted = person.standing in COUNTED
     if person.responder.state == ResponderState.PAGED and calls.missed(person.responder.user_id):
-        return ResponderView(person.name, "Has no contact method", "failed", None, None)
+        return ResponderView(person.name, "Has no contact method", "failed", None, None, is_counted)
     page = calls.latest.get(person.responder.user_id)
     of_page = OF_PAGE[page.state] if page is not None else "no_answer"
     state = _OF_RESPONDER.get(person.standing, of_page)
@@ -97,6 +100,7 @@ def responder_view(incident: Incident, person: NamedResponder, calls: Calls) -> 
         state=state,
         took=took if state == "acknowledged" else None,
         until=run.next_step_at if run is not None and state == "paging" and run.state == RunState.RUNNING else None,
+        is_counted=is_counted,
     )
 
 
