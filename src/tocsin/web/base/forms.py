@@ -191,6 +191,23 @@ class Refused:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class ShownAgain(Refused):
+    """A form that is shown again as it was filled in, because somebody asked for that; nothing is wrong."""
+
+    @classmethod
+    def of(cls, form_id: str, form: Form) -> ShownAgain:
+        return cls(form_id, form, Invalid("", "It is shown again."))
+
+    @property
+    def status(self) -> int:
+        return 200
+
+    @property
+    def errors(self) -> dict[str, str]:
+        return {}
+
+
 @contextmanager
 def naming(fields: Mapping[str, str]) -> Generator[None]:
     """Say what is wrong at the form's own fields: `fields` leads there from those of a use case."""

@@ -7,6 +7,7 @@ from tocsin.web.base.navigation import Entry, Group
 from tocsin.web.incidents import (
     actions,
     comments,
+    custom_fields,
     declaring,
     dialogs,
     incident,
@@ -24,6 +25,7 @@ HANDLERS = [
     *incident.HANDLERS,
     *dialogs.HANDLERS,
     *times.HANDLERS,
+    *custom_fields.HANDLERS,
     *actions.HANDLERS,
     *comments.HANDLERS,
     *key_events.HANDLERS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from typing import ClassVar
 
@@ -15,12 +16,16 @@ from tocsin.alerts.model import ALERT_ID, Alert
 from tocsin.db.engine import Tx
 from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.events.vocabulary import called_alert
+from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
-from tocsin.incidents import checks, queries
+from tocsin.incidents import checks, gates, queries, type_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.fields import FIELDS
-from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident
+from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident, Status
+from tocsin.incidents.service.declaring import DEFAULT_SEVERITY
+from tocsin.incidents.service.types import ALWAYS
+from tocsin.incidents.type_model import IncidentType
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as oncall_service
 from tocsin.oncall.model import POLICY_ID
@@ -29,6 +34,7 @@ from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused
 from tocsin.web.base.screens import DialogScreen, Screen, Shell
 from tocsin.web.parts import since
+from tocsin.web.parts.custom_fields import FieldInput, Known, inputs, sent
 from tocsin.web.parts.picking import Option, Picker, picker
 from tocsin.web.parts.targets import read_targets
 
@@ -37,6 +43,7 @@ _LEAST_LETTERS = 4
 _MOST_WORDS = 5
 _MOST_SIMILAR = 3
 _MOST_FORETOLD = 20
+_PRIVATE = "Private: only its teams see it, and who is asked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,15 @@ class DeclareAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedFor:
+    """A field of the form, in the order of the type: title, severity or summary, or a custom one."""
+
+    key: str
+    is_required: bool
+    field: FieldInput | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Declare:
     """What the form of a declaration begins with and offers; `suggested` is the policy that the alert has."""
 
@@ -61,6 +77,12 @@ class Declare:
     summary: str
     severity: int
     categories: Sequence[tuple[str, str]]
+    needs_category: bool
+    type: str
+    types: Sequence[tuple[str, str]]
+    # What the type is for.
+    about: str
+    asked: Sequence[AskedFor]
     people: Picker
     targets: Picker
     suggested: Option | None
@@ -97,7 +119,10 @@ class ForetoldScreen(Screen):
 
 @get("/incidents/new", needs=P.INCIDENT_DECLARE, by_link=True)
 async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the form of a declaration, from an alert with `?alert=alt_…`; `?seen=` says what happened to that since."""
+    """Show the form of a declaration, from an alert with `?alert=alt_…`, of a type with `?type=`.
+
+    `?seen=` says what happened to the alert since.
+    """
     return await _show(request, context, who, request.query_params.get("alert", ""))
 
 
@@ -112,7 +137,8 @@ async def _show(
             return pages.render(await since.of_alert(tx, request, shell, who, about))
         if about is not None and about.incident_id is not None:
             return await _lead_to_its_incident(tx, who, about)
-        offered = await _form(tx, who, shell, about, refused)
+        wanted = request.query_params.get("type", "") if refused is None else refused.form.text("type")
+        offered = await _form(tx, who, shell, about, wanted, refused)
         title = refused.form.text("title") if refused is not None else offered.title
         similar = await _similar(tx, who, title)
         chosen = refused.form.texts("page") if refused is not None else []
@@ -141,20 +167,61 @@ async def _lead_to_its_incident(tx: Tx, who: Actor, alert: Alert) -> pages.Page:
     return pages.go(INCIDENT_ID.page(owner.reference), words)
 
 
-async def _form(tx: Tx, who: Actor, shell: Shell, alert: Alert | None, refused: Refused | None) -> Declare:
-    """Return what the form offers; from an alert it begins with what that says."""
+async def _form(tx: Tx, who: Actor, shell: Shell, alert: Alert | None, wanted: str, refused: Refused | None) -> Declare:
+    """Return what the form offers; from an alert it begins with what that says, and of the type with its defaults."""
+    known = await type_queries.types(tx, is_archived=False)
+    type = next((each for each in known if each.short_id == wanted), None) or next(
+        each for each in known if each.is_default
+    )
     draft = await incidents.prefill(tx, who, alert.id) if alert is not None else None
     offer = partial(picker, tx, who, in_sheet=shell.in_sheet, refused=refused)
     return Declare(
         alert=await _about(tx, alert) if alert is not None else None,
         title=draft.title if draft is not None else "",
         summary=draft.summary if draft is not None else "",
-        severity=draft.severity if draft is not None else 3,
+        severity=draft.severity if draft is not None else type.default_severity or DEFAULT_SEVERITY,
         categories=FIELDS["category"].choices,
+        needs_category="category" in gates.needed(type.requirements, Status.DECLARED),
+        type=type.short_id,
+        types=[(each.short_id, each.name) for each in known],
+        about=" ".join(part for part in (type.description, _PRIVATE if type.is_private else "") if part),
+        asked=await _asked_for(tx, who, shell, type, refused),
         people=await offer("people", name="lead_id"),
         targets=await offer("targets", name="page"),
         suggested=await _policy_of(tx, alert) if alert is not None else None,
     )
+
+
+async def _asked_for(tx: Tx, who: Actor, shell: Shell, type: IncidentType, refused: Refused | None) -> list[AskedFor]:
+    """Return the fields in the order of the type, and say of each when it is needed."""
+    known = await type_queries.fields_called(tx, type.layout)
+    fields = [known[key] for key in type.layout if key in known and known[key].archived_at is None]
+    needed = gates.needed(type.requirements, Status.DECLARED)
+    later = {key: state for state, key in reversed([*map(gates.split, type.requirements)]) if key not in needed}
+    words = await Known.read(tx)
+    notes = {
+        each.key: f"Needed before it can be {gates.ENTERED[Status(later[each.key])]}."
+        if each.key in later
+        else words.condition(each)
+        for each in fields
+    }
+    made = await inputs(
+        tx,
+        who,
+        fields,
+        {each.key: each.default_value for each in fields},
+        zone=shell.now.tzinfo or UTC,
+        in_sheet=shell.in_sheet,
+        refused=refused,
+        required=needed,
+        notes=notes,
+    )
+    custom = {each.key: AskedFor(each.key, each.is_required, each) for each in made}
+    return [
+        custom.get(key) or AskedFor(key, key == "title" or key in needed)
+        for key in type.layout
+        if key in ALWAYS or key in custom
+    ]
 
 
 async def _about(tx: Tx, alert: Alert) -> DeclareAlert:
@@ -219,8 +286,14 @@ async def _similar(tx: Tx, who: Actor, title: str) -> list[Incident]:
 
 @post("/incidents", needs=P.INCIDENT_DECLARE, by_link=True)
 async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident."""
+    """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident.
+
+    With do=fields nothing is done: the form is shown again, with the fields of the type that was chosen.
+    """
     form = await forms.read(request)
+    if form.text("do") == "fields":
+        again = forms.ShownAgain.of("declare-form", form)
+        return await _show(request, context, who, form.text("alert_id"), again)
     made: list[str] = []
     refused = await forms.attempt(context, form, "declare-form", partial(_declare, who, form, made))
     if refused is not None:
@@ -244,8 +317,17 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
             alert_id=form.optional_id("alert_id", ALERT_ID),
             lead_id=form.optional_id("lead_id", USER_ID),
             targets=read_targets(form, "page") if any(form.texts("page")) else [],
+            filled=incidents.Filled(form.text("type"), await _sent(tx, who, form)),
         )
     made.append(incident.reference)
+
+
+async def _sent(tx: Tx, who: Actor, form: Form) -> dict[str, object]:
+    """Read the custom fields. One that the type asks for no more, as it has changed since, is refused as unknown."""
+    fields = await type_queries.custom_fields(tx)
+    values = sent(form, fields, {}, await identity.zone_of(tx, who.user_id))
+    asked = {each.short_id: each.layout for each in await type_queries.types(tx)}.get(form.text("type"), [])
+    return {key: value for key, value in values.items() if key in asked or value is not None}
 
 
 async def _declared_before(tx: Tx, who: Actor) -> list[Incident]:

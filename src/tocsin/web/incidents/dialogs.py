@@ -27,6 +27,7 @@ from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole, Status
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.oncall import queries as oncall
 from tocsin.web.base.screens import DialogScreen, Shell
+from tocsin.web.incidents.custom_fields import needed_to
 from tocsin.web.incidents.times import WRITTEN, written_as
 from tocsin.web.parts import since
 from tocsin.web.parts.dialogs import Dialog, NotAnyMore, Opened, Question
@@ -68,6 +69,8 @@ class ResolveScreen(DialogScreen):
     # When the impact ended, as its field says it, and the latest that it can say.
     ended: str
     latest: str
+    # What its type requires before, in words.
+    needs: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +223,7 @@ async def _resolve(asked: Asked) -> DialogScreen:
         may_monitor=lifecycle.is_open(incident) and incident.status != Status.MONITORING,
         ended=written_as(incident.mitigated_at, asked.shell.now.tzinfo or UTC),
         latest=asked.shell.now.strftime(WRITTEN),
+        needs=await needed_to(tx, incident, Status.RESOLVED),
         **asked.about,
     )
 

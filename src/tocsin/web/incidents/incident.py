@@ -36,7 +36,7 @@ from tocsin.incidents.model import (
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
-from tocsin.web.incidents import timeline
+from tocsin.web.incidents import custom_fields, timeline
 from tocsin.web.incidents.following import Following, following
 from tocsin.web.incidents.responders import Calls, ResponderView, nobody_paged, responder_view
 from tocsin.web.incidents.timeline import Timeline
@@ -141,6 +141,7 @@ class IncidentScreen(ShellScreen):
     paging_now: list[PagingNow]
     milestones: list[MilestoneView]
     next_statuses: list[str]
+    asked: custom_fields.Asked
     roles: list[RoleView]
     nobody_paged: str
     trouble: str
@@ -218,6 +219,7 @@ async def _screen(
         paging_now=await paging_now(tx, who, list(calls.runs.values())),
         milestones=_milestones(incident, linked),
         next_statuses=[status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
+        asked=await custom_fields.asked_of(tx, who, incident),
         roles=await _roles(tx, incident),
         nobody_paged=nobody_paged(incident, responders, calls) if is_open else "",
         trouble=(await queries.troubles(tx, [incident.id])).get(incident.id, ""),

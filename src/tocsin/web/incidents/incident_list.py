@@ -20,7 +20,7 @@ from tocsin.events.vocabulary import SEVERITIES, STATUSES, severity
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
-from tocsin.incidents import lifecycle, queries
+from tocsin.incidents import lifecycle, queries, type_queries
 from tocsin.incidents.model import COUNTED, OPEN, Category, Incident, Priority, Standing, Status
 from tocsin.incidents.queries import Filters, Place
 from tocsin.kit.search import NARROWED
@@ -87,6 +87,7 @@ INCIDENTS = ListOf(
         lists.Filter("lead", "Lead", Kind.TEXT, example="Name"),
         lists.Filter("commander", "Commander", Kind.TEXT, example="Name"),
         lists.Filter("tag", "Tag", Kind.TEXT, example="payments"),
+        lists.Filter("type", "Type", Kind.TEXT, example="security"),
         lists.PERIOD,
     ),
     exports=True,
@@ -248,6 +249,7 @@ async def _wanted(tx: Tx, who: Actor, asked: Asked) -> Filters:
         categories=[each for each in Category if each in asked.all("category")],
         priorities=[each for each in Priority if each in asked.all("priority")],
         is_drill={"yes": True, "no": False}.get(asked.one("drill")),
+        type_ids=await type_queries.ids_of_types(tx, asked.all("type")),
         declared_from=declared_from,
         lead_ids=await _people(tx, asked.one("lead")),
         commander_ids=await _people(tx, asked.one("commander")),
