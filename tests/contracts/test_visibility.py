@@ -54,8 +54,8 @@ _OF_THE_ORGANISATION = {
         "tokens_of", "user", "users", "users_by_id", "users_called", "zone_of",
     },
     "tocsin.incidents.type_queries": {
-        "custom_field", "custom_fields", "fields_called", "ids_of_types", "incident_type", "types", "versions",
-        "versions_of",
+        "count_incidents", "custom_field", "custom_fields", "fields_called", "ids_of_types", "incident_type", "types",
+        "types_with", "versions", "versions_of",
     },
     "tocsin.incidents.inbox_queries": {"ways_of"},
     "tocsin.notifications.queries": {

@@ -18,6 +18,7 @@ from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor
 from tocsin.incidents import queries, type_queries
 from tocsin.incidents import service as incidents
+from tocsin.incidents.missing import missing_for
 from tocsin.incidents.model import CancelReason, Incident, Status
 from tocsin.incidents.queries import Filters
 from tocsin.incidents.service import custom_fields, types
@@ -92,7 +93,7 @@ async def test_a_gate_names_each_field_that_is_missing(world: World, boss: Actor
         with pytest.raises(Invalid) as refused:
             await incidents.cancel(tx, boss, incident.id, CancelReason.OTHER)
         assert named(refused) == ["#/teams"]
-        ahead = await incidents.missing_for(tx, incident, Status.INVESTIGATING, Status.CLOSED)
+        ahead = await missing_for(tx, incident, Status.INVESTIGATING, Status.CLOSED)
         assert [each.key for each in ahead[Status.INVESTIGATING]] == []
         assert [each.key for each in ahead[Status.CLOSED]] == ["communicator", "summary", "tags", "resolution_note"][:3]
         changes = incidents.IncidentChanges(severity=3, summary="It broke.")

@@ -30,7 +30,7 @@ from tocsin.incidents.service.declaring import Draft, declare, prefill
 from tocsin.incidents.service.editing import IncidentChanges, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.explaining import explain_alert
-from tocsin.incidents.service.filling_in import Filled, missing_for
+from tocsin.incidents.service.filling_in import Filled
 from tocsin.incidents.service.leaving import free_alert, mark_of, needs_of, stand_in, take_back_messages, update_person
 from tocsin.incidents.service.linking import Linked, LinkedWhereFree, link_alerts, link_free_alerts, unlink_alert
 from tocsin.incidents.service.links import AnswerLink, LinkAct, answer_by_link, read_link
@@ -116,7 +116,6 @@ __all__ = [
     "list_grants",
     "mark_entry",
     "mark_of",
-    "missing_for",
     "needs_of",
     "note_news",
     "note_page",

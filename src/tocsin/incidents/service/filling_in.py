@@ -13,7 +13,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor
 from tocsin.incidents import custom_fields, gates, type_queries
-from tocsin.incidents.gates import Missing
+from tocsin.incidents.missing import missing_for
 from tocsin.incidents.model import Incident, Status
 from tocsin.incidents.service.types import ALWAYS
 from tocsin.incidents.type_model import CustomField, IncidentType, Kind
@@ -174,23 +174,6 @@ def _is_id(value: object, ids: IdKind) -> bool:
     except NotFound:
         return False
     return True
-
-
-async def missing_for(tx: Tx, incident: Incident, *states: Status) -> dict[Status, list[Missing]]:
-    """Return for each of these states what the incident has to say before it can be entered, as it stands now."""
-    asked = (await type_queries.versions_of(tx, [incident]))[incident.id]
-    fields = [each for each in await _shown(tx, asked.version.layout) if each.archived_at is None]
-    return {
-        state: gates.missing(incident, asked.version.requirements, fields, asked.type.short_id, state)
-        if gates.is_forward(Status(incident.status), state)
-        else []
-        for state in states
-    }
-
-
-async def _shown(tx: Tx, layout: Sequence[str]) -> list[CustomField]:
-    known = await type_queries.fields_called(tx, {key for key in layout if key not in ALWAYS})
-    return [known[key] for key in layout if key in known]
 
 
 async def must_pass(tx: Tx, incident: Incident, to: Status, *, note: str = "") -> None:

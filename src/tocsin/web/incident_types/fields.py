@@ -117,8 +117,9 @@ async def field_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
         every = await type_queries.custom_fields(tx)
         types = await type_queries.types(tx)
     rows = [each for each in every if (each.archived_at is not None) == archived]
-    wanted = [each for each in rows if has_words(asked.words, each.name, each.key)]
-    found = await portions.read(asked, UUID, lambda row: row.id, portions.within(wanted, lambda row: row.id))
+    named = [each for each in rows if has_words(asked.words, each.name, each.key)]
+    wanted = list(enumerate(named, start=1))
+    found = await portions.read(asked, int, lambda row: row[0], portions.within(wanted, lambda row: row[0]))
     tabs = {"use": sum(each.archived_at is None for each in every)}
     tabs["archived"] = len(every) - tabs["use"]
     screen = FieldsScreen(
@@ -135,7 +136,7 @@ async def field_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
                     _KIND_WORDS[each.kind],
                     ", ".join(type.name for type in types if each.key in type.layout),
                 )
-                for each in found.rows
+                for _, each in found.rows
             ]
         ),
     )

@@ -121,7 +121,7 @@ class TypesScreen(ShellScreen):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeScreen(ShellScreen):
-    """One type in its editor. `offered` are fields that it does not ask for, `others` built-in ones that it may need."""
+    """One type in its editor. `offered` are fields that it does not ask for, `others` built-in ones it may need."""
 
     template: ClassVar = "incident_types/type.html"
     type: IncidentType
@@ -155,8 +155,9 @@ async def type_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
         every = await type_queries.types(tx)
         counts = await type_queries.count_incidents(tx, [each.id for each in every], _MOST_COUNTED)
     rows = [each for each in every if (each.archived_at is not None) == archived]
-    wanted = [each for each in rows if has_words(asked.words, each.name, each.short_id)]
-    found = await portions.read(asked, UUID, lambda row: row.id, portions.within(wanted, lambda row: row.id))
+    named = [each for each in rows if has_words(asked.words, each.name, each.short_id)]
+    wanted = list(enumerate(named, start=1))
+    found = await portions.read(asked, int, lambda row: row[0], portions.within(wanted, lambda row: row[0]))
     tabs = {"use": sum(each.archived_at is None for each in every)}
     tabs["archived"] = len(every) - tabs["use"]
     screen = TypesScreen(
@@ -164,7 +165,7 @@ async def type_list(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
         listing=lists.listing_of(
             asked, found, tabs=lists.tabs_of(asked, tabs) if archived or tabs["archived"] else (), total=len(wanted)
         ),
-        groups=lists.one_group([_row(each, counts[each.id]) for each in found.rows]),
+        groups=lists.one_group([_row(each, counts[each.id]) for _, each in found.rows]),
     )
     return pages.render(screen)
 

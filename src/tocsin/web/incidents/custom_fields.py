@@ -17,6 +17,7 @@ from tocsin.identity.model import TEAM_ID, USER_ID, Actor
 from tocsin.incidents import custom_fields, gates, queries, type_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.gates import ENTERED, ORDER
+from tocsin.incidents.missing import missing_for
 from tocsin.incidents.model import INCIDENT_ID, Incident, Status
 from tocsin.incidents.type_model import CustomField, Kind
 from tocsin.kit.errors import NotFound
@@ -97,7 +98,7 @@ async def asked_of(tx: Tx, who: Actor, incident: Incident) -> Asked:
     kind = (await type_queries.versions_of(tx, [incident]))[incident.id]
     known = await _known(tx, incident)
     names = await _names(tx, who, incident, known)
-    ahead = await incidents.missing_for(tx, incident, *ORDER[1:], Status.CANCELLED)
+    ahead = await missing_for(tx, incident, *ORDER[1:], Status.CANCELLED)
     return Asked(
         kind.type.name,
         [_shown(field, incident.fields.get(field.key), names) for field in known],
@@ -107,7 +108,7 @@ async def asked_of(tx: Tx, who: Actor, incident: Incident) -> Asked:
 
 async def needed_to(tx: Tx, incident: Incident, to: Status) -> str:
     """Name what is missing for a state; nothing where nothing is."""
-    found = _before((await incidents.missing_for(tx, incident, to))[to])
+    found = _before((await missing_for(tx, incident, to))[to])
     return gates.in_words(found) if found else ""
 
 
@@ -183,7 +184,7 @@ async def _incident_fields(opened: Opened) -> FieldsScreen:
     what = opened.named["what"]
     known = await _known(opened.tx, incident)
     to = _state(what)
-    missing = (await incidents.missing_for(opened.tx, incident, to))[to] if to is not None else []
+    missing = (await missing_for(opened.tx, incident, to))[to] if to is not None else []
     chosen = _chosen(known, what, {each.key for each in missing if each.is_custom})
     words = await Known.read(opened.tx)
     fields = await parts.inputs(
