@@ -16,7 +16,7 @@ from tocsin.identity import service as identity
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor
-from tocsin.incidents import queries, type_queries
+from tocsin.incidents import gates, queries, type_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.missing import missing_for
 from tocsin.incidents.model import CancelReason, Incident, Status
@@ -66,7 +66,7 @@ async def test_three_types_are_there_from_the_first_day(world: World, boss: Acto
         ]
         assert known[0].id == GENERAL
         keys = {each.key for each in await type_queries.custom_fields(tx)}
-        assert {key for each in known for key in each.layout} <= keys | set(types.ALWAYS)
+        assert {key for each in known for key in each.layout} <= keys | set(gates.ALWAYS)
         incident = await declare(tx, boss)
         assert (incident.type_id, incident.type_version) == (GENERAL, 1)
         await incidents.resolve(tx, boss, incident.id, "Done.")

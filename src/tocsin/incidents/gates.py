@@ -23,6 +23,8 @@ from tocsin.incidents.model import OPEN, Incident, Status
 from tocsin.kit.conditions import Condition, Vocabulary
 from tocsin.kit.errors import FieldError, Invalid
 
+# What the form of every declaration has, in the order in which it is asked where a type says nothing.
+ALWAYS = ("title", "severity", "summary")
 ORDER = (*OPEN, Status.RESOLVED, Status.CLOSED)
 # Texts of a condition's facts are no longer than the engine should look at.
 _LONGEST_FACT = 4_000

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from tocsin.db.engine import Tx
 from tocsin.incidents import gates, type_queries
-from tocsin.incidents.gates import Missing
+from tocsin.incidents.gates import ALWAYS, Missing
 from tocsin.incidents.model import Incident, Status
-from tocsin.incidents.service.types import ALWAYS
 from tocsin.incidents.type_model import CustomField
 
 

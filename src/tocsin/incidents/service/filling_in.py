@@ -13,9 +13,9 @@ from tocsin.identity import queries as identity
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor
 from tocsin.incidents import custom_fields, gates, type_queries
+from tocsin.incidents.gates import ALWAYS
 from tocsin.incidents.missing import missing_for
 from tocsin.incidents.model import Incident, Status
-from tocsin.incidents.service.types import ALWAYS
 from tocsin.incidents.type_model import CustomField, IncidentType, Kind
 from tocsin.kit.errors import FieldError, Invalid, NotFound
 from tocsin.kit.ids import IdKind

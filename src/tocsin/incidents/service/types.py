@@ -16,6 +16,7 @@ from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor
 from tocsin.incidents import gates, type_queries
+from tocsin.incidents.gates import ALWAYS
 from tocsin.incidents.model import Status
 from tocsin.incidents.type_model import IncidentType
 from tocsin.kit.changes import Copy
@@ -23,8 +24,6 @@ from tocsin.kit.errors import Conflict, Invalid
 
 MOST_FIELDS = 40
 SHORT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,19}")
-# What the form of every declaration has, in the order in which it is asked where a type says nothing.
-ALWAYS = ("title", "severity", "summary")
 Key = Annotated[str, Meta(max_length=40)]
 # For each state what it needs: `{"resolved": ["root_cause"]}`.
 Requirements = Mapping[Status, Sequence[str]]

@@ -17,10 +17,10 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import gates, type_queries
-from tocsin.incidents.gates import BUILT_IN
+from tocsin.incidents.gates import ALWAYS, BUILT_IN
 from tocsin.incidents.model import Status
 from tocsin.incidents.service import types
-from tocsin.incidents.service.types import ALWAYS, TypeChanges
+from tocsin.incidents.service.types import TypeChanges
 from tocsin.incidents.type_model import TYPE_ID, CustomField, IncidentType
 from tocsin.kit.changes import limits_of
 from tocsin.kit.search import has_words

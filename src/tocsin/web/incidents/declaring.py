@@ -22,9 +22,9 @@ from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import checks, gates, queries, type_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.fields import FIELDS
+from tocsin.incidents.gates import ALWAYS
 from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident, Status
 from tocsin.incidents.service.declaring import DEFAULT_SEVERITY
-from tocsin.incidents.service.types import ALWAYS
 from tocsin.incidents.type_model import IncidentType
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as oncall_service
