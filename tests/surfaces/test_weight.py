@@ -17,6 +17,7 @@ from tocsin.edge.packing import pack
 from tocsin.identity import service as identity
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import service as incidents
+from tocsin.incidents.type_model import GENERAL, TYPE_ID
 from tocsin.oncall.model import POLICY_ID
 from tocsin.web.base import assets
 
@@ -102,6 +103,9 @@ async def scene(world: World) -> AsyncIterator[Scene]:
             "sources": "/sources",
             "organisation": "/organisation",
             "sessions": "/sessions",
+            "incident types": "/organisation/types",
+            "incident type": f"/organisation/types/{TYPE_ID.write(GENERAL)}",
+            "custom fields": "/organisation/fields",
             "teams": "/teams",
             "nothing": "/nothing/here",
             "person": f"/people/{USER_ID.write(ada.id)}",

@@ -55,7 +55,7 @@ class FieldShown:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the type of an incident asks for, and what is missing for which state, in words."""
+    """What the type of an incident asks for, and for each state what is missing, in words."""
 
     type: str
     fields: Sequence[FieldShown]
@@ -98,17 +98,21 @@ async def asked_of(tx: Tx, who: Actor, incident: Incident) -> Asked:
     kind = (await type_queries.versions_of(tx, [incident]))[incident.id]
     known = await _known(tx, incident)
     names = await _names(tx, who, incident, known)
-    ahead = await missing_for(tx, incident, *ORDER[1:], Status.CANCELLED)
+    ahead = await missing_for(tx, incident, *ORDER, Status.CANCELLED)
     return Asked(
         kind.type.name,
         [_shown(field, incident.fields.get(field.key), names) for field in known],
-        {state.value: gates.in_words(before) for state, found in ahead.items() if (before := _before(found))},
+        {state.value: _named(found) for state, found in ahead.items()},
     )
 
 
 async def needed_to(tx: Tx, incident: Incident, to: Status) -> str:
     """Name what is missing for a state; nothing where nothing is."""
-    found = _before((await missing_for(tx, incident, to))[to])
+    return _named((await missing_for(tx, incident, to))[to])
+
+
+def _named(missing: Sequence[gates.Missing]) -> str:
+    found = _before(missing)
     return gates.in_words(found) if found else ""
 
 
