@@ -62,7 +62,7 @@ ALIVE = {
     # Words of a closed set that only people choose.
     "OTHER": "a reason for which an incident is cancelled",
     "DROPPED": "an end of an action item",
-    **dict.fromkeys(("MITIGATE", "PREVENT", "DETECT", "FOLLOW_UP"), "what an action item is for"),
+    **dict.fromkeys(("PREVENT", "DETECT", "FOLLOW_UP"), "what an action item is for"),
     # For tests, from beside the code that they are about.
     "WORK": "what the watch of the tests compares locks with (`tests/lock_order.py`)",
     "run_due": "runs what is due, one after the other",

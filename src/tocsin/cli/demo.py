@@ -7,6 +7,7 @@ past days (`demo_history`) in another. Routing sees only what is committed, so i
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -23,6 +24,8 @@ from tocsin.identity import queries as people
 from tocsin.identity import service as identity
 from tocsin.identity.access import EVERYTHING, Role
 from tocsin.identity.model import Actor, User
+from tocsin.incidents.service import targeting
+from tocsin.incidents.service.targeting import TargetChanges
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.console import Console
 from tocsin.notifications.model import Urgency
@@ -112,6 +115,12 @@ async def fill(db: Database) -> bool:
     return is_whole and await tell(db, there, sources)
 
 
+_TARGETS: Mapping[int, TargetChanges] = {
+    1: {"acknowledge_minutes": 5, "update_minutes": 30, "mitigate_minutes": 60, "resolve_minutes": 240},
+    2: {"acknowledge_minutes": 15, "update_minutes": 120, "mitigate_minutes": 240, "resolve_minutes": 1440},
+}
+
+
 async def _make_organisation(tx: Tx) -> None:
     await identity.ensure_organisation(tx, ORGANISATION)
     users = await _make_people(tx)
@@ -122,6 +131,8 @@ async def _make_organisation(tx: Tx) -> None:
     for _, name, kind in _SOURCES:
         await alerts.create_source(tx, admin, name=name, kind=kind)
     await _make_routes(tx, admin, policies)
+    for severity, targets in _TARGETS.items():
+        await targeting.update_targets(tx, admin, severity, targets)
 
 
 async def find(tx: Tx) -> Found | None:

@@ -162,36 +162,6 @@ class CommentAdded(Event, frozen=True, kw_only=True):
     revision: int = 1
 
 
-class KeyEventAdded(Event, frozen=True, kw_only=True):
-    """Somebody wrote a milestone into the timeline. Its text is kept, edited and erased as that of a comment is.
-
-    `occurred_at` is when it happened, as it was said at first; empty: when it was written.
-    """
-
-    name: ClassVar[str] = "incident.key_event_added"
-    is_key: ClassVar[bool] = True
-    comment_id: UUID
-    revision: int = 1
-    occurred_at: str = ""
-
-
-class KeyEventMoved(Event, frozen=True, kw_only=True):
-    """Its author set right when a key event or a comment happened; empty: when it was written."""
-
-    name: ClassVar[str] = "incident.key_event_moved"
-    comment_id: UUID
-    old: str
-    new: str
-
-
-class EntryMarked(Event, frozen=True, kw_only=True):
-    """Somebody said of an entry of the record that it is a key event, or (`leads` false) that it is none."""
-
-    name: ClassVar[str] = "incident.entry_marked"
-    event_id: UUID
-    leads: bool
-
-
 class CommentEdited(Event, frozen=True, kw_only=True):
     """Its author wrote it anew; `revision` is the number of the new text."""
 
@@ -364,20 +334,6 @@ def _comment_added(_event: CommentAdded, by: By) -> Line:
     return Line("message-square", f"{by.name} wrote", "slate", "comment")
 
 
-def _key_event_added(_event: KeyEventAdded, by: By) -> Line:
-    return Line("flag", f"{by.name} added a key event", "violet", "comment")
-
-
-def _key_event_moved(event: KeyEventMoved, by: By) -> Line:
-    old, new = (time(at, by.zone) if at else "when it was written" for at in (event.old, event.new))
-    return Line("clock", f"{by.name} changed when a key event happened", "slate", "change", f"{old} → {new}")
-
-
-def _entry_marked(event: EntryMarked, by: By) -> Line:
-    what = "marked an entry as a key event" if event.leads else "took the mark of a key event from an entry"
-    return Line("flag", f"{by.name} {what}", "slate", "system")
-
-
 def _comment_edited(_event: CommentEdited, by: By) -> Line:
     return Line("pencil", f"{by.name} edited a comment", "slate", "change")
 
@@ -452,9 +408,6 @@ WORDS: Words = {
     IncidentReopened: _reopened,
     CommentAdded: _comment_added,
     CommentEdited: _comment_edited,
-    KeyEventAdded: _key_event_added,
-    KeyEventMoved: _key_event_moved,
-    EntryMarked: _entry_marked,
     CommentErased: _comment_erased,
     RoleChanged: _role_changed,
     ResponderPaged: _paged,

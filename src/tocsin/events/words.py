@@ -14,13 +14,13 @@ from typing import Any
 
 import msgspec
 
-from tocsin.events import action_items, alerts, configuration, following, incidents, lines, oncall
+from tocsin.events import action_items, alerts, configuration, following, incidents, lines, oncall, timeline
 from tocsin.events.base import BY_PAGE_LINK, ActorRef, Event
 from tocsin.events.lines import By, Line, Reasons, Words
 from tocsin.events.reasons import said
 from tocsin.kit.text import clean
 
-_AREAS = (action_items, alerts, configuration, following, incidents, oncall)
+_AREAS = (action_items, alerts, configuration, following, incidents, oncall, timeline)
 
 
 def joined(areas: Iterable[Words]) -> Words:
@@ -37,7 +37,7 @@ WORDS: Words = joined(area.WORDS for area in _AREAS)
 _REASONS: Reasons = {**alerts.REASONS, **oncall.REASONS}
 CLASSES: Mapping[str, type[Event]] = {kind.name: kind for kind in WORDS}
 # What people wrote: each brings a comment.
-COMMENTS: tuple[str, ...] = (incidents.CommentAdded.name, incidents.KeyEventAdded.name)
+COMMENTS: tuple[str, ...] = (incidents.CommentAdded.name, timeline.KeyEventAdded.name)
 KEY: tuple[str, ...] = tuple(sorted(kind.name for kind in CLASSES.values() if kind.is_key))
 ALL_BUT_COMMENTS: tuple[str, ...] = tuple(sorted(set(CLASSES) - set(COMMENTS)))
 

@@ -33,13 +33,13 @@ from tocsin.events.incidents import (
     IncidentSeverityChanged,
     IncidentStatusChanged,
     IncidentUpdated,
-    KeyEventAdded,
     ResponderDeclined,
     ResponderJoined,
     ResponderLeft,
     ResponderPaged,
     RoleChanged,
 )
+from tocsin.events.timeline import KeyEventAdded
 
 # Changes of one incident within this time of the first are one row of the inbox, while nobody has read it.
 STORM = timedelta(minutes=1)

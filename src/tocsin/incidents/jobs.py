@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
 from tocsin.db.engine import Tx
@@ -21,7 +22,7 @@ from tocsin.events.reactions import Reaction, on
 from tocsin.incidents import queries, service
 from tocsin.incidents.auto_closing import AUTO_CLOSE, ToClose
 from tocsin.incidents.following import CHANGES
-from tocsin.incidents.service import auto_closing, following, inbox, sending, subscribing
+from tocsin.incidents.service import auto_closing, following, inbox, sending, subscribing, targeting
 from tocsin.incidents.service.following import SEND_NEWS, ToSendNews
 from tocsin.jobs.clockwatch import Waits
 from tocsin.jobs.kinds import JobKind, Nothing, Periodic, Run, in_one, in_portions, in_several, soon
@@ -43,6 +44,7 @@ NOTE_NEWS = Reaction(
 TELL_FOLLOWERS = Reaction("incidents.tell_followers", *CHANGES, lane="bulk")
 SWEEP_INBOX = JobKind("incidents.sweep_inbox", Nothing, lane="bulk")
 LET_GO = Reaction("incidents.let_go_of_subscribers", IncidentUpdated, lane="bulk")
+WATCH_TARGETS = JobKind("incidents.watch_targets", Nothing)
 # As changes of who owns an incident are called.
 _OWNERS = frozenset({"teams", "is_private"})
 
@@ -124,6 +126,22 @@ async def close_by_itself(tx: Tx, wanted: ToClose) -> datetime | None:
     return await auto_closing.close_by_itself(tx, wanted.incident_id, wanted.round)
 
 
+async def watch_targets(run: Run, _: Nothing) -> None:
+    """Say which targets of open incidents are near and which were missed.
+
+    May run twice, late and at the same time: what was said of a target is noted with it, and said once.
+    """
+    after: UUID | None = None
+    while True:
+        async with run.db.look() as tx:
+            waiting, after = await targeting.targets_to_tell(tx, after=after)
+        for incident_id in waiting:
+            async with run.begin() as tx:
+                await targeting.tell_targets(tx, incident_id)
+        if after is None:
+            return
+
+
 JOBS = (
     in_several(STAND_IN, stand_in),
     in_one(NOTE_PAGE, note_page),
@@ -133,6 +151,7 @@ JOBS = (
     in_portions(SWEEP_INBOX, sweep_inbox),
     in_one(LET_GO, let_go),
     in_one(AUTO_CLOSE, close_by_itself),
+    in_several(WATCH_TARGETS, watch_targets),
 )
 REACTIONS = (
     on(UserDeactivated, STAND_IN),
@@ -146,5 +165,5 @@ REACTIONS = (
     *(on(event, TELL_FOLLOWERS, when=lambda event: event.incident_id is not None) for event in CHANGES),
     on(IncidentUpdated, LET_GO, when=lambda event: any(each.field in _OWNERS for each in event.changes)),
 )
-PERIODIC = (Periodic(SWEEP_INBOX, timedelta(hours=1)),)
+PERIODIC = (Periodic(SWEEP_INBOX, timedelta(hours=1)), Periodic(WATCH_TARGETS, timedelta(minutes=1)))
 WAITS = (Waits("inbox_entry", ("send_at",), "send_at IS NOT NULL"),)

@@ -301,6 +301,30 @@ class TimelineMark(Record):
     is_key: Mapped[bool]
 
 
+class ResponseTarget(Record):
+    """How fast incidents of one severity are to be answered, told of, mitigated and resolved; None: no target."""
+
+    __tablename__ = "response_target"
+
+    severity: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    acknowledge_minutes: Mapped[int | None]
+    update_minutes: Mapped[int | None]
+    mitigate_minutes: Mapped[int | None]
+    resolve_minutes: Mapped[int | None]
+    version: Mapped[int] = mapped_column(server_default="0")
+
+
+class TargetTold(Record):
+    """That it was said once that a target of an incident is near or was missed."""
+
+    __tablename__ = "target_told"
+
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"), primary_key=True)
+    goal: Mapped[str] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(primary_key=True)
+    is_missed: Mapped[bool] = mapped_column(primary_key=True)
+
+
 class CommentRevision(Record):
     """One text of a comment (Markdown), who wrote it and when. The only place where it is kept."""
 

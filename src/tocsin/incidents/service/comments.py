@@ -11,8 +11,9 @@ from typing import TypedDict
 from uuid import UUID
 
 from tocsin.db.engine import Tx
-from tocsin.events.incidents import CommentAdded, CommentEdited, CommentErased, KeyEventAdded, KeyEventMoved
+from tocsin.events.incidents import CommentAdded, CommentEdited, CommentErased
 from tocsin.events.log import emit
+from tocsin.events.timeline import KeyEventAdded, KeyEventMoved
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service import forget_answers

@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from tocsin.db.engine import Tx
-from tocsin.events.incidents import EntryMarked
 from tocsin.events.log import emit
+from tocsin.events.timeline import EntryMarked
 from tocsin.events.words import KEY
 from tocsin.identity.access import P
 from tocsin.identity.model import Actor

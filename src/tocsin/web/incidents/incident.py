@@ -37,6 +37,7 @@ from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.incidents import custom_fields, timeline
+from tocsin.web.incidents.clocks import ClockView, clocks
 from tocsin.web.incidents.following import Following, following
 from tocsin.web.incidents.responders import Calls, ResponderView, nobody_paged, responder_view
 from tocsin.web.incidents.timeline import Timeline
@@ -140,6 +141,7 @@ class IncidentScreen(ShellScreen):
     paging: own_page.Paging | None
     paging_now: list[PagingNow]
     milestones: list[MilestoneView]
+    clocks: list[ClockView]
     next_statuses: list[str]
     asked: custom_fields.Asked
     roles: list[RoleView]
@@ -218,6 +220,7 @@ async def _screen(
         paging=await own_page.paging(tx, who, list(calls.runs.values()), calls.waiting),
         paging_now=await paging_now(tx, who, list(calls.runs.values())),
         milestones=_milestones(incident, linked),
+        clocks=await clocks(tx, incident),
         next_statuses=[status.value for status in (*OPEN, Status.RESOLVED, Status.CANCELLED)] if is_open else [],
         asked=await custom_fields.asked_of(tx, who, incident),
         roles=await _roles(tx, incident),
