@@ -23,13 +23,15 @@ from tocsin.alerts.sources import ADAPTERS
 from tocsin.cli import demo_signals
 from tocsin.cli.demo_signals import Problem
 from tocsin.db.engine import Database, Tx
+from tocsin.events.base import Event
+from tocsin.events.incidents import CommentAdded, IncidentStatusChanged
 from tocsin.identity import queries as organisation
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.model import CancelReason, Category, Incident, IncidentRole, Status
-from tocsin.incidents.service import subscribing
+from tocsin.incidents.service import following, subscribing
 from tocsin.notifications import queries as deliveries
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -95,11 +97,22 @@ class Cast:
         at = self.tx.now - ago
         await incidents.add_key_event(self.tx, self.person(key), incident.id, text, occurred_at=at)
 
+    async def tell(self, event: Event) -> None:
+        """Tell those who follow, as a worker does of what happens once the telling is over."""
+        await following.tell_followers(self.tx, event, self.tx.now)
+
+    async def mention(self, key: str, incident: Incident, body: str) -> None:
+        who = self.person(key)
+        written = await incidents.comment(self.tx, who, incident.id, body)
+        await self.tell(CommentAdded(actor=who.ref, incident_id=incident.id, comment_id=written.comment.id))
+
     async def follow(self, key: str, incident: Incident) -> None:
         await subscribing.follow(self.tx, self.person(key), incident.id)
 
     async def move(self, key: str, incident: Incident, to: Status) -> None:
-        await incidents.update_status(self.tx, self.person(key), incident.id, to)
+        who, old = self.person(key), incident.status
+        await incidents.update_status(self.tx, who, incident.id, to)
+        await self.tell(IncidentStatusChanged(actor=who.ref, incident_id=incident.id, old=old, new=to))
 
     async def give(self, key: str, incident: Incident, role: IncidentRole, to: str) -> None:
         await incidents.assign_roles(self.tx, self.person(key), incident.id, {role: self.id_of(to)})
@@ -320,7 +333,7 @@ async def _invoice_mails(cast: Cast) -> Story:
         "jonas", incident, "Our relay greylists the new sending address. Asking Platform for the allow list."
     )
     yield 4
-    await cast.say("jonas", incident, "@maren.okafor, can you call their desk? They answer no tickets at night.")
+    await cast.mention("jonas", incident, "@maren.okafor, can you call their desk? They answer no tickets at night.")
 
 
 async def _region_lost(cast: Cast) -> Story:

@@ -34,8 +34,10 @@ _LABELS: Mapping[ChangeKind, str] = {
     ChangeKind.ACTION_ITEMS: "Action items",
     ChangeKind.COMMENTS: "Comments",
 }
+# What the field says for who has said nothing.
+_AS_SUITS = "default"
 _WAYS: Sequence[tuple[str, str]] = (
-    ("", "As suits how I follow it"),
+    (_AS_SUITS, "As suits how I follow it"),
     (Way.INBOX, "Inbox"),
     (Way.EMAIL, "Inbox and e-mail at once"),
     (Way.HOURLY, "Inbox and hourly digest"),
@@ -88,7 +90,7 @@ async def _show(request: AppRequest, context: Context, who: Actor, _: str, refus
     screen = NotificationsScreen(
         shell,
         choices=[
-            Choice(change.value, label, ways[change] or "", _without_a_choice(change))
+            Choice(change.value, label, ways[change] or _AS_SUITS, _without_a_choice(change))
             for change, label in _LABELS.items()
         ],
         ways=_WAYS,
@@ -120,13 +122,13 @@ def _lacks(ways: set[Way], kinds: set[str]) -> str:
 
 
 async def _save(tx: Tx, who: Actor, _: str, form: Form) -> None:
-    """Form fields: one for each kind of change, a way or empty."""
+    """Form fields: one for each kind of change, a way, or `default`."""
     ways: dict[ChangeKind, Way | None] = {}
     for change in ChangeKind:
         said = form.text(change.value)
-        if said and said not in set(Way):
+        if said not in {_AS_SUITS, *Way}:
             raise Invalid(change.value, "Choose one of the list.")
-        ways[change] = Way(said) if said else None
+        ways[change] = None if said == _AS_SUITS else Way(said)
     await preferring.set_ways(tx, who, who.must_be_someone(), ways)
 
 
