@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 
 from tests import postgres
 from tests.journeys.browser import ADA, PASSWORD, WIDTHS, button, expect_live, is_same_document, mark, sign_in, somebody
-from tests.journeys.outside import Api, PostOffice, post_office
+from tests.journeys.outside import Api, PostOffice, post_office, until
 from tests.processes import address, served, tocsin
 
 pytestmark = pytest.mark.journey
@@ -70,6 +70,9 @@ async def test_who_follows_is_told_live_and_by_one_mail(office: Office, chromium
         await sign_in(bob, _BOB)
         await bob.goto(f"incidents/{ref}" if width == 1440 else f"incidents/{ref}/facts")
         await button(bob, "Follow").click()
+        await expect(bob).to_have_url(re.compile(f"/incidents/{ref}$"))
+        if width != 1440:
+            await bob.goto(f"incidents/{ref}/facts")
         await expect(bob.get_by_role("button", name="Following")).to_be_visible()
         await bob.goto("inbox")
         await expect_live(bob)
@@ -117,7 +120,12 @@ async def test_without_a_script_one_follows_chooses_and_marks(office: Office, ch
         await office.api.post(f"/incidents/{ref}/comments", body="Nobody hears this.")
         await office.api.post(f"/incidents/{ref}/actions/change_severity", severity=1)
         await bob.goto("inbox?show=unread")
-        await expect(bob.locator("#news")).to_contain_text("raised the severity")
+
+        async def shown() -> str:
+            await bob.reload()
+            return await bob.locator("#news").inner_text()
+
+        await until(shown, lambda text: "raised the severity" in text)
         await expect(bob.locator("#news")).not_to_contain_text("Nobody hears this.")
         await button(bob, "Mark all as read").click()
         await bob.goto("inbox?show=unread")

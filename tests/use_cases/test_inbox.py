@@ -8,13 +8,14 @@ import pytest
 
 from tests.use_cases.test_subscribers import actor, declared
 from tests.world import World, minutes
+from tocsin.events.incidents import IncidentAcknowledged, IncidentStatusChanged
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
 from tocsin.identity.service import Owners, teams
 from tocsin.incidents import inbox_queries, inbox_words, service
 from tocsin.incidents.inbox_model import KEPT_FOR, InboxEntry
 from tocsin.incidents.model import Incident, IncidentRole, Status
-from tocsin.incidents.service import inbox, subscribing
+from tocsin.incidents.service import following, inbox, subscribing
 from tocsin.kit.errors import NotFound
 
 
@@ -110,6 +111,19 @@ async def test_many_changes_within_a_minute_are_one_row_that_counts(world: World
         assert await inbox.mark_news(tx, who, None) == 0
     await say(world, ada, incident, "And another")
     assert (await news(world, bob))[0] == "Ada commented" and len(await rows(world, bob)) == 3
+
+
+async def test_who_takes_it_on_moves_it_and_the_status_is_named(world: World) -> None:
+    """F082: whichever of both is done first by the workers."""
+    ada, bob = await world.people("ada", "bob")
+    incident = await declared(world, ada)
+    await follow(world, incident, bob)
+    moved = IncidentStatusChanged(actor=world.actor(ada).ref, incident_id=incident.id, old="declared", new="identified")
+    taken = IncidentAcknowledged(actor=world.actor(ada).ref, incident_id=incident.id)
+    async with world.db.begin() as tx:
+        await following.tell_followers(tx, moved, tx.now)
+        await following.tell_followers(tx, taken, tx.now)
+    assert await news(world, bob) == ["Ada changed the status from declared to identified (2)"]
 
 
 async def test_nothing_is_told_of_what_one_may_see_no_more(world: World) -> None:

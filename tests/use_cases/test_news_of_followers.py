@@ -101,7 +101,7 @@ async def test_a_daily_digest_comes_in_the_morning(world: World) -> None:
 async def test_what_one_wants_is_what_one_gets(world: World) -> None:
     """F082: nothing at all, the inbox alone, or one's webhook; by kind of change."""
     incident, ada, (sam, kim, lou) = await followed(world, "sam", "kim", "lou")
-    await wish(world, sam, Way.NONE, ChangeKind.STATUS)
+    await wish(world, sam, Way.NONE, ChangeKind.STATUS, ChangeKind.ROLES)
     await wish(world, kim, Way.INBOX)
     await wish(world, lou, Way.WEBHOOK)
     async with world.db.begin() as tx:

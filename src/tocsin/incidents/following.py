@@ -90,13 +90,14 @@ class Follows(StrEnum):
 # What is told when it happens to an incident. An edited comment tells those whom it names anew, and nobody else.
 CHANGES: Mapping[type[Event], ChangeKind] = {
     IncidentStatusChanged: ChangeKind.STATUS,
-    IncidentAcknowledged: ChangeKind.STATUS,
     IncidentSeverityChanged: ChangeKind.SEVERITY,
     IncidentResolved: ChangeKind.RESOLUTION,
     IncidentClosed: ChangeKind.RESOLUTION,
     IncidentCancelled: ChangeKind.RESOLUTION,
     IncidentReopened: ChangeKind.RESOLUTION,
     IncidentDuplicated: ChangeKind.RESOLUTION,
+    # Who takes it on moves it in the same act: the status is what is named then.
+    IncidentAcknowledged: ChangeKind.ROLES,
     RoleChanged: ChangeKind.ROLES,
     ResponderPaged: ChangeKind.ROLES,
     ResponderJoined: ChangeKind.ROLES,
