@@ -101,7 +101,8 @@ document.addEventListener("keydown", (e) => {
     const from = e.shiftKey ? all.findIndex((each) => each.id === anchor) : -1;
     from < 0 ? pick([row], !picked.has(row.id)) : pick(all.slice(Math.min(from, at), Math.max(from, at) + 1), true);
     anchor = row.id;
-  } else if (e.key === "Enter" && onRow) link(row)?.click();
+  } else if (key === "e" && !e.shiftKey && row && $("[data-key-e] button", row)) $("[data-key-e] button", row).click();
+  else if (e.key === "Enter" && onRow) link(row)?.click();
   else if (e.key === " " && onRow && row.closest("[data-peeks]")) peek(row);
   else if (e.key === "Escape" && !$("#peek")?.hidden) closePeek();
   else if (e.key === "Escape" && picked.size) pick(all, false);
