@@ -89,7 +89,8 @@ class Stage:
             raise AssertionError(f"Have the fixture `stage` make one of /{kind}, and name it there.")
         values = {"id": self.names.get(kind, ""), "method_id": self.names["method"], "alert_id": self.names["alerts"]}
         values |= {"key": self.names["role"], "comment_id": self.names["comment"]}
-        values |= {"subscriber_id": self.names["subscriber"]}
+        values |= {"subscriber_id": self.names["subscriber"], "key_event_id": self.names["key_event"]}
+        values |= {"entry_id": self.names["entry"], "severity": "1"}
         return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], template).removeprefix("/api/v1")
 
     def body(self, path: str, example: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +153,10 @@ async def stage(api: Api) -> Stage:
     added = await root.post(f"/incidents/{incident['id']}/subscribers", json={"user_ids": [USER_ID.write(other.id)]})
     assert added.status_code == 200, added.text
     subscribers = (await root.get(f"/incidents/{incident['id']}/subscribers")).json()["data"]
+    entries = (await root.get(f"/incidents/{incident['id']}/timeline")).json()["data"]
     names = {
+        "entry": entries[0]["id"],
+        "key_event": (await made(f"/incidents/{incident['number']}/key_events", {"text": "It began."}))["id"],
         "subscriber": subscribers[0]["id"],
         "sessions": (await root.get("/sessions")).json()["data"][0]["id"],
         "incidents": incident["number"],
