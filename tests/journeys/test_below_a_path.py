@@ -238,7 +238,7 @@ async def test_what_scripts_do_stays_below_the_path(site: Site, chromium: Browse
         await expect(ada.locator("html")).to_have_attribute("data-theme", str(theme))
         await expect_only_ours(ada, site)
         await ada.goto(f"{site.base}/api/v1/docs")
-        await expect(ada.get_by_role("heading", name="incidents")).to_be_visible()
+        await expect(ada.get_by_role("heading", name="incidents The internal record")).to_be_visible()
         await expect(ada.locator("option")).to_have_text(ROOT)
         await ada.goto(f"{site.base}/incidents")
         await ada.get_by_role("button", name=re.compile("your menu$")).click()

@@ -401,7 +401,7 @@ async def test_the_link_of_somebody_else_takes_its_place_and_not_their_sessions(
     async with browser(world) as web:
         await opened(web, night.link)
         page = await opened(web, link_of(world, night.bob))
-        assert page.path == ALERT_ID.page(other.id) and "Bob, you are here by page link" in page.html
+        assert page.path == ALERT_ID.page(other.id) and "Bob, by page link until" in page.html
     assert await world.db.pool.fetchval("SELECT count(*) FROM session") == 2
 
 

@@ -19,7 +19,7 @@ async def test_targets_are_set_and_an_incident_says_how_it_stands(api: Api) -> N
     assert changed.status_code == 200, changed.text
     assert (changed.json()["acknowledge_minutes"], changed.json()["update_minutes"]) == (5, None)
     assert (await as_ada.patch("/response_targets/1", json={"resolve_minutes": 1})).status_code == 403
-    assert (await as_root.patch("/response_targets/6", json={"resolve_minutes": 1})).status_code == 422
+    assert (await as_root.patch("/response_targets/6", json={"resolve_minutes": 1})).status_code == 404
     assert (await as_root.patch("/response_targets/1", json={"resolve_minutes": 0})).status_code == 422
     gone = await as_root.patch("/response_targets/1", json={"resolve_minutes": None})
     assert gone.json()["resolve_minutes"] is None

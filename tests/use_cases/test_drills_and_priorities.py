@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
+from tests.use_cases.incident_team import record_of
 from tests.world import World
 from tocsin.events import words
 from tocsin.identity.access import EVERYTHING
@@ -20,9 +23,9 @@ from tocsin.oncall.escalation import PageTarget
 from tocsin.web.base.queries import surroundings
 
 
-async def lines(world: World, incident_id: object) -> list[tuple[str, str]]:
+async def lines(world: World, incident_id: UUID) -> list[tuple[str, str]]:
     async with world.db.begin() as tx:
-        found = await queries.timeline(tx, incident_id)  # pyright: ignore[reportArgumentType]
+        found = await record_of(tx, incident_id)
     told = [words.describe(event.name, event.actor_name, event.data) for event in reversed(found)]
     return [(line.text, line.detail) for line in told]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.use_cases.incident_team import record_of
 from tests.world import World
 from tocsin.events.words import describe
 from tocsin.identity import service as identity
@@ -12,7 +13,7 @@ from tocsin.identity.access_queries import access
 from tocsin.identity.accounts import UserChanges
 from tocsin.identity.model import Actor, User
 from tocsin.identity.service import Owners, teams
-from tocsin.incidents import queries, service, subscriber_queries, timeline_queries
+from tocsin.incidents import queries, service, subscriber_queries
 from tocsin.incidents.model import Incident, ResponderSource
 from tocsin.incidents.service import people, subscribing
 from tocsin.kit.errors import Denied, Invalid, NotFound
@@ -33,7 +34,7 @@ async def followers(world: World, incident: Incident) -> list[tuple[str, str]]:
 
 async def record(world: World, incident: Incident) -> list[str]:
     async with world.db.begin() as tx:
-        rows = await timeline_queries.timeline(tx, incident.id)
+        rows = await record_of(tx, incident.id)
     return [describe(row.name, row.actor_name, row.data).text for row in reversed(rows) if "subscriber" in row.name]
 
 

@@ -18,6 +18,7 @@ from tocsin.incidents.model import ResponseTarget
 from tocsin.incidents.service import targeting
 from tocsin.incidents.targets import LONGEST, Clock, ClockState, Goal
 from tocsin.kit.clock import stamp
+from tocsin.kit.errors import NotFound
 
 Minutes = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)] | msgspec.UnsetType | None
 
@@ -79,6 +80,12 @@ def _target(row: ResponseTarget) -> ResponseTargetOut:
     )
 
 
+def _severity(text: str) -> int:
+    if text not in ("1", "2", "3", "4", "5"):
+        raise NotFound("There is no such severity.")
+    return int(text)
+
+
 def _clock(clock: Clock) -> ClockOut:
     return ClockOut(clock.goal, clock.minutes, stamp(clock.due_at), when(clock.met_at), clock.state)
 
@@ -90,14 +97,14 @@ async def get_response_targets(context: Ctx, who: Who) -> ResponseTargetsOut:
         return ResponseTargetsOut([_target(row) for row in await target_queries.of_each_severity(tx)])
 
 
-@patch("/response_targets/{severity:int}", needs=P.USER_MANAGE)
+@patch("/response_targets/{severity:str}", needs=P.USER_MANAGE)
 async def edit_response_target(
-    context: Ctx, who: Who, severity: FromPath[int], data: JSONBody[EditResponseTarget], if_match: IfMatch = None
+    context: Ctx, who: Who, severity: FromPath[str], data: JSONBody[EditResponseTarget], if_match: IfMatch = None
 ) -> Response[ResponseTargetOut]:
     """Say how fast incidents of a severity are to be worked on (JSON merge patch); needs `user.manage`."""
     changes = targeting.TargetChanges(**fields_of(data))
     async with context.begin() as tx:
-        row = await targeting.update_targets(tx, who, severity, changes, if_version=read_if_match(if_match))
+        row = await targeting.update_targets(tx, who, _severity(severity), changes, if_version=read_if_match(if_match))
     return answer(_target(row), version=row.version)
 
 

@@ -66,7 +66,9 @@ async def live(request: AppRequest, context: Ctx, who: Who) -> EventStream:
 
     def messages(reader: Reader) -> AsyncGenerator[str]:
         events = happening(context, reader, theirs.sees, after)
-        return _messages(events, topics, counts, partial(context.db.bell.listen, f"{TOPIC}{me}"))
+        # Who came by the link of a page hears of that alone; their inbox is for who is signed in.
+        listen = _to_nothing if who.by_link_until is not None else partial(context.db.bell.listen, f"{TOPIC}{me}")
+        return _messages(events, topics, counts, listen)
 
     return EventStream(context, who, messages)
 
@@ -84,6 +86,10 @@ def _topics(who: Actor, seen: Seen) -> set[str]:
     if seen.data.get("user_id") == str(who.user_id):
         found.add("mine")
     return found
+
+
+def _to_nothing(_: Callable[[], None]) -> Callable[[], None]:
+    return lambda: None
 
 
 class _News:

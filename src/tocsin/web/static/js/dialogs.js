@@ -117,7 +117,7 @@ document.addEventListener("toggle", (e) => {
   e.target.toggleAttribute("hx-morph-skip", e.target.open);
   if (e.target.tagName !== "DIALOG") return;
   // Not by the attribute autofocus: htmx would obey it again after every live update.
-  if (e.target.open) (focusFirstBad(e.target) ?? $$('input:not([type="hidden"]), select, textarea', e.target).find((el) => el.checkVisibility()))?.focus();
+  if (e.target.open) (focusFirstBad(e.target) ?? $("[data-first]", e.target) ?? $$('input:not([type="hidden"]), select, textarea', e.target).find((el) => el.checkVisibility()))?.focus();
 }, true);
 
 // What was fetched for one question is not kept after it. What was typed is, see drafts.js.
