@@ -224,6 +224,8 @@ def _alerts(
 def _incidents(chance: random.Random, known: Known, count: int, now: datetime) -> Iterator[tuple[object, ...]]:
     step = timedelta(days=365 * YEARS) / count
     words = ("declared", "investigating", "identified", "mitigated", "monitoring")
+    # What came later has a chance of its own: all else stays as it was, and the plans with it.
+    more = random.Random(count)
     for n in range(count):
         at = now - step * (count - n)
         is_old, number = n < count // 10, 1001 + n
@@ -238,6 +240,6 @@ def _incidents(chance: random.Random, known: Known, count: int, now: datetime) -
             chance.choice(words) if is_open else "resolved" if chance.random() < 0.5 else "closed",
             lead, "Bench", known.people[_often(chance, PEOPLE - 1)] if chance.random() < 0.3 else None, lead,
             "" if is_open else "Rolled back.", at, at, at, over, at,
-            "cost" if is_old and chance.random() < 0.1 else chance.choice((None, None, "availability", "performance")),
-            n % 300 == 0, "P1" if is_old and chance.random() < 0.1 else chance.choice(("P2", "P3", "P3", "P4")),
+            "cost" if is_old and more.random() < 0.1 else more.choice((None, None, "availability", "performance")),
+            n % 300 == 0, "P1" if is_old and more.random() < 0.1 else more.choice(("P2", "P3", "P3", "P4")),
         )  # fmt: skip
