@@ -18,13 +18,12 @@ ROOT = Path(tocsin.__file__).parent
 # Who locks in a way of their own, and why.
 OWN_WAYS = {
     "db/locks.py": "`for_change`",
-    "db/records.py": "one row by its id",
+    "db/records.py": "one row by its id, for changing or for good",
     "identity/access_queries.py": "a role that is given is kept, one that is removed is locked for good",
     "identity/credential_queries.py": "rows of one person, browser or program, which nobody else waits for",
     "identity/queries.py": "`keep_active`, and the one row of the organisation",
-    "incidents/type_queries.py": "types and fields that are named are kept, those that are removed are locked for good",
+    "incidents/type_queries.py": "types and fields that are named are kept",
     "notifications/queries.py": "messages and news of one person or page",
-    "oncall/queries.py": "a policy that is removed is locked for good",
 }
 A, B = uuid4(), uuid4()
 INCIDENT = "SELECT incident.id FROM incident WHERE incident.id = $1 FOR NO KEY UPDATE OF incident"

@@ -61,6 +61,11 @@ async def lock_record(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
     return _found(await tx.session.get(kind, id, with_for_update=LOCK, populate_existing=True), what)
 
 
+async def lock_to_delete(tx: Tx, kind: type[R], id: UUID, what: str) -> R:
+    """Return one record for removing: once nobody begins to refer to it, and nobody can; raises `NotFound`."""
+    return _found(await tx.session.get(kind, id, with_for_update=True, populate_existing=True), what)
+
+
 async def lock_records(tx: Tx, kind: type[R], ids: Iterable[UUID], what: str, *only: ColumnElement[bool]) -> list[R]:
     """Lock several records in the order of their ids; raises `NotFound` when one is missing, or is none of `only`."""
     wanted = set(ids)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import any_, func, literal, select, tuple_
+from sqlalchemy import Select, any_, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
-from tocsin.db.records import get_record, has_words, list_records, lock_record
+from tocsin.db.records import get_record, has_words, list_records, lock_record, lock_to_delete
 from tocsin.incidents.model import Incident
 from tocsin.incidents.type_model import TYPE_ID, CustomField, IncidentType, IncidentTypeVersion
 from tocsin.kit.errors import Invalid, NotFound
@@ -57,31 +57,29 @@ async def lock_custom_field(tx: Tx, id: UUID) -> CustomField:
 
 async def lock_custom_field_to_delete(tx: Tx, id: UUID) -> CustomField:
     """Return one custom field once nobody fills it in, and let nobody; raises `NotFound`."""
-    query = select(CustomField).where(CustomField.id == id).with_for_update()
-    found = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
-    if found is None:
-        raise NotFound("There is no such custom field.")
-    return found
+    return await lock_to_delete(tx, CustomField, id, "custom field")
 
 
 async def keep_fields_called(tx: Tx, keys: Collection[str]) -> dict[str, CustomField]:
     """Return those of these custom fields that there are, and let nobody delete them until the commit."""
-    query = select(CustomField).where(CustomField.key.in_([storable(key) for key in keys]))
-    found = await tx.session.scalars(query.with_for_update(key_share=True, read=True)) if keys else ()
-    return {field.key: field for field in found}
+    return await _by_key(tx, _called(keys).with_for_update(key_share=True, read=True)) if keys else {}
 
 
 async def fields_called(tx: Tx, keys: Collection[str]) -> dict[str, CustomField]:
     """Return those of these custom fields that there are, by their keys."""
-    if not keys:
-        return {}
-    found = await tx.session.scalars(select(CustomField).where(CustomField.key.in_([storable(key) for key in keys])))
-    return {field.key: field for field in found}
+    return await _by_key(tx, _called(keys)) if keys else {}
 
 
 async def lock_fields_called(tx: Tx, keys: Collection[str]) -> dict[str, CustomField]:
     """Return those of these custom fields that there are, and keep them there until the commit."""
-    query = for_change(select(CustomField).where(CustomField.key.in_([storable(key) for key in keys])), CustomField)
+    return await _by_key(tx, for_change(_called(keys), CustomField))
+
+
+def _called(keys: Collection[str]) -> Select[CustomField]:
+    return select(CustomField).where(CustomField.key.in_([storable(key) for key in keys]))
+
+
+async def _by_key(tx: Tx, query: Select[CustomField]) -> dict[str, CustomField]:
     return {field.key: field for field in await tx.session.scalars(query)}
 
 
@@ -111,11 +109,7 @@ async def lock_type(tx: Tx, id: UUID) -> IncidentType:
 
 async def lock_type_to_delete(tx: Tx, id: UUID) -> IncidentType:
     """Return one incident type once nobody declares an incident of it, and let nobody; raises `NotFound`."""
-    query = select(IncidentType).where(IncidentType.id == id).with_for_update()
-    found = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
-    if found is None:
-        raise NotFound("There is no such incident type.")
-    return found
+    return await lock_to_delete(tx, IncidentType, id, "incident type")
 
 
 async def lock_types(tx: Tx) -> list[IncidentType]:

@@ -26,9 +26,8 @@ from sqlalchemy.orm import aliased
 
 from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
-from tocsin.db.records import get_record, has_words, lock_record
+from tocsin.db.records import get_record, has_words, lock_record, lock_to_delete
 from tocsin.identity.model import User
-from tocsin.kit.errors import NotFound
 from tocsin.notifications.model import REACHED, Delivery, Method, Rule
 from tocsin.notifications.queries import reaches, ways_to_reach
 from tocsin.oncall.escalation import PageTarget, Plan, Step, Weakness, weaknesses
@@ -472,11 +471,7 @@ async def people_paged_for(tx: Tx, alert_ids: Collection[UUID], *, incident_id: 
 
 async def hold_policy(tx: Tx, id: UUID) -> EscalationPolicy:
     """Return one policy for removing: nobody can begin to use it any more, as they would have to refer to it."""
-    query = select(EscalationPolicy).where(EscalationPolicy.id == id).with_for_update()
-    found = (await tx.session.scalars(query.execution_options(populate_existing=True))).one_or_none()
-    if found is None:
-        raise NotFound("There is no such escalation policy.")
-    return found
+    return await lock_to_delete(tx, EscalationPolicy, id, "escalation policy")
 
 
 async def running_runs_of(tx: Tx, policy_id: UUID, *, limit: int = 100) -> list[EscalationRun]:
