@@ -48,7 +48,8 @@ async def clocks_of(tx: Tx, incident: Incident) -> list[Clock]:
     target = await tx.session.get(ResponseTarget, incident.severity)
     if target is None or not any(goals(target).values()):
         return []
-    return clocks(incident, target, await updated_at(tx, incident.id), tx.now)
+    said_at = await updated_at(tx, incident.id) if target.update_minutes is not None else None
+    return clocks(incident, target, said_at, tx.now)
 
 
 async def updated_at(tx: Tx, incident_id: UUID) -> datetime | None:
@@ -59,9 +60,9 @@ async def updated_at(tx: Tx, incident_id: UUID) -> datetime | None:
     return await tx.session.scalar(query.order_by(LoggedEvent.position.desc()).limit(1))
 
 
-async def open_ids(tx: Tx, severities: Collection[int], *, after: UUID | None, limit: int) -> Sequence[UUID]:
-    """Return the open incidents of these severities by their ids, those after the id `after`."""
-    query = select(Incident.id).where(Incident.status.in_(OPEN), Incident.severity.in_(severities))
+async def open_incidents(tx: Tx, severities: Collection[int], *, after: UUID | None, limit: int) -> Sequence[Incident]:
+    """Return the open incidents of these severities in the order of their ids, those after the id `after`."""
+    query = select(Incident).where(Incident.status.in_(OPEN), Incident.severity.in_(severities))
     if after is not None:
         query = query.where(Incident.id > after)
     return (await tx.session.scalars(query.order_by(Incident.id).limit(limit))).all()

@@ -84,14 +84,14 @@ async def targets_to_tell(tx: Tx, *, after: UUID | None) -> tuple[list[UUID], UU
     """
     known = await target_queries.targets(tx)
     severities = [severity for severity, target in known.items() if any(goals(target).values())]
-    found = await target_queries.open_ids(tx, severities, after=after, limit=_PORTION)
-    told = await target_queries.told(tx, found)
+    found = await target_queries.open_incidents(tx, severities, after=after, limit=_PORTION)
+    told = await target_queries.told(tx, [incident.id for incident in found])
     waiting: list[UUID] = []
-    for incident in (await queries.by_id(tx, EVERYTHING, found)).values():
+    for incident in found:
         due = [clock for clock in await target_queries.clocks_of(tx, incident) if _is_due(clock)]
         if any((incident.id, *_said(clock)) not in told for clock in due):
             waiting.append(incident.id)
-    return waiting, found[-1] if len(found) == _PORTION else None
+    return waiting, found[-1].id if len(found) == _PORTION else None
 
 
 async def tell_targets(tx: Tx, incident_id: UUID) -> None:
