@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.surfaces.conftest import Api
-from tests.surfaces.open_streams import data_of, stream
+from tests.surfaces.open_streams import cookie_of, data_of, opened_with, stream
 from tests.surfaces.web_client import browser
 from tests.use_cases.test_inbox import follow, make_private, move, say
 from tests.use_cases.test_subscribers import actor, declared
@@ -82,11 +82,27 @@ async def test_a_stream_tells_of_news_once_they_are_there(world: World) -> None:
     await follow(world, incident, bob)
     async with stream(world, bob, "/live") as opened:
         await say(world, ada, incident, "The disk is full")
-        while (told := data_of(await opened.told())).get("inbox") != 1 or "inbox" not in told["topics"]:
+        while (told := data_of(await opened.next())).get("inbox") != 1 or "inbox" not in told["topics"]:
             pass
         async with world.db.begin() as tx:
             await inbox.mark_news(tx, await actor(world, bob), None)
-        while data_of(await opened.told())["inbox"] != 0:
+        while data_of(await opened.next())["inbox"] != 0:
+            pass
+
+
+async def test_a_stream_that_begins_loses_no_news(world: World) -> None:
+    """F082: what comes in between the first count and the first message is told too."""
+    ada, bob = await world.people("ada", "bob")
+    incident = await declared(world, ada)
+    await follow(world, incident, bob)
+    async with opened_with(world, "/live", **await cookie_of(world, bob)) as opened:
+        assert (await opened.parts.get()).startswith(": open")
+        opened.reads.clear()
+        await say(world, ada, incident, "The disk is full")
+        async with browser(world, bob) as web:
+            assert "1 unread" in (await web.get("/inbox")).html
+        opened.reads.set()
+        while "inbox" not in data_of(await opened.next())["topics"]:
             pass
 
 

@@ -126,32 +126,33 @@ async def _messages(
     counts: Counts,
     listen: Callable[[Callable[[], None]], Callable[[], None]],
 ) -> AsyncGenerator[str]:
-    # The first bytes tell the browser, and every proxy in between, that the line is open.
-    yield ": open\n\n"
-    began: dict[str, Any] = {"topics": []}
-    yield f"data: {_json(began | await counts())}\n\n"
     news = _News(topics)
-    unlisten = listen(news.note_inbox)
-    reading = asyncio.create_task(news.read(events), name="stream")
-    reading.add_done_callback(lambda _: news.woken.set())
-    try:
-        # Ends when the reader fell behind or the process stops; it comes back with the last id that it has seen.
-        while news.topics or not reading.done():
-            await news.woken.wait()
-            news.woken.clear()
-            if not news.topics:
-                yield ": still here\n\n"
-                continue
-            cursor, told = news.cursor, {"topics": sorted(news.take())} | await counts()
-            # Before the first event there is no place to come back to but the one that the page has.
-            place = f"id: {cursor}\n" if cursor else ""
-            yield f"{place}data: {_json(told)}\n\n"
-            await asyncio.sleep(_GAP)
-    finally:
-        unlisten()
-        reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
+    with contextlib.ExitStack() as listening:
+        # Before anything is counted: what comes in after the count is a message of its own.
+        listening.callback(listen(news.note_inbox))
+        # The first bytes tell the browser, and every proxy in between, that the line is open.
+        yield ": open\n\n"
+        began: dict[str, Any] = {"topics": []}
+        yield f"data: {_json(began | await counts())}\n\n"
+        reading = asyncio.create_task(news.read(events), name="stream")
+        reading.add_done_callback(lambda _: news.woken.set())
+        try:
+            # Ends when the reader fell behind or the process stops; it comes back with the last id that it has seen.
+            while news.topics or not reading.done():
+                await news.woken.wait()
+                news.woken.clear()
+                if not news.topics:
+                    yield ": still here\n\n"
+                    continue
+                cursor, told = news.cursor, {"topics": sorted(news.take())} | await counts()
+                # Before the first event there is no place to come back to but the one that the page has.
+                place = f"id: {cursor}\n" if cursor else ""
+                yield f"{place}data: {_json(told)}\n\n"
+                await asyncio.sleep(_GAP)
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
 
 
 def _json(told: dict[str, Any]) -> str:
