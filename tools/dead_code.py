@@ -60,7 +60,6 @@ ALIVE = {
     "ScheduleRow": "a table",
     "recipient_kind": "a column that is written, and read by whoever brings another kind",
     # Words of a closed set that only people choose.
-    "OTHER": "a reason for which an incident is cancelled",
     "DROPPED": "an end of an action item",
     **dict.fromkeys(("PREVENT", "DETECT", "FOLLOW_UP"), "what an action item is for"),
     # For tests, from beside the code that they are about.

@@ -82,6 +82,8 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "facts of an incident": f"/incidents/{incident}/facts",
             "adding subscribers": f"/incidents/{incident}/subscribers/add",
             "declare": "/incidents/new",
+            "adding a link": f"/incidents/{incident}/links/new",
+            "relating incidents": f"/incidents/{incident}/relations/new",
             "resolving several": f"/incidents/bulk/resolve?id={incident}",
             "assigning in several": f"/incidents/bulk/role?id={incident}",
             "alerts": "/alerts",

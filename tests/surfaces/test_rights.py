@@ -91,6 +91,7 @@ class Stage:
         values |= {"key": self.names["role"], "comment_id": self.names["comment"]}
         values |= {"subscriber_id": self.names["subscriber"], "key_event_id": self.names["key_event"]}
         values |= {"entry_id": self.names["entry"], "severity": "1"}
+        values |= {"link_id": self.names["link"], "incident": self.names["other_incident"]}
         return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], template).removeprefix("/api/v1")
 
     def body(self, path: str, example: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +121,9 @@ _BODIES: dict[str, dict[str, Any]] = {
     "/incidents/{id}/actions/cancel": {"reason": "false_alarm", "duplicate_of": None},
     "/incidents/{id}/actions/close": {"resolution_note": "Done."},
     "/users/{id}/contact_methods/{method_id}": {"name": "Work", "format": None, "template": None, "content_type": None},
+    "/incidents/{id}/actions/mark_duplicate": {"duplicate_of": "$other_incident"},
+    "/incidents/{id}/actions/merge": {"incidents": ["$other_incident"]},
+    "/incidents/{id}/relations": {"incident": "$other_incident"},
     "/access_grants": {"resource_id": "$incident", "user_id": "$users", "role": "stakeholder"},
     "/alerts/actions/bulk": {"action": "acknowledge", "ids": ["$alerts"]},
     "/incidents/actions/bulk": {"ids": ["$incident"]},
@@ -173,6 +177,12 @@ async def stage(api: Api) -> Stage:
         "comment": (await made(f"/incidents/{incident['number']}/comments", {"body": "Seen."}))["id"],
         "action_items": (
             await made(f"/incidents/{incident['number']}/action_items", {"description": "Write the runbook"})
+        )["id"],
+        "other_incident": (await made("/incidents", {"title": "Cards are refused"}))["number"],
+        "link": (
+            await made(
+                f"/incidents/{incident['number']}/links", {"type": "chat", "url": "https://chat.example.org/inc-1"}
+            )
         )["id"],
         "access_grants": grant["id"],
         "api_tokens": token["id"],

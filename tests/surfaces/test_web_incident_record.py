@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.surfaces.web_client import browser
 from tests.world import World
+from tocsin.incidents import service as incidents
 
 
 async def test_a_drill_is_declared_shown_as_one_and_made_real(world: World) -> None:
@@ -26,3 +27,30 @@ async def test_a_drill_is_declared_shown_as_one_and_made_real(world: World) -> N
     async with browser(world, cleo) as web:
         assert f'{page.path}/drill"' not in (await web.get(page.path)).html
         assert (await web.http.get(f"{page.path}/drill")).status_code == 403
+
+
+async def test_links_and_relations_are_made_and_taken_away_on_the_page(world: World) -> None:
+    """F025, F026, F081: a meeting is offered at the head; hostile names are shown as text."""
+    ada, cleo = await world.person("ada"), await world.person("cleo", role="stakeholder")
+    async with world.db.begin() as tx:
+        for title in ("Checkout is down", "Cards are refused"):
+            await incidents.declare(tx, world.actor(ada), title=title)
+    async with browser(world, ada) as web:
+        fields = {"kind": "meeting", "url": "https://meet.example.org/7", "name": "<script>alert(1)</script>"}
+        page = await web.do(await web.get("/incidents/INC-1/links/new"), "link-form", fields)
+        assert "Link added." in page.html and "Join call" in page.html and "<script>alert" not in page.html
+        assert 'rel="noopener noreferrer nofollow"' in page.html
+        refused = await web.submit(
+            await web.get("/incidents/INC-1/links/new"), "link-form", {"kind": "chat", "url": "javascript:alert(1)"}
+        )
+        assert refused.status == 422 and 'id="link-form-url-err"' in refused.html
+        fields = {"incident": "INC-2", "relation": "parent"}
+        page = await web.do(await web.get("/incidents/INC-1/relations/new"), "relation-form", fields)
+        assert "Parent, INC-2" in page.html
+        assert "Child, INC-1" in (await web.get("/incidents/INC-2")).html
+        page = await web.do(page, "unrelate-INC-2", {})
+        assert "Parent, INC-2" not in page.html
+    async with browser(world, cleo) as web:
+        page = await web.get("/incidents/INC-1")
+        assert "Join call" in page.html and "/links/new" not in page.html
+        assert (await web.http.get("/incidents/INC-1/links/new")).status_code == 403

@@ -30,8 +30,8 @@ from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries as incident_queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import CancelReason, Category, Incident, IncidentRole, Status
-from tocsin.incidents.service import following, subscribing
+from tocsin.incidents.model import CancelReason, Category, Incident, IncidentRole, LinkKind, Status
+from tocsin.incidents.service import following, relating, subscribing
 from tocsin.notifications import queries as deliveries
 from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
@@ -347,6 +347,10 @@ async def _region_lost(cast: Cast) -> Story:
         is_drill=True,
     )
     await incidents.acknowledge(cast.tx, cast.person("priya"), incident.id)
+    bridge = "https://meet.harbourline.example/drill"
+    await relating.add_link(
+        cast.tx, cast.person("priya"), incident.id, kind=LinkKind.MEETING, url=bridge, name="Bridge of the drill"
+    )
     yield 6
     await incidents.join(cast.tx, cast.person("aiko"), incident.id)
     await cast.give("priya", incident, IncidentRole.COMMANDER, "aiko")

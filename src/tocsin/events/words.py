@@ -14,13 +14,23 @@ from typing import Any
 
 import msgspec
 
-from tocsin.events import action_items, alerts, configuration, following, incidents, lines, oncall, timeline
+from tocsin.events import (
+    action_items,
+    alerts,
+    configuration,
+    following,
+    incidents,
+    lines,
+    oncall,
+    related_incidents,
+    timeline,
+)
 from tocsin.events.base import BY_PAGE_LINK, ActorRef, Event
 from tocsin.events.lines import By, Line, Reasons, Words
 from tocsin.events.reasons import said
 from tocsin.kit.text import clean
 
-_AREAS = (action_items, alerts, configuration, following, incidents, oncall, timeline)
+_AREAS = (action_items, alerts, configuration, following, incidents, oncall, related_incidents, timeline)
 
 
 def joined(areas: Iterable[Words]) -> Words:

@@ -19,6 +19,7 @@ from tocsin.notifications.model import Urgency
 
 INCIDENT_ID = IdKind("incident", "inc", "/incidents")
 COMMENT_ID = IdKind("comment", "cmt")
+LINK_ID = IdKind("incident_link", "lnk")
 ACTION_ITEM_ID = IdKind("action_item", "act")
 
 
@@ -422,3 +423,65 @@ class ActionItem(Record):
     reminder: Mapped[int | None]
     remind_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(server_default="1")
+
+
+class LinkKind(StrEnum):
+    """What stands behind a link. A meeting is where people talk now."""
+
+    TICKET = "ticket"
+    CHAT = "chat"
+    MEETING = "meeting"
+    DASHBOARD = "dashboard"
+    DOCUMENT = "document"
+    OTHER = "other"
+
+
+class IncidentLink(Record):
+    """A place elsewhere where the incident goes on, or where more is known of it."""
+
+    __tablename__ = "incident_link"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", LinkKind), name="kind"),
+        Index("incident_link_incident_id_idx", "incident_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"))
+    kind: Mapped[str]
+    name: Mapped[str]
+    url: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class RelationKind(StrEnum):
+    """What the other incident is to this one, as it is stored."""
+
+    PARENT = "parent"
+    RELATED = "related"
+
+
+class IncidentRelation(Record):
+    """What another incident is to one; of two that are related it is stored once, from the older one."""
+
+    __tablename__ = "incident_relation"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", RelationKind), name="kind"),
+        CheckConstraint("incident_id <> other_id", name="others"),
+        Index("incident_relation_other_id_idx", "other_id"),
+        Index("incident_relation_parent_key", "incident_id", unique=True, postgresql_where=text("kind = 'parent'")),
+    )
+
+    incident_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"), primary_key=True)
+    other_id: Mapped[UUID] = mapped_column(ForeignKey("incident.id"), primary_key=True)
+    kind: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Relation(StrEnum):
+    """What the other incident is to this one, as it is told."""
+
+    PARENT = "parent"
+    CHILD = "child"
+    RELATED = "related"
+    DUPLICATE_OF = "duplicate_of"
+    DUPLICATE = "duplicate"

@@ -8,6 +8,7 @@ from typing import Any
 
 from tocsin.db.engine import Tx
 from tocsin.events.incidents import IncidentCancelled, IncidentDuplicated
+from tocsin.events.related_incidents import IncidentRelated, IncidentUnrelated
 from tocsin.identity.access import Access
 from tocsin.incidents import queries
 from tocsin.incidents.comment_queries import Happened, WrittenComment, comment_of, written_in
@@ -16,6 +17,8 @@ from tocsin.incidents.comment_queries import Happened, WrittenComment, comment_o
 _NAMES: Mapping[str, tuple[str, ...]] = {
     IncidentCancelled.name: ("duplicate_of",),
     IncidentDuplicated.name: ("reference", "title"),
+    IncidentRelated.name: ("reference", "title"),
+    IncidentUnrelated.name: ("reference", "title"),
 }
 
 

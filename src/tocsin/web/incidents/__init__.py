@@ -13,6 +13,7 @@ from tocsin.web.incidents import (
     incident,
     incident_list,
     key_events,
+    related,
     subscribing,
     times,
     together,
@@ -29,6 +30,7 @@ HANDLERS = [
     *actions.HANDLERS,
     *comments.HANDLERS,
     *key_events.HANDLERS,
+    *related.HANDLERS,
     *subscribing.HANDLERS,
 ]
 INCIDENT_TABS = incident.TABS

@@ -20,19 +20,23 @@ from tocsin.events.vocabulary import called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, Team
-from tocsin.incidents import lifecycle, queries
+from tocsin.incidents import lifecycle, queries, related_queries
 from tocsin.incidents.fields import FIELDS, Field
 from tocsin.incidents.milestones import Reached, Stage, milestones
 from tocsin.incidents.model import (
     COUNTED,
     INCIDENT_ID,
+    LINK_ID,
     OPEN,
     Incident,
     IncidentRole,
+    LinkKind,
+    Relation,
     ResponderState,
     Standing,
     Status,
 )
+from tocsin.incidents.related_queries import Related
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
@@ -120,22 +124,45 @@ class LinkedAlert:
     standing: AlertStanding
 
 
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A place elsewhere where the incident goes on."""
+
+    id: str
+    kind: str
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedView:
+    """Another incident, and in `words` what it is to this one; one that `is_free` can be taken away again."""
+
+    ref: str
+    title: str
+    status: str
+    words: str
+    is_free: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentScreen(ShellScreen):
     """One incident with its record and everybody and everything that belongs to it.
 
-    `editable` are the fields that the reader may change; `duplicates` are the number and title of what was cancelled
-    as a duplicate of it. `paging_now` are the escalations about it and its alerts that go on. `nobody_paged` says who
-    was asked for help last, when none of them could be reached, and `trouble` how help was asked for in vain. Of the
-    responders `joined` came, of `counted` who are asked or came. `tab` is the key of the one that is open; the timeline
-    is read for its own alone.
+    `editable` are the fields that the reader may change. `paging_now` are the escalations about it and its alerts that
+    go on. `nobody_paged` says who was asked for help last, when none of them could be reached, and `trouble` how help
+    was asked for in vain. Of the responders `joined` came, of `counted` who are asked or came. `tab` is the key of the
+    one that is open; the timeline is read for its own alone.
     """
 
     template: ClassVar = "incidents/incident.html"
     incident: Incident
     view: IncidentView
     editable: list[str]
-    duplicates: list[tuple[str, str]]
+    links: list[LinkView]
+    relations: list[RelatedView]
+    # Where people talk now.
+    meeting: str
     may: May
     my: My
     paging: own_page.Paging | None
@@ -200,13 +227,19 @@ async def _screen(
     calls = await Calls.read(tx, incident, linked)
     views = [responder_view(incident, person, calls) for person in responders]
     mine = next((p.responder for p in responders if p.responder.user_id == who.user_id), None)
+    links = [
+        LinkView(LINK_ID.write(each.id), each.kind, each.name, each.url)
+        for each in await related_queries.links(tx, who.access, incident.id)
+    ]
     record = await timeline.read(tx, request, who, incident, shell.now) if tab == _TIMELINE else None
     return IncidentScreen(
         shell,
         incident=incident,
         view=_view(incident, tx.now, survivor.reference if survivor is not None else "", teams),
         editable=[field.name for field in FIELDS.values() if _is_edited(field, incident, who)],
-        duplicates=[(each.reference, each.title) for each in await queries.duplicates(tx, who.access, [incident.id])],
+        links=links,
+        relations=[_related(each) for each in await related_queries.relations(tx, who.access, incident.id)],
+        meeting=next((link.url for link in reversed(links) if link.kind == LinkKind.MEETING), ""),
         may=May(
             edit=may_edit,
             resolve=who.may(P.INCIDENT_RESOLVE, on=incident),
@@ -251,6 +284,21 @@ def _view(incident: Incident, now: datetime, duplicate_of: str, teams: Collectio
         teams=sorted(team.name for team in teams),
         is_private=incident.is_private or any(team.is_private for team in teams),
     )
+
+
+_RELATIONS: Mapping[Relation, str] = {
+    Relation.PARENT: "Parent",
+    Relation.CHILD: "Child",
+    Relation.RELATED: "Related",
+    Relation.DUPLICATE_OF: "Goes on instead of this one",
+    Relation.DUPLICATE: "Duplicate",
+}
+
+
+def _related(related: Related) -> RelatedView:
+    other = related.incident
+    is_free = related.relation not in (Relation.DUPLICATE_OF, Relation.DUPLICATE)
+    return RelatedView(other.reference, other.headline, other.status, _RELATIONS[related.relation], is_free)
 
 
 def _is_edited(field: Field, incident: Incident, who: Actor) -> bool:

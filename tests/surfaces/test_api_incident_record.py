@@ -1,0 +1,50 @@
+"""What belongs to an incident and what it does to whom, through the API."""
+
+from __future__ import annotations
+
+import httpx
+
+from tests.surfaces.conftest import Api
+
+
+async def test_links_relations_and_merging(api: Api, admin: httpx.AsyncClient) -> None:
+    """F025, F026, F035, F081: who may not see an incident is told 404 of all below it."""
+    for title in ("One", "Two", "Three"):
+        await admin.post("/incidents", json={"title": title})
+    link = {"type": "ticket", "name": "OPS-1", "url": "https://tickets.example.org/OPS-1"}
+    added = await admin.post("/incidents/INC-1/links", json=link)
+    assert added.status_code == 201 and link.items() <= added.json().items()
+    for wrong in ({"url": "ftp://x"}, {"type": "script"}, {"name": "x" * 121}):
+        assert (await admin.post("/incidents/INC-1/links", json={**link, **wrong})).status_code == 422
+    listed = await admin.get("/incidents/INC-1/links?limit=1")
+    assert [each["id"] for each in listed.json()["data"]] == [added.json()["id"]]
+    assert (await admin.delete(f"/incidents/INC-1/links/{added.json()['id']}")).status_code == 204
+    assert (await admin.delete(f"/incidents/INC-1/links/{added.json()['id']}")).status_code == 404
+
+    made = await admin.post("/incidents/INC-1/relations", json={"type": "parent", "incident": "INC-2"})
+    assert (made.status_code, made.json()["incident"]["number"]) == (201, "INC-2")
+    circle = await admin.post("/incidents/INC-2/relations", json={"type": "parent", "incident": "INC-1"})
+    assert circle.status_code == 201, "between the same two it is turned round"
+    assert (await admin.get("/incidents/INC-1/relations")).json()["data"][0]["type"] == "child"
+    unknown = await admin.post("/incidents/INC-1/relations", json={"type": "related", "incident": "INC-99"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "#/incident")
+    assert (await admin.delete("/incidents/INC-1/relations/INC-2")).status_code == 204
+    assert (await admin.get("/incidents/INC-2/relations")).json()["data"] == []
+
+    marked = await admin.post("/incidents/INC-2/actions/mark_duplicate", json={"duplicate_of": "INC-1"})
+    assert (marked.status_code, marked.json()["status"]) == (200, "cancelled")
+    merged = await admin.post("/incidents/INC-1/actions/merge", json={"incidents": ["INC-3"]})
+    assert [each["number"] for each in merged.json()["duplicates"]] == ["INC-2", "INC-3"]
+    back = await admin.post("/incidents/INC-1/actions/merge", json={"incidents": ["INC-2"]})
+    assert back.status_code == 200, "said before"
+    found = (await admin.get("/incidents/INC-1/relations")).json()["data"]
+    assert [(each["type"], each["incident"]["number"]) for each in found] == [
+        ("duplicate", "INC-2"),
+        ("duplicate", "INC-3"),
+    ]
+
+    await admin.patch("/incidents/INC-1", json={"is_private": True})
+    bob = await api.as_(await api.world.person("bob"))
+    for part in ("links", "relations"):
+        assert (await bob.get(f"/incidents/INC-1/{part}")).status_code == 404
+    assert (await bob.get("/incidents/INC-2/relations")).json()["data"] == []
