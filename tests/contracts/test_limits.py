@@ -13,7 +13,7 @@ import tocsin
 from tests.world import World
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.incidents import checks, lifecycle
-from tocsin.incidents.service import comments, ending, linking, paging
+from tocsin.incidents.service import comments, ending, linking, paging, relating
 
 TEMPLATES = Path(tocsin.__file__).parent / "web" / "templates"
 
@@ -38,6 +38,13 @@ IN_OPENAPI = [
     ("EditIncident", "team_ids", MOST_OWNERS),
     ("DeclareIncident", "tags", checks.MOST_TAGS),
     ("EditIncident", "tags", checks.MOST_TAGS),
+    ("EditIncident", "affected_regions", checks.MOST_REGIONS),
+    ("EditIncident", "consequence", checks.CONSEQUENCE_LIMIT),
+    ("MarkDuplicate", "note", ending.REASON_LIMIT),
+    ("MergeIncidents", "note", ending.REASON_LIMIT),
+    ("MergeIncidents", "incidents", relating.MOST_MERGED),
+    ("AddLink", "url", relating.URL_LIMIT),
+    ("AddLink", "name", relating.NAME_LIMIT),
 ]
 # The form and its field.
 IN_FORMS = [
@@ -46,6 +53,9 @@ IN_FORMS = [
     ("incidents/resolve.html", "resolution_note", lifecycle.NOTE_LIMIT),
     ("incidents/cancel.html", "note", ending.REASON_LIMIT),
     ("incidents/reopen.html", "reason", ending.REASON_LIMIT),
+    ("incidents/impact.html", "consequence", checks.CONSEQUENCE_LIMIT),
+    ("incidents/add_link.html", "url", relating.URL_LIMIT),
+    ("incidents/add_link.html", "name", relating.NAME_LIMIT),
     ("incidents/page.html", "message", paging.REASON_LIMIT),
     ("incidents/_composer.html", "body", comments.COMMENT_LIMIT),
     ("incidents/comment_edit.html", "body", comments.COMMENT_LIMIT),

@@ -82,6 +82,7 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "facts of an incident": f"/incidents/{incident}/facts",
             "adding subscribers": f"/incidents/{incident}/subscribers/add",
             "declare": "/incidents/new",
+            "customer impact": f"/incidents/{incident}/impact",
             "adding a link": f"/incidents/{incident}/links/new",
             "relating incidents": f"/incidents/{incident}/relations/new",
             "resolving several": f"/incidents/bulk/resolve?id={incident}",

@@ -48,3 +48,28 @@ async def test_links_relations_and_merging(api: Api, admin: httpx.AsyncClient) -
     for part in ("links", "relations"):
         assert (await bob.get(f"/incidents/INC-1/{part}")).status_code == 404
     assert (await bob.get("/incidents/INC-2/relations")).json()["data"] == []
+
+
+async def test_severities_are_taken_in_words_of_other_products(admin: httpx.AsyncClient) -> None:
+    """F016: in declaring, editing and judging; a word that is not known is said to be so."""
+    found = (await admin.get("/vocabularies")).json()["data"]
+    assert [each["id"] for each in found] == ["flanksource", "harness", "ilert", "prefect", "soda"]
+    high = {"vocabulary": "flanksource", "value": "high"}
+    made = (await admin.post("/incidents", json={"title": "Slow", "severity": high})).json()
+    assert (made["severity"], made["native_severity"]) == (2, {**high, "recognised": True})
+    odd = {"vocabulary": "harness", "value": "<b>odd</b>"}
+    edited = (await admin.patch("/incidents/INC-1", json={"severity": odd})).json()
+    assert (edited["severity"], edited["native_severity"]) == (5, {**odd, "recognised": False})
+    judged = await admin.post("/incidents/INC-1/actions/change_severity", json={"severity": "SEV2"})
+    assert (judged.json()["severity"], judged.json()["native_severity"]) == (2, None)
+    for wrong in ("high", 0, 6, {"vocabulary": "none", "value": "x"}, {"vocabulary": "soda"}, "x" * 10_000):
+        assert (await admin.patch("/incidents/INC-1", json={"severity": wrong})).status_code == 422
+
+
+async def test_customer_impact_is_set_and_shown(admin: httpx.AsyncClient) -> None:
+    """F129."""
+    await admin.post("/incidents", json={"title": "Slow"})
+    said = {"affected_users": 2300, "affected_percent": 38.5, "affected_regions": ["EU"], "consequence": "Cannot pay."}
+    shown = (await admin.patch("/incidents/INC-1", json=said)).json()["impact"]
+    assert shown == {"users": 2300, "percent": 38.5, "regions": ["EU"], "consequence": "Cannot pay."}
+    assert (await admin.patch("/incidents/INC-1", json={"affected_users": -1})).status_code == 422

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.surfaces.web_client import browser
 from tests.world import World
 from tocsin.incidents import service as incidents
+from tocsin.incidents.vocabularies import Native
 
 
 async def test_a_drill_is_declared_shown_as_one_and_made_real(world: World) -> None:
@@ -54,3 +55,19 @@ async def test_links_and_relations_are_made_and_taken_away_on_the_page(world: Wo
         page = await web.get("/incidents/INC-1")
         assert "Join call" in page.html and "/links/new" not in page.html
         assert (await web.http.get("/incidents/INC-1/links/new")).status_code == 403
+
+
+async def test_customer_impact_has_a_section_and_a_form(world: World) -> None:
+    """F016, F129: and a severity that was not recognised says so."""
+    ada = await world.person("ada")
+    async with world.db.begin() as tx:
+        await incidents.declare(tx, world.actor(ada), title="Slow", severity=Native("soda", "dreadful"))
+    async with browser(world, ada) as web:
+        fields = {"affected_users": "2,300", "affected_percent": "38,5", "consequence": "<i>x"} | {
+            "affected_regions": "EU, US"
+        }
+        page = await web.do(await web.get("/incidents/INC-1/impact"), "impact-form", fields)
+        assert "Severity not recognised: dreadful" in page.html
+        assert "2,300</b> users" in page.html and "38.5 %" in page.html and "&lt;i&gt;x" in page.html
+        wrong = await web.submit(await web.get("/incidents/INC-1/impact"), "impact-form", {"affected_users": "many"})
+        assert wrong.status == 422 and 'id="impact-form-affected_users-err"' in wrong.html

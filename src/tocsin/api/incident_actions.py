@@ -24,7 +24,7 @@ from tocsin.edge.rights import Right
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import lifecycle, service
-from tocsin.incidents.fields import Severity
+from tocsin.incidents.fields import SaidSeverity, Severity
 from tocsin.incidents.model import CancelReason, Incident, IncidentRole, Status
 from tocsin.incidents.service import ending, paging
 from tocsin.kit.errors import Invalid, NotFound
@@ -46,7 +46,7 @@ class ChangeSeverity(Body, kw_only=True):
     """How bad it is."""
 
     example: ClassVar[Mapping[str, Any]] = {"severity": 2}
-    severity: Severity
+    severity: SaidSeverity
 
 
 class MarkDrill(Body, kw_only=True):

@@ -13,6 +13,10 @@ from tocsin.kit.text import clean, is_blank, storable
 TITLE_LIMIT = 200
 SUMMARY_LIMIT = 20_000
 MOST_TAGS = 20
+MOST_USERS = 10**12
+MOST_REGIONS = 30
+REGION_LIMIT = 60
+CONSEQUENCE_LIMIT = 2_000
 TAG_LIMIT = 40
 # What is older than this is a slip of the pen.
 EARLIEST = timedelta(days=3653)
@@ -61,6 +65,39 @@ def priority(priority: str | None) -> Priority | None:
     if priority and priority not in set(Priority):
         raise Invalid("priority", "Choose one of the list.", code="unknown")
     return Priority(priority) if priority else None
+
+
+def affected_users(users: int | None) -> int | None:
+    """Return how many are affected, 0 to a million millions; None where nobody knows."""
+    if users is not None and not 0 <= users <= MOST_USERS:
+        raise Invalid("affected_users", f"Say a number from 0 to {MOST_USERS:,}.", code="range")
+    return users
+
+
+def affected_percent(percent: float | None) -> float | None:
+    """Return how many of a hundred are affected, 0 to 100; None where nobody knows."""
+    if percent is not None and not 0 <= percent <= 100:
+        raise Invalid("affected_percent", "Say a share from 0 to 100 per cent.", code="range")
+    return percent
+
+
+def affected_regions(regions: Iterable[str]) -> list[str]:
+    """Return the regions as they are written, each once: at most 30, of 1 to 60 characters and without a comma."""
+    words = dict.fromkeys(" ".join(clean(storable(region)).split()) for region in regions)
+    found = [word for word in words if not is_blank(word)]
+    if len(found) > MOST_REGIONS:
+        raise Invalid("affected_regions", f"At most {MOST_REGIONS} regions can be given.", code="count")
+    for word in found:
+        if len(word) > REGION_LIMIT:
+            raise Invalid("affected_regions", f"A region is longer than {REGION_LIMIT} characters.", code="too_long")
+        if "," in word:
+            raise Invalid("affected_regions", f"The region “{word}” has a comma in it.", code="invalid")
+    return found
+
+
+def consequence(consequence: str) -> str:
+    """Return what it means for customers, at most 2,000 characters."""
+    return text("consequence", consequence, CONSEQUENCE_LIMIT, required=False)
 
 
 def severity(severity: int) -> int:

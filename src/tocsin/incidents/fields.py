@@ -18,10 +18,15 @@ from tocsin.db.engine import Tx
 from tocsin.events import vocabulary
 from tocsin.events.base import Change
 from tocsin.identity.access import P
-from tocsin.incidents import checks, lifecycle, priorities
+from tocsin.incidents import checks, lifecycle, priorities, vocabularies
 from tocsin.incidents.model import Category, Incident, Priority
+from tocsin.incidents.vocabularies import Native
+from tocsin.kit.text import clean, storable
 
 Severity = Annotated[int, Meta(ge=1, le=5, description="1 (critical) to 5 (info).")]
+# 1 to 5, “SEV2”, or a word of another product with the name of its vocabulary.
+SaidSeverity = Severity | Annotated[str, Meta(max_length=vocabularies.NATIVE_LIMIT)] | Native
+Region = Annotated[str, Meta(max_length=checks.REGION_LIMIT)]
 Tag = Annotated[str, Meta(max_length=checks.TAG_LIMIT)]
 # What a page offers: one line, a text in Markdown, words with commas between them, one of several. None for what has a
 # control of its own.
@@ -33,7 +38,7 @@ class Written(TypedDict, total=False):
 
     title: Annotated[str, Meta(max_length=checks.TITLE_LIMIT)]
     summary: Annotated[str, Meta(max_length=checks.SUMMARY_LIMIT, description="Markdown.")]
-    severity: Severity
+    severity: SaidSeverity
     category: Category | None
     # None: derived from severity and urgency.
     priority: Priority | None
@@ -45,7 +50,16 @@ class Written(TypedDict, total=False):
     started_at: datetime
 
 
-class Corrected(Written, total=False):
+class Impact(TypedDict, total=False):
+    """What an incident does to customers; None where nobody knows."""
+
+    affected_users: Annotated[int, Meta(ge=0, le=checks.MOST_USERS)] | None
+    affected_percent: Annotated[float, Meta(ge=0, le=100)] | None
+    affected_regions: Annotated[list[Region], Meta(max_length=checks.MOST_REGIONS)]
+    consequence: Annotated[str, Meta(max_length=checks.CONSEQUENCE_LIMIT)]
+
+
+class Corrected(Written, Impact, total=False):
     """What can be changed of an incident: also when it reached a stage, and the note of one that is resolved or closed.
 
     None takes a time away; without one of its own, an incident was detected by its first alert or its declaration.
@@ -109,6 +123,18 @@ def _told(at: datetime | None) -> str:
     return at.isoformat() if at is not None else ""
 
 
+def _judge(_: Tx, incident: Incident, said: int | str | Native) -> None:
+    """Take what was said as the severity, and keep the word of another product beside it."""
+    incident.severity = checks.severity(vocabularies.read_severity(said))
+    native = said if isinstance(said, Native) else None
+    incident.native_vocabulary = native.vocabulary if native is not None else None
+    incident.native_severity = clean(storable(native.value)).strip() if native is not None else None
+
+
+def _number(value: float | None) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value:,}" if value is not None else ""
+
+
 def _kind(category: str | None) -> str:
     return vocabulary.category(category) if category else ""
 
@@ -147,7 +173,11 @@ FIELDS: Mapping[str, Field] = {
             limit=checks.SUMMARY_LIMIT,
             hint="What is broken, for whom, since when, and what is being done. Markdown works.",
         ),
-        Field("severity", _checked("severity", checks.severity), told=None),
+        Field("severity", _judge, told=None),
+        Field("affected_users", _checked("affected_users", checks.affected_users), told=_number),
+        Field("affected_percent", _checked("affected_percent", checks.affected_percent), told=_number),
+        Field("affected_regions", _checked("affected_regions", checks.affected_regions), told=", ".join),
+        Field("consequence", _checked("consequence", checks.consequence)),
         Field(
             "category",
             _checked("category", checks.category),

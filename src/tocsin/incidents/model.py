@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Text, text
+from sqlalchemy import CheckConstraint, Double, ForeignKey, ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -189,6 +189,9 @@ class Incident(OwnedByTeams, Record):
     # In lower case and in the order in which they were given.
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     severity: Mapped[int]
+    # The word that it was read from, and whose that is; none once somebody here has judged.
+    native_vocabulary: Mapped[str | None]
+    native_severity: Mapped[str | None]
     category: Mapped[str | None]
     # An exercise: it says so wherever it is shown, and no figure counts it.
     is_drill: Mapped[bool] = mapped_column(server_default="false")
@@ -205,6 +208,11 @@ class Incident(OwnedByTeams, Record):
     commander_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     lead_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
     communicator_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id"))
+    # What it does to customers: so many, or such a share of them, where, and in words.
+    affected_users: Mapped[int | None]
+    affected_percent: Mapped[float | None] = mapped_column(Double)
+    affected_regions: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    consequence: Mapped[str] = mapped_column(server_default="")
     resolution_note: Mapped[str] = mapped_column(server_default="")
     cancel_reason: Mapped[str | None]
     # What was said with it, and when and why the last round began. None also where an earlier version did it.

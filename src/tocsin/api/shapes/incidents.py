@@ -23,6 +23,7 @@ from tocsin.identity.model import TEAM_ID, USER_ID, Actor, User
 from tocsin.incidents import action_item_queries, lifecycle, queries, type_queries
 from tocsin.incidents.model import ACTION_ITEM_ID, INCIDENT_ID, ActionItem, Category, Incident, Priority, Status
 from tocsin.incidents.type_model import TYPE_ID, IncidentType, Kind
+from tocsin.incidents.vocabularies import Native, is_recognised
 from tocsin.kit.addresses import at
 from tocsin.kit.clock import stamp
 from tocsin.notifications.model import Urgency
@@ -77,6 +78,23 @@ class Duplicate(msgspec.Struct):
     title: str
 
 
+class NativeSeverity(msgspec.Struct):
+    """The word of another product that the severity was read from, and whether its vocabulary knows that word."""
+
+    vocabulary: str
+    value: str
+    recognised: bool
+
+
+class CustomerImpact(msgspec.Struct):
+    """What it does to customers: how many users, or what share of them in per cent, in which regions, and in words."""
+
+    users: int | None
+    percent: float | None
+    regions: list[str]
+    consequence: str
+
+
 class OpenActionItem(msgspec.Struct):
     """Something that is still to be done because of the incident."""
 
@@ -119,6 +137,8 @@ class IncidentOut(msgspec.Struct):
     status: Status
     severity: int
     severity_label: str
+    native_severity: NativeSeverity | None
+    impact: CustomerImpact
     category: Category | None
     is_drill: bool
     urgency: Urgency
@@ -217,6 +237,10 @@ def _write(
         fields=fields,
         status=Status(incident.status),
         severity_label=vocabulary.severity(incident.severity),
+        native_severity=_native(incident),
+        impact=CustomerImpact(
+            incident.affected_users, incident.affected_percent, incident.affected_regions, incident.consequence
+        ),
         category=Category(incident.category) if incident.category is not None else None,
         urgency=Urgency(incident.urgency),
         priority=Priority(incident.priority),
@@ -274,6 +298,13 @@ async def _fields(tx: Tx, who: Actor, incidents: Sequence[Incident]) -> dict[UUI
         }
         for incident in incidents
     }
+
+
+def _native(incident: Incident) -> NativeSeverity | None:
+    if incident.native_vocabulary is None or incident.native_severity is None:
+        return None
+    native = Native(incident.native_vocabulary, incident.native_severity)
+    return NativeSeverity(native.vocabulary, native.value, is_recognised(native))
 
 
 def _person(people: dict[UUID, User], id: UUID | None) -> Person | None:

@@ -137,6 +137,8 @@ def _new_incident(tx: Tx, who: Actor) -> Incident:
         id=new_id(),
         number=0,
         reference="",
+        affected_regions=[],
+        consequence="",
         category=None,
         is_drill=False,
         urgency=Urgency.HIGH,

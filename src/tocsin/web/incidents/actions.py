@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast
 
 from tocsin.alerts.model import ALERT_ID
 from tocsin.db.engine import Tx
@@ -24,6 +24,8 @@ from tocsin.web.incidents import dialogs, incident
 from tocsin.web.incidents.times import time_in
 from tocsin.web.parts import own_page
 from tocsin.web.parts.targets import read_targets
+
+N = TypeVar("N", int, float)
 
 
 def _not_in_the_menu() -> Invalid:
@@ -47,6 +49,27 @@ async def _change_severity(tx: Tx, who: Actor, ref: str, form: Form) -> None:
         raise _not_in_the_menu()
     changes = incidents.IncidentChanges(severity=int(form.text("severity")))
     await incidents.update(tx, who, ref, changes, if_version=form.version())
+
+
+async def _set_impact(tx: Tx, who: Actor, ref: str, form: Form) -> None:
+    """Form fields: affected_users, affected_percent (empty: not known), affected_regions, consequence, version."""
+    changes = incidents.IncidentChanges(
+        affected_users=_number(form, "affected_users", int),
+        affected_percent=_number(form, "affected_percent", float),
+        affected_regions=form.words("affected_regions"),
+        consequence=form.text("consequence"),
+    )
+    await incidents.update(tx, who, ref, changes, if_version=form.version())
+
+
+def _number(form: Form, name: str, kind: type[N]) -> N | None:
+    """Read a number that may be left out; spaces and commas within it are those of thousands, or of a fraction."""
+    said = form.text(name).strip().replace(" ", "")
+    said = said.replace(",", "" if kind is int else ".")
+    try:
+        return kind(said) if said else None
+    except ValueError:
+        raise Invalid(name, "Write a number.") from None
 
 
 async def _mark_drill(tx: Tx, who: Actor, ref: str, form: Form) -> None:
@@ -180,6 +203,7 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     ),
     Action("severity", _change_severity),
     Action("status", _change_status),
+    Action("impact", _set_impact, "Impact saved.", form="impact-form", show=dialogs.IMPACT.show),
     Action("drill", _mark_drill, form="drill-form", needs=P.INCIDENT_RESOLVE, show=dialogs.DRILL.show),
     Action("roles", _assign_role, form="role-{role}", show=dialogs.ROLE.show),
     Action("comments", _comment, form="composer", needs=P.INCIDENT_COMMENT, by_link=True),

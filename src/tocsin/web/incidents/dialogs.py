@@ -74,6 +74,15 @@ class ResolveScreen(DialogScreen):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImpactScreen(DialogScreen):
+    """Saying what an incident does to customers; `regions` as its field has them."""
+
+    template: ClassVar = "incidents/impact.html"
+    incident: Incident
+    regions: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelScreen(DialogScreen):
     """Saying that it was no incident; of `others` one may go on."""
 
@@ -260,6 +269,10 @@ async def _cancel(asked: Asked) -> DialogScreen:
     return CancelScreen(asked.shell, others=await asked.opened.picker("incidents", "duplicate_of"), **asked.about)
 
 
+async def _impact(asked: Asked) -> DialogScreen:
+    return ImpactScreen(asked.shell, regions=", ".join(asked.incident.affected_regions), **asked.about)
+
+
 async def _drill(asked: Asked) -> DialogScreen:
     incident = asked.incident
     text = (
@@ -313,6 +326,9 @@ RESOLVE = dialog_of("resolve", _resolve, P.INCIDENT_RESOLVE, lifecycle.must_be_o
 CANCEL = dialog_of("cancel", _cancel, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
 REOPEN = dialog_of("reopen", _reopen, P.INCIDENT_RESOLVE, _must_be_over)
 PAGE = dialog_of("page", _page, P.INCIDENT_PAGE, lifecycle.must_be_open)
+IMPACT = dialog_of("impact", _impact, P.INCIDENT_EDIT, always)
 DRILL = dialog_of("drill", _drill, P.INCIDENT_RESOLVE, always)
 LINK = dialog_of("alerts/link", _link, P.INCIDENT_EDIT, lifecycle.must_be_open)
-HANDLERS = [dialog.handler for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CANCEL, REOPEN, PAGE, LINK, DRILL)]
+HANDLERS = [
+    dialog.handler for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CANCEL, REOPEN, PAGE, LINK, DRILL, IMPACT)
+]

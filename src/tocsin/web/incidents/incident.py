@@ -37,6 +37,7 @@ from tocsin.incidents.model import (
     Status,
 )
 from tocsin.incidents.related_queries import Related
+from tocsin.incidents.vocabularies import Native, is_recognised
 from tocsin.web.base import pages
 from tocsin.web.base.forms import Refused
 from tocsin.web.base.screens import Shell, ShellScreen
@@ -64,6 +65,8 @@ class IncidentView:
     summary_html: Markup | None
     resolution_html: Markup | None
     elapsed: float
+    # The word of another product that its vocabulary does not know.
+    unknown_severity: str
     duplicate_of: str
     teams: list[str]
     # For the teams that own it, and for whoever was asked or granted it.
@@ -280,10 +283,16 @@ def _view(incident: Incident, now: datetime, duplicate_of: str, teams: Collectio
         summary_html=pages.prose_or_none(incident.summary),
         resolution_html=pages.prose_or_none(incident.resolution_note),
         elapsed=lifecycle.lasted(incident, now).total_seconds(),
+        unknown_severity=_unknown(incident),
         duplicate_of=duplicate_of,
         teams=sorted(team.name for team in teams),
         is_private=incident.is_private or any(team.is_private for team in teams),
     )
+
+
+def _unknown(incident: Incident) -> str:
+    word = incident.native_severity or ""
+    return "" if is_recognised(Native(incident.native_vocabulary or "", word)) else word
 
 
 _RELATIONS: Mapping[Relation, str] = {
