@@ -253,7 +253,8 @@ def kinds_of(base: type[T]) -> Iterator[type[T]]:
 
 def _shapes() -> list[type[msgspec.Struct]]:
     """Return every type that a request or an answer has."""
-    return [kind for kind in kinds_of(msgspec.Struct) if kind.__module__.startswith("tocsin.api.")]
+    where = ("tocsin.api.", "tocsin.incidents.")
+    return [kind for kind in kinds_of(msgspec.Struct) if kind.__module__.startswith(where)]
 
 
 def _problem(status: str, text: str) -> dict[str, Any]:
