@@ -61,7 +61,6 @@ ALIVE = {
     "recipient_kind": "a column that is written, and read by whoever brings another kind",
     # Words of a closed set that only people choose.
     "DROPPED": "an end of an action item",
-    **dict.fromkeys(("PREVENT", "DETECT", "FOLLOW_UP"), "what an action item is for"),
     # For tests, from beside the code that they are about.
     "WORK": "what the watch of the tests compares locks with (`tests/lock_order.py`)",
     "run_due": "runs what is due, one after the other",

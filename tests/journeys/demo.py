@@ -71,6 +71,8 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             return (await api.get(path))["data"][0]
 
         incident = (await first("/incidents?status=investigating"))["number"]
+        resolved = (await first("/incidents?status=resolved"))["number"]
+        item = (await first("/action_items"))["id"]
         person = f"/users/{(await first('/users'))['id']}"
         hook = {"kind": "webhook", "address": "https://hooks.example.org/x", "format": "template"}
         method = (await api.post(f"{person}/contact_methods", **hook))["id"]
@@ -80,6 +82,12 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "incident": f"/incidents/{incident}",
             "alerts of an incident": f"/incidents/{incident}/alerts",
             "facts of an incident": f"/incidents/{incident}/facts",
+            "action items of an incident": f"/incidents/{incident}/action-items",
+            "action items": "/action-items?tab=all",
+            "action item": f"/action-items/{item}/edit",
+            "new action item": "/action-items/new",
+            "dating several": f"/action-items/bulk/due?id={item}",
+            "closing": f"/incidents/{resolved}/close",
             "adding subscribers": f"/incidents/{incident}/subscribers/add",
             "declare": "/incidents/new",
             "customer impact": f"/incidents/{incident}/impact",

@@ -271,6 +271,10 @@ ACTS: Mapping[str, Act] = {
     "erase somebody's comment": Act(
         lambda s: erase_comment(s, by_page=True), lambda s: erase_comment(s, by_page=False), before=others_comment
     ),
+    "add an action item": Act(
+        lambda s: s.send(f"/incidents/{s.ref}/action-items", description="Write the runbook"),
+        lambda s: s.post(f"/incidents/{s.ref}/action_items", description="Write the runbook"),
+    ),
     "page others": Act(
         lambda s: s.send(f"/incidents/{s.ref}/page", target=f"user:{other(s)}", message="Please come."),
         lambda s: s.post(

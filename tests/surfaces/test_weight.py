@@ -42,6 +42,9 @@ PAGES = {
     "organisation": 6 * KB,
     "sessions": 5 * KB,
     "teams": 6 * KB,
+    # With 50 rows each.
+    "action items": 12 * KB,
+    "action items of an incident": 12 * KB,
     "nothing": 4 * KB,
 }
 WORDS = """
@@ -87,6 +90,10 @@ async def scene(world: World) -> AsyncIterator[Scene]:
     for _ in range(50):
         async with world.db.begin() as tx:
             await incidents.comment(tx, who, found.id, f"{phrase(chance, 25)}.")
+    for n in range(60):
+        async with world.db.begin() as tx:
+            text = f"{phrase(chance, 6)} {n}"
+            await incidents.create_action_item(tx, who, found.id, description=text, assignee_id=ada.id)
     async with browser(world, ada) as web:
         alert = re.findall(r'href="(/alerts/[^"?/]+)"', (await web.get("/alerts")).html)[0]
         paths = {
@@ -107,6 +114,8 @@ async def scene(world: World) -> AsyncIterator[Scene]:
             "incident type": f"/organisation/types/{TYPE_ID.write(GENERAL)}",
             "custom fields": "/organisation/fields",
             "teams": "/teams",
+            "action items": "/action-items",
+            "action items of an incident": f"/incidents/{found.reference}/action-items",
             "nothing": "/nothing/here",
             "person": f"/people/{USER_ID.write(ada.id)}",
         }

@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from tocsin.alerts import queries as alert_queries
@@ -29,8 +30,21 @@ from tocsin.identity import queries as organisation
 from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import Actor, User
 from tocsin.incidents import queries as incident_queries
+from tocsin.incidents import reminding
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import CancelReason, Category, Incident, IncidentRole, LinkKind, Status
+from tocsin.incidents.action_items import ActionItemChanges, NewActionItem
+from tocsin.incidents.model import (
+    ActionItem,
+    ActionKind,
+    ActionPriority,
+    ActionStatus,
+    CancelReason,
+    Category,
+    Incident,
+    IncidentRole,
+    LinkKind,
+    Status,
+)
 from tocsin.incidents.service import following, relating, subscribing
 from tocsin.notifications import queries as deliveries
 from tocsin.oncall import queries as oncall_queries
@@ -49,6 +63,7 @@ class Cast:
     _watched: dict[UUID, tuple[str, Problem, datetime]] = field(
         default_factory=dict[UUID, tuple[str, Problem, datetime]]
     )
+    _planned: list[ActionItem] = field(default_factory=list["ActionItem"])
 
     def person(self, key: str) -> Actor:
         return Actor.person(self.users[key])
@@ -109,6 +124,22 @@ class Cast:
     async def follow(self, key: str, incident: Incident) -> None:
         await subscribing.follow(self.tx, self.person(key), incident.id)
 
+    async def plan(
+        self, key: str, incident: Incident, what: str, *, by: str = "", days: int, **more: Any
+    ) -> ActionItem:
+        """Have somebody note what is to be done, by whom and within how many days."""
+        due = self.tx.now.date() + timedelta(days=days)
+        given = {"assignee_id": self.id_of(by)} if by else {}
+        told = NewActionItem(description=what, due_date=due, **given, **more)
+        item = (await incidents.create_action_item(self.tx, self.person(key), incident.id, **told)).item
+        self._planned.append(item)
+        return item
+
+    def forget_reminders(self) -> None:
+        """Leave what was due in the past without a message: nobody is reminded of that now."""
+        for item in self._planned:
+            reminding.plan(item, UTC, now=self.tx.now)
+
     async def move(self, key: str, incident: Incident, to: Status) -> None:
         who, old = self.person(key), incident.status
         await incidents.update_status(self.tx, who, incident.id, to)
@@ -149,6 +180,7 @@ async def _take_turns(cast: Cast, *, present: datetime) -> None:
         if minutes is not None:
             heapq.heappush(turns, (at + timedelta(minutes=minutes), number, story))
     cast.tx.now = present
+    cast.forget_reminders()
 
 
 async def _card_payments(cast: Cast) -> Story:
@@ -176,7 +208,21 @@ async def _card_payments(cast: Cast) -> Story:
     yield 11
     await cast.move("jonas", incident, Status.MITIGATED)
     await cast.say("jonas", incident, "Payments run through the Lille gateway until the new trust store is out.")
-    yield 52
+    yield 42
+    await cast.plan(
+        "samuel",
+        incident,
+        "Alert on intermediate certificates that end within 30 days",
+        by="maren",
+        days=4,
+        kind=ActionKind.DETECT,
+        priority=ActionPriority.P2,
+    )
+    await cast.plan("jonas", incident, "Renew trust stores by themselves", by="jonas", days=16, kind=ActionKind.PREVENT)
+    lille = await cast.plan(
+        "jonas", incident, "Write down how to move payments to Lille", by="samuel", days=2, kind=ActionKind.FOLLOW_UP
+    )
+    yield 10
     await incidents.resolve(
         cast.tx,
         cast.person("jonas"),
@@ -184,6 +230,7 @@ async def _card_payments(cast: Cast) -> Story:
         "The trust store with the new intermediate certificate is deployed and traffic is back on Brussels.",
     )
     yield 22 * 60
+    await incidents.complete_action_item(cast.tx, cast.person("samuel"), lille.id)
     await incidents.close(cast.tx, cast.person("samuel"), incident.id)
 
 
@@ -312,6 +359,18 @@ async def _booking_form(cast: Cast) -> Story:
     yield 30
     await incidents.update(cast.tx, cast.person("maren"), incident.id, incidents.IncidentChanges(severity=2))
     await cast.say("maren", incident, "Rolled back everywhere. Next: find the customers whose sign-up failed.")
+    found = await cast.plan(
+        "maren",
+        incident,
+        "Find the customers whose sign-up failed, and write to them",
+        by="maren",
+        days=0,
+        kind=ActionKind.MITIGATE,
+        priority=ActionPriority.P1,
+    )
+    begun: ActionItemChanges = {"status": ActionStatus.IN_PROGRESS}
+    await incidents.update_action_item(cast.tx, cast.person("maren"), found.id, begun)
+    await cast.plan("tomas", incident, "Try releases on a copy of the customers", days=7, kind=ActionKind.PREVENT)
 
 
 async def _invoice_mails(cast: Cast) -> Story:

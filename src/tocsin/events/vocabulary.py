@@ -57,6 +57,24 @@ CATEGORIES: Mapping[str, str] = MappingProxyType(
         "reliability": "Reliability",
     }
 )
+# Of action items: where they stand, and what they are for. Their icons are those of pages, and not of `glyphs.svg`.
+ACTION_STATUSES: Mapping[str, Word] = MappingProxyType(
+    {
+        "open": Word("Open", "slate", "circle"),
+        "in_progress": Word("In progress", "blue", "circle-dot"),
+        "done": Word("Done", "green", "circle-check"),
+        "dropped": Word("Dropped", "slate", "circle-x"),
+    }
+)
+ACTION_KINDS: Mapping[str, Word] = MappingProxyType(
+    {
+        "mitigate": Word("Mitigate", "teal", "shield-check"),
+        "prevent": Word("Prevent", "violet", "shield"),
+        "detect": Word("Detect", "blue", "radar"),
+        "follow_up": Word("Follow-up", "slate", "corner-down-right"),
+    }
+)
+ACTION_PRIORITIES = ("P1", "P2", "P3", "P4")
 # Of the ways to reach a person: what they are called in a sentence, and the icon that they have.
 CHANNELS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

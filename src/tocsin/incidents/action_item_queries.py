@@ -63,6 +63,7 @@ class Filters:
     team_ids: Collection[UUID] | None = None
     # Still to be done, and due before this day.
     overdue_on: date | None = None
+    due_until: date | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Say it in SQL."""
@@ -87,6 +88,8 @@ class Filters:
             found.append(or_(overlaps(Incident.team_ids, self.team_ids), ActionItem.assignee_id.in_(members)))
         if self.overdue_on is not None:
             found += [ActionItem.ended_at.is_(None), _due(ActionItem) < self.overdue_on]
+        if self.due_until is not None:
+            found.append(_due(ActionItem) <= self.due_until)
         return found
 
 
@@ -136,6 +139,11 @@ async def get(tx: Tx, access: Access, item_id: UUID) -> Listed:
     """Return one action item; raises `NotFound`, also for one of an incident that may not be seen."""
     found = await get_record(tx, ActionItem, item_id, WHAT, _is_seen(access))
     return Listed(found, await queries.get(tx, access, found.incident_id))
+
+
+async def by_id(tx: Tx, access: Access, ids: Collection[UUID]) -> list[Listed]:
+    """Return these action items by their due dates; those that are unknown or may not be seen are left out."""
+    return await _read(tx, _listed([among(ActionItem.id, ids), visible(access)], None, None))
 
 
 async def lock(tx: Tx, access: Access, item_id: UUID) -> Listed:

@@ -101,6 +101,7 @@ def url(raw: object) -> str:
 OWN_PLACES = frozenset(
     {
         "access",
+        "action-items",
         "alerts",
         "api",
         "compat",

@@ -425,5 +425,5 @@ HANDLERS = [
     ),
 ]
 NAV = (
-    Entry("/teams", "users-round", "Teams", Group.ORGANISATION, 30, P.USER_VIEW, "g t", words="Who belongs together"),
+    Entry("/teams", "users-round", "Teams", Group.ORGANISATION, 30, P.USER_VIEW, "g w", words="Who belongs together"),
 )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zlib import crc32
 
 from markupsafe import Markup
@@ -38,6 +38,12 @@ def clock(at: datetime, now: datetime) -> str:
         return f"{local:%H:%M}"
     day = f"{local.day} {_MONTHS[local.month - 1]}"
     return f"{day} {local:%H:%M}" if local.year == now.year else f"{day} {local.year}"
+
+
+def calendar_day(day: date, today: date) -> str:
+    """Write `18 Nov`, and `18 Nov 2025` in another year."""
+    said = f"{day.day} {_MONTHS[day.month - 1]}"
+    return said if day.year == today.year else f"{said} {day.year}"
 
 
 def hour(at: datetime, now: datetime) -> str:

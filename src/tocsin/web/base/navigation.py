@@ -19,6 +19,7 @@ class Group(StrEnum):
     """Where an entry stands, with the heading above it; in this order."""
 
     NOW = ""
+    LEARN = "Learn"
     # Those of the settings, which have a menu of their own in place of the sidebar.
     YOU = "You"
     ORGANISATION = "Organisation"

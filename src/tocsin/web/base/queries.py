@@ -11,11 +11,12 @@ from sqlalchemy import String, cast, func, not_, select
 from tocsin.alerts.model import Alert, AlertStatus
 from tocsin.alerts.queries import MOST_COUNTED
 from tocsin.alerts.visibility import visible as visible_alerts
+from tocsin.db.arrays import holds
 from tocsin.db.engine import Tx
 from tocsin.identity.access import Access
 from tocsin.identity.model import Organisation, User
 from tocsin.incidents.inbox_queries import unread_of
-from tocsin.incidents.model import OPEN, Incident
+from tocsin.incidents.model import OPEN, ActionItem, Incident
 from tocsin.incidents.visibility import visible
 from tocsin.oncall.model import PAGE_ID, EscalationRun, Page, PageState
 
@@ -41,18 +42,24 @@ async def surroundings(tx: Tx, access: Access, user_id: UUID) -> Surroundings:
     waits = Alert.status == AlertStatus.TRIGGERED
     alerts = select(Alert.id).where(waits, visible_alerts(access)).limit(MOST_COUNTED).subquery()
     mine = select(func.array_agg(Page.id)).where(Page.user_id == user_id, Page.state == PageState.PAGING)
+    given = ActionItem.assignee_id == user_id, ActionItem.ended_at.is_(None)
+    seen = select(Incident.id).where(Incident.id == ActionItem.incident_id, visible(access))
+    to_do = select(ActionItem.id).where(*given, holds(seen)).limit(MOST_COUNTED).subquery()
     query = select(
         select(Organisation.name).where(Organisation.id == 1).scalar_subquery(),
         select(User.time_zone).where(User.id == user_id).scalar_subquery(),
         select(func.count()).select_from(incidents).scalar_subquery(),
         select(func.count()).select_from(alerts).scalar_subquery(),
         mine.scalar_subquery(),
+        select(func.count()).select_from(to_do).scalar_subquery(),
         unread_of(access, user_id, most=MOST_COUNTED).scalar_subquery(),
         cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), String),
     )
-    name, zone, open_incidents, waiting_alerts, paged, unread, pending = (await tx.session.execute(query)).one()
+    found = (await tx.session.execute(query)).one()
+    name, zone, open_incidents, waiting_alerts, paged, mine_to_do, unread, pending = found
     pages = len(paged or ())
     badges = {"open_incidents": open_incidents, "waiting_alerts": waiting_alerts, "inbox": pages + unread}
+    badges |= {"action_items": mine_to_do}
     return Surroundings(name or "", zone or "UTC", badges, [PAGE_ID.write(id) for id in paged or ()], f"{pending}-0")
 
 

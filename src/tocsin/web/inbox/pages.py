@@ -18,10 +18,11 @@ from tocsin.edge.context import AppRequest, Context, Ctx, Who
 from tocsin.edge.rights import Right
 from tocsin.events.vocabulary import called_alert
 from tocsin.identity.model import Actor
-from tocsin.incidents import lifecycle
+from tocsin.incidents import action_item_queries, lifecycle
 from tocsin.incidents import queries as incidents
+from tocsin.incidents.action_item_queries import Filters
 from tocsin.incidents.inbox_model import ENTRY_ID
-from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole
+from tocsin.incidents.model import INCIDENT_ID, TO_DO, Incident, IncidentRole
 from tocsin.incidents.service.inbox import mark_news
 from tocsin.incidents.service.inbox import open_news as open_entry
 from tocsin.oncall.model import PAGE_ID
@@ -32,6 +33,10 @@ from tocsin.web.base.screens import Screen, Shell, ShellScreen
 from tocsin.web.inbox import news
 from tocsin.web.inbox.news import News
 from tocsin.web.parts import own_page
+from tocsin.web.parts.action_items import ItemRow, item_rows
+
+# The list of action items has the rest.
+_MOST_DUE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class InboxScreen(ShellScreen):
     alerts: Sequence[Mine]
     incidents: Sequence[Mine]
     news: News
+    # What the reader is to have done by today, or should have done by now.
+    action_items: Sequence[ItemRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +90,15 @@ async def _show(request: AppRequest, context: Context, who: Actor, refused: Refu
         with_me = await incidents.open_with(tx, me)
         seen_alerts = await alerts.seen(tx, who.access, [each.id for each in held])
         seen = await incidents.by_id(tx, who.access, [each.id for each in with_me])
+        today = shell.now.date()
+        due = Filters(assignee_ids=[me], statuses=TO_DO, due_until=today)
+        to_do = await action_item_queries.listed(tx, who.access, due, limit=_MOST_DUE)
+        action_items = await item_rows(tx, to_do, today)
     screen = InboxScreen(
         shell,
         alerts=[_alert(each) for each in held if each.id in seen_alerts],
         incidents=[_incident(who, each) for each in with_me if each.id in seen],
+        action_items=action_items,
         news=found,
         live=("mine", "alerts", "incidents", "inbox"),
         refresh_url=found.here,

@@ -13,16 +13,17 @@ from tocsin.identity.model import USER_ID, Actor
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
 from tocsin.incidents.fields import FIELDS, Corrected, Field
-from tocsin.incidents.model import CancelReason, IncidentRole, Status
+from tocsin.incidents.model import INCIDENT_ID, CancelReason, IncidentRole, Status
 from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall.model import PageState
 from tocsin.web.base import forms
-from tocsin.web.base.actions import Action, Actions, Run
+from tocsin.web.base.actions import Action, Actions, Made, Run
 from tocsin.web.base.forms import Form
 from tocsin.web.incidents import dialogs, incident
 from tocsin.web.incidents.times import time_in
 from tocsin.web.parts import own_page
+from tocsin.web.parts.action_items import written
 from tocsin.web.parts.targets import read_targets
 
 N = TypeVar("N", int, float)
@@ -189,6 +190,13 @@ async def _reopen(tx: Tx, who: Actor, ref: str, form: Form) -> None:
     await incidents.reopen(tx, who, ref, form.text("reason"), if_version=form.version())
 
 
+async def _add_item(tx: Tx, who: Actor, ref: str, form: Form) -> Made:
+    """Form fields: description, due_date (empty: none), form_id. The same of the same page is added once."""
+    if await forms.once(tx, who, form, "action-item", ref, form.text("description"), form.text("due_date")):
+        await incidents.create_action_item(tx, who, ref, **written(form))
+    return Made(f"{INCIDENT_ID.page(ref)}/action-items?add=1")
+
+
 HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT).handlers(
     *(
         Action(
@@ -212,6 +220,7 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
     Action("join", _join, "You joined the incident."),
     Action("leave", _leave, "You left the incident."),
     Action("page", _page, form="page-form", needs=P.INCIDENT_PAGE, show=dialogs.PAGE.show),
+    Action("action-items", _add_item, "Action item added.", form="add-action-item", show=incident.show_action_items),
     Action("alerts", _link, form="link-alert", show=dialogs.LINK.show),
     Action(
         "resolve",
@@ -221,7 +230,7 @@ HANDLERS = Actions("/incidents/{ref:str}", incident.show, needs=P.INCIDENT_EDIT)
         needs=P.INCIDENT_RESOLVE,
         show=dialogs.RESOLVE.show,
     ),
-    Action("close", _close, "Incident closed.", needs=P.INCIDENT_RESOLVE),
+    Action("close", _close, "Incident closed.", form="close-form", needs=P.INCIDENT_RESOLVE, show=dialogs.CLOSE.show),
     Action(
         "cancel", _cancel, "Incident cancelled.", form="cancel-form", needs=P.INCIDENT_RESOLVE, show=dialogs.CANCEL.show
     ),

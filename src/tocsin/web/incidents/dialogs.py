@@ -20,16 +20,19 @@ from tocsin.edge.context import AppRequest
 from tocsin.events import vocabulary
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
-from tocsin.identity.model import USER_ID
-from tocsin.incidents import lifecycle, queries
+from tocsin.identity.model import USER_ID, Actor
+from tocsin.incidents import action_item_queries, lifecycle, queries
+from tocsin.incidents.action_item_queries import Listed
 from tocsin.incidents.fields import FIELDS, Field, FormKind
 from tocsin.incidents.model import INCIDENT_ID, Incident, IncidentRole, Status
 from tocsin.kit.errors import Conflict, NotFound
+from tocsin.kit.text import one_line
 from tocsin.oncall import queries as oncall
 from tocsin.web.base.screens import DialogScreen, Shell
 from tocsin.web.incidents.custom_fields import needed_to
 from tocsin.web.incidents.times import WRITTEN, written_as
 from tocsin.web.parts import since
+from tocsin.web.parts.action_items import ItemRow, item_rows
 from tocsin.web.parts.dialogs import Dialog, NotAnyMore, Opened, Question
 from tocsin.web.parts.picking import Option, Picker
 
@@ -80,6 +83,15 @@ class ImpactScreen(DialogScreen):
     template: ClassVar = "incidents/impact.html"
     incident: Incident
     regions: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseScreen(DialogScreen):
+    """Closing an incident: what is still `to_do` because of it stays open, and is listed."""
+
+    template: ClassVar = "incidents/close.html"
+    incident: Incident
+    to_do: Sequence[ItemRow]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +239,7 @@ async def _resolve(asked: Asked) -> DialogScreen:
     paged = await being_paged(tx, [incident.id], [alert.id for alert in still])
     return ResolveScreen(
         asked.shell,
-        effects=effects(len(still), paged),
+        effects=effects(len(still), paged, await left_open(tx, who, [incident.id])),
         still=_still(still),
         may_monitor=lifecycle.is_open(incident) and incident.status != Status.MONITORING,
         ended=written_as(incident.mitigated_at, asked.shell.now.tzinfo or UTC),
@@ -244,7 +256,13 @@ async def being_paged(tx: Tx, incident_ids: Sequence[UUID], alert_ids: Sequence[
     return sorted({each.name for found in (*of_incident.values(), *of_alerts.values()) for each in found})
 
 
-def effects(alerts: int, paged: Sequence[str]) -> list[str]:
+async def left_open(tx: Tx, who: Actor, incident_ids: Sequence[UUID]) -> list[str]:
+    """Return what is still to be done because of these incidents, whatever becomes of them."""
+    found = await action_item_queries.open_in(tx, who.access, incident_ids)
+    return [item.description for items in found.values() for item in items]
+
+
+def effects(alerts: int, paged: Sequence[str], to_do: Sequence[str]) -> list[str]:
     """Say what resolving does, to what and to whom."""
     found: list[str] = []
     if alerts:
@@ -256,6 +274,10 @@ def effects(alerts: int, paged: Sequence[str]) -> list[str]:
         found.append(f"Stops paging {', '.join(paged[:3])}{more}")
     else:
         found.append("Nobody is being paged for it now, and nobody will be")
+    if to_do:
+        number = f"{len(to_do)} action item{'' if len(to_do) == 1 else 's'}"
+        more = f" and {len(to_do) - 3} more" if len(to_do) > 3 else ""
+        found.append(f"Leaves {number} open: {', '.join(f'“{one_line(each, 80)}”' for each in to_do[:3])}{more}")
     return found
 
 
@@ -263,6 +285,18 @@ def _still(linked: Sequence[Alert]) -> str:
     if not linked:
         return ""
     return f"{len(linked)} linked alert{' is' if len(linked) == 1 else 's are'} still firing."
+
+
+def _must_be_resolved(incident: Incident) -> None:
+    if incident.status != Status.RESOLVED:
+        raise Conflict(f"{incident.reference} is {incident.status}.")
+
+
+async def _close(asked: Asked) -> DialogScreen:
+    found = await action_item_queries.open_in(asked.tx, asked.opened.who.access, [asked.incident.id])
+    listed = [Listed(item, asked.incident) for item in found.get(asked.incident.id, [])]
+    to_do = await item_rows(asked.tx, listed, asked.shell.now.date())
+    return CloseScreen(asked.shell, to_do=to_do, **asked.about)
 
 
 async def _cancel(asked: Asked) -> DialogScreen:
@@ -323,6 +357,7 @@ async def _role(asked: Asked) -> DialogScreen:
 FIELD_DIALOGS = {field.name: _editing(field) for field in FIELDS.values() if field.form is not None}
 ROLE = dialog_of("roles/{role:str}", _role, P.INCIDENT_EDIT, lifecycle.must_be_open)
 RESOLVE = dialog_of("resolve", _resolve, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
+CLOSE = dialog_of("close", _close, P.INCIDENT_RESOLVE, _must_be_resolved)
 CANCEL = dialog_of("cancel", _cancel, P.INCIDENT_RESOLVE, lifecycle.must_be_open)
 REOPEN = dialog_of("reopen", _reopen, P.INCIDENT_RESOLVE, _must_be_over)
 PAGE = dialog_of("page", _page, P.INCIDENT_PAGE, lifecycle.must_be_open)
@@ -330,5 +365,6 @@ IMPACT = dialog_of("impact", _impact, P.INCIDENT_EDIT, always)
 DRILL = dialog_of("drill", _drill, P.INCIDENT_RESOLVE, always)
 LINK = dialog_of("alerts/link", _link, P.INCIDENT_EDIT, lifecycle.must_be_open)
 HANDLERS = [
-    dialog.handler for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CANCEL, REOPEN, PAGE, LINK, DRILL, IMPACT)
+    dialog.handler
+    for dialog in (*FIELD_DIALOGS.values(), ROLE, RESOLVE, CLOSE, CANCEL, REOPEN, PAGE, LINK, DRILL, IMPACT)
 ]

@@ -20,7 +20,8 @@ from tocsin.events.vocabulary import called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor, Team
-from tocsin.incidents import lifecycle, queries, related_queries
+from tocsin.incidents import action_item_queries, lifecycle, queries, related_queries
+from tocsin.incidents.action_item_queries import Filters
 from tocsin.incidents.fields import FIELDS, Field
 from tocsin.incidents.milestones import Reached, Stage, milestones
 from tocsin.incidents.model import (
@@ -28,6 +29,7 @@ from tocsin.incidents.model import (
     INCIDENT_ID,
     LINK_ID,
     OPEN,
+    TO_DO,
     Incident,
     IncidentRole,
     LinkKind,
@@ -47,13 +49,16 @@ from tocsin.web.incidents.following import Following, following
 from tocsin.web.incidents.responders import Calls, ResponderView, nobody_paged, responder_view
 from tocsin.web.incidents.timeline import Timeline
 from tocsin.web.parts import incident_tabs, own_page
+from tocsin.web.parts.action_items import ItemRow, item_rows
 from tocsin.web.parts.incident_tabs import Tab, TabView
 from tocsin.web.parts.paging_now import PagingNow, paging_now
 from tocsin.web.parts.standing import Standing as AlertStanding
 from tocsin.web.parts.standing import standings
 
+# So many action items are on the page of their incident; the list of all has every one.
+MOST_ITEMS = 200
 # The keys of the tabs that stand here.
-_TIMELINE, _ALERTS, _FACTS = "", "alerts", "facts"
+_TIMELINE, _ALERTS, _ACTION_ITEMS, _FACTS = "", "alerts", "action-items", "facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,9 @@ class IncidentScreen(ShellScreen):
     following: Following
     alerts: list[LinkedAlert]
     timeline: Timeline | None
+    action_items: list[ItemRow]
+    # One goes on adding to them.
+    is_adding: bool
     tab: str
     tabs: list[TabView]
 
@@ -197,6 +205,19 @@ async def incident_page(request: AppRequest, context: Ctx, who: Who, ref: FromPa
 async def incident_alerts(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
     """Show the alerts behind one incident."""
     return await show(request, context, who, ref, tab=_ALERTS)
+
+
+@get("/incidents/{ref:str}/action-items", needs=P.INCIDENT_VIEW)
+async def incident_action_items(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Show what is to be done because of one incident; `?add=1` goes on with adding."""
+    return await show(request, context, who, ref, tab=_ACTION_ITEMS)
+
+
+async def show_action_items(
+    request: AppRequest, context: Context, who: Actor, ref: str, refused: Refused | None = None
+) -> pages.Page:
+    """Show it with what was to be added and was refused."""
+    return await show(request, context, who, ref, refused, tab=_ACTION_ITEMS)
 
 
 @get("/incidents/{ref:str}/facts", needs=P.INCIDENT_VIEW, by_link=True)
@@ -268,6 +289,8 @@ async def _screen(
         following=await following(tx, who, incident),
         alerts=await _alerts(tx, who, linked),
         timeline=record,
+        action_items=await _to_do(tx, who, incident, shell) if tab == _ACTION_ITEMS else [],
+        is_adding=request.query_params.get("add") == "1",
         tab=tab,
         tabs=await incident_tabs.tabs_of(tx, who, incident, tab),
         live=(INCIDENT_ID.write(incident.id),),
@@ -378,6 +401,17 @@ async def _alerts(tx: Tx, who: Actor, linked: Sequence[Alert]) -> list[LinkedAle
     ]
 
 
+async def _to_do(tx: Tx, who: Actor, incident: Incident, shell: Shell) -> list[ItemRow]:
+    """Return the action items by their due dates, what is at its end behind all others."""
+    found = await action_item_queries.of_incident(tx, who.access, incident.id, limit=MOST_ITEMS)
+    return sorted(await item_rows(tx, found, shell.now.date()), key=lambda row: not row.is_to_do)
+
+
+async def _count_to_do(tx: Tx, who: Actor, incident: Incident) -> int:
+    narrowed = Filters(incident_ids=[incident.id], statuses=TO_DO)
+    return await action_item_queries.count(tx, who.access, narrowed, most=MOST_ITEMS)
+
+
 async def _count_alerts(tx: Tx, who: Actor, incident: Incident) -> int:
     return (await alert_queries.linked_counts(tx, who.access, [incident.id])).get(incident.id, 0)
 
@@ -385,6 +419,7 @@ async def _count_alerts(tx: Tx, who: Actor, incident: Incident) -> int:
 TABS = (
     Tab(_TIMELINE, "Timeline", 0, by_link=True),
     Tab(_ALERTS, "Alerts", 10, count=_count_alerts, by_link=True),
+    Tab(_ACTION_ITEMS, "Action items", 20, needs=P.INCIDENT_VIEW, count=_count_to_do),
     Tab(_FACTS, "People & facts", 90, is_rail=True, by_link=True),
 )
-HANDLERS = [incident_page, incident_alerts, incident_facts]
+HANDLERS = [incident_page, incident_alerts, incident_action_items, incident_facts]

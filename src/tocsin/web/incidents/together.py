@@ -89,7 +89,9 @@ async def _resolve(asks: _Asks) -> BulkResolveScreen:
     return BulkResolveScreen(
         asks.shell,
         about=asks.about,
-        effects=dialogs.effects(len(alerts), await dialogs.being_paged(tx, ids, alerts)),
+        effects=dialogs.effects(
+            len(alerts), await dialogs.being_paged(tx, ids, alerts), await dialogs.left_open(tx, asks.who, ids)
+        ),
         back=asks.asked.url(),
         refused=asks.refused,
     )

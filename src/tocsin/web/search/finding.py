@@ -9,10 +9,11 @@ from tocsin.alerts import queries as alerts
 from tocsin.alerts import source_queries
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.db.engine import Tx
-from tocsin.events.vocabulary import called_alert
+from tocsin.events.vocabulary import ACTION_STATUSES, called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor
+from tocsin.incidents import action_item_queries
 from tocsin.incidents import queries as incidents
 from tocsin.incidents.model import INCIDENT_ID
 from tocsin.kit.search import has_words, words_in
@@ -89,6 +90,21 @@ async def _alerts(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     ]
 
 
+async def _action_items(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
+    if not who.access.may_look(P.INCIDENT_VIEW):
+        return ()
+    found = await action_item_queries.listed(tx, who.access, action_item_queries.Filters(), q=q, limit=_MOST)
+    return [
+        Hit(
+            f"{INCIDENT_ID.page(each.incident.reference)}/action-items",
+            each.item.description,
+            words=f"{each.incident.reference}, {ACTION_STATUSES[each.item.status].label.lower()}",
+            icon="list-checks",
+        )
+        for each in found
+    ]
+
+
 async def _people(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
     if not who.may(P.USER_VIEW):
         return ()
@@ -122,6 +138,7 @@ async def _sources(tx: Tx, who: Actor, q: str) -> Sequence[Hit]:
 _FINDERS: Sequence[tuple[str, Finder]] = (
     ("Incidents", _incidents),
     ("Alerts", _alerts),
+    ("Action items", _action_items),
     ("People", _people),
     ("Teams", _teams),
     ("Policies", _policies),
