@@ -38,6 +38,7 @@ from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import jobs as incident_jobs
 from tocsin.incidents import service as incidents
+from tocsin.incidents.model import ACTION_ITEM_ID
 from tocsin.jobs.worker import Worker, ensure_schedules
 from tocsin.net.http import OutboundHttp
 from tocsin.net.smtp import Mailer, Security, SmtpSettings
@@ -46,6 +47,7 @@ from tocsin.notifications.channels import channels
 from tocsin.notifications.jobs import Sender
 from tocsin.notifications.model import SubjectKind
 from tocsin.notifications.origins import Origins
+from tocsin.notifications.reminding import Still
 from tocsin.notifications.telling import Reader
 from tocsin.oncall import jobs as oncall_jobs
 from tocsin.oncall.jobs import InVain
@@ -69,6 +71,9 @@ NEWS_OF: Mapping[SubjectKind, Reader] = {
     SubjectKind.ALERT: alerts.read_news,
     SubjectKind.INCIDENT: incidents.read_news,
 }
+
+# What people are reminded of: whether it is still so.
+REMINDERS_OF: Mapping[str, Still] = {ACTION_ITEM_ID.name: incidents.still_to_remind}
 
 
 class App:
@@ -169,6 +174,7 @@ class App:
             origins=self._origins,
             readers=NEWS_OF,
             is_of_inbox=incidents.is_of_inbox,
+            still=REMINDERS_OF,
             measure=lambda channel, result: self.metrics.deliveries.labels(channel, result).inc(),
         )
         in_vain = InVain(lambda outcome: self.metrics.escalations.labels(outcome).inc())

@@ -198,6 +198,8 @@ def test_no_job_of_0_1_0_is_missing_above() -> None:
         "incidents.tell_followers",
         "incidents.watch_targets",
         "oncall.look_again",
+        "incidents.remind",
+        "notifications.send_reminder",
     }
     assert set(HANDLED) - kinds == newer, "a job that is newer: say so here"
     for each in _reactions():

@@ -24,7 +24,7 @@ from tocsin.identity.service import Owners
 from tocsin.incidents import action_item_queries, service
 from tocsin.incidents.action_item_queries import Filters, Place
 from tocsin.incidents.action_items import ActionItemChanges
-from tocsin.incidents.model import TO_DO, ActionItem, ActionKind, ActionPriority, ActionStatus, Incident
+from tocsin.incidents.model import TO_DO, ActionItem, ActionKind, ActionStatus, Incident, Priority
 from tocsin.kit.changes import Seen
 from tocsin.kit.errors import Denied, Invalid, NotFound, Stale
 
@@ -62,7 +62,7 @@ async def test_each_change_stands_on_the_timeline_with_what_was_before(team: Tea
     incident = await team.incident()
     item = await add(team, "  Write \n the runbook ", due_date=date(2026, 12, 11), kind=ActionKind.PREVENT)
     assert (item.description, item.status, item.version) == ("Write the runbook", "open", 1)
-    both: ActionItemChanges = {"due_date": None, "priority": ActionPriority.P2, "assignee_id": team.bob.id}
+    both: ActionItemChanges = {"due_date": None, "priority": Priority.P2, "assignee_id": team.bob.id}
     await change(team, item, both)
     await change(team, item, {"status": ActionStatus.IN_PROGRESS}, who=team.bob)
     async with team.db.begin() as tx:
@@ -226,7 +226,7 @@ async def test_a_list_is_narrowed_and_read_by_due_date(team: Team) -> None:
     other = await team.incident(title="Search is slow")
     today = date(2026, 11, 29)
     late = await add(team, "Late", due_date=today - _DAY, assignee_id=team.ada.id, kind=ActionKind.DETECT)
-    due = await add(team, "Due", due_date=today, assignee_id=team.bob.id, priority=ActionPriority.P1)
+    due = await add(team, "Due", due_date=today, assignee_id=team.bob.id, priority=Priority.P1)
     free = await add(team, "Free")
     over = await add(team, "Over", due_date=today - 2 * _DAY, assignee_id=team.ada.id)
     await change(team, over, {"status": ActionStatus.DONE})
@@ -243,7 +243,7 @@ async def test_a_list_is_narrowed_and_read_by_due_date(team: Team) -> None:
         (Filters(overdue_on=today), [late]),
         (Filters(overdue_on=today + _DAY), [late, due]),
         (Filters(kinds=[ActionKind.DETECT]), [late]),
-        (Filters(priorities=[ActionPriority.P1]), [due]),
+        (Filters(priorities=[Priority.P1]), [due]),
         (Filters(incident_ids=[other.id]), [elsewhere]),
         (Filters(incident_ids=[]), []),
         (Filters(team_ids=[payments.id]), [due]),
@@ -280,9 +280,9 @@ async def test_who_has_an_old_copy_is_told_what_others_did_to_the_same_field(tea
         await change(team, item, {"assignee_id": team.ada.id}, if_version=Seen(1))
     assert refused.value.theirs[0].fields == {"assignee": "Bob"}
     with pytest.raises(Stale):
-        await change(team, item, {"priority": ActionPriority.P1}, if_version=2)
+        await change(team, item, {"priority": Priority.P1}, if_version=2)
     # What the form merely sends back is left as it stands.
-    kept = await change(team, item, {"assignee_id": None, "priority": ActionPriority.P1}, if_version=Seen(1))
+    kept = await change(team, item, {"assignee_id": None, "priority": Priority.P1}, if_version=Seen(1))
     assert (kept.assignee_id, kept.priority) == (team.bob.id, "P1")
     async with team.db.begin() as tx:
         await service.complete_action_item(tx, person(team.bob), item.id)

@@ -22,7 +22,7 @@ from tocsin.identity.model import TEAM_ID, USER_ID
 from tocsin.incidents import action_item_queries, queries, service
 from tocsin.incidents.action_item_queries import Filters
 from tocsin.incidents.action_items import ActionItemChanges, ActionItemFields
-from tocsin.incidents.model import ACTION_ITEM_ID, ActionKind, ActionPriority, ActionStatus
+from tocsin.incidents.model import ACTION_ITEM_ID, ActionKind, ActionStatus, Priority
 from tocsin.incidents.service.action_items import MOST_TOGETHER
 from tocsin.kit.errors import Invalid, NotFound
 from tocsin.kit.ids import IdKind
@@ -97,7 +97,7 @@ async def list_all_action_items(
     overdue: Annotated[bool, QueryParameter(description=_OVERDUE)] = False,
     status: Annotated[list[ActionStatus] | None, QueryParameter(description=_STATUS)] = None,
     kind: Annotated[list[ActionKind] | None, QueryParameter(description="What it is for.")] = None,
-    priority: Annotated[list[ActionPriority] | None, QueryParameter(description="How much it matters.")] = None,
+    priority: Annotated[list[Priority] | None, QueryParameter(description="How much it matters.")] = None,
     assignee_id: Annotated[list[str] | None, QueryParameter(description="Given to one of these people.")] = None,
     unassigned: Annotated[bool, QueryParameter(description=_UNASSIGNED)] = False,
     incident: Annotated[list[str] | None, QueryParameter(description=_INCIDENT)] = None,

@@ -36,13 +36,13 @@ from tocsin.incidents.action_items import ActionItemChanges, NewActionItem
 from tocsin.incidents.model import (
     ActionItem,
     ActionKind,
-    ActionPriority,
     ActionStatus,
     CancelReason,
     Category,
     Incident,
     IncidentRole,
     LinkKind,
+    Priority,
     Status,
 )
 from tocsin.incidents.service import following, relating, subscribing
@@ -216,7 +216,7 @@ async def _card_payments(cast: Cast) -> Story:
         by="maren",
         days=4,
         kind=ActionKind.DETECT,
-        priority=ActionPriority.P2,
+        priority=Priority.P2,
     )
     await cast.plan("jonas", incident, "Renew trust stores by themselves", by="jonas", days=16, kind=ActionKind.PREVENT)
     lille = await cast.plan(
@@ -366,7 +366,7 @@ async def _booking_form(cast: Cast) -> Story:
         by="maren",
         days=0,
         kind=ActionKind.MITIGATE,
-        priority=ActionPriority.P1,
+        priority=Priority.P1,
     )
     begun: ActionItemChanges = {"status": ActionStatus.IN_PROGRESS}
     await incidents.update_action_item(cast.tx, cast.person("maren"), found.id, begun)

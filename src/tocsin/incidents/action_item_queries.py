@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from tocsin.identity.access import Access
 from tocsin.identity.model import TeamMember
 from tocsin.incidents import queries
 from tocsin.incidents.list_queries import is_called
-from tocsin.incidents.model import TO_DO, ActionItem, ActionKind, ActionPriority, ActionStatus, Incident
+from tocsin.incidents.model import TO_DO, ActionItem, ActionKind, ActionStatus, Incident, Priority
 from tocsin.incidents.queries import Ref
 from tocsin.incidents.visibility import visible
 from tocsin.kit.search import MOST_SEARCHED, is_short, words_in
@@ -53,7 +53,7 @@ class Filters:
 
     statuses: Collection[ActionStatus] = ()
     kinds: Collection[ActionKind] = ()
-    priorities: Collection[ActionPriority] = ()
+    priorities: Collection[Priority] = ()
     assignee_ids: Collection[UUID] = ()
     # Also, or only, what nobody has.
     is_unassigned: bool = False
@@ -222,3 +222,9 @@ def _listed(
         here, there = tuple_(*place), tuple_(after.due, after.id)
         query = query.where(here < there if backwards else here > there)
     return query.order_by(*(key.desc() if backwards else key for key in place)).limit(limit)
+
+
+async def lock_to_remind(tx: Tx, now: datetime) -> ActionItem | None:
+    """Lock one of those of which somebody is to be reminded by now; None when there is none that nobody else has."""
+    due = for_change(select(ActionItem).where(ActionItem.remind_at <= now).limit(1), ActionItem, skip_locked=True)
+    return (await tx.session.scalars(due)).one_or_none()

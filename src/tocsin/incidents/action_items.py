@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from tocsin.incidents.model import TO_DO, ActionItem, ActionKind, ActionPriority, ActionStatus
+from tocsin.incidents.model import TO_DO, ActionItem, ActionKind, ActionStatus, Priority
 from tocsin.kit.errors import Invalid
 from tocsin.kit.text import clean, is_blank, storable
 
@@ -22,7 +22,7 @@ class ActionItemFields(TypedDict, total=False):
 
     description: Annotated[str, Meta(max_length=DESCRIPTION_LIMIT, description="What is to be done, on one line.")]
     due_date: Annotated[date | None, Meta(description="The last day on which it is in time.")]
-    priority: ActionPriority | None
+    priority: Priority | None
     kind: ActionKind | None
 
 

@@ -31,6 +31,7 @@ from tocsin.oncall import queries as oncall_queries
 from tocsin.oncall import service as oncall
 
 STAND_IN = Reaction("incidents.stand_in", UserDeactivated, UserLostRights, lane="page", retry_after=soon)
+REMIND = JobKind("incidents.remind", Nothing, lane="bulk")
 NOTE_PAGE = Reaction("incidents.note_page", PageStarted, retry_after=soon)
 NOTE_NEWS = Reaction(
     "incidents.note_news",
@@ -142,7 +143,13 @@ async def watch_targets(run: Run, _: Nothing) -> None:
             return
 
 
+async def remind(tx: Tx, _: Nothing) -> bool:
+    """Remind people of action items, one at a time: each is off the plan with the commit that queues its messages."""
+    return await service.remind_of_one(tx)
+
+
 JOBS = (
+    in_portions(REMIND, remind),
     in_several(STAND_IN, stand_in),
     in_one(NOTE_PAGE, note_page),
     in_one(NOTE_NEWS, note_news),
@@ -165,5 +172,9 @@ REACTIONS = (
     *(on(event, TELL_FOLLOWERS, when=lambda event: event.incident_id is not None) for event in CHANGES),
     on(IncidentUpdated, LET_GO, when=lambda event: any(each.field in _OWNERS for each in event.changes)),
 )
-PERIODIC = (Periodic(SWEEP_INBOX, timedelta(hours=1)), Periodic(WATCH_TARGETS, timedelta(minutes=1)))
+PERIODIC = (
+    Periodic(SWEEP_INBOX, timedelta(hours=1)),
+    Periodic(WATCH_TARGETS, timedelta(minutes=1)),
+    Periodic(REMIND, timedelta(minutes=5)),
+)
 WAITS = (Waits("inbox_entry", ("send_at",), "send_at IS NOT NULL"),)

@@ -369,15 +369,6 @@ class ActionKind(StrEnum):
     FOLLOW_UP = "follow_up"
 
 
-class ActionPriority(StrEnum):
-    """How much an action item matters; P1 the most."""
-
-    P1 = "P1"
-    P2 = "P2"
-    P3 = "P3"
-    P4 = "P4"
-
-
 # What has no due date comes last. asyncpg reads and writes it as `date.max`.
 DUE = "coalesce(due_date, 'infinity'::date)"
 
@@ -389,7 +380,7 @@ class ActionItem(Record):
     __table_args__ = (
         CheckConstraint(one_of("status", ActionStatus), name="status"),
         CheckConstraint(one_of("kind", ActionKind), name="kind"),
-        CheckConstraint(one_of("priority", ActionPriority), name="priority"),
+        CheckConstraint(one_of("priority", Priority), name="priority"),
         CheckConstraint("(status IN ('done', 'dropped')) = (ended_at IS NOT NULL)", name="ended"),
         CheckConstraint("(reminder IS NULL) = (remind_at IS NULL)", name="reminder"),
         Index("action_item_incident_id_idx", "incident_id", "id"),

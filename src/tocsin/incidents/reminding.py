@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from tocsin.incidents.action_items import is_to_do
 from tocsin.incidents.model import ActionItem
+from tocsin.kit.text import one_line
 
 _MORNING = time(9)
 
@@ -69,6 +70,18 @@ def take(item: ActionItem, zone: tzinfo, *, now: datetime) -> frozenset[Whom]:
     passed = [STEPS[first], *(STEPS[n] for n in range(first + 1, len(STEPS)) if at_of(n, due, zone) <= now)]
     _plan(item, zone, first + 1, now)
     return frozenset(step.whom for step in passed)
+
+
+def sentence(item: ActionItem, reference: str, today: date) -> str:
+    """Say what is due when, or since when: to be read on this day."""
+    it = f"“{one_line(item.description, 120)}” ({reference})"
+    if item.due_date is None:
+        return f"{it} is still to be done."
+    day, away = f"{item.due_date.day} {item.due_date:%b %Y}", (item.due_date - today).days
+    if away < 0:
+        return f"{it} was due on {day}, {-away} day{'' if away == -1 else 's'} ago."
+    when = {0: "today", 1: "tomorrow"}.get(away)
+    return f"{it} is due {when}, {day}." if when else f"{it} is due on {day}."
 
 
 def _plan(item: ActionItem, zone: tzinfo, first: int, now: datetime) -> None:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -35,6 +36,7 @@ from tocsin.notifications.channels.base import Channel, PageMessage, Receipt, Tr
 from tocsin.notifications.model import DELIVERY_ID, SubjectKind, read_shape
 from tocsin.notifications.origins import Origins, origin_in, origin_of
 from tocsin.notifications.outcomes import emit_failure, failed, set_aside, succeeded, wake
+from tocsin.notifications.reminding import SEND_REMINDER, Still, ToRemind, take_back_if_done
 from tocsin.notifications.sending_queries import Started
 from tocsin.notifications.service import NEWS_LANE, SEND, ToSend
 from tocsin.notifications.telling import TELL, Reader, ToTell, take_back_if_untrue, tell_person
@@ -73,6 +75,7 @@ class Sender:
     origins: Origins = field(default_factory=Origins)
     readers: Mapping[SubjectKind, Reader] = field(default_factory=dict[SubjectKind, Reader])
     is_of_inbox: OfInbox = _of_no_inbox
+    still: Mapping[str, Still] = field(default_factory=dict[str, Still])
 
 
 _SWITCHED_OFF = "The account was switched off before it was sent."
@@ -83,7 +86,7 @@ _NOBODY_KNOWS = "The process that sent it ended before the outcome was written d
 async def send(job: Job, message: ToSend, sender: Sender) -> None:
     """Send one message, put it aside while its origin leaves calls unanswered, or find that it is no longer wanted."""
     if job.lane == NEWS_LANE:
-        await _send_news(sender, job, message.delivery_id)
+        await _send_news(sender, job, message.delivery_id, partial(_is_news, sender, message.delivery_id))
         return
     origin = origin_in(job.shares)
     if (wait := sender.origins.wait(origin, job.claimed_at)) is not None:
@@ -110,8 +113,25 @@ _NEWS_WAIT = timedelta(seconds=30)
 _NEWS_CHANGE = timedelta(seconds=1)
 
 
-async def _send_news(sender: Sender, job: Job, id: UUID) -> None:
-    """Send one message of news. It never is the probe of an origin in trouble, nor evidence for or against one."""
+async def send_reminder(job: Job, reminder: ToRemind, sender: Sender) -> None:
+    """Send one reminder as news are sent, unless it is not so any more."""
+    await _send_news(sender, job, reminder.delivery_id, partial(_is_to_be_reminded, sender, reminder))
+
+
+async def _is_news(sender: Sender, id: UUID, tx: Tx) -> bool:
+    return await sender.is_of_inbox(tx, id) or await take_back_if_untrue(tx, sender.readers, id)
+
+
+async def _is_to_be_reminded(sender: Sender, reminder: ToRemind, tx: Tx) -> bool:
+    await take_back_if_done(tx, sender.still, reminder)
+    return True
+
+
+async def _send_news(sender: Sender, job: Job, id: UUID, look: Callable[[Tx], Awaitable[bool]]) -> None:
+    """Send one message of news. It never is the probe of an origin in trouble, nor evidence for or against one.
+
+    `look` takes back what is not true any more; it says False while that cannot be seen.
+    """
     where = await sending_queries.where_to(sender.db, id)
     if not await sending_queries.drop_news(sender.db, id, _NO_NEWS) and where is not None:
         if sender.origins.is_probed_only(origin_of(*where)):
@@ -119,7 +139,7 @@ async def _send_news(sender: Sender, job: Job, id: UUID) -> None:
                 await queue.postpone(tx, job, tx.now + _NEWS_WAIT)
             return
         async with sender.db.begin() as tx:
-            if not (await sender.is_of_inbox(tx, id) or await take_back_if_untrue(tx, sender.readers, id)):
+            if not await look(tx):
                 await queue.postpone(tx, job, tx.now + _NEWS_CHANGE)
                 return
         if begun := await _begin(sender, id):
@@ -252,7 +272,9 @@ def message_of(sender: Sender, started: Started, trace: Trace | None, keys: KeyR
     """Say what the page, the test or the news say, in texts that read as they look; `keys` sign the link of a page."""
     content = started.content
     reference = content.get("incident_number") or None
-    if started.incident_id is not None and reference:
+    if content.get("place"):
+        path = content["place"]
+    elif started.incident_id is not None and reference:
         path = ids_of("incident").page(reference)
     else:
         path = ids_of("alert").page(started.alert_id) if started.alert_id else "/"
@@ -299,7 +321,11 @@ async def tell(tx: Tx, who: ToTell, sender: Sender) -> datetime | None:
     return await tell_person(tx, sender.readers, who.user_id)
 
 
-JOBS = (by_hand(SEND, send, needs=Sender), in_one(TELL, tell, needs=Sender))
+JOBS = (
+    by_hand(SEND, send, needs=Sender),
+    by_hand(SEND_REMINDER, send_reminder, needs=Sender),
+    in_one(TELL, tell, needs=Sender),
+)
 WAITS = (
     Waits(
         "delivery",

@@ -23,8 +23,8 @@ from tocsin.incidents.model import (
     ACTION_ITEM_ID,
     INCIDENT_ID,
     ActionKind,
-    ActionPriority,
     ActionStatus,
+    Priority,
 )
 from tocsin.kit.addresses import at
 
@@ -49,7 +49,7 @@ class ActionItemOut(msgspec.Struct):
     incident: IncidentRef
     description: str
     kind: ActionKind | None
-    priority: ActionPriority | None
+    priority: Priority | None
     status: ActionStatus
     assignee: Person | None
     due_date: date | None

@@ -48,6 +48,7 @@ from tocsin.incidents.service.paging import (
     read_page,
 )
 from tocsin.incidents.service.people import acknowledge, assign_roles, join, leave
+from tocsin.incidents.service.reminding import remind_of_one, still_to_remind
 from tocsin.incidents.service.sending import is_of_inbox
 from tocsin.incidents.service.sharing import Holder, change_owners, grant, list_grants, read_sharing, revoke_grant
 from tocsin.incidents.service.together import (
@@ -128,12 +129,14 @@ __all__ = [
     "read_page",
     "read_revisions",
     "read_sharing",
+    "remind_of_one",
     "reopen",
     "reopen_action_item",
     "resolve",
     "revoke_grant",
     "stand_in",
     "still_good",
+    "still_to_remind",
     "take_back_messages",
     "unlink_alert",
     "update",

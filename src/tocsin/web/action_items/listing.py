@@ -20,7 +20,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.incidents import action_item_queries, queries
 from tocsin.incidents.action_item_queries import Filters, Listed, Place
-from tocsin.incidents.model import TO_DO, ActionKind, ActionPriority, ActionStatus
+from tocsin.incidents.model import TO_DO, ActionKind, ActionStatus, Priority
 from tocsin.kit.search import NARROWED
 from tocsin.web.base import exporting, lists, pages, portions
 from tocsin.web.base.forms import Refused
@@ -146,7 +146,7 @@ async def _wanted(tx: Tx, who: Actor, asked: Asked, today: date) -> Filters:
     return Filters(
         statuses=[status for status in chosen if not of_view or status in of_view] or of_view,
         kinds=[kind for kind in ActionKind if kind in asked.all("kind")],
-        priorities=[priority for priority in ActionPriority if priority in asked.all("priority")],
+        priorities=[priority for priority in Priority if priority in asked.all("priority")],
         # Nobody has the id that stands for no one.
         assignee_ids=mine or people or ([UUID(int=0)] if asked.one("owner") else []),
         is_unassigned=bool(asked.one("nobody")) and not mine,

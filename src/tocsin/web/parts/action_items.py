@@ -13,7 +13,7 @@ from tocsin.identity import queries as identity
 from tocsin.identity.model import USER_ID
 from tocsin.incidents.action_item_queries import Listed
 from tocsin.incidents.action_items import ActionItemChanges, NewActionItem, is_overdue, is_to_do
-from tocsin.incidents.model import ACTION_ITEM_ID, ActionItem, ActionKind, ActionPriority, ActionStatus
+from tocsin.incidents.model import ACTION_ITEM_ID, ActionItem, ActionKind, ActionStatus, Priority
 from tocsin.kit.errors import Invalid
 from tocsin.web.base.formatting import calendar_day
 from tocsin.web.base.forms import Form
@@ -100,7 +100,7 @@ def written(form: Form) -> NewActionItem:
     if "due_date" in form.names:
         said["due_date"] = day_in(form)
     if "priority" in form.names:
-        said["priority"] = _one_of(form, "priority", ActionPriority) if form.text("priority") else None
+        said["priority"] = _one_of(form, "priority", Priority) if form.text("priority") else None
     if "kind" in form.names:
         said["kind"] = _one_of(form, "kind", ActionKind) if form.text("kind") else None
     return said
