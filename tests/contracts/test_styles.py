@@ -68,6 +68,23 @@ def described(text: str) -> set[str]:
     return found
 
 
+def states(text: str) -> set[str]:
+    """Return the classes by which a sheet tells states of its own things apart."""
+    return set(re.findall(r"&(\.[\w-]+)", text))
+
+
+# Colours say what the things around them mean, wherever they stand.
+_COLOURS = {f".{name}" for name in ("red", "orange", "amber", "green", "blue", "violet", "teal", "slate")}
+
+
+def test_no_component_is_called_like_a_state_of_another() -> None:
+    """What is not reached yet of an incident stood in the boxes of a list of action items, which had its name."""
+    assert states(".a {\n  &.b {\n") == {".b"}
+    texts = {path.name: path.read_text() for path in FILES}
+    where = {name: file for file, text in texts.items() for name in described(text) - _COLOURS}
+    assert [(name, file) for file, text in texts.items() for name in states(text) if where.get(name, file) != file] == []
+
+
 def test_a_component_is_described_in_one_file() -> None:
     """3: the box of a row and a hit of the palette had one name, and a hit was as wide as a box."""
     assert described(".a {\n  b: c;\n}\n.d {\n  .e {\n    b: c;\n  }\n}") == {".a"}

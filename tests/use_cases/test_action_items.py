@@ -78,7 +78,7 @@ async def test_each_change_stands_on_the_timeline_with_what_was_before(team: Tea
     async with team.db.begin() as tx:
         await service.delete_action_item(tx, person(team.ada), item.id)
     assert await lines(team, incident) == [
-        ("Ada added the action item “Write the runbook”", "due date: none → 2026-12-11\nkind: none → prevent"),
+        ("Ada added the action item “Write the runbook”", "due date: 2026-12-11\nkind: prevent"),
         (
             "Ada changed the assignee, the due date and the priority of the action item “Write the runbook”",
             "assignee: none → Bob\ndue date: 2026-12-11 → none\npriority: none → P2",

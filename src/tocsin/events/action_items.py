@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tocsin.events.base import Change, Event, Subject
 from tocsin.events.facts import Why
-from tocsin.events.lines import TITLE, By, Line, Words, changed, fields, plain
+from tocsin.events.lines import TITLE, By, Line, Words, changed, fields, given, plain
 from tocsin.events.reasons import said
 from tocsin.kit.text import truncate
 
@@ -115,7 +115,7 @@ def _word(value: str | None) -> str | None:
 
 
 def _created(event: ActionItemCreated, by: By) -> Line:
-    return Line("list-checks", f"{by.name} added {_called(event)}", "blue", "change", changed(_told(event.changes)))
+    return Line("list-checks", f"{by.name} added {_called(event)}", "blue", "change", given(_told(event.changes)))
 
 
 def _updated(event: ActionItemUpdated, by: By) -> Line:

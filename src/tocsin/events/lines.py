@@ -119,6 +119,11 @@ def changed(changes: Sequence[Change]) -> str:
     return "\n".join(f"{c.called or field(c.field)}: {_value(c.old)} → {_value(c.new)}" for c in changes)
 
 
+def given(changes: Sequence[Change]) -> str:
+    """Say what something began with, a field a line."""
+    return "\n".join(f"{c.called or field(c.field)}: {_value(c.new)}" for c in changes)
+
+
 def _value(value: str | None) -> str:
     return "none" if value is None else value or "empty"
 

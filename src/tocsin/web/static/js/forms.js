@@ -73,6 +73,8 @@ document.addEventListener("submit", (e) => {
   const stop = () => { e.preventDefault(); e.stopImmediatePropagation(); };
   if (isBusy(form)) return stop();
   if (!e.submitter?.formNoValidate && checked(form).filter((el) => !check(el)).length) { stop(); return void focusFirstBad(form); }
+  // What stays open for the next entry is untouched once this one is sent.
+  for (const el of form.elements) touched.delete(el);
   setBusy(form, true);
 }, true);
 
