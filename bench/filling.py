@@ -47,7 +47,7 @@ WHERE indrelid = ANY($1::regclass[]) AND NOT indisprimary AND NOT EXISTS (
 """
 FILLED = (
     *("alert", "incident", "responder", "escalation_run", "page", "delivery", "signal", "alert_signal", "event"),
-    *("comment", "comment_revision"),
+    *("comment", "comment_revision", "action_item", "inbox_entry", "subscriber", "incident_link", "incident_relation"),
 )
 
 # One alert in ten paged somebody, one run in fifty of them in vain; ten signals in eleven have been deleted since.
@@ -110,6 +110,44 @@ _AROUND = (
            jsonb_build_object('comment_id', id, 'revision', 1)
     FROM comment
     """,
+    # Two of each incident; one in a hundred is not done, and what is for nobody is of old.
+    """
+    INSERT INTO action_item (id, incident_id, description, kind, priority, status, assignee_id, due_date,
+                             created_by_kind, created_by_name, created_at, updated_at, ended_at)
+    SELECT uuidv7(declared_at - clock_timestamp()), id,
+           (ARRAY['Write the runbook of ', 'Alert on ', 'Find out about '])[1 + number % 3] || title,
+           CASE WHEN number < 1000 + $2::int / 10 AND number % 10 = 0 THEN 'follow_up' ELSE 'prevent' END, 'P3',
+           CASE WHEN number % 100 = 0 THEN 'open' ELSE 'done' END,
+           CASE WHEN number % 20 <> 0 THEN ($1::uuid[])[1 + (number + n) % cardinality($1)] END,
+           CASE WHEN number % 5 <> 0 THEN (declared_at + interval '14 days')::date END,
+           'system', 'Tocsin', declared_at, declared_at, CASE WHEN number % 100 <> 0 THEN declared_at END
+    FROM incident, generate_series(0, 1) AS n
+    """,
+    """
+    INSERT INTO subscriber (id, incident_id, user_id, source, added_by_name, created_at)
+    SELECT uuidv7(declared_at - clock_timestamp()), id, ($1::uuid[])[1 + number % cardinality($1)], 'self',
+           'Bench', declared_at
+    FROM incident
+    """,
+    # Half of the news are for one person, who has read all but those of the last incidents.
+    """
+    INSERT INTO inbox_entry (id, user_id, incident_id, change, name, actor_name, data, began_at, at, read_at)
+    SELECT uuidv7(declared_at - clock_timestamp()), CASE WHEN number % 2 = 0 THEN $3::uuid
+           ELSE ($1::uuid[])[1 + number % cardinality($1)] END, id, 'comments', 'incident.comment_added', 'Bench',
+           jsonb_build_object('comment_id', id, 'revision', 1), declared_at, declared_at,
+           CASE WHEN number < 980 + $2::int THEN declared_at END
+    FROM incident
+    """,
+    """
+    INSERT INTO incident_link (id, incident_id, kind, name, url, created_at)
+    SELECT uuidv7(declared_at - clock_timestamp()), id, 'other', 'Dashboard', 'https://example.org/', declared_at
+    FROM incident
+    """,
+    """
+    INSERT INTO incident_relation (incident_id, other_id, kind, created_at)
+    SELECT one.id, other.id, 'related', one.declared_at
+    FROM incident AS one JOIN incident AS other ON other.number = one.number - 1 WHERE one.number % 3 = 0
+    """,
 )  # fmt: skip
 
 
@@ -139,6 +177,7 @@ async def fill(connection: asyncpg.Connection[Any], *, alerts: int, incidents: i
     indexes = await connection.fetch(_INDEXES, list(FILLED))
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
+    reader = await connection.fetchval("SELECT id FROM user_account WHERE role = 'admin' ORDER BY id LIMIT 1")
     known = Known(await _sources(connection), await _people(connection))
     now = datetime.now(UTC)
     rows = list(_incidents(chance, known, incidents, now))
@@ -147,7 +186,8 @@ async def fill(connection: asyncpg.Connection[Any], *, alerts: int, incidents: i
     await connection.copy_records_to_table("alert", records=_alerts(chance, known, owners, alerts, now), columns=_ALERT)
     await connection.execute("UPDATE organisation SET last_incident_number = $1", incidents + 1000)
     for statement in _AROUND:
-        await connection.execute(statement, *([known.people] if "$1" in statement else []))
+        given = (known.people, incidents, reader)
+        await connection.execute(statement, *(value for n, value in enumerate(given, 1) if f"${n}" in statement))
     for index in indexes:
         # An index of the record is one of each of its parts.
         await connection.execute(index["text"].replace(" ON ONLY ", " ON "))

@@ -42,6 +42,8 @@ class Deep:
     events: str
     alert: UUID
     incident: str
+    items: str
+    news: str
 
 
 async def filled(running: Product) -> tuple[Known, Deep, float]:
@@ -71,7 +73,13 @@ async def look_deep(connection: asyncpg.Connection[Any], known: Known) -> Deep:
     position = await connection.fetchval("SELECT min(position) + count(*) / 20 FROM event")
     one = await connection.fetchval("SELECT id FROM alert WHERE status = 'triggered' LIMIT 1")
     other = await connection.fetchval("SELECT reference FROM incident ORDER BY declared_at DESC LIMIT 1")
-    assert alert and incident and signal
+    due = await connection.fetchrow(
+        "SELECT id, due_date FROM action_item ORDER BY due_date OFFSET (SELECT count(*) / 2 FROM action_item) LIMIT 1"
+    )
+    news = await connection.fetchval(
+        "SELECT id FROM inbox_entry ORDER BY id OFFSET (SELECT count(*) / 20 FROM inbox_entry) LIMIT 1"
+    )
+    assert alert and incident and signal and due
     return Deep(
         alerts=write_place((alert["created_at"], alert["id"])),
         incidents=write_place((incident["severity"], incident["declared_at"], incident["id"])),
@@ -80,6 +88,8 @@ async def look_deep(connection: asyncpg.Connection[Any], known: Known) -> Deep:
         events=write_place(position),
         alert=one,
         incident=other,
+        items=write_place((due["due_date"], due["id"])),
+        news=write_place(news),
     )
 
 
@@ -129,6 +139,26 @@ def page_paths(known: Known, deep: Deep) -> Paths:
         "source, its signals": f"/sources/{source}",
         "source, far down": f"/sources/{source}?before={deep.signals}",
         "people": "/people",
+        "inbox": "/inbox",
+        "inbox, unread": "/inbox?show=unread",
+        "inbox, far down": f"/inbox?before={deep.news}",
+        "action items, mine": "/action-items",
+        "action items, of my teams": "/action-items?tab=teams",
+        "action items, overdue": "/action-items?tab=overdue",
+        "action items, all": "/action-items?tab=all",
+        "action items, far down": f"/action-items?tab=all&before={deep.items}",
+        "action items, far down, back": f"/action-items?tab=all&after={deep.items}",
+        "action items, open": "/action-items?tab=all&status=open",
+        "action items, begun: none": "/action-items?tab=all&status=in_progress",
+        "action items, a kind of old": "/action-items?tab=all&kind=follow_up",
+        "action items, a priority of none": "/action-items?tab=all&priority=P1",
+        "action items, of somebody": "/action-items?tab=all&owner=person%2017",
+        "action items, of nobody": "/action-items?tab=all&nobody=1",
+        "action items, of an incident": f"/action-items?tab=all&incident={deep.incident}",
+        "action items, search, many hits": "/action-items?tab=all&q=runbook",
+        "action items, search, no hit": "/action-items?tab=all&q=zebra",
+        "action items, search, two letters": "/action-items?tab=all&q=zq",
+        "action items of an incident": f"/incidents/{deep.incident}/action-items",
     }
     for name, words in (("many hits", "fails"), ("few hits", "shop 801"), ("no hit", "zebra"), ("two letters", "zq")):
         found[f"incidents, search, {name}"] = "/incidents?" + urlencode({"tab": "all", "q": words})
@@ -196,6 +226,15 @@ def api_paths(known: Known, deep: Deep) -> Paths:
     found = {
         "API comments of an incident": f"{incident}/comments",
         "API timeline of an incident": f"{incident}/timeline",
+        "API inbox": "/api/v1/inbox",
+        "API inbox, unread": "/api/v1/inbox?is_unread=true",
+        "API action items": "/api/v1/action_items",
+        "API action items, mine, overdue": "/api/v1/action_items?mine=true&overdue=true",
+        "API action items, of none": f"/api/v1/action_items?assignee_id={nobody}",
+        "API subscribers of an incident": f"{incident}/subscribers",
+        "API links of an incident": f"{incident}/links",
+        "API relations of an incident": f"{incident}/relations",
+        "API key events of an incident": f"{incident}/key_events",
         "API events": "/api/v1/events",
         "API events, far down": f"/api/v1/events?cursor={deep.events}",
         "API events of a name that is rare": "/api/v1/events?name=configuration.created",

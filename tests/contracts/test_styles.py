@@ -82,7 +82,9 @@ def test_no_component_is_called_like_a_state_of_another() -> None:
     assert states(".a {\n  &.b {\n") == {".b"}
     texts = {path.name: path.read_text() for path in FILES}
     where = {name: file for file, text in texts.items() for name in described(text) - _COLOURS}
-    assert [(name, file) for file, text in texts.items() for name in states(text) if where.get(name, file) != file] == []
+    assert [
+        (name, file) for file, text in texts.items() for name in states(text) if where.get(name, file) != file
+    ] == []
 
 
 def test_a_component_is_described_in_one_file() -> None:

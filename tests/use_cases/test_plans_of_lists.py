@@ -157,6 +157,9 @@ async def test_no_list_reads_or_sorts_all_that_there_is(filled: Filled) -> None:
         ("alert_over_severity_idx", "API alerts, severity of old"),
         ("event_name_idx", "API events of a name that is rare"),
         ("incident_severity_idx", "API incidents, sort=severity, far down"),
+        ("action_item_kind_idx", "action items, a kind of old"),
+        ("action_item_unassigned_idx", "action items, of nobody"),
+        ("inbox_entry_unread_of_idx", "inbox, unread"),
         ("incident_lead_id_idx", "API incidents, lead of none"),
     ):
         await pool.execute(f"DROP INDEX {index}")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, tuple_
 
-from tocsin.db.arrays import among, overlaps
+from tocsin.db.arrays import among, found_among, overlaps
 from tocsin.db.engine import Tx
 from tocsin.db.locks import for_change
 from tocsin.db.records import get_record, has_words, lock_record
@@ -78,7 +78,7 @@ class Filters:
         if self.priorities:
             found.append(ActionItem.priority.in_([priority.value for priority in self.priorities]))
         if self.assignee_ids or self.is_unassigned:
-            ways = [among(ActionItem.assignee_id, self.assignee_ids)] if self.assignee_ids else []
+            ways = [_given_to(self.assignee_ids)] if self.assignee_ids else []
             ways += [ActionItem.assignee_id.is_(None)] if self.is_unassigned else []
             found.append(or_(*ways))
         if self.incident_ids is not None:
@@ -91,6 +91,11 @@ class Filters:
         if self.due_until is not None:
             found.append(_due(ActionItem) <= self.due_until)
         return found
+
+
+def _given_to(people: Collection[UUID]) -> ColumnElement[bool]:
+    # Of one person the index holds the order of the list too, which it does not for one of several.
+    return ActionItem.assignee_id == next(iter(people)) if len(people) == 1 else among(ActionItem.assignee_id, people)
 
 
 async def listed(
@@ -114,7 +119,7 @@ async def listed(
 
 async def count(tx: Tx, access: Access, narrowed: Filters, *, q: str = "", most: int) -> int:
     """Count what `listed` would find, and stop when it is more than `most`."""
-    found = _found(access, narrowed, q, None, most + 1).with_only_columns(ActionItem.id).order_by(None).subquery()
+    found = _found(access, narrowed, q, None, most + 1).with_only_columns(ActionItem.id).subquery()
     return (await tx.session.execute(select(func.count()).select_from(found))).scalar_one()
 
 
@@ -202,15 +207,14 @@ def _found(
     wanted = storable(q).strip()
     if not wanted:
         return _listed(conditions, after, limit, backwards=backwards)
-    of_number = is_called(access, wanted)
+    numbered = select(Incident.id).where(is_called(access, wanted), visible(access))
+    of_number = found_among(ActionItem.incident_id, numbered)
     if not is_short(wanted):
         conditions.append(or_(and_(*has_words(words_in(wanted), ActionItem.description)), of_number))
         return _listed(conditions, after, limit, backwards=backwards)
     first = _listed(conditions, None, MOST_SEARCHED).with_only_columns(ActionItem.id, ActionItem.description).subquery()
     has = select(first.c.id).where(*has_words(words_in(wanted), first.c.description))
-    numbered = select(Incident.id).where(of_number, visible(access))
-    either = or_(ActionItem.id.in_(has), ActionItem.incident_id.in_(numbered))
-    return _listed([*conditions, either], after, limit, backwards=backwards)
+    return _listed([*conditions, or_(found_among(ActionItem.id, has), of_number)], after, limit, backwards=backwards)
 
 
 def _listed(

@@ -31,6 +31,7 @@ class InboxEntry(Record):
         CheckConstraint(one_of("change", ChangeKind), name="change"),
         CheckConstraint(f"way IN ({_WAYS})", name="way"),
         Index("inbox_entry_user_id_idx", "user_id", text("id DESC")),
+        Index("inbox_entry_unread_of_idx", "user_id", text("id DESC"), postgresql_where=text("read_at IS NULL")),
         Index("inbox_entry_unread_idx", "user_id", "incident_id", postgresql_where=text("read_at IS NULL")),
         Index("inbox_entry_incident_id_idx", "incident_id"),
         Index("inbox_entry_at_idx", "at"),

@@ -393,6 +393,9 @@ class ActionItem(Record):
             "id",
             postgresql_where=text("assignee_id IS NOT NULL"),
         ),
+        Index("action_item_kind_idx", "kind", text(DUE), "id", postgresql_where=text("kind IS NOT NULL")),
+        Index("action_item_priority_idx", "priority", text(DUE), "id", postgresql_where=text("priority IS NOT NULL")),
+        Index("action_item_unassigned_idx", text(DUE), "id", postgresql_where=text("assignee_id IS NULL")),
         Index("action_item_remind_at_idx", "remind_at", postgresql_where=text("remind_at IS NOT NULL")),
         Index(
             "action_item_description_idx",
