@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +91,17 @@ class Installation(shared.Installation):
             return bool(await self.ask("SELECT EXISTS (SELECT FROM job WHERE owner = $1)", worker))
 
         await until(busy, within, f"worker {worker} has something in its hands")
+
+    def complaints(self) -> Counter[str]:
+        """What the processes logged as gone wrong, and how often."""
+        found: Counter[str] = Counter()
+        for line in (line for process in self.processes for line in process.last_words(2_000_000).splitlines()):
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if entry.get("level") != "info":
+                    end = (entry.get("exception") or "").strip().splitlines()[-1:]
+                    found[" ".join(str(w) for w in (entry["event"], entry.get("kind"), entry.get("error"), *end))] += 1
+        return found
 
     async def let_the_wait_pass(self) -> None:
         """Make the timers of all steps due, as if nobody had answered for half an hour."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import resource
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 
 import psutil
@@ -96,18 +94,6 @@ async def nothing_is_left(serve: Process, before: int) -> None:
     await until(has_let_go, PATIENCE, f"connections are closed; {process.num_fds()} descriptors, before {before}")
 
 
-def complaints(made: Installation) -> Counter[str]:
-    """What the processes logged as gone wrong, and how often."""
-    found: Counter[str] = Counter()
-    for line in (line for process in made.processes for line in process.last_words(2_000_000).splitlines()):
-        with contextlib.suppress(ValueError):
-            entry = json.loads(line)
-            if entry.get("level") != "info":
-                end = (entry.get("exception") or "").strip().splitlines()[-1:]
-                found[" ".join(str(w) for w in (entry["event"], entry.get("kind"), entry.get("error"), *end))] += 1
-    return found
-
-
 async def test_people_are_paged_while_strangers_attack(dsn: str) -> None:
     async with installation(dsn) as made:
         serve = await made.process("serve", most_files=DESCRIPTORS)
@@ -121,7 +107,7 @@ async def test_people_are_paged_while_strangers_attack(dsn: str) -> None:
             assert not serve.has_ended
             await nothing_is_left(serve, before)
         assert answers(made) == {202}
-        said = complaints(made)
+        said = made.complaints()
         assert said, "they are told of, as refusals"
         assert not any("Traceback" in line or "broken" in line or "Exception" in line for line in said), said
 
