@@ -22,6 +22,7 @@ OWN_WAYS = {
     "identity/access_queries.py": "a role that is given is kept, one that is removed is locked for good",
     "identity/credential_queries.py": "rows of one person, browser or program, which nobody else waits for",
     "identity/queries.py": "`keep_active`, and the one row of the organisation",
+    "incidents/text_template_queries.py": "a template that is declared with is kept",
     "incidents/type_queries.py": "types and fields that are named are kept",
     "notifications/queries.py": "messages and news of one person or page",
 }

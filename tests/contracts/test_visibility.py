@@ -22,6 +22,7 @@ _READERS = (
     "access_queries",
     "source_queries",
     "type_queries",
+    "text_template_queries",
     "people_queries",
     "log",
 )
@@ -58,6 +59,7 @@ _OF_THE_ORGANISATION = {
         "types_with", "versions", "versions_of",
     },
     "tocsin.incidents.inbox_queries": {"ways_of"},
+    "tocsin.incidents.text_template_queries": {"templates_by_id", "text_template", "text_templates", "used_templates"},
     "tocsin.notifications.queries": {
         "conditions", "contact_method", "contact_methods", "count_failing", "deliveries", "latest_test",
         "kinds_of_methods", "news_preference", "reaches", "rules",

@@ -119,6 +119,8 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "organisation": "/organisation",
             "incident types": "/organisation/types",
             "incident type": f"/organisation/types/{(await first('/incident_types'))['id']}",
+            "text templates": "/settings/text-templates",
+            "text template": f"/settings/text-templates/{(await first('/text_templates'))['id']}",
             "custom fields": "/organisation/fields",
             "custom field": f"/organisation/fields/{(await first('/custom_fields'))['id']}",
             "teams": "/teams",

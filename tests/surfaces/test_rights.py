@@ -111,7 +111,7 @@ class Stage:
     def _by_prefix(self, text: str) -> str:
         kinds = {"usr": "users", "alt": "alerts", "inc": "incident", "pol": "escalation_policies", "cm": "method"}
         kinds |= {"src": "alert_sources", "tem": "teams", "rte": "alert_routes", "act": "action_items"}
-        kinds |= {"cfd": "custom_fields", "ity": "incident_types"}
+        kinds |= {"cfd": "custom_fields", "ity": "incident_types", "ttp": "text_templates"}
         prefix, _, rest = text.partition("_")
         return self.names[kinds[prefix]] if prefix in kinds and len(rest) == 26 else text
 
@@ -172,6 +172,7 @@ async def stage(api: Api) -> Stage:
         "users": USER_ID.write(other.id),
         "custom_fields": (await made("/custom_fields", {"name": "Site", "key": "site", "kind": "text"}))["id"],
         "incident_types": (await made("/incident_types", {"name": "Network", "short_id": "network"}))["id"],
+        "text_templates": (await made("/text_templates", {"name": "Slow", "short_id": "slow"}))["id"],
         "teams": (await made("/teams", {"name": "Search"}))["id"],
         "role": (await made("/roles", {"name": "Day desk", "permissions": ["incident.view"]}))["key"],
         "comment": (await made(f"/incidents/{incident['number']}/comments", {"body": "Seen."}))["id"],

@@ -21,10 +21,10 @@ from tocsin.identity import queries
 from tocsin.identity.model import USER_ID, Actor
 from tocsin.identity.permission import must_manage
 from tocsin.kit.clock import stamp
+from tocsin.kit.templates import LONGEST
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.webhook.bodies import LONGEST_CONTENT_TYPE
-from tocsin.notifications.channels.webhook.template import LONGEST
 from tocsin.notifications.health import Condition, MethodState
 from tocsin.notifications.model import METHOD_ID, BodyFormat, ContactMethod
 from tocsin.oncall import service as oncall

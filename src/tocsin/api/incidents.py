@@ -53,13 +53,14 @@ _SEARCH = (
 )
 _PERSON = "With this person in a role, asked to come, or there."
 _TYPE = "The short id (`data_quality`) or the id of an incident type; without one, the default type."
+_TEMPLATE = "The short id (`service_down`) or the id of a text template, which fills in what is left out."
 _FIELDS = "Values of custom fields by their keys; null takes one away."
 _Place = tuple[Severity | Priority, AwareTime, UUID]
 
 
 @writes(Written, null_is_unset=True)
 class DeclareIncident(Body, kw_only=True):
-    """What is going wrong. From an alert, what is left out is filled in from it."""
+    """What is going wrong. What is left out is filled in from the template, then from the alert."""
 
     example: ClassVar[Mapping[str, Any]] = {
         "title": "Checkout is down",
@@ -69,6 +70,7 @@ class DeclareIncident(Body, kw_only=True):
 
     type: Annotated[str, msgspec.Meta(description=_TYPE)] | None = None
     fields: Annotated[dict[str, Any], msgspec.Meta(description=_FIELDS, max_length=MOST_FIELDS)] | None = None
+    template: Annotated[str, msgspec.Meta(description=_TEMPLATE)] | None = None
     alert_id: str | None = None
     page_others: bool = False
     lead_id: str | None = None
@@ -170,6 +172,7 @@ async def declare_incident(context: Ctx, who: Who, data: JSONBody[DeclareInciden
                 targets=read_targets("page", data.page),
                 owners=read_owners(data.team_ids, data.is_private),
                 filled=service.Filled(data.type or "", data.fields or {}),
+                template=data.template or "",
                 **written(data, Written),
             )
         shaped = await shape(tx, context, who, incident)

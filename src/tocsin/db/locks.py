@@ -46,6 +46,8 @@ ORDER: tuple[str, ...] = (
     "user_account",
     # Whoever writes down what a type asks for keeps the fields that it names.
     "custom_field",
+    # Whoever declares keeps the template, and then the type that it names.
+    "text_template",
     "incident_type",
     "incident",
     "comment",

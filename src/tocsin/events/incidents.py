@@ -24,6 +24,7 @@ class IncidentDeclared(Event, frozen=True, kw_only=True):
     severity: int
     from_alert: str = ""
     is_drill: bool = False
+    template: str = ""
 
 
 class IncidentUpdated(Event, frozen=True, kw_only=True):
@@ -247,7 +248,11 @@ _TIMES = frozenset({"started_at", "detected_at", "identified_at", "mitigated_at"
 
 
 def _declared(event: IncidentDeclared, by: By) -> Line:
-    origin = f"from the alert “{event.from_alert}”" if event.from_alert else ""
+    origins = [
+        f"from the alert “{event.from_alert}”" if event.from_alert else "",
+        f"with the template “{event.template}”" if event.template else "",
+    ]
+    origin = ", ".join(each for each in origins if each)
     text = f"{by.name} declared {event.reference} as {vocabulary.severity(event.severity)}"
     text += ", a drill" if event.is_drill else ""
     return Line("siren", text, "red", "change", origin)

@@ -165,6 +165,7 @@ class Incident(OwnedByTeams, Record):
             name="incident_type_fkey",
         ),
         Index("incident_type_idx", "type_id", text("declared_at DESC"), text("id DESC")),
+        Index("incident_template_id_idx", "template_id", postgresql_where=text("template_id IS NOT NULL")),
         Index("incident_fields_idx", "fields", postgresql_using="gin", postgresql_where=text("fields <> '{}'::jsonb")),
         Index("incident_duplicate_of_id_idx", "duplicate_of_id", postgresql_where=text("duplicate_of_id IS NOT NULL")),
         Index(
@@ -234,6 +235,8 @@ class Incident(OwnedByTeams, Record):
     # The version of the type that it was declared with, or moved to since.
     type_id: Mapped[UUID] = mapped_column(server_default=text(f"'{GENERAL}'"))
     type_version: Mapped[int] = mapped_column(server_default="1")
+    # What it was declared from, if it was.
+    template_id: Mapped[UUID | None] = mapped_column(ForeignKey("text_template.id"))
     # Custom fields by their keys, as `custom_fields` stores them; what nobody has filled in is not there.
     fields: Mapped[JsonObject] = mapped_column(server_default="{}")
     version: Mapped[int] = mapped_column(server_default="1")

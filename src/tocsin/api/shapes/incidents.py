@@ -20,8 +20,9 @@ from tocsin.edge.context import Context
 from tocsin.events import vocabulary
 from tocsin.identity import queries as identity
 from tocsin.identity.model import TEAM_ID, USER_ID, Actor, User
-from tocsin.incidents import action_item_queries, lifecycle, queries, type_queries
+from tocsin.incidents import action_item_queries, lifecycle, queries, text_template_queries, type_queries
 from tocsin.incidents.model import ACTION_ITEM_ID, INCIDENT_ID, ActionItem, Category, Incident, Priority, Status
+from tocsin.incidents.text_template_model import TEMPLATE_ID, TextTemplate
 from tocsin.incidents.type_model import TYPE_ID, IncidentType, Kind
 from tocsin.incidents.vocabularies import Native, is_recognised
 from tocsin.kit.addresses import at
@@ -113,6 +114,14 @@ class TypeRef(msgspec.Struct):
     version: int
 
 
+class TemplateRef(msgspec.Struct):
+    """The text template that an incident was declared with."""
+
+    id: str
+    short_id: str
+    name: str
+
+
 class IncidentOut(msgspec.Struct):
     """An incident. `severity` is 1 (critical) to 5 (info), `category` its kind; a drill is an exercise.
 
@@ -133,6 +142,7 @@ class IncidentOut(msgspec.Struct):
     summary: str
     tags: list[str]
     type: TypeRef
+    template: TemplateRef | None
     fields: dict[str, Any]
     status: Status
     severity: int
@@ -188,6 +198,9 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
     survivors = await queries.by_id(tx, who.access, named)
     teams = await owning_teams(tx, who, incidents)
     types = await type_queries.versions_of(tx, incidents)
+    templates = await text_template_queries.templates_by_id(
+        tx, [incident.template_id for incident in incidents if incident.template_id is not None]
+    )
     fields = await _fields(tx, who, incidents)
     paged = Pagings(await queries.troubles(tx, ids), await oncall.being_paged(tx, incident_ids=ids))
     return [
@@ -201,6 +214,7 @@ async def shape_all(tx: Tx, context: Context, who: Actor, incidents: Sequence[In
             to_do=to_do.get(incident.id, []),
             turnout=turnout[incident.id],
             type=_type(incident, types[incident.id].type),
+            template=_template(templates.get(incident.template_id)) if incident.template_id is not None else None,
             fields=fields[incident.id],
             doubles=[double for double in doubles if double.duplicate_of_id == incident.id],
             paging=paged.of(incident.id),
@@ -222,6 +236,7 @@ def _write(
     to_do: Sequence[ActionItem],
     turnout: queries.Turnout,
     type: TypeRef,
+    template: TemplateRef | None,
     fields: dict[str, Any],
     doubles: Sequence[Incident],
     paging: tuple[PagingTrouble | None, list[BeingPagedOut]],
@@ -234,6 +249,7 @@ def _write(
         INCIDENT_ID,
         number=incident.reference,
         type=type,
+        template=template,
         fields=fields,
         status=Status(incident.status),
         severity_label=vocabulary.severity(incident.severity),
@@ -276,6 +292,10 @@ def _write(
         teams=teams,
         url=at(base_url, INCIDENT_ID.page(incident.reference)),
     )
+
+
+def _template(row: TextTemplate | None) -> TemplateRef | None:
+    return TemplateRef(TEMPLATE_ID.write(row.id), row.short_id, row.name) if row is not None else None
 
 
 def _type(incident: Incident, type: IncidentType) -> TypeRef:

@@ -15,7 +15,7 @@ from tocsin.identity.access import P
 from tocsin.identity.accounts import LONGEST_NAME
 from tocsin.identity.configuring import Configuration
 from tocsin.identity.model import Actor
-from tocsin.incidents import gates, type_queries
+from tocsin.incidents import gates, text_template_queries, type_queries
 from tocsin.incidents.gates import ALWAYS
 from tocsin.incidents.model import Status
 from tocsin.incidents.type_model import IncidentType
@@ -217,5 +217,11 @@ async def delete_type(tx: Tx, who: Actor, id: UUID) -> None:
             f"There {'is an incident' if count == 1 else 'are incidents'} of the type {row.name}.",
             code="incident_type.in_use",
             hint="Archive it instead: it is offered for nothing new, and its incidents stay as they are.",
+        )
+    if templates := await text_template_queries.templates_of_type(tx, row.id):
+        raise Conflict(
+            f"The text template {templates[0].name} declares incidents of the type {row.name}.",
+            code="incident_type.in_use",
+            hint="Let the template name another type first, or none.",
         )
     await _TYPES.delete(tx, who, row)

@@ -18,10 +18,11 @@ from tocsin.identity.model import USER_ID, Actor
 from tocsin.identity.permission import must_manage
 from tocsin.kit.changes import UNSET
 from tocsin.kit.errors import Invalid
+from tocsin.kit.templates import LONGEST
 from tocsin.notifications import queries as contact
 from tocsin.notifications import service as notifications
 from tocsin.notifications.channels.webhook import bodies
-from tocsin.notifications.channels.webhook.template import FILTERS, LONGEST
+from tocsin.notifications.channels.webhook.template import FILTERS
 from tocsin.notifications.model import METHOD_ID, WEBHOOK, BodyFormat, ContactMethod
 from tocsin.web.base import forms, pages
 from tocsin.web.base.forms import Form, Refused

@@ -12,9 +12,9 @@ import msgspec
 
 from tocsin.kit import clock
 from tocsin.kit.errors import Invalid
+from tocsin.kit.templates import BadTemplate
 from tocsin.notifications.channels.base import PageMessage
 from tocsin.notifications.channels.webhook import presets, template
-from tocsin.notifications.channels.webhook.template import BadTemplate
 from tocsin.notifications.model import BodyFormat, Shape
 
 JSON = "application/json"

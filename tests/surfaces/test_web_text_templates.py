@@ -1,0 +1,65 @@
+"""F020: text templates in the settings, and in the dialog of a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.surfaces.test_web_incident_types import submit
+from tests.surfaces.web_client import Browser, browser
+from tests.world import World
+from tocsin.identity.model import User
+
+
+@pytest.fixture
+async def ada(world: World) -> User:
+    return await world.person("ada", role="admin")
+
+
+@pytest.fixture
+async def web(world: World, ada: User) -> AsyncIterator[Browser]:
+    async with browser(world, ada) as web:
+        yield web
+
+
+async def test_a_template_is_written_on_its_page_and_shown_before_it_is_saved(web: Browser) -> None:
+    """F020: list, create, preview by a button, a refusal with its line, archive, restore, delete; markup stays text."""
+    listed = await web.get("/settings/text-templates")
+    for name in ("Service down", "Data late or wrong", "Suspected break-in"):
+        assert name in listed.html
+    dialog = await web.get("/settings/text-templates/new")
+    page = await submit(web, dialog, "new-template", name="<b>Link</b>", short_id="link")
+    assert page.status == 200 and "&lt;b&gt;Link&lt;/b&gt;" in page.html and "<b>Link" not in page.html
+    form = f"edit-{page.path.rsplit('/', 1)[1]}"
+
+    shown = await submit(
+        web, page, form, do="preview", title="{{ labels.service }} down", summary="**{{ alert.title }}**"
+    )
+    assert shown.status == 200
+    assert "checkout down" in shown.html and "<strong>Checkout answers 500</strong>" in shown.html
+    assert (await web.get(page.path)).read.forms[form]["title"] == [""]
+    refused = await submit(web, shown, form, do="", summary="fine\n{{ alert.titel }}")
+    assert refused.status == 422
+    assert refused.html.count("Line 2: There is no field “alert.titel”.") == 2
+    saved = await submit(web, refused, form, do="", summary="Fine.", severity="2", type="security", tags="Net, link")
+    assert saved.status == 200
+    said = saved.read.forms[form]
+    assert (said["title"], said["summary"], said["tags"]) == (["{{ labels.service }} down"], ["Fine."], ["net, link"])
+    assert (said["severity"], said["type"]) == (["2"], ["security"])
+
+    archived = await submit(web, saved, "archive")
+    assert "&lt;b&gt;Link" in (await web.get("/settings/text-templates?tab=archived")).html
+    assert "&lt;b&gt;Link" not in (await web.get("/settings/text-templates?q=link")).html
+    restored = await submit(web, archived, "unarchive")
+    question = await web.get(f"{restored.path}/delete")
+    gone = await submit(web, question, "delete-template-form")
+    assert gone.path == "/settings/text-templates" and "&lt;b&gt;Link" not in gone.html
+
+
+@pytest.mark.parametrize("role", ["responder", "communicator", "stakeholder", "guest"])
+async def test_who_does_not_manage_the_organisation_sees_no_page_of_templates(world: World, role: str) -> None:
+    """F020: rights of roles."""
+    async with browser(world, await world.person("bob", role=role)) as web:
+        for path in ("/settings/text-templates", "/settings/text-templates/new"):
+            assert (await web.get(path)).status == 403
