@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alembic import op
+from tocsin.db.revising import create_index
 
 revision = "0026"
 down_revision = "0025"
@@ -11,10 +11,8 @@ _DUE = "(COALESCE(due_date, 'infinity'::date))"
 
 
 def upgrade() -> None:
-    """Add the indexes."""
-    op.execute(f"CREATE INDEX action_item_kind_idx ON action_item (kind, {_DUE}, id) WHERE kind IS NOT NULL")
-    op.execute(
-        f"CREATE INDEX action_item_priority_idx ON action_item (priority, {_DUE}, id) WHERE priority IS NOT NULL"
-    )
-    op.execute(f"CREATE INDEX action_item_unassigned_idx ON action_item ({_DUE}, id) WHERE assignee_id IS NULL")
-    op.execute("CREATE INDEX inbox_entry_unread_of_idx ON inbox_entry (user_id, id DESC) WHERE read_at IS NULL")
+    """Build the indexes; nobody waits for them."""
+    create_index("action_item_kind_idx", "action_item", f"kind, {_DUE}, id", where="kind IS NOT NULL")
+    create_index("action_item_priority_idx", "action_item", f"priority, {_DUE}, id", where="priority IS NOT NULL")
+    create_index("action_item_unassigned_idx", "action_item", f"{_DUE}, id", where="assignee_id IS NULL")
+    create_index("inbox_entry_unread_of_idx", "inbox_entry", "user_id, id DESC", where="read_at IS NULL")
