@@ -46,6 +46,7 @@ _UNRECORDED = {
     "post /api/v1/access_grants": "the fixture has granted it",
     "post /api/v1/alert_routes/{id}/actions/move": "the only one stays where it is",
     "post /api/v1/alert_routes/actions/test": "shows what a condition would have taken",
+    "post /api/v1/text_templates/actions/preview": "shows what a template would make",
     "post /api/v1/alerts/actions/bulk": "the alert has ended",
     "post /api/v1/alerts/{id}/actions/resolve": "it was resolved by another path",
     "post /api/v1/incidents/{id}/actions/change_severity": "it says what is so",
