@@ -9,7 +9,9 @@ import pytest
 from tests.surfaces.test_web_incident_types import submit
 from tests.surfaces.web_client import Browser, browser
 from tests.world import World
+from tocsin.identity.access import EVERYTHING
 from tocsin.identity.model import User
+from tocsin.incidents import queries
 
 
 @pytest.fixture
@@ -63,3 +65,31 @@ async def test_who_does_not_manage_the_organisation_sees_no_page_of_templates(wo
     async with browser(world, await world.person("bob", role=role)) as web:
         for path in ("/settings/text-templates", "/settings/text-templates/new"):
             assert (await web.get(path)).status == 403
+
+
+async def test_the_dialog_offers_templates_and_keeps_what_was_typed(world: World, web: Browser) -> None:
+    """F020: without a script by a button; the next one replaces what the one before filled in, and no more."""
+    page = await web.get("/incidents/new")
+    first = await submit(web, page, "declare-form", template="service_down", do="template")
+    form = first.read.forms["declare-form"]
+    assert (form["title"], form["severity"], form["category"]) == (["A service is down"], ["1"], ["availability"])
+    typed = await submit(web, first, "declare-form", title="Mine", template="break_in", do="template")
+    form = typed.read.forms["declare-form"]
+    assert (form["title"], form["severity"], form["category"]) == (["Mine"], ["2"], ["security"])
+    assert form["type"] == ["security"] and "Change nothing on the machines" in form["summary"][0]
+    none = await submit(web, typed, "declare-form", template="", do="template")
+    assert none.read.forms["declare-form"]["summary"] == [""]
+    unknown = await submit(web, typed, "declare-form", template="nope", do="template")
+    assert unknown.status == 422 and "There is no text template “nope”." in unknown.html
+    declared = await submit(web, typed, "declare-form", do="", title="{{ incident.number }} it is")
+    assert declared.status == 200
+    async with world.db.begin() as tx:
+        made = await queries.get(tx, EVERYTHING, "INC-1")
+        assert (made.title, made.tags, made.category) == ("INC-1 it is", ["security"], "security")
+
+
+async def test_a_template_can_be_named_in_the_address_of_the_dialog(web: Browser) -> None:
+    """F020: for a bookmark or a runbook; one that is archived or unknown is passed over."""
+    named = await web.get("/incidents/new?template=service_down")
+    assert named.read.forms["declare-form"]["title"] == ["A service is down"]
+    assert (await web.get("/incidents/new?template=nope")).read.forms["declare-form"]["title"] == [""]

@@ -26,7 +26,7 @@ from tocsin.incidents.service.comments import (
     read_revisions,
 )
 from tocsin.incidents.service.conflicts import as_seen
-from tocsin.incidents.service.declaring import Draft, declare, prefill
+from tocsin.incidents.service.declaring import declare, prefill
 from tocsin.incidents.service.editing import IncidentChanges, update, update_status
 from tocsin.incidents.service.ending import cancel, close, reopen, resolve
 from tocsin.incidents.service.explaining import explain_alert
@@ -72,7 +72,6 @@ __all__ = [
     "ChangeSeverity",
     "Changed",
     "ChangedItem",
-    "Draft",
     "Filled",
     "GiveRole",
     "Holder",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Unpack, cast
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from tocsin.identity.access import P
 from tocsin.identity.model import Actor
 from tocsin.identity.service.owners import AS_THEY_ARE, Owners, new_owners
 from tocsin.incidents import checks, gates, placeholders
+from tocsin.incidents.drafting import Draft
 from tocsin.incidents.fields import Written, write
 from tocsin.incidents.model import Category, Incident, IncidentRole, Priority, ResponderSource, Status
 from tocsin.incidents.placeholders import Known
@@ -38,17 +38,6 @@ from tocsin.notifications.model import Urgency
 from tocsin.oncall.escalation import PageTarget
 
 DEFAULT_SEVERITY = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What an incident would begin with; people may change all of it. No severity: that of its type."""
-
-    title: str = ""
-    summary: str = ""
-    severity: int | None = None
-    category: str | None = None
-    type: str = ""
 
 
 async def prefill(tx: Tx, who: Actor, alert_id: UUID | None, template: str = "") -> Draft:

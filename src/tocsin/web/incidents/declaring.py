@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import partial
 from typing import ClassVar
@@ -19,13 +18,15 @@ from tocsin.events.vocabulary import called_alert
 from tocsin.identity import queries as identity
 from tocsin.identity.access import P
 from tocsin.identity.model import USER_ID, Actor
-from tocsin.incidents import checks, gates, queries, type_queries
+from tocsin.incidents import checks, gates, queries, similar_queries, text_template_queries, type_queries
 from tocsin.incidents import service as incidents
+from tocsin.incidents.drafting import refilled
 from tocsin.incidents.fields import FIELDS
 from tocsin.incidents.gates import ALWAYS
-from tocsin.incidents.model import INCIDENT_ID, OPEN, Incident, Status
+from tocsin.incidents.model import INCIDENT_ID, Incident, Status
 from tocsin.incidents.service.declaring import DEFAULT_SEVERITY
 from tocsin.incidents.type_model import IncidentType
+from tocsin.kit.errors import Invalid
 from tocsin.oncall import queries as oncall
 from tocsin.oncall import service as oncall_service
 from tocsin.oncall.model import POLICY_ID
@@ -38,10 +39,6 @@ from tocsin.web.parts.custom_fields import FieldInput, Known, inputs, sent
 from tocsin.web.parts.picking import Option, Picker, picker
 from tocsin.web.parts.targets import read_targets
 
-# Of a title, the words that say something are looked for, and so many of them.
-_LEAST_LETTERS = 4
-_MOST_WORDS = 5
-_MOST_SIMILAR = 3
 _MOST_FORETOLD = 20
 _PRIVATE = "Private: only its teams see it, and who is asked."
 
@@ -76,10 +73,14 @@ class Declare:
     title: str
     summary: str
     severity: int
+    category: str
     categories: Sequence[tuple[str, str]]
     needs_category: bool
     type: str
     types: Sequence[tuple[str, str]]
+    # The template that filled it in, and those that there are.
+    template: str
+    templates: Sequence[tuple[str, str]]
     # What the type is for.
     about: str
     asked: Sequence[AskedFor]
@@ -119,7 +120,7 @@ class ForetoldScreen(Screen):
 
 @get("/incidents/new", needs=P.INCIDENT_DECLARE, by_link=True)
 async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
-    """Show the form of a declaration, from an alert with `?alert=alt_…`, of a type with `?type=`.
+    """Show the form of a declaration, from an alert with `?alert=alt_…`, of a type with `?type=`, with `?template=`.
 
     `?seen=` says what happened to the alert since.
     """
@@ -127,7 +128,13 @@ async def declare_page(request: AppRequest, context: Ctx, who: Who) -> pages.Pag
 
 
 async def _show(
-    request: AppRequest, context: Context, who: Actor, alert: str, refused: Refused | None = None
+    request: AppRequest,
+    context: Context,
+    who: Actor,
+    alert: str,
+    refused: Refused | None = None,
+    *,
+    refill: bool = False,
 ) -> pages.Page:
     who.must(P.INCIDENT_DECLARE)
     async with context.db.begin() as tx:
@@ -137,10 +144,11 @@ async def _show(
             return pages.render(await since.of_alert(tx, request, shell, who, about))
         if about is not None and about.incident_id is not None:
             return await _lead_to_its_incident(tx, who, about)
-        wanted = request.query_params.get("type", "") if refused is None else refused.form.text("type")
-        offered = await _form(tx, who, shell, about, wanted, refused)
+        if refill and refused is not None:
+            refused = await _refilled(tx, who, about, refused.form)
+        offered = await _form(tx, who, shell, about, _asked(request, refused), refused)
         title = refused.form.text("title") if refused is not None else offered.title
-        similar = await _similar(tx, who, title)
+        similar = await similar_queries.similar_to(tx, who.access, title)
         chosen = refused.form.texts("page") if refused is not None else []
         foretold = await _foretold(tx, who, chosen)
     screen = DeclareScreen(
@@ -156,6 +164,27 @@ async def _show(
     return pages.render(screen)
 
 
+def _asked(request: AppRequest, refused: Refused | None) -> tuple[str, str]:
+    """Return the type and the template that somebody asks for."""
+    if refused is not None:
+        return refused.form.text("type"), refused.form.text("template")
+    return request.query_params.get("type", ""), request.query_params.get("template", "")[:40]
+
+
+async def _refilled(tx: Tx, who: Actor, alert: Alert | None, form: Form) -> Refused:
+    """Fill the form in with the template that was chosen; what was typed stays."""
+    alert_id = alert.id if alert is not None else None
+    try:
+        before = await incidents.prefill(tx, who, alert_id, form.text("filled_from")[:40])
+        now = await incidents.prefill(tx, who, alert_id, form.text("template")[:40])
+    except Invalid as problem:
+        return Refused("declare-form", form, problem)
+    begins = {draft: replace(draft, severity=draft.severity or DEFAULT_SEVERITY) for draft in (before, now)}
+    said = refilled(form.sent, begins[before], begins[now])
+    fields = {**form.lists, **{name: [value] for name, value in said.items()}, "filled_from": [form.text("template")]}
+    return forms.ShownAgain.of("declare-form", Form(fields))
+
+
 async def _lead_to_its_incident(tx: Tx, who: Actor, alert: Alert) -> pages.Page:
     """Lead there: somebody was faster, and what is to be done now is done there."""
     owners = [alert.incident_id] if alert.incident_id is not None else []
@@ -167,23 +196,31 @@ async def _lead_to_its_incident(tx: Tx, who: Actor, alert: Alert) -> pages.Page:
     return pages.go(INCIDENT_ID.page(owner.reference), words)
 
 
-async def _form(tx: Tx, who: Actor, shell: Shell, alert: Alert | None, wanted: str, refused: Refused | None) -> Declare:
-    """Return what the form offers; from an alert it begins with what that says, and of the type with its defaults."""
+async def _form(
+    tx: Tx, who: Actor, shell: Shell, alert: Alert | None, wanted: tuple[str, str], refused: Refused | None
+) -> Declare:
+    """Return what the form offers; it begins with what template and alert say, and of the type with its defaults."""
     known = await type_queries.types(tx, is_archived=False)
-    type = next((each for each in known if each.short_id == wanted), None) or next(
+    templates = await text_template_queries.text_templates(tx, is_archived=False)
+    called, template = wanted
+    template = template if template in {each.short_id for each in templates} else ""
+    draft = await incidents.prefill(tx, who, alert.id if alert is not None else None, template)
+    type = next((each for each in known if each.short_id == (called or draft.type)), None) or next(
         each for each in known if each.is_default
     )
-    draft = await incidents.prefill(tx, who, alert.id) if alert is not None else None
     offer = partial(picker, tx, who, in_sheet=shell.in_sheet, refused=refused)
     return Declare(
         alert=await _about(tx, alert) if alert is not None else None,
-        title=draft.title if draft is not None else "",
-        summary=draft.summary if draft is not None else "",
-        severity=draft.severity if draft is not None else type.default_severity or DEFAULT_SEVERITY,
+        title=draft.title,
+        summary=draft.summary,
+        severity=draft.severity or type.default_severity or DEFAULT_SEVERITY,
+        category=draft.category or "",
         categories=FIELDS["category"].choices,
         needs_category="category" in gates.needed(type.requirements, Status.DECLARED),
         type=type.short_id,
         types=[(each.short_id, each.name) for each in known],
+        template=template,
+        templates=[(each.short_id, each.name) for each in templates],
         about=" ".join(part for part in (type.description, _PRIVATE if type.is_private else "") if part),
         asked=await _asked_for(tx, who, shell, type, refused),
         people=await offer("people", name="lead_id"),
@@ -251,7 +288,7 @@ async def similar(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Show open incidents that share words with `?title=`, while somebody types it."""
     async with context.db.look() as tx:
         shell = await pages.shell(tx, request, context, who)
-        found = await _similar(tx, who, request.query_params.get("title", "")[:200])
+        found = await similar_queries.similar_to(tx, who.access, request.query_params.get("title", "")[:200])
     return pages.render(SimilarScreen(shell, similar=found))
 
 
@@ -271,29 +308,17 @@ async def _foretold(tx: Tx, who: Actor, chosen: Sequence[str]) -> list[Foretold]
     return await oncall_service.foretell(tx, read_targets(Form({"page": list(chosen)[:_MOST_FORETOLD]}), "page"))
 
 
-async def _similar(tx: Tx, who: Actor, title: str) -> list[Incident]:
-    """Return open incidents that share words with this title, those that share most of them first."""
-    words = [word for word in dict.fromkeys(title.casefold().split()) if len(word) >= _LEAST_LETTERS][:_MOST_WORDS]
-    shared: Counter[str] = Counter()
-    known: dict[str, Incident] = {}
-    for word in words:
-        for incident in await queries.listed(tx, who.access, queries.Filters(statuses=OPEN), q=word, limit=10):
-            known[incident.reference] = incident
-            shared[incident.reference] += 1
-    least = 1 if len(words) < 3 else 2
-    return [known[ref] for ref, count in shared.most_common(_MOST_SIMILAR) if count >= least]
-
-
 @post("/incidents", needs=P.INCIDENT_DECLARE, by_link=True)
 async def declare(request: AppRequest, context: Ctx, who: Who) -> pages.Page:
     """Declare an incident, give it its lead and page for it. A form that was sent twice declares one incident.
 
-    With do=fields nothing is done: the form is shown again, with the fields of the type that was chosen.
+    With do=fields nothing is done: the form is shown again, with the fields of the type that was chosen; so it is with
+    do=template, filled in by the template.
     """
     form = await forms.read(request)
-    if form.text("do") == "fields":
+    if form.text("do") in ("fields", "template"):
         again = forms.ShownAgain.of("declare-form", form)
-        return await _show(request, context, who, form.text("alert_id"), again)
+        return await _show(request, context, who, form.text("alert_id"), again, refill=form.text("do") == "template")
     made: list[str] = []
     refused = await forms.attempt(context, form, "declare-form", partial(_declare, who, form, made))
     if refused is not None:
@@ -318,6 +343,7 @@ async def _declare(who: Actor, form: Form, made: list[str], tx: Tx) -> None:
             lead_id=form.optional_id("lead_id", USER_ID),
             targets=read_targets(form, "page") if any(form.texts("page")) else [],
             filled=incidents.Filled(form.text("type"), await _sent(tx, who, form)),
+            template=form.text("template")[:40],
         )
     made.append(incident.reference)
 
