@@ -89,6 +89,27 @@ async def test_a_phone_says_who_is_on_it_before_what_happened(demo: Demo, chromi
         await expect(maren.locator("#linked-alerts")).to_contain_text("The lock gate is stuck, 12")
 
 
+async def test_a_phone_shows_the_number_whole_and_one_red_sign(demo: Demo, chromium: Browser) -> None:
+    """C/Phone: the number in the bar is not cut off, with the most buttons beside it; red is for declaring alone."""
+    number = await an_incident(demo)
+    await demo.api.post(
+        f"/incidents/{number}/links", type="meeting", name="Bridge", url="https://meet.example.org/lock"
+    )
+    async with somebody(chromium, demo.base, width=390, storage_state=demo.signed_in) as maren:
+        await maren.goto(f"/incidents/{number}")
+        await expect(maren.get_by_role("link", name="Join call")).to_be_visible()
+        here = maren.locator(".crumbs .mono")
+        await expect(here).to_be_in_viewport(ratio=1)
+        shown = await here.evaluate("el => { const w = el.closest('ol'); return w.scrollWidth <= w.clientWidth }")
+        assert shown
+        alert = (await demo.api.get("/alerts?status=acknowledged"))["data"][0]["id"]
+        await maren.goto(f"/alerts/{alert}")
+        color = "el => getComputedStyle(el.querySelector('.i')).color"
+        more, declare = button(maren, "More actions"), maren.locator("header.top a.only-m")
+        await expect(more).to_be_visible()
+        assert await more.evaluate(color) != await declare.evaluate(color)
+
+
 async def test_what_is_new_is_said_where_one_reads(demo: Demo, chromium: Browser) -> None:
     """B10: the pill is on the screen, and the bar says which incident this is and how it stands."""
     number = await an_incident(demo, comments=20)

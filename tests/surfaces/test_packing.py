@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.world import World
 from tocsin.alerts.model import ALERT_ID, SOURCE_ID
 from tocsin.edge import csrf
 from tocsin.edge.auth import COOKIE
-from tocsin.edge.packing import LEVEL, pack, takes_gzip
+from tocsin.edge.packing import LEVEL, Packing, pack, takes_gzip
 from tocsin.identity import service as identity
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import service as incidents
@@ -93,6 +94,27 @@ async def test_a_page_is_packed_for_whoever_takes_it_so(scene: Scene) -> None:
     body = {"action": "acknowledge", "ids": [ALERT_ID.write(new_id()) for _ in range(20)]}
     told = await scene.web.http.post("/api/v1/alerts/actions/bulk", json=body, headers={**GZIP, "x-csrf-token": token})
     assert told.status_code == 200 and len(told.content) > 1024 and "content-encoding" not in told.headers
+
+
+async def test_an_answer_in_parts_is_not_packed_as_if_the_first_were_all() -> None:
+    """Section 8: of an answer that comes in parts nothing is lost, and the first is not passed off as all."""
+    parts = [b"a" * 2000, b"b" * 2000]
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        for n, part in enumerate(parts):
+            await send({"type": "http.response.body", "body": part, "more_body": n + 1 < len(parts)})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {"type": "http", "method": "GET", "path": "/alerts", "headers": [(b"accept-encoding", b"gzip")]}
+    await Packing(app)(scope, cast(Any, None), send)
+    assert [each["type"] for each in sent] == ["http.response.start", *["http.response.body"] * 2]
+    assert b"content-encoding" not in dict(sent[0]["headers"])
+    assert b"".join(each["body"] for each in sent[1:]) == b"".join(parts)
 
 
 async def test_head_says_what_get_says(scene: Scene) -> None:

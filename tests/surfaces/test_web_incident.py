@@ -12,7 +12,7 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.model import ALERT_ID
 from tocsin.events.log import LoggedEvent
 from tocsin.identity import service as identity
-from tocsin.identity.access import EVERYTHING
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import USER_ID, Actor, User
 from tocsin.incidents import queries
 from tocsin.incidents import service as incidents
@@ -476,6 +476,22 @@ async def test_declaring_says_whom_it_will_page_before_it_does(world: World) -> 
     assert await number_of(world, "incident.declared") == 0
 
 
+async def test_who_may_not_see_policies_is_not_told_whom_they_page(world: World) -> None:
+    """C/Declare: nothing is foretold to whoever may declare, but not see who is on call."""
+    ada, bob = await world.people("ada", "bob")
+    policy = await world.policy([bob], name="Duty")
+    asked = f"/incidents/foretold?page=policy:{POLICY_ID.write(policy.id)}"
+    async with world.db.begin() as tx:
+        declares = [P.INCIDENT_VIEW, P.INCIDENT_DECLARE]
+        desk = await identity.create_role(tx, world.root, name="Desk", permissions=declares)
+        eve = await identity.create_user(tx, world.root, email="eve@example.org", name="Eve", role=desk.key)
+    for person, may_see in ((ada, True), (eve, False)):
+        async with browser(world, person) as web:
+            told = await web.get(asked)
+            assert told.status == 200
+            assert ("Bob" in told.html) is may_see and ("Duty" in told.html) is may_see, person.name
+
+
 async def test_resolving_takes_when_the_impact_ended(world: World) -> None:
     """C/Resolve: optional, in the reader's zone; one that does not fit stands at its field, and the note stays."""
     ada = await world.person("ada")
@@ -525,6 +541,22 @@ async def test_a_dialog_says_what_others_did_since_and_not_what_one_did_oneself(
             for place in (f"{url}/resolve", f"/incidents/new?alert={ALERT_ID.write(alert.id)}"):
                 news = await web.get(f"{place}{'&' if '?' in place else '?'}seen=1")
                 assert ("Bob" in news.html) is told, place
+
+
+async def test_what_was_typed_becomes_a_comment_only_for_who_may_write_one(world: World) -> None:
+    """A2: where it was resolved meanwhile, a dialog offers what is still possible, and no more."""
+    ada, bob = await world.people("ada", "bob")
+    url = await declared(world, ada)
+    async with world.db.begin() as tx:
+        ends = [P.INCIDENT_VIEW, P.INCIDENT_RESOLVE]
+        desk = await identity.create_role(tx, world.root, name="Desk", permissions=ends)
+        eve = await identity.create_user(tx, world.root, email="eve@example.org", name="Eve", role=desk.key)
+        await incidents.resolve(tx, world.actor(bob), url.rpartition("/")[2], "Done.")
+    for person, may_comment in ((ada, True), (eve, False)):
+        async with browser(world, person) as web:
+            news = await web.get(f"{url}/resolve?seen=1")
+            assert "It can no longer be done this way" in news.html
+            assert ("Write it as a comment" in news.html) is may_comment, person.name
 
 
 async def test_a_dialog_is_for_whoever_may_do_it_to_this_incident(world: World) -> None:

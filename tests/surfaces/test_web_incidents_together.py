@@ -13,7 +13,7 @@ from tests.surfaces.web_client import Browser, Page, browser
 from tests.world import World
 from tocsin.alerts import queries as alert_queries
 from tocsin.identity import service as identity
-from tocsin.identity.access import EVERYTHING
+from tocsin.identity.access import EVERYTHING, P
 from tocsin.identity.model import USER_ID, User
 from tocsin.identity.service import teams
 from tocsin.incidents import queries
@@ -140,6 +140,19 @@ async def test_resolving_many_asks_for_the_note_and_says_what_happens_with_them(
         assert (await now(world, each)).resolution_note == "Moved to the other site."
     async with world.db.begin() as tx:
         assert (await alert_queries.get(tx, EVERYTHING, alert.id)).status == "resolved"
+
+
+async def test_a_dialog_for_several_opens_only_for_who_may_send_it(world: World, declare: Declare) -> None:
+    """B5: who may edit incidents and not resolve them gets the one dialog, and not the other."""
+    ada = await world.person("ada")
+    seen = await declare(ada, "Seen")
+    async with world.db.begin() as tx:
+        edits = [P.INCIDENT_VIEW, P.INCIDENT_EDIT]
+        desk = await identity.create_role(tx, world.root, name="Desk", permissions=edits)
+        eve = await identity.create_user(tx, world.root, email="eve@example.org", name="Eve", role=desk.key)
+    async with browser(world, eve) as web:
+        assert (await web.get(f"/incidents/bulk/role?id={seen.reference}")).status == 200
+        assert (await web.get(f"/incidents/bulk/resolve?id={seen.reference}")).status == 403
 
 
 async def test_what_one_may_not_do_or_see_is_neither_offered_nor_done(api: Api, world: World, declare: Declare) -> None:
