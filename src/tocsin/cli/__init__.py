@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tocsin import __version__
-from tocsin.cli import backup, doctor, drill, people, serve, settings_page, upgrade_check, working
+from tocsin.cli import backup, declare, doctor, drill, people, serve, settings_page, upgrade_check, working
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -30,6 +30,7 @@ for command in (
     people.user,
     people.token,
     people.keys,
+    declare.declare,
     doctor.doctor,
     drill.drill,
     backup.backup,

@@ -399,10 +399,14 @@ def _plain(raw: object) -> object:
     return raw.as_posix() if isinstance(raw, Path) else raw
 
 
+# Where the settings are, and what `tocsin declare` reads: a server that it asks, and whose token.
+_NO_SETTINGS = frozenset({"CONFIG", "SERVER", "TOKEN", "TOKEN_FILE"})
+
+
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {}
     for variable, raw in environ.items():
-        if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG":
+        if not variable.startswith(PREFIX) or variable.removeprefix(PREFIX) in _NO_SETTINGS:
             continue
         name = variable.removeprefix(PREFIX).lower()
         from_file = name.endswith("_file") and name.removesuffix("_file") in _BY_NAME
