@@ -29,7 +29,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
 # Read before anything else, so it stands in no table of settings.
-_NO_SETTINGS = {"TOCSIN_CONFIG"}
+_NO_SETTINGS = {"TOCSIN_CONFIG", "TOCSIN_SERVER", "TOCSIN_TOKEN"}
 
 
 def _pages() -> list[Any]:

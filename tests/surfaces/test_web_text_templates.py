@@ -79,6 +79,8 @@ async def test_the_dialog_offers_templates_and_keeps_what_was_typed(world: World
     assert form["type"] == ["security"] and "Change nothing on the machines" in form["summary"][0]
     none = await submit(web, typed, "declare-form", template="", do="template")
     assert none.read.forms["declare-form"]["summary"] == [""]
+    late = await submit(web, none, "declare-form", template="data_late", do="template")
+    assert late.read.forms["declare-form"]["type"] == ["data_quality"]
     unknown = await submit(web, typed, "declare-form", template="nope", do="template")
     assert unknown.status == 422 and "There is no text template “nope”." in unknown.html
     declared = await submit(web, typed, "declare-form", do="", title="{{ incident.number }} it is")

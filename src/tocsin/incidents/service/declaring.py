@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Unpack, cast
 from uuid import UUID
 
@@ -49,7 +50,8 @@ async def prefill(tx: Tx, who: Actor, alert_id: UUID | None, template: str = "")
     alert = await alert_queries.get(tx, who.access.reach, alert_id) if alert_id is not None else None
     await must_be_free(tx, who, [alert] if alert is not None else [])
     if not template:
-        return _draft(alert) if alert is not None else Draft()
+        usual = await type_with(tx, None, "")
+        return replace(_draft(alert) if alert is not None else Draft(), type=usual.short_id)
     chosen = await usable_template(tx, template)
     type = await type_with(tx, chosen, "")
     begun = _begun(tx, who, {}, alert, type, chosen)
