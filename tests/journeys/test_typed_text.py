@@ -117,6 +117,55 @@ async def test_drafts_survive_leaving_a_refresh_and_the_end_of_a_session(demo: D
     assert await drafts(maren) == []
 
 
+@pytest.mark.parametrize("has_script", [True, False])
+async def test_a_draft_ends_with_the_page_that_accepted_it_and_not_with_an_error(maren: Page, has_script: bool) -> None:
+    """A8: what was sent and answered by an error, also one without our scripts, is still there on the next page."""
+    await maren.goto("/incidents/new")
+    await maren.evaluate("localStorage.clear()")
+    title = maren.get_by_label("Title")
+    await title.fill("The crane is stuck")
+
+    async def fail(route: Any) -> None:
+        if has_script:
+            await route.continue_(url=f"{route.request.url}/no/such/page")
+        else:
+            await route.fulfill(status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
+
+    await maren.route("**/incidents", fail)
+    async with maren.expect_navigation():
+        await button(maren.locator("main"), "Declare incident").click()
+    await maren.unroute("**/incidents")
+    forgive(maren, "502")
+    assert len(await drafts(maren)) == 1
+    await maren.goto("/incidents/new")
+    await expect(title).to_have_value("The crane is stuck")
+    await button(maren.locator("main"), "Declare incident").click()
+    await expect(maren).to_have_url(re.compile(r"/incidents/INC-\d+$"))
+    assert await drafts(maren) == []
+
+
+async def test_saving_an_editor_is_not_leaving_it(maren: Page) -> None:
+    """A8: one is asked before what was not saved is left, and not when it is saved."""
+    asked: list[str] = []
+
+    async def hear(question: Any) -> None:
+        asked.append(question.type)
+        await question.accept()
+
+    maren.on("dialog", hear)
+    await maren.goto("/policies/new")
+    await maren.get_by_label("Name", exact=True).fill("Night watch")
+    await maren.goto("/policies")
+    assert asked == ["beforeunload"]
+    policy = maren.locator("main a[href*='/policies/pol_']").first
+    await policy.click()
+    name = maren.get_by_label("Name", exact=True)
+    await name.fill(f"{await name.input_value()} 2")
+    async with maren.expect_navigation():
+        await button(maren.locator("main"), "Save changes").click()
+    assert asked == ["beforeunload"]
+
+
 async def test_the_address_of_a_webhook_is_no_draft(maren: Page) -> None:
     """A8: such an address is a secret, and no secret is kept in the browser; what stands beside it is."""
     await maren.goto("/settings/profile")

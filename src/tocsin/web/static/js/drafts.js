@@ -94,8 +94,10 @@ document.addEventListener("submit", (e) => {
   const draft = read(keyOf(form));
   if (draft) store((kept) => kept.setItem(keyOf(form), JSON.stringify({ ...draft, sent: true })));
 });
-const answer = performance.getEntriesByType("navigation")[0]?.responseStatus || 200;
-const isWell = me && answer < 400;
+// An error may have no script that sees it, and nothing at all may answer: only what led on, or shows the form again,
+// was the answer to it, and not whatever page comes next.
+const { responseStatus: answer = 200, redirectCount: led = 1 } = performance.getEntriesByType("navigation")[0] ?? {};
+const isWell = me && answer < 400 && (led || $("form[data-guard=unsaved]"));
 for (const key of keys()) {
   const draft = read(key);
   if (!draft || Date.now() - draft.at > LONGEST || (draft.sent && isWell)) forget(key);
