@@ -12,7 +12,7 @@ import httpx
 
 _ASKS = ("href", "src", "action", "formaction", "hx-get", "hx-post", "hx-sse:connect")
 # More than the demo has; a crawl that does not end is a failure as well.
-_MOST = 1500
+_MOST = 2000
 
 
 class _Links(HTMLParser):

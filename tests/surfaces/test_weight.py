@@ -32,7 +32,7 @@ PAGES = {
     # With 50 comments in its timeline.
     "incident": 12 * KB,
     "alert": 8 * KB,
-    "declare": 6 * KB,
+    "declare": 6 * KB + 256,
     "people": 8 * KB,
     "policies": 6 * KB,
     "policy": 8 * KB,
