@@ -45,6 +45,7 @@ _LOOKS: Mapping[str, frozenset[str]] = {
             *("read_revisions", "read_sharing", "what_it_opens"),
         }
     ),
+    "tocsin.incidents.service.notes": frozenset({"read_note", "read_note_revisions"}),
     "tocsin.oncall.service": frozenset({"describe_fallback", "foretell", "going", "what_follow", "what_follows"}),
 }
 

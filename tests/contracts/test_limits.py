@@ -13,7 +13,7 @@ import tocsin
 from tests.world import World
 from tocsin.identity.service import MOST_OWNERS
 from tocsin.incidents import checks, lifecycle
-from tocsin.incidents.service import comments, ending, linking, paging, relating
+from tocsin.incidents.service import comments, ending, linking, notes, paging, relating
 
 TEMPLATES = Path(tocsin.__file__).parent / "web" / "templates"
 
@@ -43,6 +43,10 @@ IN_OPENAPI = [
     ("MarkDuplicate", "note", ending.REASON_LIMIT),
     ("MergeIncidents", "note", ending.REASON_LIMIT),
     ("MergeIncidents", "incidents", relating.MOST_MERGED),
+    ("AddNote", "title", notes.TITLE_LIMIT),
+    ("AddNote", "body", notes.BODY_LIMIT),
+    ("EditNote", "title", notes.TITLE_LIMIT),
+    ("EditNote", "body", notes.BODY_LIMIT),
     ("AddLink", "url", relating.URL_LIMIT),
     ("AddLink", "name", relating.NAME_LIMIT),
 ]

@@ -73,6 +73,8 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
         incident = (await first("/incidents?status=investigating"))["number"]
         resolved = (await first("/incidents?status=resolved"))["number"]
         item = (await first("/action_items"))["id"]
+        noted = (await first("/incidents?status=mitigated"))["number"]
+        note = (await first(f"/incidents/{noted}/notes"))["id"]
         person = f"/users/{(await first('/users'))['id']}"
         hook = {"kind": "webhook", "address": "https://hooks.example.org/x", "format": "template"}
         method = (await api.post(f"{person}/contact_methods", **hook))["id"]
@@ -89,6 +91,10 @@ async def demonstrated(chromium: Browser, **settings: str) -> AsyncIterator[Demo
             "dating several": f"/action-items/bulk/due?id={item}",
             "closing": f"/incidents/{resolved}/close",
             "adding subscribers": f"/incidents/{incident}/subscribers/add",
+            "notes": f"/incidents/{incident}/notes",
+            "note": f"/incidents/{noted}/notes/{note}",
+            "writing a note": f"/incidents/{incident}/notes/new",
+            "editing a note": f"/incidents/{noted}/notes/{note}/edit",
             "declare": "/incidents/new",
             "customer impact": f"/incidents/{incident}/impact",
             "adding a link": f"/incidents/{incident}/links/new",

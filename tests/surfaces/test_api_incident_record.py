@@ -73,3 +73,50 @@ async def test_customer_impact_is_set_and_shown(admin: httpx.AsyncClient) -> Non
     shown = (await admin.patch("/incidents/INC-1", json=said)).json()["impact"]
     assert shown == {"users": 2300, "percent": 38.5, "regions": ["EU"], "consequence": "Cannot pay."}
     assert (await admin.patch("/incidents/INC-1", json={"affected_users": -1})).status_code == 422
+
+
+async def test_notes_are_written_edited_and_deleted(api: Api, admin: httpx.AsyncClient) -> None:
+    """F027: with pages, revisions, `If-Match`, and 404 for whoever may not see the incident."""
+    await admin.post("/incidents", json={"title": "One"})
+    place = "/incidents/INC-1/notes"
+    made = await admin.post(place, json={"title": "Plan", "body": "One"})
+    assert (made.status_code, made.json()["version"]) == (201, 1)
+    second = (await admin.post(place, json={"title": "Handover", "body": "Two"})).json()
+    first = made.json()
+    listed = (await admin.get(f"{place}?limit=1")).json()
+    assert [each["id"] for each in listed["data"]] == [first["id"]]
+    rest = (await admin.get(f"{place}?limit=1&cursor={listed['next_cursor']}")).json()
+    assert [each["id"] for each in rest["data"]] == [second["id"]] and rest["next_cursor"] is None
+    for wrong in ({"title": ""}, {"title": "x" * 201}, {"body": " "}, {"body": "x" * 50_001}, {"colour": "red"}):
+        assert (await admin.post(place, json={"title": "x", "body": "x", **wrong})).status_code == 422
+    one = f"{place}/{first['id']}"
+    etag = (await admin.get(one)).headers["etag"]
+    edited = await admin.patch(one, json={"body": "Three"}, headers={"If-Match": etag})
+    assert (edited.status_code, edited.json()["body"], edited.json()["title"]) == (200, "Three", "Plan")
+    stale = await admin.patch(one, json={"body": "Four"}, headers={"If-Match": etag})
+    assert (stale.status_code, stale.json()["code"]) == (412, "note.stale")
+    texts = (await admin.get(f"{one}/revisions")).json()["data"]
+    assert [(each["revision"], each["body"]) for each in texts] == [(2, "Three"), (1, "One")]
+    told = (await admin.get("/incidents/INC-1/timeline")).json()["data"]
+    assert [each["text"].partition(" ")[2] for each in told[:3]] == [
+        "edited the note “Plan”",
+        "wrote the note “Handover”",
+        "wrote the note “Plan”",
+    ]
+
+    await admin.patch("/incidents/INC-1", json={"is_private": True})
+    bob = await api.as_(await api.world.person("bob"))
+    for answer in (
+        await bob.get(place),
+        await bob.get(one),
+        await bob.get(f"{one}/revisions"),
+        await bob.post(place, json={"title": "x", "body": "x"}),
+        await bob.patch(one, json={"body": "x"}),
+        await bob.delete(one),
+    ):
+        assert answer.status_code == 404
+    assert (await admin.delete(one)).status_code == 204
+    for answer in (await admin.delete(one), await admin.get(one), await admin.get(f"{one}/revisions")):
+        assert answer.status_code == 404
+    gone = await admin.patch(one, json={"body": "x"})
+    assert (gone.status_code, gone.json()["code"]) == (409, "note.deleted")

@@ -92,6 +92,7 @@ class Stage:
         values |= {"key": self.names["role"], "comment_id": self.names["comment"]}
         values |= {"subscriber_id": self.names["subscriber"], "key_event_id": self.names["key_event"]}
         values |= {"entry_id": self.names["entry"], "severity": "1"}
+        values |= {"note_id": self.names["note"]}
         values |= {"link_id": self.names["link"], "incident": self.names["other_incident"]}
         return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], template).removeprefix("/api/v1")
 
@@ -186,6 +187,7 @@ async def stage(api: Api) -> Stage:
                 f"/incidents/{incident['number']}/links", {"type": "chat", "url": "https://chat.example.org/inc-1"}
             )
         )["id"],
+        "note": (await made(f"/incidents/{incident['number']}/notes", {"title": "Plan", "body": "Fail over."}))["id"],
         "access_grants": grant["id"],
         "api_tokens": token["id"],
         "method": (await root.get(f"/users/{USER_ID.write(other.id)}/contact_methods")).json()["data"][0]["id"],

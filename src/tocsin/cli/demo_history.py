@@ -34,7 +34,7 @@ from tocsin.incidents.model import (
     Priority,
     Status,
 )
-from tocsin.incidents.service import relating
+from tocsin.incidents.service import notes, relating
 from tocsin.notifications import queries as deliveries
 
 Story = AsyncGenerator[float]
@@ -208,6 +208,26 @@ async def _customs_documents(cast: Cast) -> Story:
     await cast.say("priya", incident, "The limit was raised this morning. Watching one full day before we resolve.")
 
 
+_WHO = """\
+Everybody who sent the form between the rollout of 2281 and the rollback. Their requests are in the log of the gateway:
+
+```
+POST /customers 500
+```
+
+## What we know
+
+- Existing customers booked as always.
+- The form kept what was typed, so some have tried again since and are in.
+- The constraint refuses names without a surname.
+
+## Open
+
+1. How many have not come back?
+2. Who writes to them, and when?
+"""
+
+
 async def _booking_form(cast: Cast) -> Story:
     first = await cast.alert(
         "synthetic",
@@ -250,6 +270,7 @@ async def _booking_form(cast: Cast) -> Story:
     yield 30
     await incidents.update(cast.tx, cast.person("maren"), incident.id, incidents.IncidentChanges(severity=2))
     await cast.say("maren", incident, "Rolled back everywhere. Next: find the customers whose sign-up failed.")
+    await notes.add_note(cast.tx, cast.person("maren"), incident.id, title="Who could not sign up", body=_WHO)
     found = await cast.plan(
         "maren",
         incident,

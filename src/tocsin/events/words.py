@@ -21,6 +21,7 @@ from tocsin.events import (
     following,
     incidents,
     lines,
+    notes,
     oncall,
     related_incidents,
     timeline,
@@ -30,7 +31,7 @@ from tocsin.events.lines import By, Line, Reasons, Words
 from tocsin.events.reasons import said
 from tocsin.kit.text import clean
 
-_AREAS = (action_items, alerts, configuration, following, incidents, oncall, related_incidents, timeline)
+_AREAS = (action_items, alerts, configuration, following, incidents, notes, oncall, related_incidents, timeline)
 
 
 def joined(areas: Iterable[Words]) -> Words:

@@ -148,6 +148,7 @@ _NUMBERED = {
 _PARAMETERS = {
     "alert_id": "The id (`alt_…`) or the number (`ALR-31`) of an alert.",
     "link_id": "The id of a link: `lnk_…`.",
+    "note_id": "The id of a note: `nte_…`.",
     "incident": "The other incident: its id (`inc_…`) or its number (`INC-7`).",
     "comment_id": "The id of a comment: `cmt_…`.",
     "entry_id": "The id of an entry of the timeline: `evt_…`.",

@@ -13,6 +13,7 @@ from tocsin.web.incidents import (
     incident,
     incident_list,
     key_events,
+    notes,
     related,
     subscribing,
     times,
@@ -30,6 +31,7 @@ HANDLERS = [
     *actions.HANDLERS,
     *comments.HANDLERS,
     *key_events.HANDLERS,
+    *notes.HANDLERS,
     *related.HANDLERS,
     *subscribing.HANDLERS,
 ]

@@ -46,6 +46,7 @@ from tocsin.web.base.screens import Shell, ShellScreen
 from tocsin.web.incidents import custom_fields, timeline
 from tocsin.web.incidents.clocks import ClockView, clocks
 from tocsin.web.incidents.following import Following, following
+from tocsin.web.incidents.note_list import NoteRow, count_notes, note_rows
 from tocsin.web.incidents.responders import Calls, ResponderView, nobody_paged, responder_view
 from tocsin.web.incidents.timeline import Timeline
 from tocsin.web.parts import incident_tabs, own_page
@@ -58,7 +59,7 @@ from tocsin.web.parts.standing import standings
 # So many action items are on the page of their incident; the list of all has every one.
 MOST_ITEMS = 200
 # The keys of the tabs that stand here.
-_TIMELINE, _ALERTS, _ACTION_ITEMS, _FACTS = "", "alerts", "action-items", "facts"
+_TIMELINE, _ALERTS, _ACTION_ITEMS, _NOTES, _FACTS = "", "alerts", "action-items", "notes", "facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class IncidentScreen(ShellScreen):
     action_items: list[ItemRow]
     # One goes on adding to them.
     is_adding: bool
+    notes: list[NoteRow]
     tab: str
     tabs: list[TabView]
 
@@ -218,6 +220,12 @@ async def show_action_items(
 ) -> pages.Page:
     """Show it with what was to be added and was refused."""
     return await show(request, context, who, ref, refused, tab=_ACTION_ITEMS)
+
+
+@get("/incidents/{ref:str}/notes", needs=P.INCIDENT_VIEW)
+async def incident_notes(request: AppRequest, context: Ctx, who: Who, ref: FromPath[str]) -> pages.Page:
+    """Show the long texts that belong to one incident."""
+    return await show(request, context, who, ref, tab=_NOTES)
 
 
 @get("/incidents/{ref:str}/facts", needs=P.INCIDENT_VIEW, by_link=True)
@@ -290,6 +298,7 @@ async def _screen(
         alerts=await _alerts(tx, who, linked),
         timeline=record,
         action_items=await _to_do(tx, who, incident, shell) if tab == _ACTION_ITEMS else [],
+        notes=await note_rows(tx, who, incident) if tab == _NOTES else [],
         is_adding=request.query_params.get("add") == "1",
         tab=tab,
         tabs=await incident_tabs.tabs_of(tx, who, incident, tab),
@@ -420,6 +429,7 @@ TABS = (
     Tab(_TIMELINE, "Timeline", 0, by_link=True),
     Tab(_ALERTS, "Alerts", 10, count=_count_alerts, by_link=True),
     Tab(_ACTION_ITEMS, "Action items", 20, needs=P.INCIDENT_VIEW, count=_count_to_do),
+    Tab(_NOTES, "Notes", 30, needs=P.INCIDENT_VIEW, count=count_notes),
     Tab(_FACTS, "People & facts", 90, is_rail=True, by_link=True),
 )
-HANDLERS = [incident_page, incident_alerts, incident_action_items, incident_facts]
+HANDLERS = [incident_page, incident_alerts, incident_action_items, incident_notes, incident_facts]
