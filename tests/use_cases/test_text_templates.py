@@ -8,6 +8,8 @@ import pytest
 
 from tests.races import behind
 from tests.world import World
+from tocsin.alerts import service as alerts
+from tocsin.alerts.service import SourceChanges
 from tocsin.db.engine import Tx
 from tocsin.events import log
 from tocsin.events.words import describe
@@ -15,7 +17,7 @@ from tocsin.identity import service as identity
 from tocsin.identity.model import Actor
 from tocsin.incidents import placeholders, text_template_queries, type_queries
 from tocsin.incidents import service as incidents
-from tocsin.incidents.model import Incident
+from tocsin.incidents.model import CancelReason, Incident
 from tocsin.incidents.service import templating, types
 from tocsin.incidents.service.filling_in import Filled
 from tocsin.incidents.text_template_model import TextTemplate
@@ -84,8 +86,8 @@ async def test_a_template_fills_what_is_left_out_then_the_alert_does(world: Worl
     assert "with the template “Slow”" in describe(declared.name, declared.actor_name, declared.data).detail
 
 
-async def test_teams_of_a_template_own_the_incident_but_for_what_is_private(world: World, boss: Actor) -> None:
-    """F020: archived teams are left out, and a private source keeps what it says to its own teams."""
+async def test_teams_of_a_template_own_the_incident(world: World, boss: Actor) -> None:
+    """F020: archived teams are left out."""
     async with world.db.begin() as tx:
         old, net = [await identity.teams.create_team(tx, boss, name=name) for name in ("Old", "Net")]
         made = await template_of(tx, boss, title="Slow", team_ids=[old.id, net.id])
@@ -95,6 +97,22 @@ async def test_teams_of_a_template_own_the_incident_but_for_what_is_private(worl
             await template_of(tx, boss, "more", team_ids=[old.id])
         kept = await templating.update_template(tx, boss, made.id, {"team_ids": [old.id, net.id], "title": "Slower"})
         assert set(kept.team_ids) == {old.id, net.id}
+
+
+async def test_what_a_private_source_says_stays_with_its_teams_whatever_the_template_says(
+    world: World, boss: Actor
+) -> None:
+    """F020, C8: and what an open source says goes to the teams of the template."""
+    alert = await world.alert("Disk is full")
+    async with world.db.begin() as tx:
+        net, secret = [await identity.teams.create_team(tx, boss, name=name) for name in ("Net", "Secret")]
+        await template_of(tx, boss, team_ids=[net.id])
+        for is_private, owner in ((True, secret), (False, net)):
+            owners = identity.Owners([secret.id], is_private=is_private)
+            await alerts.update_source(tx, boss, alert.source_id, SourceChanges(owners=owners))
+            drill = await declare(tx, boss, alert_id=alert.id, title="Slow", summary="It is slow.")
+            assert (drill.team_ids, drill.is_private) == ([owner.id], is_private)
+            await incidents.cancel(tx, boss, drill.id, CancelReason.OTHER)
 
 
 async def test_a_template_that_names_an_archived_type_is_refused_until_another_is_named(
