@@ -44,6 +44,7 @@ async def test_a_stream_says_what_stands_around_every_page(world: World) -> None
             "topics": [],
             "open_incidents": 0,
             "waiting_alerts": 0,
+            "action_items": 0,
             "inbox": 0,
             "paged": [],
         }
